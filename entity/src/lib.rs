@@ -1,0 +1,20 @@
+//! The tables as sea-orm entities, one file each, and the typed ids they share.
+//!
+//! Nothing here knows a rule of the product: a column's comment says why it exists.
+
+pub mod chatroom;
+pub mod daily_usage;
+pub mod id;
+pub mod idempotency_key;
+pub mod job;
+pub mod message;
+pub mod otp;
+pub mod session;
+pub mod stripe_event;
+pub mod subscription;
+pub mod user;
+
+pub use id::{ChatroomId, JobId, MessageId, OtpId, SessionId, UserId};
+
+/// A point in time as both databases keep it: UTC, to the microsecond.
+pub type Timestamp = chrono::DateTime<chrono::Utc>;

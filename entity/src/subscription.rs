@@ -1,0 +1,41 @@
+//! What Stripe last said of a user's subscription. No row: never subscribed.
+
+use sea_orm::entity::prelude::*;
+
+use crate::{Timestamp, UserId};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "subscriptions")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: UserId,
+    #[sea_orm(unique)]
+    pub stripe_customer_id: String,
+    #[sea_orm(unique)]
+    pub stripe_subscription_id: Option<String>,
+    pub state: State,
+    pub current_period_end: Option<Timestamp>,
+    pub cancel_at_period_end: bool,
+    /// PRO until then. Set where Stripe's state is stored, so that queries and code ask one and the same thing.
+    pub pro_until: Option<Timestamp>,
+    pub updated_at: Timestamp,
+}
+
+/// [Stripe's statuses](https://docs.stripe.com/api/subscriptions/object#subscription_object-status).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
+pub enum State {
+    None,
+    Active,
+    Trialing,
+    PastDue,
+    Canceled,
+    Incomplete,
+    Unpaid,
+    Paused,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

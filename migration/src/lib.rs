@@ -1,0 +1,51 @@
+//! The schema's history: one reversible file a change, the same on SQLite and PostgreSQL.
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+mod m20261121_000001_accounts;
+mod m20261121_000002_chat;
+mod m20261121_000003_jobs;
+mod m20261121_000004_billing;
+
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261121_000001_accounts::Migration),
+            Box::new(m20261121_000002_chat::Migration),
+            Box::new(m20261121_000003_jobs::Migration),
+            Box::new(m20261121_000004_billing::Migration),
+        ]
+    }
+}
+
+/// Creates tables and then indexes; an index is plain SQL, since both databases agree on it, partial ones included.
+async fn create(
+    manager: &SchemaManager<'_>,
+    tables: impl IntoIterator<Item = TableCreateStatement>,
+    indexes: &[&str],
+) -> Result<(), DbErr> {
+    for table in tables {
+        manager.create_table(table).await?;
+    }
+    for index in indexes {
+        manager.get_connection().execute_unprepared(index).await?;
+    }
+    Ok(())
+}
+
+/// Drops tables, dependants first.
+async fn drop(manager: &SchemaManager<'_>, tables: &[&'static str]) -> Result<(), DbErr> {
+    for table in tables {
+        manager.drop_table(Table::drop().table(*table).take()).await?;
+    }
+    Ok(())
+}
+
+/// A foreign key whose row goes with the row that it points to.
+fn belongs_to(table: &'static str, column: &'static str, parent: &'static str) -> ForeignKeyCreateStatement {
+    ForeignKey::create().from(table, column).to(parent, "id").on_delete(ForeignKeyAction::Cascade).take()
+}

@@ -1,0 +1,72 @@
+//! A model for when there is no key: it writes at a human pace and says plainly that it is a demo.
+
+use std::time::Duration;
+
+use async_stream::stream;
+use futures_util::{StreamExt, stream::BoxStream};
+
+use crate::ports::model::{Ending, Model, ModelError, Piece, Prompt, Tokens};
+
+const NAME: &str = "demo";
+/// About the speed at which people read along.
+const PER_WORD: Duration = Duration::from_millis(40);
+const LONGEST_QUOTE: usize = 80;
+
+#[derive(Debug)]
+pub struct DemoModel {
+    names: [String; 1],
+}
+
+impl Default for DemoModel {
+    fn default() -> Self {
+        Self { names: [NAME.to_owned()] }
+    }
+}
+
+impl Model for DemoModel {
+    fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    fn provider(&self) -> &'static str {
+        "Pollux"
+    }
+
+    fn write(&self, prompt: Prompt) -> BoxStream<'static, Result<Piece, ModelError>> {
+        let answer = answer(&prompt);
+        stream! {
+            let mut words = 0;
+            for word in answer.split_inclusive(' ') {
+                tokio::time::sleep(PER_WORD).await;
+                words += 1;
+                yield Ok(Piece::Text(word.to_owned()));
+            }
+            let read = prompt.turns.iter().map(|turn| turn.text.split_whitespace().count()).sum::<usize>();
+            let tokens = Tokens { prompt: i32::try_from(read).unwrap_or(i32::MAX), output: words, thoughts: 0 };
+            yield Ok(Piece::End(Ending {
+                finish_reason: "STOP".to_owned(),
+                model: Some(NAME.to_owned()),
+                tokens: Some(tokens),
+            }));
+        }
+        .boxed()
+    }
+}
+
+fn answer(prompt: &Prompt) -> String {
+    let asked = prompt.turns.last().map_or("", |turn| turn.text.trim());
+    let mut quote: String = asked.chars().take(LONGEST_QUOTE).collect();
+    if quote.len() < asked.len() {
+        quote.push('…');
+    }
+    let so_far = match prompt.turns.len() {
+        0 | 1 => "This is the beginning of our conversation.".to_owned(),
+        turns => format!("I was given {turns} turns of our conversation, yours and mine."),
+    };
+    format!(
+        "This is the demo model of Pollux, so this answer is made up of what you sent: “{quote}” {so_far} Everything \
+         around it is real: your message was stored and this reply queued in one transaction, a worker is writing it, and \
+         it reaches every device that follows it, even if the server is stopped half-way. Set GEMINI_API_KEY and \
+         restart, and Gemini answers in my place."
+    )
+}

@@ -1,0 +1,52 @@
+//! The cache, bounded in bytes.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+
+use crate::{clock::Clock, ports::cache::Cache};
+
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+#[derive(Clone)]
+pub struct MemoryCache {
+    kept: moka::future::Cache<String, (DateTime<Utc>, Bytes)>,
+    ttl: Duration,
+    clock: Clock,
+}
+
+impl MemoryCache {
+    #[must_use]
+    pub fn new(ttl: Duration, clock: Clock) -> Self {
+        let weight = |key: &String, (_, value): &(_, Bytes)| {
+            u32::try_from(key.len() + value.len()).unwrap_or(u32::MAX)
+        };
+        Self {
+            kept: moka::future::Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build(),
+            ttl,
+            clock,
+        }
+    }
+}
+
+#[async_trait]
+impl Cache for MemoryCache {
+    async fn get_or_load(
+        &self,
+        key: &str,
+        load: BoxFuture<'_, anyhow::Result<Bytes>>,
+    ) -> anyhow::Result<Bytes> {
+        let now = self.clock.now();
+        if self.kept.get(key).await.is_some_and(|(until, _)| until <= now) {
+            self.kept.invalidate(key).await;
+        }
+        let until = now + self.ttl;
+        let loaded = self.kept.try_get_with_by_ref(key, async { anyhow::Ok((until, load.await?)) }).await;
+        // The error is shared by all that waited for this load, so it can only be told, not handed on.
+        loaded.map(|(_, value)| value).map_err(|cause| anyhow!("{cause:#}"))
+    }
+}

@@ -1,0 +1,79 @@
+//! Rate limits as a log of moments a key: exact over any window.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::lock;
+use crate::{
+    clock::Clock,
+    ports::{
+        Unavailable,
+        rate_limit::{Limit, RateLimit, Verdict},
+    },
+};
+
+/// Keys are swept when there are this many more than after the last sweep.
+const SWEEP_EVERY: usize = 10_000;
+
+#[derive(Clone, Debug)]
+pub struct MemoryRateLimit {
+    counts: Arc<Mutex<Counts>>,
+    clock: Clock,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// By key: when the newest stops to count, and the moments, oldest first.
+    taken: HashMap<String, (DateTime<Utc>, VecDeque<DateTime<Utc>>)>,
+    swept_at: usize,
+}
+
+impl MemoryRateLimit {
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { counts: Arc::default(), clock }
+    }
+}
+
+#[async_trait]
+impl RateLimit for MemoryRateLimit {
+    async fn take(&self, limits: &[Limit]) -> Result<Verdict, Unavailable> {
+        let now = self.clock.now();
+        let mut counts = lock(&self.counts);
+        let mut wait = Duration::ZERO;
+        let mut remaining = u32::MAX;
+        for limit in limits {
+            let Some((_, moments)) = counts.taken.get_mut(&limit.key) else {
+                remaining = remaining.min(limit.max.saturating_sub(1));
+                continue;
+            };
+            while moments.front().is_some_and(|&moment| moment + limit.window <= now) {
+                moments.pop_front();
+            }
+            let taken = u32::try_from(moments.len()).unwrap_or(u32::MAX);
+            if let Some(&oldest) = moments.front().filter(|_| taken >= limit.max) {
+                wait = wait.max((oldest + limit.window - now).to_std().unwrap_or_default());
+            }
+            remaining = remaining.min(limit.max.saturating_sub(taken + 1));
+        }
+        if !wait.is_zero() {
+            return Ok(Verdict::Refused { retry_after: wait });
+        }
+        for limit in limits {
+            let (until, moments) = counts.taken.entry(limit.key.clone()).or_default();
+            *until = now + limit.window;
+            moments.push_back(now);
+        }
+        if counts.taken.len() > counts.swept_at + SWEEP_EVERY {
+            counts.taken.retain(|_, (until, _)| *until > now);
+            counts.swept_at = counts.taken.len();
+        }
+        Ok(Verdict::Allowed { remaining })
+    }
+}

@@ -1,0 +1,162 @@
+//! The reply log as one text a reply, with a broadcast of what is appended to it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use entity::MessageId;
+use futures_util::{StreamExt, stream::BoxStream};
+use tokio::sync::broadcast;
+use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
+
+use super::{Guarded, lock};
+use crate::{
+    clock::Clock,
+    ports::{
+        Unavailable,
+        reply_log::{Announcement, AppendError, Cursor, Entry, KEPT_AFTER_END, ReplyLog},
+    },
+};
+
+/// How far a subscriber may fall behind before it is told to read again.
+const BACKLOG: usize = 256;
+
+type Logs = Arc<Mutex<HashMap<MessageId, Log>>>;
+
+#[derive(Clone, Debug)]
+pub struct MemoryReplyLog {
+    logs: Logs,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+struct Log {
+    /// The current attempt; 0 while there are only subscribers.
+    attempt: u32,
+    text: String,
+    announcements: broadcast::Sender<Announcement>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            attempt: 0,
+            text: String::new(),
+            announcements: broadcast::Sender::new(BACKLOG),
+            expires_at: None,
+        }
+    }
+}
+
+impl Log {
+    fn end(&self) -> Cursor {
+        Cursor { attempt: self.attempt, offset: self.text.len() }
+    }
+
+    fn announce(&self, announcement: Announcement) {
+        // An error says that nobody listens.
+        let _ = self.announcements.send(announcement);
+    }
+}
+
+impl MemoryReplyLog {
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { logs: Logs::default(), clock }
+    }
+
+    fn forget_expired(&self, logs: &mut HashMap<MessageId, Log>) {
+        let now = self.clock.now();
+        logs.retain(|_, log| log.expires_at.is_none_or(|at| at > now));
+    }
+}
+
+#[async_trait]
+impl ReplyLog for MemoryReplyLog {
+    async fn append(&self, reply: MessageId, entry: Entry) -> Result<(), AppendError> {
+        let mut logs = lock(&self.logs);
+        let log = logs.entry(reply).or_default();
+        if entry.end <= log.end() {
+            return Err(AppendError::Fenced);
+        }
+        if entry.end.attempt > log.attempt {
+            log.attempt = entry.end.attempt;
+            log.text.clear();
+            log.expires_at = None;
+        }
+        log.text.push_str(&entry.text);
+        log.announce(Announcement::Appended(entry));
+        Ok(())
+    }
+
+    async fn read(&self, reply: MessageId, after: Cursor) -> Result<Vec<Entry>, Unavailable> {
+        let mut logs = lock(&self.logs);
+        self.forget_expired(&mut logs);
+        let Some(log) = logs.get(&reply).filter(|log| log.end() > after) else { return Ok(Vec::new()) };
+        let begin = Cursor { attempt: log.attempt, offset: 0 };
+        let read_up_to = if after.attempt == log.attempt { after.offset } else { 0 };
+        // A cursor that splits a character was never given out: it gets the text from the start.
+        let rest = log.text.get(read_up_to..).unwrap_or(&log.text);
+        let opening = (after < begin).then(|| Entry { end: begin, text: String::new() });
+        let text = (!rest.is_empty()).then(|| Entry { end: log.end(), text: rest.to_owned() });
+        Ok(opening.into_iter().chain(text).collect())
+    }
+
+    async fn attach(&self, reply: MessageId) -> Result<BoxStream<'static, Announcement>, Unavailable> {
+        let announcements = lock(&self.logs).entry(reply).or_default().announcements.subscribe();
+        let guard = Guard { logs: self.logs.clone(), reply };
+        let live = BroadcastStream::new(announcements).map(|heard| match heard {
+            Ok(announcement) => announcement,
+            Err(BroadcastStreamRecvError::Lagged(_)) => Announcement::Look,
+        });
+        Ok(Guarded { stream: live, _guard: guard }.boxed())
+    }
+
+    async fn end(&self, reply: MessageId) -> Result<(), Unavailable> {
+        let mut logs = lock(&self.logs);
+        self.forget_expired(&mut logs);
+        if let Some(log) = logs.get_mut(&reply) {
+            log.announce(Announcement::Look);
+            log.expires_at = Some(self.clock.now() + KEPT_AFTER_END);
+        }
+        Ok(())
+    }
+}
+
+/// Takes a log that never held anything with it when its subscriber was the last.
+struct Guard {
+    logs: Logs,
+    reply: MessageId,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let mut logs = lock(&self.logs);
+        let unused = |log: &Log| log.attempt == 0 && log.announcements.receiver_count() == 0;
+        if logs.get(&self.reply).is_some_and(unused) {
+            logs.remove(&self.reply);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_left_of_a_log_that_never_held_anything() {
+        let log = MemoryReplyLog::new(Clock::system());
+        let reply = MessageId::generate();
+        let mut subscriber = log.attach(reply).await.unwrap();
+        assert!(subscriber.next().now_or_never().is_none());
+        assert_eq!(lock(&log.logs).len(), 1);
+        drop(subscriber);
+        assert_eq!(lock(&log.logs).len(), 0);
+    }
+}

@@ -1,0 +1,7 @@
+//! The world behind the ports.
+
+pub mod demo_model;
+pub mod gemini;
+pub mod memory;
+pub mod no_limit;
+pub mod otp;

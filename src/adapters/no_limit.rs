@@ -1,0 +1,18 @@
+//! No rate limits, for load tests.
+
+use async_trait::async_trait;
+
+use crate::ports::{
+    Unavailable,
+    rate_limit::{Limit, RateLimit, Verdict},
+};
+
+#[derive(Debug)]
+pub struct NoLimit;
+
+#[async_trait]
+impl RateLimit for NoLimit {
+    async fn take(&self, limits: &[Limit]) -> Result<Verdict, Unavailable> {
+        Ok(Verdict::Allowed { remaining: limits.iter().map(|limit| limit.max).min().unwrap_or(u32::MAX) })
+    }
+}

@@ -1,0 +1,50 @@
+//! The time, handed in: everything that asks what time it is asks a [`Clock`], so that a test can move it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// The system's clock, or one that stands still until it is moved.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    /// Microseconds since the epoch, where the clock is moved by hand.
+    stopped_at: Option<Arc<AtomicI64>>,
+}
+
+impl Clock {
+    /// The system's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { stopped_at: None }
+    }
+
+    /// A clock that shows `time` until [`advance`](Self::advance) moves it. Its clones move with it.
+    #[must_use]
+    pub fn stopped(time: DateTime<Utc>) -> Self {
+        Self { stopped_at: Some(Arc::new(AtomicI64::new(time.timestamp_micros()))) }
+    }
+
+    /// Now, truncated to the microsecond: what PostgreSQL keeps, so that a value is equal before and after it was stored.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        let micros = match &self.stopped_at {
+            Some(stopped_at) => stopped_at.load(Ordering::SeqCst),
+            None =>
+            {
+                #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+                Utc::now().timestamp_micros()
+            }
+        };
+        DateTime::from_timestamp_micros(micros).unwrap_or_default()
+    }
+
+    /// Moves a stopped clock forward; the system's clock is not affected.
+    pub fn advance(&self, by: TimeDelta) {
+        if let Some(stopped_at) = &self.stopped_at {
+            stopped_at.fetch_add(by.num_microseconds().unwrap_or(0), Ordering::SeqCst);
+        }
+    }
+}

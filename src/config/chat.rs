@@ -1,0 +1,22 @@
+//! What people may use.
+
+use std::time::Duration;
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct ChatSettings {
+    /// Prompts a UTC day for a user without a subscription
+    #[arg(long, env = "BASIC_DAILY_LIMIT", hide_env_values = true, default_value_t = 20)]
+    pub basic_daily_limit: i32,
+
+    /// Replies written at once for one user without a subscription
+    #[arg(long, env = "BASIC_PARALLEL_REPLIES", hide_env_values = true, default_value_t = 2)]
+    pub basic_parallel_replies: u32,
+
+    /// Replies written at once for one subscriber
+    #[arg(long, env = "PRO_PARALLEL_REPLIES", hide_env_values = true, default_value_t = 5)]
+    pub pro_parallel_replies: u32,
+
+    /// How long a page of a user's rooms may be kept, in seconds; a write makes it void at once
+    #[arg(long, env = "CHATROOM_CACHE_TTL", hide_env_values = true, default_value = "300", value_parser = super::seconds)]
+    pub chatroom_cache_ttl: Duration,
+}

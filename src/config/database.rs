@@ -1,0 +1,48 @@
+//! Where the rows are.
+
+use std::path::{Path, PathBuf};
+
+#[derive(Clone, clap::Args)]
+pub struct DatabaseSettings {
+    /// The database: a SQLite file, made when missing, or postgres://…
+    #[arg(
+        long = "database-url",
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        default_value = "sqlite://data/pollux.db"
+    )]
+    pub url: String,
+
+    /// Connections for reading (SQLite), or in all (PostgreSQL)
+    #[arg(long, env = "DATABASE_CONNECTIONS", hide_env_values = true, default_value_t = 16)]
+    pub database_connections: u32,
+}
+
+/// A PostgreSQL URL holds a password.
+impl std::fmt::Debug for DatabaseSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DatabaseSettings")
+            .field("database_connections", &self.database_connections)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DatabaseSettings {
+    /// The SQLite file's path; none for PostgreSQL.
+    #[must_use]
+    pub fn sqlite_file(&self) -> Option<&Path> {
+        let rest = self.url.strip_prefix("sqlite:")?;
+        let path = rest.strip_prefix("//").unwrap_or(rest);
+        Some(Path::new(path.split('?').next().unwrap_or(path)))
+    }
+
+    /// Where files that belong to this installation are kept.
+    #[must_use]
+    pub fn data_directory(&self) -> PathBuf {
+        match self.sqlite_file().and_then(Path::parent) {
+            Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+            Some(parent) => parent.to_owned(),
+            None => PathBuf::from("data"),
+        }
+    }
+}

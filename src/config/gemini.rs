@@ -1,0 +1,68 @@
+//! The model that answers.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct GeminiSettings {
+    /// The key for Gemini; without it a built-in demo model answers
+    #[arg(long, env = "GEMINI_API_KEY", hide_env_values = true, value_parser = super::secret)]
+    gemini_api_key: Option<SecretString>,
+
+    /// Where Gemini is
+    #[arg(
+        long,
+        env = "GEMINI_BASE_URL",
+        hide_env_values = true,
+        default_value = "https://generativelanguage.googleapis.com"
+    )]
+    pub gemini_base_url: String,
+
+    /// The model of new rooms
+    #[arg(long, env = "GEMINI_MODEL", hide_env_values = true, default_value = "gemini-3.5-flash-lite")]
+    gemini_model: String,
+
+    /// The models that a room may choose, separated by commas; the first that answers stands in for one that is gone
+    #[arg(long, env = "GEMINI_MODELS", hide_env_values = true, default_value = "")]
+    gemini_models: String,
+
+    /// How much of a conversation goes to the model, in tokens of about four bytes
+    #[arg(long, env = "GEMINI_HISTORY_TOKENS", hide_env_values = true, default_value_t = 32_000)]
+    pub gemini_history_tokens: usize,
+
+    /// How long Gemini may be silent before the call counts as timed out, in seconds
+    #[arg(long, env = "GEMINI_IDLE_TIMEOUT", hide_env_values = true, default_value = "60", value_parser = super::seconds)]
+    pub gemini_idle_timeout: Duration,
+}
+
+impl GeminiSettings {
+    /// The key; none means that the demo model answers.
+    #[must_use]
+    pub fn api_key(&self) -> Option<&SecretString> {
+        self.gemini_api_key.as_ref().filter(|key| !key.expose_secret().is_empty())
+    }
+
+    /// What a room may choose; the first is the default.
+    #[must_use]
+    pub fn models(&self) -> Vec<String> {
+        let mut models = vec![self.gemini_model.clone()];
+        models.extend(
+            super::items(&self.gemini_models).filter(|&name| name != self.gemini_model).map(str::to_owned),
+        );
+        models
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        let base = &self.gemini_base_url;
+        if !(base.starts_with("http://") || base.starts_with("https://")) {
+            return Err(format!("GEMINI_BASE_URL: `{base}` is not an http(s) URL."));
+        }
+        // The names stand in a URL's path.
+        let plain = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+        match self.models().iter().find(|name| name.is_empty() || !plain(name)) {
+            Some(name) => Err(format!("GEMINI_MODEL(S): `{name}` is not a model's name.")),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The settings: one struct a section, from flags, the environment or `.env`, checked against each other once, at start.
+//!
+//! A setting's first line of documentation is what `pollux --help` prints.
+
+mod auth;
+mod chat;
+mod database;
+mod gemini;
+mod logs;
+mod server;
+mod worker;
+
+use std::time::Duration;
+
+pub use auth::{AuthSettings, OtpDelivery, Switch};
+pub use chat::ChatSettings;
+pub use database::DatabaseSettings;
+pub use gemini::GeminiSettings;
+pub use logs::{LogFormat, LogSettings};
+pub use server::ServerSettings;
+pub use worker::WorkerSettings;
+
+/// Everything that can be set.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Config {
+    #[command(flatten, next_help_heading = "Server")]
+    pub server: ServerSettings,
+    #[command(flatten, next_help_heading = "Database")]
+    pub database: DatabaseSettings,
+    #[command(flatten, next_help_heading = "Accounts")]
+    pub auth: AuthSettings,
+    #[command(flatten, next_help_heading = "Model")]
+    pub gemini: GeminiSettings,
+    #[command(flatten, next_help_heading = "Chat")]
+    pub chat: ChatSettings,
+    #[command(flatten, next_help_heading = "Worker")]
+    pub worker: WorkerSettings,
+    #[command(flatten, next_help_heading = "Logs")]
+    pub logs: LogSettings,
+}
+
+/// Which parts of Pollux a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The API and a worker, in one process.
+    All,
+    Api,
+    Worker,
+}
+
+impl Config {
+    /// Refuses combinations that cannot keep their promises.
+    ///
+    /// # Errors
+    /// A sentence that says what to set.
+    pub fn check(&self, role: Role) -> Result<(), String> {
+        if role != Role::All {
+            return Err("Separate `api` and `worker` processes need a broker between them, and this build has only the \
+                        one in memory: run `pollux` alone, which is both."
+                .to_owned());
+        }
+        self.server.check()?;
+        self.auth.check(self.server.bind_address().ip().is_loopback())?;
+        self.gemini.check()
+    }
+}
+
+/// Reads a duration given in whole seconds.
+fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
+    text.parse().map(Duration::from_secs)
+}
+
+/// A list in which empty items do not count, as in `a, b,`.
+fn items(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+/// Reads a secret, which no log and no error prints.
+#[expect(clippy::unnecessary_wraps, reason = "the signature of a clap value parser")]
+fn secret(text: &str) -> Result<secrecy::SecretString, std::convert::Infallible> {
+    Ok(text.into())
+}

@@ -1,0 +1,92 @@
+//! Access tokens (JWT, HS256) and refresh tokens (opaque).
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::DateTime;
+use entity::{SessionId, Timestamp, UserId};
+use jsonwebtoken::{Algorithm, Header, Validation};
+use ring::{digest, hmac};
+use serde::{Deserialize, Serialize};
+
+use super::{Keys, Viewer};
+use crate::error::{Error, Result};
+
+const ISSUER: &str = "pollux";
+const AUDIENCE: &str = "pollux-api";
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: UserId,
+    sid: SessionId,
+    iat: i64,
+    exp: i64,
+}
+
+/// An access token that holds until `viewer.until`.
+pub(super) fn access_token(keys: &Keys, viewer: Viewer, now: Timestamp) -> Result<String> {
+    let claims = Claims {
+        iss: ISSUER.to_owned(),
+        aud: AUDIENCE.to_owned(),
+        sub: viewer.user,
+        sid: viewer.session,
+        iat: now.timestamp(),
+        exp: viewer.until.timestamp(),
+    };
+    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys.sign);
+    token.map_err(|cause| Error::Internal(anyhow::Error::new(cause).context("signing an access token")))
+}
+
+/// Whose token this is, if it is ours and has not expired.
+pub(super) fn read_access_token(keys: &Keys, token: &str, now: Timestamp) -> Result<Viewer> {
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&[AUDIENCE]);
+    validation.set_required_spec_claims(&["iss", "aud", "exp"]);
+    // The library would ask the system's clock.
+    validation.validate_exp = false;
+    let claims = jsonwebtoken::decode::<Claims>(token, &keys.verify, &validation)
+        .map_err(|_| Error::Unauthenticated("The access token is not valid."))?
+        .claims;
+    let until = DateTime::from_timestamp(claims.exp, 0).unwrap_or_default();
+    if until <= now {
+        return Err(Error::Unauthenticated("The access token has expired."));
+    }
+    Ok(Viewer { user: claims.sub, session: claims.sid, until })
+}
+
+/// An opaque token that names its session, so that a used one is known for what it is. Only its hash is stored.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct RefreshToken {
+    pub(super) session: SessionId,
+    secret: [u8; 32],
+}
+
+impl RefreshToken {
+    pub(super) fn first(session: SessionId) -> Result<Self> {
+        Ok(Self { session, secret: crate::domain::random::bytes()? })
+    }
+
+    /// The token that this one is exchanged for: always the same, so that two tabs that refresh at the same moment get
+    /// the same answer.
+    pub(super) fn next(&self, keys: &Keys) -> Self {
+        let tag = hmac::sign(&keys.refresh, self.to_text().as_bytes());
+        let mut secret = [0; 32];
+        secret.copy_from_slice(tag.as_ref());
+        Self { session: self.session, secret }
+    }
+
+    pub(super) fn hash(&self) -> Vec<u8> {
+        digest::digest(&digest::SHA256, self.to_text().as_bytes()).as_ref().to_vec()
+    }
+
+    pub(super) fn to_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode([self.session.0.as_bytes().as_slice(), &self.secret].concat())
+    }
+
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (session, secret) = bytes.split_first_chunk::<16>()?;
+        Some(Self { session: SessionId(uuid::Uuid::from_bytes(*session)), secret: secret.try_into().ok()? })
+    }
+}

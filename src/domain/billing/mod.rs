@@ -1,0 +1,3 @@
+//! Tiers: what a user may use.
+
+pub mod tiers;

@@ -1,0 +1,72 @@
+//! What people write, within its limits. A value of one of these types has been checked.
+
+use crate::error::{Error, Result};
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident: $field:literal, $min:literal to $max:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name(String);
+
+        impl $name {
+            /// # Errors
+            /// [`Error::BadInput`] that names the field and the limit; lengths are counted in characters.
+            pub fn new(text: String) -> Result<Self> {
+                let length = text.chars().count();
+                if text.contains('\0') {
+                    return Err(Error::bad_input($field, concat!($field, " must not contain the character U+0000.")));
+                }
+                if ($min..=$max).contains(&length) && (text.chars().any(|c| !c.is_whitespace()) || $min == 0) {
+                    return Ok(Self(text));
+                }
+                let rule = match $min {
+                    0 => concat!($field, " must be at most ", $max, " characters"),
+                    _ => concat!($field, " must be ", $min, " to ", $max, " characters and not blank"),
+                };
+                Err(Error::bad_input($field, format!("{rule}; this is {length}.")))
+            }
+
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> Self {
+                text.0
+            }
+        }
+    )+};
+}
+
+texts! {
+    /// A message.
+    Content: "content", 1 to 32000;
+    /// A room's title.
+    Title: "title", 1 to 200;
+    /// What the model is told before a conversation.
+    SystemInstruction: "systemInstruction", 0 to 8000;
+    /// A client's name for one request, to send it twice safely.
+    IdempotencyKey: "idempotencyKey", 1 to 255;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_counted_in_characters_and_named() {
+        assert!(Content::new("é".repeat(32_000)).is_ok());
+        let Err(Error::BadInput { field, message }) = Content::new("é".repeat(32_001)) else {
+            panic!("accepted")
+        };
+        assert_eq!(field, "content");
+        assert_eq!(message, "content must be 1 to 32000 characters and not blank; this is 32001.");
+        for blank in ["", " \n\t"] {
+            assert!(Title::new(blank.to_owned()).is_err());
+        }
+        assert!(Title::new("a\0b".to_owned()).is_err());
+        assert!(SystemInstruction::new(String::new()).is_ok());
+    }
+}

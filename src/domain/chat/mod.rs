@@ -1,0 +1,115 @@
+//! Chatrooms, messages and replies.
+//!
+//! ```text
+//!  send ──► one transaction: message, QUEUED reply, job, quota, idempotency key ──► hints: jobs, room, account
+//!                                                │
+//!  a worker claims the job ──► reply::write ──► the reply's log (live) and its row (the truth)
+//!                                                │                │
+//!                              watch: attach, then read, then live; the row says how it ended
+//! ```
+
+mod account;
+mod changes;
+mod history;
+mod input;
+mod path;
+mod quota;
+mod regenerate;
+pub mod reply;
+mod rooms;
+mod send;
+mod stop;
+mod watch;
+
+use std::{sync::Arc, time::Duration};
+
+use entity::{MessageId, UserId, message};
+
+use crate::{
+    clock::Clock,
+    config::ChatSettings,
+    error::{Error, Result},
+    ports::{
+        cache::Cache,
+        model::Model,
+        reply_log::ReplyLog,
+        signals::{Signals, Topic},
+    },
+    store::{Db, messages},
+};
+
+pub use crate::ports::reply_log::Cursor;
+pub use account::Account;
+pub use changes::{RoomChange, RoomEvent};
+pub use input::{Content, IdempotencyKey, SystemInstruction, Title};
+pub use quota::Usage;
+pub use rooms::{NewRoom, RoomChanges};
+pub use send::Sent;
+pub use watch::{ReplyEvent, end_of};
+
+/// What the use cases of chatting work with.
+#[derive(Clone)]
+pub struct Chat {
+    pub db: Db,
+    pub clock: Clock,
+    pub log: Arc<dyn ReplyLog>,
+    pub signals: Arc<dyn Signals>,
+    pub cache: Arc<dyn Cache>,
+    pub model: Arc<dyn Model>,
+    pub settings: ChatSettings,
+    /// How much of a conversation goes to the model.
+    pub history_tokens: usize,
+    pub pace: Pace,
+}
+
+/// How long things take that nobody sets.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Between two saves of a reply's text so far.
+    pub save_every: Duration,
+    /// Before the second attempt at a reply; doubled for each one after.
+    pub first_retry_after: Duration,
+    /// How long a subscriber that hears nothing waits before it looks at the row: for the announcement that a killed
+    /// process could not make.
+    pub look_every: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            save_every: Duration::from_secs(2),
+            first_retry_after: Duration::from_secs(1),
+            look_every: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Chat {
+    /// The user's message.
+    pub async fn message(&self, user: UserId, id: MessageId) -> Result<Option<message::Model>> {
+        Ok(messages::owned_by(self.db.read(), user, id).await?)
+    }
+
+    async fn owned_message(&self, user: UserId, id: MessageId) -> Result<message::Model> {
+        self.message(user, id).await?.ok_or(Error::NotFound("message"))
+    }
+
+    /// The user's message that is a reply.
+    async fn owned_reply(&self, user: UserId, id: MessageId) -> Result<message::Model> {
+        let message = self.owned_message(user, id).await?;
+        if message.role == message::Role::Model {
+            Ok(message)
+        } else {
+            Err(Error::bad_input("messageId", "messageId must be of a reply; this message was sent by you."))
+        }
+    }
+
+    /// Sends hints after a commit. One that is lost delays its listeners until they look by themselves.
+    async fn tell(&self, topics: &[Topic]) {
+        for &topic in topics {
+            if let Err(unavailable) = self.signals.send(topic).await {
+                tracing::warn!(?topic, error = %unavailable, "a hint was not sent");
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Another reply to the same message.
+
+use entity::{MessageId, UserId};
+
+use super::{Chat, Sent, path};
+use crate::{
+    error::{Error, Result},
+    ports::signals::Topic,
+    store::{chatrooms, messages, paths, users},
+};
+
+impl Chat {
+    /// Queues a new reply in place of a finished, failed or stopped one. What followed the old one stays on its branch.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::QuotaExceeded`], and [`Error::Conflict`] while the old reply is being written.
+    pub async fn regenerate(&self, user: UserId, reply: MessageId) -> Result<Sent> {
+        let now = self.clock.now();
+        let room = self.owned_reply(user, reply).await?.chatroom_id;
+        let tx = self.db.begin().await?;
+        let room =
+            chatrooms::advance_owned_by(&tx, user, room, now).await?.ok_or(Error::NotFound("message"))?;
+        // Read again under the room's lock.
+        let old = messages::owned_by(&tx, user, reply).await?.ok_or(Error::NotFound("message"))?;
+        if !old.status.is_final() {
+            return Err(Error::Conflict("The reply is still being written: stop it first.".to_owned()));
+        }
+        let asked = old.parent_id.ok_or(Error::NotFound("message"))?;
+        let asked = messages::owned_by(&tx, user, asked).await?.ok_or(Error::NotFound("message"))?;
+        if !asked.active {
+            return Err(Error::Conflict("The reply is on a branch that the room has left.".to_owned()));
+        }
+        let usage = self.reserve(&tx, user).await?;
+        paths::cut(&tx, room.id, old.depth, room.version).await?;
+        let new = path::queue_reply(&tx, &room, &asked, MessageId::generate(), now).await?;
+        users::count_rooms_change(&tx, user).await?;
+        tx.commit().await?;
+        self.tell(&[Topic::Jobs, Topic::Room(room.id), Topic::Account(user)]).await;
+        Ok(Sent { message: asked, reply: new, usage })
+    }
+}

@@ -1,0 +1,230 @@
+//! Following one reply: what was missed, then live, then how it ended; never a gap, never a text twice.
+//!
+//! ```text
+//!  attach to announcements ──► row and log after the position ──► announcements ──┐
+//!            ▲ a gap, a hint to look, or silence                                  │
+//!            └────────────────────────────────────────────────────────────────────┘
+//! ```
+
+use async_stream::try_stream;
+use entity::{MessageId, UserId, message};
+use futures_util::{
+    FutureExt, Stream, StreamExt,
+    stream::{self, BoxStream},
+};
+use tokio::time::timeout;
+
+use super::{Chat, Cursor};
+use crate::{
+    error::Result,
+    ports::reply_log::{Announcement, Entry},
+};
+
+/// Texts that are ready together become one, up to this many bytes.
+const MERGED: usize = 16 * 1024;
+
+/// What a follower of a reply is told.
+#[derive(Clone, Debug)]
+pub enum ReplyEvent {
+    /// Text to append.
+    Delta { cursor: Cursor, text: String },
+    /// Discard the text so far.
+    Restarted { cursor: Cursor },
+    /// The last: the row as it is in the end.
+    Ended { cursor: Cursor, message: Box<message::Model> },
+}
+
+/// Where a row's content ends.
+#[must_use]
+pub fn end_of(row: &message::Model) -> Cursor {
+    Cursor { attempt: row.attempt.cast_unsigned(), offset: row.content.len() }
+}
+
+impl Chat {
+    /// Follows a reply of the user's from `after`; from its beginning without one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or [`Error::BadInput`] if the message is no reply.
+    pub async fn watch(
+        &self,
+        user: UserId,
+        id: MessageId,
+        after: Option<Cursor>,
+    ) -> Result<impl Stream<Item = Result<ReplyEvent>> + Send + 'static> {
+        self.owned_reply(user, id).await?;
+        let chat = self.clone();
+        Ok(try_stream! {
+            let mut reader = Reader { at: after.unwrap_or_default() };
+            let mut announcements = chat.announcements(id).await;
+            loop {
+                // The row first: if it is not final, whatever the log misses now is announced later.
+                let row = chat.owned_message(user, id).await?;
+                for entry in chat.log.read(id, reader.at).await.unwrap_or_default() {
+                    for event in reader.take(&entry).unwrap_or_default() {
+                        yield event;
+                    }
+                }
+                for event in reader.take_row(&row) {
+                    yield event;
+                }
+                if row.status.is_final() {
+                    yield ReplyEvent::Ended { cursor: end_of(&row), message: Box::new(row) };
+                    return;
+                }
+                while let Ok(Some(Announcement::Appended(first))) =
+                    timeout(chat.pace.look_every, announcements.next()).await
+                {
+                    let (entry, look) = merge_ready(first, &mut announcements);
+                    let Some(events) = reader.take(&entry) else { break };
+                    for event in events {
+                        yield event;
+                    }
+                    if look {
+                        break;
+                    }
+                }
+            }
+        })
+    }
+
+    /// Announcements of the log; silence where it does not answer, so that the row is looked at in turns.
+    async fn announcements(&self, id: MessageId) -> BoxStream<'static, Announcement> {
+        match self.log.attach(id).await {
+            Ok(announcements) => announcements.chain(stream::pending()).boxed(),
+            Err(unavailable) => {
+                tracing::warn!(reply = %id, error = %unavailable, "a reply is followed by its row");
+                stream::pending().boxed()
+            }
+        }
+    }
+}
+
+/// Joins an entry with those that are announced already and continue it. True: what came next asks for a look.
+fn merge_ready(first: Entry, announcements: &mut BoxStream<'static, Announcement>) -> (Entry, bool) {
+    let mut merged = first;
+    while merged.text.len() < MERGED {
+        match announcements.next().now_or_never() {
+            Some(Some(Announcement::Appended(next)))
+                if next.end.attempt == merged.end.attempt && next.start() == merged.end.offset =>
+            {
+                merged.text.push_str(&next.text);
+                merged.end = next.end;
+            }
+            None => break,
+            // Another attempt, a gap, a hint or the end: the log and the row have it.
+            Some(_) => return (merged, true),
+        }
+    }
+    (merged, false)
+}
+
+/// A follower's position, and what has to be said to move it.
+struct Reader {
+    at: Cursor,
+}
+
+impl Reader {
+    /// The events of an entry, less what is behind the position. None: there is a gap before it.
+    fn take(&mut self, entry: &Entry) -> Option<Vec<ReplyEvent>> {
+        let attempt = entry.end.attempt;
+        if attempt < self.at.attempt || (attempt == self.at.attempt && entry.end.offset <= self.at.offset) {
+            return Some(Vec::new());
+        }
+        let mut events = Vec::new();
+        if attempt > self.at.attempt {
+            if entry.start() > 0 {
+                return None;
+            }
+            events.extend(self.restart(attempt));
+        }
+        if entry.start() > self.at.offset {
+            return None;
+        }
+        if !entry.text.is_empty() {
+            match entry.text.get(self.at.offset - entry.start()..) {
+                Some(text) => {
+                    self.at = entry.end;
+                    events.push(ReplyEvent::Delta { cursor: self.at, text: text.to_owned() });
+                }
+                // The position splits a character, so it was never given out: begin anew.
+                None => events.extend(self.restart(attempt)),
+            }
+        }
+        Some(events)
+    }
+
+    /// The events of a row's content. A final row is right even where the position says otherwise.
+    fn take_row(&mut self, row: &message::Model) -> Vec<ReplyEvent> {
+        let end = end_of(row);
+        let mut events = Vec::new();
+        if row.status.is_final() && self.at > end {
+            events.extend(self.restart(end.attempt));
+        }
+        // A second time where the first had to begin anew.
+        let entry = Entry { end, text: row.content.clone() };
+        for _ in 0..2 {
+            events.extend(self.take(&entry).unwrap_or_default());
+        }
+        events
+    }
+
+    /// Goes to the beginning of an attempt; says so if there is a text to discard.
+    fn restart(&mut self, attempt: u32) -> Option<ReplyEvent> {
+        let had_begun = self.at.attempt > 0;
+        self.at = Cursor { attempt, offset: 0 };
+        had_begun.then_some(ReplyEvent::Restarted { cursor: self.at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(attempt: u32, offset: usize, text: &str) -> Entry {
+        Entry { end: Cursor { attempt, offset }, text: text.to_owned() }
+    }
+
+    /// What a client has after these entries, and whether any was refused.
+    fn read(from: &str, had: &str, entries: &[Entry]) -> (String, bool) {
+        let mut reader = Reader { at: from.parse().unwrap() };
+        let mut text = had.to_owned();
+        let mut gap = false;
+        for entry in entries {
+            match reader.take(entry) {
+                Some(events) => events.into_iter().for_each(|event| match event {
+                    ReplyEvent::Delta { text: more, .. } => text.push_str(&more),
+                    ReplyEvent::Restarted { .. } => text.clear(),
+                    ReplyEvent::Ended { .. } => panic!("an entry ends nothing"),
+                }),
+                None => gap = true,
+            }
+        }
+        (text, gap)
+    }
+
+    #[test]
+    fn what_was_seen_is_not_told_again() {
+        let entries = [entry(1, 0, ""), entry(1, 5, "Hello"), entry(1, 12, ", world")];
+        assert_eq!(read("0-0", "", &entries), ("Hello, world".to_owned(), false));
+        assert_eq!(read("1-5", "Hello", &entries), ("Hello, world".to_owned(), false));
+        assert_eq!(read("1-3", "Hel", &entries), ("Hello, world".to_owned(), false));
+        assert_eq!(read("1-12", "Hello, world", &entries), ("Hello, world".to_owned(), false));
+    }
+
+    #[test]
+    fn a_new_attempt_discards_and_a_late_writer_is_not_heard() {
+        let entries = [entry(1, 5, "Hello"), entry(2, 0, ""), entry(2, 2, "Hi"), entry(1, 12, ", world")];
+        assert_eq!(read("1-0", "", &entries), ("Hi".to_owned(), false));
+    }
+
+    #[test]
+    fn a_gap_is_noticed() {
+        assert_eq!(read("1-5", "Hello", &[entry(1, 12, "rld")]), ("Hello".to_owned(), true));
+        assert_eq!(read("1-5", "Hello", &[entry(2, 4, "ay")]), ("Hello".to_owned(), true));
+    }
+
+    #[test]
+    fn a_position_inside_a_character_begins_anew() {
+        assert_eq!(read("1-1", "?", &[entry(1, 2, "é"), entry(1, 2, "é")]), ("é".to_owned(), false));
+    }
+}

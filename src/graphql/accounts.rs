@@ -1,0 +1,156 @@
+//! Signing in and out, and who one is.
+
+use async_graphql::{Context, InputObject, Object, SimpleObject};
+use entity::Timestamp;
+
+use super::{
+    context::{auth, caller, chat, viewer},
+    types::{PhoneNumberScalar, Session, SubscriptionStatus, User},
+};
+use crate::{
+    domain::auth::{SentOtp, SignedIn},
+    error::Result,
+};
+
+#[derive(Default)]
+pub struct AccountQueries;
+
+#[Object]
+impl AccountQueries {
+    /// The signed-in user; null without a valid access token.
+    async fn me(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        let Ok(viewer) = viewer(ctx) else { return Ok(None) };
+        auth(ctx).me(viewer).await.map(|user| Some(User(user)))
+    }
+
+    /// Where you are signed in.
+    async fn sessions(&self, ctx: &Context<'_>) -> Result<Vec<Session>> {
+        let viewer = viewer(ctx)?;
+        let sessions = auth(ctx).sessions(viewer.user).await?;
+        Ok(sessions.into_iter().map(|session| Session::new(session, viewer)).collect())
+    }
+
+    /// Your subscription tier and its billing state.
+    async fn subscription_status(&self, ctx: &Context<'_>) -> Result<SubscriptionStatus> {
+        let account = chat(ctx).account(viewer(ctx)?.user).await?;
+        Ok(SubscriptionStatus::new(account.subscription.as_ref(), chat(ctx).clock.now()))
+    }
+}
+
+#[derive(Default)]
+pub struct AccountMutations;
+
+#[Object]
+impl AccountMutations {
+    /// Sends a one-time password to a phone. Unknown numbers get one too, and verifying it registers them.
+    async fn send_otp(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Where to send it.")] input: SendOtpInput,
+    ) -> Result<SendOtpPayload> {
+        auth(ctx).send_otp(input.phone_number.0, caller(ctx)).await.map(SendOtpPayload::from)
+    }
+
+    /// Exchanges a one-time password for tokens.
+    async fn verify_otp(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The number and the code that came to it.")] input: VerifyOtpInput,
+    ) -> Result<AuthPayload> {
+        let signed_in = auth(ctx).verify_otp(&input.phone_number.0, &input.otp, caller(ctx)).await?;
+        Ok(signed_in.into())
+    }
+
+    /// Exchanges a refresh token for new tokens; each refresh token works once, and reuse ends its session.
+    async fn refresh_token(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The newest refresh token of the session.")] refresh_token: String,
+    ) -> Result<AuthPayload> {
+        auth(ctx).refresh(&refresh_token).await.map(AuthPayload::from)
+    }
+
+    /// Ends this session, or all of them.
+    async fn logout(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "End the sessions on all devices.", default = false)] everywhere: bool,
+    ) -> Result<LogoutPayload> {
+        let ended = auth(ctx).logout(viewer(ctx)?, everywhere).await?;
+        Ok(LogoutPayload { sessions_ended: i32::try_from(ended).unwrap_or(i32::MAX) })
+    }
+}
+
+/// Where to send a one-time password.
+#[derive(InputObject)]
+pub struct SendOtpInput {
+    /// The phone's number.
+    phone_number: PhoneNumberScalar,
+}
+
+/// A one-time password that is on its way.
+#[derive(SimpleObject)]
+pub struct SendOtpPayload {
+    /// The phone's number as it was understood.
+    phone_number: PhoneNumberScalar,
+    /// Until when the code works.
+    expires_at: Timestamp,
+    /// When another may be asked for.
+    resend_at: Timestamp,
+    /// The code itself: only where the server delivers by response (OTP_DELIVERY=response), for development.
+    otp: Option<String>,
+}
+
+impl From<SentOtp> for SendOtpPayload {
+    fn from(sent: SentOtp) -> Self {
+        Self {
+            phone_number: PhoneNumberScalar(sent.phone_number),
+            expires_at: sent.expires_at,
+            resend_at: sent.resend_at,
+            otp: sent.code,
+        }
+    }
+}
+
+/// A one-time password and the number that it came to.
+#[derive(InputObject)]
+pub struct VerifyOtpInput {
+    /// The phone's number.
+    phone_number: PhoneNumberScalar,
+    /// The code.
+    otp: String,
+}
+
+/// The tokens of a session.
+#[derive(SimpleObject)]
+pub struct AuthPayload {
+    /// For the Authorization header: `Bearer` and this.
+    access_token: String,
+    /// Until when it works.
+    access_token_expires_at: Timestamp,
+    /// For refreshToken, once.
+    refresh_token: String,
+    /// Until when it works.
+    refresh_token_expires_at: Timestamp,
+    /// Who signed in.
+    user: User,
+}
+
+impl From<SignedIn> for AuthPayload {
+    fn from(signed_in: SignedIn) -> Self {
+        Self {
+            access_token: signed_in.access_token,
+            access_token_expires_at: signed_in.access_token_expires_at,
+            refresh_token: signed_in.refresh_token,
+            refresh_token_expires_at: signed_in.refresh_token_expires_at,
+            user: User(signed_in.user),
+        }
+    }
+}
+
+/// What a logout did.
+#[derive(SimpleObject)]
+pub struct LogoutPayload {
+    /// How many sessions ended.
+    sessions_ended: i32,
+}

@@ -1,0 +1,75 @@
+//! Errors as clients see them: a code, what helps a program, and a sentence for people.
+
+use std::sync::Arc;
+
+use async_graphql::{Error as GraphqlError, ErrorExtensionValues, Response, ServerError, Value};
+
+use crate::error::Error;
+
+/// What an internal error carries to the boundary, for the log.
+struct Cause(anyhow::Error);
+
+impl From<Error> for GraphqlError {
+    fn from(error: Error) -> Self {
+        let mut extensions = ErrorExtensionValues::default();
+        let mut source: Option<Arc<dyn std::any::Any + Send + Sync>> = None;
+        let (code, message) = match error {
+            Error::Unauthenticated(why) => ("UNAUTHENTICATED", why.to_owned()),
+            Error::NotFound(what) => ("NOT_FOUND", format!("There is no such {what}, or it is not yours.")),
+            Error::BadInput { field, message } => {
+                extensions.set("field", field);
+                ("BAD_USER_INPUT", message)
+            }
+            Error::Conflict(message) => ("CONFLICT", message),
+            Error::OtpInvalid { attempts_left } => {
+                extensions.set("attemptsLeft", attempts_left);
+                ("OTP_INVALID", format!("The code is not valid; {attempts_left} attempts are left."))
+            }
+            Error::RateLimited { retry_after_secs } => {
+                extensions.set("retryAfter", retry_after_secs);
+                ("RATE_LIMITED", format!("Too many calls: try again in {retry_after_secs} s."))
+            }
+            Error::QuotaExceeded { limit, used, resets_at, upgradeable } => {
+                extensions.set("limit", limit);
+                extensions.set("used", used);
+                extensions.set("resetsAt", resets_at.to_rfc3339());
+                extensions.set("upgradeable", upgradeable);
+                ("QUOTA_EXCEEDED", format!("The {limit} prompts of today are used."))
+            }
+            Error::Internal(cause) => {
+                source = Some(Arc::new(Cause(cause)));
+                ("INTERNAL_SERVER_ERROR", "Something went wrong on our side.".to_owned())
+            }
+        };
+        extensions.set("code", code);
+        Self { message, source, extensions: Some(extensions) }
+    }
+}
+
+/// A response to a request that is not executed.
+pub fn rejection(code: &str, message: impl Into<String>) -> Response {
+    let mut error = ServerError::new(message, None);
+    set_code(&mut error, code);
+    Response::from_errors(vec![error])
+}
+
+/// Completes the errors of a response: each gets a code, and the cause of an internal one goes to the log, here alone.
+pub(super) fn complete(response: &mut Response, request_id: &str) {
+    for error in &mut response.errors {
+        match &error.extensions {
+            Some(extensions) if extensions.get("code").is_some() => {}
+            // What a field refuses without a code of ours is an argument that cannot be read.
+            _ if !error.path.is_empty() => set_code(error, "BAD_USER_INPUT"),
+            _ if error.message.starts_with("Query is") => set_code(error, "QUERY_TOO_COMPLEX"),
+            _ => set_code(error, "GRAPHQL_VALIDATION_FAILED"),
+        }
+        if let Some(Cause(cause)) = error.source.as_deref().and_then(|source| source.downcast_ref()) {
+            tracing::error!(request_id, path = ?error.path, "{cause:#}");
+            error.extensions.get_or_insert_default().set("requestId", request_id);
+        }
+    }
+}
+
+fn set_code(error: &mut ServerError, code: &str) {
+    error.extensions.get_or_insert_default().set("code", Value::from(code));
+}

@@ -1,0 +1,66 @@
+//! Following what happens.
+
+use async_graphql::{Context, ID, Subscription};
+use entity::MessageId;
+use futures_util::{Stream, StreamExt};
+
+use super::{
+    context::{chat, viewer},
+    types::{AccountEvent, ChatroomEvent, ReplyEvent, read_id},
+};
+use crate::{
+    domain::chat::Cursor,
+    error::{Error, Result},
+};
+
+/// What can be followed.
+#[derive(Default)]
+pub struct Subscription;
+
+#[Subscription]
+impl Subscription {
+    /// One reply as it is written. Starts after `after` (a cursor of this reply; from its beginning without one),
+    /// replays what was missed, goes on live, and completes after ReplyCompleted, ReplyFailed or ReplyCancelled.
+    async fn reply_stream(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The reply's id.")] message_id: ID,
+        #[graphql(desc = "Where to go on: a cursor of this reply.")] after: Option<String>,
+    ) -> Result<impl Stream<Item = async_graphql::Result<ReplyEvent>>> {
+        let viewer = viewer(ctx)?;
+        let reply: MessageId = read_id(&message_id, "message")?;
+        let after = after.map(|cursor| cursor.parse::<Cursor>()).transpose();
+        let after = after.map_err(|_| Error::bad_input("after", "after is not a cursor of a reply."))?;
+        let events = chat(ctx).watch(viewer.user, reply, after).await?;
+        Ok(events.map(move |event| Ok(ReplyEvent::new(reply, event?))))
+    }
+
+    /// Everything that happens in one room, on every device. With `after`, the cursor of an earlier event, what changed
+    /// since comes first, each changed message once as MessageChanged; without it, from now on. Never a gap between the
+    /// two.
+    async fn chatroom_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The room's id.")] chatroom_id: ID,
+        #[graphql(desc = "Where to go on: the cursor of an earlier event.")] after: Option<String>,
+    ) -> Result<impl Stream<Item = async_graphql::Result<ChatroomEvent>>> {
+        let viewer = viewer(ctx)?;
+        let room = read_id(&chatroom_id, "chatroom")?;
+        let after = after.map(|cursor| cursor.parse::<i64>()).transpose();
+        let after =
+            after.map_err(|_| Error::bad_input("after", "after is not a cursor of a room's event."))?;
+        let events = chat(ctx).room_events(viewer.user, room, after).await?;
+        Ok(events.map(|event| Ok(ChatroomEvent::from(event?))))
+    }
+
+    /// Changes of your tier, billing state and usage: the first event is the state now.
+    async fn account_events(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Result<impl Stream<Item = async_graphql::Result<AccountEvent>>> {
+        let viewer = viewer(ctx)?;
+        let clock = chat(ctx).clock.clone();
+        let events = chat(ctx).account_events(viewer.user).await?;
+        Ok(events.map(move |event| Ok(AccountEvent::new(&event?, clock.now()))))
+    }
+}

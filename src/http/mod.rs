@@ -1,0 +1,66 @@
+//! HTTP: routes, and operations over its transports.
+
+mod graphql;
+mod health;
+mod page;
+mod router;
+mod socket;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::http::{HeaderMap, header};
+
+use crate::{
+    config::ServerSettings,
+    domain::auth::{Auth, Caller},
+    error::{Error, Result},
+    graphql::{Executor, Identity, RequestContext},
+    lifecycle::Lifecycle,
+    store::Db,
+};
+
+pub use router::router;
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct Api {
+    pub executor: Executor,
+    pub auth: Auth,
+    pub db: Db,
+    pub settings: Arc<ServerSettings>,
+    pub life: Lifecycle,
+}
+
+impl Api {
+    /// What is known of a request apart from its document.
+    ///
+    /// # Errors
+    /// Ours: a token that does not hold is told by the identity, since some operations need none.
+    async fn context(&self, authorization: Option<&str>, caller: Caller) -> Result<RequestContext> {
+        let identity = self.identify(authorization).await?;
+        Ok(RequestContext { identity, caller, request_id: uuid::Uuid::now_v7().to_string().into() })
+    }
+
+    async fn identify(&self, authorization: Option<&str>) -> Result<Identity> {
+        let Some(authorization) = authorization else {
+            return Ok(Err("Sign in first: there is no access token."));
+        };
+        let (scheme, token) = authorization.split_once(' ').unwrap_or((authorization, ""));
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Ok(Err("The Authorization header must be `Bearer` and an access token."));
+        }
+        match self.auth.authenticate(token.trim()).await {
+            Ok(viewer) => Ok(Ok(viewer)),
+            Err(Error::Unauthenticated(why)) => Ok(Err(why)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn caller(peer: SocketAddr, headers: &HeaderMap) -> Caller {
+    Caller { address: peer.ip(), user_agent: text(headers, &header::USER_AGENT).map(str::to_owned) }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

@@ -1,0 +1,40 @@
+//! The routes.
+
+use axum::{
+    Router,
+    http::{HeaderName, HeaderValue, Method, header, request::Parts},
+    routing::get,
+};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowOrigin, CorsLayer},
+    limit::RequestBodyLimitLayer,
+};
+
+use super::{Api, graphql, health, page};
+
+/// The longest body that is read, in bytes.
+const LONGEST_BODY: usize = 256 * 1024;
+
+/// Everything that is served.
+pub fn router(api: Api) -> Router {
+    let settings = api.settings.clone();
+    let allowed = AllowOrigin::predicate(move |origin: &HeaderValue, request: &Parts| {
+        let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        origin.to_str().is_ok_and(|origin| settings.allows_origin(origin, host))
+    });
+    let cors = CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT])
+        .expose_headers([HeaderName::from_static(graphql::REQUEST_ID)]);
+    Router::new()
+        .route("/", get(page::show))
+        .route("/graphql", get(graphql::get).post(graphql::post))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .layer(RequestBodyLimitLayer::new(LONGEST_BODY))
+        .layer(cors)
+        .layer(CatchPanicLayer::new())
+        .with_state(api)
+}

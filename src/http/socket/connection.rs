@@ -1,0 +1,266 @@
+//! One socket: reads, runs operations, writes. Nothing is read from an operation before what it said last has been
+//! written, so that a slow reader costs its own socket a few frames and nobody else anything: what a reply says
+//! meanwhile is in its log.
+
+use std::time::Duration;
+
+use async_graphql::Response;
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures_util::{
+    FutureExt, SinkExt, StreamExt,
+    stream::{self, BoxStream, SplitSink},
+};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio_stream::StreamMap;
+
+use super::protocol::{
+    Close, InitPayload, MOST_OPERATIONS, NAME, ServerMessage, State, Step, authorization, is_refused,
+};
+use crate::{
+    domain::auth::{Caller, Viewer},
+    error::Error,
+    graphql::{RequestContext, rejection},
+    http::Api,
+    ports::signals::Topic,
+};
+
+const INIT_WITHIN: Duration = Duration::from_secs(10);
+const PING_EVERY: Duration = Duration::from_secs(25);
+/// A peer that says nothing and reads nothing for so long is gone.
+const SILENT_FOR: Duration = Duration::from_mins(1);
+/// Frames that are ready together are written together, up to so many.
+const WRITTEN_TOGETHER: usize = 64;
+
+/// What an operation says; none: it is complete.
+type Said = Option<Response>;
+
+/// The peer is gone: there is nobody to tell.
+struct Gone;
+
+enum End {
+    Close(Close),
+    Gone,
+}
+
+impl From<Gone> for End {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+struct Connection {
+    api: Api,
+    caller: Caller,
+    sink: SplitSink<WebSocket, Message>,
+    state: State,
+    operations: StreamMap<String, BoxStream<'static, Said>>,
+    context: Option<RequestContext>,
+    /// Hints that the session may have ended.
+    session: BoxStream<'static, Viewer>,
+    expires: Option<Instant>,
+}
+
+/// Serves a socket until either side closes it.
+pub(super) async fn serve(api: Api, socket: WebSocket, caller: Caller) {
+    let speaks = socket.protocol().is_some_and(|chosen| chosen.as_bytes() == NAME.as_bytes());
+    let (sink, mut incoming) = socket.split();
+    let mut connection = Connection {
+        api,
+        caller,
+        sink,
+        state: State::default(),
+        operations: StreamMap::new(),
+        context: None,
+        session: stream::pending().boxed(),
+        expires: None,
+    };
+    let end = if speaks {
+        connection.run(incoming.by_ref()).await
+    } else {
+        End::Close(Close::new(4406, "Subprotocol not acceptable: use graphql-transport-ws"))
+    };
+    connection.operations.clear();
+    if let End::Close(Close { code, reason }) = end {
+        let frame = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+        // The peer's own close frame, or its silence, ends it.
+        let farewell = async {
+            connection.sink.send(frame).await.ok()?;
+            while let Some(Ok(_)) = incoming.next().await {}
+            Some(())
+        };
+        let _ = timeout(Duration::from_secs(5), farewell).await;
+    }
+}
+
+impl Connection {
+    async fn run(&mut self, incoming: &mut stream::SplitStream<WebSocket>) -> End {
+        let closing = self.api.life.closing.clone();
+        let init_until = Instant::now() + INIT_WITHIN;
+        let mut heard = Instant::now();
+        let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let expires = self.expires.unwrap_or(init_until);
+            let step = tokio::select! {
+                message = incoming.next() => {
+                    heard = Instant::now();
+                    self.hear(message).await
+                }
+                Some((id, said)) = self.operations.next(), if !self.operations.is_empty() => self.say(id, said).await,
+                () = sleep_until(init_until), if !self.state.is_acknowledged() => {
+                    Err(End::Close(Close::new(4408, "Connection initialisation timeout")))
+                }
+                () = sleep_until(expires), if self.expires.is_some() => Err(End::Close(Close::token_expired())),
+                Some(viewer) = self.session.next() => self.check_session(viewer).await,
+                _ = pings.tick() => {
+                    if heard.elapsed() > SILENT_FOR {
+                        Err(End::Gone)
+                    } else {
+                        self.write(Message::Ping(axum::body::Bytes::new())).await.map_err(End::from)
+                    }
+                }
+                () = closing.cancelled() => Err(End::Close(Close::new(1012, "Service restart"))),
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    async fn hear(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+        let text = match message {
+            Some(Ok(Message::Text(text))) => text,
+            Some(Ok(Message::Binary(_))) => {
+                return Err(End::Close(Close::invalid_message("Invalid message: binary")));
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(()),
+            Some(Err(error)) if is_too_long(&error) => {
+                return Err(End::Close(Close::new(1009, "A message must be at most 64 KiB")));
+            }
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(End::Gone),
+        };
+        match self.state.hear(&text) {
+            Step::Authenticate(payload) => self.authenticate(&payload).await,
+            Step::Pong(payload) => Ok(self.send(&ServerMessage::Pong { payload }).await?),
+            Step::Start { id, request } => {
+                self.start(id, *request);
+                Ok(())
+            }
+            Step::TooMany { id } => {
+                let problem = format!("A socket runs at most {MOST_OPERATIONS} operations at once.");
+                let refusal = rejection("RATE_LIMITED", problem);
+                Ok(self.send(&ServerMessage::of(&id, &refusal)).await?)
+            }
+            Step::Stop { id } => {
+                self.operations.remove(&id);
+                Ok(())
+            }
+            Step::Nothing => Ok(()),
+            Step::Close(close) => Err(End::Close(close)),
+        }
+    }
+
+    /// No token is nobody; a token that does not hold is refused.
+    async fn authenticate(&mut self, payload: &InitPayload) -> Result<(), End> {
+        let token = authorization(payload);
+        let context = self.api.context(token, self.caller.clone()).await.map_err(|error| internal(&error))?;
+        match context.identity {
+            Ok(viewer) => self.sign_in(viewer).await?,
+            Err(why) if token.is_some() => return Err(End::Close(Close::new(4403, why))),
+            Err(_) => {}
+        }
+        self.context = Some(context);
+        self.state.acknowledge();
+        Ok(self.send(&ServerMessage::ConnectionAck).await?)
+    }
+
+    async fn sign_in(&mut self, viewer: Viewer) -> Result<(), End> {
+        let left = viewer.until - self.api.auth.clock.now();
+        self.expires = Some(Instant::now() + left.to_std().unwrap_or_default());
+        match self.api.auth.signals.listen(Topic::Session(viewer.session)).await {
+            Ok(hints) => self.session = hints.map(move |()| viewer).chain(stream::pending()).boxed(),
+            Err(unavailable) => {
+                tracing::warn!(error = %unavailable, "a socket may outlive its session by minutes");
+            }
+        }
+        // It may have ended before the hints were listened to.
+        self.check_session(viewer).await
+    }
+
+    async fn check_session(&mut self, viewer: Viewer) -> Result<(), End> {
+        let live = self.api.auth.is_live(viewer.session).await.map_err(|error| internal(&error))?;
+        if live { Ok(()) } else { Err(End::Close(Close::token_expired())) }
+    }
+
+    fn start(&mut self, id: String, request: async_graphql::Request) {
+        // Each operation is a request of its own in the log.
+        let Some(context) = &self.context else { return };
+        let context =
+            RequestContext { request_id: uuid::Uuid::now_v7().to_string().into(), ..context.clone() };
+        let responses = self.api.executor.stream(request, context).map(Some).chain(stream::iter([None]));
+        self.operations.insert(id, responses.boxed());
+    }
+
+    /// Writes what an operation said, and with it what is ready by then.
+    async fn say(&mut self, id: String, said: Said) -> Result<(), End> {
+        let mut next = Some((id, said));
+        let mut written = 0;
+        while let Some((id, said)) = next {
+            let text = match &said {
+                Some(response) => write(&ServerMessage::of(&id, response)),
+                None => write(&ServerMessage::Complete { id: &id }),
+            };
+            if said.as_ref().is_none_or(is_refused) {
+                self.operations.remove(&id);
+                self.state.ended(&id);
+            }
+            self.in_time(async |sink| sink.feed(text).await).await?;
+            written += 1;
+            next = if written < WRITTEN_TOGETHER {
+                self.operations.next().now_or_never().flatten()
+            } else {
+                None
+            };
+        }
+        Ok(self.in_time(async |sink| sink.flush().await).await?)
+    }
+
+    async fn send(&mut self, message: &ServerMessage<'_>) -> Result<(), Gone> {
+        self.write(write(message)).await
+    }
+
+    async fn write(&mut self, message: Message) -> Result<(), Gone> {
+        self.in_time(async |sink| sink.send(message).await).await
+    }
+
+    async fn in_time(
+        &mut self,
+        write: impl AsyncFnOnce(&mut SplitSink<WebSocket, Message>) -> Result<(), axum::Error>,
+    ) -> Result<(), Gone> {
+        match timeout(SILENT_FOR, write(&mut self.sink)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Gone),
+        }
+    }
+}
+
+fn write(message: &ServerMessage<'_>) -> Message {
+    // Only a map with keys that are no strings cannot be written, and there is none.
+    Message::text(serde_json::to_string(message).unwrap_or_default())
+}
+
+fn internal(error: &Error) -> End {
+    tracing::error!(?error, "a socket could not be authenticated");
+    End::Close(Close::new(1011, "Internal error"))
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.to_string().contains("too long") {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

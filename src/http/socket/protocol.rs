@@ -1,0 +1,277 @@
+//! The protocol's rules, without I/O: what a message means at the point where it comes.
+
+use std::collections::HashSet;
+
+use async_graphql::{Request, Response, ServerError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The subprotocol.
+pub(super) const NAME: &str = "graphql-transport-ws";
+/// Operations that one socket may run at once.
+pub(super) const MOST_OPERATIONS: usize = 100;
+
+/// Why the server closes a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Close {
+    pub(super) code: u16,
+    /// At most 123 bytes, as [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455#section-5.5) has it.
+    pub(super) reason: String,
+}
+
+impl Close {
+    pub(super) fn new(code: u16, reason: impl Into<String>) -> Self {
+        let mut reason = reason.into();
+        reason.truncate(reason.floor_char_boundary(123));
+        Self { code, reason }
+    }
+
+    pub(super) fn invalid_message(reason: impl Into<String>) -> Self {
+        Self::new(4400, reason)
+    }
+
+    pub(super) fn token_expired() -> Self {
+        Self::new(4403, "token expired")
+    }
+}
+
+/// The payload of `connection_init`.
+pub(super) type InitPayload = Map<String, Value>;
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ClientMessage {
+    ConnectionInit { payload: Option<InitPayload> },
+    Ping { payload: Option<Value> },
+    Pong {},
+    Subscribe { id: String, payload: Box<Request> },
+    Complete { id: String },
+}
+
+/// What the server says.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ServerMessage<'a> {
+    ConnectionAck,
+    Pong {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payload: Option<Value>,
+    },
+    Next {
+        id: &'a str,
+        payload: &'a Response,
+    },
+    /// The operation failed before it was executed; nothing follows.
+    Error {
+        id: &'a str,
+        payload: &'a [ServerError],
+    },
+    Complete {
+        id: &'a str,
+    },
+}
+
+impl<'a> ServerMessage<'a> {
+    /// How a response is said.
+    pub(super) fn of(id: &'a str, response: &'a Response) -> Self {
+        if is_refused(response) {
+            Self::Error { id, payload: &response.errors }
+        } else {
+            Self::Next { id, payload: response }
+        }
+    }
+}
+
+/// Whether an operation failed before it was executed: what fails in execution has a path.
+pub(super) fn is_refused(response: &Response) -> bool {
+    !response.errors.is_empty() && response.errors.iter().all(|error| error.path.is_empty())
+}
+
+/// What is to be done about a message.
+pub(super) enum Step {
+    /// Authenticate, then acknowledge by [`State::acknowledge`] or close.
+    Authenticate(InitPayload),
+    Pong(Option<Value>),
+    Start {
+        id: String,
+        request: Box<Request>,
+    },
+    /// Say that there are too many operations, under this id.
+    TooMany {
+        id: String,
+    },
+    Stop {
+        id: String,
+    },
+    Nothing,
+    Close(Close),
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Opened,
+    Initialising,
+    Acknowledged,
+}
+
+/// Where a socket stands.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    phase: Phase,
+    running: HashSet<String>,
+}
+
+impl State {
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.phase == Phase::Acknowledged
+    }
+
+    pub(super) fn acknowledge(&mut self) {
+        self.phase = Phase::Acknowledged;
+    }
+
+    /// An operation has ended: its id is free.
+    pub(super) fn ended(&mut self, id: &str) {
+        self.running.remove(id);
+    }
+
+    pub(super) fn hear(&mut self, text: &str) -> Step {
+        let message = match serde_json::from_str(text) {
+            Ok(message) => message,
+            Err(cause) => return Step::Close(Close::invalid_message(format!("Invalid message: {cause}"))),
+        };
+        match message {
+            ClientMessage::ConnectionInit { .. } if self.phase != Phase::Opened => {
+                Step::Close(Close::new(4429, "Too many initialisation requests"))
+            }
+            ClientMessage::ConnectionInit { payload } => {
+                self.phase = Phase::Initialising;
+                Step::Authenticate(payload.unwrap_or_default())
+            }
+            ClientMessage::Ping { payload } => Step::Pong(payload),
+            ClientMessage::Pong {} => Step::Nothing,
+            ClientMessage::Subscribe { .. } if !self.is_acknowledged() => {
+                Step::Close(Close::new(4401, "Unauthorized: wait for connection_ack before you subscribe"))
+            }
+            ClientMessage::Subscribe { id, .. } if id.is_empty() => {
+                Step::Close(Close::invalid_message("Invalid message: the id is empty"))
+            }
+            ClientMessage::Subscribe { id, .. } if self.running.contains(&id) => {
+                Step::Close(Close::new(4409, format!("Subscriber for {id} already exists")))
+            }
+            ClientMessage::Subscribe { id, .. } if self.running.len() >= MOST_OPERATIONS => {
+                Step::TooMany { id }
+            }
+            ClientMessage::Subscribe { id, payload } => {
+                self.running.insert(id.clone());
+                Step::Start { id, request: payload }
+            }
+            ClientMessage::Complete { id } => {
+                self.running.remove(&id);
+                Step::Stop { id }
+            }
+        }
+    }
+}
+
+/// The Authorization that a client gives with `connection_init`: under its own name in any case, or among `headers`.
+pub(super) fn authorization(payload: &InitPayload) -> Option<&str> {
+    let named = |object: &'_ InitPayload, name: &str| {
+        object.keys().find(|key| key.eq_ignore_ascii_case(name)).cloned()
+    };
+    if let Some(key) = named(payload, "authorization") {
+        return payload[&key].as_str();
+    }
+    let headers = payload[&named(payload, "headers")?].as_object()?;
+    headers[&named(headers, "authorization")?].as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INIT: &str = r#"{"type":"connection_init"}"#;
+    const SUBSCRIBE: &str = r#"{"type":"subscribe","id":"1","payload":{"query":"{ me { id } }"}}"#;
+
+    /// The close code that the last of these messages causes, if any, with each init acknowledged.
+    fn code(messages: &[&str]) -> Option<u16> {
+        let mut state = State::default();
+        let mut last = None;
+        for message in messages {
+            last = match state.hear(message) {
+                Step::Close(close) => Some(close.code),
+                Step::Authenticate(_) => {
+                    state.acknowledge();
+                    None
+                }
+                _ => None,
+            };
+        }
+        last
+    }
+
+    #[test]
+    fn each_breach_has_its_code() {
+        for (messages, expected) in [
+            (vec![INIT, SUBSCRIBE], None),
+            (vec!["{"], Some(4400)),
+            (vec![r#"{"type":"start"}"#], Some(4400)),
+            (vec![r#"{"id":"1"}"#], Some(4400)),
+            (vec!["[]"], Some(4400)),
+            (vec![INIT, r#"{"type":"subscribe","payload":{"query":"{a}"}}"#], Some(4400)),
+            (vec![INIT, r#"{"type":"subscribe","id":"","payload":{"query":"{a}"}}"#], Some(4400)),
+            (vec![SUBSCRIBE], Some(4401)),
+            (vec![INIT, SUBSCRIBE, SUBSCRIBE], Some(4409)),
+            (vec![INIT, SUBSCRIBE, r#"{"type":"complete","id":"1"}"#, SUBSCRIBE], None),
+            (vec![INIT, INIT], Some(4429)),
+            (vec![r#"{"type":"ping","payload":{"a":1}}"#, r#"{"type":"pong"}"#], None),
+            (vec![INIT, r#"{"type":"complete","id":"unknown"}"#], None),
+        ] {
+            assert_eq!(code(&messages), expected, "{messages:?}");
+        }
+    }
+
+    #[test]
+    fn a_second_init_before_the_ack_is_one_too_many() {
+        let mut state = State::default();
+        assert!(matches!(state.hear(INIT), Step::Authenticate(_)));
+        assert!(matches!(state.hear(INIT), Step::Close(Close { code: 4429, .. })));
+    }
+
+    #[test]
+    fn operations_are_bounded() {
+        let mut state = State::default();
+        state.hear(INIT);
+        state.acknowledge();
+        let subscribe =
+            |id: usize| format!(r#"{{"type":"subscribe","id":"{id}","payload":{{"query":"{{a}}"}}}}"#);
+        for id in 0..MOST_OPERATIONS {
+            assert!(matches!(state.hear(&subscribe(id)), Step::Start { .. }));
+        }
+        assert!(matches!(state.hear(&subscribe(MOST_OPERATIONS)), Step::TooMany { .. }));
+        state.ended("7");
+        assert!(matches!(state.hear(&subscribe(MOST_OPERATIONS)), Step::Start { .. }));
+    }
+
+    #[test]
+    fn the_token_is_found_wherever_clients_put_it() {
+        let find = |json: &str| authorization(&serde_json::from_str(json).unwrap()).map(str::to_owned);
+        for json in [
+            r#"{"authorization":"Bearer x"}"#,
+            r#"{"Authorization":"Bearer x"}"#,
+            r#"{"headers":{"Authorization":"Bearer x"}}"#,
+            r#"{"headers":{"AUTHORIZATION":"Bearer x"}}"#,
+        ] {
+            assert_eq!(find(json).as_deref(), Some("Bearer x"), "{json}");
+        }
+        for json in ["{}", r#"{"authorization":1}"#, r#"{"headers":[]}"#, r#"{"headers":{}}"#] {
+            assert_eq!(find(json), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_reason_fits_into_its_frame() {
+        assert_eq!(Close::new(4400, "é".repeat(100)).reason.len(), 122);
+    }
+}

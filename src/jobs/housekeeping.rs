@@ -1,0 +1,32 @@
+//! Forgetting what has expired.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    domain::chat::Chat,
+    store::{DbErr, idempotency, otps, sessions},
+};
+
+const EVERY: Duration = Duration::from_mins(10);
+/// A client that sends again later than this sends anew.
+const IDEMPOTENCY_KEYS_LIVE: TimeDelta = TimeDelta::days(7);
+
+pub(super) async fn run(chat: Chat, soft: CancellationToken) {
+    while soft.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+        if let Err(error) = forget_expired(&chat).await {
+            tracing::warn!(%error, "housekeeping failed");
+        }
+    }
+}
+
+async fn forget_expired(chat: &Chat) -> Result<(), DbErr> {
+    let now = chat.clock.now();
+    let otps = otps::delete_expired(chat.db.write(), now).await?;
+    let sessions = sessions::delete_expired(chat.db.write(), now).await?;
+    let keys = idempotency::delete_older(chat.db.write(), now - IDEMPOTENCY_KEYS_LIVE).await?;
+    tracing::debug!(otps, sessions, keys, "forgot what had expired");
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Claiming jobs and running them, as many at once as there are permits.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use entity::job;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+
+use super::{housekeeping, lease};
+use crate::{
+    config::WorkerSettings,
+    domain::chat::{Chat, reply::Cues},
+    error::{Error, Result},
+    lifecycle::Lifecycle,
+    ports::signals::Topic,
+    store::jobs,
+};
+
+/// How often the queue is asked without a hint: for the hint that was lost, and for leases and waits that run out.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+/// So that one process does not take a whole queue from the others.
+const MOST_PER_CLAIM: usize = 16;
+
+/// A worker.
+#[derive(Clone)]
+pub struct Runner {
+    pub chat: Chat,
+    pub settings: WorkerSettings,
+}
+
+impl Runner {
+    /// Works until it is asked to stop, and then until its running jobs have ended or been handed back.
+    pub async fn run(self, life: Lifecycle) {
+        let mut hints = match self.chat.signals.listen(Topic::Jobs).await {
+            Ok(hints) => hints.chain(futures_util::stream::pending()).boxed(),
+            Err(unavailable) => {
+                tracing::warn!(error = %unavailable, "the worker polls without hints");
+                futures_util::stream::pending().boxed()
+            }
+        };
+        let permits = Arc::new(Semaphore::new(self.settings.worker_concurrency));
+        let running = TaskTracker::new();
+        running.spawn(housekeeping::run(self.chat.clone(), life.soft.clone()));
+        while !life.soft.is_cancelled() {
+            let Ok(first) = permits.clone().acquire_owned().await else { break };
+            let mut free = vec![first];
+            while free.len() < MOST_PER_CLAIM
+                && let Ok(permit) = permits.clone().try_acquire_owned()
+            {
+                free.push(permit);
+            }
+            let room = free.len();
+            let claimed = self.claim(room).await;
+            let all_taken = claimed.len() == room;
+            for (job, permit) in claimed.into_iter().zip(free) {
+                running.spawn(self.clone().run_job(job, life.clone(), permit));
+            }
+            if !all_taken {
+                tokio::select! {
+                    () = life.soft.cancelled() => {}
+                    _ = tokio::time::timeout(POLL_EVERY, hints.next()) => {}
+                }
+            }
+        }
+        running.close();
+        running.wait().await;
+    }
+
+    /// Claims up to `limit` jobs; none where the database does not answer, which the next turn tries again.
+    async fn claim(&self, limit: usize) -> Vec<job::Model> {
+        let now = self.chat.clock.now();
+        let terms = jobs::Terms {
+            now,
+            leased_until: now + self.settings.worker_lease,
+            limit,
+            basic_cap: self.chat.settings.basic_parallel_replies,
+            pro_cap: self.chat.settings.pro_parallel_replies,
+        };
+        jobs::claim(self.chat.db.write(), terms).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "jobs could not be claimed");
+            Vec::new()
+        })
+    }
+
+    /// Runs a job for as long as its lease is kept.
+    async fn run_job(self, job: job::Model, life: Lifecycle, permit: OwnedSemaphorePermit) {
+        let cues = Cues { hand_back: life.hard.child_token(), ..Cues::default() };
+        let work = AssertUnwindSafe(self.work(&job, &cues)).catch_unwind();
+        let broke = tokio::select! {
+            done = work => match done {
+                Ok(Ok(())) => false,
+                Ok(Err(error)) => {
+                    tracing::error!(job = %job.id, attempt = job.attempt, ?error, "a job broke");
+                    true
+                }
+                Err(_) => {
+                    tracing::error!(job = %job.id, attempt = job.attempt, "a job panicked");
+                    true
+                }
+            },
+            () = lease::keep(&self.chat, &job, self.settings.worker_lease, &cues) => {
+                tracing::warn!(job = %job.id, attempt = job.attempt, "a job's lease was lost");
+                false
+            }
+        };
+        if broke && let Err(error) = self.broke(&job).await {
+            tracing::error!(job = %job.id, ?error, "a broken job waits for its lease to run out");
+        }
+        drop(permit);
+    }
+
+    async fn work(&self, job: &job::Model, cues: &Cues) -> Result<(), Error> {
+        match job.kind {
+            job::Kind::Reply => self.chat.write_reply(job, cues).await,
+        }
+    }
+
+    async fn broke(&self, job: &job::Model) -> Result<(), Error> {
+        match job.kind {
+            job::Kind::Reply => self.chat.reply_broke(job).await,
+        }
+    }
+}

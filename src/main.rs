@@ -1,0 +1,110 @@
+//! The commands.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use pollux::{
+    app::App,
+    clock::Clock,
+    config::{Config, LogFormat, Role},
+    graphql,
+    store::Db,
+    telemetry,
+};
+use tokio::net::TcpListener;
+
+/// A self-hosted GraphQL backend for AI chat products, whose replies always arrive.
+///
+/// Without a command: the API and a worker in one process. Each setting is also read from the environment and from a
+/// file `.env` in the working directory; the command line wins.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    config: Config,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API only
+    Api,
+    /// Work on jobs only
+    Worker,
+    /// Bring the database's schema up to date
+    Migrate,
+    /// Print the GraphQL schema
+    Schema,
+}
+
+fn main() -> ExitCode {
+    let dotenv = dotenvy::dotenv();
+    if let Err(error) = &dotenv
+        && !error.not_found()
+    {
+        eprintln!("error: .env cannot be read: {error}");
+        return ExitCode::FAILURE;
+    }
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let role = match cli.command {
+        None => Role::All,
+        Some(Command::Api) => Role::Api,
+        Some(Command::Worker) => Role::Worker,
+        Some(Command::Migrate) => return on_runtime(migrate(cli.config)),
+        Some(Command::Schema) => {
+            print!("{}", graphql::sdl());
+            return Ok(());
+        }
+    };
+    cli.config.check(role).map_err(anyhow::Error::msg)?;
+    let logs = telemetry::Logs {
+        json: cli.config.logs.log_format == LogFormat::Json,
+        filter: &cli.config.logs.rust_log,
+    };
+    telemetry::init(&logs).context("RUST_LOG cannot be read")?;
+    on_runtime(serve(cli.config))
+}
+
+fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?.block_on(work)
+}
+
+async fn migrate(config: Config) -> anyhow::Result<()> {
+    Db::open(&config.database).await?.migrate().await.context("the database could not be migrated")
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let bind = config.server.bind_address();
+    let grace = config.worker.shutdown_grace;
+    let db = Db::open(&config.database).await?;
+    let app = App::open(config, db, Clock::system()).await?;
+    let listener = TcpListener::bind(bind).await.with_context(|| format!("cannot listen on {bind}"))?;
+    let address = listener.local_addr().context("cannot tell the address")?;
+    let signals = app.life().follow_signals(grace);
+    tracing::info!("GraphQL is at http://{address}/graphql, its page at http://{address}/");
+    let models = app.chat.model.names();
+    if app.chat.model.provider() == "Pollux" {
+        tracing::info!("the built-in demo model answers: set GEMINI_API_KEY to have Gemini answer");
+    } else {
+        tracing::info!(models = models.join(", "), "Gemini answers");
+    }
+    let signals = async {
+        signals.await.context("signals cannot be heard")?;
+        std::future::pending().await
+    };
+    tokio::select! {
+        ended = app.run(listener) => ended,
+        failed = signals => failed,
+    }
+}

@@ -1,0 +1,100 @@
+//! Chatrooms.
+
+use entity::{ChatroomId, Timestamp, UserId, chatroom};
+use sea_orm::{ExprTrait, FromQueryResult, IntoActiveModel, Value, entity::prelude::*};
+
+use super::{
+    page::{Page, Window},
+    sql,
+};
+
+/// Where a room stands in its owner's list, newest activity first.
+pub type Key = (Timestamp, ChatroomId);
+
+pub async fn insert(conn: &impl ConnectionTrait, room: &chatroom::Model) -> Result<(), DbErr> {
+    chatroom::Entity::insert(room.clone().into_active_model()).exec_without_returning(conn).await?;
+    Ok(())
+}
+
+pub async fn owned_by(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    id: ChatroomId,
+) -> Result<Option<chatroom::Model>, DbErr> {
+    chatroom::Entity::find_by_id(id).filter(chatroom::Column::UserId.eq(user)).one(conn).await
+}
+
+/// For the objects that lead to their room; whoever holds one of a user's messages may see its room.
+pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[ChatroomId]) -> Result<Vec<chatroom::Model>, DbErr> {
+    chatroom::Entity::find().filter(chatroom::Column::Id.is_in(ids.iter().copied())).all(conn).await
+}
+
+/// A page of the user's rooms.
+pub async fn page_owned_by(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    window: &Window<Key>,
+) -> Result<Page<chatroom::Model>, DbErr> {
+    let mut bounds = String::new();
+    let mut values: Vec<Value> = vec![user.into()];
+    for (key, comparison) in [(window.after, "<"), (window.before, ">")] {
+        if let Some((updated_at, id)) = key {
+            values.extend([updated_at.into(), id.into()]);
+            let last = values.len();
+            bounds += &format!(" AND (updated_at, id) {comparison} (${}, ${last})", last - 1);
+        }
+    }
+    let direction = if window.backward { "ASC" } else { "DESC" };
+    let text = format!(
+        "SELECT * FROM chatrooms WHERE user_id = $1{bounds}
+         ORDER BY updated_at {direction}, id {direction} LIMIT {limit}",
+        limit = window.fetched(),
+    );
+    let rows = chatroom::Model::find_by_statement(sql(conn, text, values)).all(conn).await?;
+    Ok(window.page(rows))
+}
+
+/// Takes the room's lock and its next version. To be called first in every transaction that changes something in it.
+/// Activity (`now`) moves the room to the top of its owner's list.
+pub async fn advance_owned_by(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    id: ChatroomId,
+    now: Timestamp,
+) -> Result<Option<chatroom::Model>, DbErr> {
+    let advanced = chatroom::Entity::update_many()
+        .col_expr(chatroom::Column::Version, Expr::col(chatroom::Column::Version).add(1))
+        .col_expr(chatroom::Column::UpdatedAt, Expr::value(now))
+        .filter(chatroom::Column::Id.eq(id))
+        .filter(chatroom::Column::UserId.eq(user))
+        .exec_with_returning(conn)
+        .await?;
+    Ok(advanced.into_iter().next())
+}
+
+/// Takes the room's lock and its next version for a change that is no activity of its owner's. None: the room is gone.
+pub async fn advance(conn: &impl ConnectionTrait, id: ChatroomId) -> Result<Option<i64>, DbErr> {
+    let advanced = chatroom::Entity::update_many()
+        .col_expr(chatroom::Column::Version, Expr::col(chatroom::Column::Version).add(1))
+        .filter(chatroom::Column::Id.eq(id))
+        .exec_with_returning(conn)
+        .await?;
+    Ok(advanced.into_iter().next().map(|room| room.version))
+}
+
+/// Stores what was edited in a room that [`advance_owned_by`] has returned.
+pub async fn save(conn: &impl ConnectionTrait, room: &chatroom::Model) -> Result<(), DbErr> {
+    let edited = room.clone().into_active_model().reset_all();
+    chatroom::Entity::update(edited).exec(conn).await?;
+    Ok(())
+}
+
+/// Whether there was such a room; everything in it goes with it.
+pub async fn delete_owned_by(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    id: ChatroomId,
+) -> Result<bool, DbErr> {
+    let owned = chatroom::Column::UserId.eq(user);
+    Ok(chatroom::Entity::delete_by_id(id).filter(owned).exec(conn).await?.rows_affected == 1)
+}

@@ -1,0 +1,139 @@
+//! Opening the database.
+//!
+//! SQLite has one writer: a pool of a single connection, whose transactions take the write lock at their first statement
+//! and queue in the process rather than at the file, so that no client ever meets "database is locked". Readers have
+//! their own pool and see the last commit. PostgreSQL has one pool for both.
+
+use std::{fs::File, path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    sqlx::sqlite::SqliteSynchronous,
+};
+
+use crate::config::DatabaseSettings;
+
+/// The database, once opened. Clones share its connections.
+#[derive(Clone)]
+pub struct Db {
+    read: DatabaseConnection,
+    write: DatabaseConnection,
+    /// Held while the process lives: a SQLite file belongs to one process.
+    lock: Option<Arc<File>>,
+}
+
+impl Db {
+    /// Connects, and makes the SQLite file where there is none.
+    ///
+    /// # Errors
+    /// The database does not answer, or another process has the SQLite file.
+    pub async fn open(settings: &DatabaseSettings) -> anyhow::Result<Self> {
+        match settings.sqlite_file() {
+            Some(file) => Self::open_sqlite(file, settings.database_connections).await,
+            None if settings.url.starts_with("postgres") => {
+                let mut options = ConnectOptions::new(&settings.url);
+                options.max_connections(settings.database_connections).sqlx_logging(false);
+                let pool = Database::connect(options).await.context("cannot connect to PostgreSQL")?;
+                Ok(Self { read: pool.clone(), write: pool, lock: None })
+            }
+            None => bail!("DATABASE_URL must begin with sqlite: or postgres:"),
+        }
+    }
+
+    async fn open_sqlite(file: &Path, readers: u32) -> anyhow::Result<Self> {
+        let shown = file.display();
+        if let Some(directory) = file.parent() {
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
+        }
+        let lock =
+            File::create(file.with_extension("lock")).with_context(|| format!("cannot lock {shown}"))?;
+        if lock.try_lock().is_err() {
+            bail!("another process is using {shown}: stop it first, or give this one its own DATABASE_URL");
+        }
+        let write =
+            Self::sqlite_pool(file, 1, "rwc").await.with_context(|| format!("cannot open {shown}"))?;
+        let read =
+            Self::sqlite_pool(file, readers, "ro").await.with_context(|| format!("cannot open {shown}"))?;
+        Ok(Self { read, write, lock: Some(Arc::new(lock)) })
+    }
+
+    async fn sqlite_pool(file: &Path, connections: u32, mode: &str) -> Result<DatabaseConnection, DbErr> {
+        let mut options = ConnectOptions::new(format!("sqlite://{}?mode={mode}", file.display()));
+        let reads_only = mode == "ro";
+        options.max_connections(connections).sqlx_logging(false).map_sqlx_sqlite_opts(move |sqlite| {
+            // A second commit waits for the disk: what was accepted survives a power cut, too.
+            let sqlite = sqlite.busy_timeout(Duration::from_secs(10)).synchronous(SqliteSynchronous::Full);
+            let sqlite =
+                sqlite.foreign_keys(true).pragma("cache_size", "-16000").pragma("temp_store", "memory");
+            if reads_only { sqlite } else { sqlite.pragma("journal_mode", "WAL") }
+        });
+        Database::connect(options).await
+    }
+
+    /// Whether no other process can work on this database.
+    #[must_use]
+    pub fn is_exclusive(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// For reading outside a transaction: sees the last commit.
+    #[must_use]
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// For a single statement that writes. Inside a transaction use the transaction: SQLite's writer is taken.
+    #[must_use]
+    pub fn write(&self) -> &DatabaseConnection {
+        &self.write
+    }
+
+    /// Begins a transaction that will write. Dropping it undoes it.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        self.write.begin_with_options(options).await
+    }
+
+    /// Begins a transaction that reads, all of it from the same moment.
+    pub async fn snapshot(&self) -> Result<DatabaseTransaction, DbErr> {
+        let isolation_level = match self.read.get_database_backend() {
+            // A SQLite transaction always reads from one moment.
+            DbBackend::Sqlite => None,
+            _ => Some(IsolationLevel::RepeatableRead),
+        };
+        self.read.begin_with_options(TransactionOptions { isolation_level, ..Default::default() }).await
+    }
+
+    /// Applies the migrations that are missing.
+    pub async fn migrate(&self) -> Result<(), DbErr> {
+        Migrator::up(&self.write, None).await
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), DbErr> {
+        self.read.execute_unprepared("SELECT 1").await.map(drop)
+    }
+
+    /// Closes the connections; SQLite then folds its log into its file.
+    pub async fn close(&self) {
+        for pool in [&self.read, &self.write] {
+            if let Err(error) = pool.clone().close().await {
+                tracing::warn!(%error, "the database was not closed");
+            }
+        }
+    }
+
+    /// Calls `hear` with the text of every statement from now on, on this handle and clones made after.
+    pub fn on_statement(&mut self, hear: impl Fn(&str) + Clone + Send + Sync + 'static) {
+        let also = hear.clone();
+        self.read.set_metric_callback(move |info| hear(&info.statement.sql));
+        self.write.set_metric_callback(move |info| also(&info.statement.sql));
+    }
+}

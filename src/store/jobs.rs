@@ -1,0 +1,144 @@
+//! The queue. A claim counts up the job's attempt and takes a lease; every later write about the claim carries that
+//! attempt, and does nothing once another worker has claimed the job.
+
+use entity::{JobId, MessageId, Timestamp, UserId, job};
+use sea_orm::{FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, UpdateMany, entity::prelude::*};
+
+use super::sql;
+use job::{Column, Entity};
+
+pub async fn insert(conn: &impl ConnectionTrait, job: job::Model) -> Result<(), DbErr> {
+    Entity::insert(job.into_active_model()).exec_without_returning(conn).await?;
+    Ok(())
+}
+
+/// Who may claim what.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    pub now: Timestamp,
+    pub leased_until: Timestamp,
+    /// Jobs to claim at most.
+    pub limit: usize,
+    /// How many of one user's jobs may run at once, without a subscription and with one.
+    pub basic_cap: u32,
+    pub pro_cap: u32,
+}
+
+/// Claims jobs that are due or whose lease has expired: every user's first before anyone's second, no more of a user's
+/// than run at once, and of a room's only the first.
+pub async fn claim(conn: &impl ConnectionTrait, terms: Terms) -> Result<Vec<job::Model>, DbErr> {
+    let statement = sql(
+        conn,
+        format!(
+            "UPDATE jobs SET attempt = attempt + 1, leased_until = $2
+             WHERE id IN (
+                 SELECT id FROM (
+                     SELECT due.id, due.user_id,
+                            row_number() OVER (PARTITION BY due.user_id ORDER BY due.run_at, due.id)
+                              + (SELECT count(*) FROM jobs AS running
+                                 WHERE running.user_id = due.user_id AND running.leased_until > $1) AS turn,
+                            CASE WHEN subscriptions.pro_until > $1 THEN {pro_cap} ELSE {basic_cap} END AS cap
+                     FROM jobs AS due LEFT JOIN subscriptions ON subscriptions.user_id = due.user_id
+                     WHERE due.run_at <= $1 AND (due.leased_until IS NULL OR due.leased_until <= $1)
+                       AND NOT EXISTS (SELECT 1 FROM jobs AS earlier
+                                       WHERE earlier.chatroom_id = due.chatroom_id AND earlier.position < due.position)
+                 ) AS waiting
+                 WHERE turn <= cap OR user_id IS NULL
+                 ORDER BY turn, id LIMIT {limit}
+             ) RETURNING *",
+            pro_cap = terms.pro_cap,
+            basic_cap = terms.basic_cap,
+            limit = terms.limit,
+        ),
+        [terms.now.into(), terms.leased_until.into()],
+    );
+    job::Model::find_by_statement(statement).all(conn).await
+}
+
+/// A claim, by which its worker writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    pub job: JobId,
+    pub attempt: i32,
+}
+
+fn write(claim: Claim) -> UpdateMany<Entity> {
+    Entity::update_many().filter(Column::Id.eq(claim.job)).filter(Column::Attempt.eq(claim.attempt))
+}
+
+/// Renews the lease. None: the claim is lost. Else: whether the job was asked to stop.
+pub async fn heartbeat(
+    conn: &impl ConnectionTrait,
+    claim: Claim,
+    leased_until: Timestamp,
+) -> Result<Option<bool>, DbErr> {
+    let renewed = write(claim)
+        .col_expr(Column::LeasedUntil, Expr::value(leased_until))
+        .filter(Column::LeasedUntil.is_not_null())
+        .exec_with_returning(conn)
+        .await?;
+    Ok(renewed.into_iter().next().map(|job| job.stop_requested))
+}
+
+/// Puts the job back into the queue, not to run before `run_at`; `failures` counts tries that ended in an error.
+pub async fn release(
+    conn: &impl ConnectionTrait,
+    claim: Claim,
+    run_at: Timestamp,
+    failures: i32,
+) -> Result<bool, DbErr> {
+    let released = write(claim)
+        .col_expr(Column::LeasedUntil, Expr::value(None::<Timestamp>))
+        .col_expr(Column::RunAt, Expr::value(run_at))
+        .col_expr(Column::Failures, Expr::value(failures))
+        .exec(conn)
+        .await?;
+    Ok(released.rows_affected == 1)
+}
+
+/// Removes a job that is done.
+pub async fn done(conn: &impl ConnectionTrait, claim: Claim) -> Result<bool, DbErr> {
+    let claimed = Column::Attempt.eq(claim.attempt);
+    Ok(Entity::delete_by_id(claim.job).filter(claimed).exec(conn).await?.rows_affected == 1)
+}
+
+/// Asks the job of a reply to stop, and locks its row. None: it has no job any more.
+pub async fn request_stop(
+    conn: &impl ConnectionTrait,
+    reply: MessageId,
+) -> Result<Option<job::Model>, DbErr> {
+    let asked = Entity::update_many()
+        .col_expr(Column::StopRequested, Expr::value(true))
+        .filter(Column::MessageId.eq(reply))
+        .exec_with_returning(conn)
+        .await?;
+    Ok(asked.into_iter().next())
+}
+
+/// Ends every lease. For a process that starts alone on its database: whoever held them is dead.
+pub async fn release_all(conn: &impl ConnectionTrait) -> Result<u64, DbErr> {
+    let released = Entity::update_many()
+        .col_expr(Column::LeasedUntil, Expr::value(None::<Timestamp>))
+        .filter(Column::LeasedUntil.is_not_null())
+        .exec(conn)
+        .await?;
+    Ok(released.rows_affected)
+}
+
+/// These users' replies that wait for a worker or have one, in the order in which they are claimed.
+pub async fn queue_of(
+    conn: &impl ConnectionTrait,
+    users: &[UserId],
+) -> Result<Vec<(UserId, MessageId)>, DbErr> {
+    Entity::find()
+        .select_only()
+        .column(Column::UserId)
+        .column(Column::MessageId)
+        .filter(Column::UserId.is_in(users.iter().copied()))
+        .filter(Column::MessageId.is_not_null())
+        .order_by_asc(Column::RunAt)
+        .order_by_asc(Column::Id)
+        .into_tuple()
+        .all(conn)
+        .await
+}

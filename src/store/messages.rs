@@ -1,0 +1,107 @@
+//! Messages, for reading and adding.
+
+use entity::{ChatroomId, MessageId, UserId, message};
+use sea_orm::{FromQueryResult, IntoActiveModel, QueryOrder, Value, entity::prelude::*};
+
+use super::{
+    page::{Page, Window},
+    placeholders, sql,
+};
+
+pub async fn insert(conn: &impl ConnectionTrait, message: &message::Model) -> Result<(), DbErr> {
+    message::Entity::insert(message.clone().into_active_model()).exec_without_returning(conn).await?;
+    Ok(())
+}
+
+pub async fn owned_by(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    id: MessageId,
+) -> Result<Option<message::Model>, DbErr> {
+    message::Entity::find_by_id(id).filter(message::Column::UserId.eq(user)).one(conn).await
+}
+
+/// For a worker, which acts for every user.
+pub async fn by_id(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<message::Model>, DbErr> {
+    message::Entity::find_by_id(id).one(conn).await
+}
+
+/// For the objects that lead to a message; whoever holds one of a room's messages may see the others.
+pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[MessageId]) -> Result<Vec<message::Model>, DbErr> {
+    message::Entity::find().filter(message::Column::Id.is_in(ids.iter().copied())).all(conn).await
+}
+
+/// For each of these rooms, a page of its path by depth: one query, however many rooms.
+pub async fn pages(
+    conn: &impl ConnectionTrait,
+    rooms: &[ChatroomId],
+    window: &Window<i32>,
+) -> Result<Vec<(ChatroomId, Page<message::Model>)>, DbErr> {
+    let mut values: Vec<Value> = rooms.iter().map(|&room| room.into()).collect();
+    let mut bounds = String::new();
+    for (depth, comparison) in [(window.after, ">"), (window.before, "<")] {
+        if let Some(depth) = depth {
+            values.push(depth.into());
+            bounds += &format!(" AND depth {comparison} ${}", values.len());
+        }
+    }
+    let direction = if window.backward { "DESC" } else { "ASC" };
+    let text = format!(
+        "SELECT * FROM (
+             SELECT messages.*, row_number() OVER (PARTITION BY chatroom_id ORDER BY depth {direction}) AS place
+             FROM messages WHERE active AND chatroom_id IN ({rooms}){bounds}
+         ) AS placed WHERE place <= {limit} ORDER BY chatroom_id, place",
+        rooms = placeholders(1, rooms.len()),
+        limit = window.fetched(),
+    );
+    let rows = message::Model::find_by_statement(sql(conn, text, values)).all(conn).await?;
+    let by_room = rows.chunk_by(|one, next| one.chatroom_id == next.chatroom_id);
+    Ok(by_room.map(|rows| (rows[0].chatroom_id, window.page(rows.to_vec()))).collect())
+}
+
+/// The other versions of messages, themselves included, oldest first: those with the same parent, by the parent's id.
+pub async fn children(
+    conn: &impl ConnectionTrait,
+    parents: &[MessageId],
+) -> Result<Vec<message::Model>, DbErr> {
+    message::Entity::find()
+        .filter(message::Column::ParentId.is_in(parents.iter().copied()))
+        .order_by_asc(message::Column::Id)
+        .all(conn)
+        .await
+}
+
+/// The versions of these rooms' first messages, oldest first.
+pub async fn roots(conn: &impl ConnectionTrait, rooms: &[ChatroomId]) -> Result<Vec<message::Model>, DbErr> {
+    message::Entity::find()
+        .filter(message::Column::ChatroomId.is_in(rooms.iter().copied()))
+        .filter(message::Column::ParentId.is_null())
+        .order_by_asc(message::Column::Id)
+        .all(conn)
+        .await
+}
+
+/// What has changed in a room since a version, and what is still being written, in the order of its changes.
+pub async fn changed_since(
+    conn: &impl ConnectionTrait,
+    room: ChatroomId,
+    version: i64,
+) -> Result<Vec<message::Model>, DbErr> {
+    message::Entity::find()
+        .filter(message::Column::ChatroomId.eq(room))
+        .filter(message::Column::ChangedIn.gt(version))
+        .order_by_asc(message::Column::ChangedIn)
+        .order_by_asc(message::Column::Depth)
+        .all(conn)
+        .await
+}
+
+/// The replies of a room that are not finished, oldest first.
+pub async fn unfinished(conn: &impl ConnectionTrait, room: ChatroomId) -> Result<Vec<message::Model>, DbErr> {
+    message::Entity::find()
+        .filter(message::Column::ChatroomId.eq(room))
+        .filter(message::Column::Status.is_in([message::Status::Queued, message::Status::Streaming]))
+        .order_by_asc(message::Column::Depth)
+        .all(conn)
+        .await
+}

@@ -1,0 +1,36 @@
+//! The rows: connections, transactions, and queries by feature.
+//!
+//! A finder that reaches a row through its owner says so: `owned_by(user, id)`. Every statement runs on SQLite and on
+//! PostgreSQL; `$1` is a placeholder to both.
+
+pub mod chatrooms;
+mod connect;
+pub mod idempotency;
+pub mod jobs;
+pub mod messages;
+pub mod otps;
+pub mod page;
+pub mod paths;
+pub mod replies;
+pub mod sessions;
+pub mod subscriptions;
+pub mod usage;
+pub mod users;
+
+pub use connect::Db;
+pub use sea_orm::DbErr;
+
+use sea_orm::{ConnectionTrait, Statement, Value};
+
+fn sql(
+    conn: &impl ConnectionTrait,
+    text: impl Into<String>,
+    values: impl IntoIterator<Item = Value>,
+) -> Statement {
+    Statement::from_sql_and_values(conn.get_database_backend(), text, values)
+}
+
+/// `$from, …` for as many values, to stand in an `IN (…)`.
+fn placeholders(from: usize, count: usize) -> String {
+    (from..from + count).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,47 @@
+//! One-time passwords.
+
+use entity::{OtpId, Timestamp, otp};
+use sea_orm::{FromQueryResult, IntoActiveModel, entity::prelude::*};
+
+use super::sql;
+
+pub async fn insert(conn: &impl ConnectionTrait, otp: otp::Model) -> Result<(), DbErr> {
+    otp::Entity::insert(otp.into_active_model()).exec_without_returning(conn).await?;
+    Ok(())
+}
+
+/// Counts a try at the newest code that was sent to this number, before anything is compared. None if that code is used,
+/// expired or has been tried `max_tries` times, or if there is none.
+pub async fn take_try(
+    conn: &impl ConnectionTrait,
+    phone_number: &str,
+    max_tries: i32,
+    now: Timestamp,
+) -> Result<Option<otp::Model>, DbErr> {
+    let statement = sql(
+        conn,
+        "UPDATE otps SET tries = tries + 1
+         WHERE id = (SELECT id FROM otps WHERE phone_number = $1 ORDER BY created_at DESC, id DESC LIMIT 1)
+           AND used_at IS NULL AND expires_at > $2 AND tries < $3
+         RETURNING *",
+        [phone_number.into(), now.into(), max_tries.into()],
+    );
+    otp::Model::find_by_statement(statement).one(conn).await
+}
+
+/// Whether this call was the one that used the code.
+pub async fn mark_used(conn: &impl ConnectionTrait, id: OtpId, now: Timestamp) -> Result<bool, DbErr> {
+    let used = otp::Entity::update_many()
+        .col_expr(otp::Column::UsedAt, Expr::value(now))
+        .filter(otp::Column::Id.eq(id))
+        .filter(otp::Column::UsedAt.is_null())
+        .exec(conn)
+        .await?;
+    Ok(used.rows_affected == 1)
+}
+
+/// Forgets the codes that expired before this.
+pub async fn delete_expired(conn: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+    let deleted = otp::Entity::delete_many().filter(otp::Column::ExpiresAt.lt(before)).exec(conn).await?;
+    Ok(deleted.rows_affected)
+}

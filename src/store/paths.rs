@@ -1,0 +1,50 @@
+//! The path that a room takes through the tree of its messages.
+
+use entity::{ChatroomId, MessageId, message};
+use sea_orm::{FromQueryResult, QueryOrder, entity::prelude::*};
+
+use super::sql;
+
+/// The last message of a room's path.
+pub async fn head(conn: &impl ConnectionTrait, room: ChatroomId) -> Result<Option<message::Model>, DbErr> {
+    message::Entity::find()
+        .filter(message::Column::ChatroomId.eq(room))
+        .filter(message::Column::Active.eq(true))
+        .order_by_desc(message::Column::Depth)
+        .one(conn)
+        .await
+}
+
+/// Ends a room's path before `depth`: what stood there stays in the tree.
+pub async fn cut(
+    conn: &impl ConnectionTrait,
+    room: ChatroomId,
+    depth: i32,
+    version: i64,
+) -> Result<(), DbErr> {
+    message::Entity::update_many()
+        .col_expr(message::Column::Active, Expr::value(false))
+        .col_expr(message::Column::ChangedIn, Expr::value(version))
+        .filter(message::Column::ChatroomId.eq(room))
+        .filter(message::Column::Active.eq(true))
+        .filter(message::Column::Depth.gte(depth))
+        .exec(conn)
+        .await?;
+    Ok(())
+}
+
+/// A message and those before it on its branch, newest first, `limit` at most.
+pub async fn ancestors(
+    conn: &impl ConnectionTrait,
+    id: MessageId,
+    limit: usize,
+) -> Result<Vec<message::Model>, DbErr> {
+    let text = format!(
+        "WITH RECURSIVE branch AS (
+             SELECT * FROM messages WHERE id = $1
+             UNION ALL
+             SELECT messages.* FROM messages JOIN branch ON messages.id = branch.parent_id
+         ) SELECT * FROM branch LIMIT {limit}"
+    );
+    message::Model::find_by_statement(sql(conn, text, [id.into()])).all(conn).await
+}

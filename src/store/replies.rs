@@ -1,0 +1,100 @@
+//! A reply's row while a worker writes it. Every write carries the attempt, and does nothing once another has begun.
+
+use entity::{MessageId, Timestamp, message};
+use sea_orm::{UpdateMany, entity::prelude::*};
+
+use message::{Column, Entity, FailureCode, Status};
+
+/// An attempt at a reply.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    pub reply: MessageId,
+    pub number: i32,
+}
+
+/// How a reply ended.
+#[derive(Clone, Debug)]
+pub struct End {
+    pub status: Status,
+    pub content: String,
+    pub failure: Option<(FailureCode, String)>,
+    pub model: Option<String>,
+    pub finish_reason: Option<String>,
+    /// Prompt, output and thoughts.
+    pub tokens: Option<(i32, i32, i32)>,
+    pub at: Timestamp,
+}
+
+fn write(attempt: Attempt) -> UpdateMany<Entity> {
+    Entity::update_many().filter(Column::Id.eq(attempt.reply)).filter(Column::Attempt.eq(attempt.number))
+}
+
+/// Begins an attempt with an empty text, unless the reply has ended or a later attempt has begun.
+pub async fn begin(conn: &impl ConnectionTrait, attempt: Attempt, version: i64) -> Result<bool, DbErr> {
+    let begun = Entity::update_many()
+        .col_expr(Column::Status, Expr::value(Status::Streaming))
+        .col_expr(Column::Attempt, Expr::value(attempt.number))
+        .col_expr(Column::Content, Expr::value(""))
+        .col_expr(Column::ChangedIn, Expr::value(version))
+        .filter(Column::Id.eq(attempt.reply))
+        .filter(Column::Attempt.lt(attempt.number))
+        .filter(Column::Status.is_in([Status::Queued, Status::Streaming]))
+        .exec(conn)
+        .await?;
+    Ok(begun.rows_affected == 1)
+}
+
+/// Saves the text so far.
+pub async fn save(conn: &impl ConnectionTrait, attempt: Attempt, content: &str) -> Result<bool, DbErr> {
+    let saved = write(attempt)
+        .col_expr(Column::Content, Expr::value(content))
+        .filter(Column::Status.eq(Status::Streaming))
+        .exec(conn)
+        .await?;
+    Ok(saved.rows_affected == 1)
+}
+
+/// Puts the reply back into the queue; the text so far stays until the next attempt begins.
+pub async fn requeue(
+    conn: &impl ConnectionTrait,
+    attempt: Attempt,
+    content: &str,
+    version: i64,
+) -> Result<bool, DbErr> {
+    let requeued = write(attempt)
+        .col_expr(Column::Status, Expr::value(Status::Queued))
+        .col_expr(Column::Content, Expr::value(content))
+        .col_expr(Column::ChangedIn, Expr::value(version))
+        .filter(Column::Status.eq(Status::Streaming))
+        .exec(conn)
+        .await?;
+    Ok(requeued.rows_affected == 1)
+}
+
+/// Ends the reply, once.
+pub async fn end(
+    conn: &impl ConnectionTrait,
+    attempt: Attempt,
+    version: i64,
+    end: End,
+) -> Result<bool, DbErr> {
+    let (failure_code, failure_message) = end.failure.unzip();
+    let (prompt, rest) = end.tokens.map(|(prompt, output, thoughts)| (prompt, (output, thoughts))).unzip();
+    let (output, thoughts) = rest.unzip();
+    let ended = write(attempt)
+        .col_expr(Column::Status, Expr::value(end.status))
+        .col_expr(Column::Content, Expr::value(end.content))
+        .col_expr(Column::FailureCode, Expr::value(failure_code))
+        .col_expr(Column::FailureMessage, Expr::value(failure_message))
+        .col_expr(Column::Model, Expr::value(end.model))
+        .col_expr(Column::FinishReason, Expr::value(end.finish_reason))
+        .col_expr(Column::PromptTokens, Expr::value(prompt))
+        .col_expr(Column::OutputTokens, Expr::value(output))
+        .col_expr(Column::ThoughtTokens, Expr::value(thoughts))
+        .col_expr(Column::CompletedAt, Expr::value(end.at))
+        .col_expr(Column::ChangedIn, Expr::value(version))
+        .filter(Column::Status.is_in([Status::Queued, Status::Streaming]))
+        .exec(conn)
+        .await?;
+    Ok(ended.rows_affected == 1)
+}

@@ -1,0 +1,83 @@
+//! Sessions.
+
+use entity::{SessionId, Timestamp, UserId, session};
+use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*};
+
+pub async fn insert(conn: &impl ConnectionTrait, session: session::Model) -> Result<(), DbErr> {
+    session::Entity::insert(session.into_active_model()).exec_without_returning(conn).await?;
+    Ok(())
+}
+
+/// The session, if it has not ended or expired.
+pub async fn live(
+    conn: &impl ConnectionTrait,
+    id: SessionId,
+    now: Timestamp,
+) -> Result<Option<session::Model>, DbErr> {
+    session::Entity::find_by_id(id).filter(session::Column::ExpiresAt.gt(now)).one(conn).await
+}
+
+/// The user's live sessions, newest activity first.
+pub async fn owned_by(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Vec<session::Model>, DbErr> {
+    session::Entity::find()
+        .filter(session::Column::UserId.eq(user))
+        .filter(session::Column::ExpiresAt.gt(now))
+        .order_by_desc(session::Column::LastSeenAt)
+        .all(conn)
+        .await
+}
+
+/// What a refresh changes.
+pub struct Rotation<'a> {
+    pub old_hash: &'a [u8],
+    pub new_hash: Vec<u8>,
+    pub now: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// Whether this call was the one that exchanged `old_hash`.
+pub async fn rotate(
+    conn: &impl ConnectionTrait,
+    id: SessionId,
+    rotation: Rotation<'_>,
+) -> Result<bool, DbErr> {
+    let rotated = session::Entity::update_many()
+        .col_expr(session::Column::RefreshHash, Expr::value(rotation.new_hash))
+        .col_expr(session::Column::PreviousHash, Expr::value(rotation.old_hash))
+        .col_expr(session::Column::RotatedAt, Expr::value(rotation.now))
+        .col_expr(session::Column::LastSeenAt, Expr::value(rotation.now))
+        .col_expr(session::Column::ExpiresAt, Expr::value(rotation.expires_at))
+        .filter(session::Column::Id.eq(id))
+        .filter(session::Column::RefreshHash.eq(rotation.old_hash))
+        .exec(conn)
+        .await?;
+    Ok(rotated.rows_affected == 1)
+}
+
+pub async fn end(conn: &impl ConnectionTrait, id: SessionId) -> Result<u64, DbErr> {
+    Ok(session::Entity::delete_by_id(id).exec(conn).await?.rows_affected)
+}
+
+/// Ends all sessions of the user and says which they were.
+pub async fn end_all_owned_by(conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<SessionId>, DbErr> {
+    let ids = session::Entity::find()
+        .select_only()
+        .column(session::Column::Id)
+        .filter(session::Column::UserId.eq(user))
+        .into_tuple()
+        .all(conn)
+        .await?;
+    session::Entity::delete_many().filter(session::Column::Id.is_in(ids.iter().copied())).exec(conn).await?;
+    Ok(ids)
+}
+
+/// Forgets the sessions that have expired.
+pub async fn delete_expired(conn: &impl ConnectionTrait, now: Timestamp) -> Result<u64, DbErr> {
+    let deleted =
+        session::Entity::delete_many().filter(session::Column::ExpiresAt.lte(now)).exec(conn).await?;
+    Ok(deleted.rows_affected)
+}

@@ -1,0 +1,53 @@
+//! How many prompts of a day are used.
+
+use chrono::NaiveDate;
+use entity::{UserId, daily_usage};
+use sea_orm::{ExprTrait, entity::prelude::*};
+
+use super::sql;
+
+/// Takes one unit if fewer than `limit` are used, and says how many are used then; none if the limit is reached.
+/// One statement, so that parallel calls cannot take the same unit.
+pub async fn reserve(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    day: NaiveDate,
+    limit: i32,
+) -> Result<Option<i32>, DbErr> {
+    if limit < 1 {
+        return Ok(None);
+    }
+    let statement = sql(
+        conn,
+        "INSERT INTO daily_usage (user_id, day, used) VALUES ($1, $2, 1)
+         ON CONFLICT (user_id, day) DO UPDATE SET used = daily_usage.used + 1 WHERE daily_usage.used < $3
+         RETURNING used",
+        [user.into(), day.into(), limit.into()],
+    );
+    conn.query_one_raw(statement).await?.map(|row| row.try_get("", "used")).transpose()
+}
+
+/// Gives back a unit that was taken on `day`.
+pub async fn give_back(conn: &impl ConnectionTrait, user: UserId, day: NaiveDate) -> Result<(), DbErr> {
+    daily_usage::Entity::update_many()
+        .col_expr(daily_usage::Column::Used, Expr::col(daily_usage::Column::Used).sub(1))
+        .filter(daily_usage::Column::UserId.eq(user))
+        .filter(daily_usage::Column::Day.eq(day))
+        .filter(daily_usage::Column::Used.gt(0))
+        .exec(conn)
+        .await?;
+    Ok(())
+}
+
+/// What each of these users used on `day`; none means nothing.
+pub async fn of_users(
+    conn: &impl ConnectionTrait,
+    users: &[UserId],
+    day: NaiveDate,
+) -> Result<Vec<daily_usage::Model>, DbErr> {
+    daily_usage::Entity::find()
+        .filter(daily_usage::Column::UserId.is_in(users.iter().copied()))
+        .filter(daily_usage::Column::Day.eq(day))
+        .all(conn)
+        .await
+}
