@@ -28,6 +28,11 @@ const INIT_WITHIN: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(25);
 /// A peer that says nothing and reads nothing for so long is gone.
 const SILENT_FOR: Duration = Duration::from_mins(1);
+/// A server that closes waits for its operations to fall silent for so long, and no longer than that.
+const QUIET: Duration = Duration::from_millis(250);
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a peer may take to answer a close.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Frames that are ready together are written together, up to so many.
 const WRITTEN_TOGETHER: usize = 64;
 
@@ -88,7 +93,7 @@ pub(super) async fn serve(api: Api, socket: WebSocket, caller: Caller) {
             while let Some(Ok(_)) = incoming.next().await {}
             Some(())
         };
-        let _ = timeout(Duration::from_secs(5), farewell).await;
+        let _ = timeout(FAREWELL, farewell).await;
     }
 }
 
@@ -119,7 +124,10 @@ impl Connection {
                         self.write(Message::Ping(axum::body::Bytes::new())).await.map_err(End::from)
                     }
                 }
-                () = closing.cancelled() => Err(End::Close(Close::new(1012, "Service restart"))),
+                () = closing.cancelled() => {
+                    self.say_the_last().await;
+                    Err(End::Close(Close::new(1012, "Service restart")))
+                }
             };
             if let Err(end) = step {
                 return end;
@@ -223,6 +231,16 @@ impl Connection {
             };
         }
         Ok(self.in_time(async |sink| sink.flush().await).await?)
+    }
+
+    /// Lets operations say what they were about to, such as the end of a reply that the closing waited for.
+    async fn say_the_last(&mut self) {
+        let until = Instant::now() + LAST_WORDS;
+        while !self.operations.is_empty()
+            && Instant::now() < until
+            && let Ok(Some((id, said))) = timeout(QUIET, self.operations.next()).await
+            && self.say(id, said).await.is_ok()
+        {}
     }
 
     async fn send(&mut self, message: &ServerMessage<'_>) -> Result<(), Gone> {

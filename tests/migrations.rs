@@ -1,0 +1,16 @@
+//! The schema goes up, down and up again.
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{ConnectionTrait, Database};
+
+#[tokio::test]
+async fn every_migration_can_be_undone() {
+    let db = Database::connect("sqlite::memory:").await.unwrap();
+    for _ in 0..2 {
+        Migrator::up(&db, None).await.unwrap();
+        db.execute_unprepared("SELECT * FROM messages, jobs, users, stripe_events").await.unwrap();
+        Migrator::down(&db, None).await.unwrap();
+        let left = db.execute_unprepared("SELECT * FROM messages").await;
+        assert!(left.is_err());
+    }
+}

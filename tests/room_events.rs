@@ -1,0 +1,223 @@
+//! Following a room and an account, on every device.
+
+use serde_json::{Value, json};
+
+use crate::support::{Gate, Script, TestApp, TestUser, socket::Socket};
+
+const EVENTS: &str =
+    "subscription($id: ID!, $after: String) { chatroomEvents(chatroomId: $id, after: $after) {
+    cursor change {
+        __typename
+        ... on MessageAdded { message { id content status cursor } }
+        ... on MessageChanged { message { id content status cursor } }
+        ... on ReplyDelta { text cursor }
+        ... on ReplyCompleted { message { id content } }
+        ... on ChatroomUpdated { chatroom { title } }
+        ... on ChatroomDeleted { deletedId }
+    }
+} }";
+
+struct Events {
+    socket: Socket,
+    cursor: String,
+}
+
+impl Events {
+    async fn of(user: &TestUser, room: &str, after: Option<&str>) -> Self {
+        let mut socket = user.socket().await;
+        socket.subscribe("room", EVENTS, &json!({"id": room, "after": after})).await;
+        Self { socket, cursor: String::new() }
+    }
+
+    async fn next(&mut self) -> Option<Value> {
+        let mut said = self.socket.next().await.unwrap();
+        if said["type"] == "complete" {
+            return None;
+        }
+        let mut event = said["payload"]["data"]["chatroomEvents"].take();
+        assert!(event.is_object(), "{said}");
+        event["cursor"].as_str().unwrap().clone_into(&mut self.cursor);
+        Some(event["change"].take())
+    }
+
+    async fn kind(&mut self) -> String {
+        self.next().await.unwrap()["__typename"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A room, and a follower that has heard of its making and so of everything from then on.
+async fn followed(user: &TestUser) -> (crate::support::user::TestRoom, Events) {
+    let room = user.room("x").await;
+    let mut events = Events::of(user, &room.id, Some("0")).await;
+    assert_eq!(events.kind().await, "ChatroomUpdated");
+    (room, events)
+}
+
+#[tokio::test]
+async fn every_device_hears_of_everything_in_order() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let (room, mut phone) = followed(&user).await;
+    let mut tablet = Events::of(&user, &room.id, Some("0")).await;
+    assert_eq!(tablet.kind().await, "ChatroomUpdated");
+    let gate = Gate::closed();
+    app.gemini.answers(Script::new().text("Hello").wait(&gate).text(" there").finish("STOP"));
+    let asked = room.ask("hi").await;
+    for device in [&mut phone, &mut tablet] {
+        let added = device.next().await.unwrap();
+        assert_eq!(
+            (&added["__typename"], &added["message"]["id"]),
+            (&json!("MessageAdded"), &json!(asked.message))
+        );
+        let added = device.next().await.unwrap();
+        assert_eq!(
+            (&added["__typename"], &added["message"]["id"]),
+            (&json!("MessageAdded"), &json!(asked.reply))
+        );
+        assert_eq!(
+            device.next().await.unwrap(),
+            json!({"__typename": "ReplyDelta", "text": "Hello", "cursor": "1-5"})
+        );
+    }
+    gate.open();
+    for device in [&mut phone, &mut tablet] {
+        assert_eq!(device.next().await.unwrap()["text"], " there");
+        let whole = device.next().await.unwrap();
+        assert_eq!(whole["__typename"], "ReplyCompleted");
+        assert_eq!(whole["message"], json!({"id": asked.reply, "content": "Hello there"}));
+    }
+    let rename = "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"y\"}) { chatroom { id } } }";
+    user.data(rename, json!({ "id": room.id })).await;
+    user.data("mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }", json!({ "id": room.id })).await;
+    for device in [&mut phone, &mut tablet] {
+        let mut next = device.next().await.unwrap();
+        if next["__typename"] == "ChatroomUpdated" {
+            assert_eq!(next["chatroom"]["title"], "y");
+            next = device.next().await.unwrap();
+        }
+        assert_eq!(next, json!({"__typename": "ChatroomDeleted", "deletedId": room.id}));
+        assert_eq!(device.next().await, None);
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_changed_meanwhile_comes_first_and_once() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let (room, events) = followed(&user).await;
+    let cursor = events.cursor.clone();
+    drop(events);
+    let first = room.ask("one").await;
+    user.read(&first.reply).await;
+    let gate = Gate::closed();
+    app.gemini.answers(Script::new().text("Hal").wait(&gate).text("lo").finish("STOP"));
+    let second = room.ask("two").await;
+    user.follow(&second.reply, None).await.until("Hal").await;
+
+    let mut events = Events::of(&user, &room.id, Some(&cursor)).await;
+    let mut changed = Vec::new();
+    let mut text = String::new();
+    while changed.len() < 4 {
+        let change = events.next().await.unwrap();
+        assert_eq!(change["__typename"], "MessageChanged");
+        changed.push(change["message"]["id"].as_str().unwrap().to_owned());
+        if change["message"]["id"] == second.reply.as_str() {
+            change["message"]["content"].as_str().unwrap().clone_into(&mut text);
+        }
+    }
+    let mut expected = [first.message, first.reply, second.message, second.reply];
+    expected.sort();
+    changed.sort();
+    assert_eq!(changed, expected, "each once");
+    gate.open();
+    loop {
+        let change = events.next().await.unwrap();
+        match change["__typename"].as_str().unwrap() {
+            "ReplyDelta" => text.push_str(change["text"].as_str().unwrap()),
+            other => {
+                assert_eq!(other, "ReplyCompleted");
+                assert_eq!(text, "Hallo", "no gap between what had changed and what came live");
+                break;
+            }
+        }
+    }
+    // Nothing has changed since: the next that comes is new.
+    let cursor = events.cursor.clone();
+    drop(events);
+    let mut events = Events::of(&user, &room.id, Some(&cursor)).await;
+    let rename = "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"y\"}) { chatroom { id } } }";
+    user.data(rename, json!({ "id": room.id })).await;
+    let mut kind = events.kind().await;
+    while kind == "MessageChanged" {
+        // The end of a reply may come after the cursor that its last event carried.
+        kind = events.kind().await;
+    }
+    assert_eq!(kind, "ChatroomUpdated");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_cursor_a_reply_in_the_making_is_told_whole() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let room = user.room("x").await;
+    let gate = Gate::closed();
+    app.gemini.answers(Script::new().text("One, ").wait(&gate).text("two").finish("STOP"));
+    let asked = room.ask("count").await;
+    user.follow(&asked.reply, None).await.until("One").await;
+    let mut events = Events::of(&user, &room.id, None).await;
+    let changed = events.next().await.unwrap();
+    assert_eq!(changed["__typename"], "MessageChanged");
+    let mut text = changed["message"]["content"].as_str().unwrap().to_owned();
+    gate.open();
+    loop {
+        let change = events.next().await.unwrap();
+        if change["__typename"] == "ReplyCompleted" {
+            break;
+        }
+        text.push_str(change["text"].as_str().unwrap());
+    }
+    assert_eq!(text, "One, two");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_regenerated_reply_is_told_as_the_old_ones_end_and_a_new_message() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let (room, mut events) = followed(&user).await;
+    let asked = room.ask("hi").await;
+    while events.kind().await != "ReplyCompleted" {}
+    let again = user.regenerate(&asked.reply).await.unwrap();
+    let mut changes = vec![events.next().await.unwrap(), events.next().await.unwrap()];
+    changes.sort_by_key(|change| change["__typename"].as_str().unwrap().to_owned());
+    assert_eq!(changes[0]["message"]["id"], again.reply.as_str());
+    assert_eq!(changes[0]["__typename"], "MessageAdded");
+    assert_eq!(
+        (&changes[1]["__typename"], &changes[1]["message"]["id"]),
+        (&json!("MessageChanged"), &json!(asked.reply))
+    );
+    while events.kind().await != "ReplyCompleted" {}
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_is_told_as_it_is_and_as_it_changes() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let mut socket = user.socket().await;
+    let query =
+        "subscription { accountEvents { subscription { tier state } usage { used remaining limit } } }";
+    socket.subscribe("1", query, &json!({})).await;
+    let mut next = async || socket.next().await.unwrap()["payload"]["data"]["accountEvents"].take();
+    let basic = json!({"tier": "BASIC", "state": "NONE"});
+    let expected = json!({"subscription": basic, "usage": {"used": 0, "remaining": 20, "limit": 20}});
+    assert_eq!(next().await, expected);
+    app.gemini.answers(Script::fails(400, "INVALID_ARGUMENT", json!([])));
+    let asked = user.room("x").await.ask("hi").await;
+    assert_eq!(next().await["usage"]["used"], 1);
+    user.read(&asked.reply).await;
+    assert_eq!(next().await["usage"]["used"], 0, "the failed reply gave its unit back");
+    app.stop().await;
+}

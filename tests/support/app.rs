@@ -1,0 +1,130 @@
+//! A server in the test's own process.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use clap::Parser;
+use futures_util::StreamExt;
+use pollux::{
+    app::App, clock::Clock, config::Config, domain::chat::Chat, lifecycle::Lifecycle, ports::signals::Topic,
+    store::Db, telemetry,
+};
+use sea_orm::{EntityTrait, PaginatorTrait};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+
+use super::{StandIn, TestUser, socket::PATIENCE};
+
+#[derive(Parser)]
+#[command(args_override_self = true)]
+struct Cli {
+    #[command(flatten)]
+    config: Config,
+}
+
+pub struct TestApp {
+    pub address: SocketAddr,
+    pub gemini: StandIn,
+    pub clock: Clock,
+    pub chat: Chat,
+    pub life: Lifecycle,
+    /// Every statement so far.
+    pub statements: Arc<Mutex<Vec<String>>>,
+    running: JoinHandle<anyhow::Result<()>>,
+    users: AtomicU64,
+    _directory: TempDir,
+}
+
+/// What a test wants otherwise than it is by default.
+#[derive(Default)]
+pub struct Wishes<'a> {
+    /// Settings as on the command line, such as `--basic-daily-limit=3`.
+    pub settings: &'a [&'a str],
+    pub clock: Option<Clock>,
+}
+
+impl TestApp {
+    pub async fn start() -> Self {
+        Self::with(Wishes::default()).await
+    }
+
+    pub async fn with_settings(settings: &[&str]) -> Self {
+        Self::with(Wishes { settings, clock: None }).await
+    }
+
+    /// A server whose clock stands still until the test moves it.
+    pub async fn at_a_standstill() -> Self {
+        let noon = "2026-11-21T12:00:00Z".parse().unwrap();
+        Self::with(Wishes { settings: &[], clock: Some(Clock::stopped(noon)) }).await
+    }
+
+    pub async fn with(wishes: Wishes<'_>) -> Self {
+        telemetry::init(&telemetry::Logs { json: false, filter: "off" }).unwrap();
+        let directory = TempDir::new().unwrap();
+        let gemini = StandIn::start().await;
+        let database = format!("--database-url=sqlite://{}", directory.path().join("pollux.db").display());
+        let base = format!("--gemini-base-url=http://{}", gemini.address);
+        let defaults = ["pollux", &database, &base, "--gemini-api-key=test-key", "--gemini-model=model-a"];
+        let config = Cli::try_parse_from(defaults.iter().chain(wishes.settings)).unwrap().config;
+        let mut db = Db::open(&config.database).await.unwrap();
+        let statements = Arc::new(Mutex::new(Vec::new()));
+        let heard = statements.clone();
+        db.on_statement(move |statement| heard.lock().unwrap().push(statement.to_owned()));
+        let clock = wishes.clock.unwrap_or_else(Clock::system);
+        let mut app = App::open(config, db, clock.clone()).await.unwrap();
+        // Retries wait for milliseconds, not for seconds.
+        app.chat.pace.first_retry_after = Duration::from_millis(10);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        Self {
+            address,
+            gemini,
+            clock,
+            chat: app.chat.clone(),
+            life: app.life(),
+            statements,
+            running: tokio::spawn(app.run(listener)),
+            users: AtomicU64::new(0),
+            _directory: directory,
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/graphql", self.address)
+    }
+
+    /// Somebody new, signed in.
+    pub async fn user(&self) -> TestUser {
+        let number = self.users.fetch_add(1, Ordering::SeqCst);
+        self.signed_in(&format!("+1415555{number:04}")).await
+    }
+
+    pub async fn signed_in(&self, phone_number: &str) -> TestUser {
+        TestUser::sign_in(self.address, phone_number).await
+    }
+
+    /// Nobody: no token.
+    pub fn stranger(&self) -> TestUser {
+        TestUser::stranger(self.address)
+    }
+
+    /// Lets all replies end, stops the server and fails if a job is left over.
+    pub async fn stop(self) {
+        let mut hints = self.chat.signals.listen(Topic::Jobs).await.unwrap();
+        let jobs = async || entity::job::Entity::find().count(self.chat.db.read()).await.unwrap();
+        let done = async {
+            while jobs().await > 0 {
+                hints.next().await;
+            }
+        };
+        timeout(PATIENCE, done).await.expect("jobs are left over");
+        self.life.soft.cancel();
+        self.running.await.unwrap().unwrap();
+    }
+}
