@@ -1,1 +1,103 @@
-fn main() {}
+//! How much later a piece of a reply reaches a subscriber than it would reach a client of the model itself.
+//!
+//! Both ways are measured in turn, in one run, from the moment a piece leaves the stand-in for Gemini. Every piece is
+//! sent when the one before has arrived, so that none waits for another.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use serde_json::json;
+use support::{Gate, Script, TestApp, TestUser};
+
+const ROUNDS: usize = 5;
+const CHUNKS: usize = 200;
+
+#[tokio::main]
+async fn main() {
+    let app = TestApp::with_settings(&["--basic-daily-limit=1000"]).await;
+    let user = app.user().await;
+    let (mut direct, mut through) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        direct.extend(direct_round(&app).await);
+        through.extend(through_round(&app, &user).await);
+    }
+    app.stop().await;
+    let (direct, through) = (Figures::of(direct), Figures::of(through));
+    println!(
+        "{ROUNDS} rounds of {CHUNKS} chunks each way; from leaving the stand-in to arriving, in microseconds"
+    );
+    println!("the stand-in read directly    median {:>6}   p99 {:>6}", direct.median, direct.p99);
+    println!("a subscription of Pollux      median {:>6}   p99 {:>6}", through.median, through.p99);
+    println!(
+        "added                         median {:>6}   ratio {:.1}",
+        through.median - direct.median,
+        through.ratio(&direct)
+    );
+}
+
+struct Figures {
+    median: i64,
+    p99: i64,
+}
+
+impl Figures {
+    fn of(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        let at = |place: usize| i64::try_from(times[place].as_micros()).unwrap_or(i64::MAX);
+        Self { median: at(times.len() / 2), p99: at(times.len() * 99 / 100) }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a ratio of two times, for people")]
+    fn ratio(&self, other: &Self) -> f64 {
+        self.median as f64 / other.median as f64
+    }
+}
+
+/// An answer whose every chunk waits for the gate.
+fn script(gate: &Gate) -> Script {
+    (0..CHUNKS).fold(Script::new(), |script, n| script.wait(gate).text(&format!("chunk {n} "))).finish("STOP")
+}
+
+/// The times since the chunks of this round left.
+fn since_sent(app: &TestApp, sent_before: usize, arrived: &[Instant]) -> Vec<Duration> {
+    arrived.iter().zip(&app.gemini.sent_at()[sent_before..]).map(|(arrived, sent)| *arrived - *sent).collect()
+}
+
+async fn direct_round(app: &TestApp) -> Vec<Duration> {
+    let gate = Gate::closed();
+    app.gemini.answers(script(&gate));
+    let sent_before = app.gemini.sent_at().len();
+    let url = format!("http://{}/v1beta/models/model-a:streamGenerateContent?alt=sse", app.gemini.address);
+    let http = TestUser::stranger(app.address).http;
+    gate.open();
+    let mut bytes =
+        http.post(url).json(&json!({})).send().await.expect("the stand-in answers").bytes_stream();
+    let mut arrived = Vec::new();
+    while let Some(Ok(_)) = bytes.next().await {
+        arrived.push(Instant::now());
+        gate.open();
+    }
+    arrived.truncate(CHUNKS);
+    since_sent(app, sent_before, &arrived)
+}
+
+async fn through_round(app: &TestApp, user: &TestUser) -> Vec<Duration> {
+    let gate = Gate::closed();
+    app.gemini.answers(script(&gate));
+    let sent_before = app.gemini.sent_at().len();
+    let asked = user.room("latency").await.ask("Go").await;
+    let mut follower = user.follow(&asked.reply, None).await;
+    let mut arrived = Vec::new();
+    gate.open();
+    while let Some(kind) = follower.step().await {
+        if kind == "ReplyDelta" {
+            arrived.push(Instant::now());
+            gate.open();
+        }
+    }
+    assert_eq!(arrived.len(), CHUNKS, "each chunk arrived by itself");
+    since_sent(app, sent_before, &arrived)
+}

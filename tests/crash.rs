@@ -33,7 +33,7 @@ async fn a_killed_servers_reply_is_written_by_the_next_one() {
     assert_eq!(follower.step().await.as_deref(), Some("ReplyRestarted"));
     assert_eq!(follower.cursor, "2-0");
     gate.open_wide();
-    assert_eq!(follower.to_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "A whole answer");
     assert_eq!(user.read(&waiting.reply).await.text, "Yes.");
     for reply in [&asked.reply, &waiting.reply] {
@@ -59,7 +59,7 @@ async fn a_server_that_is_asked_to_stop_lets_its_reply_finish() {
     follower.until("To be").await;
     process.terminate();
     gate.open();
-    assert_eq!(follower.to_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "To be or not");
     assert_eq!(idle.close_code().await, 1012, "sockets are told to come again");
     assert!(process.ended().await);
@@ -85,7 +85,7 @@ async fn a_second_signal_hands_the_reply_back_and_the_next_server_takes_it_up() 
 
     let process = Process::start(directory.path(), gemini.address).await;
     let mut follower = moved(&user, &process).follow(&asked.reply, Some(&follower.cursor)).await;
-    assert_eq!(follower.to_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.restarts), ("Yes.", 1));
     process.terminate();
     assert!(process.ended().await);
@@ -111,7 +111,7 @@ async fn a_reply_that_was_being_stopped_when_the_server_died_is_stopped() {
 
     let process = Process::start(directory.path(), gemini.address).await;
     let user = moved(&user, &process);
-    assert_eq!(user.follow(&asked.reply, None).await.to_the_end().await, "ReplyCancelled");
+    assert_eq!(user.follow(&asked.reply, None).await.until_the_end().await, "ReplyCancelled");
     assert_eq!(gemini.calls().len(), 1, "the model is not asked again");
     process.terminate();
     assert!(process.ended().await);

@@ -83,7 +83,7 @@ async fn events_are_read_however_they_are_cut_and_their_lines_end() {
 #[tokio::test]
 async fn comments_and_several_data_lines_are_read() {
     let pretty = serde_json::to_string_pretty(&chunk("Hello")).unwrap();
-    let lines: String = pretty.lines().map(|line| format!("data: {line}\n")).collect();
+    let lines: String = pretty.lines().flat_map(|line| ["data: ", line, "\n"]).collect();
     let script = Script::new().raw(format!(": hello\n\nevent: message\nid: 1\n{lines}\n")).finish("STOP");
     assert_eq!(text_of(script).await, "Hello");
 }
@@ -135,7 +135,7 @@ async fn a_connection_that_breaks_or_hangs_after_the_finish_harms_nothing() {
     let mut follower = user.follow(&asked.reply, None).await;
     follower.until("Whole").await;
     gate.open();
-    assert_eq!(follower.to_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), app.gemini.calls().len()), ("Whole", 1));
     app.stop().await;
 }

@@ -1,5 +1,7 @@
 //! What a user, an operator or a client sees, tested from outside: a server a test, a stand-in for Gemini, real sockets.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail where it stands")]
+
 mod support;
 
 mod accounts;

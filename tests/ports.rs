@@ -17,7 +17,7 @@ use pollux::{
     },
 };
 
-const TTL: Duration = Duration::from_secs(300);
+const TTL: Duration = Duration::from_mins(5);
 
 struct Backend {
     clock: Clock,

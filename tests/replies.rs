@@ -18,7 +18,7 @@ async fn a_reply_is_told_as_it_is_written_and_kept() {
     assert_eq!(follower.cursor, "1-5");
     assert_eq!(user.message(&asked.reply).await["status"], "STREAMING");
     gate.open();
-    assert_eq!(follower.to_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.cursor.as_str()), ("Hello, wörld", "1-13"));
     let message = user.message(&asked.reply).await;
     assert_eq!(message["content"], "Hello, wörld");
@@ -58,7 +58,7 @@ async fn two_hundred_chunks_reach_every_follower_whole() {
             cursor = Some(follower.cursor);
         }
         let mut follower = user.follow(&asked.reply, cursor.as_deref()).await;
-        follower.to_the_end().await;
+        follower.until_the_end().await;
         assert_eq!(follower.restarts, 0);
         text + &follower.text
     };
@@ -97,7 +97,7 @@ async fn a_cursor_works_on_an_ended_reply_too() {
         (Some("7-2"), "Yes.", 1),
     ] {
         let mut follower = user.follow(&asked.reply, after).await;
-        assert_eq!(follower.to_the_end().await, "ReplyCompleted");
+        assert_eq!(follower.until_the_end().await, "ReplyCompleted");
         assert_eq!((follower.text.as_str(), follower.restarts), (rest, restarts), "{after:?}");
         assert_eq!(follower.cursor, "1-4");
     }
@@ -131,7 +131,7 @@ async fn a_reply_is_stopped_before_its_first_token() {
     let asked = user.room("x").await.ask("hi").await;
     let mut follower = user.follow(&asked.reply, None).await;
     assert_eq!(user.stop(&asked.reply).await, json!({"status": "CANCELLED", "content": ""}));
-    assert_eq!(follower.to_the_end().await, "ReplyCancelled");
+    assert_eq!(follower.until_the_end().await, "ReplyCancelled");
     assert_eq!(follower.text, "");
     app.stop().await;
 }
@@ -146,7 +146,7 @@ async fn a_stopped_reply_keeps_the_text_so_far() {
     let mut follower = user.follow(&asked.reply, None).await;
     follower.until("So far").await;
     assert_eq!(user.stop(&asked.reply).await, json!({"status": "CANCELLED", "content": "So far"}));
-    assert_eq!(follower.to_the_end().await, "ReplyCancelled");
+    assert_eq!(follower.until_the_end().await, "ReplyCancelled");
     assert_eq!(follower.text, "So far");
     // Stopping it again changes nothing; regenerating it does.
     assert_eq!(user.stop(&asked.reply).await["content"], "So far");
@@ -209,11 +209,11 @@ async fn a_retry_after_shown_text_discards_it() {
     }
     assert_eq!((follower.text.as_str(), follower.cursor.as_str()), ("", "2-0"));
     retry.open();
-    assert_eq!(follower.to_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.cursor.as_str()), ("A whole answer", "2-14"));
     // A device that slept through it all.
     let mut late = user.follow(&asked.reply, Some(&cursor)).await;
-    assert_eq!(late.to_the_end().await, "ReplyCompleted");
+    assert_eq!(late.until_the_end().await, "ReplyCompleted");
     assert_eq!((late.text.as_str(), late.restarts), ("A whole answer", 1));
     assert_eq!(user.used().await, 1, "retries cost nothing");
     app.stop().await;
@@ -229,7 +229,7 @@ async fn four_failures_are_the_end_and_the_unit_is_given_back() {
     let asked = user.room("x").await.ask("hi").await;
     assert_eq!(asked.used, 1);
     let mut follower = user.follow(&asked.reply, None).await;
-    assert_eq!(follower.to_the_end().await, "ReplyFailed");
+    assert_eq!(follower.until_the_end().await, "ReplyFailed");
     assert_eq!(app.gemini.calls().len(), 4);
     let message = user.message(&asked.reply).await;
     assert_eq!(message["status"], "FAILED");
@@ -262,7 +262,7 @@ async fn the_text_so_far_is_saved_for_those_who_do_not_follow() {
     assert_eq!(message["status"], "STREAMING");
     gate.open();
     let mut follower = user.follow(&asked.reply, Some("1-11")).await;
-    assert_eq!(follower.to_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "", "the cursor of the saved text goes on where it ends");
     app.stop().await;
 }

@@ -190,7 +190,7 @@ async fn a_regenerated_reply_is_told_as_the_old_ones_end_and_a_new_message() {
     let asked = room.ask("hi").await;
     while events.kind().await != "ReplyCompleted" {}
     let again = user.regenerate(&asked.reply).await.unwrap();
-    let mut changes = vec![events.next().await.unwrap(), events.next().await.unwrap()];
+    let mut changes = [events.next().await.unwrap(), events.next().await.unwrap()];
     changes.sort_by_key(|change| change["__typename"].as_str().unwrap().to_owned());
     assert_eq!(changes[0]["message"]["id"], again.reply.as_str());
     assert_eq!(changes[0]["__typename"], "MessageAdded");

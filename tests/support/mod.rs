@@ -1,7 +1,10 @@
 //! A server for each test, and clients that read like sentences:
 //! `app.user().await.room("Plans").await.ask("Hello").await`.
 
-#![allow(dead_code, reason = "each test and benchmark uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test and benchmark uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail where it stands")]
+#![allow(clippy::disallowed_methods, reason = "what a test starts it awaits or aborts itself")]
+#![allow(clippy::needless_pass_by_value, reason = "json!(…) is handed over as it is written")]
 
 pub mod app;
 pub mod gemini;

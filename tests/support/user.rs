@@ -128,7 +128,7 @@ impl TestUser {
     /// Follows a reply to its end.
     pub async fn read(&self, reply: &str) -> Follower {
         let mut follower = self.follow(reply, None).await;
-        follower.to_the_end().await;
+        follower.until_the_end().await;
         follower
     }
 }
@@ -202,7 +202,7 @@ impl Follower {
     }
 
     /// Reads to the end and says how it ended.
-    pub async fn to_the_end(&mut self) -> String {
+    pub async fn until_the_end(&mut self) -> String {
         let mut last = String::new();
         while let Some(kind) = self.step().await {
             last = kind;

@@ -1,0 +1,23 @@
+# For people. Everything needs Rust and nothing else that it does not build itself.
+
+.PHONY: run test lint schema schema-check bench
+
+run: ## Start Pollux on http://127.0.0.1:8000
+	cargo run --locked
+
+test: ## Run every test
+	cargo test --locked --workspace
+
+lint: ## Formatting and clippy
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+schema: ## Write schema.graphql anew
+	cargo run --locked --quiet -- schema > schema.graphql.new
+	mv schema.graphql.new schema.graphql
+
+schema-check: ## Fail if schema.graphql is not what the code says
+	cargo run --locked --quiet -- schema | diff -u schema.graphql -
+
+bench: ## Measure what Pollux adds to the model's own latency
+	cargo bench --locked --bench latency
