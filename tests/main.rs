@@ -12,6 +12,7 @@ mod loaders;
 mod messages;
 mod migrations;
 mod ports;
+mod readme;
 mod replies;
 mod room_events;
 mod rooms;

@@ -105,6 +105,20 @@ async fn a_cursor_works_on_an_ended_reply_too() {
 }
 
 #[tokio::test]
+async fn an_event_of_which_nothing_was_selected_is_an_empty_object() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let asked = user.room("x").await.ask("hi").await;
+    user.read(&asked.reply).await;
+    let mut socket = user.socket().await;
+    let query = "subscription($id: ID!) { replyStream(messageId: $id) { ... on ReplyDelta { text } } }";
+    socket.subscribe("1", query, &json!({ "id": asked.reply })).await;
+    assert_eq!(socket.next().await.unwrap()["payload"], json!({"data": {"replyStream": {"text": "Yes."}}}));
+    assert_eq!(socket.next().await.unwrap()["payload"], json!({"data": {"replyStream": {}}}));
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_followed_is_refused() {
     let app = TestApp::start().await;
     let user = app.user().await;

@@ -3,6 +3,7 @@
 mod accounts;
 mod chatrooms;
 mod context;
+mod empty_objects;
 mod error;
 mod execute;
 mod loaders;
@@ -29,6 +30,7 @@ pub type Schema = GraphqlSchema<Query, Mutation, subscriptions::Subscription>;
 
 fn builder() -> SchemaBuilder<Query, Mutation, subscriptions::Subscription> {
     GraphqlSchema::build(Query::default(), Mutation::default(), subscriptions::Subscription)
+        .extension(empty_objects::EmptyObjects)
         .limit_depth(12)
         .limit_complexity(2000)
 }

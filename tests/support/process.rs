@@ -26,13 +26,18 @@ impl Process {
 
     /// Starts a server on the database in `directory`, on a port of the system's choice.
     pub async fn start(directory: &Path, gemini: SocketAddr) -> Self {
-        let mut child = Self::command(directory)
-            .env("BIND", "127.0.0.1:0")
-            .env("GEMINI_API_KEY", "test-key")
-            .env("GEMINI_BASE_URL", format!("http://{gemini}"))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Self::command(directory);
+        command.env("GEMINI_API_KEY", "test-key").env("GEMINI_BASE_URL", format!("http://{gemini}"));
+        Self::spawn(command).await
+    }
+
+    /// The same without a key, so that the demo model answers.
+    pub async fn start_demo(directory: &Path) -> Self {
+        Self::spawn(Self::command(directory)).await
+    }
+
+    async fn spawn(mut command: Command) -> Self {
+        let mut child = command.env("BIND", "127.0.0.1:0").stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (found, address) = oneshot::channel();
         std::thread::spawn(move || {
