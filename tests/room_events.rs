@@ -221,3 +221,17 @@ async fn an_account_is_told_as_it_is_and_as_it_changes() {
     assert_eq!(next().await["usage"]["used"], 0, "the failed reply gave its unit back");
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_room_that_is_deleted_while_its_reply_is_written_is_told_as_deleted() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let (room, mut events) = followed(&user).await;
+    app.gemini.answers(Script::new().text("One").hang());
+    room.ask("hi").await;
+    while events.kind().await != "ReplyDelta" {}
+    user.data("mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }", json!({ "id": room.id })).await;
+    assert_eq!(events.next().await.unwrap(), json!({"__typename": "ChatroomDeleted", "deletedId": room.id}));
+    assert_eq!(events.next().await, None);
+    app.stop().await;
+}

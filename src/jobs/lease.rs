@@ -1,6 +1,6 @@
 //! Keeping a claim alive while its job runs, and hearing that it is to stop.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use entity::job;
 use futures_util::{StreamExt, stream};
@@ -12,9 +12,9 @@ use crate::{
     store::jobs::{self, Claim},
 };
 
-/// Renews the lease three times in its length and passes on a request to stop. Returns when the claim is lost: another
-/// worker has the job, it is gone, or the database was silent for the whole lease.
-pub(super) async fn keep(chat: &Chat, job: &job::Model, lease: Duration, cues: &Cues) {
+/// Renews the lease three times in its length, and passes on a request to stop and the loss of the claim: another worker
+/// has the job, it is gone, or the database was silent for the whole lease. Never returns: the job ends by itself.
+pub(super) async fn keep(chat: &Chat, job: &job::Model, lease: Duration, cues: &Cues) -> Infallible {
     let mut stops = match job.message_id {
         Some(reply) => match chat.signals.listen(Topic::Stop(reply)).await {
             Ok(hints) => hints.chain(stream::pending()).boxed(),
@@ -38,11 +38,11 @@ pub(super) async fn keep(chat: &Chat, job: &job::Model, lease: Duration, cues: &
                         cues.stop.cancel();
                     }
                 }
-                Ok(None) => return,
+                Ok(None) => cues.lost.cancel(),
                 Err(error) => {
                     tracing::warn!(job = %job.id, %error, "a heartbeat failed");
                     if renewed.elapsed() >= lease {
-                        return;
+                        cues.lost.cancel();
                     }
                 }
             },

@@ -99,10 +99,7 @@ impl Runner {
                     true
                 }
             },
-            () = lease::keep(&self.chat, &job, self.settings.worker_lease, &cues) => {
-                tracing::warn!(job = %job.id, attempt = job.attempt, "a job's lease was lost");
-                false
-            }
+            never = lease::keep(&self.chat, &job, self.settings.worker_lease, &cues) => match never {},
         };
         if broke && let Err(error) = self.broke(&job).await {
             tracing::error!(job = %job.id, ?error, "a broken job waits for its lease to run out");

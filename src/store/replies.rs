@@ -25,8 +25,9 @@ pub struct End {
     pub at: Timestamp,
 }
 
+/// To the attempt's text, or to one before it that nothing has been written over.
 fn write(attempt: Attempt) -> UpdateMany<Entity> {
-    Entity::update_many().filter(Column::Id.eq(attempt.reply)).filter(Column::Attempt.eq(attempt.number))
+    Entity::update_many().filter(Column::Id.eq(attempt.reply)).filter(Column::Attempt.lte(attempt.number))
 }
 
 /// Begins an attempt with an empty text, unless the reply has ended or a later attempt has begun.

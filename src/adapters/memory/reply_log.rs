@@ -68,11 +68,6 @@ impl MemoryReplyLog {
     pub fn new(clock: Clock) -> Self {
         Self { logs: Logs::default(), clock }
     }
-
-    fn forget_expired(&self, logs: &mut HashMap<MessageId, Log>) {
-        let now = self.clock.now();
-        logs.retain(|_, log| log.expires_at.is_none_or(|at| at > now));
-    }
 }
 
 #[async_trait]
@@ -94,9 +89,10 @@ impl ReplyLog for MemoryReplyLog {
     }
 
     async fn read(&self, reply: MessageId, after: Cursor) -> Result<Vec<Entry>, Unavailable> {
-        let mut logs = lock(&self.logs);
-        self.forget_expired(&mut logs);
-        let Some(log) = logs.get(&reply).filter(|log| log.end() > after) else { return Ok(Vec::new()) };
+        let now = self.clock.now();
+        let logs = lock(&self.logs);
+        let readable = |log: &&Log| log.expires_at.is_none_or(|at| at > now) && log.end() > after;
+        let Some(log) = logs.get(&reply).filter(readable) else { return Ok(Vec::new()) };
         let begin = Cursor { attempt: log.attempt, offset: 0 };
         let read_up_to = if after.attempt == log.attempt { after.offset } else { 0 };
         // A cursor that splits a character was never given out: it gets the text from the start.
@@ -117,11 +113,12 @@ impl ReplyLog for MemoryReplyLog {
     }
 
     async fn end(&self, reply: MessageId) -> Result<(), Unavailable> {
+        let now = self.clock.now();
         let mut logs = lock(&self.logs);
-        self.forget_expired(&mut logs);
+        logs.retain(|_, log| log.expires_at.is_none_or(|at| at > now));
         if let Some(log) = logs.get_mut(&reply) {
             log.announce(Announcement::Look);
-            log.expires_at = Some(self.clock.now() + KEPT_AFTER_END);
+            log.expires_at = Some(now + KEPT_AFTER_END);
         }
         Ok(())
     }

@@ -32,7 +32,8 @@ impl Chat {
         &self,
         user: UserId,
     ) -> Result<impl Stream<Item = Result<Account>> + Send + 'static> {
-        let mut hints = self.signals.listen(Topic::Account(user)).await.map_err(anyhow::Error::new)?;
+        let hints = self.signals.listen(Topic::Account(user)).await.map_err(anyhow::Error::new)?;
+        let mut hints = hints.chain(futures_util::stream::pending());
         let chat = self.clone();
         Ok(try_stream! {
             let mut told = None;

@@ -12,6 +12,7 @@ mod account;
 mod changes;
 mod history;
 mod input;
+mod outcome;
 mod path;
 mod quota;
 mod regenerate;
@@ -23,7 +24,7 @@ mod watch;
 
 use std::{sync::Arc, time::Duration};
 
-use entity::{MessageId, UserId, message};
+use entity::{MessageId, UserId, job, message};
 
 use crate::{
     clock::Clock,
@@ -35,7 +36,7 @@ use crate::{
         reply_log::ReplyLog,
         signals::{Signals, Topic},
     },
-    store::{Db, messages},
+    store::{Db, jobs::Claim, messages},
 };
 
 pub use crate::ports::reply_log::Cursor;
@@ -82,6 +83,11 @@ impl Default for Pace {
             look_every: Duration::from_secs(5),
         }
     }
+}
+
+/// What a job's worker writes by.
+fn claim(job: &job::Model) -> Claim {
+    Claim { job: job.id, attempt: job.attempt }
 }
 
 impl Chat {
