@@ -73,8 +73,10 @@ impl App {
             signals: signals.clone(),
             keys: Arc::new(Keys::derive(&installation_secret(&config)?)),
         };
+        let life = Lifecycle::new();
         let chat = Chat {
             db,
+            tasks: life.tasks.clone(),
             clock: clock.clone(),
             log: Arc::new(MemoryReplyLog::new(clock.clone())),
             signals,
@@ -84,7 +86,7 @@ impl App {
             history_tokens: config.gemini.gemini_history_tokens,
             pace: Pace::default(),
         };
-        Ok(Self { auth, chat, config, life: Lifecycle::new() })
+        Ok(Self { auth, chat, config, life })
     }
 
     /// What ends this process.
@@ -101,7 +103,7 @@ impl App {
     pub async fn run(self, listener: TcpListener) -> anyhow::Result<()> {
         let life = self.life.clone();
         let api = Api {
-            executor: Executor::new(self.auth.clone(), self.chat.clone(), life.tasks.clone()),
+            executor: Executor::new(self.auth.clone(), self.chat.clone()),
             auth: self.auth,
             db: self.chat.db.clone(),
             settings: Arc::new(self.config.server.clone()),
@@ -132,7 +134,9 @@ impl App {
         if tokio::time::timeout(CLOSE_WITHIN, life.tasks.wait()).await.is_err() {
             tracing::warn!("tasks were cut");
         }
-        db.close().await;
+        if tokio::time::timeout(CLOSE_WITHIN, db.close()).await.is_err() {
+            tracing::warn!("the database was not closed");
+        }
         Ok(())
     }
 }

@@ -272,6 +272,19 @@ async fn junk_for_a_refresh_token_is_refused_and_harms_nobody() {
 }
 
 #[tokio::test]
+async fn a_refresh_token_that_was_made_up_ends_nobodys_session() {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    let app = TestApp::start().await;
+    let user = app.signed_in(PHONE).await;
+    let mut bytes = URL_SAFE_NO_PAD.decode(&user.refresh_token).unwrap();
+    // The session's id, and a secret that was never given out.
+    bytes[20] ^= 1;
+    assert_eq!(code_of(&refresh(&user, &URL_SAFE_NO_PAD.encode(bytes)).await), "UNAUTHENTICATED");
+    assert_eq!(code_of(&refresh(&user, &user.refresh_token).await), "no error");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn logging_out_ends_this_session_or_all() {
     let app = TestApp::at_a_standstill().await;
     let mut devices = Vec::new();

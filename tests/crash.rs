@@ -66,6 +66,32 @@ async fn a_server_that_is_asked_to_stop_lets_its_reply_finish() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_asked_to_stop_begins_no_other_reply() {
+    let directory = TempDir::new().unwrap();
+    let gemini = StandIn::start().await;
+    let gate = Gate::closed();
+    gemini.answers(Script::new().text("First").wait(&gate).finish("STOP"));
+    let one_at_a_time = [("WORKER_CONCURRENCY", "1")];
+    let process = Process::start_with(directory.path(), gemini.address, &one_at_a_time).await;
+    let user = TestUser::sign_in(process.address, "+14155550123").await;
+    let first = user.room("x").await.ask("one").await;
+    let mut follower = user.follow(&first.reply, None).await;
+    follower.until("First").await;
+    let second = user.room("y").await.ask("two").await;
+    process.terminate();
+    process.is_stopping().await;
+    gate.open();
+    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    assert!(process.ended().await);
+    assert_eq!(gemini.calls().len(), 1);
+    let process = Process::start(directory.path(), gemini.address).await;
+    let mut follower = moved(&user, &process).follow(&second.reply, None).await;
+    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    process.terminate();
+    assert!(process.ended().await);
+}
+
+#[tokio::test]
 async fn a_second_signal_hands_the_reply_back_and_the_next_server_takes_it_up() {
     let directory = TempDir::new().unwrap();
     let gemini = StandIn::start().await;
@@ -76,10 +102,8 @@ async fn a_second_signal_hands_the_reply_back_and_the_next_server_takes_it_up() 
     let mut follower = user.follow(&asked.reply, None).await;
     follower.until("Half").await;
     process.terminate();
-    // Not ready any more: the first signal has been heard, and a second one is another.
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let ready = format!("http://{}/health/ready", process.address);
-    while http.get(&ready).send().await.unwrap().status().is_success() {}
+    // The first has been heard, so that the second is another.
+    process.is_stopping().await;
     process.terminate();
     assert!(process.ended().await);
 

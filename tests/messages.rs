@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
+use sea_orm::EntityTrait;
 use serde_json::json;
 
 use crate::support::{Gate, Script, TestApp, code_of};
@@ -134,6 +135,42 @@ async fn a_regenerated_reply_takes_the_old_ones_place() {
     assert_eq!(versions, json!([{"id": asked.reply}, {"id": again.reply}]));
     let last = app.gemini.calls().pop().unwrap();
     assert_eq!(last.body["contents"], json!([{"role": "user", "parts": [{"text": "Is it?"}]}]));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_reply_is_regenerated_once_however_often_the_button_is_pressed() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let asked = user.room("x").await.ask("hi").await;
+    user.read(&asked.reply).await;
+    let again = join_all((0..10).map(|_| user.regenerate(&asked.reply))).await;
+    let (done, refused): (Vec<_>, Vec<_>) = again.into_iter().partition(Result::is_ok);
+    assert_eq!((done.len(), refused.len()), (1, 9));
+    assert!(refused.into_iter().all(|refused| code_of(&refused.unwrap_err()) == "CONFLICT"));
+    assert_eq!(user.used().await, 2);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_unit_goes_back_to_the_day_it_was_taken_from() {
+    let app = TestApp::at_a_standstill().await;
+    app.clock.advance(TimeDelta::hours(12) - TimeDelta::seconds(10));
+    let user = app.user().await;
+    let gate = Gate::closed();
+    app.gemini.answers(Script::new().text("Well").wait(&gate).finish("SAFETY"));
+    let asked = user.room("x").await.ask("hi").await;
+    let mut follower = user.follow(&asked.reply, None).await;
+    follower.until("Well").await;
+    // Past midnight, and still within the lease.
+    app.clock.advance(TimeDelta::seconds(20));
+    gate.open();
+    assert_eq!(follower.until_the_end().await, "ReplyFailed");
+    let days = entity::daily_usage::Entity::find().all(app.chat.db.read()).await.unwrap();
+    assert_eq!(
+        days.iter().map(|day| (day.day.to_string(), day.used)).collect::<Vec<_>>(),
+        [("2026-11-21".to_owned(), 0)]
+    );
     app.stop().await;
 }
 

@@ -257,6 +257,49 @@ async fn four_failures_are_the_end_and_the_unit_is_given_back() {
 }
 
 #[tokio::test]
+async fn a_reply_that_waits_to_be_tried_again_is_stopped_at_once() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let info = json!([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "100s"}]);
+    app.gemini.answers(Script::fails(429, "RESOURCE_EXHAUSTED", info));
+    let asked = user.room("x").await.ask("hi").await;
+    let waits = async {
+        loop {
+            let message = user.message(&asked.reply).await;
+            if message["status"] == "QUEUED" && message["cursor"] == "1-0" {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(crate::support::socket::PATIENCE, waits).await.unwrap();
+    assert_eq!(user.stop(&asked.reply).await["status"], "CANCELLED");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_was_only_thought_dead_is_not_heard() {
+    let app = TestApp::at_a_standstill().await;
+    let user = app.user().await;
+    let (zombie, next) = (Gate::closed(), Gate::closed());
+    app.gemini.answers(Script::new().text("Old").wait(&zombie).text(" and late").finish("STOP"));
+    app.gemini.answers(Script::new().text("New").wait(&next).text(" and whole").finish("STOP"));
+    let asked = user.room("x").await.ask("hi").await;
+    let mut follower = user.follow(&asked.reply, None).await;
+    follower.until("Old").await;
+    app.clock.advance(chrono::TimeDelta::seconds(31));
+    follower.until("New").await;
+    assert_eq!(follower.restarts, 1);
+    zombie.open();
+    next.open();
+    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.text, "New and whole");
+    let message = user.message(&asked.reply).await;
+    assert_eq!((&message["content"], &message["cursor"]), (&json!("New and whole"), &json!("2-13")));
+    assert_eq!(user.used().await, 1);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn the_text_so_far_is_saved_for_those_who_do_not_follow() {
     let app = TestApp::start().await;
     let user = app.user().await;

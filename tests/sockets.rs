@@ -210,3 +210,32 @@ async fn queries_by_url_are_answered_and_mutations_are_not() {
     assert_eq!(status, 405);
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_socket_that_does_not_read_delays_nobody() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let room = user.room("x").await;
+    for _ in 0..10 {
+        room.ask(&"x".repeat(32_000)).await;
+    }
+    let mut deaf = user.socket().await;
+    let query = "query($id: ID!) { chatroom(id: $id) { messages(first: 100) { nodes { content } } } }";
+    let send =
+        "mutation($id: ID!) { sendMessage(input: {chatroomId: $id, content: \"hi\"}) { reply { id } } }";
+    let own = user.room("y").await;
+    for n in 0..60 {
+        deaf.subscribe(&format!("query {n}"), query, &json!({ "id": room.id })).await;
+        if n % 10 == 9 {
+            deaf.subscribe(&format!("mutation {n}"), send, &json!({ "id": own.id })).await;
+        }
+    }
+    let other = app.user().await;
+    let asked = other.room("z").await.ask("hi").await;
+    assert_eq!(other.read(&asked.reply).await.text, "Yes.");
+    let mut answered = 0;
+    while answered < 66 {
+        answered += usize::from(deaf.next().await.unwrap()["type"] == "complete");
+    }
+    app.stop().await;
+}

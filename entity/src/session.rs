@@ -12,8 +12,6 @@ pub struct Model {
     pub user_id: UserId,
     /// SHA-256 of the only refresh token that works now.
     pub refresh_hash: Vec<u8>,
-    /// The one before it: two tabs may refresh at the same moment.
-    pub previous_hash: Option<Vec<u8>>,
     pub rotated_at: Timestamp,
     pub user_agent: Option<String>,
     pub created_at: Timestamp,

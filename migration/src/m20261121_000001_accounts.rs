@@ -39,7 +39,6 @@ impl MigrationTrait for Migration {
             .col(pk_uuid("id"))
             .col(uuid("user_id"))
             .col(blob("refresh_hash"))
-            .col(blob_null("previous_hash"))
             .col(timestamp_with_time_zone("rotated_at"))
             .col(text_null("user_agent"))
             .col(timestamp_with_time_zone("created_at"))

@@ -1,20 +1,20 @@
 //! What people may use.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct ChatSettings {
     /// Prompts a UTC day for a user without a subscription
-    #[arg(long, env = "BASIC_DAILY_LIMIT", hide_env_values = true, default_value_t = 20)]
+    #[arg(long, env = "BASIC_DAILY_LIMIT", hide_env_values = true, default_value_t = 20, value_parser = clap::value_parser!(i32).range(0..))]
     pub basic_daily_limit: i32,
 
     /// Replies written at once for one user without a subscription
-    #[arg(long, env = "BASIC_PARALLEL_REPLIES", hide_env_values = true, default_value_t = 2)]
-    pub basic_parallel_replies: u32,
+    #[arg(long, env = "BASIC_PARALLEL_REPLIES", hide_env_values = true, default_value = "2")]
+    pub basic_parallel_replies: NonZeroU32,
 
     /// Replies written at once for one subscriber
-    #[arg(long, env = "PRO_PARALLEL_REPLIES", hide_env_values = true, default_value_t = 5)]
-    pub pro_parallel_replies: u32,
+    #[arg(long, env = "PRO_PARALLEL_REPLIES", hide_env_values = true, default_value = "5")]
+    pub pro_parallel_replies: NonZeroU32,
 
     /// How long a page of a user's rooms may be kept, in seconds; a write makes it void at once
     #[arg(long, env = "CHATROOM_CACHE_TTL", hide_env_values = true, default_value = "300", value_parser = super::seconds)]

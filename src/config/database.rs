@@ -1,6 +1,9 @@
 //! Where the rows are.
 
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+};
 
 #[derive(Clone, clap::Args)]
 pub struct DatabaseSettings {
@@ -14,8 +17,8 @@ pub struct DatabaseSettings {
     pub url: String,
 
     /// Connections for reading (SQLite), or in all (PostgreSQL)
-    #[arg(long, env = "DATABASE_CONNECTIONS", hide_env_values = true, default_value_t = 16)]
-    pub database_connections: u32,
+    #[arg(long, env = "DATABASE_CONNECTIONS", hide_env_values = true, default_value = "16")]
+    pub database_connections: NonZeroU32,
 }
 
 /// A PostgreSQL URL holds a password.

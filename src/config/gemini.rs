@@ -32,7 +32,7 @@ pub struct GeminiSettings {
     pub gemini_history_tokens: usize,
 
     /// How long Gemini may be silent before the call counts as timed out, in seconds
-    #[arg(long, env = "GEMINI_IDLE_TIMEOUT", hide_env_values = true, default_value = "60", value_parser = super::seconds)]
+    #[arg(long, env = "GEMINI_IDLE_TIMEOUT", hide_env_values = true, default_value = "60", value_parser = super::some_seconds)]
     pub gemini_idle_timeout: Duration,
 }
 

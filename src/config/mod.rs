@@ -70,6 +70,11 @@ fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
     text.parse().map(Duration::from_secs)
 }
 
+/// The same, and at least one.
+fn some_seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
+    text.parse().map(|number: std::num::NonZeroU64| Duration::from_secs(number.get()))
+}
+
 /// A list in which empty items do not count, as in `a, b,`.
 fn items(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|item| !item.is_empty())

@@ -1,15 +1,15 @@
 //! How replies are worked on.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct WorkerSettings {
     /// Replies that one process writes at once
-    #[arg(long, env = "WORKER_CONCURRENCY", hide_env_values = true, default_value_t = 64)]
-    pub worker_concurrency: usize,
+    #[arg(long, env = "WORKER_CONCURRENCY", hide_env_values = true, default_value = "64")]
+    pub worker_concurrency: NonZeroUsize,
 
     /// How long a reply may go without a sign of life from its worker before another takes it over, in seconds
-    #[arg(long, env = "WORKER_LEASE", hide_env_values = true, default_value = "30", value_parser = super::seconds)]
+    #[arg(long, env = "WORKER_LEASE", hide_env_values = true, default_value = "30", value_parser = super::some_seconds)]
     pub worker_lease: Duration,
 
     /// How long running replies may go on after SIGTERM, in seconds

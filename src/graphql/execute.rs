@@ -6,7 +6,6 @@ use async_graphql::{
     parser::{parse_query, types::OperationType},
 };
 use futures_util::{Stream, StreamExt};
-use tokio_util::task::TaskTracker;
 
 use super::{
     RequestContext, Schema, builder,
@@ -20,14 +19,12 @@ use crate::domain::{auth::Auth, chat::Chat};
 pub struct Executor {
     schema: Schema,
     chat: Chat,
-    tasks: TaskTracker,
 }
 
 impl Executor {
-    /// `tasks` tracks what the loaders spawn.
     #[must_use]
-    pub fn new(auth: Auth, chat: Chat, tasks: TaskTracker) -> Self {
-        Self { schema: builder().data(auth).data(chat.clone()).finish(), chat, tasks }
+    pub fn new(auth: Auth, chat: Chat) -> Self {
+        Self { schema: builder().data(auth).data(chat.clone()).finish(), chat }
     }
 
     /// Runs a query or a mutation.
@@ -77,7 +74,7 @@ impl Executor {
             response.errors[0].locations = error.positions().collect();
             return Err(Box::new(response));
         }
-        let tasks = self.tasks.clone();
+        let tasks = self.chat.tasks.clone();
         let loader = DataLoader::new(Batches::new(self.chat.clone()), move |load| {
             tasks.spawn(load);
         });

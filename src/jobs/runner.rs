@@ -39,11 +39,13 @@ impl Runner {
                 futures_util::stream::pending().boxed()
             }
         };
-        let permits = Arc::new(Semaphore::new(self.settings.worker_concurrency));
+        let permits = Arc::new(Semaphore::new(self.settings.worker_concurrency.get()));
         let running = TaskTracker::new();
         running.spawn(housekeeping::run(self.chat.clone(), life.soft.clone()));
         while !life.soft.is_cancelled() {
-            let Ok(first) = permits.clone().acquire_owned().await else { break };
+            let Some(Ok(first)) = life.soft.run_until_cancelled(permits.clone().acquire_owned()).await else {
+                break;
+            };
             let mut free = vec![first];
             while free.len() < MOST_PER_CLAIM
                 && let Ok(permit) = permits.clone().try_acquire_owned()
@@ -74,8 +76,8 @@ impl Runner {
             now,
             leased_until: now + self.settings.worker_lease,
             limit,
-            basic_cap: self.chat.settings.basic_parallel_replies,
-            pro_cap: self.chat.settings.pro_parallel_replies,
+            basic_cap: self.chat.settings.basic_parallel_replies.get(),
+            pro_cap: self.chat.settings.pro_parallel_replies.get(),
         };
         jobs::claim(self.chat.db.write(), terms).await.unwrap_or_else(|error| {
             tracing::error!(%error, "jobs could not be claimed");

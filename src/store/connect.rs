@@ -32,10 +32,10 @@ impl Db {
     /// The database does not answer, or another process has the SQLite file.
     pub async fn open(settings: &DatabaseSettings) -> anyhow::Result<Self> {
         match settings.sqlite_file() {
-            Some(file) => Self::open_sqlite(file, settings.database_connections).await,
+            Some(file) => Self::open_sqlite(file, settings.database_connections.get()).await,
             None if settings.url.starts_with("postgres") => {
                 let mut options = ConnectOptions::new(&settings.url);
-                options.max_connections(settings.database_connections).sqlx_logging(false);
+                options.max_connections(settings.database_connections.get()).sqlx_logging(false);
                 let pool = Database::connect(options).await.context("cannot connect to PostgreSQL")?;
                 Ok(Self { read: pool.clone(), write: pool, lock: None })
             }

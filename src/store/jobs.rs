@@ -2,7 +2,9 @@
 //! attempt, and does nothing once another worker has claimed the job.
 
 use entity::{JobId, MessageId, Timestamp, UserId, job};
-use sea_orm::{FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, UpdateMany, entity::prelude::*};
+use sea_orm::{
+    DbBackend, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, UpdateMany, entity::prelude::*,
+};
 
 use super::sql;
 use job::{Column, Entity};
@@ -31,7 +33,7 @@ pub async fn claim(conn: &impl ConnectionTrait, terms: Terms) -> Result<Vec<job:
         conn,
         format!(
             "UPDATE jobs SET attempt = attempt + 1, leased_until = $2
-             WHERE id IN (
+             WHERE id IN (SELECT id FROM jobs WHERE (leased_until IS NULL OR leased_until <= $1) AND id IN (
                  SELECT id FROM (
                      SELECT due.id, due.user_id,
                             row_number() OVER (PARTITION BY due.user_id ORDER BY due.run_at, due.id)
@@ -45,7 +47,12 @@ pub async fn claim(conn: &impl ConnectionTrait, terms: Terms) -> Result<Vec<job:
                  ) AS waiting
                  WHERE turn <= cap OR user_id IS NULL
                  ORDER BY turn, id LIMIT {limit}
-             ) RETURNING *",
+             ) {lock}) RETURNING *",
+            lock = match conn.get_database_backend() {
+                // Its writer is alone.
+                DbBackend::Sqlite => "",
+                _ => "FOR UPDATE SKIP LOCKED",
+            },
             pro_cap = terms.pro_cap,
             basic_cap = terms.basic_cap,
             limit = terms.limit,
@@ -80,20 +87,21 @@ pub async fn heartbeat(
     Ok(renewed.into_iter().next().map(|job| job.stop_requested))
 }
 
-/// Puts the job back into the queue, not to run before `run_at`; `failures` counts tries that ended in an error.
+/// Puts the job back into the queue, not to run before `run_at`; `failures` counts tries that ended in an error. None:
+/// the claim is lost.
 pub async fn release(
     conn: &impl ConnectionTrait,
     claim: Claim,
     run_at: Timestamp,
     failures: i32,
-) -> Result<bool, DbErr> {
+) -> Result<Option<job::Model>, DbErr> {
     let released = write(claim)
         .col_expr(Column::LeasedUntil, Expr::value(None::<Timestamp>))
         .col_expr(Column::RunAt, Expr::value(run_at))
         .col_expr(Column::Failures, Expr::value(failures))
-        .exec(conn)
+        .exec_with_returning(conn)
         .await?;
-    Ok(released.rows_affected == 1)
+    Ok(released.into_iter().next())
 }
 
 /// Removes a job that is done.

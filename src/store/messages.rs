@@ -100,7 +100,8 @@ pub async fn changed_since(
 pub async fn unfinished(conn: &impl ConnectionTrait, room: ChatroomId) -> Result<Vec<message::Model>, DbErr> {
     message::Entity::find()
         .filter(message::Column::ChatroomId.eq(room))
-        .filter(message::Column::Status.is_in([message::Status::Queued, message::Status::Streaming]))
+        // Written out, since bound values keep SQLite from its partial index.
+        .filter(Expr::cust("status IN ('queued', 'streaming')"))
         .order_by_asc(message::Column::Depth)
         .all(conn)
         .await

@@ -5,11 +5,14 @@ use sea_orm::{FromQueryResult, QueryOrder, entity::prelude::*};
 
 use super::sql;
 
+/// Written out, since a bound value keeps SQLite from its partial index.
+const ACTIVE: &str = "active";
+
 /// The last message of a room's path.
 pub async fn head(conn: &impl ConnectionTrait, room: ChatroomId) -> Result<Option<message::Model>, DbErr> {
     message::Entity::find()
         .filter(message::Column::ChatroomId.eq(room))
-        .filter(message::Column::Active.eq(true))
+        .filter(Expr::cust(ACTIVE))
         .order_by_desc(message::Column::Depth)
         .one(conn)
         .await
@@ -26,25 +29,24 @@ pub async fn cut(
         .col_expr(message::Column::Active, Expr::value(false))
         .col_expr(message::Column::ChangedIn, Expr::value(version))
         .filter(message::Column::ChatroomId.eq(room))
-        .filter(message::Column::Active.eq(true))
+        .filter(Expr::cust(ACTIVE))
         .filter(message::Column::Depth.gte(depth))
         .exec(conn)
         .await?;
     Ok(())
 }
 
-/// A message and those before it on its branch, newest first, `limit` at most.
+/// A message and those before it on its branch that are deeper than `above`, newest first.
 pub async fn ancestors(
     conn: &impl ConnectionTrait,
     id: MessageId,
-    limit: usize,
+    above: i32,
 ) -> Result<Vec<message::Model>, DbErr> {
-    let text = format!(
-        "WITH RECURSIVE branch AS (
-             SELECT * FROM messages WHERE id = $1
-             UNION ALL
-             SELECT messages.* FROM messages JOIN branch ON messages.id = branch.parent_id
-         ) SELECT * FROM branch LIMIT {limit}"
-    );
-    message::Model::find_by_statement(sql(conn, text, [id.into()])).all(conn).await
+    let text = "WITH RECURSIVE branch AS (
+                    SELECT * FROM messages WHERE id = $1
+                    UNION ALL
+                    SELECT messages.* FROM messages JOIN branch ON messages.id = branch.parent_id
+                    WHERE messages.depth > $2
+                ) SELECT * FROM branch ORDER BY depth DESC";
+    message::Model::find_by_statement(sql(conn, text, [id.into(), above.into()])).all(conn).await
 }

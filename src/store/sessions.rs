@@ -47,7 +47,6 @@ pub async fn rotate(
 ) -> Result<bool, DbErr> {
     let rotated = session::Entity::update_many()
         .col_expr(session::Column::RefreshHash, Expr::value(rotation.new_hash))
-        .col_expr(session::Column::PreviousHash, Expr::value(rotation.old_hash))
         .col_expr(session::Column::RotatedAt, Expr::value(rotation.now))
         .col_expr(session::Column::LastSeenAt, Expr::value(rotation.now))
         .col_expr(session::Column::ExpiresAt, Expr::value(rotation.expires_at))

@@ -80,6 +80,8 @@ impl TestApp {
         let mut app = App::open(config, db, clock.clone()).await.unwrap();
         // Retries wait for milliseconds, not for seconds.
         app.chat.pace.first_retry_after = Duration::from_millis(10);
+        // A follower that hears nothing is one that missed something.
+        app.chat.pace.look_every = Duration::from_hours(1);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         Self {

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{sync::oneshot, time::timeout};
 
-use super::socket::PATIENCE;
+use super::{TestUser, socket::PATIENCE};
 
 pub struct Process {
     pub address: SocketAddr,
@@ -26,7 +26,12 @@ impl Process {
 
     /// Starts a server on the database in `directory`, on a port of the system's choice.
     pub async fn start(directory: &Path, gemini: SocketAddr) -> Self {
+        Self::start_with(directory, gemini, &[]).await
+    }
+
+    pub async fn start_with(directory: &Path, gemini: SocketAddr, settings: &[(&str, &str)]) -> Self {
         let mut command = Self::command(directory);
+        command.envs(settings.iter().copied());
         command.env("GEMINI_API_KEY", "test-key").env("GEMINI_BASE_URL", format!("http://{gemini}"));
         Self::spawn(command).await
     }
@@ -37,6 +42,8 @@ impl Process {
     }
 
     async fn spawn(mut command: Command) -> Self {
+        // Longer than any test: a process that starts alone waits for no lease.
+        command.env("WORKER_LEASE", "3600");
         let mut child = command.env("BIND", "127.0.0.1:0").stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (found, address) = oneshot::channel();
@@ -68,6 +75,13 @@ impl Process {
     pub fn terminate(&self) {
         let status = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(status.success());
+    }
+
+    /// Waits until the server says that it is stopping.
+    pub async fn is_stopping(&self) {
+        let http = TestUser::stranger(self.address).http;
+        let ready = format!("http://{}/health/ready", self.address);
+        while http.get(&ready).send().await.unwrap().status().is_success() {}
     }
 
     /// Waits for the process to end by itself, and says whether it ended well.

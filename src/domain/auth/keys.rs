@@ -12,6 +12,8 @@ pub struct Keys {
     pub(super) otp: hmac::Key,
     /// Makes the next refresh token from the one that is exchanged.
     pub(super) refresh: hmac::Key,
+    /// Tells the refresh tokens that were given out from all others.
+    pub(super) refresh_tag: hmac::Key,
 }
 
 impl Keys {
@@ -27,6 +29,7 @@ impl Keys {
             verify: DecodingKey::from_secret(access.as_ref()),
             otp: hmac::Key::new(hmac::HMAC_SHA256, derive("one-time password").as_ref()),
             refresh: hmac::Key::new(hmac::HMAC_SHA256, derive("refresh token").as_ref()),
+            refresh_tag: hmac::Key::new(hmac::HMAC_SHA256, derive("refresh token's tag").as_ref()),
         }
     }
 }

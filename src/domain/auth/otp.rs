@@ -91,9 +91,8 @@ impl Auth {
         let right = hmac::verify(&self.keys.otp, &challenge(otp.id, code), &otp.code_hash).is_ok();
         if !right || !otps::mark_used(&tx, otp.id, now).await? {
             tx.commit().await?;
-            return Err(Error::OtpInvalid {
-                attempts_left: MAX_TRIES.saturating_sub(otp.tries.cast_unsigned()),
-            });
+            let left = MAX_TRIES.saturating_sub(otp.tries.cast_unsigned());
+            return Err(Error::OtpInvalid { attempts_left: left.min(without_a_code) });
         }
         let user = users::verified(&tx, phone_number.as_str(), now).await?;
         let signed_in = self.begin_session(&tx, user, caller).await?;

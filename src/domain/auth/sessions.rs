@@ -46,7 +46,6 @@ impl Auth {
             id: token.session,
             user_id: user.id,
             refresh_hash: token.hash(),
-            previous_hash: None,
             rotated_at: now,
             user_agent,
             created_at: now,
@@ -64,7 +63,7 @@ impl Auth {
         Ok(SignedIn {
             access_token: tokens::access_token(&self.keys, viewer, now)?,
             access_token_expires_at: viewer.until,
-            refresh_token: token.to_text(),
+            refresh_token: token.to_text(&self.keys),
             refresh_token_expires_at: expires_at,
             user,
         })
@@ -89,7 +88,7 @@ impl Auth {
     /// [`Error::Unauthenticated`] if it is not the session's newest.
     pub async fn refresh(&self, refresh_token: &str) -> Result<SignedIn> {
         const REFUSED: Error = Error::Unauthenticated("The refresh token is not valid: sign in again.");
-        let old = RefreshToken::read(refresh_token).ok_or(REFUSED)?;
+        let old = RefreshToken::read(refresh_token, &self.keys).ok_or(REFUSED)?;
         let new = old.next(&self.keys);
         let now = self.clock.now();
         let expires_at = now + REFRESH_TOKEN_LIVES;

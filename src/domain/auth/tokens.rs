@@ -55,7 +55,8 @@ pub(super) fn read_access_token(keys: &Keys, token: &str, now: Timestamp) -> Res
     Ok(Viewer { user: claims.sub, session: claims.sid, until })
 }
 
-/// An opaque token that names its session, so that a used one is known for what it is. Only its hash is stored.
+/// An opaque token that names its session, so that a used one is known for what it is; the tag keeps anyone from making
+/// one up to end a session that is not theirs. Only its hash is stored.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct RefreshToken {
     pub(super) session: SessionId,
@@ -70,22 +71,31 @@ impl RefreshToken {
     /// The token that this one is exchanged for: always the same, so that two tabs that refresh at the same moment get
     /// the same answer.
     pub(super) fn next(&self, keys: &Keys) -> Self {
-        let tag = hmac::sign(&keys.refresh, self.to_text().as_bytes());
+        let tag = hmac::sign(&keys.refresh, &self.bytes());
         let mut secret = [0; 32];
         secret.copy_from_slice(tag.as_ref());
         Self { session: self.session, secret }
     }
 
     pub(super) fn hash(&self) -> Vec<u8> {
-        digest::digest(&digest::SHA256, self.to_text().as_bytes()).as_ref().to_vec()
+        digest::digest(&digest::SHA256, &self.bytes()).as_ref().to_vec()
     }
 
-    pub(super) fn to_text(&self) -> String {
-        URL_SAFE_NO_PAD.encode([self.session.0.as_bytes().as_slice(), &self.secret].concat())
+    fn bytes(&self) -> Vec<u8> {
+        [self.session.0.as_bytes().as_slice(), &self.secret].concat()
     }
 
-    pub(super) fn read(text: &str) -> Option<Self> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    pub(super) fn to_text(&self, keys: &Keys) -> String {
+        let bytes = self.bytes();
+        let tag = hmac::sign(&keys.refresh_tag, &bytes);
+        URL_SAFE_NO_PAD.encode([&bytes, tag.as_ref()].concat())
+    }
+
+    /// None: not one of ours.
+    pub(super) fn read(text: &str, keys: &Keys) -> Option<Self> {
+        let text = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (bytes, tag) = text.split_at_checked(48)?;
+        hmac::verify(&keys.refresh_tag, bytes, tag).ok()?;
         let (session, secret) = bytes.split_first_chunk::<16>()?;
         Some(Self { session: SessionId(uuid::Uuid::from_bytes(*session)), secret: secret.try_into().ok()? })
     }

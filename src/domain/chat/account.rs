@@ -38,7 +38,7 @@ impl Chat {
         Ok(try_stream! {
             let mut told = None;
             loop {
-                let now = chat.account(user).await?;
+                let Some(now) = chat.wait_out(chat.account(user).await).await? else { continue };
                 if told.as_ref() != Some(&now) {
                     told = Some(now.clone());
                     yield now;

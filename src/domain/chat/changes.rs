@@ -12,7 +12,7 @@ use futures_util::{
     stream::{self, BoxStream, SelectAll},
 };
 
-use super::{Chat, ReplyEvent, watch::end_of};
+use super::{Chat, ReplyEvent, paced::at_its_own_pace, watch::end_of};
 use crate::{
     error::{Error, Result},
     ports::signals::Topic,
@@ -40,6 +40,22 @@ pub enum RoomChange {
 }
 
 impl Chat {
+    /// What has changed in a room since a version and, in the first look, what is being written; all from one moment.
+    /// None: the room is gone.
+    async fn look(&self, user: UserId, id: ChatroomId, since: i64, first: bool) -> Result<Option<Look>> {
+        let snapshot = self.db.snapshot().await?;
+        let Some(room) = chatrooms::owned_by(&snapshot, user, id).await? else { return Ok(None) };
+        if room.version == since && !first {
+            return Ok(Some((room, Vec::new())));
+        }
+        let mut changed = messages::changed_since(&snapshot, id, since).await?;
+        if first {
+            let unfinished = messages::unfinished(&snapshot, id).await?;
+            changed.extend(unfinished.into_iter().filter(|reply| reply.changed_in <= since));
+        }
+        Ok(Some((room, changed)))
+    }
+
     /// Follows a room of the user's. With a version: what changed since comes first.
     ///
     /// # Errors
@@ -61,101 +77,128 @@ impl Chat {
             replies: SelectAll::new(),
             watched: HashMap::new(),
         };
+        let chat = self.clone();
         Ok(try_stream! {
-            for event in follower.look(true).await? {
-                yield event;
-            }
+            let mut first = true;
             loop {
-                let heard = tokio::select! {
-                    Some(heard) = follower.replies.next() => Some(heard),
-                    _ = tokio::time::timeout(LOOK_EVERY, hints.next()) => None,
+                let look = chat.look(user, id, follower.seen, first).await;
+                let Some(look) = chat.wait_out(look).await? else { continue };
+                let Some(look) = look else {
+                    yield follower.deleted();
+                    return;
                 };
-                let told = match heard {
-                    Some((reply, event)) => follower.heard(reply, event)?,
-                    None => None,
-                };
-                if let Some(event) = told {
+                for event in follower.saw(look, first) {
                     yield event;
-                    continue;
                 }
-                for event in follower.look(false).await? {
-                    let deleted = matches!(event.change, RoomChange::Deleted(_));
+                first = false;
+                loop {
+                    let heard = tokio::select! {
+                        Some(heard) = follower.replies.next() => Some(heard),
+                        _ = tokio::time::timeout(LOOK_EVERY, hints.next()) => None,
+                    };
+                    let Some((reply, event)) = heard else { break };
+                    let Some(event) = follower.heard(reply, event)? else { break };
                     yield event;
-                    if deleted {
-                        return;
-                    }
                 }
             }
         })
     }
 }
 
+/// A room and what has changed in it.
+type Look = (chatroom::Model, Vec<message::Model>);
+
 struct Follower {
     chat: Chat,
     user: UserId,
     room: ChatroomId,
-    /// The version up to which everything has been told.
+    /// The version up to which the room has been looked at.
     seen: i64,
     replies: SelectAll<BoxStream<'static, (MessageId, Result<ReplyEvent>)>>,
-    /// Replies whose own events tell what becomes of them; with a version once they have told their end.
-    watched: HashMap<MessageId, Option<i64>>,
+    watched: HashMap<MessageId, Watched>,
+}
+
+/// A reply whose own events tell what becomes of it.
+#[derive(Clone, Copy)]
+enum Watched {
+    Writing,
+    /// A look has found its end, at this version, before its events have told it.
+    EndAwaited(i64),
+    /// Its events have told its end, at this version.
+    EndTold(i64),
 }
 
 impl Follower {
-    /// What has changed since the last look. The first tells each message that changed, and each reply that is being
-    /// written, as changed: its follower may know it or not.
-    async fn look(&mut self, first: bool) -> Result<Vec<RoomEvent>> {
-        let snapshot = self.chat.db.snapshot().await?;
-        let Some(room) = chatrooms::owned_by(&snapshot, self.user, self.room).await? else {
-            return Ok(vec![self.event(RoomChange::Deleted(self.room))]);
-        };
-        let mut changed = messages::changed_since(&snapshot, self.room, self.seen).await?;
-        if first {
-            let unfinished = messages::unfinished(&snapshot, self.room).await?;
-            changed.extend(unfinished.into_iter().filter(|reply| reply.changed_in <= self.seen));
-        }
-        drop(snapshot);
+    /// The events of a look. The first tells each message that changed, and each reply that is being written, as
+    /// changed: its follower may know it or not.
+    fn saw(&mut self, (room, changed): Look, first: bool) -> Vec<RoomEvent> {
         let before = std::mem::replace(&mut self.seen, room.version);
-        let mut events = Vec::new();
-        if room.edited_in > before {
-            events.push(self.event(RoomChange::Updated(Box::new(room))));
-        }
+        let mut changes = Vec::new();
         for message in changed {
+            let version = message.changed_in.max(before + 1);
             let added = !first && message.added_in > before;
-            if !added && self.is_told(&message) {
+            if !added && self.is_told_elsewhere(&message) {
                 continue;
             }
-            self.follow(&message).await?;
+            self.follow(&message);
             let message = Box::new(message);
-            let change = if added { RoomChange::Added(message) } else { RoomChange::Changed(message) };
-            events.push(self.event(change));
+            changes.push((
+                version,
+                if added { RoomChange::Added(message) } else { RoomChange::Changed(message) },
+            ));
         }
-        self.watched.retain(|_, told| told.is_none_or(|at| at > self.seen));
-        Ok(events)
+        if room.edited_in > before {
+            changes.push((room.edited_in, RoomChange::Updated(Box::new(room))));
+        }
+        changes.sort_by_key(|(version, _)| *version);
+        // With each change everything is told up to where the next one begins.
+        let next: Vec<i64> =
+            changes.iter().skip(1).map(|(version, _)| version - 1).chain([self.seen]).collect();
+        let events = changes.into_iter().zip(next);
+        let events =
+            events.map(|((_, change), told)| RoomEvent { version: told.min(self.told()), change }).collect();
+        self.watched.retain(|_, state| !matches!(state, Watched::EndTold(at) if *at <= self.seen));
+        events
+    }
+
+    fn deleted(&self) -> RoomEvent {
+        RoomEvent { version: self.seen, change: RoomChange::Deleted(self.room) }
     }
 
     /// Whether a reply's own events tell this change of it.
-    fn is_told(&self, message: &message::Model) -> bool {
-        let told = self.watched.get(&message.id);
-        told.is_some_and(|told| told.is_none_or(|at| at >= message.changed_in))
+    fn is_told_elsewhere(&mut self, message: &message::Model) -> bool {
+        match self.watched.get_mut(&message.id) {
+            Some(Watched::EndTold(at)) => *at >= message.changed_in,
+            Some(state) => {
+                if message.status.is_final() {
+                    *state = Watched::EndAwaited(message.changed_in);
+                }
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Up to where everything has been told: not past an end that is still to come.
+    fn told(&self) -> i64 {
+        let awaited = self.watched.values().filter_map(|state| match state {
+            Watched::EndAwaited(at) => Some(at - 1),
+            Watched::Writing | Watched::EndTold(_) => None,
+        });
+        awaited.min().map_or(self.seen, |awaited| awaited.min(self.seen))
     }
 
     /// From now on, tells what is added to this message, if anything will be.
-    async fn follow(&mut self, message: &message::Model) -> Result<()> {
+    fn follow(&mut self, message: &message::Model) {
         if message.status.is_final() || self.watched.contains_key(&message.id) {
-            return Ok(());
+            return;
         }
         let id = message.id;
-        match self.chat.watch(self.user, id, Some(end_of(message))).await {
-            Ok(events) => {
-                self.watched.insert(id, None);
-                self.replies.push(events.map(move |event| (id, event)).boxed());
-                Ok(())
-            }
-            // Gone since the look: the next one says so.
-            Err(Error::NotFound(_)) => Ok(()),
-            Err(error) => Err(error),
-        }
+        let events = self.chat.clone().follow(self.user, id, Some(end_of(message)));
+        // At its own pace: while it waits for its turn here, it must not hold what it reads with.
+        let events = at_its_own_pace(&self.chat.tasks, events);
+        self.watched.insert(id, Watched::Writing);
+        self.replies.push(events.map(move |event| (id, event)).boxed());
     }
 
     /// None: the reply is gone, and a look at the room says why.
@@ -163,16 +206,12 @@ impl Follower {
         match event {
             Ok(event) => {
                 if let ReplyEvent::Ended { message, .. } = &event {
-                    self.watched.insert(reply, Some(message.changed_in));
+                    self.watched.insert(reply, Watched::EndTold(message.changed_in));
                 }
-                Ok(Some(self.event(RoomChange::Reply(reply, event))))
+                Ok(Some(RoomEvent { version: self.told(), change: RoomChange::Reply(reply, event) }))
             }
             Err(Error::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    fn event(&self, change: RoomChange) -> RoomEvent {
-        RoomEvent { version: self.seen, change }
     }
 }

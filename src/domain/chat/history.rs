@@ -14,7 +14,7 @@ use crate::{
 /// bytes a character and more tokens, so that bytes are the better estimate.
 const BYTES_PER_TOKEN: usize = 4;
 /// More than any budget that is sensible can hold.
-const MOST_MESSAGES: usize = 1000;
+const MOST_MESSAGES: i32 = 1000;
 
 impl Chat {
     /// The conversation up to a reply that is to be written. None: the room is gone.
@@ -25,7 +25,7 @@ impl Chat {
     ) -> Result<Option<Prompt>> {
         let Some(room) = chatrooms::by_ids(conn, &[reply.chatroom_id]).await?.pop() else { return Ok(None) };
         let Some(asked) = reply.parent_id else { return Ok(None) };
-        let before = paths::ancestors(conn, asked, MOST_MESSAGES).await?;
+        let before = paths::ancestors(conn, asked, reply.depth - MOST_MESSAGES).await?;
         let known = self.model.names().contains(&room.model);
         Ok(Some(Prompt {
             // A model may have been taken out of the settings since the room chose it.

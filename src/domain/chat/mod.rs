@@ -13,6 +13,7 @@ mod changes;
 mod history;
 mod input;
 mod outcome;
+mod paced;
 mod path;
 mod quota;
 mod regenerate;
@@ -25,6 +26,7 @@ mod watch;
 use std::{sync::Arc, time::Duration};
 
 use entity::{MessageId, UserId, job, message};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     clock::Clock,
@@ -52,6 +54,8 @@ pub use watch::{ReplyEvent, end_of};
 #[derive(Clone)]
 pub struct Chat {
     pub db: Db,
+    /// What is followed on behalf of others runs here, so that its pace is not theirs.
+    pub tasks: TaskTracker,
     pub clock: Clock,
     pub log: Arc<dyn ReplyLog>,
     pub signals: Arc<dyn Signals>,
@@ -73,6 +77,8 @@ pub struct Pace {
     /// How long a subscriber that hears nothing waits before it looks at the row: for the announcement that a killed
     /// process could not make.
     pub look_every: Duration,
+    /// How long a subscriber waits after a read that failed.
+    pub look_again_after: Duration,
 }
 
 impl Default for Pace {
@@ -81,6 +87,7 @@ impl Default for Pace {
             save_every: Duration::from_secs(2),
             first_retry_after: Duration::from_secs(1),
             look_every: Duration::from_secs(5),
+            look_again_after: Duration::from_secs(1),
         }
     }
 }
@@ -100,6 +107,18 @@ impl Chat {
         self.message(user, id).await?.ok_or(Error::NotFound("message"))
     }
 
+    /// What a follower read; none after a fault of ours, which it waits out for a moment and then reads again.
+    async fn wait_out<T>(&self, read: Result<T>) -> Result<Option<T>> {
+        match read {
+            Err(Error::Internal(cause)) => {
+                tracing::warn!(cause = format!("{cause:#}"), "a follower waits for the database");
+                tokio::time::sleep(self.pace.look_again_after).await;
+                Ok(None)
+            }
+            read => read.map(Some),
+        }
+    }
+
     /// The user's message that is a reply.
     async fn owned_reply(&self, user: UserId, id: MessageId) -> Result<message::Model> {
         let message = self.owned_message(user, id).await?;
@@ -107,6 +126,13 @@ impl Chat {
             Ok(message)
         } else {
             Err(Error::bad_input("messageId", "messageId must be of a reply; this message was sent by you."))
+        }
+    }
+
+    /// Tells a reply's followers that it has ended or is gone, and lets its log expire.
+    async fn end_log(&self, reply: MessageId) {
+        if let Err(unavailable) = self.log.end(reply).await {
+            tracing::warn!(%reply, error = %unavailable, "a reply's end was not announced");
         }
     }
 

@@ -59,16 +59,16 @@ impl Chat {
         &self,
         row: &message::Model,
         job: &job::Model,
-        text: String,
-        outcome: Outcome,
+        text: &str,
+        outcome: &Outcome,
     ) -> Result<()> {
         let (reply, attempt) = (row.id, job.attempt);
         let now = self.clock.now();
         match outcome {
             Outcome::Whole(ending) => {
-                tracing::info!(%reply, attempt, finish_reason = ending.finish_reason, "reply completed");
+                tracing::info!(%reply, attempt, finish_reason = ending.finish_reason.as_str(), "reply completed");
                 let tokens = ending.tokens.map(|counted| (counted.prompt, counted.output, counted.thoughts));
-                let (model, finish_reason) = (ending.model, Some(ending.finish_reason));
+                let (model, finish_reason) = (ending.model.clone(), Some(ending.finish_reason.clone()));
                 let end = end(Status::Completed, text, now);
                 self.end_reply(row, job, replies::End { model, finish_reason, tokens, ..end }).await
             }
@@ -78,16 +78,16 @@ impl Chat {
             }
             Outcome::HandedBack => {
                 tracing::info!(%reply, attempt, "reply handed back");
-                self.requeue(row, job, &text, now, job.failures).await
+                self.requeue(row, job, text, now, job.failures).await
             }
             Outcome::Failed(error) => {
                 let tries = job.failures + 1;
-                if let Some(wait) = wait_before_next(&error, tries, self.pace.first_retry_after)? {
+                if let Some(wait) = wait_before_next(error, tries, self.pace.first_retry_after)? {
                     tracing::warn!(%reply, attempt, %error, wait_ms = wait.as_millis(), "reply is tried again");
-                    return self.requeue(row, job, &text, now + wait, tries).await;
+                    return self.requeue(row, job, text, now + wait, tries).await;
                 }
                 tracing::warn!(%reply, attempt, %error, "reply failed");
-                let failure = Some((error.code, error.message));
+                let failure = Some((error.code, error.message.clone()));
                 self.end_reply(row, job, replies::End { failure, ..end(Status::Failed, text, now) }).await
             }
             Outcome::Lost => {
@@ -111,7 +111,9 @@ impl Chat {
     ) -> Result<()> {
         let failed = end.status == Status::Failed;
         let tx = self.db.begin().await?;
-        let Some(version) = chatrooms::advance(&tx, row.chatroom_id).await? else { return Ok(()) };
+        let Some(version) = chatrooms::advance(&tx, row.chatroom_id).await? else {
+            return Ok(());
+        };
         if !jobs::done(&tx, claim(job)).await? {
             return Ok(());
         }
@@ -120,9 +122,7 @@ impl Chat {
             quota::give_back(&tx, row).await?;
         }
         tx.commit().await?;
-        if let Err(unavailable) = self.log.end(row.id).await {
-            tracing::warn!(reply = %row.id, error = %unavailable, "a reply's end was not announced");
-        }
+        self.end_log(row.id).await;
         self.tell(&[Topic::Room(row.chatroom_id), Topic::Account(row.user_id), Topic::Jobs]).await;
         Ok(())
     }
@@ -137,8 +137,11 @@ impl Chat {
     ) -> Result<()> {
         let tx = self.db.begin().await?;
         let Some(version) = chatrooms::advance(&tx, row.chatroom_id).await? else { return Ok(()) };
-        if !jobs::release(&tx, claim(job), run_at, failures).await? {
-            return Ok(());
+        let Some(released) = jobs::release(&tx, claim(job), run_at, failures).await? else { return Ok(()) };
+        if released.stop_requested {
+            // Asked for while it ran: there is nothing to wait for.
+            tx.rollback().await?;
+            return self.end_reply(row, job, end(Status::Cancelled, text, self.clock.now())).await;
         }
         let attempt = replies::Attempt { reply: row.id, number: job.attempt };
         replies::requeue(&tx, attempt, text, version).await?;
@@ -148,7 +151,8 @@ impl Chat {
     }
 }
 
-pub(super) fn end(status: Status, content: String, at: Timestamp) -> replies::End {
+pub(super) fn end(status: Status, content: &str, at: Timestamp) -> replies::End {
+    let content = content.to_owned();
     replies::End { status, content, failure: None, model: None, finish_reason: None, tokens: None, at }
 }
 

@@ -45,9 +45,13 @@ impl Chat {
         Ok(self.usage_of(tier(subscription.as_ref(), now), used))
     }
 
-    /// Takes one prompt of today's.
-    pub(super) async fn reserve(&self, tx: &impl ConnectionTrait, user: UserId) -> Result<Usage> {
-        let now = self.clock.now();
+    /// Takes one prompt of the day of `now`, which is also when its reply is asked for.
+    pub(super) async fn reserve(
+        &self,
+        tx: &impl ConnectionTrait,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Usage> {
         let tier = tier(subscriptions::of_user(tx, user).await?.as_ref(), now);
         let limit = self.daily_limit(tier);
         if let Some(used) = usage::reserve(tx, user, now.date_naive(), limit.unwrap_or(i32::MAX)).await? {

@@ -15,9 +15,9 @@ impl Chat {
     /// # Errors
     /// [`Error::NotFound`], [`Error::QuotaExceeded`], and [`Error::Conflict`] while the old reply is being written.
     pub async fn regenerate(&self, user: UserId, reply: MessageId) -> Result<Sent> {
-        let now = self.clock.now();
         let room = self.owned_reply(user, reply).await?.chatroom_id;
         let tx = self.db.begin().await?;
+        let now = self.clock.now();
         let room =
             chatrooms::advance_owned_by(&tx, user, room, now).await?.ok_or(Error::NotFound("message"))?;
         // Read again under the room's lock.
@@ -25,12 +25,13 @@ impl Chat {
         if !old.status.is_final() {
             return Err(Error::Conflict("The reply is still being written: stop it first.".to_owned()));
         }
+        if !old.active {
+            let problem = "The room goes on from another version of this reply: regenerate that one.";
+            return Err(Error::Conflict(problem.to_owned()));
+        }
         let asked = old.parent_id.ok_or(Error::NotFound("message"))?;
         let asked = messages::owned_by(&tx, user, asked).await?.ok_or(Error::NotFound("message"))?;
-        if !asked.active {
-            return Err(Error::Conflict("The reply is on a branch that the room has left.".to_owned()));
-        }
-        let usage = self.reserve(&tx, user).await?;
+        let usage = self.reserve(&tx, user, now).await?;
         paths::cut(&tx, room.id, old.depth, room.version).await?;
         let new = path::queue_reply(&tx, &room, &asked, MessageId::generate(), now).await?;
         users::count_rooms_change(&tx, user).await?;

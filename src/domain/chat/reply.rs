@@ -7,6 +7,8 @@
 //!           end | error | stop | handed back | another attempt has begun (then nothing more is written)
 //! ```
 
+use std::time::Duration;
+
 use entity::{job, message};
 use futures_util::StreamExt;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -25,6 +27,7 @@ use crate::{
 
 /// Attempts at one reply, those included whose worker died: past this the reply itself is what kills workers.
 const MOST_ATTEMPTS: i32 = 25;
+const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What a running attempt listens to.
 #[derive(Clone, Debug, Default)]
@@ -66,25 +69,33 @@ impl Chat {
         let Some(row) = self.reply_of(job).await? else { return Ok(()) };
         if job.stop_requested {
             let text = self.text_so_far(&row).await;
-            return self.conclude(&row, job, text, Outcome::Stopped).await;
+            return self.conclude(&row, job, &text, &Outcome::Stopped).await;
         }
         if job.attempt > MOST_ATTEMPTS {
             let text = self.text_so_far(&row).await;
-            return self.conclude(&row, job, text, Outcome::given_up()).await;
+            return self.conclude(&row, job, &text, &Outcome::given_up()).await;
         }
         let mut draft = Draft::new(replies::Attempt { reply: row.id, number: job.attempt });
         let outcome = match self.begin(&row, &mut draft).await? {
             Some(prompt) => self.generate(&mut draft, prompt, cues).await,
             None => Outcome::Lost,
         };
-        self.conclude(&row, job, draft.text, outcome).await
+        // The text is in hand: a database that fails now is asked again for as long as the claim holds.
+        while let Err(error) = self.conclude(&row, job, &draft.text, &outcome).await {
+            let ends = cues.lost.is_cancelled() || cues.hand_back.is_cancelled();
+            tracing::warn!(reply = %row.id, ?error, "what came of a reply was not stored");
+            if ends || cues.lost.run_until_cancelled(tokio::time::sleep(STORE_AGAIN_AFTER)).await.is_none() {
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// After an attempt that broke by a fault of ours: it counts as a failed try.
     pub async fn reply_broke(&self, job: &job::Model) -> Result<()> {
         let Some(row) = self.reply_of(job).await? else { return Ok(()) };
         let text = self.text_so_far(&row).await;
-        self.conclude(&row, job, text, Outcome::broke()).await
+        self.conclude(&row, job, &text, &Outcome::broke()).await
     }
 
     /// The row that a job is about; a job without one that can be written is done.

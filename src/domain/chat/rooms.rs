@@ -10,6 +10,7 @@ use crate::{
     ports::signals::Topic,
     store::{
         chatrooms::{self, Key},
+        messages,
         page::{Page, Window},
         users,
     },
@@ -95,11 +96,15 @@ impl Chat {
     /// [`Error::NotFound`].
     pub async fn delete_room(&self, user: UserId, id: ChatroomId) -> Result<()> {
         let tx = self.db.begin().await?;
+        let unfinished = messages::unfinished(&tx, id).await?;
         if !chatrooms::delete_owned_by(&tx, user, id).await? {
             return Err(Error::NotFound("chatroom"));
         }
         users::count_rooms_change(&tx, user).await?;
         tx.commit().await?;
+        for reply in unfinished {
+            self.end_log(reply.id).await;
+        }
         self.tell(&[Topic::Room(id), Topic::Jobs]).await;
         Ok(())
     }

@@ -33,9 +33,9 @@ impl Chat {
         content: Content,
         key: Option<IdempotencyKey>,
     ) -> Result<Sent> {
-        let now = self.clock.now();
         let reply_id = MessageId::generate();
         let tx = self.db.begin().await?;
+        let now = self.clock.now();
         if let Some(key) = key {
             let key = idempotency_key::Model {
                 user_id: user,
@@ -51,7 +51,7 @@ impl Chat {
         }
         let room =
             chatrooms::advance_owned_by(&tx, user, room, now).await?.ok_or(Error::NotFound("chatroom"))?;
-        let usage = self.reserve(&tx, user).await?;
+        let usage = self.reserve(&tx, user, now).await?;
         let place = Place::after(paths::head(&tx, room.id).await?.as_ref());
         let message = path::message(&room, &place, content.into(), now);
         messages::insert(&tx, &message).await?;

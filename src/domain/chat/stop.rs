@@ -27,7 +27,7 @@ impl Chat {
         if job.leased_until.is_none_or(|until| until <= self.clock.now()) {
             // Nobody writes it, so it ends here; whoever claims it before that sees that it was to stop.
             let text = self.text_so_far(&reply).await;
-            let end = outcome::end(message::Status::Cancelled, text, self.clock.now());
+            let end = outcome::end(message::Status::Cancelled, &text, self.clock.now());
             self.end_reply(&reply, &job, end).await?;
         } else {
             self.tell(&[Topic::Stop(id)]).await;

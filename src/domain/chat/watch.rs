@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Texts that are ready together become one, up to this many bytes.
-const MERGED: usize = 16 * 1024;
+const MERGED: usize = 4 * 1024;
 
 /// What a follower of a reply is told.
 #[derive(Clone, Debug)]
@@ -52,13 +52,23 @@ impl Chat {
         after: Option<Cursor>,
     ) -> Result<impl Stream<Item = Result<ReplyEvent>> + Send + 'static> {
         self.owned_reply(user, id).await?;
-        let chat = self.clone();
-        Ok(try_stream! {
+        Ok(self.clone().follow(user, id, after))
+    }
+
+    /// The same for a message that is known to be a reply of the user's.
+    pub(super) fn follow(
+        self,
+        user: UserId,
+        id: MessageId,
+        after: Option<Cursor>,
+    ) -> impl Stream<Item = Result<ReplyEvent>> + Send + 'static {
+        let chat = self;
+        try_stream! {
             let mut reader = Reader { at: after.unwrap_or_default() };
             let mut announcements = chat.announcements(id).await;
             loop {
                 // The row first: if it is not final, whatever the log misses now is announced later.
-                let row = chat.owned_message(user, id).await?;
+                let Some(row) = chat.wait_out(chat.owned_message(user, id).await).await? else { continue };
                 for entry in chat.log.read(id, reader.at).await.unwrap_or_default() {
                     for event in reader.take(&entry).unwrap_or_default() {
                         yield event;
@@ -84,7 +94,7 @@ impl Chat {
                     }
                 }
             }
-        })
+        }
     }
 
     /// Announcements of the log; silence where it does not answer, so that the row is looked at in turns.

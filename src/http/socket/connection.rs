@@ -1,17 +1,22 @@
-//! One socket: reads, runs operations, writes. Nothing is read from an operation before what it said last has been
-//! written, so that a slow reader costs its own socket a few frames and nobody else anything: what a reply says
-//! meanwhile is in its log.
+//! One socket: reads, runs operations, writes.
+//!
+//! Each operation is a task of its own, so that whatever it holds, such as a connection to the database, it gives back
+//! at its own pace and not at the reader's. What operations say goes through one bounded queue: a slow reader costs that
+//! many frames and nobody else anything, and what a reply says meanwhile is in its log.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use async_graphql::Response;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{
-    FutureExt, SinkExt, StreamExt,
+    SinkExt, StreamExt,
     stream::{self, BoxStream, SplitSink},
 };
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
-use tokio_stream::StreamMap;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
+};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::protocol::{
     Close, InitPayload, MOST_OPERATIONS, NAME, ServerMessage, State, Step, authorization, is_refused,
@@ -36,8 +41,23 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Frames that are ready together are written together, up to so many.
 const WRITTEN_TOGETHER: usize = 64;
 
-/// What an operation says; none: it is complete.
-type Said = Option<Response>;
+/// Frames that wait for a slow reader before its operations wait, too.
+const QUEUE: usize = 256;
+
+/// What an operation says.
+struct Said {
+    id: String,
+    /// Which of the operations that had this id.
+    number: u64,
+    /// None: it is complete.
+    response: Option<Response>,
+}
+
+/// A running operation, which ends when this is dropped.
+struct Operation {
+    number: u64,
+    _task: AbortOnDropHandle<()>,
+}
 
 /// The peer is gone: there is nobody to tell.
 struct Gone;
@@ -58,7 +78,10 @@ struct Connection {
     caller: Caller,
     sink: SplitSink<WebSocket, Message>,
     state: State,
-    operations: StreamMap<String, BoxStream<'static, Said>>,
+    operations: HashMap<String, Operation>,
+    started: u64,
+    say: mpsc::Sender<Said>,
+    said: mpsc::Receiver<Said>,
     context: Option<RequestContext>,
     /// Hints that the session may have ended.
     session: BoxStream<'static, Viewer>,
@@ -69,12 +92,16 @@ struct Connection {
 pub(super) async fn serve(api: Api, socket: WebSocket, caller: Caller) {
     let speaks = socket.protocol().is_some_and(|chosen| chosen.as_bytes() == NAME.as_bytes());
     let (sink, mut incoming) = socket.split();
+    let (say, said) = mpsc::channel(QUEUE);
     let mut connection = Connection {
         api,
         caller,
         sink,
         state: State::default(),
-        operations: StreamMap::new(),
+        operations: HashMap::new(),
+        started: 0,
+        say,
+        said,
         context: None,
         session: stream::pending().boxed(),
         expires: None,
@@ -94,6 +121,9 @@ pub(super) async fn serve(api: Api, socket: WebSocket, caller: Caller) {
             Some(())
         };
         let _ = timeout(FAREWELL, farewell).await;
+    } else {
+        // Answers the peer's close frame.
+        let _ = timeout(FAREWELL, connection.sink.close()).await;
     }
 }
 
@@ -111,7 +141,7 @@ impl Connection {
                     heard = Instant::now();
                     self.hear(message).await
                 }
-                Some((id, said)) = self.operations.next(), if !self.operations.is_empty() => self.say(id, said).await,
+                Some(said) = self.said.recv() => self.write_said(said).await,
                 () = sleep_until(init_until), if !self.state.is_acknowledged() => {
                     Err(End::Close(Close::new(4408, "Connection initialisation timeout")))
                 }
@@ -125,7 +155,7 @@ impl Connection {
                     }
                 }
                 () = closing.cancelled() => {
-                    self.say_the_last().await;
+                    self.write_last_words().await;
                     Err(End::Close(Close::new(1012, "Service restart")))
                 }
             };
@@ -205,41 +235,53 @@ impl Connection {
         let Some(context) = &self.context else { return };
         let context =
             RequestContext { request_id: uuid::Uuid::now_v7().to_string().into(), ..context.clone() };
-        let responses = self.api.executor.stream(request, context).map(Some).chain(stream::iter([None]));
-        self.operations.insert(id, responses.boxed());
+        self.started += 1;
+        let (number, say) = (self.started, self.say.clone());
+        let mut responses = self.api.executor.stream(request, context);
+        let of = id.clone();
+        let task = async move {
+            loop {
+                let response = responses.next().await;
+                let complete = response.is_none();
+                if say.send(Said { id: of.clone(), number, response }).await.is_err() || complete {
+                    return;
+                }
+            }
+        };
+        let task = AbortOnDropHandle::new(self.api.life.tasks.spawn(task));
+        self.operations.insert(id, Operation { number, _task: task });
     }
 
     /// Writes what an operation said, and with it what is ready by then.
-    async fn say(&mut self, id: String, said: Said) -> Result<(), End> {
-        let mut next = Some((id, said));
+    async fn write_said(&mut self, said: Said) -> Result<(), End> {
+        let mut next = Some(said);
         let mut written = 0;
-        while let Some((id, said)) = next {
-            let text = match &said {
-                Some(response) => write(&ServerMessage::of(&id, response)),
-                None => write(&ServerMessage::Complete { id: &id }),
-            };
-            if said.as_ref().is_none_or(is_refused) {
-                self.operations.remove(&id);
-                self.state.ended(&id);
+        while let Some(Said { id, number, response }) = next {
+            // What a stopped operation had still to say is not said.
+            if self.operations.get(&id).is_some_and(|operation| operation.number == number) {
+                let text = match &response {
+                    Some(response) => write(&ServerMessage::of(&id, response)),
+                    None => write(&ServerMessage::Complete { id: &id }),
+                };
+                if response.as_ref().is_none_or(is_refused) {
+                    self.operations.remove(&id);
+                    self.state.ended(&id);
+                }
+                self.in_time(async |sink| sink.feed(text).await).await?;
+                written += 1;
             }
-            self.in_time(async |sink| sink.feed(text).await).await?;
-            written += 1;
-            next = if written < WRITTEN_TOGETHER {
-                self.operations.next().now_or_never().flatten()
-            } else {
-                None
-            };
+            next = if written < WRITTEN_TOGETHER { self.said.try_recv().ok() } else { None };
         }
         Ok(self.in_time(async |sink| sink.flush().await).await?)
     }
 
     /// Lets operations say what they were about to, such as the end of a reply that the closing waited for.
-    async fn say_the_last(&mut self) {
+    async fn write_last_words(&mut self) {
         let until = Instant::now() + LAST_WORDS;
         while !self.operations.is_empty()
             && Instant::now() < until
-            && let Ok(Some((id, said))) = timeout(QUIET, self.operations.next()).await
-            && self.say(id, said).await.is_ok()
+            && let Ok(Some(said)) = timeout(QUIET, self.said.recv()).await
+            && self.write_said(said).await.is_ok()
         {}
     }
 
