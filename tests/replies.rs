@@ -1,9 +1,12 @@
 //! The life of a reply, as its followers see it.
 
-use futures_util::future::join_all;
+use std::pin::pin;
+
+use futures_util::{StreamExt, future::join_all};
+use pollux::domain::chat::ReplyEvent;
 use serde_json::{Value, json};
 
-use crate::support::{Gate, Script, TestApp};
+use crate::support::{Gate, Script, TestApp, socket::PATIENCE};
 
 #[tokio::test]
 async fn a_reply_is_told_as_it_is_written_and_kept() {
@@ -271,8 +274,28 @@ async fn a_reply_that_waits_to_be_tried_again_is_stopped_at_once() {
             }
         }
     };
-    tokio::time::timeout(crate::support::socket::PATIENCE, waits).await.unwrap();
+    tokio::time::timeout(PATIENCE, waits).await.unwrap();
     assert_eq!(user.stop(&asked.reply).await["status"], "CANCELLED");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_follower_that_was_busy_elsewhere_misses_no_end() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let gate = Gate::closed();
+    app.gemini.answers(Script::new().text("One").wait(&gate).text(", two").finish("STOP"));
+    let asked = user.room("x").await.ask("hi").await;
+    let events = app.chat.watch(user.id.parse().unwrap(), asked.reply.parse().unwrap(), None).await.unwrap();
+    let mut events = pin!(events);
+    assert!(matches!(events.next().await, Some(Ok(ReplyEvent::Delta { text, .. })) if text == "One"));
+    gate.open();
+    user.read(&asked.reply).await;
+    // Its text and its end are announced by now, one behind the other.
+    let rest = tokio::time::timeout(PATIENCE, events.collect::<Vec<_>>()).await.expect("the end was missed");
+    assert!(
+        matches!(&rest[..], [Ok(ReplyEvent::Delta { text, .. }), Ok(ReplyEvent::Ended { .. })] if text == ", two")
+    );
     app.stop().await;
 }
 
@@ -300,6 +323,29 @@ async fn a_worker_that_was_only_thought_dead_is_not_heard() {
 }
 
 #[tokio::test]
+async fn nor_does_it_end_the_reply() {
+    let app = TestApp::at_a_standstill().await;
+    let user = app.user().await;
+    let (zombie, next) = (Gate::closed(), Gate::closed());
+    app.gemini.answers(Script::new().text("Old").wait(&zombie).finish("STOP"));
+    app.gemini.answers(Script::new().text("New").wait(&next).text(" and whole").finish("STOP"));
+    let asked = user.room("x").await.ask("hi").await;
+    let mut follower = user.follow(&asked.reply, None).await;
+    follower.until("Old").await;
+    app.clock.advance(chrono::TimeDelta::seconds(31));
+    follower.until("New").await;
+    zombie.open();
+    // Another room's reply, from asking to its end, is time enough for the old one's.
+    let elsewhere = user.room("y").await.ask("hi").await;
+    user.read(&elsewhere.reply).await;
+    assert_eq!(user.message(&asked.reply).await["status"], "STREAMING");
+    next.open();
+    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.text, "New and whole");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn the_text_so_far_is_saved_for_those_who_do_not_follow() {
     let app = TestApp::start().await;
     let user = app.user().await;
@@ -314,7 +360,7 @@ async fn the_text_so_far_is_saved_for_those_who_do_not_follow() {
             }
         }
     };
-    let message = tokio::time::timeout(crate::support::socket::PATIENCE, saved).await.unwrap();
+    let message = tokio::time::timeout(PATIENCE, saved).await.unwrap();
     assert_eq!((&message["content"], &message["cursor"]), (&json!("Text so far"), &json!("1-11")));
     assert_eq!(message["status"], "STREAMING");
     gate.open();

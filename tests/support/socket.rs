@@ -11,7 +11,7 @@ use tokio_tungstenite::{
 };
 
 /// Longer than anything that works takes.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -59,9 +59,13 @@ impl Socket {
 
     /// The next message, or the code with which the server closed (0: without one).
     pub async fn next(&mut self) -> Result<Value, (u16, String)> {
+        // Pings do not count as saying something.
+        timeout(PATIENCE, self.listen()).await.expect("the server says nothing")
+    }
+
+    async fn listen(&mut self) -> Result<Value, (u16, String)> {
         loop {
-            let message = timeout(PATIENCE, self.stream.next()).await.expect("the server says nothing");
-            match message {
+            match self.stream.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
                 Some(Ok(Message::Close(Some(CloseFrame { code, reason })))) => {
                     return Err((code.into(), reason.to_string()));
