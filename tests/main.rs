@@ -17,4 +17,5 @@ mod replies;
 mod room_events;
 mod rooms;
 mod sockets;
+mod stops;
 mod turns;

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{Gate, Script, TestApp, code_of, socket::Socket};
+use crate::support::{
+    Gate, Script, TestApp, code_of,
+    socket::{PATIENCE, Socket},
+};
 
 const PROTOCOL: &str = "graphql-transport-ws";
 
@@ -208,6 +211,31 @@ async fn queries_by_url_are_answered_and_mutations_are_not() {
     assert_eq!(get("{ __typename }").await, (200, json!({"data": {"__typename": "Query"}})));
     let (status, _) = get("mutation { logout { sessionsEnded } }").await;
     assert_eq!(status, 405);
+    let (_, refused) = get("subscription { accountEvents { usage { used } } }").await;
+    assert_eq!(code_of(&refused), "BAD_USER_INPUT", "a subscription needs a transport that streams");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_mutation_runs_to_its_end_though_its_client_is_gone() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let room = user.room("x").await;
+    let send =
+        "mutation($id: ID!) { sendMessage(input: {chatroomId: $id, content: \"hi\"}) { reply { id } } }";
+    // The writer is taken, so that the mutation has begun and cannot end while its client is there.
+    let busy = app.chat.db.begin().await.unwrap();
+    let mut socket = user.socket().await;
+    socket.subscribe("1", send, &json!({ "id": room.id })).await;
+    socket.subscribe("2", "{ __typename }", &json!({})).await;
+    assert_eq!(socket.next().await.unwrap()["id"], "2");
+    drop(socket);
+    let mut answered = user.socket().await;
+    answered.subscribe("1", "{ __typename }", &json!({})).await;
+    answered.next().await.unwrap();
+    busy.rollback().await.unwrap();
+    let sent = async { while room.path().await.len() < 2 {} };
+    tokio::time::timeout(PATIENCE, sent).await.expect("the message was lost with its client");
     app.stop().await;
 }
 

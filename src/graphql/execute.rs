@@ -1,11 +1,9 @@
 //! One way for every operation, whatever transport it came by.
 
-use async_graphql::{
-    Request, Response,
-    dataloader::DataLoader,
-    parser::{parse_query, types::OperationType},
-};
-use futures_util::{Stream, StreamExt};
+use std::panic::AssertUnwindSafe;
+
+use async_graphql::{Request, Response, ServerError, dataloader::DataLoader, parser::types::OperationType};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 
 use super::{
     RequestContext, Schema, builder,
@@ -27,57 +25,69 @@ impl Executor {
         Self { schema: builder().data(auth).data(chat.clone()).finish(), chat }
     }
 
-    /// Runs a query or a mutation.
-    pub async fn execute(&self, request: Request, context: RequestContext) -> Response {
-        let request_id = context.request_id.clone();
-        let request = match self.prepare(request, context) {
-            Ok(request) => request,
-            Err(response) => return *response,
-        };
-        let mut response = self.schema.execute(request).await;
-        complete(&mut response, &request_id);
-        response
+    /// Runs a query or a mutation; a subscription needs a transport that streams.
+    pub async fn execute(&self, mut request: Request, context: RequestContext) -> Response {
+        if operation_type(&mut request) == Some(OperationType::Subscription) {
+            return rejection("BAD_USER_INPUT", "A subscription needs a WebSocket.");
+        }
+        self.stream(request, context).next().await.unwrap_or_else(broke)
     }
 
-    /// Runs any operation. A query or a mutation gives one response.
+    /// Runs any operation. A query or a mutation gives one response; a mutation that has begun runs to its end, whatever
+    /// becomes of whoever asked for it.
     pub fn stream(
         &self,
-        request: Request,
+        mut request: Request,
         context: RequestContext,
     ) -> impl Stream<Item = Response> + Send + Unpin + use<> {
         let request_id = context.request_id.clone();
-        let responses = match self.prepare(request, context) {
-            Ok(request) => self.schema.execute_stream(request).boxed(),
-            Err(response) => futures_util::stream::iter([*response]).boxed(),
+        let kind = operation_type(&mut request);
+        let unreadable = request.parsed_query().err();
+        let request = request.data(self.loader()).data(context);
+        let responses = match (unreadable, kind) {
+            (Some(error), _) => stream::iter([unread(error)]).boxed(),
+            (None, Some(OperationType::Mutation)) => self.mutate(request).boxed(),
+            (None, _) => self.schema.execute_stream(request).boxed(),
         };
-        responses.map(move |mut response| {
+        AssertUnwindSafe(responses).catch_unwind().map(move |response| {
+            let mut response = response.unwrap_or_else(|_| broke());
             complete(&mut response, &request_id);
             response
         })
     }
 
-    /// Whether the operation that would run is a mutation.
-    #[must_use]
-    pub fn is_mutation(request: &Request) -> bool {
-        let Ok(document) = parse_query(&request.query) else { return false };
-        let mut operations = document.operations.iter();
-        let runs = match &request.operation_name {
-            Some(name) => operations.find(|(known, _)| known.is_some_and(|known| known == name)),
-            None => operations.next(),
-        };
-        runs.is_some_and(|(_, operation)| operation.node.ty == OperationType::Mutation)
+    fn mutate(&self, request: Request) -> impl Stream<Item = Response> + Send + use<> {
+        let schema = self.schema.clone();
+        let done = self.chat.tasks.spawn(async move { schema.execute(request).await });
+        stream::once(done.map(|done| done.unwrap_or_else(|_| broke())))
     }
 
-    fn prepare(&self, request: Request, context: RequestContext) -> Result<Request, Box<Response>> {
-        if let Err(error) = parse_query(&request.query) {
-            let mut response = rejection("GRAPHQL_PARSE_FAILED", error.to_string());
-            response.errors[0].locations = error.positions().collect();
-            return Err(Box::new(response));
-        }
+    fn loader(&self) -> DataLoader<Batches> {
         let tasks = self.chat.tasks.clone();
-        let loader = DataLoader::new(Batches::new(self.chat.clone()), move |load| {
+        DataLoader::new(Batches::new(self.chat.clone()), move |load| {
             tasks.spawn(load);
-        });
-        Ok(request.data(loader).data(context))
+        })
     }
+}
+
+/// What the operation that would run is; none if the document cannot be read or holds no such operation.
+pub fn operation_type(request: &mut Request) -> Option<OperationType> {
+    let name = request.operation_name.clone();
+    let mut operations = request.parsed_query().ok()?.operations.iter();
+    let runs = match name {
+        Some(name) => operations.find(|(known, _)| known.is_some_and(|known| *known == name)),
+        None => operations.next(),
+    };
+    runs.map(|(_, operation)| operation.node.ty)
+}
+
+fn unread(error: ServerError) -> Response {
+    let mut response = rejection("GRAPHQL_PARSE_FAILED", error.message);
+    response.errors[0].locations = error.locations;
+    response
+}
+
+/// After a panic, which its hook has told.
+fn broke() -> Response {
+    rejection("INTERNAL_SERVER_ERROR", "Something went wrong on our side.")
 }

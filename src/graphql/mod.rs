@@ -16,7 +16,7 @@ use async_graphql::{MergedObject, Schema as GraphqlSchema, SchemaBuilder};
 
 pub use context::{Identity, RequestContext};
 pub use error::rejection;
-pub use execute::Executor;
+pub use execute::{Executor, operation_type};
 
 /// What can be read.
 #[derive(MergedObject, Default)]

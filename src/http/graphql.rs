@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use async_graphql::{BatchRequest, BatchResponse, Request, Response as GraphqlResponse};
+use async_graphql::{BatchRequest, BatchResponse, Request, parser::types::OperationType};
 use axum::{
     Json,
     body::Bytes,
@@ -16,7 +16,7 @@ use axum::{
 use serde::Deserialize;
 
 use super::{Api, caller, socket, text};
-use crate::graphql::{Executor, RequestContext, rejection};
+use crate::graphql::{RequestContext, operation_type, rejection};
 
 /// The response header that names the request in the log.
 pub(super) const REQUEST_ID: &str = "x-request-id";
@@ -42,13 +42,13 @@ pub(super) async fn post(
     }
     match serde_json::from_slice(&body) {
         Ok(BatchRequest::Single(request)) => {
-            let response = run(&api, request, context.clone()).await;
+            let response = api.executor.execute(request, context.clone()).await;
             answer(&context, response.into()).into_response()
         }
         Ok(BatchRequest::Batch(requests)) if (1..=LONGEST_BATCH).contains(&requests.len()) => {
             let mut responses = Vec::with_capacity(requests.len());
             for request in requests {
-                responses.push(run(&api, request, context.clone()).await);
+                responses.push(api.executor.execute(request, context.clone()).await);
             }
             answer(&context, BatchResponse::Batch(responses)).into_response()
         }
@@ -107,17 +107,13 @@ pub(super) async fn get(State(api): State<Api>, mut parts: Parts) -> Response {
             Err(cause) => return bad_request(&context, format!("variables is not a JSON object: {cause}.")),
         }
     }
-    if Executor::is_mutation(&request) {
+    if operation_type(&mut request) == Some(OperationType::Mutation) {
         let problem = rejection("BAD_USER_INPUT", "A mutation must be sent by POST.");
         let allow = [(header::ALLOW, HeaderValue::from_static("POST"))];
         return (StatusCode::METHOD_NOT_ALLOWED, allow, answer(&context, problem.into())).into_response();
     }
-    let response = run(&api, request, context.clone()).await;
+    let response = api.executor.execute(request, context.clone()).await;
     answer(&context, response.into()).into_response()
-}
-
-async fn run(api: &Api, request: Request, context: RequestContext) -> GraphqlResponse {
-    api.executor.execute(request, context).await
 }
 
 fn answer(context: &RequestContext, response: BatchResponse) -> impl IntoResponse + use<> {
