@@ -175,7 +175,9 @@ fn installation_secret(config: &Config) -> anyhow::Result<SecretString> {
     if let Some(secret) = &config.auth.jwt_secret {
         return Ok(secret.clone());
     }
-    let path = config.database.data_directory().join("jwt_secret");
+    let directory = config.database.data_directory();
+    std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    let path = directory.join("jwt_secret");
     kept_secret(&path).with_context(|| format!("cannot keep a secret in {}", path.display()))
 }
 
