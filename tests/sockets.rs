@@ -61,8 +61,8 @@ async fn each_breach_of_the_protocol_has_its_close_code() {
 #[tokio::test]
 async fn a_socket_without_an_init_is_closed_after_ten_seconds() {
     let app = TestApp::start().await;
-    let mut socket = opened(&app).await;
     let begun = std::time::Instant::now();
+    let mut socket = opened(&app).await;
     assert_eq!(socket.next().await, Err((4408, "Connection initialisation timeout".to_owned())));
     assert!(begun.elapsed().as_secs() >= 10);
     app.stop().await;
