@@ -182,6 +182,8 @@ fn a_setting_that_cannot_work_is_refused_with_a_sentence() {
         (vec![("GEMINI_BASE_URL", "gemini")], "GEMINI_BASE_URL"),
         (vec![("GEMINI_MODEL", "../x")], "GEMINI_MODEL"),
         (vec![("CORS_ORIGINS", "chat.example")], "CORS_ORIGINS"),
+        (vec![("WORKER_CONCURRENCY", "0")], "--worker-concurrency"),
+        (vec![("WORKER_LEASE", "0")], "--worker-lease"),
         (vec![("DATABASE_URL", "mysql://x")], "DATABASE_URL must begin with sqlite: or postgres:"),
     ] {
         let refused = Process::command(directory.path()).envs(settings.clone()).output().unwrap();

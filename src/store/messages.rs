@@ -81,7 +81,7 @@ pub async fn roots(conn: &impl ConnectionTrait, rooms: &[ChatroomId]) -> Result<
         .await
 }
 
-/// What has changed in a room since a version, and what is still being written, in the order of its changes.
+/// What has changed in a room since a version, in the order of its changes.
 pub async fn changed_since(
     conn: &impl ConnectionTrait,
     room: ChatroomId,
