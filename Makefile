@@ -5,8 +5,8 @@
 run: ## Start Pollux on http://127.0.0.1:8000
 	cargo run --locked
 
-test: ## Run every test
-	cargo test --locked --workspace
+test: ## Run every test, on both backends
+	tests/run
 
 lint: ## Formatting and clippy
 	cargo fmt --all --check

@@ -11,11 +11,12 @@ use std::{
 };
 
 use anyhow::Context;
-use axum::serve::ListenerExt;
+use axum::{Router, serve::ListenerExt};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     adapters::{
@@ -24,39 +25,59 @@ use crate::{
         memory::{MemoryCache, MemoryRateLimit, MemoryReplyLog, MemorySignals},
         no_limit::NoLimit,
         otp,
+        redis::{self, RedisCache, RedisRateLimit, RedisReplyLog, RedisSignals},
     },
     clock::Clock,
-    config::{Config, OtpDelivery, Switch},
+    config::{Config, OtpDelivery, Role, Switch},
     domain::{
         auth::{Auth, Keys},
         chat::{Chat, Pace},
     },
     graphql::Executor,
-    http::{self, Api},
+    http::{self, Api, Health},
     jobs::Runner,
     lifecycle::Lifecycle,
-    ports::{model::Model, otp_sender::OtpSender, rate_limit::RateLimit},
+    ports::{
+        cache::Cache, model::Model, otp_sender::OtpSender, rate_limit::RateLimit, reply_log::ReplyLog,
+        signals::Signals,
+    },
     store::{Db, jobs},
 };
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+const REDIS_WITHIN: Duration = Duration::from_secs(3);
 /// How long sockets and requests may take to end once they have been told to.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Pollux, put together.
 pub struct App {
-    pub auth: Auth,
     pub chat: Chat,
+    /// None in a process that serves no API.
+    auth: Option<Auth>,
+    role: Role,
     config: Config,
     life: Lifecycle,
+    /// Dropped last: what ends still wants to tell of it.
+    shared: Shared,
+}
+
+/// What processes share besides the database: Redis, or for one process its own memory.
+struct Shared {
+    log: Arc<dyn ReplyLog>,
+    signals: Arc<dyn Signals>,
+    cache: Arc<dyn Cache>,
+    limits: Arc<dyn RateLimit>,
+    _link: Option<AbortOnDropHandle<()>>,
 }
 
 impl App {
-    /// Opens and migrates the database and connects the parts.
+    /// Opens and migrates the database and connects the parts that the role needs.
     ///
     /// # Errors
     /// A sentence about what does not answer or is not set up.
-    pub async fn open(config: Config, db: Db, clock: Clock) -> anyhow::Result<Self> {
+    pub async fn open(role: Role, config: Config, db: Db, clock: Clock) -> anyhow::Result<Self> {
+        // An error says that a provider is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         db.migrate().await.context("the database could not be migrated")?;
         if db.is_exclusive() {
             let released = jobs::release_all(db.write()).await?;
@@ -64,29 +85,32 @@ impl App {
                 tracing::info!(released, "jobs that a process had when it died are done anew");
             }
         }
-        let signals = Arc::new(MemorySignals::default());
-        let auth = Auth {
-            db: db.clone(),
-            clock: clock.clone(),
-            limits: limits(&config, &clock),
-            otp_sender: otp_sender(&config),
-            signals: signals.clone(),
-            keys: Arc::new(Keys::derive(&installation_secret(&config)?)),
-        };
         let life = Lifecycle::new();
+        let shared = Shared::open(&config, &clock, &life).await?;
+        let auth = match role {
+            Role::Worker => None,
+            Role::All | Role::Api => Some(Auth {
+                db: db.clone(),
+                clock: clock.clone(),
+                limits: shared.limits.clone(),
+                otp_sender: otp_sender(&config),
+                signals: shared.signals.clone(),
+                keys: Arc::new(Keys::derive(&installation_secret(&config)?)),
+            }),
+        };
         let chat = Chat {
             db,
             tasks: life.tasks.clone(),
-            clock: clock.clone(),
-            log: Arc::new(MemoryReplyLog::new(clock.clone())),
-            signals,
-            cache: Arc::new(MemoryCache::new(config.chat.chatroom_cache_ttl, clock)),
+            clock,
+            log: shared.log.clone(),
+            signals: shared.signals.clone(),
+            cache: shared.cache.clone(),
             model: model(&config)?,
             settings: config.chat.clone(),
             history_tokens: config.gemini.gemini_history_tokens,
             pace: Pace::default(),
         };
-        Ok(Self { auth, chat, config, life })
+        Ok(Self { chat, auth, role, config, life, shared })
     }
 
     /// What ends this process.
@@ -95,41 +119,48 @@ impl App {
         self.life.clone()
     }
 
-    /// Serves the API and works on jobs until [`life`](Self::life) ends. First the worker drains, while clients can still
-    /// follow the replies that it finishes; then connections close.
+    /// Serves what the role serves, and works on jobs, until [`life`](Self::life) ends. First the worker drains, while
+    /// clients can still follow the replies that it finishes; then connections close.
     ///
     /// # Errors
     /// The listener broke.
-    pub async fn run(self, listener: TcpListener) -> anyhow::Result<()> {
+    pub async fn run(self, listener: Option<TcpListener>) -> anyhow::Result<()> {
         let life = self.life.clone();
-        let api = Api {
-            executor: Executor::new(self.auth.clone(), self.chat.clone()),
-            auth: self.auth,
-            db: self.chat.db.clone(),
-            settings: Arc::new(self.config.server.clone()),
-            life: life.clone(),
-        };
         let db = self.chat.db.clone();
-        let runner = Runner { chat: self.chat, settings: self.config.worker.clone() };
-        let serve_until = life.closing.clone();
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection may wait to fill its packets");
+        let health = Health { db: db.clone(), signals: self.shared.signals.clone(), life: life.clone() };
+        let routes = match self.auth {
+            Some(auth) => http::router(Api {
+                executor: Executor::new(auth.clone(), self.chat.clone()),
+                auth,
+                settings: Arc::new(self.config.server.clone()),
+                life: life.clone(),
+                health,
+            }),
+            None => health.router(),
+        };
+        let server = serve(listener, routes, life.clone());
+        let work = async {
+            if self.role != Role::Api {
+                Runner { chat: self.chat, settings: self.config.worker.clone() }.run(life.clone()).await;
             }
-        });
-        let routes = http::router(api).into_make_service_with_connect_info::<SocketAddr>();
-        let server = axum::serve(listener, routes)
-            .with_graceful_shutdown(async move { serve_until.cancelled().await });
-        let worker = async {
-            runner.run(life.clone()).await;
+            life.soft.cancelled().await;
+            tokio::time::sleep(self.config.worker.shutdown_delay).await;
             life.closing.cancel();
             // Connections that do not end by themselves are cut.
             tokio::time::sleep(CLOSE_WITHIN).await;
         };
+        // The server may have nothing to do and still wait for its worker.
+        let closing = async {
+            life.closing.cancelled().await;
+            Ok(())
+        };
+        let both = async { tokio::try_join!(server, closing) };
         tokio::select! {
-            served = server => served.context("the server broke")?,
-            () = worker => tracing::warn!("connections were cut"),
+            served = both => drop(served?),
+            () = work => tracing::warn!("connections were cut"),
         }
+        // The link to Redis is one of the tasks and ends with its handle.
+        drop(self.shared);
         life.tasks.close();
         if tokio::time::timeout(CLOSE_WITHIN, life.tasks.wait()).await.is_err() {
             tracing::warn!("tasks were cut");
@@ -141,10 +172,49 @@ impl App {
     }
 }
 
-fn limits(config: &Config, clock: &Clock) -> Arc<dyn RateLimit> {
-    match config.auth.rate_limits {
-        Switch::On => Arc::new(MemoryRateLimit::new(clock.clone())),
-        Switch::Off => Arc::new(NoLimit),
+/// Serves until connections close; nothing without a listener.
+async fn serve(listener: Option<TcpListener>, routes: Router, life: Lifecycle) -> anyhow::Result<()> {
+    let Some(listener) = listener else { return Ok(()) };
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection may wait to fill its packets");
+        }
+    });
+    axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async move { life.closing.cancelled().await })
+        .await
+        .context("the server broke")
+}
+
+impl Shared {
+    async fn open(config: &Config, clock: &Clock, life: &Lifecycle) -> anyhow::Result<Self> {
+        let ttl = config.chat.chatroom_cache_ttl;
+        let near = MemoryCache::new(ttl, clock.clone());
+        let limited = config.auth.rate_limits == Switch::On;
+        let Some(url) = config.redis.url() else {
+            return Ok(Self {
+                log: Arc::new(MemoryReplyLog::new(clock.clone())),
+                signals: Arc::new(MemorySignals::default()),
+                cache: Arc::new(near),
+                limits: if limited {
+                    Arc::new(MemoryRateLimit::new(clock.clone()))
+                } else {
+                    Arc::new(NoLimit)
+                },
+                _link: None,
+            });
+        };
+        let (link, handle) = redis::Link::open(url, &life.tasks)?;
+        if tokio::time::timeout(REDIS_WITHIN, link.is_up()).await.is_err() {
+            tracing::warn!("starting without Redis");
+        }
+        Ok(Self {
+            log: Arc::new(RedisReplyLog::new(link.clone())),
+            signals: Arc::new(RedisSignals::new(link.clone())),
+            cache: Arc::new(RedisCache::new(link.clone(), near, ttl)),
+            limits: if limited { Arc::new(RedisRateLimit::new(link)) } else { Arc::new(NoLimit) },
+            _link: Some(handle),
+        })
     }
 }
 
@@ -158,8 +228,6 @@ fn otp_sender(config: &Config) -> Arc<dyn OtpSender> {
 fn model(config: &Config) -> anyhow::Result<Arc<dyn Model>> {
     let settings = &config.gemini;
     let Some(key) = settings.api_key() else { return Ok(Arc::new(DemoModel::default())) };
-    // An error says that a provider is installed already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder()
         .connect_timeout(CONNECT_WITHIN)
         .read_timeout(settings.gemini_idle_timeout)

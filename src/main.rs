@@ -73,7 +73,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         filter: &cli.config.logs.rust_log,
     };
     telemetry::init(&logs).context("RUST_LOG cannot be read")?;
-    on_runtime(serve(cli.config))
+    on_runtime(serve(role, cli.config))
 }
 
 fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
@@ -84,17 +84,33 @@ async fn migrate(config: Config) -> anyhow::Result<()> {
     Db::open(&config.database).await?.migrate().await.context("the database could not be migrated")
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
-    let bind = config.server.bind_address();
+async fn serve(role: Role, config: Config) -> anyhow::Result<()> {
+    let bind = match role {
+        Role::All | Role::Api => Some(config.server.bind_address()),
+        Role::Worker => config.server.set_address(),
+    };
     let grace = config.worker.shutdown_grace;
     let db = Db::open(&config.database).await?;
-    let app = App::open(config, db, Clock::system()).await?;
-    let listener = TcpListener::bind(bind).await.with_context(|| format!("cannot listen on {bind}"))?;
-    let address = listener.local_addr().context("cannot tell the address")?;
+    let app = App::open(role, config, db, Clock::system()).await?;
     let signals = app.life().follow_signals(grace);
-    tracing::info!("GraphQL is at http://{address}/graphql, its page at http://{address}/");
+    let listener = match bind {
+        Some(bind) => {
+            let listener =
+                TcpListener::bind(bind).await.with_context(|| format!("cannot listen on {bind}"))?;
+            let address = listener.local_addr().context("cannot tell the address")?;
+            if role == Role::Worker {
+                tracing::info!("the worker says how it is at http://{address}/health/ready");
+            } else {
+                tracing::info!("GraphQL is at http://{address}/graphql, its page at http://{address}/");
+            }
+            Some(listener)
+        }
+        None => None,
+    };
     let models = app.chat.model.names();
-    if app.chat.model.provider() == "Pollux" {
+    if role == Role::Api {
+        tracing::info!("workers answer: `pollux worker` is one");
+    } else if app.chat.model.provider() == "Pollux" {
         tracing::info!("the built-in demo model answers: set GEMINI_API_KEY to have Gemini answer");
     } else {
         tracing::info!(models = models.join(", "), "Gemini answers");

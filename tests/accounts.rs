@@ -45,7 +45,7 @@ async fn a_code_signs_in_once() {
 async fn the_same_number_is_the_same_user() {
     let app = TestApp::at_a_standstill().await;
     let first = app.signed_in(PHONE).await;
-    app.clock.advance(TimeDelta::seconds(31));
+    app.pass(TimeDelta::seconds(31)).await;
     let second = app.signed_in("+1 (415) 555-0199").await;
     assert_eq!(first.id, second.id);
     assert_ne!(first.token, second.token);
@@ -57,10 +57,10 @@ async fn a_code_expires_after_five_minutes() {
     let app = TestApp::at_a_standstill().await;
     let stranger = app.stranger();
     let otp = send_otp(&stranger).await;
-    app.clock.advance(TimeDelta::seconds(300));
+    app.pass(TimeDelta::seconds(300)).await;
     assert_eq!(code_of(&verify(&stranger, &otp).await), "OTP_INVALID");
     let otp = send_otp(&stranger).await;
-    app.clock.advance(TimeDelta::seconds(299));
+    app.pass(TimeDelta::seconds(299)).await;
     assert_eq!(code_of(&verify(&stranger, &otp).await), "no error");
     app.stop().await;
 }
@@ -70,7 +70,7 @@ async fn only_the_newest_code_works() {
     let app = TestApp::at_a_standstill().await;
     let stranger = app.stranger();
     let old = send_otp(&stranger).await;
-    app.clock.advance(TimeDelta::seconds(30));
+    app.pass(TimeDelta::seconds(30)).await;
     let new = send_otp(&stranger).await;
     if old != new {
         assert_eq!(code_of(&verify(&stranger, &old).await), "OTP_INVALID");
@@ -140,14 +140,14 @@ async fn codes_are_sent_at_a_limited_rate() {
     let stranger = app.stranger();
     // One every 30 s a phone.
     assert_eq!(try_to_send(&stranger, PHONE).await, ("no error".to_owned(), None));
-    app.clock.advance(TimeDelta::milliseconds(9_500));
+    app.pass(TimeDelta::milliseconds(9_500)).await;
     assert_eq!(try_to_send(&stranger, PHONE).await, ("RATE_LIMITED".to_owned(), Some(21)));
     // Five an hour a phone: at 0, 30, 60, 90 and 120 s.
     for _ in 0..4 {
-        app.clock.advance(TimeDelta::seconds(30));
+        app.pass(TimeDelta::seconds(30)).await;
         assert_eq!(try_to_send(&stranger, PHONE).await.0, "no error");
     }
-    app.clock.advance(TimeDelta::seconds(30));
+    app.pass(TimeDelta::seconds(30)).await;
     let (code, wait) = try_to_send(&stranger, PHONE).await;
     assert_eq!(code, "RATE_LIMITED");
     assert!((3400..3600).contains(&wait.unwrap()), "{wait:?}");
@@ -197,9 +197,9 @@ async fn me_is_null_for_a_stranger_and_the_rest_is_closed() {
 async fn an_access_token_lasts_a_quarter_of_an_hour() {
     let app = TestApp::at_a_standstill().await;
     let user = app.signed_in(PHONE).await;
-    app.clock.advance(TimeDelta::seconds(899));
+    app.pass(TimeDelta::seconds(899)).await;
     assert_eq!(user.data(ME, json!({})).await["me"]["phoneNumber"], PHONE);
-    app.clock.advance(TimeDelta::seconds(1));
+    app.pass(TimeDelta::seconds(1)).await;
     assert_eq!(user.refusal("{ sessions { id } }", json!({})).await, "UNAUTHENTICATED");
     app.stop().await;
 }
@@ -229,7 +229,7 @@ async fn a_refresh_token_works_once_and_its_reuse_ends_the_session() {
     let first = refresh(&user, &user.refresh_token).await;
     let second = refreshed(&first).to_owned();
     assert_ne!(second, user.refresh_token);
-    app.clock.advance(TimeDelta::seconds(11));
+    app.pass(TimeDelta::seconds(11)).await;
     assert_eq!(code_of(&refresh(&user, &user.refresh_token).await), "UNAUTHENTICATED");
     // The thief's and the owner's tokens are both void now.
     assert_eq!(code_of(&refresh(&user, &second).await), "UNAUTHENTICATED");
@@ -251,11 +251,11 @@ async fn tabs_that_refresh_together_get_the_same_token() {
 async fn a_refresh_token_lasts_thirty_days_from_its_last_use() {
     let app = TestApp::at_a_standstill().await;
     let user = app.signed_in(PHONE).await;
-    app.clock.advance(TimeDelta::days(29));
+    app.pass(TimeDelta::days(29)).await;
     let token = refreshed(&refresh(&user, &user.refresh_token).await).to_owned();
-    app.clock.advance(TimeDelta::days(29));
+    app.pass(TimeDelta::days(29)).await;
     let token = refreshed(&refresh(&user, &token).await).to_owned();
-    app.clock.advance(TimeDelta::days(30));
+    app.pass(TimeDelta::days(30)).await;
     assert_eq!(code_of(&refresh(&user, &token).await), "UNAUTHENTICATED");
     app.stop().await;
 }
@@ -290,7 +290,7 @@ async fn logging_out_ends_this_session_or_all() {
     let mut devices = Vec::new();
     for _ in 0..3 {
         devices.push(app.signed_in(PHONE).await);
-        app.clock.advance(TimeDelta::seconds(30));
+        app.pass(TimeDelta::seconds(30)).await;
     }
     let sessions = devices[0].data("{ sessions { current } }", json!({})).await;
     let current =

@@ -1,23 +1,22 @@
 //! The promise, with the process killed: whole, once, in order, on every device.
 
-use serde_json::json;
-use tempfile::TempDir;
+use crate::support::{
+    Gate, Script, TestUser,
+    process::{Process, Site},
+};
 
-use crate::support::{Gate, Script, StandIn, TestUser, process::Process};
-
-/// The same person, on another start of the server.
-fn moved(user: &TestUser, process: &Process) -> TestUser {
+/// The same person, on another process.
+pub fn moved(user: &TestUser, process: &Process) -> TestUser {
     TestUser { address: process.address, ..user.clone() }
 }
 
 #[tokio::test]
 async fn a_killed_servers_reply_is_written_by_the_next_one() {
-    let directory = TempDir::new().unwrap();
-    let gemini = StandIn::start().await;
+    let site = Site::new().await;
     let gate = Gate::closed();
-    gemini.answers(Script::new().text("Half an ans").wait(&gate).finish("STOP"));
-    gemini.answers(Script::new().text("A whole").wait(&gate).text(" answer").finish("STOP"));
-    let process = Process::start(directory.path(), gemini.address).await;
+    site.gemini.answers(Script::new().text("Half an ans").wait(&gate).finish("STOP"));
+    site.gemini.answers(Script::new().text("A whole").wait(&gate).text(" answer").finish("STOP"));
+    let process = site.start().await;
     let user = TestUser::sign_in(process.address, "+14155550123").await;
     let room = user.room("x").await;
     let asked = room.ask("hi").await;
@@ -27,7 +26,7 @@ async fn a_killed_servers_reply_is_written_by_the_next_one() {
     let cursor = follower.cursor.clone();
     process.kill();
 
-    let process = Process::start(directory.path(), gemini.address).await;
+    let process = site.start().await;
     let user = moved(&user, &process);
     let mut follower = user.follow(&asked.reply, Some(&cursor)).await;
     assert_eq!(follower.step().await.as_deref(), Some("ReplyRestarted"));
@@ -47,11 +46,10 @@ async fn a_killed_servers_reply_is_written_by_the_next_one() {
 
 #[tokio::test]
 async fn a_server_that_is_asked_to_stop_lets_its_reply_finish() {
-    let directory = TempDir::new().unwrap();
-    let gemini = StandIn::start().await;
+    let site = Site::new().await;
     let gate = Gate::closed();
-    gemini.answers(Script::new().text("To be").wait(&gate).text(" or not").finish("STOP"));
-    let process = Process::start(directory.path(), gemini.address).await;
+    site.gemini.answers(Script::new().text("To be").wait(&gate).text(" or not").finish("STOP"));
+    let process = site.start().await;
     let user = TestUser::sign_in(process.address, "+14155550123").await;
     let asked = user.room("x").await.ask("hi").await;
     let mut idle = user.socket().await;
@@ -67,12 +65,11 @@ async fn a_server_that_is_asked_to_stop_lets_its_reply_finish() {
 
 #[tokio::test]
 async fn a_server_that_is_asked_to_stop_begins_no_other_reply() {
-    let directory = TempDir::new().unwrap();
-    let gemini = StandIn::start().await;
+    let site = Site::new().await;
     let gate = Gate::closed();
-    gemini.answers(Script::new().text("First").wait(&gate).finish("STOP"));
+    site.gemini.answers(Script::new().text("First").wait(&gate).finish("STOP"));
     let one_at_a_time = [("WORKER_CONCURRENCY", "1")];
-    let process = Process::start_with(directory.path(), gemini.address, &one_at_a_time).await;
+    let process = site.start_with(&[], &one_at_a_time).await;
     let user = TestUser::sign_in(process.address, "+14155550123").await;
     let first = user.room("x").await.ask("one").await;
     let mut follower = user.follow(&first.reply, None).await;
@@ -83,8 +80,8 @@ async fn a_server_that_is_asked_to_stop_begins_no_other_reply() {
     gate.open();
     assert_eq!(follower.until_the_end().await, "ReplyCompleted");
     assert!(process.ended().await);
-    assert_eq!(gemini.calls().len(), 1);
-    let process = Process::start(directory.path(), gemini.address).await;
+    assert_eq!(site.gemini.calls().len(), 1);
+    let process = site.start().await;
     let mut follower = moved(&user, &process).follow(&second.reply, None).await;
     assert_eq!(follower.until_the_end().await, "ReplyCompleted");
     process.terminate();
@@ -93,10 +90,9 @@ async fn a_server_that_is_asked_to_stop_begins_no_other_reply() {
 
 #[tokio::test]
 async fn a_second_signal_hands_the_reply_back_and_the_next_server_takes_it_up() {
-    let directory = TempDir::new().unwrap();
-    let gemini = StandIn::start().await;
-    gemini.answers(Script::new().text("Half").hang());
-    let process = Process::start(directory.path(), gemini.address).await;
+    let site = Site::new().await;
+    site.gemini.answers(Script::new().text("Half").hang());
+    let process = site.start().await;
     let user = TestUser::sign_in(process.address, "+14155550123").await;
     let asked = user.room("x").await.ask("hi").await;
     let mut follower = user.follow(&asked.reply, None).await;
@@ -107,7 +103,7 @@ async fn a_second_signal_hands_the_reply_back_and_the_next_server_takes_it_up() 
     process.terminate();
     assert!(process.ended().await);
 
-    let process = Process::start(directory.path(), gemini.address).await;
+    let process = site.start().await;
     let mut follower = moved(&user, &process).follow(&asked.reply, Some(&follower.cursor)).await;
     assert_eq!(follower.until_the_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.restarts), ("Yes.", 1));
@@ -117,97 +113,24 @@ async fn a_second_signal_hands_the_reply_back_and_the_next_server_takes_it_up() 
 
 #[tokio::test]
 async fn a_reply_that_was_being_stopped_when_the_server_died_is_stopped() {
-    let directory = TempDir::new().unwrap();
-    let gemini = StandIn::start().await;
-    gemini.answers(Script::new().text("Half").hang());
-    let process = Process::start(directory.path(), gemini.address).await;
+    let site = Site::new().await;
+    site.gemini.answers(Script::new().text("Half").hang());
+    let process = site.start().await;
     let user = TestUser::sign_in(process.address, "+14155550123").await;
     let asked = user.room("x").await.ask("hi").await;
     user.follow(&asked.reply, None).await.until("Half").await;
     process.kill();
     // The stop that the dead server had committed and not carried out.
-    let url = format!("sqlite://{}", directory.path().join("data/pollux.db").display());
-    let database = sea_orm::Database::connect(url).await.unwrap();
-    sea_orm::ConnectionTrait::execute_unprepared(&database, "UPDATE jobs SET stop_requested = 1")
+    let database = sea_orm::Database::connect(&site.backend.database_url).await.unwrap();
+    sea_orm::ConnectionTrait::execute_unprepared(&database, "UPDATE jobs SET stop_requested = true")
         .await
         .unwrap();
     database.close().await.unwrap();
 
-    let process = Process::start(directory.path(), gemini.address).await;
+    let process = site.start().await;
     let user = moved(&user, &process);
     assert_eq!(user.follow(&asked.reply, None).await.until_the_end().await, "ReplyCancelled");
-    assert_eq!(gemini.calls().len(), 1, "the model is not asked again");
+    assert_eq!(site.gemini.calls().len(), 1, "the model is not asked again");
     process.terminate();
     assert!(process.ended().await);
-}
-
-#[tokio::test]
-async fn one_database_has_one_server() {
-    let directory = TempDir::new().unwrap();
-    let gemini = StandIn::start().await;
-    let process = Process::start(directory.path(), gemini.address).await;
-    let second = Process::command(directory.path()).env("BIND", "127.0.0.1:0").output().unwrap();
-    assert!(!second.status.success());
-    let said = String::from_utf8(second.stderr).unwrap();
-    assert!(said.contains("another process is using data/pollux.db"), "{said}");
-    process.terminate();
-    assert!(process.ended().await);
-}
-
-#[tokio::test]
-async fn the_installations_secret_is_kept_and_only_its_owner_reads_it() {
-    use std::os::unix::fs::PermissionsExt;
-    let directory = TempDir::new().unwrap();
-    let gemini = StandIn::start().await;
-    let process = Process::start(directory.path(), gemini.address).await;
-    let user = TestUser::sign_in(process.address, "+14155550123").await;
-    process.terminate();
-    assert!(process.ended().await);
-    let mode = std::fs::metadata(directory.path().join("data/jwt_secret")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
-    let process = Process::start(directory.path(), gemini.address).await;
-    let me = moved(&user, &process).data("{ me { id } }", json!({})).await;
-    assert_eq!(me["me"]["id"], user.id.as_str(), "tokens outlive a restart");
-    process.terminate();
-    assert!(process.ended().await);
-}
-
-#[test]
-fn a_setting_that_cannot_work_is_refused_with_a_sentence() {
-    let directory = TempDir::new().unwrap();
-    for (settings, sentence) in [
-        (vec![("BIND", "0.0.0.0:0")], "OTP_DELIVERY=response hands every stranger the code"),
-        (vec![("BIND", "0.0.0.0:0"), ("OTP_DELIVERY", "log"), ("RATE_LIMITS", "off")], "RATE_LIMITS=off"),
-        (vec![("JWT_SECRET", "short")], "JWT_SECRET is shorter than 32 characters"),
-        (vec![("GEMINI_BASE_URL", "gemini")], "GEMINI_BASE_URL"),
-        (vec![("GEMINI_MODEL", "../x")], "GEMINI_MODEL"),
-        (vec![("CORS_ORIGINS", "chat.example")], "CORS_ORIGINS"),
-        (vec![("WORKER_CONCURRENCY", "0")], "--worker-concurrency"),
-        (vec![("WORKER_LEASE", "0")], "--worker-lease"),
-        (vec![("DATABASE_URL", "mysql://x")], "DATABASE_URL must begin with sqlite: or postgres:"),
-    ] {
-        let refused = Process::command(directory.path()).envs(settings.clone()).output().unwrap();
-        assert!(!refused.status.success(), "{settings:?}");
-        let said = String::from_utf8(refused.stderr).unwrap();
-        assert!(said.contains(sentence), "{settings:?}: {said}");
-    }
-    for command in ["api", "worker"] {
-        let refused = Process::command(directory.path()).arg(command).output().unwrap();
-        assert!(String::from_utf8(refused.stderr).unwrap().contains("run `pollux` alone"));
-    }
-}
-
-#[test]
-fn help_names_every_setting_and_no_secret_value() {
-    let directory = TempDir::new().unwrap();
-    let help =
-        Process::command(directory.path()).env("GEMINI_API_KEY", "hush-hush").arg("--help").output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    let example = include_str!("../.env.example");
-    let names: Vec<&str> = help.split("[env: ").skip(1).map(|rest| rest.split(']').next().unwrap()).collect();
-    assert!(names.len() > 15);
-    for name in names {
-        assert!(example.contains(&format!("{name}=")), "{name} is not in .env.example");
-    }
-    assert!(!help.contains("hush-hush"));
 }

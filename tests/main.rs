@@ -16,6 +16,8 @@ mod readme;
 mod replies;
 mod room_events;
 mod rooms;
+mod settings;
+mod single;
 mod sockets;
 mod stops;
 mod turns;

@@ -41,7 +41,7 @@ async fn the_quota_begins_anew_at_midnight() {
     let room = user.room("x").await;
     room.ask("one").await;
     assert_eq!(user.used().await, 1);
-    app.clock.advance(TimeDelta::hours(12));
+    app.pass(TimeDelta::hours(12)).await;
     let asked = "mutation($token: String!) { refreshToken(refreshToken: $token) { accessToken } }";
     let mut user = user.clone();
     let refreshed = user.data(asked, json!({ "token": user.refresh_token })).await;
@@ -155,7 +155,7 @@ async fn a_reply_is_regenerated_once_however_often_the_button_is_pressed() {
 #[tokio::test]
 async fn a_unit_goes_back_to_the_day_it_was_taken_from() {
     let app = TestApp::at_a_standstill().await;
-    app.clock.advance(TimeDelta::hours(12) - TimeDelta::seconds(10));
+    app.pass(TimeDelta::hours(12) - TimeDelta::seconds(10)).await;
     let user = app.user().await;
     let gate = Gate::closed();
     app.gemini.answers(Script::new().text("Well").wait(&gate).finish("SAFETY"));
@@ -163,7 +163,7 @@ async fn a_unit_goes_back_to_the_day_it_was_taken_from() {
     let mut follower = user.follow(&asked.reply, None).await;
     follower.until("Well").await;
     // Past midnight, and still within the lease.
-    app.clock.advance(TimeDelta::seconds(20));
+    app.pass(TimeDelta::seconds(20)).await;
     gate.open();
     assert_eq!(follower.until_the_end().await, "ReplyFailed");
     let days = entity::daily_usage::Entity::find().all(app.chat.db.read()).await.unwrap();

@@ -2,9 +2,7 @@
 
 use std::process::Command;
 
-use tempfile::TempDir;
-
-use crate::support::process::Process;
+use crate::support::process::Site;
 
 const README: &str = include_str!("../README.md");
 
@@ -18,8 +16,8 @@ fn block_after(heading: &str) -> &'static str {
 
 #[tokio::test]
 async fn the_conversation_in_curl_works() {
-    let directory = TempDir::new().unwrap();
-    let process = Process::start_demo(directory.path()).await;
+    let site = Site::new().await;
+    let process = site.start_demo().await;
     let script = block_after("## A first conversation, in curl");
     assert!(script.contains("http://localhost:8000"));
     let script = script.replace("localhost:8000", &process.address.to_string());

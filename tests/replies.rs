@@ -219,7 +219,7 @@ async fn a_worker_that_was_only_thought_dead_is_not_heard() {
     let asked = user.room("x").await.ask("hi").await;
     let mut follower = user.follow(&asked.reply, None).await;
     follower.until("Old").await;
-    app.clock.advance(chrono::TimeDelta::seconds(31));
+    app.pass(chrono::TimeDelta::seconds(31)).await;
     follower.until("New").await;
     assert_eq!(follower.restarts, 1);
     zombie.open();
@@ -242,7 +242,7 @@ async fn nor_does_it_end_the_reply() {
     let asked = user.room("x").await.ask("hi").await;
     let mut follower = user.follow(&asked.reply, None).await;
     follower.until("Old").await;
-    app.clock.advance(chrono::TimeDelta::seconds(31));
+    app.pass(chrono::TimeDelta::seconds(31)).await;
     follower.until("New").await;
     zombie.open();
     // Another room's reply, from asking to its end, is time enough for the old one's.

@@ -2,6 +2,8 @@
 
 pub mod demo_model;
 pub mod gemini;
+mod guarded;
 pub mod memory;
 pub mod no_limit;
 pub mod otp;
+pub mod redis;

@@ -3,6 +3,7 @@
 use std::{
     num::NonZeroU32,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 #[derive(Clone, clap::Args)]
@@ -19,6 +20,16 @@ pub struct DatabaseSettings {
     /// Connections for reading (SQLite), or in all (PostgreSQL)
     #[arg(long, env = "DATABASE_CONNECTIONS", hide_env_values = true, default_value = "16")]
     pub database_connections: NonZeroU32,
+
+    /// How long a statement may wait for a connection and then run, each, in seconds (PostgreSQL)
+    #[arg(
+        long,
+        env = "DATABASE_STATEMENT_TIMEOUT",
+        hide_env_values = true,
+        default_value = "10",
+        value_parser = super::some_seconds
+    )]
+    pub database_statement_timeout: Duration,
 }
 
 /// A PostgreSQL URL holds a password.
@@ -31,6 +42,12 @@ impl std::fmt::Debug for DatabaseSettings {
 }
 
 impl DatabaseSettings {
+    /// Whether the rows are in PostgreSQL, which any number of processes can share.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        self.url.starts_with("postgres:") || self.url.starts_with("postgresql:")
+    }
+
     /// The SQLite file's path; none for PostgreSQL.
     #[must_use]
     pub fn sqlite_file(&self) -> Option<&Path> {

@@ -7,6 +7,7 @@ mod chat;
 mod database;
 mod gemini;
 mod logs;
+mod redis;
 mod server;
 mod worker;
 
@@ -17,6 +18,7 @@ pub use chat::ChatSettings;
 pub use database::DatabaseSettings;
 pub use gemini::GeminiSettings;
 pub use logs::{LogFormat, LogSettings};
+pub use redis::RedisSettings;
 pub use server::ServerSettings;
 pub use worker::WorkerSettings;
 
@@ -27,6 +29,8 @@ pub struct Config {
     pub server: ServerSettings,
     #[command(flatten, next_help_heading = "Database")]
     pub database: DatabaseSettings,
+    #[command(flatten, next_help_heading = "Redis")]
+    pub redis: RedisSettings,
     #[command(flatten, next_help_heading = "Accounts")]
     pub auth: AuthSettings,
     #[command(flatten, next_help_heading = "Model")]
@@ -54,10 +58,19 @@ impl Config {
     /// # Errors
     /// A sentence that says what to set.
     pub fn check(&self, role: Role) -> Result<(), String> {
-        if role != Role::All {
-            return Err("Separate `api` and `worker` processes need a broker between them, and this build has only the \
-                        one in memory: run `pollux` alone, which is both."
+        let shared = self.database.is_postgres();
+        if role != Role::All && !(shared && self.redis.url().is_some()) {
+            return Err("`pollux api` and `pollux worker` meet in PostgreSQL and Redis: set DATABASE_URL=postgres://… and \
+                        REDIS_URL=redis://…, or run `pollux` alone, which is both and needs neither."
                 .to_owned());
+        }
+        if role != Role::Worker && shared && self.redis.url().is_some() && self.auth.jwt_secret.is_none() {
+            return Err("JWT_SECRET is what all nodes sign and check tokens with: give each the same; \
+                        `openssl rand -hex 32` makes a good one."
+                .to_owned());
+        }
+        if role == Role::Worker {
+            return self.gemini.check();
         }
         self.server.check()?;
         self.auth.check(self.server.bind_address().ip().is_loopback())?;

@@ -35,6 +35,12 @@ impl ServerSettings {
         }
     }
 
+    /// The address to listen on, if one was set: where a process that serves no API says how it is.
+    #[must_use]
+    pub fn set_address(&self) -> Option<SocketAddr> {
+        (self.bind.is_some() || self.port.is_some()).then(|| self.bind_address())
+    }
+
     /// Whether a page of this origin, such as `https://chat.example`, may use the API. `host` is the request's own host.
     #[must_use]
     pub fn allows_origin(&self, origin: &str, host: Option<&str>) -> bool {

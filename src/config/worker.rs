@@ -15,4 +15,8 @@ pub struct WorkerSettings {
     /// How long running replies may go on after SIGTERM, in seconds
     #[arg(long, env = "SHUTDOWN_GRACE", hide_env_values = true, default_value = "30", value_parser = super::seconds)]
     pub shutdown_grace: Duration,
+
+    /// How long requests are still taken after SIGTERM, in seconds: what the proxy needs to see that /health/ready says no
+    #[arg(long, env = "SHUTDOWN_DELAY", hide_env_values = true, default_value = "0", value_parser = super::seconds)]
+    pub shutdown_delay: Duration,
 }

@@ -1,23 +1,45 @@
 //! Whether the process lives, and whether it should get traffic.
 
-use axum::{extract::State, http::StatusCode};
+use std::sync::Arc;
 
-use super::Api;
+use axum::{Router, extract::State, http::StatusCode, routing::get};
 
-pub(super) async fn live() -> &'static str {
+use crate::{lifecycle::Lifecycle, ports::signals::Signals, store::Db};
+
+/// What a process needs to do its work.
+#[derive(Clone)]
+pub struct Health {
+    pub db: Db,
+    pub signals: Arc<dyn Signals>,
+    pub life: Lifecycle,
+}
+
+impl Health {
+    /// The routes that every process serves.
+    pub fn router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
+        Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).with_state(self)
+    }
+}
+
+async fn live() -> &'static str {
     "live\n"
 }
 
-/// Ready while the database answers; not from SIGTERM on.
-pub(super) async fn ready(State(api): State<Api>) -> (StatusCode, &'static str) {
-    if api.life.soft.is_cancelled() {
+/// Ready while the database answers; not from SIGTERM on. Without Redis everything is slower and nothing is lost: a process
+/// that said no then would take the others down with it.
+async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
+    if health.life.soft.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     }
-    match api.db.ping().await {
+    if let Err(error) = health.db.ping().await {
+        tracing::warn!(%error, "not ready: the database does not answer");
+        return (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n");
+    }
+    match health.signals.check().await {
         Ok(()) => (StatusCode::OK, "ready\n"),
         Err(error) => {
-            tracing::warn!(%error, "not ready: the database does not answer");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n")
+            tracing::warn!(%error, "ready without Redis");
+            (StatusCode::OK, "ready, without Redis\n")
         }
     }
 }

@@ -16,9 +16,9 @@ use crate::{
     error::{Error, Result},
     graphql::{Executor, Identity, RequestContext},
     lifecycle::Lifecycle,
-    store::Db,
 };
 
+pub use health::Health;
 pub use router::router;
 
 /// What the handlers work with.
@@ -26,9 +26,9 @@ pub use router::router;
 pub struct Api {
     pub executor: Executor,
     pub auth: Auth,
-    pub db: Db,
     pub settings: Arc<ServerSettings>,
     pub life: Lifecycle,
+    pub health: Health,
 }
 
 impl Api {

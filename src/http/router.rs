@@ -11,7 +11,7 @@ use tower_http::{
     limit::RequestBodyLimitLayer,
 };
 
-use super::{Api, graphql, health, page};
+use super::{Api, graphql, page};
 
 /// The longest body that is read, in bytes.
 const LONGEST_BODY: usize = 256 * 1024;
@@ -31,8 +31,7 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/", get(page::show))
         .route("/graphql", get(graphql::get).post(graphql::post))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
+        .merge(api.health.clone().router())
         .layer(RequestBodyLimitLayer::new(LONGEST_BODY))
         .layer(cors)
         .layer(CatchPanicLayer::new())

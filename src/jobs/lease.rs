@@ -4,7 +4,7 @@ use std::{convert::Infallible, time::Duration};
 
 use entity::job;
 use futures_util::{StreamExt, stream};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::{
     domain::chat::{Chat, reply::Cues},
@@ -16,11 +16,7 @@ use crate::{
 /// has the job, it is gone, or the database was silent for the whole lease. Never returns: the job ends by itself.
 pub(super) async fn keep(chat: &Chat, job: &job::Model, lease: Duration, cues: &Cues) -> Infallible {
     let mut stops = match job.message_id {
-        Some(reply) => match chat.signals.listen(Topic::Stop(reply)).await {
-            Ok(hints) => hints.chain(stream::pending()).boxed(),
-            // The heartbeat hears of it, too.
-            Err(_) => stream::pending().boxed(),
-        },
+        Some(reply) => chat.signals.listen(Topic::Stop(reply)).await,
         None => stream::pending().boxed(),
     };
     let claim = Claim { job: job.id, attempt: job.attempt };
@@ -30,22 +26,28 @@ pub(super) async fn keep(chat: &Chat, job: &job::Model, lease: Duration, cues: &
     let mut renewed = Instant::now();
     loop {
         tokio::select! {
-            Some(()) = stops.next() => cues.stop.cancel(),
-            _ = beats.tick() => match jobs::heartbeat(chat.db.write(), claim, chat.clock.now() + lease).await {
-                Ok(Some(stop_requested)) => {
-                    renewed = Instant::now();
-                    if stop_requested {
-                        cues.stop.cancel();
+            // The heartbeat reads whether it is so.
+            Some(()) = stops.next() => beats.reset_immediately(),
+            _ = beats.tick() => {
+                // From before it is sent: the lease runs from then at the earliest.
+                let sent = Instant::now();
+                let beat = jobs::heartbeat(chat.db.write(), claim, chat.clock.now() + lease);
+                // A connection that was cut says nothing.
+                match timeout(lease / 3, beat).await {
+                    Ok(Ok(Some(stop_requested))) => {
+                        renewed = sent;
+                        if stop_requested {
+                            cues.stop.cancel();
+                        }
                     }
+                    Ok(Ok(None)) => cues.lost.cancel(),
+                    Ok(Err(error)) => tracing::warn!(job = %job.id, %error, "a heartbeat failed"),
+                    Err(_) => tracing::warn!(job = %job.id, "a heartbeat got no answer"),
                 }
-                Ok(None) => cues.lost.cancel(),
-                Err(error) => {
-                    tracing::warn!(job = %job.id, %error, "a heartbeat failed");
-                    if renewed.elapsed() >= lease {
-                        cues.lost.cancel();
-                    }
+                if renewed.elapsed() >= lease {
+                    cues.lost.cancel();
                 }
-            },
+            }
         }
     }
 }

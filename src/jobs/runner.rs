@@ -32,13 +32,7 @@ pub struct Runner {
 impl Runner {
     /// Works until it is asked to stop, and then until its running jobs have ended or been handed back.
     pub async fn run(self, life: Lifecycle) {
-        let mut hints = match self.chat.signals.listen(Topic::Jobs).await {
-            Ok(hints) => hints.chain(futures_util::stream::pending()).boxed(),
-            Err(unavailable) => {
-                tracing::warn!(error = %unavailable, "the worker polls without hints");
-                futures_util::stream::pending().boxed()
-            }
-        };
+        let mut hints = self.chat.signals.listen(Topic::Jobs).await;
         let permits = Arc::new(Semaphore::new(self.settings.worker_concurrency.get()));
         let running = TaskTracker::new();
         running.spawn(housekeeping::run(self.chat.clone(), life.soft.clone()));
@@ -79,7 +73,7 @@ impl Runner {
             basic_cap: self.chat.settings.basic_parallel_replies.get(),
             pro_cap: self.chat.settings.pro_parallel_replies.get(),
         };
-        jobs::claim(self.chat.db.write(), terms).await.unwrap_or_else(|error| {
+        jobs::claim(&self.chat.db, terms).await.unwrap_or_else(|error| {
             tracing::error!(%error, "jobs could not be claimed");
             Vec::new()
         })

@@ -6,8 +6,9 @@
 //!   subscriber ── attach ── read(after) ── announcements, less what was read ──►
 //! ```
 //!
-//! A cursor is also the fence: the log takes an entry only if it ends above everything it holds, so that a worker that
-//! was presumed dead and writes on under an old attempt is refused by the store itself.
+//! A cursor is also the fence: the log takes an entry only where its text continues what it holds or opens a later
+//! attempt, so that a worker that was presumed dead and writes on under an old attempt is refused by the store itself, a
+//! piece whose answer got lost is not appended twice, and a log that lost its end is noticed by its writer.
 
 use std::{fmt, str::FromStr};
 
@@ -28,6 +29,25 @@ pub struct Cursor {
     /// 0 before the first attempt.
     pub attempt: u32,
     pub offset: usize,
+}
+
+impl Cursor {
+    /// Why an entry from `start` to `end`, both of this cursor's attempt or both of another, cannot be appended to a log
+    /// that ends here.
+    ///
+    /// # Errors
+    /// [`AppendError::Fenced`] or [`AppendError::OutOfStep`].
+    pub fn takes(self, entry: &Entry) -> Result<(), AppendError> {
+        let start = Self { offset: entry.start(), ..entry.end };
+        let opens = start.offset == 0 && self.attempt < start.attempt;
+        if self.attempt > start.attempt {
+            Err(AppendError::Fenced)
+        } else if (opens || self == start) && self < entry.end {
+            Ok(())
+        } else {
+            Err(AppendError::OutOfStep { end: self })
+        }
+    }
 }
 
 impl fmt::Display for Cursor {
@@ -80,9 +100,13 @@ pub enum Announcement {
 
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// The log holds a later entry: another attempt has begun.
+    /// Another attempt has begun.
     #[error("the log is past this attempt")]
     Fenced,
+    /// The entry does not begin where the log ends: go on from there, or from the attempt's beginning where that is of
+    /// an earlier attempt.
+    #[error("the log ends at {end}")]
+    OutOfStep { end: Cursor },
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -96,8 +120,9 @@ pub trait ReplyLog: Send + Sync {
     /// or cut at the cursor. Empty when the log has expired or never was.
     async fn read(&self, reply: MessageId, after: Cursor) -> Result<Vec<Entry>, Unavailable>;
 
-    /// Announcements of everything from now on. A reader that is too slow hears [`Announcement::Look`] instead.
-    async fn attach(&self, reply: MessageId) -> Result<BoxStream<'static, Announcement>, Unavailable>;
+    /// Announcements of everything from now on, without an end. A reader that is too slow hears [`Announcement::Look`]
+    /// instead; so does everybody now and then while the log is unavailable, and once when it is there again.
+    async fn attach(&self, reply: MessageId) -> BoxStream<'static, Announcement>;
 
     /// Announces that the row tells how it ended, and lets the log expire [`KEPT_AFTER_END`] from now.
     async fn end(&self, reply: MessageId) -> Result<(), Unavailable>;

@@ -23,9 +23,13 @@ pub enum Topic {
 
 #[async_trait]
 pub trait Signals: Send + Sync {
+    /// Whether hints can be sent and heard now.
+    async fn check(&self) -> Result<(), Unavailable>;
+
     /// Tells every listener in every process.
     async fn send(&self, topic: Topic) -> Result<(), Unavailable>;
 
-    /// One item for every hint from now on; hints that come while none is awaited are one.
-    async fn listen(&self, topic: Topic) -> Result<BoxStream<'static, ()>, Unavailable>;
+    /// One item for every hint from now on, without an end; hints that come while none is awaited are one. While hints
+    /// cannot be heard, there is one now and then, so that whoever listens looks by itself.
+    async fn listen(&self, topic: Topic) -> BoxStream<'static, ()>;
 }

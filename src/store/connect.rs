@@ -2,7 +2,8 @@
 //!
 //! SQLite has one writer: a pool of a single connection, whose transactions take the write lock at their first statement
 //! and queue in the process rather than at the file, so that no client ever meets "database is locked". Readers have
-//! their own pool and see the last commit. PostgreSQL has one pool for both.
+//! their own pool and see the last commit. PostgreSQL has one pool for both; a statement that takes too long is cancelled,
+//! and a transaction whose process stands still is undone, so that nobody waits for its locks.
 
 use std::{fs::File, path::Path, sync::Arc, time::Duration};
 
@@ -23,7 +24,14 @@ pub struct Db {
     write: DatabaseConnection,
     /// Held while the process lives: a SQLite file belongs to one process.
     lock: Option<Arc<File>>,
+    /// PostgreSQL's URL, for the migrations.
+    url: Option<Arc<str>>,
 }
+
+/// How long a transaction may wait for its own process.
+const IDLE_IN_TRANSACTION: &str = "5s";
+/// The advisory lock that migrations are under.
+const MIGRATING: i64 = 0x706f_6c6c_7578_0001;
 
 impl Db {
     /// Connects, and makes the SQLite file where there is none.
@@ -33,14 +41,23 @@ impl Db {
     pub async fn open(settings: &DatabaseSettings) -> anyhow::Result<Self> {
         match settings.sqlite_file() {
             Some(file) => Self::open_sqlite(file, settings.database_connections.get()).await,
-            None if settings.url.starts_with("postgres") => {
-                let mut options = ConnectOptions::new(&settings.url);
-                options.max_connections(settings.database_connections.get()).sqlx_logging(false);
-                let pool = Database::connect(options).await.context("cannot connect to PostgreSQL")?;
-                Ok(Self { read: pool.clone(), write: pool, lock: None })
-            }
+            None if settings.is_postgres() => Self::open_postgres(settings).await,
             None => bail!("DATABASE_URL must begin with sqlite: or postgres:"),
         }
+    }
+
+    async fn open_postgres(settings: &DatabaseSettings) -> anyhow::Result<Self> {
+        let limit = settings.database_statement_timeout;
+        let mut options = ConnectOptions::new(&settings.url);
+        options.max_connections(settings.database_connections.get()).sqlx_logging(false);
+        options.acquire_timeout(limit).map_sqlx_postgres_opts(move |postgres| {
+            postgres.application_name("pollux").options([
+                ("statement_timeout", format!("{}s", limit.as_secs())),
+                ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION.to_owned()),
+            ])
+        });
+        let pool = Database::connect(options).await.context("cannot connect to PostgreSQL")?;
+        Ok(Self { read: pool.clone(), write: pool, lock: None, url: Some(settings.url.as_str().into()) })
     }
 
     async fn open_sqlite(file: &Path, readers: u32) -> anyhow::Result<Self> {
@@ -58,7 +75,7 @@ impl Db {
             Self::sqlite_pool(file, 1, "rwc").await.with_context(|| format!("cannot open {shown}"))?;
         let read =
             Self::sqlite_pool(file, readers, "ro").await.with_context(|| format!("cannot open {shown}"))?;
-        Ok(Self { read, write, lock: Some(Arc::new(lock)) })
+        Ok(Self { read, write, lock: Some(Arc::new(lock)), url: None })
     }
 
     async fn sqlite_pool(file: &Path, connections: u32, mode: &str) -> Result<DatabaseConnection, DbErr> {
@@ -111,9 +128,17 @@ impl Db {
         self.read.begin_with_options(TransactionOptions { isolation_level, ..Default::default() }).await
     }
 
-    /// Applies the migrations that are missing.
+    /// Applies the migrations that are missing. Processes that start together take turns, and none of the limits on
+    /// statements holds.
     pub async fn migrate(&self) -> Result<(), DbErr> {
-        Migrator::up(&self.write, None).await
+        let Some(url) = &self.url else { return Migrator::up(&self.write, None).await };
+        let mut options = ConnectOptions::new(&**url);
+        let alone = Database::connect(options.max_connections(1).sqlx_logging(false).to_owned()).await?;
+        let tx = alone.begin().await?;
+        tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATING})")).await?;
+        Migrator::up(&tx, None).await?;
+        tx.commit().await?;
+        alone.close().await
     }
 
     /// Whether the database answers.

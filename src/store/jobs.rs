@@ -6,13 +6,16 @@ use sea_orm::{
     DbBackend, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, UpdateMany, entity::prelude::*,
 };
 
-use super::sql;
+use super::{Db, commit, sql};
 use job::{Column, Entity};
 
 pub async fn insert(conn: &impl ConnectionTrait, job: job::Model) -> Result<(), DbErr> {
     Entity::insert(job.into_active_model()).exec_without_returning(conn).await?;
     Ok(())
 }
+
+/// The advisory lock that claims are under.
+const CLAIMING: i64 = 0x706f_6c6c_7578_0002;
 
 /// Who may claim what.
 #[derive(Clone, Copy, Debug)]
@@ -28,9 +31,15 @@ pub struct Terms {
 
 /// Claims jobs that are due or whose lease has expired: every user's first before anyone's second, no more of a user's
 /// than run at once, and of a room's only the first.
-pub async fn claim(conn: &impl ConnectionTrait, terms: Terms) -> Result<Vec<job::Model>, DbErr> {
+///
+/// Claims take turns: one that did not see what another has just claimed would exceed the caps.
+pub async fn claim(db: &Db, terms: Terms) -> Result<Vec<job::Model>, DbErr> {
+    let tx = db.begin().await?;
+    if tx.get_database_backend() == DbBackend::Postgres {
+        tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({CLAIMING})")).await?;
+    }
     let statement = sql(
-        conn,
+        &tx,
         format!(
             "UPDATE jobs SET attempt = attempt + 1, leased_until = $2
              WHERE id IN (SELECT id FROM jobs WHERE (leased_until IS NULL OR leased_until <= $1) AND id IN (
@@ -48,7 +57,7 @@ pub async fn claim(conn: &impl ConnectionTrait, terms: Terms) -> Result<Vec<job:
                  WHERE turn <= cap OR user_id IS NULL
                  ORDER BY turn, id LIMIT {limit}
              ) {lock}) RETURNING *",
-            lock = match conn.get_database_backend() {
+            lock = match tx.get_database_backend() {
                 // Its writer is alone.
                 DbBackend::Sqlite => "",
                 _ => "FOR UPDATE SKIP LOCKED",
@@ -59,7 +68,9 @@ pub async fn claim(conn: &impl ConnectionTrait, terms: Terms) -> Result<Vec<job:
         ),
         [terms.now.into(), terms.leased_until.into()],
     );
-    job::Model::find_by_statement(statement).all(conn).await
+    let claimed = job::Model::find_by_statement(statement).all(&tx).await?;
+    commit(tx).await?;
+    Ok(claimed)
 }
 
 /// A claim, by which its worker writes.

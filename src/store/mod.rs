@@ -14,11 +14,13 @@ pub mod paths;
 pub mod replies;
 pub mod sessions;
 pub mod subscriptions;
+mod transaction;
 pub mod usage;
 pub mod users;
 
 pub use connect::Db;
 pub use sea_orm::DbErr;
+pub use transaction::commit;
 
 use sea_orm::{ConnectionTrait, Statement, Value};
 

@@ -9,17 +9,24 @@ use std::{
     time::Duration,
 };
 
+use chrono::TimeDelta;
 use clap::Parser;
 use futures_util::StreamExt;
 use pollux::{
-    app::App, clock::Clock, config::Config, domain::chat::Chat, lifecycle::Lifecycle, ports::signals::Topic,
-    store::Db, telemetry,
+    app::App,
+    clock::Clock,
+    config::{Config, Role},
+    domain::chat::Chat,
+    lifecycle::Lifecycle,
+    ports::signals::Topic,
+    store::Db,
+    telemetry,
 };
 use sea_orm::{EntityTrait, PaginatorTrait};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 
-use super::{StandIn, TestUser, socket::PATIENCE};
+use super::{Backend, StandIn, TestUser, backend::SECRET, socket::PATIENCE};
 
 #[derive(Parser)]
 #[command(args_override_self = true)]
@@ -30,15 +37,16 @@ struct Cli {
 
 pub struct TestApp {
     pub address: SocketAddr,
-    pub gemini: StandIn,
+    pub gemini: Arc<StandIn>,
     pub clock: Clock,
     pub chat: Chat,
     pub life: Lifecycle,
     /// Every statement so far.
     pub statements: Arc<Mutex<Vec<String>>>,
+    pub backend: Arc<Backend>,
     running: JoinHandle<anyhow::Result<()>>,
-    users: AtomicU64,
-    _directory: TempDir,
+    users: Arc<AtomicU64>,
+    _directory: Arc<TempDir>,
 }
 
 /// What a test wants otherwise than it is by default.
@@ -47,6 +55,10 @@ pub struct Wishes<'a> {
     /// Settings as on the command line, such as `--basic-daily-limit=3`.
     pub settings: &'a [&'a str],
     pub clock: Option<Clock>,
+    /// What the server serves and does; everything by default.
+    pub role: Option<Role>,
+    /// The node whose data, clock and model this one shares.
+    pub beside: Option<&'a TestApp>,
 }
 
 impl TestApp {
@@ -55,29 +67,54 @@ impl TestApp {
     }
 
     pub async fn with_settings(settings: &[&str]) -> Self {
-        Self::with(Wishes { settings, clock: None }).await
+        Self::with(Wishes { settings, ..Wishes::default() }).await
     }
 
     /// A server whose clock stands still until the test moves it.
     pub async fn at_a_standstill() -> Self {
         let noon = "2026-11-21T12:00:00Z".parse().unwrap();
-        Self::with(Wishes { settings: &[], clock: Some(Clock::stopped(noon)) }).await
+        Self::with(Wishes { clock: Some(Clock::stopped(noon)), ..Wishes::default() }).await
+    }
+
+    /// Another node of the same installation.
+    pub async fn beside(&self, role: Role, settings: &[&str]) -> Self {
+        Self::with(Wishes { settings, role: Some(role), beside: Some(self), ..Wishes::default() }).await
     }
 
     pub async fn with(wishes: Wishes<'_>) -> Self {
         telemetry::init(&telemetry::Logs { json: false, filter: "off" }).unwrap();
-        let directory = TempDir::new().unwrap();
-        let gemini = StandIn::start().await;
-        let database = format!("--database-url=sqlite://{}", directory.path().join("pollux.db").display());
+        let (gemini, backend, users, directory) = match wishes.beside {
+            Some(other) => {
+                (other.gemini.clone(), other.backend.clone(), other.users.clone(), other._directory.clone())
+            }
+            None => {
+                let directory = TempDir::new().unwrap();
+                let backend = Backend::fresh(directory.path()).await;
+                (Arc::new(StandIn::start().await), Arc::new(backend), Arc::default(), Arc::new(directory))
+            }
+        };
+        let clock = wishes.clock.or_else(|| wishes.beside.map(|other| other.clock.clone()));
+        let clock = clock.unwrap_or_else(Clock::system);
+        let database = format!("--database-url={}", backend.database_url);
+        let redis = format!("--redis-url={}", backend.redis_url.as_deref().unwrap_or_default());
         let base = format!("--gemini-base-url=http://{}", gemini.address);
-        let defaults = ["pollux", &database, &base, "--gemini-api-key=test-key", "--gemini-model=model-a"];
+        let secret = format!("--jwt-secret={SECRET}");
+        let defaults = [
+            "pollux",
+            &database,
+            &redis,
+            &secret,
+            &base,
+            "--gemini-api-key=test-key",
+            "--gemini-model=model-a",
+        ];
         let config = Cli::try_parse_from(defaults.iter().chain(wishes.settings)).unwrap().config;
         let mut db = Db::open(&config.database).await.unwrap();
         let statements = Arc::new(Mutex::new(Vec::new()));
         let heard = statements.clone();
         db.on_statement(move |statement| heard.lock().unwrap().push(statement.to_owned()));
-        let clock = wishes.clock.unwrap_or_else(Clock::system);
-        let mut app = App::open(config, db, clock.clone()).await.unwrap();
+        let role = wishes.role.unwrap_or(Role::All);
+        let mut app = App::open(role, config, db, clock.clone()).await.unwrap();
         // Retries wait for milliseconds, not for seconds.
         app.chat.pace.first_retry_after = Duration::from_millis(10);
         // A follower that hears nothing is one that missed something.
@@ -91,10 +128,17 @@ impl TestApp {
             chat: app.chat.clone(),
             life: app.life(),
             statements,
-            running: tokio::spawn(app.run(listener)),
-            users: AtomicU64::new(0),
+            backend,
+            running: tokio::spawn(app.run(Some(listener))),
+            users,
             _directory: directory,
         }
+    }
+
+    /// Lets time pass on a clock that stands still, and in Redis.
+    pub async fn pass(&self, time: TimeDelta) {
+        self.clock.advance(time);
+        self.backend.pass(time).await;
     }
 
     pub fn url(&self) -> String {
@@ -118,7 +162,7 @@ impl TestApp {
 
     /// Lets all replies end, stops the server and fails if a job is left over.
     pub async fn stop(self) {
-        let mut hints = self.chat.signals.listen(Topic::Jobs).await.unwrap();
+        let mut hints = self.chat.signals.listen(Topic::Jobs).await;
         let jobs = async || entity::job::Entity::find().count(self.chat.db.read()).await.unwrap();
         let done = async {
             while jobs().await > 0 {
@@ -126,6 +170,11 @@ impl TestApp {
             }
         };
         timeout(PATIENCE, done).await.expect("jobs are left over");
+        self.end().await;
+    }
+
+    /// Stops the server as it is.
+    pub async fn end(self) {
         self.life.soft.cancel();
         self.running.await.unwrap().unwrap();
     }

@@ -7,11 +7,15 @@
 #![allow(clippy::needless_pass_by_value, reason = "json!(…) is handed over as it is written")]
 
 pub mod app;
+pub mod backend;
+pub mod cable;
 pub mod gemini;
 pub mod process;
 pub mod socket;
 pub mod user;
 
 pub use app::TestApp;
+pub use backend::Backend;
+pub use cable::Cable;
 pub use gemini::{Gate, Script, StandIn};
 pub use user::{TestUser, code_of};

@@ -1,4 +1,4 @@
-//! A server as a process of its own, to be killed.
+//! Servers as processes of their own, to be killed.
 
 use std::{
     io::{BufRead, BufReader},
@@ -7,9 +7,48 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use tempfile::TempDir;
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{TestUser, socket::PATIENCE};
+use super::{Backend, StandIn, TestUser, socket::PATIENCE};
+
+/// Where processes run one after the other, or side by side: a directory, what their data is in, and a model.
+pub struct Site {
+    pub directory: TempDir,
+    pub backend: Backend,
+    pub gemini: StandIn,
+}
+
+impl Site {
+    pub async fn new() -> Self {
+        let directory = TempDir::new().unwrap();
+        let backend = Backend::fresh(directory.path()).await;
+        Self { backend, directory, gemini: StandIn::start().await }
+    }
+
+    pub async fn start(&self) -> Process {
+        self.start_with(&[], &[]).await
+    }
+
+    /// Starts a process with arguments and settings of its own.
+    pub async fn start_with(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Process {
+        let mut command = Process::command(self.directory.path());
+        let gemini = format!("http://{}", self.gemini.address);
+        command.args(arguments).envs(self.backend.environment());
+        command.env("GEMINI_API_KEY", "test-key").env("GEMINI_BASE_URL", gemini);
+        // A process that starts alone waits for no lease; of several, one waits for another's.
+        command.env("WORKER_LEASE", if self.backend.redis_url.is_some() { "2" } else { "3600" });
+        command.envs(settings.iter().copied());
+        Process::spawn(command).await
+    }
+
+    /// The same without a key, so that the demo model answers.
+    pub async fn start_demo(&self) -> Process {
+        let mut command = Process::command(self.directory.path());
+        command.envs(self.backend.environment());
+        Process::spawn(command).await
+    }
+}
 
 pub struct Process {
     pub address: SocketAddr,
@@ -24,26 +63,7 @@ impl Process {
         command
     }
 
-    /// Starts a server on the database in `directory`, on a port of the system's choice.
-    pub async fn start(directory: &Path, gemini: SocketAddr) -> Self {
-        Self::start_with(directory, gemini, &[]).await
-    }
-
-    pub async fn start_with(directory: &Path, gemini: SocketAddr, settings: &[(&str, &str)]) -> Self {
-        let mut command = Self::command(directory);
-        command.envs(settings.iter().copied());
-        command.env("GEMINI_API_KEY", "test-key").env("GEMINI_BASE_URL", format!("http://{gemini}"));
-        Self::spawn(command).await
-    }
-
-    /// The same without a key, so that the demo model answers.
-    pub async fn start_demo(directory: &Path) -> Self {
-        Self::spawn(Self::command(directory)).await
-    }
-
     async fn spawn(mut command: Command) -> Self {
-        // Longer than any test: a process that starts alone waits for no lease.
-        command.env("WORKER_LEASE", "3600");
         let mut child = command.env("BIND", "127.0.0.1:0").stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (found, address) = oneshot::channel();
@@ -51,9 +71,7 @@ impl Process {
             let mut found = Some(found);
             // To the end, so that the server never waits for a reader.
             for line in lines.map_while(Result::ok) {
-                let said = line
-                    .split_once("GraphQL is at http://")
-                    .and_then(|(_, rest)| rest.split_once("/graphql"));
+                let said = line.split_once(" is at http://").and_then(|(_, rest)| rest.split_once('/'));
                 if let Some((address, _)) = said
                     && let Some(found) = found.take()
                 {

@@ -9,8 +9,8 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::lock;
 use crate::{
+    adapters::guarded::lock,
     clock::Clock,
     ports::{
         Unavailable,

@@ -12,8 +12,8 @@ use futures_util::{StreamExt, stream::BoxStream};
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 
-use super::{Guarded, lock};
 use crate::{
+    adapters::guarded::{Guarded, lock},
     clock::Clock,
     ports::{
         Unavailable,
@@ -75,9 +75,7 @@ impl ReplyLog for MemoryReplyLog {
     async fn append(&self, reply: MessageId, entry: Entry) -> Result<(), AppendError> {
         let mut logs = lock(&self.logs);
         let log = logs.entry(reply).or_default();
-        if entry.end <= log.end() {
-            return Err(AppendError::Fenced);
-        }
+        log.end().takes(&entry)?;
         if entry.end.attempt > log.attempt {
             log.attempt = entry.end.attempt;
             log.text.clear();
@@ -102,14 +100,14 @@ impl ReplyLog for MemoryReplyLog {
         Ok(opening.into_iter().chain(text).collect())
     }
 
-    async fn attach(&self, reply: MessageId) -> Result<BoxStream<'static, Announcement>, Unavailable> {
+    async fn attach(&self, reply: MessageId) -> BoxStream<'static, Announcement> {
         let announcements = lock(&self.logs).entry(reply).or_default().announcements.subscribe();
         let guard = Guard { logs: self.logs.clone(), reply };
         let live = BroadcastStream::new(announcements).map(|heard| match heard {
             Ok(announcement) => announcement,
             Err(BroadcastStreamRecvError::Lagged(_)) => Announcement::Look,
         });
-        Ok(Guarded { stream: live, _guard: guard }.boxed())
+        Guarded::new(live, guard).boxed()
     }
 
     async fn end(&self, reply: MessageId) -> Result<(), Unavailable> {
@@ -150,7 +148,7 @@ mod tests {
     async fn nothing_is_left_of_a_log_that_never_held_anything() {
         let log = MemoryReplyLog::new(Clock::system());
         let reply = MessageId::generate();
-        let mut subscriber = log.attach(reply).await.unwrap();
+        let mut subscriber = log.attach(reply).await;
         assert!(subscriber.next().now_or_never().is_none());
         assert_eq!(lock(&log.logs).len(), 1);
         drop(subscriber);

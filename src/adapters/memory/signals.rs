@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream::BoxStream};
 use tokio::sync::watch;
 use tokio_stream::wrappers::WatchStream;
 
-use super::{Guarded, lock};
+use crate::adapters::guarded::{Guarded, lock};
 use crate::ports::{
     Unavailable,
     signals::{Signals, Topic},
@@ -25,6 +25,10 @@ pub struct MemorySignals {
 
 #[async_trait]
 impl Signals for MemorySignals {
+    async fn check(&self) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
     async fn send(&self, topic: Topic) -> Result<(), Unavailable> {
         if let Some(channel) = lock(&self.channels).get(&topic) {
             channel.send_replace(());
@@ -32,10 +36,10 @@ impl Signals for MemorySignals {
         Ok(())
     }
 
-    async fn listen(&self, topic: Topic) -> Result<BoxStream<'static, ()>, Unavailable> {
+    async fn listen(&self, topic: Topic) -> BoxStream<'static, ()> {
         let hints = lock(&self.channels).entry(topic).or_insert_with(|| watch::Sender::new(())).subscribe();
         let guard = Guard { topic, channels: self.channels.clone() };
-        Ok(Guarded { stream: WatchStream::from_changes(hints), _guard: guard }.boxed())
+        Guarded::new(WatchStream::from_changes(hints), guard).boxed()
     }
 }
 
@@ -63,8 +67,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_left_of_a_topic_that_nobody_listens_to() {
         let signals = MemorySignals::default();
-        let mut listeners =
-            [signals.listen(Topic::Jobs).await.unwrap(), signals.listen(Topic::Jobs).await.unwrap()];
+        let mut listeners = [signals.listen(Topic::Jobs).await, signals.listen(Topic::Jobs).await];
         assert!(listeners[0].next().now_or_never().is_none());
         assert_eq!(lock(&signals.channels).len(), 1);
         drop(listeners);

@@ -16,7 +16,7 @@ use crate::{
         otp_sender::Delivery,
         rate_limit::{Limit, Verdict},
     },
-    store::{otps, users},
+    store::{commit, otps, users},
 };
 
 const LIVES: Duration = Duration::from_mins(5);
@@ -81,8 +81,18 @@ impl Auth {
         code: &str,
         caller: &Caller,
     ) -> Result<SignedIn> {
-        let now = self.clock.now();
         let without_a_code = self.tries_left_without_a_code(phone_number).await;
+        self.db.again(|| self.verify_once(phone_number, code, caller, without_a_code)).await
+    }
+
+    async fn verify_once(
+        &self,
+        phone_number: &PhoneNumber,
+        code: &str,
+        caller: &Caller,
+        without_a_code: u32,
+    ) -> Result<SignedIn> {
+        let now = self.clock.now();
         let tx = self.db.begin().await?;
         let Some(otp) = otps::take_try(&tx, phone_number.as_str(), MAX_TRIES.cast_signed(), now).await?
         else {
@@ -90,13 +100,13 @@ impl Auth {
         };
         let right = hmac::verify(&self.keys.otp, &challenge(otp.id, code), &otp.code_hash).is_ok();
         if !right || !otps::mark_used(&tx, otp.id, now).await? {
-            tx.commit().await?;
+            commit(tx).await?;
             let left = MAX_TRIES.saturating_sub(otp.tries.cast_unsigned());
             return Err(Error::OtpInvalid { attempts_left: left.min(without_a_code) });
         }
         let user = users::verified(&tx, phone_number.as_str(), now).await?;
         let signed_in = self.begin_session(&tx, user, caller).await?;
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(signed_in)
     }
 

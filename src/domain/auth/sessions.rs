@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use entity::{SessionId, Timestamp, UserId, session, user};
+use futures_util::StreamExt;
 use sea_orm::ConnectionTrait;
 
 use super::{
@@ -20,6 +21,7 @@ const REFRESH_TOKEN_LIVES: Duration = Duration::from_hours(30 * 24);
 /// How long after an exchange the old token still gets the same answer: two tabs may refresh at the same moment.
 const REFRESH_GRACE: Duration = Duration::from_secs(10);
 const LONGEST_USER_AGENT: usize = 200;
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// A session's tokens, for its owner only.
 pub struct SignedIn {
@@ -127,9 +129,19 @@ impl Auth {
         Ok(sessions::owned_by(self.db.read(), user, self.clock.now()).await?)
     }
 
-    /// Whether the session still stands.
-    pub async fn is_live(&self, session: SessionId) -> Result<bool> {
-        Ok(sessions::live(self.db.read(), session, self.clock.now()).await?.is_some())
+    /// Returns once the session has ended. A database that does not answer is asked again.
+    pub async fn ended(&self, session: SessionId) {
+        let mut hints = self.signals.listen(Topic::Session(session)).await;
+        loop {
+            match sessions::live(self.db.read(), session, self.clock.now()).await {
+                Ok(None) => return,
+                Ok(Some(_)) => drop(hints.next().await),
+                Err(error) => {
+                    tracing::warn!(%session, %error, "a socket cannot tell whether its session stands");
+                    tokio::time::sleep(ASK_AGAIN_AFTER).await;
+                }
+            }
+        }
     }
 
     async fn end(&self, session: SessionId) -> Result<u64> {

@@ -32,8 +32,7 @@ impl Chat {
         &self,
         user: UserId,
     ) -> Result<impl Stream<Item = Result<Account>> + Send + 'static> {
-        let hints = self.signals.listen(Topic::Account(user)).await.map_err(anyhow::Error::new)?;
-        let mut hints = hints.chain(futures_util::stream::pending());
+        let mut hints = self.signals.listen(Topic::Account(user)).await;
         let chat = self.clone();
         Ok(try_stream! {
             let mut told = None;

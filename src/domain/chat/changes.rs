@@ -9,7 +9,7 @@ use async_stream::try_stream;
 use entity::{ChatroomId, MessageId, UserId, chatroom, message};
 use futures_util::{
     Stream, StreamExt,
-    stream::{self, BoxStream, SelectAll},
+    stream::{BoxStream, SelectAll},
 };
 
 use super::{Chat, ReplyEvent, paced::at_its_own_pace, watch::end_of};
@@ -66,8 +66,7 @@ impl Chat {
         id: ChatroomId,
         after: Option<i64>,
     ) -> Result<impl Stream<Item = Result<RoomEvent>> + Send + 'static> {
-        let hints = self.signals.listen(Topic::Room(id)).await.map_err(anyhow::Error::new)?;
-        let mut hints = hints.chain(stream::pending());
+        let mut hints = self.signals.listen(Topic::Room(id)).await;
         let room = chatrooms::owned_by(self.db.read(), user, id).await?.ok_or(Error::NotFound("chatroom"))?;
         let mut follower = Follower {
             chat: self.clone(),

@@ -26,6 +26,7 @@ mod watch;
 use std::{sync::Arc, time::Duration};
 
 use entity::{MessageId, UserId, job, message};
+use futures_util::future::join_all;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -132,16 +133,17 @@ impl Chat {
     /// Tells a reply's followers that it has ended or is gone, and lets its log expire.
     async fn end_log(&self, reply: MessageId) {
         if let Err(unavailable) = self.log.end(reply).await {
-            tracing::warn!(%reply, error = %unavailable, "a reply's end was not announced");
+            tracing::debug!(%reply, error = %unavailable, "a reply's end was not announced");
         }
     }
 
     /// Sends hints after a commit. One that is lost delays its listeners until they look by themselves.
     async fn tell(&self, topics: &[Topic]) {
-        for &topic in topics {
+        join_all(topics.iter().map(async |&topic| {
             if let Err(unavailable) = self.signals.send(topic).await {
-                tracing::warn!(?topic, error = %unavailable, "a hint was not sent");
+                tracing::debug!(?topic, error = %unavailable, "a hint was not sent");
             }
-        }
+        }))
+        .await;
     }
 }

@@ -16,7 +16,7 @@ use crate::{
         model::{Ending, ModelError, Retry},
         signals::Topic,
     },
-    store::{chatrooms, jobs, replies},
+    store::{chatrooms, commit, jobs, replies},
 };
 
 /// Model calls for one reply, the first included.
@@ -121,7 +121,7 @@ impl Chat {
         if replies::end(&tx, attempt, version, end).await? && failed {
             quota::give_back(&tx, row).await?;
         }
-        tx.commit().await?;
+        commit(tx).await?;
         self.end_log(row.id).await;
         self.tell(&[Topic::Room(row.chatroom_id), Topic::Account(row.user_id), Topic::Jobs]).await;
         Ok(())
@@ -145,7 +145,7 @@ impl Chat {
         }
         let attempt = replies::Attempt { reply: row.id, number: job.attempt };
         replies::requeue(&tx, attempt, text, version).await?;
-        tx.commit().await?;
+        commit(tx).await?;
         self.tell(&[Topic::Room(row.chatroom_id), Topic::Jobs]).await;
         Ok(())
     }

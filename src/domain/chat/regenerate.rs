@@ -6,7 +6,7 @@ use super::{Chat, Sent, path};
 use crate::{
     error::{Error, Result},
     ports::signals::Topic,
-    store::{chatrooms, messages, paths, users},
+    store::{chatrooms, commit, messages, paths, users},
 };
 
 impl Chat {
@@ -15,6 +15,10 @@ impl Chat {
     /// # Errors
     /// [`Error::NotFound`], [`Error::QuotaExceeded`], and [`Error::Conflict`] while the old reply is being written.
     pub async fn regenerate(&self, user: UserId, reply: MessageId) -> Result<Sent> {
+        self.db.again(|| self.regenerate_once(user, reply)).await
+    }
+
+    async fn regenerate_once(&self, user: UserId, reply: MessageId) -> Result<Sent> {
         let room = self.owned_reply(user, reply).await?.chatroom_id;
         let tx = self.db.begin().await?;
         let now = self.clock.now();
@@ -35,7 +39,7 @@ impl Chat {
         paths::cut(&tx, room.id, old.depth, room.version).await?;
         let new = path::queue_reply(&tx, &room, &asked, MessageId::generate(), now).await?;
         users::count_rooms_change(&tx, user).await?;
-        tx.commit().await?;
+        commit(tx).await?;
         self.tell(&[Topic::Jobs, Topic::Room(room.id), Topic::Account(user)]).await;
         Ok(Sent { message: asked, reply: new, usage })
     }

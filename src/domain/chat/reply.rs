@@ -10,7 +10,10 @@
 use std::time::Duration;
 
 use entity::{job, message};
-use futures_util::StreamExt;
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, Fuse, FusedFuture},
+};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +25,7 @@ use crate::{
         reply_log::{AppendError, Entry},
         signals::Topic,
     },
-    store::{chatrooms, jobs, messages, replies},
+    store::{chatrooms, commit, jobs, messages, replies},
 };
 
 /// Attempts at one reply, those included whose worker died: past this the reply itself is what kills workers.
@@ -57,6 +60,27 @@ impl Draft {
     fn cursor(&self) -> Cursor {
         Cursor { attempt: self.attempt.number.cast_unsigned(), offset: self.text.len() }
     }
+
+    /// Takes the log's answer. First: whether the attempt is still the newest. Second: whether there is more to append
+    /// now; to a log that does not answer only with the next piece, and the row tells the text in the end.
+    fn logged(&mut self, (end, said): Appended) -> (bool, bool) {
+        match said {
+            Ok(()) => {
+                self.logged = end;
+                (true, self.logged < self.text.len())
+            }
+            Err(AppendError::Fenced) => (false, false),
+            Err(AppendError::OutOfStep { end }) => {
+                self.logged = if end.attempt == self.cursor().attempt { end.offset } else { 0 };
+                // A log that has more of this attempt than was written is not this one's.
+                (self.text.is_char_boundary(self.logged), self.logged < self.text.len())
+            }
+            Err(AppendError::Unavailable(unavailable)) => {
+                tracing::debug!(reply = %self.attempt.reply, error = %unavailable, "a reply goes on without its log");
+                (true, false)
+            }
+        }
+    }
 }
 
 impl Chat {
@@ -81,14 +105,17 @@ impl Chat {
             None => Outcome::Lost,
         };
         // The text is in hand: a database that fails now is asked again for as long as the claim holds.
-        while let Err(error) = self.conclude(&row, job, &draft.text, &outcome).await {
-            let ends = cues.lost.is_cancelled() || cues.hand_back.is_cancelled();
-            tracing::warn!(reply = %row.id, ?error, "what came of a reply was not stored");
-            if ends || cues.lost.run_until_cancelled(tokio::time::sleep(STORE_AGAIN_AFTER)).await.is_none() {
-                return Err(error);
+        loop {
+            let concluded = self.conclude(&row, job, &draft.text, &outcome);
+            match cues.lost.run_until_cancelled(concluded).await {
+                Some(Err(error)) if !cues.hand_back.is_cancelled() => {
+                    tracing::warn!(reply = %row.id, ?error, "what came of a reply was not stored");
+                    cues.lost.run_until_cancelled(tokio::time::sleep(STORE_AGAIN_AFTER)).await;
+                }
+                Some(concluded) => return concluded,
+                None => return Ok(()),
             }
         }
-        Ok(())
     }
 
     /// After an attempt that broke by a fault of ours: it counts as a failed try.
@@ -128,8 +155,9 @@ impl Chat {
         if !replies::begin(&tx, draft.attempt, version).await? {
             return Ok(None);
         }
-        tx.commit().await?;
-        if !self.append(draft).await {
+        commit(tx).await?;
+        let opened = self.append(draft).await;
+        if !draft.logged(opened).0 {
             return Ok(None);
         }
         self.tell(&[Topic::Room(row.chatroom_id)]).await;
@@ -140,23 +168,39 @@ impl Chat {
         let mut pieces = self.model.write(prompt);
         let mut save = interval_at(Instant::now() + self.pace.save_every, self.pace.save_every);
         save.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // One append is on its way at a time: what comes meanwhile goes with the next, so that a log that is slow, or
+        // away, holds up nothing.
+        let mut appending = Fuse::terminated();
         loop {
             let held = tokio::select! {
                 biased;
                 () = cues.lost.cancelled() => return Outcome::Lost,
                 () = cues.stop.cancelled() => return Outcome::Stopped,
                 () = cues.hand_back.cancelled() => return Outcome::HandedBack,
-                _ = save.tick(), if draft.saved < draft.text.len() => self.save(draft).await,
-                piece = pieces.next() => match piece {
-                    Some(Ok(Piece::Text(text))) => {
-                        // PostgreSQL stores no U+0000.
-                        draft.text.extend(text.chars().filter(|&c| c != '\0'));
-                        self.append(draft).await
+                appended = &mut appending => {
+                    let (held, again) = draft.logged(appended);
+                    if held && again {
+                        appending = self.append(draft).fuse();
                     }
-                    Some(Ok(Piece::End(ending))) => return Outcome::Whole(ending),
-                    Some(Err(error)) => return Outcome::Failed(error),
-                    None => return Outcome::cut_off(),
-                },
+                    held
+                }
+                _ = save.tick(), if draft.saved < draft.text.len() => {
+                    let saved = cues.lost.run_until_cancelled(self.save(draft)).await;
+                    saved.unwrap_or_default()
+                }
+                piece = pieces.next() => {
+                    match piece {
+                        // PostgreSQL stores no U+0000.
+                        Some(Ok(Piece::Text(text))) => draft.text.extend(text.chars().filter(|&c| c != '\0')),
+                        Some(Ok(Piece::End(ending))) => return Outcome::Whole(ending),
+                        Some(Err(error)) => return Outcome::Failed(error),
+                        None => return Outcome::cut_off(),
+                    }
+                    if appending.is_terminated() {
+                        appending = self.append(draft).fuse();
+                    }
+                    true
+                }
             };
             if !held {
                 return Outcome::Lost;
@@ -179,17 +223,14 @@ impl Chat {
         }
     }
 
-    /// Appends what is not in the log yet; false if the log says that another attempt has begun. A log that does not
-    /// answer gets it with the next piece, or the row tells it in the end.
-    async fn append(&self, draft: &mut Draft) -> bool {
+    /// Appends what is not in the log yet.
+    fn append(&self, draft: &Draft) -> BoxFuture<'static, Appended> {
+        let (log, reply) = (self.log.clone(), draft.attempt.reply);
         let entry = Entry { end: draft.cursor(), text: draft.text[draft.logged..].to_owned() };
-        match self.log.append(draft.attempt.reply, entry).await {
-            Ok(()) => draft.logged = draft.text.len(),
-            Err(AppendError::Fenced) => return false,
-            Err(AppendError::Unavailable(unavailable)) => {
-                tracing::warn!(reply = %draft.attempt.reply, error = %unavailable, "a reply goes on without its log");
-            }
-        }
-        true
+        let end = entry.end.offset;
+        async move { (end, log.append(reply, entry).await) }.boxed()
     }
 }
+
+/// Where an entry ended, and what the log said to it.
+type Appended = (usize, Result<(), AppendError>);

@@ -10,7 +10,7 @@ use crate::{
     ports::signals::Topic,
     store::{
         chatrooms::{self, Key},
-        messages,
+        commit, messages,
         page::{Page, Window},
         users,
     },
@@ -54,10 +54,14 @@ impl Chat {
             created_at: now,
             updated_at: now,
         };
-        let tx = self.db.begin().await?;
-        chatrooms::insert(&tx, &room).await?;
-        users::count_rooms_change(&tx, user).await?;
-        tx.commit().await?;
+        self.db
+            .again(|| async {
+                let tx = self.db.begin().await?;
+                chatrooms::insert(&tx, &room).await?;
+                users::count_rooms_change(&tx, user).await?;
+                Ok(commit(tx).await?)
+            })
+            .await?;
         Ok(room)
     }
 
@@ -70,6 +74,18 @@ impl Chat {
         changes: RoomChanges,
     ) -> Result<chatroom::Model> {
         let model = changes.model.map(|model| self.offered(model)).transpose()?;
+        let changes = RoomChanges { model, ..changes };
+        let room = self.db.again(|| self.update_once(user, id, changes.clone())).await?;
+        self.tell(&[Topic::Room(id)]).await;
+        Ok(room)
+    }
+
+    async fn update_once(
+        &self,
+        user: UserId,
+        id: ChatroomId,
+        changes: RoomChanges,
+    ) -> Result<chatroom::Model> {
         let tx = self.db.begin().await?;
         let advanced = chatrooms::advance_owned_by(&tx, user, id, self.clock.now()).await?;
         let mut room = advanced.ok_or(Error::NotFound("chatroom"))?;
@@ -80,13 +96,12 @@ impl Chat {
         if let Some(instruction) = changes.system_instruction {
             room.system_instruction = instruction.map(String::from);
         }
-        if let Some(model) = model {
+        if let Some(model) = changes.model {
             room.model = model;
         }
         chatrooms::save(&tx, &room).await?;
         users::count_rooms_change(&tx, user).await?;
-        tx.commit().await?;
-        self.tell(&[Topic::Room(id)]).await;
+        commit(tx).await?;
         Ok(room)
     }
 
@@ -95,13 +110,19 @@ impl Chat {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn delete_room(&self, user: UserId, id: ChatroomId) -> Result<()> {
-        let tx = self.db.begin().await?;
-        let unfinished = messages::unfinished(&tx, id).await?;
-        if !chatrooms::delete_owned_by(&tx, user, id).await? {
-            return Err(Error::NotFound("chatroom"));
-        }
-        users::count_rooms_change(&tx, user).await?;
-        tx.commit().await?;
+        let unfinished = self
+            .db
+            .again(|| async {
+                let tx = self.db.begin().await?;
+                let unfinished = messages::unfinished(&tx, id).await?;
+                if !chatrooms::delete_owned_by(&tx, user, id).await? {
+                    return Err(Error::NotFound("chatroom"));
+                }
+                users::count_rooms_change(&tx, user).await?;
+                commit(tx).await?;
+                Ok(unfinished)
+            })
+            .await?;
         for reply in unfinished {
             self.end_log(reply.id).await;
         }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     ports::signals::Topic,
-    store::{chatrooms, idempotency, messages, paths, users},
+    store::{chatrooms, commit, idempotency, messages, paths, users},
 };
 
 /// A message and the reply that is on its way.
@@ -27,6 +27,16 @@ impl Chat {
     /// [`Error::NotFound`] for a room that is not the user's, [`Error::QuotaExceeded`], [`Error::Conflict`] for a key that
     /// was used for something else.
     pub async fn send(
+        &self,
+        user: UserId,
+        room: ChatroomId,
+        content: Content,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Sent> {
+        self.db.again(|| self.send_once(user, room, content.clone(), key.clone())).await
+    }
+
+    async fn send_once(
         &self,
         user: UserId,
         room: ChatroomId,
@@ -57,7 +67,7 @@ impl Chat {
         messages::insert(&tx, &message).await?;
         let reply = path::queue_reply(&tx, &room, &message, reply_id, now).await?;
         users::count_rooms_change(&tx, user).await?;
-        tx.commit().await?;
+        commit(tx).await?;
         self.tell(&[Topic::Jobs, Topic::Room(room.id), Topic::Account(user)]).await;
         Ok(Sent { message, reply, usage })
     }

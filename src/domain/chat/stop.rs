@@ -19,9 +19,9 @@ impl Chat {
     /// reply.
     pub async fn stop(&self, user: UserId, id: MessageId) -> Result<message::Model> {
         let reply = self.owned_reply(user, id).await?;
-        let mut hints =
-            self.signals.listen(Topic::Room(reply.chatroom_id)).await.map_err(anyhow::Error::new)?;
-        let Some(job) = jobs::request_stop(self.db.write(), id).await? else {
+        let mut hints = self.signals.listen(Topic::Room(reply.chatroom_id)).await;
+        let job = self.db.again(|| async { Ok(jobs::request_stop(self.db.write(), id).await?) }).await?;
+        let Some(job) = job else {
             return self.owned_message(user, id).await;
         };
         if job.leased_until.is_none_or(|until| until <= self.clock.now()) {

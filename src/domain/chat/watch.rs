@@ -8,10 +8,7 @@
 
 use async_stream::try_stream;
 use entity::{MessageId, UserId, message};
-use futures_util::{
-    FutureExt, Stream, StreamExt,
-    stream::{self, BoxStream},
-};
+use futures_util::{FutureExt, Stream, StreamExt, stream::BoxStream};
 use tokio::time::timeout;
 
 use super::{Chat, Cursor};
@@ -65,7 +62,7 @@ impl Chat {
         let chat = self;
         try_stream! {
             let mut reader = Reader { at: after.unwrap_or_default() };
-            let mut announcements = chat.announcements(id).await;
+            let mut announcements = chat.log.attach(id).await;
             loop {
                 // The row first: if it is not final, whatever the log misses now is announced later.
                 let Some(row) = chat.wait_out(chat.owned_message(user, id).await).await? else { continue };
@@ -93,17 +90,6 @@ impl Chat {
                         break;
                     }
                 }
-            }
-        }
-    }
-
-    /// Announcements of the log; silence where it does not answer, so that the row is looked at in turns.
-    async fn announcements(&self, id: MessageId) -> BoxStream<'static, Announcement> {
-        match self.log.attach(id).await {
-            Ok(announcements) => announcements.chain(stream::pending()).boxed(),
-            Err(unavailable) => {
-                tracing::warn!(reply = %id, error = %unavailable, "a reply is followed by its row");
-                stream::pending().boxed()
             }
         }
     }

@@ -9,8 +9,9 @@ use std::{collections::HashMap, time::Duration};
 use async_graphql::Response;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{
-    SinkExt, StreamExt,
-    stream::{self, BoxStream, SplitSink},
+    FutureExt, SinkExt, StreamExt,
+    future::{self, BoxFuture},
+    stream::{SplitSink, SplitStream},
 };
 use tokio::{
     sync::mpsc,
@@ -26,7 +27,6 @@ use crate::{
     error::Error,
     graphql::{RequestContext, rejection},
     http::Api,
-    ports::signals::Topic,
 };
 
 const INIT_WITHIN: Duration = Duration::from_secs(10);
@@ -83,8 +83,8 @@ struct Connection {
     say: mpsc::Sender<Said>,
     said: mpsc::Receiver<Said>,
     context: Option<RequestContext>,
-    /// Hints that the session may have ended.
-    session: BoxStream<'static, Viewer>,
+    /// Resolves once the session has ended.
+    session: BoxFuture<'static, ()>,
     expires: Option<Instant>,
 }
 
@@ -103,7 +103,7 @@ pub(super) async fn serve(api: Api, socket: WebSocket, caller: Caller) {
         say,
         said,
         context: None,
-        session: stream::pending().boxed(),
+        session: future::pending().boxed(),
         expires: None,
     };
     let end = if speaks {
@@ -128,7 +128,7 @@ pub(super) async fn serve(api: Api, socket: WebSocket, caller: Caller) {
 }
 
 impl Connection {
-    async fn run(&mut self, incoming: &mut stream::SplitStream<WebSocket>) -> End {
+    async fn run(&mut self, incoming: &mut SplitStream<WebSocket>) -> End {
         let closing = self.api.life.closing.clone();
         let init_until = Instant::now() + INIT_WITHIN;
         let mut heard = Instant::now();
@@ -146,7 +146,7 @@ impl Connection {
                     Err(End::Close(Close::new(4408, "Connection initialisation timeout")))
                 }
                 () = sleep_until(expires), if self.expires.is_some() => Err(End::Close(Close::token_expired())),
-                Some(viewer) = self.session.next() => self.check_session(viewer).await,
+                () = &mut self.session => Err(End::Close(Close::token_expired())),
                 _ = pings.tick() => {
                     if heard.elapsed() > SILENT_FOR {
                         Err(End::Gone)
@@ -203,7 +203,7 @@ impl Connection {
         let token = authorization(payload);
         let context = self.api.context(token, self.caller.clone()).await.map_err(|error| internal(&error))?;
         match context.identity {
-            Ok(viewer) => self.sign_in(viewer).await?,
+            Ok(viewer) => self.sign_in(viewer),
             Err(why) if token.is_some() => return Err(End::Close(Close::new(4403, why))),
             Err(_) => {}
         }
@@ -212,22 +212,11 @@ impl Connection {
         Ok(self.send(&ServerMessage::ConnectionAck).await?)
     }
 
-    async fn sign_in(&mut self, viewer: Viewer) -> Result<(), End> {
+    fn sign_in(&mut self, viewer: Viewer) {
         let left = viewer.until - self.api.auth.clock.now();
         self.expires = Some(Instant::now() + left.to_std().unwrap_or_default());
-        match self.api.auth.signals.listen(Topic::Session(viewer.session)).await {
-            Ok(hints) => self.session = hints.map(move |()| viewer).chain(stream::pending()).boxed(),
-            Err(unavailable) => {
-                tracing::warn!(error = %unavailable, "a socket may outlive its session by minutes");
-            }
-        }
-        // It may have ended before the hints were listened to.
-        self.check_session(viewer).await
-    }
-
-    async fn check_session(&mut self, viewer: Viewer) -> Result<(), End> {
-        let live = self.api.auth.is_live(viewer.session).await.map_err(|error| internal(&error))?;
-        if live { Ok(()) } else { Err(End::Close(Close::token_expired())) }
+        let auth = self.api.auth.clone();
+        self.session = async move { auth.ended(viewer.session).await }.boxed();
     }
 
     fn start(&mut self, id: String, request: async_graphql::Request) {

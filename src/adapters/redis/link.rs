@@ -1,0 +1,250 @@
+//! A process's one connection to Redis: kept, lost, made anew.
+//!
+//! ```text
+//!  connect ──► subscribe to what is listened to ──► up: commands, messages, a ping every second
+//!     ▲                                                        │ it broke, or did not answer
+//!     └── wait, doubled up to 2 s ◄── down: commands are refused at once, listeners look by themselves
+//! ```
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use anyhow::{Context, anyhow, bail};
+use bytes::Bytes;
+use futures_util::{Stream, future::join_all};
+use redis::{
+    ErrorKind, FromRedisValue, Pipeline, PushInfo, PushKind, RedisError, RedisResult, ScriptInvocation, Value,
+};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::sleep,
+};
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+use super::{
+    hub::{Heard, Hub},
+    server::{Address, Server},
+};
+use crate::ports::Unavailable;
+
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const PING_EVERY: Duration = Duration::from_secs(1);
+/// Channels that are subscribed to together.
+const BATCH: usize = 128;
+
+#[derive(Clone)]
+pub struct Link {
+    hub: Hub,
+    server: watch::Receiver<Option<Server>>,
+    /// Told when a command found that the connection is no good.
+    suspect: Arc<Notify>,
+}
+
+impl Link {
+    /// Begins to connect, and to go on connecting for as long as the handle is kept.
+    ///
+    /// # Errors
+    /// `urls` cannot be read.
+    pub fn open(urls: &str, tasks: &TaskTracker) -> anyhow::Result<(Self, AbortOnDropHandle<()>)> {
+        let address = Address::read(urls)?;
+        let (hub, changes) = Hub::new();
+        let (up, server) = watch::channel(None);
+        let link = Self { hub: hub.clone(), server, suspect: Arc::default() };
+        let keeper =
+            Keeper { address, hub, changes, up, suspect: link.suspect.clone(), subscribed: HashSet::new() };
+        Ok((link, AbortOnDropHandle::new(tasks.spawn(keeper.keep()))))
+    }
+
+    /// Waits until there is a connection.
+    pub async fn is_up(&self) {
+        // An error says that the link has ended.
+        let _ = self.server.clone().wait_for(Option::is_some).await;
+    }
+
+    pub(super) async fn listen(
+        &self,
+        channel: String,
+        backlog: usize,
+    ) -> impl Stream<Item = Heard> + Send + use<> {
+        let is_up = self.server.borrow().is_some();
+        self.hub.listen(channel, backlog, is_up).await
+    }
+
+    pub(super) fn server(&self) -> Result<Server, Unavailable> {
+        self.server.borrow().clone().ok_or_else(|| unavailable(anyhow!("there is no connection to it")))
+    }
+
+    /// Runs commands whose keys are in one slot.
+    pub(super) async fn run<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Unavailable> {
+        let mut server = self.server()?;
+        self.checked(commands.query_async(&mut server).await)
+    }
+
+    pub(super) async fn run_script<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+        mut server: Server,
+    ) -> Result<T, Unavailable> {
+        self.checked(script.invoke_async(&mut server).await)
+    }
+
+    fn checked<T>(&self, done: RedisResult<T>) -> Result<T, Unavailable> {
+        done.map_err(|error| {
+            if is_of_the_connection(&error) {
+                self.suspect.notify_one();
+            }
+            unavailable(error.into())
+        })
+    }
+}
+
+/// A server that has become a replica, too, is left for whoever has its name now.
+fn is_of_the_connection(error: &RedisError) -> bool {
+    use redis::ServerErrorKind::{MasterDown, ReadOnly};
+    error.is_unrecoverable_error() || matches!(error.kind(), ErrorKind::Server(ReadOnly | MasterDown))
+}
+
+fn unavailable(cause: anyhow::Error) -> Unavailable {
+    Unavailable { what: "Redis", cause }
+}
+
+struct Keeper {
+    address: Address,
+    hub: Hub,
+    changes: mpsc::UnboundedReceiver<String>,
+    up: watch::Sender<Option<Server>>,
+    suspect: Arc<Notify>,
+    subscribed: HashSet<String>,
+}
+
+impl Keeper {
+    async fn keep(mut self) {
+        let mut wait = FIRST_WAIT;
+        let mut was_up = true;
+        loop {
+            let why = match self.address.connect().await {
+                Ok((server, pushed)) => {
+                    let why = self.serve(server, pushed, &mut was_up).await;
+                    if self.up.send_replace(None).is_some() {
+                        wait = FIRST_WAIT;
+                    }
+                    why
+                }
+                Err(why) => why,
+            };
+            if std::mem::take(&mut was_up) {
+                tracing::warn!(
+                    why = format!("{why:#}"),
+                    "Redis is gone: live text and hints come by way of the database"
+                );
+            } else {
+                tracing::debug!(why = format!("{why:#}"), "Redis is still gone");
+            }
+            // All that is listened to is subscribed to by the next connection.
+            while self.changes.try_recv().is_ok() {}
+            self.hub.is_down();
+            sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// Serves a connection to its end, and says why it ended.
+    async fn serve(
+        &mut self,
+        mut server: Server,
+        mut pushed: mpsc::UnboundedReceiver<PushInfo>,
+        was_up: &mut bool,
+    ) -> anyhow::Error {
+        self.subscribed.clear();
+        let channels = self.hub.channels();
+        for batch in channels.chunks(BATCH) {
+            if let Err(error) = self.follow(&mut server, batch).await {
+                return error;
+            }
+        }
+        self.up.send_replace(Some(server.clone()));
+        if !std::mem::replace(was_up, true) {
+            tracing::info!("Redis is there again");
+        }
+        let mut alive = std::pin::pin!(ping(server.clone()));
+        loop {
+            let done = tokio::select! {
+                Some(push) = pushed.recv() => self.heard(push),
+                Some(changed) = self.changes.recv() => {
+                    let mut batch = vec![changed];
+                    while batch.len() < BATCH && let Ok(changed) = self.changes.try_recv() {
+                        batch.push(changed);
+                    }
+                    self.follow(&mut server, &batch).await
+                }
+                error = &mut alive => Err(error),
+                () = self.suspect.notified() => Err(anyhow!("a command found the connection broken")),
+                else => Err(anyhow!("the connection ended")),
+            };
+            if let Err(error) = done {
+                return error;
+            }
+        }
+    }
+
+    /// Makes the subscriptions to these channels what they are to be.
+    async fn follow(&mut self, server: &mut Server, channels: &[String]) -> anyhow::Result<()> {
+        let channels: HashSet<&String> = channels.iter().collect();
+        let changes = channels.into_iter().map(|channel| {
+            let mut server = server.clone();
+            let wanted = self.hub.is_listened_to(channel);
+            let done = self.subscribed.contains(channel) == wanted;
+            async move {
+                if !done && wanted {
+                    server.subscribe(channel).await.context("SUBSCRIBE")?;
+                } else if !done {
+                    server.unsubscribe(channel).await.context("UNSUBSCRIBE")?;
+                }
+                anyhow::Ok((channel, wanted))
+            }
+        });
+        for changed in join_all(changes).await {
+            let (channel, wanted) = changed?;
+            if wanted {
+                self.subscribed.insert(channel.clone());
+                self.hub.subscribed(channel);
+            } else {
+                self.subscribed.remove(channel);
+            }
+        }
+        Ok(())
+    }
+
+    fn heard(&self, push: PushInfo) -> anyhow::Result<()> {
+        let mut data = push.data.into_iter().map(|value| match value {
+            Value::BulkString(bytes) => Bytes::from(bytes),
+            _ => Bytes::new(),
+        });
+        let channel = data.next().unwrap_or_default();
+        let channel = String::from_utf8_lossy(&channel);
+        match push.kind {
+            PushKind::Message | PushKind::SMessage => {
+                self.hub.published(&channel, data.next().unwrap_or_default());
+            }
+            PushKind::Disconnection => bail!("the connection broke"),
+            // A cluster has moved the channel to another server.
+            PushKind::SUnsubscribe
+                if self.hub.is_listened_to(&channel) && self.subscribed.contains(&*channel) =>
+            {
+                bail!("{channel} moved to another server");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Returns once the server does not answer.
+async fn ping(mut server: Server) -> anyhow::Error {
+    loop {
+        if let Err(error) = redis::cmd("PING").query_async::<Value>(&mut server).await {
+            return error.into();
+        }
+        sleep(PING_EVERY).await;
+    }
+}

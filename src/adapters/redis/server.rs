@@ -1,0 +1,149 @@
+//! A connection to one server or to a cluster: the same to all that use it.
+
+use std::{collections::HashMap, time::Duration};
+
+use anyhow::{Context, anyhow, bail};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, ProtocolVersion,
+    PushInfo, RedisFuture, RedisResult, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+    cluster::ClusterClient,
+    cluster_async::ClusterConnection,
+    io::tcp::TcpSettings,
+};
+use tokio::sync::mpsc;
+
+/// Within this a server answers, or it counts as gone.
+pub(super) const ANSWERS_WITHIN: Duration = Duration::from_millis(500);
+const CONNECTS_WITHIN: Duration = Duration::from_secs(2);
+
+/// Where Redis is: one server, or some of a cluster's.
+pub(super) struct Address(Vec<ConnectionInfo>);
+
+impl Address {
+    /// Reads URLs such as `redis://user:password@host:6379/0` or `rediss://host`, separated by commas.
+    pub(super) fn read(urls: &str) -> anyhow::Result<Self> {
+        // What cannot be read may hold a password, so it is not repeated.
+        let read = |url: &str| {
+            url.into_connection_info().map_err(|error| anyhow!("REDIS_URL cannot be read: {error}"))
+        };
+        let servers = urls.split(',').map(str::trim).filter(|url| !url.is_empty()).map(|url| {
+            let info = read(url)?;
+            let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+            Ok(info.set_redis_settings(settings).set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+        });
+        let servers = servers.collect::<anyhow::Result<Vec<_>>>()?;
+        if servers.is_empty() {
+            bail!("REDIS_URL names no server");
+        }
+        Ok(Self(servers))
+    }
+
+    /// Connects, and finds out by itself whether it talks to a cluster. What is published arrives by the receiver.
+    pub(super) async fn connect(&self) -> anyhow::Result<(Server, mpsc::UnboundedReceiver<PushInfo>)> {
+        let mut last = anyhow!("there is no server");
+        for seed in &self.0 {
+            match tokio::time::timeout(CONNECTS_WITHIN, self.connect_by(seed)).await {
+                Ok(Ok(connected)) => return Ok(connected),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = anyhow!("it did not answer within {CONNECTS_WITHIN:?}"),
+            }
+        }
+        Err(last)
+    }
+
+    async fn connect_by(
+        &self,
+        seed: &ConnectionInfo,
+    ) -> anyhow::Result<(Server, mpsc::UnboundedReceiver<PushInfo>)> {
+        let (pushes, pushed) = mpsc::unbounded_channel();
+        let settings = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECTS_WITHIN))
+            .set_response_timeout(Some(ANSWERS_WITHIN))
+            .set_push_sender(pushes.clone());
+        let client = Client::open(seed.clone())?;
+        let mut one = client.get_multiplexed_async_connection_with_config(&settings).await?;
+        let hello: HashMap<String, Value> =
+            redis::cmd("HELLO").query_async(&mut one).await.context("HELLO")?;
+        let known: Vec<Value> =
+            redis::cmd("COMMAND").arg("INFO").arg("SPUBLISH").query_async(&mut one).await?;
+        let sharded = known.iter().any(|command| *command != Value::Nil);
+        let in_cluster = hello
+            .get("mode")
+            .is_some_and(|mode| matches!(mode, Value::BulkString(mode) if mode == b"cluster"));
+        if !in_cluster {
+            return Ok((Server { connection: Connection::One(one), sharded }, pushed));
+        }
+        let (pushes, pushed) = mpsc::unbounded_channel();
+        let cluster = ClusterClient::builder(self.0.clone())
+            .use_protocol(ProtocolVersion::RESP3)
+            .tcp_settings(TcpSettings::default().set_nodelay(true))
+            .connection_timeout(CONNECTS_WITHIN)
+            .response_timeout(ANSWERS_WITHIN)
+            .push_sender(pushes)
+            .build()?;
+        let connection = cluster.get_async_connection().await?;
+        Ok((Server { connection: Connection::Cluster(connection), sharded }, pushed))
+    }
+}
+
+/// A server or a cluster that has answered.
+#[derive(Clone)]
+pub(super) struct Server {
+    connection: Connection,
+    /// Whether it keeps published messages to the channel's shard: Redis 7 and Valkey do.
+    sharded: bool,
+}
+
+#[derive(Clone)]
+enum Connection {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Server {
+    pub(super) fn publish_command(&self) -> &'static str {
+        if self.sharded { "SPUBLISH" } else { "PUBLISH" }
+    }
+
+    pub(super) async fn subscribe(&mut self, channel: &str) -> RedisResult<()> {
+        self.about("SUBSCRIBE", channel).await
+    }
+
+    pub(super) async fn unsubscribe(&mut self, channel: &str) -> RedisResult<()> {
+        self.about("UNSUBSCRIBE", channel).await
+    }
+
+    async fn about(&mut self, command: &str, channel: &str) -> RedisResult<()> {
+        let shard = if self.sharded { "S" } else { "" };
+        redis::cmd(&format!("{shard}{command}")).arg(channel).query_async(self).await
+    }
+}
+
+impl ConnectionLike for Server {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        match &mut self.connection {
+            Connection::One(one) => one.req_packed_command(cmd),
+            Connection::Cluster(cluster) => cluster.req_packed_command(cmd),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match &mut self.connection {
+            Connection::One(one) => one.req_packed_commands(pipeline, offset, count),
+            Connection::Cluster(cluster) => cluster.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match &self.connection {
+            Connection::One(one) => one.get_db(),
+            Connection::Cluster(cluster) => cluster.get_db(),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Signals as a channel a topic.
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream::BoxStream};
+
+use super::link::Link;
+use crate::ports::{
+    Unavailable,
+    signals::{Signals, Topic},
+};
+
+/// Hints that wait for a listener are one.
+const BACKLOG: usize = 1;
+
+#[derive(Clone)]
+pub struct RedisSignals {
+    link: Link,
+}
+
+impl RedisSignals {
+    #[must_use]
+    pub fn new(link: Link) -> Self {
+        Self { link }
+    }
+}
+
+fn channel(topic: Topic) -> String {
+    match topic {
+        Topic::Jobs => "pollux:jobs".to_owned(),
+        Topic::Stop(reply) => format!("pollux:{{{reply}}}:stop"),
+        Topic::Session(session) => format!("pollux:{{{session}}}:session"),
+        Topic::Room(room) => format!("pollux:{{{room}}}:room"),
+        Topic::Account(user) => format!("pollux:{{{user}}}:account"),
+    }
+}
+
+#[async_trait]
+impl Signals for RedisSignals {
+    async fn check(&self) -> Result<(), Unavailable> {
+        self.link.run(redis::pipe().cmd("PING").ignore()).await
+    }
+
+    async fn send(&self, topic: Topic) -> Result<(), Unavailable> {
+        let server = self.link.server()?;
+        let mut publish = redis::pipe();
+        publish.cmd(server.publish_command()).arg(channel(topic)).arg("").ignore();
+        self.link.run(&publish).await
+    }
+
+    async fn listen(&self, topic: Topic) -> BoxStream<'static, ()> {
+        self.link.listen(channel(topic), BACKLOG).await.map(|_| ()).boxed()
+    }
+}
