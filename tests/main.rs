@@ -16,6 +16,7 @@ mod readme;
 mod replies;
 mod room_events;
 mod rooms;
+mod scale;
 mod settings;
 mod single;
 mod sockets;

@@ -223,8 +223,11 @@ async fn a_mutation_runs_to_its_end_though_its_client_is_gone() {
     let room = user.room("x").await;
     let send =
         "mutation($id: ID!) { sendMessage(input: {chatroomId: $id, content: \"hi\"}) { reply { id } } }";
-    // The writer is taken, so that the mutation has begun and cannot end while its client is there.
+    // The room is taken, so that the mutation has begun and cannot end while its client is there.
     let busy = app.chat.db.begin().await.unwrap();
+    sea_orm::ConnectionTrait::execute_unprepared(&busy, "UPDATE chatrooms SET version = version")
+        .await
+        .unwrap();
     let mut socket = user.socket().await;
     socket.subscribe("1", send, &json!({ "id": room.id })).await;
     socket.subscribe("2", "{ __typename }", &json!({})).await;

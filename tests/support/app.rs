@@ -35,6 +35,11 @@ struct Cli {
     config: Config,
 }
 
+/// The settings that these arguments make.
+pub fn config(arguments: &[&str]) -> Config {
+    Cli::try_parse_from(["pollux"].iter().chain(arguments)).unwrap().config
+}
+
 pub struct TestApp {
     pub address: SocketAddr,
     pub gemini: Arc<StandIn>,
@@ -100,15 +105,15 @@ impl TestApp {
         let base = format!("--gemini-base-url=http://{}", gemini.address);
         let secret = format!("--jwt-secret={SECRET}");
         let defaults = [
-            "pollux",
-            &database,
+            database.as_str(),
             &redis,
             &secret,
             &base,
             "--gemini-api-key=test-key",
             "--gemini-model=model-a",
         ];
-        let config = Cli::try_parse_from(defaults.iter().chain(wishes.settings)).unwrap().config;
+        let arguments: Vec<&str> = defaults.iter().chain(wishes.settings).copied().collect();
+        let config = config(&arguments);
         let mut db = Db::open(&config.database).await.unwrap();
         let statements = Arc::new(Mutex::new(Vec::new()));
         let heard = statements.clone();

@@ -1,0 +1,5 @@
+//! What holds for many processes over PostgreSQL and Redis.
+
+mod degraded;
+mod nodes;
+mod processes;

@@ -1,0 +1,187 @@
+//! Nodes of one installation: whatever is done on one is so on all.
+
+use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
+use migration::{Migrator, MigratorTrait};
+use pollux::{config::Role, store::Db};
+use sea_orm::{ConnectionTrait, Database};
+use serde_json::json;
+
+use crate::support::{
+    Backend, Gate, Script, TestApp, TestUser,
+    app::{Wishes, config},
+    code_of, user,
+};
+
+/// An API node.
+async fn api() -> TestApp {
+    TestApp::with(Wishes { role: Some(Role::Api), ..Wishes::default() }).await
+}
+
+/// A worker whose heartbeat nobody waits for.
+async fn worker(beside: &TestApp) -> TestApp {
+    beside.beside(Role::Worker, &["--worker-lease=3600"]).await
+}
+
+fn on(user: &TestUser, node: &TestApp) -> TestUser {
+    TestUser { address: node.address, ..user.clone() }
+}
+
+#[tokio::test]
+async fn a_reply_is_followed_on_a_node_that_never_talked_to_its_worker() {
+    let one = api().await;
+    let other = one.beside(Role::Api, &[]).await;
+    let worker = worker(&one).await;
+    let gate = Gate::closed();
+    one.gemini.answers(Script::new().text("Half ").wait(&gate).text("and half").finish("STOP"));
+    let user = one.user().await;
+    let asked = user.room("x").await.ask("hi").await;
+    let mut follower = on(&user, &other).follow(&asked.reply, None).await;
+    follower.until("Half").await;
+    gate.open();
+    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.text, "Half and half");
+    for node in [one, other, worker] {
+        node.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_reply_is_stopped_from_another_node_than_its_workers() {
+    let one = api().await;
+    let worker = worker(&one).await;
+    one.gemini.answers(Script::new().text("So far").hang());
+    let user = one.user().await;
+    let asked = user.room("x").await.ask("hi").await;
+    user.follow(&asked.reply, None).await.until("So far").await;
+    assert_eq!(user.stop(&asked.reply).await, json!({"status": "CANCELLED", "content": "So far"}));
+    for node in [one, worker] {
+        node.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_room_is_followed_on_every_node() {
+    let one = api().await;
+    let other = one.beside(Role::Api, &[]).await;
+    let worker = worker(&one).await;
+    let user = one.user().await;
+    let room = user.room("x").await;
+    let mut socket = on(&user, &other).socket().await;
+    let follow = "subscription($id: ID!) { chatroomEvents(chatroomId: $id) { __typename } }";
+    socket.subscribe("1", follow, &json!({ "id": room.id })).await;
+    socket.subscribe("2", "{ __typename }", &json!({})).await;
+    assert_eq!(socket.next().await.unwrap()["id"], "2");
+    room.ask("hi").await;
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|last| last != "ReplyCompleted") {
+        let message = socket.next().await.unwrap();
+        if message["type"] == "next" {
+            let event = &message["payload"]["data"]["chatroomEvents"];
+            heard.push(event["__typename"].as_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(heard[..2], ["MessageAdded", "MessageAdded"], "{heard:?}");
+    for node in [one, other, worker] {
+        node.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_on_one_node_ends_its_sockets_on_all() {
+    let one = api().await;
+    let other = one.beside(Role::Api, &[]).await;
+    let user = one.user().await;
+    let mut socket = on(&user, &other).socket().await;
+    user.data("mutation { logout { sessionsEnded } }", json!({})).await;
+    assert_eq!(socket.close_code().await, 4403);
+    for node in [one, other] {
+        node.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_one_node_has_written_no_other_lists_as_it_was() {
+    let one = api().await;
+    let other = one.beside(Role::Api, &[]).await;
+    let user = one.user().await;
+    let titles = async |node: &TestApp| {
+        let data = on(&user, node).data("{ chatrooms { nodes { title } } }", json!({})).await;
+        data["chatrooms"]["nodes"].as_array().unwrap().len()
+    };
+    for rooms in 1..4 {
+        user.room("x").await;
+        assert_eq!((titles(&other).await, titles(&one).await), (rooms, rooms));
+    }
+    for node in [one, other] {
+        node.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn limits_are_counted_over_all_nodes() {
+    let one = TestApp::at_a_standstill().await;
+    let other = one.beside(Role::Api, &[]).await;
+    for (turn, node) in [&one, &other, &one, &other, &one].into_iter().enumerate() {
+        let sent = node.stranger().ask_api(user::SEND_OTP, json!({"phone": "+14155550123"})).await;
+        assert!(sent.get("errors").is_none(), "{turn}: {sent}");
+        one.pass(chrono::TimeDelta::seconds(30)).await;
+    }
+    let sixth = other.stranger().ask_api(user::SEND_OTP, json!({"phone": "+14155550123"})).await;
+    assert_eq!(code_of(&sixth), "RATE_LIMITED");
+    for node in [one, other] {
+        node.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn workers_that_claim_at_once_exceed_no_cap() {
+    let one = api().await;
+    let gate = Gate::closed();
+    let (users, rooms) = (4, 6);
+    let mut replies = FuturesUnordered::new();
+    for _ in 0..users {
+        let user = one.user().await;
+        for n in 0..rooms {
+            one.gemini.answers(Script::new().text("On it").wait(&gate).finish("STOP"));
+            let reply = user.room(&n.to_string()).await.ask("hi").await.reply;
+            let user = user.clone();
+            replies.push(async move {
+                let mut follower = user.follow(&reply, None).await;
+                follower.until("On it").await;
+                follower
+            });
+        }
+    }
+    let workers = join_all((0..3).map(|_| worker(&one))).await;
+    let mut followers = Vec::new();
+    for left in (1..=users * rooms).rev() {
+        if followers.len() < 2 * users {
+            followers.push(replies.next().await.unwrap());
+        } else {
+            // All places are taken: only an end makes another.
+            assert_eq!(one.gemini.calls().len(), users * rooms - left);
+            gate.open();
+            followers.push(replies.next().await.unwrap());
+        }
+    }
+    gate.open_wide();
+    for follower in &mut followers {
+        assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    }
+    drop(followers);
+    for node in workers.into_iter().chain([one]) {
+        node.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn nodes_that_start_together_migrate_once() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let backend = Backend::fresh(directory.path()).await;
+    let database = Database::connect(&backend.database_url).await.unwrap();
+    Migrator::down(&database, None).await.unwrap();
+    let settings = config(&[&format!("--database-url={}", backend.database_url)]).database;
+    let nodes = join_all((0..4).map(async |_| Db::open(&settings).await.unwrap().migrate().await)).await;
+    assert!(nodes.iter().all(Result::is_ok), "{nodes:?}");
+    database.execute_unprepared("SELECT * FROM jobs").await.unwrap();
+}
