@@ -1,12 +1,16 @@
 # For people. Everything needs Rust and nothing else that it does not build itself.
 
-.PHONY: run test lint schema schema-check bench
+.PHONY: run test chaos lint schema schema-check bench
 
 run: ## Start Pollux on http://127.0.0.1:8000
 	cargo run --locked
 
 test: ## Run every test, on both backends
 	tests/run
+
+SECONDS ?= 20
+chaos: ## Kill, pause and restart everything for SECONDS (SEED as it likes), and see that no reply is harmed
+	tests/with-servers cargo test --locked --test chaos -- --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 lint: ## Formatting and clippy
 	cargo fmt --all --check

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -47,6 +47,8 @@ impl Gate {
 enum Act {
     Send(Bytes),
     Wait(Gate),
+    /// Takes its time.
+    Pause(Duration),
     /// The connection breaks.
     Cut,
     /// Nothing more comes, and the connection stays.
@@ -103,6 +105,11 @@ impl Script {
         self
     }
 
+    pub fn pause(mut self, time: Duration) -> Self {
+        self.acts.push(Act::Pause(time));
+        self
+    }
+
     pub fn cut(mut self) -> Self {
         self.acts.push(Act::Cut);
         self
@@ -142,9 +149,13 @@ pub struct Call {
     pub body: Value,
 }
 
+type Answer = Arc<dyn Fn(&Value) -> Script + Send + Sync>;
+
 #[derive(Default)]
 struct Memory {
     scripts: VecDeque<Script>,
+    /// For calls without a script of their own.
+    otherwise: Option<Answer>,
     calls: Vec<Call>,
     sent_at: Vec<Instant>,
 }
@@ -169,6 +180,11 @@ impl StandIn {
     /// The next call that has none gets this answer. Calls without one are answered "Yes."
     pub fn answers(&self, script: Script) {
         self.memory.lock().unwrap().scripts.push_back(script);
+    }
+
+    /// Calls without an answer of their own get what this makes of their body.
+    pub fn answers_by(&self, otherwise: impl Fn(&Value) -> Script + Send + Sync + 'static) {
+        self.memory.lock().unwrap().otherwise = Some(Arc::new(otherwise));
     }
 
     pub fn calls(&self) -> Vec<Call> {
@@ -198,8 +214,10 @@ async fn answer(
     let script = {
         let mut memory = memory.lock().unwrap();
         let body = serde_json::from_slice(&body).unwrap();
+        let script =
+            memory.scripts.pop_front().or_else(|| memory.otherwise.as_ref().map(|answer| answer(&body)));
         memory.calls.push(Call { uri: uri.to_string(), headers, body });
-        memory.scripts.pop_front().unwrap_or_else(|| Script::says(["Yes", "."]))
+        script.unwrap_or_else(|| Script::says(["Yes", "."]))
     };
     let acts = stream::unfold((script.acts.into_iter(), memory), async |(mut acts, memory)| {
         loop {
@@ -209,6 +227,7 @@ async fn answer(
                     return Some((Ok(bytes), (acts, memory)));
                 }
                 Act::Wait(gate) => gate.pass().await,
+                Act::Pause(time) => tokio::time::sleep(time).await,
                 Act::Cut => return Some((Err(std::io::Error::other("cut")), (acts, memory))),
                 Act::Hang => std::future::pending().await,
             }

@@ -64,8 +64,11 @@ impl Process {
     }
 
     async fn spawn(mut command: Command) -> Self {
-        let mut child = command.env("BIND", "127.0.0.1:0").stderr(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let child = command.env("BIND", nowhere.to_string()).stderr(Stdio::piped()).spawn().unwrap();
+        // From here on it is killed where the test fails.
+        let mut process = Self { address: nowhere, child };
+        let lines = BufReader::new(process.child.stderr.take().unwrap()).lines();
         let (found, address) = oneshot::channel();
         std::thread::spawn(move || {
             let mut found = Some(found);
@@ -79,9 +82,9 @@ impl Process {
                 }
             }
         });
-        let address =
-            timeout(PATIENCE, address).await.expect("the server does not start").expect("the server ended");
-        Self { address, child }
+        let address = timeout(PATIENCE, address).await.expect("the server does not start");
+        process.address = address.expect("the server ended");
+        process
     }
 
     /// SIGKILL.
@@ -91,7 +94,11 @@ impl Process {
 
     /// SIGTERM.
     pub fn terminate(&self) {
-        let status = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        self.signal("TERM");
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 

@@ -1,0 +1,156 @@
+//! A client that takes every fault for passing: it sends again under the same key, and resumes anywhere by its cursor.
+
+use std::{net::SocketAddr, time::Duration};
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::{
+    connect_async,
+    tungstenite::{Message, client::IntoClientRequest},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cluster::Nodes,
+    support::{TestUser, user},
+};
+
+/// A node that says nothing for so long is given up for another.
+const SILENCE: Duration = Duration::from_secs(5);
+
+pub struct Client {
+    number: usize,
+    token: String,
+    rooms: [String; 2],
+    nodes: Nodes,
+    chance: fastrand::Rng,
+    http: reqwest::Client,
+    chat: Chat,
+    /// Never cuts itself off, so that what fails is a node's fault.
+    steady: bool,
+}
+
+/// What a client knows in the end.
+#[derive(Default)]
+pub struct Chat {
+    pub asked: Vec<Asked>,
+    /// Mutations that got an error or no answer from a node that had taken them.
+    pub failed: usize,
+    pub resumed: usize,
+    pub restarted: usize,
+}
+
+pub struct Asked {
+    pub question: String,
+    pub reply: String,
+    pub text: String,
+    pub end: String,
+}
+
+impl Client {
+    pub async fn sign_in(number: usize, seed: u64, nodes: Nodes, steady: bool) -> Self {
+        let user = TestUser::sign_in(nodes.all()[0], &format!("+1415{number:07}")).await;
+        let rooms = [user.room("a").await.id, user.room("b").await.id];
+        let http = reqwest::Client::builder().no_proxy().timeout(SILENCE).build().unwrap();
+        let chance = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
+        Self { number, token: user.token, rooms, nodes, chance, http, chat: Chat::default(), steady }
+    }
+
+    /// Asks and follows until told otherwise, and the last reply to its end.
+    pub async fn chat(mut self, until: CancellationToken) -> Chat {
+        let mut turn = 0;
+        while !until.is_cancelled() {
+            let question = format!("{}/{turn}", self.number);
+            let reply = self.ask(&question).await;
+            let (text, end) = self.follow(&reply).await;
+            self.chat.asked.push(Asked { question, reply, text, end });
+            turn += 1;
+        }
+        self.chat
+    }
+
+    fn any_node(&mut self) -> SocketAddr {
+        let nodes = self.nodes.all();
+        nodes[self.chance.usize(..nodes.len())]
+    }
+
+    async fn ask(&mut self, question: &str) -> String {
+        let room = &self.rooms[self.chance.usize(..2)];
+        let input = json!({"chatroomId": room, "content": question, "idempotencyKey": question});
+        let body = json!({"query": user::SEND_MESSAGE, "variables": {"input": input}});
+        loop {
+            let url = format!("http://{}/graphql", self.any_node());
+            let sent = self.http.post(url).bearer_auth(&self.token).json(&body).send().await;
+            match sent {
+                Ok(response) => match response.json::<Value>().await {
+                    Ok(answer) if answer.get("errors").is_none() => {
+                        return answer["data"]["sendMessage"]["reply"]["id"].as_str().unwrap().to_owned();
+                    }
+                    Ok(refused) => {
+                        assert_eq!(user::code_of(&refused), "INTERNAL_SERVER_ERROR", "{refused}");
+                        self.chat.failed += 1;
+                    }
+                    Err(_) => self.chat.failed += 1,
+                },
+                // Nobody was there: any proxy takes the next.
+                Err(error) if error.is_connect() => {}
+                Err(_) => self.chat.failed += 1,
+            }
+            sleep(Duration::from_millis(self.chance.u64(10..200))).await;
+        }
+    }
+
+    async fn follow(&mut self, reply: &str) -> (String, String) {
+        let (mut text, mut cursor) = (String::new(), None);
+        loop {
+            if let Some(end) = self.listen(reply, &mut text, &mut cursor).await {
+                return (text, end);
+            }
+            self.chat.resumed += 1;
+            sleep(Duration::from_millis(self.chance.u64(10..200))).await;
+        }
+    }
+
+    /// Follows on one socket; none when it broke.
+    async fn listen(
+        &mut self,
+        reply: &str,
+        text: &mut String,
+        cursor: &mut Option<String>,
+    ) -> Option<String> {
+        let mut request = format!("ws://{}/graphql", self.any_node()).into_client_request().ok()?;
+        request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().ok()?);
+        let (mut socket, _) = timeout(SILENCE, connect_async(request)).await.ok()?.ok()?;
+        let init = json!({"type": "connection_init", "payload": {"authorization": format!("Bearer {}", self.token)}});
+        let variables = json!({"id": reply, "after": cursor});
+        let subscribe = json!({"type": "subscribe", "id": "1", "payload": {"query": user::REPLY_STREAM, "variables": variables}});
+        socket.send(Message::text(init.to_string())).await.ok()?;
+        let mut acknowledged = false;
+        loop {
+            // Now and then a client goes away by itself.
+            if !self.steady && self.chance.u32(..100) == 0 {
+                return None;
+            }
+            let Message::Text(message) = timeout(SILENCE, socket.next()).await.ok()??.ok()? else { continue };
+            let message: Value = serde_json::from_str(&message).unwrap();
+            if !acknowledged {
+                assert_eq!(message["type"], "connection_ack");
+                acknowledged = true;
+                socket.send(Message::text(subscribe.to_string())).await.ok()?;
+                continue;
+            }
+            let event = &message["payload"]["data"]["replyStream"];
+            let kind = event["__typename"].as_str()?;
+            match kind {
+                "ReplyDelta" => text.push_str(event["text"].as_str().unwrap()),
+                "ReplyRestarted" => {
+                    text.clear();
+                    self.chat.restarted += 1;
+                }
+                end => return Some(end.to_owned()),
+            }
+            *cursor = Some(event["cursor"].as_str().unwrap().to_owned());
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The processes, and what happens to them.
+
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    support::{
+        backend::redis_connection,
+        process::{Process, Site},
+    },
+    text,
+};
+
+const APIS: usize = 2;
+const WORKERS: usize = 3;
+/// Short, so that many run out.
+const LEASE_SECS: u64 = 3;
+const ROLLING_REPLY: Duration = Duration::from_secs(5);
+
+/// Where clients find the API.
+#[derive(Clone)]
+pub struct Nodes(Arc<Mutex<Vec<SocketAddr>>>);
+
+impl Nodes {
+    pub fn all(&self) -> Vec<SocketAddr> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+pub struct Cluster {
+    pub site: Site,
+    apis: Vec<Process>,
+    workers: Vec<Process>,
+    nodes: Nodes,
+    redis: Redis,
+    chance: fastrand::Rng,
+    until: CancellationToken,
+    suffered: BTreeMap<&'static str, usize>,
+}
+
+impl Cluster {
+    pub async fn start(seed: u64, rolling: bool) -> Self {
+        let mut site = Site::new().await;
+        let redis = Redis::start(free_port()).await;
+        site.backend.redis_url = Some(redis.url());
+        let steady = rolling.then_some(ROLLING_REPLY);
+        site.gemini.answers_by(move |body| text::script(body, steady));
+        let mut cluster = Self {
+            site,
+            apis: Vec::new(),
+            workers: Vec::new(),
+            nodes: Nodes(Arc::default()),
+            redis,
+            chance: fastrand::Rng::with_seed(seed),
+            until: CancellationToken::new(),
+            suffered: BTreeMap::new(),
+        };
+        for _ in 0..APIS {
+            let api = cluster.process("api").await;
+            cluster.apis.push(api);
+        }
+        for _ in 0..WORKERS {
+            let worker = cluster.process("worker").await;
+            cluster.workers.push(worker);
+        }
+        cluster.tell_nodes();
+        cluster
+    }
+
+    async fn process(&self, role: &str) -> Process {
+        let lease = LEASE_SECS.to_string();
+        let settings = [
+            ("WORKER_LEASE", lease.as_str()),
+            ("BASIC_DAILY_LIMIT", "1000000"),
+            ("RATE_LIMITS", "off"),
+            ("DATABASE_CONNECTIONS", "16"),
+        ];
+        self.site.start_with(&[role], &settings).await
+    }
+
+    pub fn nodes(&self) -> Nodes {
+        self.nodes.clone()
+    }
+
+    /// Cancelled when clients are to come to an end.
+    pub fn until(&self) -> CancellationToken {
+        self.until.clone()
+    }
+
+    fn tell_nodes(&self) {
+        *self.nodes.0.lock().unwrap() = self.apis.iter().map(|api| api.address).collect();
+    }
+
+    /// Harms until `end`, and leaves everything running.
+    pub async fn suffer(&mut self, end: Instant, rolling: bool) {
+        while Instant::now() < end {
+            if rolling {
+                self.replace_gently().await;
+            } else {
+                self.harm().await;
+                let pause = Instant::now() + Duration::from_millis(self.chance.u64(200..1500));
+                sleep_until(pause.min(end)).await;
+            }
+        }
+        self.until.cancel();
+    }
+
+    async fn harm(&mut self) {
+        let what = [
+            "kill worker",
+            "kill api",
+            "pause worker",
+            "pause api",
+            "flush redis",
+            "restart redis",
+            "replace",
+        ];
+        let what = what[self.chance.usize(..what.len())];
+        *self.suffered.entry(what).or_default() += 1;
+        let millis = |chance: &mut fastrand::Rng, range| Duration::from_millis(chance.u64(range));
+        match what {
+            "kill worker" => {
+                let worker = self.chance.usize(..WORKERS);
+                self.workers.swap_remove(worker).kill();
+                sleep(millis(&mut self.chance, 0..1500)).await;
+                self.workers.push(self.process("worker").await);
+            }
+            "kill api" => {
+                let api = self.chance.usize(..APIS);
+                self.apis.swap_remove(api).kill();
+                sleep(millis(&mut self.chance, 0..1500)).await;
+                self.apis.push(self.process("api").await);
+                self.tell_nodes();
+            }
+            "pause worker" => {
+                let worker = self.chance.usize(..WORKERS);
+                self.workers[worker].signal("STOP");
+                sleep(Duration::from_secs(LEASE_SECS) + millis(&mut self.chance, 500..3000)).await;
+                self.workers[worker].signal("CONT");
+            }
+            "pause api" => {
+                let api = self.chance.usize(..APIS);
+                self.apis[api].signal("STOP");
+                sleep(millis(&mut self.chance, 500..4000)).await;
+                self.apis[api].signal("CONT");
+            }
+            "flush redis" => {
+                let flush = async {
+                    let mut redis = redis_connection(&self.redis.url()).await;
+                    redis::cmd("FLUSHALL").query_async::<()>(&mut redis).await.unwrap();
+                };
+                timeout(Duration::from_secs(5), flush).await.unwrap();
+            }
+            "restart redis" => {
+                let port = self.redis.port;
+                self.redis.kill();
+                sleep(millis(&mut self.chance, 0..3000)).await;
+                self.redis = Redis::start(port).await;
+            }
+            _ => self.replace_gently().await,
+        }
+    }
+
+    /// SIGTERM to one process after its successor has begun, one role after the other.
+    async fn replace_gently(&mut self) {
+        let worker = self.process("worker").await;
+        self.workers.push(worker);
+        let old = self.workers.remove(0);
+        let api = self.process("api").await;
+        self.apis.push(api);
+        let old_api = self.apis.remove(0);
+        self.tell_nodes();
+        for process in [old, old_api] {
+            process.terminate();
+            assert!(timeout(Duration::from_secs(45), process.ended()).await.unwrap());
+        }
+        *self.suffered.entry("SIGTERM").or_default() += 2;
+    }
+
+    pub fn suffered(&self) -> String {
+        let counted: Vec<String> =
+            self.suffered.iter().map(|(what, times)| format!("{what} {times}")).collect();
+        counted.join(", ")
+    }
+
+    pub async fn stop(self) {
+        for process in self.apis.into_iter().chain(self.workers) {
+            process.terminate();
+            assert!(process.ended().await, "a process did not end well");
+        }
+    }
+}
+
+/// A Redis of its own, to be killed.
+struct Redis {
+    port: u16,
+    server: Child,
+}
+
+impl Redis {
+    async fn start(port: u16) -> Self {
+        let arguments = ["--bind", "127.0.0.1", "--save", "", "--dir", "/tmp"];
+        let mut command = Command::new("redis-server");
+        command.args(["--port", &port.to_string()]).args(arguments).stdout(Stdio::null());
+        let redis = Self { port, server: command.spawn().unwrap() };
+        let client = redis::Client::open(redis.url()).unwrap();
+        while client.get_multiplexed_async_connection().await.is_err() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        redis
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    fn kill(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

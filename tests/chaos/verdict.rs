@@ -1,0 +1,123 @@
+//! What came of every reply.
+
+use std::fmt;
+
+use entity::{daily_usage, job, message};
+use sea_orm::{ColumnTrait, Database, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    client::Chat,
+    cluster::Cluster,
+    text::{self, Flaw},
+};
+
+#[derive(Default)]
+pub struct Verdict {
+    accepted: usize,
+    lost: usize,
+    duplicated: usize,
+    reordered: usize,
+    stuck: usize,
+    quota: usize,
+    /// Not faults: how much there was to survive.
+    failed: usize,
+    resumed: usize,
+    restarted: usize,
+    most_attempts: i32,
+}
+
+/// Waits until no job is left, or until `limit`, and compares.
+pub async fn of(chats: &[Option<Chat>], cluster: &Cluster, limit: Instant) -> Verdict {
+    let database = Database::connect(&cluster.site.backend.database_url).await.unwrap();
+    while job::Entity::find().count(&database).await.unwrap() > 0 && Instant::now() < limit {
+        sleep(std::time::Duration::from_millis(100)).await;
+    }
+    // A client that has not come to its end waits for a reply that has not, or was not told of it.
+    let mut verdict =
+        Verdict { stuck: chats.iter().filter(|chat| chat.is_none()).count(), ..Verdict::default() };
+    for chat in chats.iter().flatten() {
+        verdict.accepted += chat.asked.len();
+        verdict.failed += chat.failed;
+        verdict.resumed += chat.resumed;
+        verdict.restarted += chat.restarted;
+        for asked in &chat.asked {
+            if asked.end == "ReplyCompleted" {
+                verdict.count(text::flaw(&asked.question, &asked.text));
+            } else {
+                println!("{} ({}) ended as {}", asked.question, asked.reply, asked.end);
+                verdict.lost += 1;
+            }
+        }
+    }
+    verdict.compare_rows(&database).await;
+    verdict
+}
+
+impl Verdict {
+    fn count(&mut self, flaw: Option<Flaw>) {
+        match flaw {
+            Some(Flaw::Lost) => self.lost += 1,
+            Some(Flaw::Duplicated) => self.duplicated += 1,
+            Some(Flaw::Reordered) => self.reordered += 1,
+            None => {}
+        }
+    }
+
+    async fn compare_rows(&mut self, database: &DatabaseConnection) {
+        self.stuck += usize::try_from(job::Entity::find().count(database).await.unwrap()).unwrap();
+        let rows = message::Entity::find().all(database).await.unwrap();
+        let questions = rows.iter().filter(|row| row.role == message::Role::User);
+        // Each question is asked once; more of it in the database was accepted twice, less not at all.
+        let mut contents: Vec<&str> = questions.map(|row| row.content.as_str()).collect();
+        let stored = contents.len();
+        contents.sort_unstable();
+        contents.dedup();
+        self.duplicated += stored - contents.len();
+        self.lost += self.accepted.saturating_sub(contents.len());
+        for reply in rows.iter().filter(|row| row.role == message::Role::Model) {
+            let question = rows.iter().find(|row| Some(row.id) == reply.parent_id).unwrap();
+            self.most_attempts = self.most_attempts.max(reply.attempt);
+            match reply.status {
+                message::Status::Completed => self.count(text::flaw(&question.content, &reply.content)),
+                status => {
+                    println!("{} is {status:?} in its row: {:?}", question.content, reply.failure_code);
+                    self.lost += 1;
+                }
+            }
+        }
+        let used =
+            daily_usage::Entity::find().filter(daily_usage::Column::Used.gt(0)).all(database).await.unwrap();
+        self.quota = used.iter().map(|day| usize::try_from(day.used).unwrap()).sum();
+    }
+
+    /// In a rolling restart no mutation fails, and no reply starts again.
+    pub fn is_good(&self, rolling: bool) -> bool {
+        let kept =
+            self.lost + self.duplicated + self.reordered + self.stuck == 0 && self.quota == self.accepted;
+        kept && self.accepted > 0
+            && (!rolling || self.failed + self.restarted == 0 && self.most_attempts == 1)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            accepted,
+            lost,
+            duplicated,
+            reordered,
+            stuck,
+            quota,
+            failed,
+            resumed,
+            restarted,
+            most_attempts,
+        } = self;
+        write!(
+            f,
+            "lost {lost}, duplicated {duplicated}, reordered {reordered}, stuck {stuck}, quota {quota} = accepted {accepted} \
+             (failed calls {failed}, resumed {resumed}, restarted {restarted}, most attempts {most_attempts})"
+        )
+    }
+}
