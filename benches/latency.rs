@@ -9,20 +9,34 @@ mod support;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use pollux::config::Role;
 use serde_json::json;
-use support::{Gate, Script, TestApp, TestUser};
+use support::{Backend, Gate, Script, TestApp, TestUser, app::Wishes};
 
 const ROUNDS: usize = 5;
 const CHUNKS: usize = 200;
+const STOPS: usize = 100;
 
 #[tokio::main]
 async fn main() {
-    let app = TestApp::with_settings(&["--basic-daily-limit=1000"]).await;
+    let settings = ["--basic-daily-limit=1000", "--worker-lease=3600"];
+    let shared = Backend::servers().is_some();
+    println!(
+        "{}",
+        if shared { "PostgreSQL + Redis, an API node and a worker" } else { "SQLite + memory, one process" }
+    );
+    let role = shared.then_some(Role::Api);
+    let app = TestApp::with(Wishes { settings: &settings, role, ..Wishes::default() }).await;
+    let worker = if shared { Some(app.beside(Role::Worker, &settings).await) } else { None };
     let user = app.user().await;
     let (mut direct, mut through) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         direct.extend(direct_round(&app).await);
         through.extend(through_round(&app, &user).await);
+    }
+    let stops = Figures::of(stops(&app, &user).await);
+    if let Some(worker) = worker {
+        worker.stop().await;
     }
     app.stop().await;
     let (direct, through) = (Figures::of(direct), Figures::of(through));
@@ -36,6 +50,22 @@ async fn main() {
         through.median - direct.median,
         through.ratio(&direct)
     );
+    println!("stopReply until it has ended   median {:>6}   p99 {:>6}", stops.median, stops.p99);
+}
+
+/// How long it takes to stop a reply that is being written.
+async fn stops(app: &TestApp, user: &TestUser) -> Vec<Duration> {
+    let room = user.room("stops").await;
+    let mut times = Vec::new();
+    for _ in 0..STOPS {
+        app.gemini.answers(Script::new().text("So far").hang());
+        let asked = room.ask("Go").await;
+        user.follow(&asked.reply, None).await.until("So far").await;
+        let begun = Instant::now();
+        assert_eq!(user.stop(&asked.reply).await["status"], "CANCELLED");
+        times.push(begun.elapsed());
+    }
+    times
 }
 
 struct Figures {

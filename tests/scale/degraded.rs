@@ -1,6 +1,7 @@
 //! What works while a part is gone, and that nothing is lost when it comes back.
 
 use pollux::config::Role;
+use sea_orm::{ConnectionTrait, Database, TransactionTrait};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -186,4 +187,40 @@ async fn a_worker_that_was_cut_off_writes_nothing_over_another() {
     assert_eq!(user.message(&asked.reply).await["content"], "Of the other, whole");
     other.stop().await;
     cabled.stop().await;
+}
+
+/// Takes the locks of all rooms.
+const TAKE_ROOMS: &str = "UPDATE chatrooms SET version = version";
+
+#[tokio::test]
+async fn a_transaction_whose_connection_breaks_is_run_anew() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let room = user.room("x").await;
+    let other = Database::connect(&app.backend.database_url).await.unwrap();
+    let busy = other.begin().await.unwrap();
+    busy.execute_unprepared(TAKE_ROOMS).await.unwrap();
+    let sending = tokio::spawn(async move { room.ask("hi").await });
+    let waits = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let broken = async { while other.execute_unprepared(waits).await.unwrap().rows_affected() == 0 {} };
+    timeout(PATIENCE, broken).await.unwrap();
+    busy.rollback().await.unwrap();
+    let asked = sending.await.unwrap();
+    assert_eq!(asked.used, 1);
+    assert_eq!(user.read(&asked.reply).await.text, "Yes.");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_stands_still_in_a_transaction_keeps_no_lock() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let room = user.room("x").await;
+    let busy = app.chat.db.begin().await.unwrap();
+    busy.execute_unprepared(TAKE_ROOMS).await.unwrap();
+    let asked = room.ask("hi").await;
+    assert_eq!(user.read(&asked.reply).await.text, "Yes.");
+    drop(busy);
+    app.stop().await;
 }

@@ -1,5 +1,6 @@
 //! What holds for many processes over PostgreSQL and Redis.
 
+mod cluster;
 mod degraded;
 mod nodes;
 mod processes;

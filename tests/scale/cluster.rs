@@ -1,0 +1,148 @@
+//! The ports over a Redis Cluster.
+
+use std::{
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use entity::{MessageId, UserId};
+use futures_util::{FutureExt, StreamExt, future::join_all};
+use pollux::{
+    adapters::{
+        memory::MemoryCache,
+        redis::{Link, RedisCache, RedisRateLimit, RedisReplyLog, RedisSignals},
+    },
+    clock::Clock,
+    ports::{
+        cache::Cache,
+        rate_limit::{Limit, RateLimit, Verdict},
+        reply_log::{Announcement, AppendError, Cursor, Entry, ReplyLog},
+        signals::{Signals, Topic},
+    },
+};
+use tempfile::TempDir;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use crate::support::socket::PATIENCE;
+
+/// Three servers that share the slots.
+struct Cluster {
+    ports: Vec<u16>,
+    servers: Vec<Child>,
+    _directory: TempDir,
+}
+
+impl Cluster {
+    async fn start() -> Self {
+        let directory = TempDir::new().unwrap();
+        let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
+        let servers = ports.iter().map(|port| {
+            let port = port.to_string();
+            let nodes = format!("nodes-{port}.conf");
+            let mut server = Command::new("redis-server");
+            server.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--cluster-enabled", "yes"]);
+            server.args(["--cluster-config-file", &nodes]).current_dir(&directory).stdout(Stdio::null());
+            server.spawn().unwrap()
+        });
+        let cluster = Self { servers: servers.collect(), ports, _directory: directory };
+        timeout(PATIENCE, cluster.join()).await.expect("the cluster does not come up");
+        cluster
+    }
+
+    /// Gives each server its share of the slots, and waits until all know it.
+    async fn join(&self) {
+        let mut servers = Vec::new();
+        for port in &self.ports {
+            let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+            servers.push(loop {
+                match client.get_multiplexed_async_connection().await {
+                    Ok(connection) => break connection,
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            });
+        }
+        for (place, server) in servers.iter_mut().enumerate() {
+            let slots = [0, 5461, 10922, 16384];
+            let mut share = redis::cmd("CLUSTER");
+            share.arg("ADDSLOTSRANGE").arg(slots[place]).arg(slots[place + 1] - 1);
+            let _: () = share.query_async(server).await.unwrap();
+            for port in &self.ports {
+                let mut meet = redis::cmd("CLUSTER");
+                meet.arg("MEET").arg("127.0.0.1").arg(*port);
+                let _: () = meet.query_async(server).await.unwrap();
+            }
+        }
+        for server in &mut servers {
+            loop {
+                let info: String = redis::cmd("CLUSTER").arg("INFO").query_async(server).await.unwrap();
+                if info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3") {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for server in &mut self.servers {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+/// Its other port is ten thousand above.
+fn free_port() -> u16 {
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
+            return port;
+        }
+    }
+}
+
+fn entry(attempt: u32, offset: usize, text: &str) -> Entry {
+    Entry { end: Cursor { attempt, offset }, text: text.to_owned() }
+}
+
+#[tokio::test]
+async fn every_port_works_over_a_cluster() {
+    const TTL: Duration = Duration::from_mins(5);
+    let cluster = Cluster::start().await;
+    let (link, _kept) =
+        Link::open(&format!("redis://127.0.0.1:{}", cluster.ports[0]), &TaskTracker::new()).unwrap();
+    timeout(PATIENCE, link.is_up()).await.unwrap();
+    let log = RedisReplyLog::new(link.clone());
+    let signals = RedisSignals::new(link.clone());
+    // As many as make it certain that each server has some of them.
+    join_all((0..64).map(async |_| {
+        let reply = MessageId::generate();
+        let mut subscriber = log.attach(reply).await;
+        log.append(reply, entry(1, 5, "Hello")).await.unwrap();
+        log.append(reply, entry(1, 12, ", world")).await.unwrap();
+        assert_eq!(subscriber.next().await, Some(Announcement::Appended(entry(1, 5, "Hello"))));
+        assert_eq!(subscriber.next().await, Some(Announcement::Appended(entry(1, 12, ", world"))));
+        log.append(reply, entry(2, 2, "Hi")).await.unwrap();
+        assert!(matches!(log.append(reply, entry(1, 13, "!")).await, Err(AppendError::Fenced)));
+        assert_eq!(log.read(reply, Cursor::default()).await.unwrap(), [entry(2, 2, "Hi")]);
+        log.end(reply).await.unwrap();
+        assert_eq!(subscriber.next().await, Some(Announcement::Appended(entry(2, 2, "Hi"))));
+        assert_eq!(subscriber.next().await, Some(Announcement::Look));
+        let topic = Topic::Account(UserId::generate());
+        let mut listener = signals.listen(topic).await;
+        signals.send(topic).await.unwrap();
+        assert_eq!(listener.next().await, Some(()));
+    }))
+    .await;
+    let cache = RedisCache::new(link.clone(), MemoryCache::new(TTL, Clock::system()), TTL);
+    assert_eq!(cache.get_or_load("a", async { Ok(Bytes::from_static(b"x")) }.boxed()).await.unwrap(), "x");
+    let limits = RedisRateLimit::new(link);
+    let limit = |key: &str, max| Limit { key: key.to_owned(), max, window: Duration::from_mins(1) };
+    let both = [limit("one", 1), limit("other", 5)];
+    assert_eq!(limits.take(&both).await.unwrap(), Verdict::Allowed { remaining: 0 });
+    assert!(matches!(limits.take(&both).await.unwrap(), Verdict::Refused { .. }));
+}
