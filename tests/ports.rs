@@ -44,33 +44,30 @@ impl Ports {
         let directory = TempDir::new().unwrap();
         let backend = Backend::fresh(directory.path()).await;
         let near = MemoryCache::new(TTL, clock.clone());
-        let (log, signals, cache, limits, link): (
-            Arc<dyn ReplyLog>,
-            Arc<dyn Signals>,
-            Arc<dyn Cache>,
-            Arc<dyn RateLimit>,
-            _,
-        ) = match &backend.redis_url {
-            Some(url) => {
-                let (link, handle) = Link::open(url, &TaskTracker::new()).unwrap();
-                link.is_up().await;
-                (
-                    Arc::new(RedisReplyLog::new(link.clone())),
-                    Arc::new(RedisSignals::new(link.clone())),
-                    Arc::new(RedisCache::new(link.clone(), near, TTL)),
-                    Arc::new(RedisRateLimit::new(link)),
-                    Some(handle),
-                )
-            }
-            None => (
-                Arc::new(MemoryReplyLog::new(clock.clone())),
-                Arc::new(MemorySignals::default()),
-                Arc::new(near),
-                Arc::new(MemoryRateLimit::new(clock.clone())),
-                None,
-            ),
+        let Some(url) = &backend.redis_url else {
+            return Self {
+                log: Arc::new(MemoryReplyLog::new(clock.clone())),
+                signals: Arc::new(MemorySignals::default()),
+                cache: Arc::new(near),
+                limits: Arc::new(MemoryRateLimit::new(clock.clone())),
+                clock,
+                backend,
+                _link: None,
+                _directory: directory,
+            };
         };
-        Self { log, signals, cache, limits, clock, backend, _link: link, _directory: directory }
+        let (link, handle) = Link::open(url, &TaskTracker::new()).unwrap();
+        link.is_up().await;
+        Self {
+            log: Arc::new(RedisReplyLog::new(link.clone())),
+            signals: Arc::new(RedisSignals::new(link.clone())),
+            cache: Arc::new(RedisCache::new(link.clone(), near, TTL)),
+            limits: Arc::new(RedisRateLimit::new(link)),
+            clock,
+            backend,
+            _link: Some(handle),
+            _directory: directory,
+        }
     }
 
     async fn pass(&self, seconds: i64) {
@@ -274,7 +271,7 @@ async fn a_limit_holds_over_every_window() {
     let take = async || match limits.take(&limit).await.unwrap() {
         // Redis's own clock goes on.
         Verdict::Refused { retry_after } => Verdict::Refused { retry_after: to_the_second(retry_after) },
-        allowed => allowed,
+        allowed @ Verdict::Allowed { .. } => allowed,
     };
     let refused = |seconds| Verdict::Refused { retry_after: Duration::from_secs(seconds) };
     assert_eq!(take().await, Verdict::Allowed { remaining: 1 });

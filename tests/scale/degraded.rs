@@ -200,13 +200,14 @@ async fn a_transaction_whose_connection_breaks_is_run_anew() {
     let other = Database::connect(&app.backend.database_url).await.unwrap();
     let busy = other.begin().await.unwrap();
     busy.execute_unprepared(TAKE_ROOMS).await.unwrap();
-    let sending = tokio::spawn(async move { room.ask("hi").await });
     let waits = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                  WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let broken = async { while other.execute_unprepared(waits).await.unwrap().rows_affected() == 0 {} };
-    timeout(PATIENCE, broken).await.unwrap();
-    busy.rollback().await.unwrap();
-    let asked = sending.await.unwrap();
+    let breaking = async {
+        let broken = async { while other.execute_unprepared(waits).await.unwrap().rows_affected() == 0 {} };
+        timeout(PATIENCE, broken).await.unwrap();
+        busy.rollback().await.unwrap();
+    };
+    let (asked, ()) = tokio::join!(room.ask("hi"), breaking);
     assert_eq!(asked.used, 1);
     assert_eq!(user.read(&asked.reply).await.text, "Yes.");
     app.stop().await;

@@ -1,8 +1,15 @@
 //! Nodes of one installation: whatever is done on one is so on all.
 
-use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
+use chrono::TimeDelta;
+use futures_util::future::join_all;
 use migration::{Migrator, MigratorTrait};
-use pollux::{config::Role, store::Db};
+use pollux::{
+    config::Role,
+    store::{
+        Db,
+        jobs::{self, Terms},
+    },
+};
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::json;
 
@@ -135,42 +142,27 @@ async fn limits_are_counted_over_all_nodes() {
 #[tokio::test]
 async fn workers_that_claim_at_once_exceed_no_cap() {
     let one = api().await;
-    let gate = Gate::closed();
-    let (users, rooms) = (4, 6);
-    let mut replies = FuturesUnordered::new();
-    for _ in 0..users {
+    for _ in 0..20 {
         let user = one.user().await;
-        for n in 0..rooms {
-            one.gemini.answers(Script::new().text("On it").wait(&gate).finish("STOP"));
-            let reply = user.room(&n.to_string()).await.ask("hi").await.reply;
-            let user = user.clone();
-            replies.push(async move {
-                let mut follower = user.follow(&reply, None).await;
-                follower.until("On it").await;
-                follower
-            });
+        for title in ["a", "b", "c", "d", "e"] {
+            user.room(title).await.ask("hi").await;
         }
+        let now = one.clock.now();
+        let terms =
+            Terms { now, leased_until: now + TimeDelta::hours(1), limit: 16, basic_cap: 2, pro_cap: 5 };
+        let claims = join_all((0..8).map(async |_| jobs::claim(&one.chat.db, terms).await.unwrap()));
+        // Meanwhile another is first, and again another.
+        let first = "UPDATE jobs SET run_at = (SELECT min(run_at) FROM jobs) - interval '1 second'
+                     WHERE id = (SELECT id FROM jobs WHERE leased_until IS NULL ORDER BY run_at DESC LIMIT 1)";
+        let reordering = async {
+            for _ in 0..8 {
+                one.chat.db.write().execute_unprepared(first).await.unwrap();
+            }
+        };
+        let (claims, ()) = tokio::join!(claims, reordering);
+        assert_eq!(claims.concat().len(), 2);
     }
-    let workers = join_all((0..3).map(|_| worker(&one))).await;
-    let mut followers = Vec::new();
-    for left in (1..=users * rooms).rev() {
-        if followers.len() < 2 * users {
-            followers.push(replies.next().await.unwrap());
-        } else {
-            // All places are taken: only an end makes another.
-            assert_eq!(one.gemini.calls().len(), users * rooms - left);
-            gate.open();
-            followers.push(replies.next().await.unwrap());
-        }
-    }
-    gate.open_wide();
-    for follower in &mut followers {
-        assert_eq!(follower.until_the_end().await, "ReplyCompleted");
-    }
-    drop(followers);
-    for node in workers.into_iter().chain([one]) {
-        node.stop().await;
-    }
+    one.end().await;
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ pub struct TestApp {
     pub backend: Arc<Backend>,
     running: JoinHandle<anyhow::Result<()>>,
     users: Arc<AtomicU64>,
-    _directory: Arc<TempDir>,
+    directory: Arc<TempDir>,
 }
 
 /// What a test wants otherwise than it is by default.
@@ -88,15 +88,12 @@ impl TestApp {
 
     pub async fn with(wishes: Wishes<'_>) -> Self {
         telemetry::init(&telemetry::Logs { json: false, filter: "off" }).unwrap();
-        let (gemini, backend, users, directory) = match wishes.beside {
-            Some(other) => {
-                (other.gemini.clone(), other.backend.clone(), other.users.clone(), other._directory.clone())
-            }
-            None => {
-                let directory = TempDir::new().unwrap();
-                let backend = Backend::fresh(directory.path()).await;
-                (Arc::new(StandIn::start().await), Arc::new(backend), Arc::default(), Arc::new(directory))
-            }
+        let (gemini, backend, users, directory) = if let Some(other) = wishes.beside {
+            (other.gemini.clone(), other.backend.clone(), other.users.clone(), other.directory.clone())
+        } else {
+            let directory = TempDir::new().unwrap();
+            let backend = Backend::fresh(directory.path()).await;
+            (Arc::new(StandIn::start().await), Arc::new(backend), Arc::default(), Arc::new(directory))
         };
         let clock = wishes.clock.or_else(|| wishes.beside.map(|other| other.clock.clone()));
         let clock = clock.unwrap_or_else(Clock::system);
@@ -136,7 +133,7 @@ impl TestApp {
             backend,
             running: tokio::spawn(app.run(Some(listener))),
             users,
-            _directory: directory,
+            directory,
         }
     }
 

@@ -146,3 +146,40 @@ impl Drop for Guard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_listener_is_told_to_look_when_it_may_have_missed_something_and_only_then() {
+        let (hub, mut changes) = Hub::new();
+        let subscribe = async {
+            let channel = changes.recv().await.unwrap();
+            hub.subscribed(&channel);
+        };
+        let (mut heard, ()) = tokio::join!(hub.listen("c".to_owned(), 8, true), subscribe);
+        assert!(heard.next().now_or_never().is_none(), "it was subscribed from the beginning");
+        hub.is_down();
+        assert!(matches!(heard.next().await, Some(Heard::Again)));
+        let mut late = hub.listen("c".to_owned(), 8, false).await;
+        hub.subscribed("c");
+        for listener in [&mut heard, &mut late] {
+            assert!(matches!(listener.next().now_or_never(), Some(Some(Heard::Again))));
+            assert!(listener.next().now_or_never().is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_of_a_channel_that_nobody_listens_to() {
+        let (hub, mut changes) = Hub::new();
+        let listeners =
+            [hub.listen("c".to_owned(), 8, false).await, hub.listen("c".to_owned(), 8, false).await];
+        assert_eq!(changes.recv().await.as_deref(), Some("c"));
+        drop(listeners);
+        assert_eq!(changes.recv().await.as_deref(), Some("c"), "so that it is unsubscribed");
+        assert!(hub.channels().is_empty());
+    }
+}
