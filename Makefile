@@ -24,5 +24,5 @@ schema-check: ## Fail if schema.graphql is not what the code says
 	cargo run --locked --quiet -- schema | diff -u schema.graphql -
 
 bench: ## Measure what Pollux adds to the model's own latency, and how fast workers empty a queue
-	cargo bench --locked --bench latency
-	tests/with-servers sh -c 'cargo bench --locked --bench latency && cargo bench --locked --bench drain'
+	cargo bench --locked --bench latency --bench webhooks
+	tests/with-servers cargo bench --locked --bench latency --bench webhooks --bench drain

@@ -26,11 +26,13 @@ use crate::{
         no_limit::NoLimit,
         otp,
         redis::{self, RedisCache, RedisRateLimit, RedisReplyLog, RedisSignals},
+        stripe::Stripe,
     },
     clock::Clock,
-    config::{Config, OtpDelivery, Role, Switch},
+    config::{BillingSettings, Config, OtpDelivery, Role, Switch},
     domain::{
         auth::{Auth, Keys},
+        billing::{Billing, Inbox},
         chat::{Chat, Pace},
     },
     graphql::Executor,
@@ -38,13 +40,15 @@ use crate::{
     jobs::Runner,
     lifecycle::Lifecycle,
     ports::{
-        cache::Cache, model::Model, otp_sender::OtpSender, rate_limit::RateLimit, reply_log::ReplyLog,
-        signals::Signals,
+        cache::Cache, model::Model, otp_sender::OtpSender, payments::Payments, rate_limit::RateLimit,
+        reply_log::ReplyLog, signals::Signals,
     },
     store::{Db, jobs},
 };
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How often it is looked for what Stripe should have told and has not.
+const LOOK_FOR_SILENCE_EVERY: Duration = Duration::from_mins(1);
 const REDIS_WITHIN: Duration = Duration::from_secs(3);
 /// How long sockets and requests may take to end once they have been told to.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
@@ -52,6 +56,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 /// Pollux, put together.
 pub struct App {
     pub chat: Chat,
+    pub billing: Billing,
     /// None in a process that serves no API.
     auth: Option<Auth>,
     role: Role,
@@ -76,8 +81,7 @@ impl App {
     /// # Errors
     /// A sentence about what does not answer or is not set up.
     pub async fn open(role: Role, config: Config, db: Db, clock: Clock) -> anyhow::Result<Self> {
-        // An error says that a provider is installed already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        install_tls();
         db.migrate().await.context("the database could not be migrated")?;
         if db.is_exclusive() {
             let released = jobs::release_all(db.write()).await?;
@@ -98,6 +102,7 @@ impl App {
                 keys: Arc::new(Keys::derive(&installation_secret(&config)?)),
             }),
         };
+        let billing = billing(&config, db.clone(), clock.clone(), shared.signals.clone(), &life)?;
         let chat = Chat {
             db,
             tasks: life.tasks.clone(),
@@ -110,7 +115,7 @@ impl App {
             history_tokens: config.gemini.gemini_history_tokens,
             pace: Pace::default(),
         };
-        Ok(Self { chat, auth, role, config, life, shared })
+        Ok(Self { chat, billing, auth, role, config, life, shared })
     }
 
     /// What ends this process.
@@ -130,8 +135,9 @@ impl App {
         let health = Health { db: db.clone(), signals: self.shared.signals.clone(), life: life.clone() };
         let routes = match self.auth {
             Some(auth) => http::router(Api {
-                executor: Executor::new(auth.clone(), self.chat.clone()),
+                executor: Executor::new(auth.clone(), self.chat.clone(), self.billing.clone()),
                 auth,
+                billing: self.billing.clone(),
                 settings: Arc::new(self.config.server.clone()),
                 life: life.clone(),
                 health,
@@ -141,7 +147,8 @@ impl App {
         let server = serve(listener, routes, life.clone());
         let work = async {
             if self.role != Role::Api {
-                Runner { chat: self.chat, settings: self.config.worker.clone() }.run(life.clone()).await;
+                let settings = self.config.worker.clone();
+                Runner { chat: self.chat, billing: self.billing, settings }.run(life.clone()).await;
             }
             life.soft.cancelled().await;
             tokio::time::sleep(self.config.worker.shutdown_delay).await;
@@ -223,6 +230,52 @@ fn otp_sender(config: &Config) -> Arc<dyn OtpSender> {
         OtpDelivery::Response => Arc::new(otp::ByResponse),
         OtpDelivery::Log => Arc::new(otp::ToLog),
     }
+}
+
+fn install_tls() {
+    // An error says that a provider is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Has Stripe's events seen to once more by the workers of this installation, and says which.
+///
+/// # Errors
+/// The database or Stripe do not answer, or there is no such event.
+pub async fn replay(config: &Config, events: Vec<String>) -> anyhow::Result<Vec<String>> {
+    install_tls();
+    let db = Db::join(&config.database).await?;
+    // The workers look by themselves.
+    let signals = Arc::new(MemorySignals::default());
+    let billing = billing(config, db, Clock::system(), signals, &Lifecycle::new())?;
+    billing.replay(events).await.map_err(|error| anyhow::anyhow!("{error:?}"))
+}
+
+fn billing(
+    config: &Config,
+    db: Db,
+    clock: Clock,
+    signals: Arc<dyn Signals>,
+    life: &Lifecycle,
+) -> anyhow::Result<Billing> {
+    Ok(Billing {
+        db,
+        tasks: life.tasks.clone(),
+        clock,
+        signals,
+        payments: payments(&config.billing)?,
+        settings: config.billing.clone(),
+        inbox: Inbox::default(),
+        look_every: LOOK_FOR_SILENCE_EVERY,
+    })
+}
+
+fn payments(settings: &BillingSettings) -> anyhow::Result<Option<Arc<dyn Payments>>> {
+    let Some(key) = settings.secret_key() else { return Ok(None) };
+    let missing = settings.missing();
+    if !missing.is_empty() {
+        tracing::warn!("nothing can be bought: {} must be set, too", missing.join(", "));
+    }
+    Ok(Some(Arc::new(Stripe::new(key, &settings.stripe_api_base, settings.stripe_timeout)?)))
 }
 
 fn model(config: &Config) -> anyhow::Result<Arc<dyn Model>> {

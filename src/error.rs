@@ -23,6 +23,12 @@ pub enum Error {
     RateLimited { retry_after_secs: u64 },
     /// The day's prompts are used.
     QuotaExceeded { limit: i32, used: i32, resets_at: DateTime<Utc>, upgradeable: bool },
+    /// These settings are missing for it.
+    BillingNotConfigured(Vec<&'static str>),
+    /// There is a subscription already.
+    AlreadySubscribed,
+    /// The payment provider refused, or does not answer. The cause is for the log.
+    PaymentProvider(anyhow::Error),
     /// Ours.
     Internal(anyhow::Error),
 }

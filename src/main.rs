@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use pollux::{
-    app::App,
+    app::{self, App},
     clock::Clock,
     config::{Config, LogFormat, Role},
     graphql,
@@ -37,6 +37,15 @@ enum Command {
     Migrate,
     /// Print the GraphQL schema
     Schema,
+    /// See to billing by hand
+    #[command(subcommand)]
+    Stripe(StripeCommand),
+}
+
+#[derive(Subcommand)]
+enum StripeCommand {
+    /// Have events seen to once more, such as evt_1…, whether they came or not; without any, those that were given up
+    Replay { events: Vec<String> },
 }
 
 fn main() -> ExitCode {
@@ -62,6 +71,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Api) => Role::Api,
         Some(Command::Worker) => Role::Worker,
         Some(Command::Migrate) => return on_runtime(migrate(cli.config)),
+        Some(Command::Stripe(StripeCommand::Replay { events })) => {
+            return on_runtime(replay(cli.config, events));
+        }
         Some(Command::Schema) => {
             print!("{}", graphql::sdl());
             return Ok(());
@@ -82,6 +94,13 @@ fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<
 
 async fn migrate(config: Config) -> anyhow::Result<()> {
     Db::open(&config.database).await?.migrate().await.context("the database could not be migrated")
+}
+
+async fn replay(config: Config, events: Vec<String>) -> anyhow::Result<()> {
+    for event in app::replay(&config, events).await? {
+        println!("{event} is seen to once more");
+    }
+    Ok(())
 }
 
 async fn serve(role: Role, config: Config) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@
 mod support;
 
 mod accounts;
+mod billing;
 mod crash;
 mod gemini_wire;
 mod house;
@@ -22,3 +23,5 @@ mod single;
 mod sockets;
 mod stops;
 mod turns;
+mod webhook_crowd;
+mod webhooks;

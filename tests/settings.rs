@@ -14,6 +14,8 @@ fn a_setting_that_cannot_work_is_refused_with_a_sentence() {
         (vec![("GEMINI_BASE_URL", "gemini")], "GEMINI_BASE_URL"),
         (vec![("GEMINI_MODEL", "../x")], "GEMINI_MODEL"),
         (vec![("CORS_ORIGINS", "chat.example")], "CORS_ORIGINS"),
+        (vec![("FRONTEND_URL", "chat.example")], "FRONTEND_URL: `chat.example` is not an http(s) URL"),
+        (vec![("STRIPE_API_BASE", "stripe")], "STRIPE_API_BASE"),
         (vec![("WORKER_CONCURRENCY", "0")], "--worker-concurrency"),
         (vec![("WORKER_LEASE", "0")], "--worker-lease"),
         (vec![("REDIS_URL", "localhost:6379")], "REDIS_URL cannot be read"),

@@ -16,6 +16,8 @@ pub struct Model {
     pub chatroom_id: Option<ChatroomId>,
     #[sea_orm(unique)]
     pub message_id: Option<MessageId>,
+    #[sea_orm(unique)]
+    pub stripe_event_id: Option<String>,
     /// The place among a room's jobs: the depth of the message.
     pub position: i32,
     /// Not before this.
@@ -35,6 +37,8 @@ pub struct Model {
 pub enum Kind {
     /// Write the reply `message_id`.
     Reply,
+    /// Ask Stripe what the event `stripe_event_id` tells of.
+    StripeEvent,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

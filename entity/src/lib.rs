@@ -3,6 +3,7 @@
 //! Nothing here knows a rule of the product: a column's comment says why it exists.
 
 pub mod chatroom;
+pub mod checkout;
 pub mod daily_usage;
 pub mod id;
 pub mod idempotency_key;

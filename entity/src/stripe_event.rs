@@ -10,7 +10,10 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
     pub kind: String,
+    /// Whose it is.
+    pub customer_id: String,
     pub received_at: Timestamp,
+    /// When Stripe had been asked what has become of it.
     pub processed_at: Option<Timestamp>,
 }
 

@@ -18,7 +18,10 @@ pub struct Model {
     pub cancel_at_period_end: bool,
     /// PRO until then. Set where Stripe's state is stored, so that queries and code ask one and the same thing.
     pub pro_until: Option<Timestamp>,
+    /// When Stripe was last asked.
     pub updated_at: Timestamp,
+    /// Counted up by every reading that is stored: one that was begun before another was stored does not hold.
+    pub version: i64,
 }
 
 /// [Stripe's statuses](https://docs.stripe.com/api/subscriptions/object#subscription_object-status).

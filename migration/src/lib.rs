@@ -7,6 +7,7 @@ mod m20261121_000001_accounts;
 mod m20261121_000002_chat;
 mod m20261121_000003_jobs;
 mod m20261121_000004_billing;
+mod m20261121_000005_stripe;
 
 pub struct Migrator;
 
@@ -18,21 +19,23 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000002_chat::Migration),
             Box::new(m20261121_000003_jobs::Migration),
             Box::new(m20261121_000004_billing::Migration),
+            Box::new(m20261121_000005_stripe::Migration),
         ]
     }
 }
 
-/// Creates tables and then indexes; an index is plain SQL, since both databases agree on it, partial ones included.
+/// Creates tables and then runs changes; a change, such as an index, is plain SQL that both databases agree on, partial
+/// ones included.
 async fn create(
     manager: &SchemaManager<'_>,
     tables: impl IntoIterator<Item = TableCreateStatement>,
-    indexes: &[&str],
+    changes: &[&str],
 ) -> Result<(), DbErr> {
     for table in tables {
         manager.create_table(table).await?;
     }
-    for index in indexes {
-        manager.get_connection().execute_unprepared(index).await?;
+    for change in changes {
+        manager.get_connection().execute_unprepared(change).await?;
     }
     Ok(())
 }

@@ -24,18 +24,21 @@ impl MigrationTrait for Migration {
             .col(timestamp_with_time_zone("updated_at"))
             .foreign_key(&mut crate::belongs_to("subscriptions", "user_id", "users"))
             .take();
-        let stripe_events = Table::create()
-            .table("stripe_events")
-            .col(text("id").primary_key())
-            .col(text("kind"))
-            .col(timestamp_with_time_zone("received_at"))
-            .col(timestamp_with_time_zone_null("processed_at"))
-            .take();
         let indexes = ["CREATE INDEX subscriptions_period ON subscriptions (current_period_end)"];
-        crate::create(manager, [subscriptions, stripe_events], &indexes).await
+        crate::create(manager, [subscriptions, stripe_events()], &indexes).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         crate::drop(manager, &["stripe_events", "subscriptions"]).await
     }
+}
+
+pub(crate) fn stripe_events() -> TableCreateStatement {
+    Table::create()
+        .table("stripe_events")
+        .col(text("id").primary_key())
+        .col(text("kind"))
+        .col(timestamp_with_time_zone("received_at"))
+        .col(timestamp_with_time_zone_null("processed_at"))
+        .take()
 }

@@ -7,3 +7,4 @@ pub mod memory;
 pub mod no_limit;
 pub mod otp;
 pub mod redis;
+pub mod stripe;

@@ -3,6 +3,7 @@
 //! A setting's first line of documentation is what `pollux --help` prints.
 
 mod auth;
+mod billing;
 mod chat;
 mod database;
 mod gemini;
@@ -14,6 +15,7 @@ mod worker;
 use std::time::Duration;
 
 pub use auth::{AuthSettings, OtpDelivery, Switch};
+pub use billing::BillingSettings;
 pub use chat::ChatSettings;
 pub use database::DatabaseSettings;
 pub use gemini::GeminiSettings;
@@ -37,6 +39,8 @@ pub struct Config {
     pub gemini: GeminiSettings,
     #[command(flatten, next_help_heading = "Chat")]
     pub chat: ChatSettings,
+    #[command(flatten, next_help_heading = "Billing")]
+    pub billing: BillingSettings,
     #[command(flatten, next_help_heading = "Worker")]
     pub worker: WorkerSettings,
     #[command(flatten, next_help_heading = "Logs")]
@@ -69,12 +73,13 @@ impl Config {
                         `openssl rand -hex 32` makes a good one."
                 .to_owned());
         }
+        self.gemini.check()?;
+        self.billing.check()?;
         if role == Role::Worker {
-            return self.gemini.check();
+            return Ok(());
         }
         self.server.check()?;
-        self.auth.check(self.server.bind_address().ip().is_loopback())?;
-        self.gemini.check()
+        self.auth.check(self.server.bind_address().ip().is_loopback())
     }
 }
 

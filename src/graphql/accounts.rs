@@ -4,8 +4,8 @@ use async_graphql::{Context, InputObject, Object, SimpleObject};
 use entity::Timestamp;
 
 use super::{
-    context::{auth, caller, chat, viewer},
-    types::{PhoneNumberScalar, Session, SubscriptionStatus, User},
+    context::{auth, caller, viewer},
+    types::{PhoneNumberScalar, Session, User},
 };
 use crate::{
     domain::auth::{SentOtp, SignedIn},
@@ -28,12 +28,6 @@ impl AccountQueries {
         let viewer = viewer(ctx)?;
         let sessions = auth(ctx).sessions(viewer.user).await?;
         Ok(sessions.into_iter().map(|session| Session::new(session, viewer)).collect())
-    }
-
-    /// Your subscription tier and its billing state.
-    async fn subscription_status(&self, ctx: &Context<'_>) -> Result<SubscriptionStatus> {
-        let account = chat(ctx).account(viewer(ctx)?.user).await?;
-        Ok(SubscriptionStatus::new(account.subscription.as_ref(), chat(ctx).clock.now()))
     }
 }
 

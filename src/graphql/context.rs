@@ -8,6 +8,7 @@ use super::loaders::Batches;
 use crate::{
     domain::{
         auth::{Auth, Caller, Viewer},
+        billing::Billing,
         chat::Chat,
     },
     error::{Error, Result},
@@ -43,6 +44,10 @@ pub(super) fn auth<'a>(ctx: &Context<'a>) -> &'a Auth {
 
 pub(super) fn chat<'a>(ctx: &Context<'a>) -> &'a Chat {
     ctx.data_unchecked::<Chat>()
+}
+
+pub(super) fn billing<'a>(ctx: &Context<'a>) -> &'a Billing {
+    ctx.data_unchecked::<Billing>()
 }
 
 /// Loads nested objects, all of a level in one query.

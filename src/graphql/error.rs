@@ -36,6 +36,18 @@ impl From<Error> for GraphqlError {
                 extensions.set("upgradeable", upgradeable);
                 ("QUOTA_EXCEEDED", format!("The {limit} prompts of today are used."))
             }
+            Error::BillingNotConfigured(missing) => {
+                let missing = missing.join(", ");
+                ("BILLING_NOT_CONFIGURED", format!("This server sells nothing: {missing} must be set."))
+            }
+            Error::AlreadySubscribed => {
+                let message = "There is a subscription already: openBillingPortal leads to it.";
+                ("ALREADY_SUBSCRIBED", message.to_owned())
+            }
+            Error::PaymentProvider(cause) => {
+                source = Some(Arc::new(Cause(cause)));
+                ("PAYMENT_PROVIDER_ERROR", "The payment provider did not do it: try again later.".to_owned())
+            }
             Error::Internal(cause) => {
                 source = Some(Arc::new(Cause(cause)));
                 ("INTERNAL_SERVER_ERROR", "Something went wrong on our side.".to_owned())

@@ -10,7 +10,7 @@ use super::{
     error::{complete, rejection},
     loaders::Batches,
 };
-use crate::domain::{auth::Auth, chat::Chat};
+use crate::domain::{auth::Auth, billing::Billing, chat::Chat};
 
 /// Executes operations.
 #[derive(Clone)]
@@ -21,8 +21,8 @@ pub struct Executor {
 
 impl Executor {
     #[must_use]
-    pub fn new(auth: Auth, chat: Chat) -> Self {
-        Self { schema: builder().data(auth).data(chat.clone()).finish(), chat }
+    pub fn new(auth: Auth, chat: Chat, billing: Billing) -> Self {
+        Self { schema: builder().data(auth).data(chat.clone()).data(billing).finish(), chat }
     }
 
     /// Runs a query or a mutation; a subscription needs a transport that streams.

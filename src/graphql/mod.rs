@@ -1,6 +1,7 @@
 //! The API: resolvers that parse input into the domain's types, call a use case and show what came of it.
 
 mod accounts;
+mod billing;
 mod chatrooms;
 mod context;
 mod empty_objects;
@@ -20,11 +21,21 @@ pub use execute::{Executor, operation_type};
 
 /// What can be read.
 #[derive(MergedObject, Default)]
-pub struct Query(accounts::AccountQueries, chatrooms::ChatroomQueries, messages::MessageQueries);
+pub struct Query(
+    accounts::AccountQueries,
+    chatrooms::ChatroomQueries,
+    messages::MessageQueries,
+    billing::BillingQueries,
+);
 
 /// What can be done.
 #[derive(MergedObject, Default)]
-pub struct Mutation(accounts::AccountMutations, chatrooms::ChatroomMutations, messages::MessageMutations);
+pub struct Mutation(
+    accounts::AccountMutations,
+    chatrooms::ChatroomMutations,
+    messages::MessageMutations,
+    billing::BillingMutations,
+);
 
 pub type Schema = GraphqlSchema<Query, Mutation, subscriptions::Subscription>;
 

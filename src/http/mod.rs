@@ -5,6 +5,7 @@ mod health;
 mod page;
 mod router;
 mod socket;
+mod stripe_webhook;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -12,7 +13,10 @@ use axum::http::{HeaderMap, header};
 
 use crate::{
     config::ServerSettings,
-    domain::auth::{Auth, Caller},
+    domain::{
+        auth::{Auth, Caller},
+        billing::Billing,
+    },
     error::{Error, Result},
     graphql::{Executor, Identity, RequestContext},
     lifecycle::Lifecycle,
@@ -26,6 +30,7 @@ pub use router::router;
 pub struct Api {
     pub executor: Executor,
     pub auth: Auth,
+    pub billing: Billing,
     pub settings: Arc<ServerSettings>,
     pub life: Lifecycle,
     pub health: Health,

@@ -3,7 +3,7 @@
 use axum::{
     Router,
     http::{HeaderName, HeaderValue, Method, header, request::Parts},
-    routing::get,
+    routing::{get, post},
 };
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -11,7 +11,7 @@ use tower_http::{
     limit::RequestBodyLimitLayer,
 };
 
-use super::{Api, graphql, page};
+use super::{Api, graphql, page, stripe_webhook};
 
 /// The longest body that is read, in bytes.
 const LONGEST_BODY: usize = 256 * 1024;
@@ -31,6 +31,7 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/", get(page::show))
         .route("/graphql", get(graphql::get).post(graphql::post))
+        .route("/webhook/stripe", post(stripe_webhook::post))
         .merge(api.health.clone().router())
         .layer(RequestBodyLimitLayer::new(LONGEST_BODY))
         .layer(cors)

@@ -7,12 +7,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::chat::Chat,
-    store::{DbErr, idempotency, otps, sessions},
+    store::{DbErr, idempotency, otps, sessions, stripe_events},
 };
 
 const EVERY: Duration = Duration::from_mins(10);
 /// A client that sends again later than this sends anew.
 const IDEMPOTENCY_KEYS_LIVE: TimeDelta = TimeDelta::days(7);
+/// Stripe sends an event again for some days, and knows it for thirty.
+const STRIPE_EVENTS_LIVE: TimeDelta = TimeDelta::days(30);
 
 pub(super) async fn run(chat: Chat, soft: CancellationToken) {
     while soft.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
@@ -27,6 +29,7 @@ async fn forget_expired(chat: &Chat) -> Result<(), DbErr> {
     let otps = otps::delete_expired(chat.db.write(), now).await?;
     let sessions = sessions::delete_expired(chat.db.write(), now).await?;
     let keys = idempotency::delete_older(chat.db.write(), now - IDEMPOTENCY_KEYS_LIVE).await?;
-    tracing::debug!(otps, sessions, keys, "forgot what had expired");
+    let events = stripe_events::delete_older(chat.db.write(), now - STRIPE_EVENTS_LIVE).await?;
+    tracing::debug!(otps, sessions, keys, events, "forgot what had expired");
     Ok(())
 }

@@ -3,5 +3,6 @@
 mod housekeeping;
 mod lease;
 mod runner;
+mod silence;
 
 pub use runner::Runner;

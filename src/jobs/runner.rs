@@ -7,10 +7,13 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use super::{housekeeping, lease};
+use super::{housekeeping, lease, silence};
 use crate::{
     config::WorkerSettings,
-    domain::chat::{Chat, reply::Cues},
+    domain::{
+        billing::Billing,
+        chat::{Chat, reply::Cues},
+    },
     error::{Error, Result},
     lifecycle::Lifecycle,
     ports::signals::Topic,
@@ -26,6 +29,7 @@ const MOST_PER_CLAIM: usize = 16;
 #[derive(Clone)]
 pub struct Runner {
     pub chat: Chat,
+    pub billing: Billing,
     pub settings: WorkerSettings,
 }
 
@@ -36,6 +40,7 @@ impl Runner {
         let permits = Arc::new(Semaphore::new(self.settings.worker_concurrency.get()));
         let running = TaskTracker::new();
         running.spawn(housekeeping::run(self.chat.clone(), life.soft.clone()));
+        running.spawn(silence::run(self.billing.clone(), life.soft.clone()));
         while !life.soft.is_cancelled() {
             let Some(Ok(first)) = life.soft.run_until_cancelled(permits.clone().acquire_owned()).await else {
                 break;
@@ -106,12 +111,18 @@ impl Runner {
     async fn work(&self, job: &job::Model, cues: &Cues) -> Result<(), Error> {
         match job.kind {
             job::Kind::Reply => self.chat.write_reply(job, cues).await,
+            job::Kind::StripeEvent => tokio::select! {
+                done = self.billing.see_to_event(job) => done,
+                () = cues.hand_back.cancelled() => self.billing.hand_event_back(job).await,
+                () = cues.lost.cancelled() => Ok(()),
+            },
         }
     }
 
     async fn broke(&self, job: &job::Model) -> Result<(), Error> {
         match job.kind {
             job::Kind::Reply => self.chat.reply_broke(job).await,
+            job::Kind::StripeEvent => self.billing.event_broke(job).await,
         }
     }
 }

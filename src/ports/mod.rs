@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod model;
 pub mod otp_sender;
+pub mod payments;
 pub mod rate_limit;
 pub mod reply_log;
 pub mod signals;

@@ -39,14 +39,36 @@ impl Db {
     /// # Errors
     /// The database does not answer, or another process has the SQLite file.
     pub async fn open(settings: &DatabaseSettings) -> anyhow::Result<Self> {
+        let Some(file) = settings.sqlite_file() else { return Self::open_postgres(settings).await };
+        if let Some(directory) = file.parent() {
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
+        }
+        let shown = file.display();
+        let lock =
+            File::create(file.with_extension("lock")).with_context(|| format!("cannot lock {shown}"))?;
+        if lock.try_lock().is_err() {
+            bail!("another process is using {shown}: stop it first, or give this one its own DATABASE_URL");
+        }
+        let db = Self::open_sqlite(file, settings.database_connections.get(), "rwc").await?;
+        Ok(Self { lock: Some(Arc::new(lock)), ..db })
+    }
+
+    /// Connects for a word with whoever has the database: to write a row that is seen to there.
+    ///
+    /// # Errors
+    /// The database does not answer, or there is none.
+    pub async fn join(settings: &DatabaseSettings) -> anyhow::Result<Self> {
         match settings.sqlite_file() {
-            Some(file) => Self::open_sqlite(file, settings.database_connections.get()).await,
-            None if settings.is_postgres() => Self::open_postgres(settings).await,
-            None => bail!("DATABASE_URL must begin with sqlite: or postgres:"),
+            Some(file) => Self::open_sqlite(file, 1, "rw").await,
+            None => Self::open_postgres(settings).await,
         }
     }
 
     async fn open_postgres(settings: &DatabaseSettings) -> anyhow::Result<Self> {
+        if !settings.is_postgres() {
+            bail!("DATABASE_URL must begin with sqlite: or postgres:");
+        }
         let limit = settings.database_statement_timeout;
         let mut options = ConnectOptions::new(&settings.url);
         options.max_connections(settings.database_connections.get()).sqlx_logging(false);
@@ -60,22 +82,11 @@ impl Db {
         Ok(Self { read: pool.clone(), write: pool, lock: None, url: Some(settings.url.as_str().into()) })
     }
 
-    async fn open_sqlite(file: &Path, readers: u32) -> anyhow::Result<Self> {
-        let shown = file.display();
-        if let Some(directory) = file.parent() {
-            std::fs::create_dir_all(directory)
-                .with_context(|| format!("cannot make {}", directory.display()))?;
-        }
-        let lock =
-            File::create(file.with_extension("lock")).with_context(|| format!("cannot lock {shown}"))?;
-        if lock.try_lock().is_err() {
-            bail!("another process is using {shown}: stop it first, or give this one its own DATABASE_URL");
-        }
-        let write =
-            Self::sqlite_pool(file, 1, "rwc").await.with_context(|| format!("cannot open {shown}"))?;
-        let read =
-            Self::sqlite_pool(file, readers, "ro").await.with_context(|| format!("cannot open {shown}"))?;
-        Ok(Self { read, write, lock: Some(Arc::new(lock)), url: None })
+    async fn open_sqlite(file: &Path, readers: u32, mode: &str) -> anyhow::Result<Self> {
+        let cannot = || format!("cannot open {}", file.display());
+        let write = Self::sqlite_pool(file, 1, mode).await.with_context(cannot)?;
+        let read = Self::sqlite_pool(file, readers, "ro").await.with_context(cannot)?;
+        Ok(Self { read, write, lock: None, url: None })
     }
 
     async fn sqlite_pool(file: &Path, connections: u32, mode: &str) -> Result<DatabaseConnection, DbErr> {

@@ -4,6 +4,7 @@
 use entity::{JobId, MessageId, Timestamp, UserId, job};
 use sea_orm::{
     DbBackend, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, UpdateMany, entity::prelude::*,
+    sea_query::OnConflict,
 };
 
 use super::{Db, commit, sql};
@@ -11,6 +12,17 @@ use job::{Column, Entity};
 
 pub async fn insert(conn: &impl ConnectionTrait, job: job::Model) -> Result<(), DbErr> {
     Entity::insert(job.into_active_model()).exec_without_returning(conn).await?;
+    Ok(())
+}
+
+/// Queues the jobs of Stripe's events; an event that has one keeps it.
+pub async fn insert_for_events(
+    conn: &impl ConnectionTrait,
+    jobs: impl IntoIterator<Item = job::Model>,
+) -> Result<(), DbErr> {
+    let known = OnConflict::column(Column::StripeEventId).do_nothing().to_owned();
+    let jobs = jobs.into_iter().map(IntoActiveModel::into_active_model);
+    Entity::insert_many(jobs).on_conflict(known).exec_without_returning(conn).await?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! PostgreSQL; `$1` is a placeholder to both.
 
 pub mod chatrooms;
+pub mod checkouts;
 mod connect;
 pub mod idempotency;
 pub mod jobs;
@@ -13,6 +14,7 @@ pub mod page;
 pub mod paths;
 pub mod replies;
 pub mod sessions;
+pub mod stripe_events;
 pub mod subscriptions;
 mod transaction;
 pub mod usage;

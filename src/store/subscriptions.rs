@@ -1,19 +1,83 @@
 //! Subscriptions.
 
-use entity::{UserId, subscription};
-use sea_orm::entity::prelude::*;
+use entity::{Timestamp, UserId, subscription};
+use sea_orm::{
+    ActiveModelTrait, DbBackend, IntoActiveModel, QuerySelect, entity::prelude::*, sea_query::OnConflict,
+};
+use subscription::{Column, Entity};
+
+use super::sql;
 
 pub async fn of_user(
     conn: &impl ConnectionTrait,
     user: UserId,
 ) -> Result<Option<subscription::Model>, DbErr> {
-    subscription::Entity::find_by_id(user).one(conn).await
+    Entity::find_by_id(user).one(conn).await
 }
 
 pub async fn of_users(
     conn: &impl ConnectionTrait,
     users: &[UserId],
 ) -> Result<Vec<subscription::Model>, DbErr> {
-    let among = subscription::Column::UserId.is_in(users.iter().copied());
-    subscription::Entity::find().filter(among).all(conn).await
+    Entity::find().filter(Column::UserId.is_in(users.iter().copied())).all(conn).await
+}
+
+/// Whose customer of Stripe's this is.
+pub async fn user_of(conn: &impl ConnectionTrait, customer: &str) -> Result<Option<UserId>, DbErr> {
+    Entity::find()
+        .select_only()
+        .column(Column::UserId)
+        .filter(Column::StripeCustomerId.eq(customer))
+        .into_tuple()
+        .one(conn)
+        .await
+}
+
+/// Stores a user's customer, unless there is one.
+pub async fn insert(conn: &impl ConnectionTrait, new: subscription::Model) -> Result<(), DbErr> {
+    let known = OnConflict::new().do_nothing().to_owned();
+    Entity::insert(new.into_active_model()).on_conflict(known).exec_without_returning(conn).await?;
+    Ok(())
+}
+
+/// Stores a reading, if none has been stored since `subscription.version` was; says whether it did.
+pub async fn replace(conn: &impl ConnectionTrait, subscription: &subscription::Model) -> Result<bool, DbErr> {
+    let read_at = subscription.version;
+    let new = subscription::Model { version: read_at + 1, ..subscription.clone() };
+    let replaced = Entity::update_many()
+        .set(new.into_active_model().reset_all())
+        .filter(Column::UserId.eq(subscription.user_id))
+        .filter(Column::Version.eq(read_at))
+        .exec(conn)
+        .await?;
+    Ok(replaced.rows_affected == 1)
+}
+
+/// Takes up to `limit` users about whom Stripe is to be asked, since nothing has been heard of an open checkout or at the
+/// end of a period, and who were last asked about before `asked_before`. No two callers take the same.
+pub async fn take_silent(
+    conn: &impl ConnectionTrait,
+    now: Timestamp,
+    asked_before: Timestamp,
+    limit: u64,
+) -> Result<Vec<UserId>, DbErr> {
+    let lock = match conn.get_database_backend() {
+        // Its writer is alone.
+        DbBackend::Sqlite => "",
+        _ => "FOR UPDATE SKIP LOCKED",
+    };
+    let statement = sql(
+        conn,
+        format!(
+            "UPDATE subscriptions SET updated_at = $1 WHERE user_id IN (
+                 SELECT user_id FROM subscriptions
+                 WHERE updated_at <= $2 AND (
+                     current_period_end <= $1 AND state NOT IN ('none', 'canceled')
+                     OR user_id IN (SELECT user_id FROM checkouts WHERE status = 'open'))
+                 LIMIT {limit} {lock}
+             ) RETURNING user_id"
+        ),
+        [now.into(), asked_before.into()],
+    );
+    conn.query_all_raw(statement).await?.into_iter().map(|row| row.try_get("", "user_id")).collect()
 }

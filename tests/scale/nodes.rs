@@ -13,10 +13,13 @@ use pollux::{
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::json;
 
-use crate::support::{
-    Backend, Gate, Script, TestApp, TestUser,
-    app::{Wishes, config},
-    code_of, user,
+use crate::{
+    billing::buy_and_talk,
+    support::{
+        Backend, Gate, Script, TestApp, TestUser,
+        app::{Wishes, config},
+        code_of, user,
+    },
 };
 
 /// An API node.
@@ -175,4 +178,18 @@ async fn nodes_that_start_together_migrate_once() {
     let nodes = join_all((0..4).map(async |_| Db::open(&settings).await.unwrap().migrate().await)).await;
     assert!(nodes.iter().all(Result::is_ok), "{nodes:?}");
     database.execute_unprepared("SELECT * FROM jobs").await.unwrap();
+}
+
+#[tokio::test]
+async fn pro_that_is_bought_on_one_node_is_seen_on_another() {
+    let node = async |role, beside| {
+        TestApp::with(Wishes { sells: true, role: Some(role), beside, ..Wishes::default() }).await
+    };
+    let one = node(Role::Api, None).await;
+    let other = node(Role::Api, Some(&one)).await;
+    let worker = node(Role::Worker, Some(&one)).await;
+    buy_and_talk(&one, &other).await;
+    for node in [one, other, worker] {
+        node.stop().await;
+    }
 }

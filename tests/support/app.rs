@@ -22,11 +22,11 @@ use pollux::{
     store::Db,
     telemetry,
 };
-use sea_orm::{EntityTrait, PaginatorTrait};
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 
-use super::{Backend, StandIn, TestUser, backend::SECRET, socket::PATIENCE};
+use super::{Backend, StandIn, Stripe, TestUser, backend::SECRET, socket::PATIENCE};
 
 #[derive(Parser)]
 #[command(args_override_self = true)]
@@ -43,6 +43,7 @@ pub fn config(arguments: &[&str]) -> Config {
 pub struct TestApp {
     pub address: SocketAddr,
     pub gemini: Arc<StandIn>,
+    pub stripe: Arc<Stripe>,
     pub clock: Clock,
     pub chat: Chat,
     pub life: Lifecycle,
@@ -51,6 +52,7 @@ pub struct TestApp {
     pub backend: Arc<Backend>,
     running: JoinHandle<anyhow::Result<()>>,
     users: Arc<AtomicU64>,
+    stranger: TestUser,
     directory: Arc<TempDir>,
 }
 
@@ -62,7 +64,9 @@ pub struct Wishes<'a> {
     pub clock: Option<Clock>,
     /// What the server serves and does; everything by default.
     pub role: Option<Role>,
-    /// The node whose data, clock and model this one shares.
+    /// Whether Pro can be bought.
+    pub sells: bool,
+    /// The node whose data, clock, model and Stripe this one shares.
     pub beside: Option<&'a TestApp>,
 }
 
@@ -88,15 +92,18 @@ impl TestApp {
 
     pub async fn with(wishes: Wishes<'_>) -> Self {
         telemetry::init(&telemetry::Logs { json: false, filter: "off" }).unwrap();
-        let (gemini, backend, users, directory) = if let Some(other) = wishes.beside {
-            (other.gemini.clone(), other.backend.clone(), other.users.clone(), other.directory.clone())
+        let clock = wishes.clock.or_else(|| wishes.beside.map(|other| other.clock.clone()));
+        let clock = clock.unwrap_or_else(Clock::system);
+        let (gemini, stripe, backend, users, directory) = if let Some(other) = wishes.beside {
+            let shared = (other.gemini.clone(), other.stripe.clone(), other.backend.clone());
+            (shared.0, shared.1, shared.2, other.users.clone(), other.directory.clone())
         } else {
             let directory = TempDir::new().unwrap();
             let backend = Backend::fresh(directory.path()).await;
-            (Arc::new(StandIn::start().await), Arc::new(backend), Arc::default(), Arc::new(directory))
+            let stripe = Arc::new(Stripe::start(clock.clone()).await);
+            let gemini = Arc::new(StandIn::start().await);
+            (gemini, stripe, Arc::new(backend), Arc::default(), Arc::new(directory))
         };
-        let clock = wishes.clock.or_else(|| wishes.beside.map(|other| other.clock.clone()));
-        let clock = clock.unwrap_or_else(Clock::system);
         let database = format!("--database-url={}", backend.database_url);
         let redis = format!("--redis-url={}", backend.redis_url.as_deref().unwrap_or_default());
         let base = format!("--gemini-base-url=http://{}", gemini.address);
@@ -109,7 +116,14 @@ impl TestApp {
             "--gemini-api-key=test-key",
             "--gemini-model=model-a",
         ];
-        let arguments: Vec<&str> = defaults.iter().chain(wishes.settings).copied().collect();
+        let selling: Vec<String> = stripe
+            .environment()
+            .iter()
+            .filter(|_| wishes.sells)
+            .map(|(name, value)| format!("--{}={value}", name.to_lowercase().replace('_', "-")))
+            .collect();
+        let selling: Vec<&str> = selling.iter().map(String::as_str).collect();
+        let arguments: Vec<&str> = defaults.iter().chain(&selling).chain(wishes.settings).copied().collect();
         let config = config(&arguments);
         let mut db = Db::open(&config.database).await.unwrap();
         let statements = Arc::new(Mutex::new(Vec::new()));
@@ -119,6 +133,7 @@ impl TestApp {
         let mut app = App::open(role, config, db, clock.clone()).await.unwrap();
         // Retries wait for milliseconds, not for seconds.
         app.chat.pace.first_retry_after = Duration::from_millis(10);
+        app.billing.look_every = Duration::from_millis(50);
         // A follower that hears nothing is one that missed something.
         app.chat.pace.look_every = Duration::from_hours(1);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -126,6 +141,7 @@ impl TestApp {
         Self {
             address,
             gemini,
+            stripe,
             clock,
             chat: app.chat.clone(),
             life: app.life(),
@@ -133,6 +149,7 @@ impl TestApp {
             backend,
             running: tokio::spawn(app.run(Some(listener))),
             users,
+            stranger: TestUser::stranger(address),
             directory,
         }
     }
@@ -154,16 +171,16 @@ impl TestApp {
     }
 
     pub async fn signed_in(&self, phone_number: &str) -> TestUser {
-        TestUser::sign_in(self.address, phone_number).await
+        self.stranger.signed_in(phone_number).await
     }
 
     /// Nobody: no token.
     pub fn stranger(&self) -> TestUser {
-        TestUser::stranger(self.address)
+        self.stranger.clone()
     }
 
-    /// Lets all replies end, stops the server and fails if a job is left over.
-    pub async fn stop(self) {
+    /// Waits until no job is left.
+    pub async fn is_idle(&self) {
         let mut hints = self.chat.signals.listen(Topic::Jobs).await;
         let jobs = async || entity::job::Entity::find().count(self.chat.db.read()).await.unwrap();
         let done = async {
@@ -172,6 +189,21 @@ impl TestApp {
             }
         };
         timeout(PATIENCE, done).await.expect("jobs are left over");
+    }
+
+    /// Waits until a job that broke so often waits for its next try.
+    pub async fn has_put_off(&self, failures: i32) {
+        let off = entity::job::Column::Failures.eq(failures).and(entity::job::Column::LeasedUntil.is_null());
+        let jobs = async || {
+            entity::job::Entity::find().filter(off.clone()).count(self.chat.db.read()).await.unwrap()
+        };
+        let waits = async { while jobs().await == 0 {} };
+        timeout(PATIENCE, waits).await.expect("no job is put off");
+    }
+
+    /// Lets all jobs end, stops the server and fails if one is left over.
+    pub async fn stop(self) {
+        self.is_idle().await;
         self.end().await;
     }
 

@@ -38,7 +38,7 @@ impl Gate {
         self.0.add_permits(1_000_000);
     }
 
-    async fn pass(&self) {
+    pub async fn pass(&self) {
         self.0.acquire().await.unwrap().forget();
     }
 }

@@ -12,10 +12,12 @@ pub mod cable;
 pub mod gemini;
 pub mod process;
 pub mod socket;
+pub mod stripe;
 pub mod user;
 
 pub use app::TestApp;
 pub use backend::Backend;
 pub use cable::Cable;
 pub use gemini::{Gate, Script, StandIn};
+pub use stripe::Stripe;
 pub use user::{TestUser, code_of};

@@ -17,6 +17,7 @@ pub struct TestUser {
     pub token: String,
     pub refresh_token: String,
     pub id: String,
+    pub phone_number: String,
     pub http: reqwest::Client,
 }
 
@@ -39,11 +40,22 @@ impl TestUser {
         // An error says that a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { address, token: String::new(), refresh_token: String::new(), id: String::new(), http }
+        Self::unknown(address, http)
+    }
+
+    fn unknown(address: SocketAddr, http: reqwest::Client) -> Self {
+        let (token, refresh_token, id, phone_number) = Default::default();
+        Self { address, token, refresh_token, id, phone_number, http }
     }
 
     pub async fn sign_in(address: SocketAddr, phone_number: &str) -> Self {
-        let mut user = Self::stranger(address);
+        Self::stranger(address).signed_in(phone_number).await
+    }
+
+    /// The same, or somebody else, by the same HTTP client.
+    pub async fn signed_in(&self, phone_number: &str) -> Self {
+        let mut user = Self::unknown(self.address, self.http.clone());
+        user.phone_number = phone_number.to_owned();
         let sent = user.data(SEND_OTP, json!({ "phone": phone_number })).await;
         let otp = &sent["sendOtp"]["otp"];
         let signed_in = user.data(VERIFY_OTP, json!({"phone": phone_number, "otp": otp})).await;

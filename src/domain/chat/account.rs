@@ -13,11 +13,22 @@ use crate::{error::Result, ports::signals::Topic, store::subscriptions};
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// An account's state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Account {
     /// None: never subscribed.
     pub subscription: Option<subscription::Model>,
     pub usage: Usage,
+}
+
+impl Account {
+    /// As much of it as its owner sees.
+    fn shown(&self) -> impl PartialEq + use<> {
+        let subscription = self.subscription.as_ref().map(|subscription| {
+            let ends = (subscription.current_period_end, subscription.cancel_at_period_end);
+            (subscription.state, ends, subscription.pro_until)
+        });
+        (subscription, self.usage)
+    }
 }
 
 impl Chat {
@@ -38,8 +49,9 @@ impl Chat {
             let mut told = None;
             loop {
                 let Some(now) = chat.wait_out(chat.account(user).await).await? else { continue };
-                if told.as_ref() != Some(&now) {
-                    told = Some(now.clone());
+                let shows = now.shown();
+                if told.as_ref() != Some(&shows) {
+                    told = Some(shows);
                     yield now;
                 }
                 // Either way it is time to look.

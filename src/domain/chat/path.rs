@@ -84,6 +84,7 @@ fn reply_job(reply: &message::Model, room: ChatroomId, now: Timestamp) -> job::M
         user_id: Some(reply.user_id),
         chatroom_id: Some(room),
         message_id: Some(reply.id),
+        stripe_event_id: None,
         position: reply.depth,
         run_at: now,
         attempt: 0,

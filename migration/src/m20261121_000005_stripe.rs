@@ -1,0 +1,50 @@
+//! What is needed to follow Stripe: checkouts, whose an event is, and which reading of a subscription is the newest.
+
+use sea_orm_migration::{prelude::*, schema::*};
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::drop(manager, &["stripe_events"]).await?;
+        let mut events = crate::m20261121_000004_billing::stripe_events();
+        events.col(text("customer_id"));
+        let checkouts = Table::create()
+            .table("checkouts")
+            .col(text("session_id").primary_key())
+            .col(uuid("user_id"))
+            .col(string_len("status", 16))
+            .col(text("url"))
+            .col(text("success_url"))
+            .col(text("cancel_url"))
+            .col(text("price_id"))
+            .col(timestamp_with_time_zone("created_at"))
+            .foreign_key(&mut crate::belongs_to("checkouts", "user_id", "users"))
+            .take();
+        let changes = [
+            "ALTER TABLE subscriptions ADD COLUMN version BIGINT NOT NULL DEFAULT 0",
+            "ALTER TABLE jobs ADD COLUMN stripe_event_id TEXT",
+            "CREATE UNIQUE INDEX jobs_of_stripe_event ON jobs (stripe_event_id)",
+            "CREATE INDEX stripe_events_waiting ON stripe_events (customer_id) WHERE processed_at IS NULL",
+            "CREATE INDEX stripe_events_age ON stripe_events (processed_at)",
+            "CREATE INDEX checkouts_of_user ON checkouts (user_id, created_at)",
+        ];
+        crate::create(manager, [events, checkouts], &changes).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::drop(manager, &["checkouts", "stripe_events"]).await?;
+        let changes = [
+            "DROP INDEX jobs_of_stripe_event",
+            "ALTER TABLE jobs DROP COLUMN stripe_event_id",
+            "ALTER TABLE subscriptions DROP COLUMN version",
+        ];
+        crate::create(manager, [crate::m20261121_000004_billing::stripe_events()], &changes).await
+    }
+}

@@ -1,0 +1,271 @@
+//! Stripe, by async-stripe: its requests, its client, its pinned version of the API. Of the answers only what is needed is
+//! read, by types of our own, which no field that is new or gone can break; both places of a period's end are known.
+
+use std::{collections::HashMap, time::Duration};
+
+use anyhow::{Context, anyhow};
+use async_trait::async_trait;
+use entity::{Timestamp, checkout, subscription};
+use miniserde::{Deserialize, json};
+use stripe::{Client, ClientBuilder, IdempotencyKey, RequestStrategy, StripeError, StripeRequest};
+use stripe_billing::{
+    billing_portal_session::CreateBillingPortalSession,
+    subscription::{ListSubscription, ListSubscriptionStatus},
+};
+use stripe_checkout::{
+    CheckoutSessionMode,
+    checkout_session::{
+        CreateCheckoutSession, CreateCheckoutSessionLineItems, CreateCheckoutSessionSubscriptionData,
+        ExpireCheckoutSession, RetrieveCheckoutSession,
+    },
+};
+use stripe_core::{customer::CreateCustomer, event::RetrieveEvent};
+use subscription::State;
+
+use crate::ports::payments::{
+    Checkout, NewCheckout, NewCustomer, PaymentError, Payments, Result, Subscribed,
+};
+
+/// Before a call is sent again, with the same key: Stripe asks for it after 409, 429 and faults of its own.
+const WAITS: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis(1500)];
+/// What the metadata of a customer and a subscription say of their user.
+const USER_ID: &str = "user_id";
+
+pub struct Stripe {
+    client: Client,
+}
+
+impl Stripe {
+    /// # Errors
+    /// The key or the address cannot be used.
+    pub fn new(secret_key: &str, base: &str, timeout: Duration) -> anyhow::Result<Self> {
+        let client = ClientBuilder::new(secret_key)
+            .url(format!("{}/", base.trim_end_matches('/')))
+            .timeout(timeout)
+            .app_info("Pollux", Some(env!("CARGO_PKG_VERSION").to_owned()), None)
+            .build()
+            .context("STRIPE_SECRET_KEY or STRIPE_API_BASE cannot be used")?;
+        Ok(Self { client })
+    }
+
+    async fn get<T: Deserialize>(&self, request: &impl StripeRequest) -> Result<T> {
+        self.call(request, RequestStrategy::Once).await
+    }
+
+    async fn post<T: Deserialize>(&self, request: &impl StripeRequest, key: &str) -> Result<T> {
+        let key = IdempotencyKey::new(key).context("an idempotency key")?;
+        self.call(request, RequestStrategy::Idempotent(key)).await
+    }
+
+    async fn call<T: Deserialize>(
+        &self,
+        request: &impl StripeRequest,
+        strategy: RequestStrategy,
+    ) -> Result<T> {
+        let mut waits = WAITS.iter();
+        loop {
+            let call = request.build().customize::<T>().request_strategy(strategy.clone());
+            match (call.send(&self.client).await, waits.next()) {
+                (Ok(answer), _) => return Ok(answer),
+                (Err(error), Some(&wait)) if may_pass(&error) => {
+                    tracing::info!(error = %shown(&error), "Stripe is asked again");
+                    tokio::time::sleep(wait).await;
+                }
+                (Err(StripeError::Stripe(error, 404)), _) => {
+                    return Err(PaymentError::Missing(error.message.unwrap_or_default()));
+                }
+                (Err(error), _) => return Err(shown(&error).into()),
+            }
+        }
+    }
+}
+
+/// What Stripe wants to be sent again, and what cannot be told from it.
+fn may_pass(error: &StripeError) -> bool {
+    match error {
+        StripeError::Stripe(_, status) => matches!(status, 409 | 424 | 429 | 500..),
+        StripeError::ConfigError(_) => false,
+        StripeError::ClientError(_) | StripeError::Timeout | StripeError::JSONDeserialize(_) => true,
+    }
+}
+
+/// An error for the log, without the payment that it is about.
+fn shown(error: &StripeError) -> anyhow::Error {
+    match error {
+        StripeError::Stripe(error, status) => anyhow!(
+            "Stripe answered {status} {}: {} (parameter {}, {})",
+            error.code.as_ref().map_or("", |code| code.as_str()),
+            error.message.as_deref().unwrap_or("no message"),
+            error.param.as_deref().unwrap_or("none"),
+            error.request_log_url.as_deref().unwrap_or("no log"),
+        ),
+        other => anyhow!("Stripe: {other}"),
+    }
+}
+
+#[async_trait]
+impl Payments for Stripe {
+    async fn customer(&self, new: NewCustomer) -> Result<String> {
+        let metadata = HashMap::from([(USER_ID.to_owned(), new.user.to_string())]);
+        let mut request = CreateCustomer::new().phone(new.phone_number).metadata(metadata);
+        if let Some(email) = new.email {
+            request = request.email(email);
+        }
+        if let Some(name) = new.full_name {
+            request = request.name(name);
+        }
+        let made: Made = self.post(&request, &new.idempotency_key).await?;
+        Ok(made.id)
+    }
+
+    async fn begin_checkout(&self, new: NewCheckout) -> Result<Checkout> {
+        let mut item = CreateCheckoutSessionLineItems::new();
+        item.price = Some(new.price);
+        item.quantity = Some(1);
+        let user = new.user.to_string();
+        let mut subscription = CreateCheckoutSessionSubscriptionData::new();
+        subscription.metadata = Some(HashMap::from([(USER_ID.to_owned(), user.clone())]));
+        let request = CreateCheckoutSession::new()
+            .mode(CheckoutSessionMode::Subscription)
+            .line_items(vec![item])
+            .customer(new.customer)
+            .client_reference_id(user)
+            .subscription_data(subscription)
+            .success_url(new.success_url)
+            .cancel_url(new.cancel_url);
+        self.post::<Session>(&request, &new.idempotency_key).await?.read()
+    }
+
+    async fn checkout(&self, id: &str) -> Result<Checkout> {
+        self.get::<Session>(&RetrieveCheckoutSession::new(id)).await?.read()
+    }
+
+    async fn expire_checkout(&self, id: &str) -> Result<()> {
+        self.post::<Made>(&ExpireCheckoutSession::new(id), &format!("expire:{id}")).await.map(drop)
+    }
+
+    async fn portal(&self, customer: &str, return_url: &str) -> Result<String> {
+        let request = CreateBillingPortalSession::new().customer(customer).return_url(return_url);
+        let key = uuid::Uuid::new_v4().to_string();
+        let portal: Portal = self.post(&request, &key).await?;
+        Ok(portal.url)
+    }
+
+    async fn subscriptions(&self, customer: &str) -> Result<Vec<Subscribed>> {
+        let request = ListSubscription::new()
+            .customer(customer)
+            .status(ListSubscriptionStatus::All)
+            .limit(100)
+            .expand(vec!["data.latest_invoice".to_owned()]);
+        let list: List = self.get(&request).await?;
+        Ok(list.data.into_iter().map(Subscription::read).collect())
+    }
+
+    async fn event(&self, id: &str) -> Result<Vec<u8>> {
+        let event: json::Value = self.get(&RetrieveEvent::new(id)).await?;
+        Ok(json::to_string(&event).into_bytes())
+    }
+}
+
+#[derive(Deserialize)]
+struct Made {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Portal {
+    url: String,
+}
+
+#[derive(Deserialize)]
+struct Session {
+    id: String,
+    status: Option<String>,
+    url: Option<String>,
+}
+
+impl Session {
+    fn read(self) -> Result<Checkout> {
+        let status = match self.status.as_deref() {
+            Some("open") => checkout::Status::Open,
+            Some("complete") => checkout::Status::Complete,
+            Some("expired") => checkout::Status::Expired,
+            other => return Err(anyhow!("Stripe: a checkout of status {other:?}").into()),
+        };
+        Ok(Checkout { id: self.id, status, url: self.url })
+    }
+}
+
+#[derive(Deserialize)]
+struct List {
+    data: Vec<Subscription>,
+}
+
+/// <https://docs.stripe.com/api/subscriptions/object>. Since the version 2025-03-31 the period is on the items.
+#[derive(Deserialize)]
+struct Subscription {
+    id: String,
+    status: String,
+    created: i64,
+    current_period_start: Option<i64>,
+    current_period_end: Option<i64>,
+    items: Option<Items>,
+    cancel_at: Option<i64>,
+    cancel_at_period_end: Option<bool>,
+    latest_invoice: Option<Invoice>,
+}
+
+#[derive(Deserialize)]
+struct Items {
+    data: Vec<Period>,
+}
+
+#[derive(Deserialize)]
+struct Period {
+    current_period_start: Option<i64>,
+    current_period_end: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct Invoice {
+    created: i64,
+}
+
+impl Subscription {
+    fn read(self) -> Subscribed {
+        let items = self.items.map(|items| items.data).unwrap_or_default();
+        let start = items.iter().filter_map(|item| item.current_period_start).max();
+        let end = items.iter().filter_map(|item| item.current_period_end).min();
+        let period_end = end.or(self.current_period_end);
+        let ends = self.cancel_at.or(period_end.filter(|_| self.cancel_at_period_end == Some(true)));
+        Subscribed {
+            id: self.id,
+            state: state(&self.status),
+            created_at: time(self.created).unwrap_or_default(),
+            period_start: start.or(self.current_period_start).and_then(time),
+            period_end: period_end.and_then(time),
+            ends_at: ends.and_then(time),
+            last_invoice_at: self.latest_invoice.and_then(|invoice| time(invoice.created)),
+        }
+    }
+}
+
+fn time(unix: i64) -> Option<Timestamp> {
+    Timestamp::from_timestamp(unix, 0)
+}
+
+fn state(status: &str) -> State {
+    match status {
+        "active" => State::Active,
+        "trialing" => State::Trialing,
+        "past_due" => State::PastDue,
+        "canceled" | "incomplete_expired" => State::Canceled,
+        "unpaid" => State::Unpaid,
+        "paused" => State::Paused,
+        "incomplete" => State::Incomplete,
+        other => {
+            tracing::warn!(status = other, "Stripe tells of a status that is not known");
+            State::Incomplete
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! How Pro is paid for.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct BillingSettings {
+    /// Stripe's secret key; without it nothing can be bought, and everything else works
+    #[arg(long, env = "STRIPE_SECRET_KEY", hide_env_values = true, value_parser = super::secret)]
+    stripe_secret_key: Option<SecretString>,
+
+    /// The recurring price of the Pro tier, such as price_1…
+    #[arg(long, env = "STRIPE_PRO_PRICE_ID", hide_env_values = true)]
+    stripe_pro_price_id: Option<String>,
+
+    /// What Stripe signs its webhooks with, such as whsec_…
+    #[arg(long, env = "STRIPE_WEBHOOK_SECRET", hide_env_values = true, value_parser = super::secret)]
+    stripe_webhook_secret: Option<SecretString>,
+
+    /// Where Stripe is
+    #[arg(long, env = "STRIPE_API_BASE", hide_env_values = true, default_value = "https://api.stripe.com/")]
+    pub stripe_api_base: String,
+
+    /// How long Stripe may take to answer, in seconds; a call is sent three times
+    #[arg(long, env = "STRIPE_TIMEOUT", hide_env_values = true, default_value = "10", value_parser = super::some_seconds)]
+    pub stripe_timeout: Duration,
+
+    /// Where the front end is: people come back to it from Stripe's pages, and to nowhere else
+    #[arg(long, env = "FRONTEND_URL", hide_env_values = true)]
+    frontend_url: Option<String>,
+}
+
+/// A setting that is empty is not set.
+fn given(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
+}
+
+impl BillingSettings {
+    #[must_use]
+    pub fn secret_key(&self) -> Option<&str> {
+        given(self.stripe_secret_key.as_ref().map(ExposeSecret::expose_secret))
+    }
+
+    #[must_use]
+    pub fn webhook_secret(&self) -> Option<&str> {
+        given(self.stripe_webhook_secret.as_ref().map(ExposeSecret::expose_secret))
+    }
+
+    #[must_use]
+    pub fn price(&self) -> Option<&str> {
+        given(self.stripe_pro_price_id.as_deref())
+    }
+
+    /// Without a slash at its end.
+    #[must_use]
+    pub fn frontend(&self) -> Option<&str> {
+        given(self.frontend_url.as_deref()).map(|url| url.trim_end_matches('/'))
+    }
+
+    /// The settings that are missing for Pro to be bought.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        let settings = [
+            ("STRIPE_SECRET_KEY", self.secret_key()),
+            ("STRIPE_PRO_PRICE_ID", self.price()),
+            ("STRIPE_WEBHOOK_SECRET", self.webhook_secret()),
+            ("FRONTEND_URL", self.frontend()),
+        ];
+        settings.into_iter().filter_map(|(name, value)| value.is_none().then_some(name)).collect()
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        let urls =
+            [("STRIPE_API_BASE", Some(self.stripe_api_base.as_str())), ("FRONTEND_URL", self.frontend())];
+        for (name, url) in urls {
+            if let Some(url) = url
+                && !(url.starts_with("http://") || url.starts_with("https://"))
+            {
+                return Err(format!("{name}: `{url}` is not an http(s) URL."));
+            }
+        }
+        Ok(())
+    }
+}

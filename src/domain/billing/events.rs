@@ -1,0 +1,184 @@
+//! What Stripe tells by webhook.
+
+use std::time::Duration;
+
+use entity::{job, stripe_event};
+use serde::Deserialize;
+
+use super::{Billing, inbox::job_for, signature};
+use crate::{
+    error::{Error, Result},
+    ports::signals::Topic,
+    store::{
+        commit,
+        jobs::{self, Claim},
+        stripe_events, subscriptions,
+    },
+};
+
+/// Events that may have changed what somebody may use.
+const KINDS: [&str; 13] = [
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "checkout.session.expired",
+    "customer.subscription.created",
+    "customer.subscription.updated",
+    "customer.subscription.deleted",
+    "customer.subscription.paused",
+    "customer.subscription.resumed",
+    "customer.subscription.trial_will_end",
+    "invoice.paid",
+    "invoice.payment_failed",
+    "invoice.payment_action_required",
+];
+/// Tries before an event is given up, until it is replayed: about a day's worth.
+const MOST_TRIES: i32 = 30;
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
+/// As much of an event as is the same in every version of Stripe's API.
+#[derive(Deserialize)]
+struct Event {
+    id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    object: Object,
+}
+
+#[derive(Deserialize)]
+struct Object {
+    customer: Option<Reference>,
+}
+
+/// An object of Stripe's: by its id, or itself.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Reference {
+    Id(String),
+    Expanded { id: String },
+}
+
+impl Billing {
+    /// Stores an event whose signature holds, and the job that sees to it, unless it came before. One that is not about
+    /// what Pollux sells is let go.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] for a signature that does not hold.
+    pub async fn receive(&self, body: &[u8], signature: &str) -> Result<()> {
+        let secret = self
+            .settings
+            .webhook_secret()
+            .ok_or_else(|| Error::BillingNotConfigured(vec!["STRIPE_WEBHOOK_SECRET"]))?;
+        signature::verify(signature, body, secret, self.clock.now())
+            .map_err(|why| Error::bad_input("Stripe-Signature", format!("Refused: {why}.")))?;
+        self.accept(body).await.map(drop)
+    }
+
+    /// The event's id, if it is seen to.
+    async fn accept(&self, body: &[u8]) -> Result<Option<String>> {
+        let event = match serde_json::from_slice::<Event>(body) {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::warn!(%error, "a signed event cannot be read");
+                return Ok(None);
+            }
+        };
+        let customer = match event.data.object.customer {
+            Some(Reference::Id(id) | Reference::Expanded { id }) if KINDS.contains(&&*event.kind) => id,
+            _ => {
+                tracing::debug!(event = event.id, kind = event.kind, "an event that changes nothing");
+                return Ok(None);
+            }
+        };
+        tracing::info!(event = event.id, kind = event.kind, "Stripe tells");
+        let id = event.id.clone();
+        let row = stripe_event::Model {
+            id: event.id,
+            kind: event.kind,
+            customer_id: customer,
+            received_at: self.clock.now(),
+            processed_at: None,
+        };
+        self.inbox.put(&self.db, &self.tasks, row).await?;
+        self.tell(Topic::Jobs).await;
+        Ok(Some(id))
+    }
+
+    /// Does an event's job: asks Stripe what has become of what it tells of.
+    ///
+    /// # Errors
+    /// Stripe or the database do not answer: [`event_broke`](Self::event_broke) then.
+    pub async fn see_to_event(&self, job: &job::Model) -> Result<()> {
+        if let Some(id) = &job.stripe_event_id {
+            while let Some(event) = stripe_events::by_id(self.db.read(), id).await?
+                && event.processed_at.is_none()
+            {
+                let user = subscriptions::user_of(self.db.read(), &event.customer_id).await?;
+                match user {
+                    Some(user) => drop(self.ask(user).await?),
+                    // Somebody who buys something else from the same account.
+                    None => {
+                        let now = Some(self.clock.now());
+                        stripe_events::mark(self.db.write(), std::slice::from_ref(id), now).await?;
+                    }
+                }
+            }
+        }
+        jobs::done(self.db.write(), claim(job)).await?;
+        self.tell(Topic::Jobs).await;
+        Ok(())
+    }
+
+    /// Puts an event's job off, each time for longer, or gives the event up.
+    pub async fn event_broke(&self, job: &job::Model) -> Result<()> {
+        let tries = job.failures + 1;
+        if tries >= MOST_TRIES {
+            let event = job.stripe_event_id.as_deref().unwrap_or_default();
+            tracing::error!(event, "given up: `pollux stripe replay` tries anew");
+            jobs::done(self.db.write(), claim(job)).await?;
+            return Ok(());
+        }
+        let doubled = FIRST_WAIT * 2_u32.pow(job.failures.clamp(0, 20).cast_unsigned());
+        let run_at = self.clock.now() + doubled.min(LONGEST_WAIT);
+        jobs::release(self.db.write(), claim(job), run_at, tries).await?;
+        Ok(())
+    }
+
+    /// Hands an event's job to another worker.
+    pub async fn hand_event_back(&self, job: &job::Model) -> Result<()> {
+        jobs::release(self.db.write(), claim(job), self.clock.now(), job.failures).await?;
+        self.tell(Topic::Jobs).await;
+        Ok(())
+    }
+
+    /// Has events seen to once more, also such as never came, and without any, those that were given up. Says which.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for one that Stripe does not know or that changes nothing.
+    pub async fn replay(&self, ids: Vec<String>) -> Result<Vec<String>> {
+        let ids = if ids.is_empty() { stripe_events::given_up(self.db.read()).await? } else { ids };
+        for id in &ids {
+            if stripe_events::by_id(self.db.read(), id).await?.is_none() {
+                let body = self.payments()?.event(id).await?;
+                self.accept(&body).await?.ok_or(Error::NotFound("event about a subscription"))?;
+                continue;
+            }
+            let tx = self.db.begin().await?;
+            stripe_events::mark(&tx, std::slice::from_ref(id), None).await?;
+            jobs::insert_for_events(&tx, [job_for(id.clone(), self.clock.now())]).await?;
+            commit(tx).await?;
+        }
+        self.tell(Topic::Jobs).await;
+        Ok(ids)
+    }
+}
+
+fn claim(job: &job::Model) -> Claim {
+    Claim { job: job.id, attempt: job.attempt }
+}

@@ -1,0 +1,13 @@
+//! Asking Stripe what it should have told and has not.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::billing::Billing;
+
+pub(super) async fn run(billing: Billing, soft: CancellationToken) {
+    while soft.run_until_cancelled(tokio::time::sleep(billing.look_every)).await.is_some() {
+        if let Err(error) = billing.ask_about_the_silent().await {
+            tracing::warn!(?error, "those of whom nothing was heard could not be found");
+        }
+    }
+}

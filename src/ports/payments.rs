@@ -1,0 +1,86 @@
+//! Who takes the money: Stripe, as far as the rules need it.
+
+use async_trait::async_trait;
+use entity::{Timestamp, UserId, checkout, subscription};
+
+/// The provider did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum PaymentError {
+    /// There is no such thing with the provider.
+    #[error("the provider knows no such object: {0}")]
+    Missing(String),
+    /// Refused, unreachable or not understood.
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
+}
+
+pub type Result<T> = std::result::Result<T, PaymentError>;
+
+/// Whom to bill.
+#[derive(Clone, Debug)]
+pub struct NewCustomer {
+    pub user: UserId,
+    pub phone_number: String,
+    pub email: Option<String>,
+    pub full_name: Option<String>,
+    /// The same key gives the same customer.
+    pub idempotency_key: String,
+}
+
+/// A page on which a customer can subscribe.
+#[derive(Clone, Debug)]
+pub struct NewCheckout {
+    pub user: UserId,
+    pub customer: String,
+    pub price: String,
+    /// May hold `{CHECKOUT_SESSION_ID}`.
+    pub success_url: String,
+    pub cancel_url: String,
+    /// The same key gives the same page.
+    pub idempotency_key: String,
+}
+
+/// A checkout as it stands.
+#[derive(Clone, Debug)]
+pub struct Checkout {
+    pub id: String,
+    pub status: checkout::Status,
+    /// Where to pay; none once it has ended.
+    pub url: Option<String>,
+}
+
+/// A customer's subscription as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscribed {
+    pub id: String,
+    pub state: subscription::State,
+    pub created_at: Timestamp,
+    pub period_start: Option<Timestamp>,
+    pub period_end: Option<Timestamp>,
+    /// When it will end; none if it renews itself.
+    pub ends_at: Option<Timestamp>,
+    /// When the last invoice was made.
+    pub last_invoice_at: Option<Timestamp>,
+}
+
+#[async_trait]
+pub trait Payments: Send + Sync {
+    /// Makes a customer and says its id.
+    async fn customer(&self, new: NewCustomer) -> Result<String>;
+
+    async fn begin_checkout(&self, new: NewCheckout) -> Result<Checkout>;
+
+    async fn checkout(&self, id: &str) -> Result<Checkout>;
+
+    /// Ends a checkout that is open; [`PaymentError`] if it has ended.
+    async fn expire_checkout(&self, id: &str) -> Result<()>;
+
+    /// The address of a page on which the customer manages cards, invoices and the subscription.
+    async fn portal(&self, customer: &str, return_url: &str) -> Result<String>;
+
+    /// All of the customer's subscriptions, ended ones included.
+    async fn subscriptions(&self, customer: &str) -> Result<Vec<Subscribed>>;
+
+    /// An event that was sent or should have been, as its webhook's body would be.
+    async fn event(&self, id: &str) -> Result<Vec<u8>>;
+}

@@ -1,0 +1,47 @@
+//! Checkouts.
+
+use checkout::{Column, Entity, Status};
+use entity::{UserId, checkout};
+use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*, sea_query::OnConflict};
+
+/// Stores a checkout; one that is known already stays as it is.
+pub async fn insert(conn: &impl ConnectionTrait, checkout: checkout::Model) -> Result<(), DbErr> {
+    let known = OnConflict::new().do_nothing().to_owned();
+    Entity::insert(checkout.into_active_model()).on_conflict(known).exec_without_returning(conn).await?;
+    Ok(())
+}
+
+pub async fn owned_by(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    session: &str,
+) -> Result<Option<checkout::Model>, DbErr> {
+    Entity::find_by_id(session).filter(Column::UserId.eq(user)).one(conn).await
+}
+
+/// The one that was begun last.
+pub async fn last_of(conn: &impl ConnectionTrait, user: UserId) -> Result<Option<checkout::Model>, DbErr> {
+    Entity::find()
+        .filter(Column::UserId.eq(user))
+        .order_by_desc(Column::CreatedAt)
+        .order_by_desc(Column::SessionId)
+        .limit(1)
+        .one(conn)
+        .await
+}
+
+/// Those that may still be paid.
+pub async fn open_of(conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<checkout::Model>, DbErr> {
+    Entity::find().filter(Column::UserId.eq(user)).filter(Column::Status.eq(Status::Open)).all(conn).await
+}
+
+/// Ends one that was open.
+pub async fn end(conn: &impl ConnectionTrait, session: &str, status: Status) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::Status, Expr::value(status))
+        .filter(Column::SessionId.eq(session))
+        .filter(Column::Status.eq(Status::Open))
+        .exec(conn)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! What Stripe has told.
+
+use entity::{Timestamp, stripe_event};
+use sea_orm::{IntoActiveModel, QuerySelect, entity::prelude::*, sea_query::OnConflict};
+use stripe_event::{Column, Entity};
+
+/// A customer's events that are marked in one go.
+const MOST: u64 = 1000;
+
+/// Stores the events that are new, and says which these are.
+pub async fn insert_new(
+    conn: &impl ConnectionTrait,
+    events: impl IntoIterator<Item = stripe_event::Model>,
+) -> Result<Vec<String>, DbErr> {
+    let known = OnConflict::column(Column::Id).do_nothing().to_owned();
+    let events = events.into_iter().map(IntoActiveModel::into_active_model);
+    let new = Entity::insert_many(events).on_conflict(known).exec_with_returning(conn).await?;
+    Ok(new.into_iter().map(|event| event.id).collect())
+}
+
+pub async fn by_id(conn: &impl ConnectionTrait, id: &str) -> Result<Option<stripe_event::Model>, DbErr> {
+    Entity::find_by_id(id).one(conn).await
+}
+
+/// A customer's events that wait for Stripe to be asked.
+pub async fn waiting(conn: &impl ConnectionTrait, customer: &str) -> Result<Vec<String>, DbErr> {
+    Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::CustomerId.eq(customer))
+        .filter(Column::ProcessedAt.is_null())
+        .limit(MOST)
+        .into_tuple()
+        .all(conn)
+        .await
+}
+
+/// Those that nobody works on any more.
+pub async fn given_up(conn: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+    let worked_on = "id NOT IN (SELECT stripe_event_id FROM jobs WHERE stripe_event_id IS NOT NULL)";
+    Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::ProcessedAt.is_null())
+        .filter(Expr::cust(worked_on))
+        .into_tuple()
+        .all(conn)
+        .await
+}
+
+/// Notes that Stripe has been asked about these, or with none, that it is to be asked again.
+pub async fn mark(
+    conn: &impl ConnectionTrait,
+    ids: &[String],
+    processed_at: Option<Timestamp>,
+) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::ProcessedAt, Expr::value(processed_at))
+        .filter(Column::Id.is_in(ids))
+        .exec(conn)
+        .await?;
+    Ok(())
+}
+
+/// Forgets what was processed before this.
+pub async fn delete_older(conn: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+    Ok(Entity::delete_many().filter(Column::ProcessedAt.lt(before)).exec(conn).await?.rows_affected)
+}

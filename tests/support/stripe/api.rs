@@ -1,0 +1,177 @@
+//! What the stand-in answers.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, RawQuery, Request, State},
+    http::{Method, StatusCode},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+
+use super::{Fault, PRICE, SECRET_KEY, World};
+
+pub fn routes(world: Arc<World>) -> Router {
+    Router::new()
+        .route("/v1/customers", post(new_customer))
+        .route("/v1/checkout/sessions", post(new_session))
+        .route("/v1/checkout/sessions/{id}", get(session))
+        .route("/v1/checkout/sessions/{id}/expire", post(expire))
+        .route("/v1/billing_portal/sessions", post(portal))
+        .route("/v1/subscriptions", get(subscriptions))
+        .route("/v1/events/{id}", get(event))
+        .layer(middleware::from_fn_with_state(world.clone(), gatekeeper))
+        .with_state(world)
+}
+
+fn refusal(status: u16, message: &str) -> Response {
+    let kind = match status {
+        429 => "rate_limit_error",
+        500.. => "api_error",
+        _ => "invalid_request_error",
+    };
+    let body = json!({"error": {"type": kind, "message": message}}).to_string();
+    (StatusCode::from_u16(status).unwrap(), body).into_response()
+}
+
+/// What is the same for every call: its key, faults, and answers that were given before under the same idempotency key.
+async fn gatekeeper(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 100_000).await.unwrap();
+    let said = match parts.method {
+        Method::GET => parts.uri.query().unwrap_or_default().to_owned(),
+        _ => String::from_utf8(body.to_vec()).unwrap(),
+    };
+    let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let key = header("idempotency-key").filter(|_| parts.method == Method::POST);
+    let fault = {
+        let mut state = world.state.lock().unwrap();
+        state.calls.push((format!("{} {}", parts.method, parts.uri.path()), said.clone()));
+        state.faults.pop_front()
+    };
+    world.called.notify_waiters();
+    if world.down.load(Ordering::SeqCst) {
+        return refusal(503, "Stripe is down");
+    }
+    match fault {
+        Some(Fault::Status(status)) => return refusal(status, "as the test wanted it"),
+        Some(Fault::Html) => return (StatusCode::BAD_GATEWAY, "<html>").into_response(),
+        Some(Fault::Wait(gate)) => gate.pass().await,
+        None => {}
+    }
+    if header("authorization") != Some(format!("Bearer {SECRET_KEY}")) {
+        return refusal(401, "Invalid API Key provided");
+    }
+    assert!(header("stripe-version").is_some(), "the version is pinned");
+    if let Some(key) = &key {
+        match world.state.lock().unwrap().answers.entry(key.clone()).or_insert(Value::Null) {
+            // As long as the first call with a key runs, Stripe refuses the next.
+            known if known.is_null() => *known = json!("running"),
+            known if known == "running" => return refusal(409, "Another request uses this idempotency key"),
+            known => {
+                assert_eq!(known["said"], said, "a key stands for one request");
+                return axum::Json(known["answer"].clone()).into_response();
+            }
+        }
+    }
+    let response = next.run(Request::from_parts(parts, body.into())).await;
+    let status = response.status();
+    let answer = axum::body::to_bytes(response.into_body(), 1_000_000).await.unwrap();
+    if let Some(key) = key {
+        let mut state = world.state.lock().unwrap();
+        if status.is_success() {
+            let answer: Value = serde_json::from_slice(&answer).unwrap();
+            state.answers.insert(key, json!({"said": said, "answer": answer}));
+        } else {
+            state.answers.remove(&key);
+        }
+    }
+    (status, answer).into_response()
+}
+
+fn form(body: &Bytes) -> HashMap<String, String> {
+    url::form_urlencoded::parse(body).into_owned().collect()
+}
+
+async fn new_customer(State(world): State<Arc<World>>, body: Bytes) -> Response {
+    let form = form(&body);
+    let customer = json!({"id": world.id("cus"), "object": "customer", "phone": form.get("phone"),
+        "metadata": {"user_id": form["metadata[user_id]"]}});
+    world.state.lock().unwrap().customers.push(customer.clone());
+    axum::Json(customer).into_response()
+}
+
+async fn new_session(State(world): State<Arc<World>>, body: Bytes) -> Response {
+    let form = form(&body);
+    if form["line_items[0][price]"] != PRICE || form["mode"] != "subscription" {
+        return refusal(400, "No such price");
+    }
+    let id = world.id("cs_test");
+    let session = json!({
+        "id": id, "object": "checkout.session", "mode": "subscription", "status": "open", "payment_status": "unpaid",
+        "url": format!("https://checkout.stripe.test/c/pay/{id}"), "customer": form["customer"], "livemode": false,
+        "client_reference_id": form["client_reference_id"], "success_url": form["success_url"],
+        "cancel_url": form["cancel_url"], "subscription": null,
+    });
+    world.state.lock().unwrap().sessions.insert(id, session.clone());
+    axum::Json(session).into_response()
+}
+
+async fn session(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
+    match world.state.lock().unwrap().sessions.get(&id) {
+        Some(session) => axum::Json(session.clone()).into_response(),
+        None => refusal(404, "No such checkout.session"),
+    }
+}
+
+async fn expire(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
+    let mut state = world.state.lock().unwrap();
+    let session = state.sessions.get_mut(&id).unwrap();
+    if session["status"] != "open" {
+        return refusal(400, "Only Checkout Sessions with a status in [\"open\"] can be expired.");
+    }
+    session["status"] = json!("expired");
+    axum::Json(session.clone()).into_response()
+}
+
+async fn portal(State(world): State<Arc<World>>, body: Bytes) -> Response {
+    let form = form(&body);
+    let id = world.id("bps");
+    let url = format!("https://billing.stripe.test/p/session/{id}?return={}", form["return_url"]);
+    axum::Json(
+        json!({"id": id, "object": "billing_portal.session", "customer": form["customer"], "url": url}),
+    )
+    .into_response()
+}
+
+async fn subscriptions(State(world): State<Arc<World>>, RawQuery(query): RawQuery) -> Response {
+    let asked = form(&Bytes::from(query.unwrap_or_default()));
+    let state = world.state.lock().unwrap();
+    let of_customer = |one: &&Value| one["customer"] == asked["customer"].as_str();
+    let ended =
+        |one: &&Value| asked.get("status").is_some_and(|all| all == "all") || one["status"] != "canceled";
+    let mut data: Vec<Value> =
+        state.subscriptions.iter().filter(of_customer).filter(ended).map(|one| world.shaped(one)).collect();
+    data.reverse();
+    if !asked.iter().any(|(name, value)| name.starts_with("expand") && value == "data.latest_invoice") {
+        for one in &mut data {
+            one["latest_invoice"] = one["latest_invoice"]["id"].take();
+        }
+    }
+    axum::Json(json!({"object": "list", "has_more": false, "url": "/v1/subscriptions", "data": data}))
+        .into_response()
+}
+
+async fn event(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
+    match world.state.lock().unwrap().events.get(&id) {
+        Some(event) => axum::Json(event.clone()).into_response(),
+        None => refusal(404, "No such event"),
+    }
+}

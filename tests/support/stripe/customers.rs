@@ -1,0 +1,35 @@
+//! Users who are customers of Stripe's.
+
+use chrono::{DateTime, Utc};
+use entity::{UserId, subscription};
+use pollux::store::{subscriptions, users};
+use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
+
+/// Makes a user a customer, of this id.
+pub async fn is_customer(db: &impl ConnectionTrait, user: UserId, id: &str, now: DateTime<Utc>) {
+    let new = subscription::Model {
+        user_id: user,
+        stripe_customer_id: id.to_owned(),
+        stripe_subscription_id: None,
+        state: subscription::State::None,
+        current_period_end: None,
+        cancel_at_period_end: false,
+        pro_until: None,
+        updated_at: now,
+        version: 0,
+    };
+    subscriptions::insert(db, new).await.unwrap();
+}
+
+/// As many users who are customers, by their customers' ids.
+pub async fn customers(db: &DatabaseConnection, count: usize, now: DateTime<Utc>) -> Vec<String> {
+    let tx = db.begin().await.unwrap();
+    let mut ids = Vec::new();
+    for number in 0..count {
+        let user = users::verified(&tx, &format!("+1212555{number:04}"), now).await.unwrap();
+        ids.push(format!("cus_{number}"));
+        is_customer(&tx, user.id, &ids[number], now).await;
+    }
+    tx.commit().await.unwrap();
+    ids
+}
