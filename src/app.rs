@@ -15,7 +15,7 @@ use axum::{Router, serve::ListenerExt};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Mutex};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
@@ -102,6 +102,10 @@ impl App {
                 keys: Arc::new(Keys::derive(&installation_secret(&config)?)),
             }),
         };
+        let missing = config.billing.missing();
+        if role != Role::Worker && config.billing.secret_key().is_some() && !missing.is_empty() {
+            tracing::warn!("nothing can be bought: {} must be set, too", missing.join(", "));
+        }
         let billing = billing(&config, db.clone(), clock.clone(), shared.signals.clone(), &life)?;
         let chat = Chat {
             db,
@@ -265,16 +269,13 @@ fn billing(
         payments: payments(&config.billing)?,
         settings: config.billing.clone(),
         inbox: Inbox::default(),
+        turns: Arc::new(std::array::from_fn(|_| Mutex::new(()))),
         look_every: LOOK_FOR_SILENCE_EVERY,
     })
 }
 
 fn payments(settings: &BillingSettings) -> anyhow::Result<Option<Arc<dyn Payments>>> {
     let Some(key) = settings.secret_key() else { return Ok(None) };
-    let missing = settings.missing();
-    if !missing.is_empty() {
-        tracing::warn!("nothing can be bought: {} must be set, too", missing.join(", "));
-    }
     Ok(Some(Arc::new(Stripe::new(key, &settings.stripe_api_base, settings.stripe_timeout)?)))
 }
 

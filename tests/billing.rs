@@ -19,6 +19,14 @@ const ACCOUNT: &str = "subscription { accountEvents {
     subscription { tier state currentPeriodEnd cancelAtPeriodEnd } usage { used limit }
 } }";
 
+const NOON: &str = "2026-11-21T12:00:00Z";
+
+/// A server that sells, at this time until the test moves it.
+async fn selling_at(time: &str) -> TestApp {
+    let clock = Some(pollux::clock::Clock::stopped(time.parse().unwrap()));
+    TestApp::with(Wishes { sells: true, clock, ..Wishes::default() }).await
+}
+
 pub async fn selling() -> TestApp {
     TestApp::with(Wishes { sells: true, ..Wishes::default() }).await
 }
@@ -87,7 +95,7 @@ pub async fn buy_and_talk(buys_on: &TestApp, watches_on: &TestApp) {
 
 #[tokio::test]
 async fn calls_at_the_same_time_make_one_customer_and_one_checkout() {
-    let app = selling().await;
+    let app = selling_at(NOON).await;
     let user = app.user().await;
     let sessions = join_all((0..8).map(|_| user.start_checkout(Value::Null))).await;
     let first = sessions[0].as_ref().unwrap();
@@ -162,14 +170,15 @@ async fn coming_back_before_the_webhook_is_enough() {
 #[tokio::test]
 async fn nobody_pays_twice() {
     let app = selling().await;
-    for state in ["active", "trialing", "past_due", "unpaid", "paused"] {
+    for state in ["active", "trialing", "past_due", "unpaid", "paused", "incomplete", "a_status_of_next_year"]
+    {
         let user = app.user().await;
         let session = user.start_checkout(Value::Null).await.unwrap();
         let (subscription, _) = app.stripe.pay(&session);
         app.stripe.change(&subscription, "customer.subscription.updated", |one| one["status"] = json!(state));
         // Stripe has told nothing, and the checkout is for other URLs.
         for input in [Value::Null, json!({"cancelUrl": format!("{FRONTEND}/x")})] {
-            let refused = user.start_checkout(input).await.unwrap_err();
+            let refused = user.start_checkout(input).await.expect_err(state);
             assert_eq!(code_of(&refused), "ALREADY_SUBSCRIBED", "{state}");
         }
         app.stripe
@@ -249,7 +258,7 @@ async fn faults_of_stripe_are_waited_out_and_then_told() {
     let app = TestApp::with(Wishes { sells: true, settings: &settings, ..Wishes::default() }).await;
     let user = app.user().await;
     let never = Gate::closed();
-    for fault in [Fault::Status(429), Fault::Status(500), Fault::Html, Fault::Wait(never)] {
+    for fault in [Fault::Status(429), Fault::Status(503), Fault::Html, Fault::Wait(never)] {
         app.stripe.fails(fault);
         user.start_checkout(Value::Null).await.unwrap();
     }
@@ -269,10 +278,55 @@ async fn faults_of_stripe_are_waited_out_and_then_told() {
 }
 
 #[tokio::test]
+async fn calls_that_are_after_different_pages_leave_one_open() {
+    let app = selling_at(NOON).await;
+    let user = app.user().await;
+    let inputs = (0..6).map(|number| json!({"cancelUrl": format!("{FRONTEND}/{number}")}));
+    join_all(inputs.map(|input| user.start_checkout(input))).await;
+    let last = user.start_checkout(json!({"cancelUrl": format!("{FRONTEND}/last")})).await.unwrap();
+    assert_eq!(app.stripe.open_sessions(), 1);
+    assert_eq!(user.checkout_status(&last).await, "OPEN");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_fault_that_stripe_remembers_is_gone_within_a_minute() {
+    let app = selling_at(NOON).await;
+    let user = app.user().await;
+    for _ in 0..2 {
+        app.stripe.fails(Fault::Status(500));
+        for _ in 0..2 {
+            assert_eq!(
+                code_of(&user.start_checkout(Value::Null).await.unwrap_err()),
+                "PAYMENT_PROVIDER_ERROR"
+            );
+        }
+        app.clock.advance(TimeDelta::minutes(1));
+    }
+    user.start_checkout(Value::Null).await.unwrap();
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_customer_that_stripe_knows_no_more_is_made_anew() {
+    let app = selling_at(NOON).await;
+    let user = app.user().await;
+    let first = user.start_checkout(Value::Null).await.unwrap();
+    for _ in 0..2 {
+        let old = app.stripe.customers()[0]["id"].as_str().unwrap().to_owned();
+        app.stripe.forgets(&old);
+        app.clock.advance(TimeDelta::minutes(1));
+        let elsewhere = json!({"cancelUrl": format!("{FRONTEND}/{old}")});
+        assert_ne!(user.start_checkout(elsewhere).await.unwrap(), first);
+        assert_eq!(app.stripe.customers().len(), 1);
+        assert_ne!(app.stripe.customers()[0]["id"], old);
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn what_stripe_never_told_is_asked_for() {
-    let noon = "2026-11-21T12:00:00Z".parse().unwrap();
-    let clock = Some(pollux::clock::Clock::stopped(noon));
-    let app = TestApp::with(Wishes { sells: true, clock, ..Wishes::default() }).await;
+    let app = selling_at(NOON).await;
     let user = app.user().await;
     let mut watching = user.socket().await;
     watching.subscribe("account", ACCOUNT, &json!({})).await;

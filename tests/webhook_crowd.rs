@@ -16,8 +16,8 @@ use crate::support::{
 
 const EVENTS: usize = 1000;
 const CUSTOMERS: usize = 200;
-/// As many jobs as a worker runs at once.
-const AT_ONCE: usize = 64;
+/// As many of Stripe's events as are seen to at once.
+const AT_ONCE: usize = 8;
 
 #[tokio::test]
 async fn events_outlive_the_worker_that_had_them() {

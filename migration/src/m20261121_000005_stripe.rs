@@ -34,6 +34,8 @@ impl MigrationTrait for Migration {
             "CREATE INDEX stripe_events_waiting ON stripe_events (customer_id) WHERE processed_at IS NULL",
             "CREATE INDEX stripe_events_age ON stripe_events (processed_at)",
             "CREATE INDEX checkouts_of_user ON checkouts (user_id, created_at)",
+            "CREATE INDEX checkouts_open ON checkouts (user_id) WHERE status = 'open'",
+            "CREATE INDEX subscriptions_asked ON subscriptions (updated_at)",
         ];
         crate::create(manager, [events, checkouts], &changes).await
     }
@@ -41,6 +43,7 @@ impl MigrationTrait for Migration {
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         crate::drop(manager, &["checkouts", "stripe_events"]).await?;
         let changes = [
+            "DROP INDEX subscriptions_asked",
             "DROP INDEX jobs_of_stripe_event",
             "ALTER TABLE jobs DROP COLUMN stripe_event_id",
             "ALTER TABLE subscriptions DROP COLUMN version",

@@ -7,9 +7,13 @@ use anyhow::{Context, anyhow};
 use async_trait::async_trait;
 use entity::{Timestamp, checkout, subscription};
 use miniserde::{Deserialize, json};
-use stripe::{Client, ClientBuilder, IdempotencyKey, RequestStrategy, StripeError, StripeRequest};
+use stripe::{
+    ApiErrorsCode, Client, ClientBuilder, IdempotencyKey, RequestStrategy, StripeError, StripeRequest,
+};
 use stripe_billing::{
+    InvoiceStatus,
     billing_portal_session::CreateBillingPortalSession,
+    invoice::ListInvoice,
     subscription::{ListSubscription, ListSubscriptionStatus},
 };
 use stripe_checkout::{
@@ -71,8 +75,10 @@ impl Stripe {
                     tracing::info!(error = %shown(&error), "Stripe is asked again");
                     tokio::time::sleep(wait).await;
                 }
-                (Err(StripeError::Stripe(error, 404)), _) => {
-                    return Err(PaymentError::Missing(error.message.unwrap_or_default()));
+                (Err(StripeError::Stripe(error, _)), _)
+                    if error.code == Some(ApiErrorsCode::ResourceMissing) =>
+                {
+                    return Err(PaymentError::Missing(error.param.unwrap_or_default()));
                 }
                 (Err(error), _) => return Err(shown(&error).into()),
             }
@@ -141,24 +147,26 @@ impl Payments for Stripe {
     }
 
     async fn expire_checkout(&self, id: &str) -> Result<()> {
-        self.post::<Made>(&ExpireCheckoutSession::new(id), &format!("expire:{id}")).await.map(drop)
+        self.post::<Made>(&ExpireCheckoutSession::new(id), &fresh_key()).await.map(drop)
     }
 
     async fn portal(&self, customer: &str, return_url: &str) -> Result<String> {
         let request = CreateBillingPortalSession::new().customer(customer).return_url(return_url);
-        let key = uuid::Uuid::new_v4().to_string();
-        let portal: Portal = self.post(&request, &key).await?;
+        let portal: Portal = self.post(&request, &fresh_key()).await?;
         Ok(portal.url)
     }
 
     async fn subscriptions(&self, customer: &str) -> Result<Vec<Subscribed>> {
-        let request = ListSubscription::new()
-            .customer(customer)
-            .status(ListSubscriptionStatus::All)
-            .limit(100)
-            .expand(vec!["data.latest_invoice".to_owned()]);
-        let list: List = self.get(&request).await?;
-        Ok(list.data.into_iter().map(Subscription::read).collect())
+        let request =
+            ListSubscription::new().customer(customer).status(ListSubscriptionStatus::All).limit(100);
+        let list: List<Subscription> = self.get(&request).await?;
+        let mut subscribed: Vec<_> = list.data.into_iter().map(Subscription::read).collect();
+        for one in subscribed.iter_mut().filter(|one| one.state == State::PastDue) {
+            let open = ListInvoice::new().subscription(&one.id).status(InvoiceStatus::Open).limit(100);
+            let open: List<Invoice> = self.get(&open).await?;
+            one.unpaid_since = open.data.iter().filter_map(|invoice| time(invoice.created)).min();
+        }
+        Ok(subscribed)
     }
 
     async fn event(&self, id: &str) -> Result<Vec<u8>> {
@@ -197,8 +205,8 @@ impl Session {
 }
 
 #[derive(Deserialize)]
-struct List {
-    data: Vec<Subscription>,
+struct List<T> {
+    data: Vec<T>,
 }
 
 /// <https://docs.stripe.com/api/subscriptions/object>. Since the version 2025-03-31 the period is on the items.
@@ -212,7 +220,6 @@ struct Subscription {
     items: Option<Items>,
     cancel_at: Option<i64>,
     cancel_at_period_end: Option<bool>,
-    latest_invoice: Option<Invoice>,
 }
 
 #[derive(Deserialize)]
@@ -245,9 +252,14 @@ impl Subscription {
             period_start: start.or(self.current_period_start).and_then(time),
             period_end: period_end.and_then(time),
             ends_at: ends.and_then(time),
-            last_invoice_at: self.latest_invoice.and_then(|invoice| time(invoice.created)),
+            unpaid_since: None,
         }
     }
+}
+
+/// For a call that is to be done once, though it may be sent more often.
+fn fresh_key() -> String {
+    uuid::Uuid::new_v4().to_string()
 }
 
 fn time(unix: i64) -> Option<Timestamp> {

@@ -6,8 +6,8 @@ use entity::{Timestamp, UserId, checkout, subscription};
 /// The provider did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum PaymentError {
-    /// There is no such thing with the provider.
-    #[error("the provider knows no such object: {0}")]
+    /// There is no such thing with the provider; says in which parameter it was named.
+    #[error("the provider knows no such {0}")]
     Missing(String),
     /// Refused, unreachable or not understood.
     #[error(transparent)]
@@ -59,8 +59,8 @@ pub struct Subscribed {
     pub period_end: Option<Timestamp>,
     /// When it will end; none if it renews itself.
     pub ends_at: Option<Timestamp>,
-    /// When the last invoice was made.
-    pub last_invoice_at: Option<Timestamp>,
+    /// Since when there is an invoice that is not paid, if it is past due.
+    pub unpaid_since: Option<Timestamp>,
 }
 
 #[async_trait]

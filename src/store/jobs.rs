@@ -4,10 +4,10 @@
 use entity::{JobId, MessageId, Timestamp, UserId, job};
 use sea_orm::{
     DbBackend, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, UpdateMany, entity::prelude::*,
-    sea_query::OnConflict,
 };
+use serde_json::json;
 
-use super::{Db, commit, sql};
+use super::{Db, commit, json_rows, sql};
 use job::{Column, Entity};
 
 pub async fn insert(conn: &impl ConnectionTrait, job: job::Model) -> Result<(), DbErr> {
@@ -15,19 +15,40 @@ pub async fn insert(conn: &impl ConnectionTrait, job: job::Model) -> Result<(), 
     Ok(())
 }
 
-/// Queues the jobs of Stripe's events; an event that has one keeps it.
+/// Queues the jobs of Stripe's events. One statement, however many there are.
 pub async fn insert_for_events(
     conn: &impl ConnectionTrait,
-    jobs: impl IntoIterator<Item = job::Model>,
+    events: &[String],
+    now: Timestamp,
 ) -> Result<(), DbErr> {
-    let known = OnConflict::column(Column::StripeEventId).do_nothing().to_owned();
-    let jobs = jobs.into_iter().map(IntoActiveModel::into_active_model);
-    Entity::insert_many(jobs).on_conflict(known).exec_without_returning(conn).await?;
-    Ok(())
+    let rows: Vec<_> = events.iter().map(|event| json!({ "event": event })).collect();
+    let statement = sql(
+        conn,
+        format!(
+            "INSERT INTO jobs (id, kind, stripe_event_id, position, run_at, attempt, failures, stop_requested, created_at)
+             SELECT {id}, 'stripe_event', row.value->>'event', 0, $2, 0, 0, false, $2 FROM {rows}",
+            id = match conn.get_database_backend() {
+                DbBackend::Sqlite => "randomblob(16)",
+                _ => "gen_random_uuid()",
+            },
+            rows = json_rows(conn),
+        ),
+        [json!(rows).to_string().into(), now.into()],
+    );
+    conn.execute_raw(statement).await.map(drop)
+}
+
+/// Takes the jobs of events from the queue, and from whoever works on them.
+pub async fn delete_for_events(conn: &impl ConnectionTrait, events: &[String]) -> Result<(), DbErr> {
+    Entity::delete_many().filter(Column::StripeEventId.is_in(events)).exec(conn).await.map(drop)
 }
 
 /// The advisory lock that claims are under.
 const CLAIMING: i64 = 0x706f_6c6c_7578_0002;
+
+/// How many jobs of a kind that is nobody's may run at once, so that a provider that is slow does not hold up replies, and
+/// one that is quick is not asked too often.
+const OWN_CAP: u32 = 8;
 
 /// Who may claim what.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +63,7 @@ pub struct Terms {
 }
 
 /// Claims jobs that are due or whose lease has expired: every user's first before anyone's second, no more of a user's
-/// than run at once, and of a room's only the first.
+/// and a kind than may run at once, and of a room's only the first.
 ///
 /// Claims take turns: one that did not see what another has just claimed would exceed the caps.
 pub async fn claim(db: &Db, terms: Terms) -> Result<Vec<job::Model>, DbErr> {
@@ -56,17 +77,21 @@ pub async fn claim(db: &Db, terms: Terms) -> Result<Vec<job::Model>, DbErr> {
             "UPDATE jobs SET attempt = attempt + 1, leased_until = $2
              WHERE id IN (SELECT id FROM jobs WHERE (leased_until IS NULL OR leased_until <= $1) AND id IN (
                  SELECT id FROM (
-                     SELECT due.id, due.user_id,
-                            row_number() OVER (PARTITION BY due.user_id ORDER BY due.run_at, due.id)
-                              + (SELECT count(*) FROM jobs AS running
-                                 WHERE running.user_id = due.user_id AND running.leased_until > $1) AS turn,
-                            CASE WHEN subscriptions.pro_until > $1 THEN {pro_cap} ELSE {basic_cap} END AS cap
-                     FROM jobs AS due LEFT JOIN subscriptions ON subscriptions.user_id = due.user_id
+                     SELECT due.id,
+                            row_number() OVER (PARTITION BY due.user_id, due.kind ORDER BY due.run_at, due.id)
+                              + coalesce(running.jobs, 0) AS turn,
+                            CASE WHEN due.user_id IS NULL THEN {OWN_CAP}
+                                 WHEN subscriptions.pro_until > $1 THEN {pro_cap} ELSE {basic_cap} END AS cap
+                     FROM jobs AS due
+                     LEFT JOIN (SELECT coalesce(user_id, $3) AS owner, kind, count(*) AS jobs
+                                FROM jobs WHERE leased_until > $1 GROUP BY 1, 2) AS running
+                            ON running.owner = coalesce(due.user_id, $3) AND running.kind = due.kind
+                     LEFT JOIN subscriptions ON subscriptions.user_id = due.user_id
                      WHERE due.run_at <= $1 AND (due.leased_until IS NULL OR due.leased_until <= $1)
                        AND NOT EXISTS (SELECT 1 FROM jobs AS earlier
                                        WHERE earlier.chatroom_id = due.chatroom_id AND earlier.position < due.position)
                  ) AS waiting
-                 WHERE turn <= cap OR user_id IS NULL
+                 WHERE turn <= cap
                  ORDER BY turn, id LIMIT {limit}
              ) {lock}) RETURNING *",
             lock = match tx.get_database_backend() {
@@ -78,7 +103,7 @@ pub async fn claim(db: &Db, terms: Terms) -> Result<Vec<job::Model>, DbErr> {
             basic_cap = terms.basic_cap,
             limit = terms.limit,
         ),
-        [terms.now.into(), terms.leased_until.into()],
+        [terms.now.into(), terms.leased_until.into(), Uuid::nil().into()],
     );
     let claimed = job::Model::find_by_statement(statement).all(&tx).await?;
     commit(tx).await?;

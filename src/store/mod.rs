@@ -24,7 +24,7 @@ pub use connect::Db;
 pub use sea_orm::DbErr;
 pub use transaction::commit;
 
-use sea_orm::{ConnectionTrait, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
 fn sql(
     conn: &impl ConnectionTrait,
@@ -32,6 +32,14 @@ fn sql(
     values: impl IntoIterator<Item = Value>,
 ) -> Statement {
     Statement::from_sql_and_values(conn.get_database_backend(), text, values)
+}
+
+/// The objects of a JSON array `$1`, each as `row.value`, to stand in a `FROM`.
+fn json_rows(conn: &impl ConnectionTrait) -> &'static str {
+    match conn.get_database_backend() {
+        DbBackend::Sqlite => "json_each($1) AS row",
+        _ => "json_array_elements($1::json) AS row(value)",
+    }
 }
 
 /// `$from, …` for as many values, to stand in an `IN (…)`.

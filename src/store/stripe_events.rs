@@ -1,21 +1,36 @@
 //! What Stripe has told.
 
 use entity::{Timestamp, stripe_event};
-use sea_orm::{IntoActiveModel, QuerySelect, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{QuerySelect, entity::prelude::*};
+use serde_json::json;
 use stripe_event::{Column, Entity};
+
+use super::{json_rows, sql};
 
 /// A customer's events that are marked in one go.
 const MOST: u64 = 1000;
 
-/// Stores the events that are new, and says which these are.
+/// Stores the events that are new, and says which these are. One statement, however many there are.
 pub async fn insert_new(
     conn: &impl ConnectionTrait,
-    events: impl IntoIterator<Item = stripe_event::Model>,
+    events: &[stripe_event::Model],
+    now: Timestamp,
 ) -> Result<Vec<String>, DbErr> {
-    let known = OnConflict::column(Column::Id).do_nothing().to_owned();
-    let events = events.into_iter().map(IntoActiveModel::into_active_model);
-    let new = Entity::insert_many(events).on_conflict(known).exec_with_returning(conn).await?;
-    Ok(new.into_iter().map(|event| event.id).collect())
+    let rows: Vec<_> = events
+        .iter()
+        .map(|event| json!({"id": event.id, "kind": event.kind, "customer_id": event.customer_id}))
+        .collect();
+    let statement = sql(
+        conn,
+        format!(
+            "INSERT INTO stripe_events (id, kind, customer_id, received_at)
+             SELECT row.value->>'id', row.value->>'kind', row.value->>'customer_id', $2 FROM {rows} WHERE true
+             ON CONFLICT (id) DO NOTHING RETURNING id",
+            rows = json_rows(conn),
+        ),
+        [json!(rows).to_string().into(), now.into()],
+    );
+    conn.query_all_raw(statement).await?.into_iter().map(|row| row.try_get("", "id")).collect()
 }
 
 pub async fn by_id(conn: &impl ConnectionTrait, id: &str) -> Result<Option<stripe_event::Model>, DbErr> {

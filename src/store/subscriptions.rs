@@ -53,12 +53,20 @@ pub async fn replace(conn: &impl ConnectionTrait, subscription: &subscription::M
     Ok(replaced.rows_affected == 1)
 }
 
-/// Takes up to `limit` users about whom Stripe is to be asked, since nothing has been heard of an open checkout or at the
-/// end of a period, and who were last asked about before `asked_before`. No two callers take the same.
+/// How long ago somebody must have been asked about to be asked about again.
+#[derive(Clone, Copy, Debug)]
+pub struct Silence {
+    /// While something is to be expected: a checkout is open, a period has ended, a payment is due.
+    pub expecting: Timestamp,
+    /// While there is a subscription.
+    pub subscribed: Timestamp,
+}
+
+/// Takes up to `limit` users about whom nothing has been heard for so long. No two callers take the same.
 pub async fn take_silent(
     conn: &impl ConnectionTrait,
     now: Timestamp,
-    asked_before: Timestamp,
+    since: Silence,
     limit: u64,
 ) -> Result<Vec<UserId>, DbErr> {
     let lock = match conn.get_database_backend() {
@@ -72,12 +80,13 @@ pub async fn take_silent(
             "UPDATE subscriptions SET updated_at = $1 WHERE user_id IN (
                  SELECT user_id FROM subscriptions
                  WHERE updated_at <= $2 AND (
-                     current_period_end <= $1 AND state NOT IN ('none', 'canceled')
+                     state NOT IN ('none', 'canceled')
+                         AND (current_period_end <= $1 OR state NOT IN ('active', 'trialing') OR updated_at <= $3)
                      OR user_id IN (SELECT user_id FROM checkouts WHERE status = 'open'))
-                 LIMIT {limit} {lock}
+                 ORDER BY updated_at LIMIT {limit} {lock}
              ) RETURNING user_id"
         ),
-        [now.into(), asked_before.into()],
+        [now.into(), since.expecting.into(), since.subscribed.into()],
     );
     conn.query_all_raw(statement).await?.into_iter().map(|row| row.try_get("", "user_id")).collect()
 }

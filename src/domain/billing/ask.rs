@@ -1,20 +1,38 @@
 //! Asking Stripe what is so.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use entity::{UserId, checkout, subscription};
 
 use super::{Billing, standing::standing};
 use crate::{
     error::{Error, Result},
-    ports::signals::Topic,
-    store::{checkouts, commit, stripe_events, subscriptions},
+    ports::{payments::PaymentError, signals::Topic},
+    store::{
+        checkouts, commit, jobs, stripe_events,
+        subscriptions::{self, Silence},
+    },
 };
 
 /// Readings that may be overtaken by newer ones before there must be something wrong.
 const MOST_READINGS: u32 = 10;
-/// How long nothing may be heard of what should have changed.
+/// How long nothing may be heard while something is to be expected, and while nothing is.
 const SILENCE: TimeDelta = TimeDelta::hours(1);
+const QUIET: TimeDelta = TimeDelta::days(1);
 const MOST_SILENT: u64 = 20;
+
+/// Those who are asked about at the same moment take turns, a stripe of users each.
+pub type Turns = Arc<[tokio::sync::Mutex<()>; 64]>;
+
+/// What a reading came to.
+pub(super) enum Reading {
+    /// Never a customer.
+    Nobody,
+    Stored(subscription::Model),
+    /// Another was stored meanwhile, which may be newer.
+    Overtaken,
+}
 
 impl Billing {
     /// Stores what Stripe says now of the user's checkouts and subscriptions, and that the user's events so far have been
@@ -24,55 +42,80 @@ impl Billing {
     /// [`Error::PaymentProvider`].
     pub(super) async fn ask(&self, user: UserId) -> Result<Option<subscription::Model>> {
         for _ in 0..MOST_READINGS {
-            let Some(row) = subscriptions::of_user(self.db.read(), user).await? else { return Ok(None) };
-            if let Some(stored) = self.db.again(|| self.ask_once(&row)).await? {
-                return Ok(Some(stored));
+            match self.read_once(user).await? {
+                Reading::Nobody => return Ok(None),
+                Reading::Stored(stored) => return Ok(Some(stored)),
+                Reading::Overtaken => {}
             }
         }
         Err(Error::Internal(anyhow::anyhow!("the readings of {user}'s subscription were all overtaken")))
     }
 
-    /// None: another reading has been stored meanwhile, which may be newer.
-    async fn ask_once(&self, row: &subscription::Model) -> Result<Option<subscription::Model>> {
+    /// Asks once. In one process one at a time; of several processes' readings the first that is stored holds.
+    pub(super) async fn read_once(&self, user: UserId) -> Result<Reading> {
+        let _turn = self.turns[user.0.as_u128() as usize % self.turns.len()].lock().await;
         let payments = self.payments()?;
+        let Some(row) = subscriptions::of_user(self.db.read(), user).await? else {
+            return Ok(Reading::Nobody);
+        };
         let customer = &row.stripe_customer_id;
         // Before Stripe is asked: what comes later is not seen to.
         let events = stripe_events::waiting(self.db.read(), customer).await?;
         // Before the subscriptions: one that a checkout made is among them then.
         let mut ended = Vec::new();
-        for open in checkouts::open_of(self.db.read(), row.user_id).await? {
-            let now = payments.checkout(&open.session_id).await?;
-            if now.status != checkout::Status::Open {
-                ended.push(now);
+        for open in checkouts::open_of(self.db.read(), user).await? {
+            let status = match payments.checkout(&open.session_id).await {
+                Err(PaymentError::Missing(_)) => checkout::Status::Expired,
+                now => now?.status,
+            };
+            if status != checkout::Status::Open {
+                ended.push((open.session_id, status));
             }
         }
-        let new = standing(&payments.subscriptions(customer).await?, row.clone(), self.clock.now());
-
-        let tx = self.db.begin().await?;
-        if !subscriptions::replace(&tx, &new).await? {
-            return Ok(None);
+        let subscribed = match payments.subscriptions(customer).await {
+            Err(PaymentError::Missing(_)) => Vec::new(),
+            subscribed => subscribed?,
+        };
+        let new = standing(&subscribed, row.clone(), self.clock.now());
+        if !self.db.again(|| self.store(&new, &events, &ended)).await? {
+            return Ok(Reading::Overtaken);
         }
-        for ended in ended {
-            checkouts::end(&tx, &ended.id, ended.status).await?;
+        if new != (subscription::Model { updated_at: new.updated_at, ..row }) {
+            tracing::info!(%user, state = ?new.state, pro_until = ?new.pro_until, "a subscription changed");
+            self.tell(Topic::Account(user)).await;
         }
-        stripe_events::mark(&tx, &events, Some(new.updated_at)).await?;
-        commit(tx).await?;
-        if new != (subscription::Model { updated_at: new.updated_at, ..row.clone() }) {
-            tracing::info!(user = %row.user_id, state = ?new.state, pro_until = ?new.pro_until, "a subscription changed");
-            self.tell(Topic::Account(row.user_id)).await;
-        }
-        Ok(Some(new))
+        Ok(Reading::Stored(new))
     }
 
-    /// Asks about those of whom Stripe should have told something and has not: whose checkout is still open, and whose
-    /// period has ended.
+    /// Stores a reading, unless another has been since its row was read.
+    async fn store(
+        &self,
+        new: &subscription::Model,
+        events: &[String],
+        ended: &[(String, checkout::Status)],
+    ) -> Result<bool> {
+        let tx = self.db.begin().await?;
+        if !subscriptions::replace(&tx, new).await? {
+            return Ok(false);
+        }
+        for (session, status) in ended {
+            checkouts::end(&tx, session, *status).await?;
+        }
+        stripe_events::mark(&tx, events, Some(new.updated_at)).await?;
+        jobs::delete_for_events(&tx, events).await?;
+        commit(tx).await?;
+        Ok(true)
+    }
+
+    /// Asks about those of whom nothing has been heard for an hour though something is to be expected, and once a day about
+    /// everybody who has a subscription.
     pub async fn ask_about_the_silent(&self) -> Result<()> {
         if self.payments.is_none() {
             return Ok(());
         }
         let now = self.clock.now();
-        let silent = subscriptions::take_silent(self.db.write(), now, now - SILENCE, MOST_SILENT).await?;
-        for user in silent {
+        let since = Silence { expecting: now - SILENCE, subscribed: now - QUIET };
+        for user in subscriptions::take_silent(self.db.write(), now, since, MOST_SILENT).await? {
             if let Err(error) = self.ask(user).await {
                 tracing::warn!(%user, ?error, "Stripe could not be asked and will be in an hour");
             }

@@ -1,12 +1,12 @@
 //! Buying Pro.
 
-use entity::{UserId, checkout, subscription, user};
+use entity::{UserId, checkout, subscription};
 use ring::digest;
 
 use super::{Billing, return_url::of_frontend, standing::is_live};
 use crate::{
     error::{Error, Result},
-    ports::payments::{Checkout, NewCheckout, NewCustomer},
+    ports::payments::{self, Checkout, NewCheckout, NewCustomer, PaymentError},
     store::{checkouts, subscriptions, users},
 };
 
@@ -35,71 +35,72 @@ impl Billing {
         };
         let success_url = with_session_id(of_frontend(frontend, success_url, SUCCESS, "successUrl")?);
         let cancel_url = of_frontend(frontend, cancel_url, CANCEL, "cancelUrl")?;
-        let customer = self.customer(user).await?;
+        self.customer(user).await?;
         // A webhook may be late.
-        let subscription = self.ask(user).await?.unwrap_or(customer);
-        if is_live(subscription.state) {
+        if self.ask(user).await?.is_some_and(|now| is_live(now.state)) {
             return Err(Error::AlreadySubscribed);
         }
         let last = checkouts::last_of(self.db.read(), user).await?;
-        let open = last.as_ref().filter(|last| last.status == checkout::Status::Open);
-        if let Some(open) = open {
-            if (&open.success_url, &open.cancel_url, open.price_id.as_str())
-                == (&success_url, &cancel_url, price)
-            {
-                return Ok(open.clone());
-            }
-            self.end_checkout(user, open).await?;
+        let before = last.as_ref().map_or("", |last| &last.session_id).to_owned();
+        if let Some(last) = last
+            && last.status == checkout::Status::Open
+            && (&*last.success_url, &*last.cancel_url, &*last.price_id) == (&success_url, &cancel_url, price)
+        {
+            return Ok(last);
         }
-        let new = NewCheckout {
-            user,
-            customer: subscription.stripe_customer_id,
-            price: price.to_owned(),
-            // Calls at the same time are after the same one, and get the same page.
-            idempotency_key: key(&[
-                "checkout",
-                &user.to_string(),
-                last.as_ref().map_or("", |last| &last.session_id),
-                &self.this_hour(),
-                price,
-                &success_url,
-                &cancel_url,
-            ]),
-            success_url,
-            cancel_url,
+        let payments = self.payments()?;
+        let begin = |customer: String| {
+            payments.begin_checkout(NewCheckout {
+                user,
+                // Calls at the same time that are after the same get the same page.
+                idempotency_key: key(&[
+                    &self.this_minute(),
+                    &before,
+                    &customer,
+                    price,
+                    &success_url,
+                    &cancel_url,
+                ]),
+                customer,
+                price: price.to_owned(),
+                success_url: success_url.clone(),
+                cancel_url: cancel_url.clone(),
+            })
         };
-        let begun = self.payments()?.begin_checkout(new.clone()).await?;
-        let Checkout { id, url: Some(url), .. } = begun else {
+        let begun = self.as_customer(user, begin).await?;
+        let Checkout { id, url: Some(url), status } = begun else {
             return Err(Error::PaymentProvider(anyhow::anyhow!("a new checkout has no URL")));
         };
         let checkout = checkout::Model {
             session_id: id,
             user_id: user,
-            status: begun.status,
+            status,
             url,
-            success_url: new.success_url,
-            cancel_url: new.cancel_url,
-            price_id: new.price,
+            success_url,
+            cancel_url,
+            price_id: price.to_owned(),
             created_at: self.clock.now(),
         };
-        checkouts::insert(self.db.write(), checkout.clone()).await?;
-        Ok(checkout)
+        checkouts::insert(self.db.write(), checkout).await?;
+        self.leave_one_open(user).await
     }
 
-    /// So that it cannot be paid beside the next one.
-    async fn end_checkout(&self, user: UserId, open: &checkout::Model) -> Result<()> {
-        match self.payments()?.expire_checkout(&open.session_id).await {
-            Ok(()) => {
-                let expired = checkout::Status::Expired;
-                Ok(checkouts::end(self.db.write(), &open.session_id, expired).await?)
+    /// Ends all but the newest of a user's open checkouts, so that none is paid beside another.
+    async fn leave_one_open(&self, user: UserId) -> Result<checkout::Model> {
+        let newest = checkouts::last_of(self.db.write(), user).await?.ok_or(Error::NotFound("checkout"))?;
+        for other in checkouts::open_of(self.db.write(), user).await? {
+            if other.session_id == newest.session_id {
+                continue;
             }
-            // It has ended by itself: perhaps somebody has just paid.
-            Err(refused) => match self.ask(user).await? {
-                Some(now) if is_live(now.state) => Err(Error::AlreadySubscribed),
-                _ if checkouts::open_of(self.db.read(), user).await?.is_empty() => Ok(()),
-                _ => Err(refused.into()),
-            },
+            if let Err(refused) = self.payments()?.expire_checkout(&other.session_id).await {
+                tracing::info!(%user, error = %refused, "a checkout cannot be ended: perhaps it has just been paid");
+                if self.ask(user).await?.is_some_and(|now| is_live(now.state)) {
+                    return Err(Error::AlreadySubscribed);
+                }
+            }
+            checkouts::end(self.db.write(), &other.session_id, checkout::Status::Expired).await?;
         }
+        Ok(newest)
     }
 
     /// How a checkout of the user's stands: asked of Stripe for as long as it is not known to have ended. When it says
@@ -117,21 +118,19 @@ impl Billing {
         Ok(known().await?.ok_or(Error::NotFound("checkout"))?.status)
     }
 
-    /// In every key: Stripe remembers an answer for a day, also if it was a fault.
-    fn this_hour(&self) -> String {
-        (self.clock.now().timestamp() / 3600).to_string()
+    /// In every key that calls share: Stripe remembers an answer for a day, also if it was a fault.
+    fn this_minute(&self) -> String {
+        (self.clock.now().timestamp() / 60).to_string()
     }
 
     /// The user's customer with Stripe, made at the first call: once, also by calls at the same time.
-    pub(super) async fn customer(&self, user: UserId) -> Result<subscription::Model> {
+    async fn customer(&self, user: UserId) -> Result<subscription::Model> {
         if let Some(known) = subscriptions::of_user(self.db.read(), user).await? {
             return Ok(known);
         }
-        let account = users::by_id(self.db.read(), user).await?.ok_or(Error::NotFound("user"))?;
-        let id = self.payments()?.customer(new_customer(account, &self.this_hour())).await?;
         let new = subscription::Model {
             user_id: user,
-            stripe_customer_id: id,
+            stripe_customer_id: self.new_customer(user).await?,
             stripe_subscription_id: None,
             state: subscription::State::None,
             current_period_end: None,
@@ -144,15 +143,38 @@ impl Billing {
         let stored = subscriptions::of_user(self.db.write(), user).await?;
         stored.ok_or_else(|| anyhow::anyhow!("a customer was not stored").into())
     }
-}
 
-fn new_customer(account: user::Model, hour: &str) -> NewCustomer {
-    NewCustomer {
-        user: account.id,
-        phone_number: account.phone_number,
-        email: account.email,
-        full_name: account.full_name,
-        idempotency_key: key(&["customer", &account.id.to_string(), hour]),
+    async fn new_customer(&self, user: UserId) -> Result<String> {
+        let account = users::by_id(self.db.read(), user).await?.ok_or(Error::NotFound("user"))?;
+        let profile = [account.email.as_deref(), account.full_name.as_deref()].map(Option::unwrap_or_default);
+        let new = NewCustomer {
+            user,
+            idempotency_key: key(&[&self.this_minute(), &user.to_string(), profile[0], profile[1]]),
+            phone_number: account.phone_number,
+            email: account.email,
+            full_name: account.full_name,
+        };
+        Ok(self.payments()?.customer(new).await?)
+    }
+
+    /// Does something for the user's customer. One that Stripe does not know any more, since it was deleted there or was
+    /// of test mode, is made anew.
+    pub(super) async fn as_customer<T, F: Future<Output = payments::Result<T>>>(
+        &self,
+        user: UserId,
+        call: impl Fn(String) -> F,
+    ) -> Result<T> {
+        let known = self.customer(user).await?;
+        match call(known.stripe_customer_id.clone()).await {
+            Err(PaymentError::Missing(what)) if what == "customer" => {
+                let id = self.new_customer(user).await?;
+                tracing::warn!(%user, old = known.stripe_customer_id, new = id, "a customer is gone and made anew");
+                let new = subscription::Model { stripe_customer_id: id.clone(), ..known };
+                subscriptions::replace(self.db.write(), &new).await?;
+                Ok(call(id).await?)
+            }
+            done => Ok(done?),
+        }
     }
 }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 use entity::{job, stripe_event};
 use serde::Deserialize;
 
-use super::{Billing, inbox::job_for, signature};
+use super::{Billing, signature};
 use crate::{
+    domain::random,
     error::{Error, Result},
-    ports::signals::Topic,
+    ports::{payments::PaymentError, signals::Topic},
     store::{
         commit,
         jobs::{self, Claim},
@@ -33,7 +34,7 @@ const KINDS: [&str; 13] = [
     "invoice.payment_action_required",
 ];
 /// Tries before an event is given up, until it is replayed: about a day's worth.
-const MOST_TRIES: i32 = 30;
+const MOST_TRIES: i32 = 36;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
@@ -119,9 +120,9 @@ impl Billing {
             while let Some(event) = stripe_events::by_id(self.db.read(), id).await?
                 && event.processed_at.is_none()
             {
-                let user = subscriptions::user_of(self.db.read(), &event.customer_id).await?;
-                match user {
-                    Some(user) => drop(self.ask(user).await?),
+                match subscriptions::user_of(self.db.read(), &event.customer_id).await? {
+                    // Another's reading may have seen to it meanwhile.
+                    Some(user) => drop(self.read_once(user).await?),
                     // Somebody who buys something else from the same account.
                     None => {
                         let now = Some(self.clock.now());
@@ -145,7 +146,8 @@ impl Billing {
             return Ok(());
         }
         let doubled = FIRST_WAIT * 2_u32.pow(job.failures.clamp(0, 20).cast_unsigned());
-        let run_at = self.clock.now() + doubled.min(LONGEST_WAIT);
+        let jittered = doubled.min(LONGEST_WAIT) * (750 + random::below(501)?) / 1000;
+        let run_at = self.clock.now() + jittered;
         jobs::release(self.db.write(), claim(job), run_at, tries).await?;
         Ok(())
     }
@@ -165,13 +167,17 @@ impl Billing {
         let ids = if ids.is_empty() { stripe_events::given_up(self.db.read()).await? } else { ids };
         for id in &ids {
             if stripe_events::by_id(self.db.read(), id).await?.is_none() {
-                let body = self.payments()?.event(id).await?;
+                let body = match self.payments()?.event(id).await {
+                    Err(PaymentError::Missing(_)) => return Err(Error::NotFound("event")),
+                    body => body?,
+                };
                 self.accept(&body).await?.ok_or(Error::NotFound("event about a subscription"))?;
                 continue;
             }
             let tx = self.db.begin().await?;
             stripe_events::mark(&tx, std::slice::from_ref(id), None).await?;
-            jobs::insert_for_events(&tx, [job_for(id.clone(), self.clock.now())]).await?;
+            jobs::delete_for_events(&tx, std::slice::from_ref(id)).await?;
+            jobs::insert_for_events(&tx, std::slice::from_ref(id), self.clock.now()).await?;
             commit(tx).await?;
         }
         self.tell(Topic::Jobs).await;

@@ -3,14 +3,19 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use entity::{JobId, Timestamp, job, stripe_event};
-use tokio::sync::oneshot;
+use entity::stripe_event;
+use tokio::sync::{
+    OwnedMutexGuard,
+    oneshot::{self, error::TryRecvError},
+};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     error::{Error, Result},
     store::{Db, commit, jobs, stripe_events},
 };
+
+const MOST_TOGETHER: usize = 1000;
 
 /// Events on their way into the database. Clones are one.
 #[derive(Clone, Default)]
@@ -29,26 +34,36 @@ impl Inbox {
     pub(super) async fn put(&self, db: &Db, tasks: &TaskTracker, event: stripe_event::Model) -> Result<()> {
         let (stored, mut outcome) = oneshot::channel();
         self.waiting().push(Arrival { event, stored });
-        let turn = self.turn.clone().lock_owned().await;
-        match outcome.try_recv() {
-            Ok(()) => return Ok(()),
-            Err(oneshot::error::TryRecvError::Closed) => return Err(not_stored()),
-            Err(oneshot::error::TryRecvError::Empty) => {}
-        }
-        let (inbox, db) = (self.clone(), db.clone());
-        // To its end, though whoever asked for it may hang up: others wait for it, too.
-        let storing = tasks.spawn(async move {
-            let _turn = turn;
-            let (events, waiting): (Vec<_>, Vec<_>) =
-                std::mem::take(&mut *inbox.waiting()).into_iter().map(|one| (one.event, one.stored)).unzip();
-            db.again(|| store(&db, &events)).await?;
-            for one in waiting {
-                // Who has hung up does not want to know.
-                let _ = one.send(());
+        loop {
+            let turn = tokio::select! {
+                biased;
+                done = &mut outcome => return done.map_err(|_| not_stored()),
+                turn = self.turn.clone().lock_owned() => turn,
+            };
+            // Whoever had the turn before may have stored it.
+            match outcome.try_recv() {
+                Ok(()) => return Ok(()),
+                Err(TryRecvError::Closed) => return Err(not_stored()),
+                Err(TryRecvError::Empty) => {}
             }
-            Ok(())
-        });
-        storing.await.unwrap_or_else(|_| Err(not_stored()))
+            // To its end, though whoever asked for it may hang up: others wait for it, too.
+            let storing = tasks.spawn(self.clone().store_waiting(db.clone(), turn));
+            storing.await.unwrap_or_else(|_| Err(not_stored()))?;
+        }
+    }
+
+    async fn store_waiting(self, db: Db, _turn: OwnedMutexGuard<()>) -> Result<()> {
+        let (events, waiting): (Vec<_>, Vec<_>) = {
+            let mut waiting = self.waiting();
+            let together = waiting.len().min(MOST_TOGETHER);
+            waiting.drain(..together).map(|one| (one.event, one.stored)).unzip()
+        };
+        db.again(|| store(&db, &events)).await?;
+        for one in waiting {
+            // Who has hung up does not want to know.
+            let _ = one.send(());
+        }
+        Ok(())
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Arrival>> {
@@ -62,26 +77,8 @@ fn not_stored() -> Error {
 
 async fn store(db: &Db, events: &[stripe_event::Model]) -> Result<()> {
     let tx = db.begin().await?;
-    let new = stripe_events::insert_new(&tx, events.iter().cloned()).await?;
     let now = events.first().map(|event| event.received_at).unwrap_or_default();
-    jobs::insert_for_events(&tx, new.into_iter().map(|event| job_for(event, now))).await?;
+    let new = stripe_events::insert_new(&tx, events, now).await?;
+    jobs::insert_for_events(&tx, &new, now).await?;
     Ok(commit(tx).await?)
-}
-
-pub(super) fn job_for(event: String, now: Timestamp) -> job::Model {
-    job::Model {
-        id: JobId::generate(),
-        kind: job::Kind::StripeEvent,
-        user_id: None,
-        chatroom_id: None,
-        message_id: None,
-        stripe_event_id: Some(event),
-        position: 0,
-        run_at: now,
-        attempt: 0,
-        failures: 0,
-        leased_until: None,
-        stop_requested: false,
-        created_at: now,
-    }
 }

@@ -37,6 +37,7 @@ use crate::{
     store::Db,
 };
 
+pub use ask::Turns;
 pub use inbox::Inbox;
 
 /// What the use cases of billing work with.
@@ -51,6 +52,7 @@ pub struct Billing {
     pub payments: Option<Arc<dyn Payments>>,
     pub settings: BillingSettings,
     pub inbox: Inbox,
+    pub turns: Turns,
     /// How often it is looked for what Stripe should have told and has not.
     pub look_every: Duration,
 }

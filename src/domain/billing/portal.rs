@@ -16,7 +16,7 @@ impl Billing {
             return Err(Error::BillingNotConfigured(vec!["FRONTEND_URL"]));
         };
         let return_url = of_frontend(frontend, return_url, "", "returnUrl")?;
-        let customer = self.customer(user).await?;
-        Ok(payments.portal(&customer.stripe_customer_id, &return_url).await?)
+        let open = async |customer: String| payments.portal(&customer, &return_url).await;
+        self.as_customer(user, open).await
     }
 }

@@ -15,6 +15,9 @@ pub fn standing(
     row: subscription::Model,
     now: Timestamp,
 ) -> subscription::Model {
+    if subscriptions.iter().filter(|subscribed| is_live(subscribed.state)).count() > 1 {
+        tracing::error!(user = %row.user_id, "pays for more than one subscription: cancel all but one in Stripe");
+    }
     let best = subscriptions.iter().max_by_key(|subscribed| (rank(subscribed.state), subscribed.created_at));
     subscription::Model {
         stripe_subscription_id: best.map(|best| best.id.clone()),
@@ -27,9 +30,9 @@ pub fn standing(
     }
 }
 
-/// Whether it can still be billed, so that a second one beside it would be paid for twice.
+/// Whether it is or may yet be billed, so that a second one beside it would be paid for twice.
 pub fn is_live(state: State) -> bool {
-    matches!(state, State::Active | State::Trialing | State::PastDue | State::Unpaid | State::Paused)
+    !matches!(state, State::None | State::Canceled)
 }
 
 fn rank(state: State) -> u8 {
@@ -50,10 +53,9 @@ fn pro_until(subscribed: &Subscribed, now: Timestamp) -> Option<Timestamp> {
         State::Active | State::Trialing => {
             Some(subscribed.ends_at.unwrap_or(subscribed.period_end.unwrap_or(now) + GRACE))
         }
-        // Since the invoice that is not paid.
         State::PastDue => {
-            let due = subscribed.last_invoice_at.or(subscribed.period_start);
-            Some(due.unwrap_or(subscribed.created_at) + GRACE)
+            let unpaid_since = subscribed.unpaid_since.or(subscribed.period_start);
+            Some(unpaid_since.unwrap_or(subscribed.created_at) + GRACE)
         }
         _ => None,
     }

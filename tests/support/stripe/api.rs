@@ -26,6 +26,7 @@ pub fn routes(world: Arc<World>) -> Router {
         .route("/v1/checkout/sessions/{id}/expire", post(expire))
         .route("/v1/billing_portal/sessions", post(portal))
         .route("/v1/subscriptions", get(subscriptions))
+        .route("/v1/invoices", get(invoices))
         .route("/v1/events/{id}", get(event))
         .layer(middleware::from_fn_with_state(world.clone(), gatekeeper))
         .with_state(world)
@@ -61,7 +62,13 @@ async fn gatekeeper(State(world): State<Arc<World>>, request: Request, next: Nex
         return refusal(503, "Stripe is down");
     }
     match fault {
-        Some(Fault::Status(status)) => return refusal(status, "as the test wanted it"),
+        Some(Fault::Status(status)) => {
+            // What was begun is remembered, faults included.
+            if let (Some(key), 500) = (key, status) {
+                world.state.lock().unwrap().answers.insert(key, json!({ "fault": 500 }));
+            }
+            return refusal(status, "as the test wanted it");
+        }
         Some(Fault::Html) => return (StatusCode::BAD_GATEWAY, "<html>").into_response(),
         Some(Fault::Wait(gate)) => gate.pass().await,
         None => {}
@@ -75,6 +82,7 @@ async fn gatekeeper(State(world): State<Arc<World>>, request: Request, next: Nex
             // As long as the first call with a key runs, Stripe refuses the next.
             known if known.is_null() => *known = json!("running"),
             known if known == "running" => return refusal(409, "Another request uses this idempotency key"),
+            known if known["fault"] == 500 => return refusal(500, "as it was before"),
             known => {
                 assert_eq!(known["said"], said, "a key stands for one request");
                 return axum::Json(known["answer"].clone()).into_response();
@@ -96,6 +104,18 @@ async fn gatekeeper(State(world): State<Arc<World>>, request: Request, next: Nex
     (status, answer).into_response()
 }
 
+fn missing(status: u16, param: &str) -> Response {
+    let error = json!({"type": "invalid_request_error", "code": "resource_missing", "param": param,
+        "message": format!("No such {param}")});
+    (StatusCode::from_u16(status).unwrap(), json!({ "error": error }).to_string()).into_response()
+}
+
+fn missing_customer(world: &World, form: &HashMap<String, String>) -> Option<Response> {
+    let state = world.state.lock().unwrap();
+    let known = state.customers.iter().any(|customer| customer["id"] == form["customer"].as_str());
+    (!known).then(|| missing(400, "customer"))
+}
+
 fn form(body: &Bytes) -> HashMap<String, String> {
     url::form_urlencoded::parse(body).into_owned().collect()
 }
@@ -110,6 +130,9 @@ async fn new_customer(State(world): State<Arc<World>>, body: Bytes) -> Response 
 
 async fn new_session(State(world): State<Arc<World>>, body: Bytes) -> Response {
     let form = form(&body);
+    if let Some(missing) = missing_customer(&world, &form) {
+        return missing;
+    }
     if form["line_items[0][price]"] != PRICE || form["mode"] != "subscription" {
         return refusal(400, "No such price");
     }
@@ -127,13 +150,13 @@ async fn new_session(State(world): State<Arc<World>>, body: Bytes) -> Response {
 async fn session(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
     match world.state.lock().unwrap().sessions.get(&id) {
         Some(session) => axum::Json(session.clone()).into_response(),
-        None => refusal(404, "No such checkout.session"),
+        None => missing(404, "session"),
     }
 }
 
 async fn expire(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
     let mut state = world.state.lock().unwrap();
-    let session = state.sessions.get_mut(&id).unwrap();
+    let Some(session) = state.sessions.get_mut(&id) else { return missing(404, "session") };
     if session["status"] != "open" {
         return refusal(400, "Only Checkout Sessions with a status in [\"open\"] can be expired.");
     }
@@ -143,6 +166,9 @@ async fn expire(State(world): State<Arc<World>>, Path(id): Path<String>) -> Resp
 
 async fn portal(State(world): State<Arc<World>>, body: Bytes) -> Response {
     let form = form(&body);
+    if let Some(missing) = missing_customer(&world, &form) {
+        return missing;
+    }
     let id = world.id("bps");
     let url = format!("https://billing.stripe.test/p/session/{id}?return={}", form["return_url"]);
     axum::Json(
@@ -155,23 +181,28 @@ async fn subscriptions(State(world): State<Arc<World>>, RawQuery(query): RawQuer
     let asked = form(&Bytes::from(query.unwrap_or_default()));
     let state = world.state.lock().unwrap();
     let of_customer = |one: &&Value| one["customer"] == asked["customer"].as_str();
-    let ended =
-        |one: &&Value| asked.get("status").is_some_and(|all| all == "all") || one["status"] != "canceled";
-    let mut data: Vec<Value> =
-        state.subscriptions.iter().filter(of_customer).filter(ended).map(|one| world.shaped(one)).collect();
-    data.reverse();
-    if !asked.iter().any(|(name, value)| name.starts_with("expand") && value == "data.latest_invoice") {
-        for one in &mut data {
-            one["latest_invoice"] = one["latest_invoice"]["id"].take();
-        }
-    }
-    axum::Json(json!({"object": "list", "has_more": false, "url": "/v1/subscriptions", "data": data}))
-        .into_response()
+    let all = asked.get("status").is_some_and(|all| all == "all");
+    let subscriptions = state.subscriptions.iter().filter(of_customer);
+    list(subscriptions.filter(|one| all || one["status"] != "canceled").rev().cloned().collect())
+}
+
+/// Of a subscription that is past due, one that is open since its period began.
+async fn invoices(State(world): State<Arc<World>>, RawQuery(query): RawQuery) -> Response {
+    let asked = form(&Bytes::from(query.unwrap_or_default()));
+    assert_eq!(asked["status"], "open");
+    let state = world.state.lock().unwrap();
+    let of = state.subscriptions.iter().find(|one| one["id"] == asked["subscription"].as_str()).unwrap();
+    let since = of["items"]["data"][0]["current_period_start"].clone();
+    list(vec![json!({"id": "in_open", "object": "invoice", "status": "open", "created": since})])
+}
+
+fn list(data: Vec<Value>) -> Response {
+    axum::Json(json!({"object": "list", "has_more": false, "data": data})).into_response()
 }
 
 async fn event(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
     match world.state.lock().unwrap().events.get(&id) {
         Some(event) => axum::Json(event.clone()).into_response(),
-        None => refusal(404, "No such event"),
+        None => missing(404, "id"),
     }
 }

@@ -47,8 +47,6 @@ pub struct Stripe {
 struct World {
     clock: Clock,
     next: AtomicU64,
-    /// Answer as Stripe did before the version 2025-03-31.
-    old: AtomicBool,
     down: AtomicBool,
     called: Notify,
     state: Mutex<Kept>,
@@ -73,7 +71,6 @@ impl Stripe {
         let world = Arc::new(World {
             clock,
             next: AtomicU64::new(1),
-            old: AtomicBool::default(),
             down: AtomicBool::default(),
             called: Notify::default(),
             state: Mutex::default(),
@@ -94,13 +91,14 @@ impl Stripe {
         ]
     }
 
-    pub fn speaks_as_before_basil(&self) {
-        self.world.old.store(true, Ordering::SeqCst);
-    }
-
     /// The next call gets this.
     pub fn fails(&self, fault: Fault) {
         self.world.state.lock().unwrap().faults.push_back(fault);
+    }
+
+    /// Forgets a customer, as when it is deleted or was of test mode.
+    pub fn forgets(&self, customer: &str) {
+        self.world.state.lock().unwrap().customers.retain(|one| one["id"] != customer);
     }
 
     /// Every call fails while this is so.
@@ -175,7 +173,7 @@ impl Stripe {
                 "data": [{"id": self.world.id("si"), "object": "subscription_item", "quantity": 1,
                     "current_period_start": start, "current_period_end": end,
                     "price": {"id": PRICE, "object": "price", "unit_amount": 1000, "currency": "usd"}}]},
-            "latest_invoice": {"id": self.world.id("in"), "object": "invoice", "created": start, "status": "paid"},
+            "latest_invoice": self.world.id("in"),
         });
         self.world.state.lock().unwrap().subscriptions.push(subscription);
         id
@@ -194,27 +192,21 @@ impl Stripe {
     /// The subscription as the API shows it.
     pub fn subscription(&self, id: &str) -> Value {
         let state = self.world.state.lock().unwrap();
-        self.world.shaped(state.subscriptions.iter().find(|one| one["id"] == id).unwrap())
+        state.subscriptions.iter().find(|one| one["id"] == id).unwrap().clone()
     }
 
     fn invoice(&self, subscription: &str) -> Value {
         let customer = self.subscription(subscription)["customer"].clone();
-        let mut invoice =
-            json!({"id": self.world.id("in"), "object": "invoice", "customer": customer, "currency": "usd"});
-        if self.world.old.load(Ordering::SeqCst) {
-            invoice["subscription"] = json!(subscription);
-        } else {
-            invoice["parent"] = json!({"type": "subscription_details",
-                "subscription_details": {"subscription": subscription, "metadata": {}}});
-        }
-        invoice
+        json!({"id": self.world.id("in"), "object": "invoice", "customer": customer, "currency": "usd",
+            "parent": {"type": "subscription_details",
+                "subscription_details": {"subscription": subscription, "metadata": {}}}})
     }
 
     pub fn event(&self, kind: &str, object: Value) -> Value {
         let id = self.world.id("evt");
         let event = json!({
             "id": id, "object": "event", "type": kind, "created": self.world.clock.now().timestamp(),
-            "api_version": if self.world.old.load(Ordering::SeqCst) { "2024-06-20" } else { "2025-03-31.basil" },
+            "api_version": "2025-03-31.basil",
             "livemode": false, "pending_webhooks": 1, "request": {"id": null, "idempotency_key": null},
             "data": {"object": object},
         });
@@ -258,17 +250,5 @@ pub fn sign(body: &str, at: i64, secret: &str) -> String {
 impl World {
     fn id(&self, prefix: &str) -> String {
         format!("{prefix}_{}", self.next.fetch_add(1, Ordering::SeqCst))
-    }
-
-    fn shaped(&self, subscription: &Value) -> Value {
-        let mut shaped = subscription.clone();
-        if self.old.load(Ordering::SeqCst) {
-            let item = shaped["items"]["data"][0].as_object_mut().unwrap();
-            let period = ["current_period_start", "current_period_end"].map(|name| (name, item.remove(name)));
-            for (name, value) in period {
-                shaped[name] = value.unwrap();
-            }
-        }
-        shaped
     }
 }
