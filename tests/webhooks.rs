@@ -210,8 +210,11 @@ async fn grace_and_the_end_of_a_period_pass_by_themselves() {
     app.end().await;
 }
 
+/// An event's type, and what has happened to the subscription when it is told.
+type Move = (&'static str, fn(&mut Value));
+
 /// What happens to a subscription, in this order.
-const MOVES: [(&str, fn(&mut Value)); 6] = [
+const MOVES: [Move; 6] = [
     ("customer.subscription.created", |one| one["status"] = json!("incomplete")),
     ("invoice.paid", |one| one["status"] = json!("active")),
     ("invoice.payment_failed", |one| one["status"] = json!("past_due")),

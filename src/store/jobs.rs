@@ -22,20 +22,20 @@ pub async fn insert_for_events(
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let rows: Vec<_> = events.iter().map(|event| json!({ "event": event })).collect();
-    let statement = sql(
-        conn,
-        format!(
-            "INSERT INTO jobs (id, kind, stripe_event_id, position, run_at, attempt, failures, stop_requested, created_at)
-             SELECT {id}, 'stripe_event', row.value->>'event', 0, $2, 0, 0, false, $2 FROM {rows}",
-            id = match conn.get_database_backend() {
-                DbBackend::Sqlite => "randomblob(16)",
-                _ => "gen_random_uuid()",
-            },
-            rows = json_rows(conn),
-        ),
-        [json!(rows).to_string().into(), now.into()],
-    );
-    conn.execute_raw(statement).await.map(drop)
+    let insert = insert_for_events_from(conn, json_rows(conn), "row.value->>'event'");
+    conn.execute_raw(sql(conn, insert, [json!(rows).to_string().into(), now.into()])).await.map(drop)
+}
+
+/// The statement that queues a job for each row of `source`, whose event is `event`, due at `$2`.
+pub(super) fn insert_for_events_from(conn: &impl ConnectionTrait, source: &str, event: &str) -> String {
+    let id = match conn.get_database_backend() {
+        DbBackend::Sqlite => "randomblob(16)",
+        _ => "gen_random_uuid()",
+    };
+    format!(
+        "INSERT INTO jobs (id, kind, stripe_event_id, position, run_at, attempt, failures, stop_requested, created_at)
+         SELECT {id}, 'stripe_event', {event}, 0, $2, 0, 0, false, $2 FROM {source}"
+    )
 }
 
 /// Takes the jobs of events from the queue, and from whoever works on them.

@@ -1,36 +1,39 @@
 //! What Stripe has told.
 
 use entity::{Timestamp, stripe_event};
-use sea_orm::{QuerySelect, entity::prelude::*};
+use sea_orm::{DbBackend, QuerySelect, Value, entity::prelude::*};
 use serde_json::json;
 use stripe_event::{Column, Entity};
 
-use super::{json_rows, sql};
+use super::{Db, commit, jobs, json_rows, sql};
 
 /// A customer's events that are marked in one go.
 const MOST: u64 = 1000;
 
-/// Stores the events that are new, and says which these are. One statement, however many there are.
-pub async fn insert_new(
-    conn: &impl ConnectionTrait,
-    events: &[stripe_event::Model],
-    now: Timestamp,
-) -> Result<Vec<String>, DbErr> {
+/// Stores the events that are new, each with its job, and nothing else: all or none of it, however many there are.
+pub async fn insert_new(db: &Db, events: &[stripe_event::Model], now: Timestamp) -> Result<(), DbErr> {
     let rows: Vec<_> = events
         .iter()
         .map(|event| json!({"id": event.id, "kind": event.kind, "customer_id": event.customer_id}))
         .collect();
-    let statement = sql(
-        conn,
-        format!(
-            "INSERT INTO stripe_events (id, kind, customer_id, received_at)
-             SELECT row.value->>'id', row.value->>'kind', row.value->>'customer_id', $2 FROM {rows} WHERE true
-             ON CONFLICT (id) DO NOTHING RETURNING id",
-            rows = json_rows(conn),
-        ),
-        [json!(rows).to_string().into(), now.into()],
+    let conn = db.write();
+    let insert = format!(
+        "INSERT INTO stripe_events (id, kind, customer_id, received_at)
+         SELECT row.value->>'id', row.value->>'kind', row.value->>'customer_id', $2 FROM {rows} WHERE true
+         ON CONFLICT (id) DO NOTHING RETURNING id",
+        rows = json_rows(conn),
     );
-    conn.query_all_raw(statement).await?.into_iter().map(|row| row.try_get("", "id")).collect()
+    let values: [Value; 2] = [json!(rows).to_string().into(), now.into()];
+    if conn.get_database_backend() == DbBackend::Postgres {
+        // One way to the server and back.
+        let jobs = jobs::insert_for_events_from(conn, "new", "new.id");
+        return conn.execute_raw(sql(conn, format!("WITH new AS ({insert}) {jobs}"), values)).await.map(drop);
+    }
+    let tx = db.begin().await?;
+    let new = tx.query_all_raw(sql(&tx, insert, values)).await?;
+    let new = new.into_iter().map(|row| row.try_get("", "id")).collect::<Result<Vec<String>, _>>()?;
+    jobs::insert_for_events(&tx, &new, now).await?;
+    commit(tx).await
 }
 
 pub async fn by_id(conn: &impl ConnectionTrait, id: &str) -> Result<Option<stripe_event::Model>, DbErr> {

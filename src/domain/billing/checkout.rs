@@ -1,5 +1,6 @@
 //! Buying Pro.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use entity::{UserId, checkout, subscription};
 use ring::digest;
 
@@ -192,6 +193,5 @@ fn with_session_id(url: String) -> String {
 
 /// An idempotency key for what these say.
 fn key(parts: &[&str]) -> String {
-    let digest = digest::digest(&digest::SHA256, parts.join("\n").as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, parts.join("\n").as_bytes()))
 }

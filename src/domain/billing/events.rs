@@ -106,8 +106,9 @@ impl Billing {
             received_at: self.clock.now(),
             processed_at: None,
         };
-        self.inbox.put(&self.db, &self.tasks, row).await?;
-        self.tell(Topic::Jobs).await;
+        if self.inbox.put(&self.db, &self.tasks, row).await? {
+            self.tell(Topic::Jobs).await;
+        }
         Ok(Some(id))
     }
 
@@ -120,14 +121,13 @@ impl Billing {
             while let Some(event) = stripe_events::by_id(self.db.read(), id).await?
                 && event.processed_at.is_none()
             {
-                match subscriptions::user_of(self.db.read(), &event.customer_id).await? {
+                if let Some(user) = subscriptions::user_of(self.db.read(), &event.customer_id).await? {
                     // Another's reading may have seen to it meanwhile.
-                    Some(user) => drop(self.read_once(user).await?),
+                    self.read_once(user).await?;
+                } else {
                     // Somebody who buys something else from the same account.
-                    None => {
-                        let now = Some(self.clock.now());
-                        stripe_events::mark(self.db.write(), std::slice::from_ref(id), now).await?;
-                    }
+                    let now = Some(self.clock.now());
+                    stripe_events::mark(self.db.write(), std::slice::from_ref(id), now).await?;
                 }
             }
         }

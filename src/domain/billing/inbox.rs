@@ -1,7 +1,10 @@
 //! Storing events that come in a crowd: those that wait together are stored together, in one transaction, so that none
 //! waits for a disk of its own.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use entity::stripe_event;
 use tokio::sync::{
@@ -12,10 +15,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     error::{Error, Result},
-    store::{Db, commit, jobs, stripe_events},
+    store::{Db, stripe_events},
 };
 
 const MOST_TOGETHER: usize = 1000;
+/// How long the first of a crowd waits for those behind it.
+const GATHER: Duration = Duration::from_millis(3);
 
 /// Events on their way into the database. Clones are one.
 #[derive(Clone, Default)]
@@ -30,29 +35,33 @@ struct Arrival {
 }
 
 impl Inbox {
-    /// Stores an event and its job; nothing if the event is known. Whoever is first stores for all who have come since.
-    pub(super) async fn put(&self, db: &Db, tasks: &TaskTracker, event: stripe_event::Model) -> Result<()> {
+    /// Stores an event and its job; nothing if the event is known. Whoever is first stores for all who have come since, and
+    /// is told that there are jobs.
+    pub(super) async fn put(&self, db: &Db, tasks: &TaskTracker, event: stripe_event::Model) -> Result<bool> {
         let (stored, mut outcome) = oneshot::channel();
         self.waiting().push(Arrival { event, stored });
+        let mut led = false;
         loop {
             let turn = tokio::select! {
                 biased;
-                done = &mut outcome => return done.map_err(|_| not_stored()),
+                done = &mut outcome => return done.map(|()| led).map_err(|_| not_stored()),
                 turn = self.turn.clone().lock_owned() => turn,
             };
             // Whoever had the turn before may have stored it.
             match outcome.try_recv() {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(led),
                 Err(TryRecvError::Closed) => return Err(not_stored()),
                 Err(TryRecvError::Empty) => {}
             }
             // To its end, though whoever asked for it may hang up: others wait for it, too.
             let storing = tasks.spawn(self.clone().store_waiting(db.clone(), turn));
             storing.await.unwrap_or_else(|_| Err(not_stored()))?;
+            led = true;
         }
     }
 
     async fn store_waiting(self, db: Db, _turn: OwnedMutexGuard<()>) -> Result<()> {
+        tokio::time::sleep(GATHER).await;
         let (events, waiting): (Vec<_>, Vec<_>) = {
             let mut waiting = self.waiting();
             let together = waiting.len().min(MOST_TOGETHER);
@@ -76,9 +85,6 @@ fn not_stored() -> Error {
 }
 
 async fn store(db: &Db, events: &[stripe_event::Model]) -> Result<()> {
-    let tx = db.begin().await?;
     let now = events.first().map(|event| event.received_at).unwrap_or_default();
-    let new = stripe_events::insert_new(&tx, events, now).await?;
-    jobs::insert_for_events(&tx, &new, now).await?;
-    Ok(commit(tx).await?)
+    Ok(stripe_events::insert_new(db, events, now).await?)
 }

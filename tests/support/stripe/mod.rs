@@ -6,6 +6,7 @@ mod customers;
 
 use std::{
     collections::{HashMap, VecDeque},
+    fmt::Write,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -243,8 +244,11 @@ pub async fn post_webhook(
 pub fn sign(body: &str, at: i64, secret: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(&key, format!("{at}.{body}").as_bytes());
-    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("t={at},v1={hex}")
+    let mut signature = format!("t={at},v1=");
+    for byte in tag.as_ref() {
+        write!(signature, "{byte:02x}").unwrap();
+    }
+    signature
 }
 
 impl World {
