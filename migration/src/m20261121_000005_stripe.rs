@@ -30,6 +30,11 @@ impl MigrationTrait for Migration {
         let changes = [
             "ALTER TABLE subscriptions ADD COLUMN version BIGINT NOT NULL DEFAULT 0",
             "ALTER TABLE jobs ADD COLUMN stripe_event_id TEXT",
+            // Jobs that are nobody's need not be found by whose they are.
+            "DROP INDEX jobs_of_user",
+            "DROP INDEX jobs_of_room",
+            "CREATE INDEX jobs_of_user ON jobs (user_id, id) WHERE user_id IS NOT NULL",
+            "CREATE INDEX jobs_of_room ON jobs (chatroom_id, position) WHERE chatroom_id IS NOT NULL",
             "CREATE UNIQUE INDEX jobs_of_stripe_event ON jobs (stripe_event_id)",
             "CREATE INDEX stripe_events_waiting ON stripe_events (customer_id) WHERE processed_at IS NULL",
             "CREATE INDEX stripe_events_age ON stripe_events (processed_at)",

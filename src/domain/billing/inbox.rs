@@ -1,10 +1,7 @@
 //! Storing events that come in a crowd: those that wait together are stored together, in one transaction, so that none
 //! waits for a disk of its own.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use entity::stripe_event;
 use tokio::sync::{
@@ -18,9 +15,8 @@ use crate::{
     store::{Db, stripe_events},
 };
 
-const MOST_TOGETHER: usize = 1000;
-/// How long the first of a crowd waits for those behind it.
-const GATHER: Duration = Duration::from_millis(3);
+/// More than these take the next turn. A file is waited for each time; a server stores some while others come in.
+const MOST_TOGETHER: (usize, usize) = (1000, 250);
 
 /// Events on their way into the database. Clones are one.
 #[derive(Clone, Default)]
@@ -61,10 +57,10 @@ impl Inbox {
     }
 
     async fn store_waiting(self, db: Db, _turn: OwnedMutexGuard<()>) -> Result<()> {
-        tokio::time::sleep(GATHER).await;
         let (events, waiting): (Vec<_>, Vec<_>) = {
             let mut waiting = self.waiting();
-            let together = waiting.len().min(MOST_TOGETHER);
+            let most = if db.is_exclusive() { MOST_TOGETHER.0 } else { MOST_TOGETHER.1 };
+            let together = waiting.len().min(most);
             waiting.drain(..together).map(|one| (one.event, one.stored)).unzip()
         };
         db.again(|| store(&db, &events)).await?;
