@@ -6,6 +6,7 @@ mod support;
 
 mod accounts;
 mod billing;
+mod clients;
 mod crash;
 mod gemini_wire;
 mod house;
@@ -22,6 +23,7 @@ mod settings;
 mod single;
 mod sockets;
 mod stops;
+mod transports;
 mod turns;
 mod webhook_crowd;
 mod webhooks;

@@ -1,6 +1,6 @@
 //! What a resolver knows about the request.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_graphql::{Context, dataloader::DataLoader};
 
@@ -24,6 +24,54 @@ pub struct RequestContext {
     pub caller: Caller,
     /// Ties an internal error to its cause in the log.
     pub request_id: Arc<str>,
+    pub place: Place,
+}
+
+impl RequestContext {
+    /// The same, going on from this cursor, whatever the document says.
+    #[must_use]
+    pub fn from_place(self, cursor: &str) -> Self {
+        Self { place: Place { after: Some(cursor.to_owned()), ..Place::default() }, ..self }
+    }
+
+    /// The same for another operation, which has a place and an id of its own.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        let request_id = uuid::Uuid::now_v7().to_string().into();
+        Self { request_id, place: Place::default(), ..self.clone() }
+    }
+}
+
+/// How far a subscription has come, for transports that tell it apart from the response.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    after: Option<String>,
+    reached: Arc<Mutex<Option<String>>>,
+}
+
+impl Place {
+    /// Where to begin: where the transport says, else where the argument does.
+    pub(super) fn after(&self, argument: Option<String>) -> Option<String> {
+        self.after.clone().or(argument)
+    }
+
+    pub(super) fn reach(&self, cursor: impl ToString) {
+        *self.lock() = Some(cursor.to_string());
+    }
+
+    /// The cursor of the response that has just been given.
+    #[must_use]
+    pub fn reached(&self) -> Option<String> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) fn place(ctx: &Context<'_>) -> Place {
+    ctx.data_unchecked::<RequestContext>().place.clone()
 }
 
 /// The viewer.

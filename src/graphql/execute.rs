@@ -7,6 +7,7 @@ use futures_util::{FutureExt, Stream, StreamExt, stream};
 
 use super::{
     RequestContext, Schema, builder,
+    complete::put_in_order,
     error::{complete, rejection},
     loaders::Batches,
 };
@@ -28,7 +29,7 @@ impl Executor {
     /// Runs a query or a mutation; a subscription needs a transport that streams.
     pub async fn execute(&self, mut request: Request, context: RequestContext) -> Response {
         if operation_type(&mut request) == Some(OperationType::Subscription) {
-            return rejection("BAD_USER_INPUT", "A subscription needs a WebSocket.");
+            return rejection("BAD_USER_INPUT", "A subscription is followed, and not in a batch.");
         }
         self.stream(request, context).next().await.unwrap_or_else(broke)
     }
@@ -42,7 +43,11 @@ impl Executor {
     ) -> impl Stream<Item = Response> + Send + Unpin + use<> {
         let request_id = context.request_id.clone();
         let kind = operation_type(&mut request);
-        let unreadable = request.parsed_query().err();
+        let name = request.operation_name.clone();
+        let (document, unreadable) = match request.parsed_query() {
+            Ok(document) => (Some(document.clone()), None),
+            Err(error) => (None, Some(error)),
+        };
         let request = request.data(self.loader()).data(context);
         let responses = match (unreadable, kind) {
             (Some(error), _) => stream::iter([unread(error)]).boxed(),
@@ -51,6 +56,9 @@ impl Executor {
         };
         AssertUnwindSafe(responses).catch_unwind().map(move |response| {
             let mut response = response.unwrap_or_else(|_| broke());
+            if let Some(document) = &document {
+                put_in_order(&mut response, document, name.as_deref());
+            }
             complete(&mut response, &request_id);
             response
         })

@@ -3,8 +3,8 @@
 mod accounts;
 mod billing;
 mod chatrooms;
+mod complete;
 mod context;
-mod empty_objects;
 mod error;
 mod execute;
 mod loaders;
@@ -12,12 +12,14 @@ mod messages;
 mod paging;
 mod subscriptions;
 mod types;
+mod wire;
 
 use async_graphql::{MergedObject, Schema as GraphqlSchema, SchemaBuilder};
 
-pub use context::{Identity, RequestContext};
+pub use context::{Identity, Place, RequestContext};
 pub use error::rejection;
 pub use execute::{Executor, operation_type};
+pub use wire::{Wire, is_refused};
 
 /// What can be read.
 #[derive(MergedObject, Default)]
@@ -41,7 +43,7 @@ pub type Schema = GraphqlSchema<Query, Mutation, subscriptions::Subscription>;
 
 fn builder() -> SchemaBuilder<Query, Mutation, subscriptions::Subscription> {
     GraphqlSchema::build(Query::default(), Mutation::default(), subscriptions::Subscription)
-        .extension(empty_objects::EmptyObjects)
+        .extension(complete::Completeness)
         .limit_depth(12)
         .limit_complexity(2000)
 }

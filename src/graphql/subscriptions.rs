@@ -5,7 +5,7 @@ use entity::MessageId;
 use futures_util::{Stream, StreamExt};
 
 use super::{
-    context::{chat, viewer},
+    context::{chat, place, viewer},
     types::{AccountEvent, ChatroomEvent, ReplyEvent, read_id},
 };
 use crate::{
@@ -29,10 +29,15 @@ impl Subscription {
     ) -> Result<impl Stream<Item = async_graphql::Result<ReplyEvent>>> {
         let viewer = viewer(ctx)?;
         let reply: MessageId = read_id(&message_id, "message")?;
-        let after = after.map(|cursor| cursor.parse::<Cursor>()).transpose();
+        let place = place(ctx);
+        let after = place.after(after).map(|cursor| cursor.parse::<Cursor>()).transpose();
         let after = after.map_err(|_| Error::bad_input("after", "after is not a cursor of a reply."))?;
         let events = chat(ctx).watch(viewer.user, reply, after).await?;
-        Ok(events.map(move |event| Ok(ReplyEvent::new(reply, event?))))
+        Ok(events.map(move |event| {
+            let event = event?;
+            place.reach(event.cursor());
+            Ok(ReplyEvent::new(reply, event))
+        }))
     }
 
     /// Everything that happens in one room, on every device. With `after`, the cursor of an earlier event, what changed
@@ -46,11 +51,16 @@ impl Subscription {
     ) -> Result<impl Stream<Item = async_graphql::Result<ChatroomEvent>>> {
         let viewer = viewer(ctx)?;
         let room = read_id(&chatroom_id, "chatroom")?;
-        let after = after.map(|cursor| cursor.parse::<i64>()).transpose();
+        let place = place(ctx);
+        let after = place.after(after).map(|cursor| cursor.parse::<i64>()).transpose();
         let after =
             after.map_err(|_| Error::bad_input("after", "after is not a cursor of a room's event."))?;
         let events = chat(ctx).room_events(viewer.user, room, after).await?;
-        Ok(events.map(|event| Ok(ChatroomEvent::from(event?))))
+        Ok(events.map(move |event| {
+            let event = event?;
+            place.reach(event.version);
+            Ok(ChatroomEvent::from(event))
+        }))
     }
 
     /// Changes of your tier, billing state and usage: the first event is the state now.

@@ -10,6 +10,10 @@ mod stripe_webhook;
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::http::{HeaderMap, header};
+use futures_util::{
+    FutureExt,
+    future::{self, BoxFuture},
+};
 
 use crate::{
     config::ServerSettings,
@@ -18,7 +22,7 @@ use crate::{
         billing::Billing,
     },
     error::{Error, Result},
-    graphql::{Executor, Identity, RequestContext},
+    graphql::{Executor, Identity, Place, RequestContext},
     lifecycle::Lifecycle,
 };
 
@@ -43,7 +47,22 @@ impl Api {
     /// Ours: a token that does not hold is told by the identity, since some operations need none.
     async fn context(&self, authorization: Option<&str>, caller: Caller) -> Result<RequestContext> {
         let identity = self.identify(authorization).await?;
-        Ok(RequestContext { identity, caller, request_id: uuid::Uuid::now_v7().to_string().into() })
+        let request_id = uuid::Uuid::now_v7().to_string().into();
+        Ok(RequestContext { identity, caller, request_id, place: Place::default() })
+    }
+
+    /// Resolves once the viewer's access token has expired or the session has ended; never for a stranger.
+    fn signed_out(&self, identity: &Identity) -> BoxFuture<'static, ()> {
+        let Ok(viewer) = *identity else { return future::pending().boxed() };
+        let left = (viewer.until - self.auth.clock.now()).to_std().unwrap_or_default();
+        let auth = self.auth.clone();
+        async move {
+            tokio::select! {
+                () = tokio::time::sleep(left) => {}
+                () = auth.ended(viewer.session) => {}
+            }
+        }
+        .boxed()
     }
 
     async fn identify(&self, authorization: Option<&str>) -> Result<Identity> {

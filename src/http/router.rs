@@ -26,7 +26,7 @@ pub fn router(api: Api) -> Router {
     let cors = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, graphql::LAST_EVENT_ID])
         .expose_headers([HeaderName::from_static(graphql::REQUEST_ID)]);
     Router::new()
         .route("/", get(page::show))

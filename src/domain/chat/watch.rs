@@ -31,6 +31,16 @@ pub enum ReplyEvent {
     Ended { cursor: Cursor, message: Box<message::Model> },
 }
 
+impl ReplyEvent {
+    /// Where the next one goes on.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        match self {
+            Self::Delta { cursor, .. } | Self::Restarted { cursor } | Self::Ended { cursor, .. } => *cursor,
+        }
+    }
+}
+
 /// Where a row's content ends.
 #[must_use]
 pub fn end_of(row: &message::Model) -> Cursor {

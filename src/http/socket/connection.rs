@@ -19,13 +19,14 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::protocol::{
-    Close, InitPayload, MOST_OPERATIONS, NAME, ServerMessage, State, Step, authorization, is_refused,
+use super::{
+    messages::{Dialect, InitPayload, ServerMessage},
+    protocol::{Close, MOST_OPERATIONS, State, Step, authorization},
 };
 use crate::{
-    domain::auth::{Caller, Viewer},
+    domain::auth::Caller,
     error::Error,
-    graphql::{RequestContext, rejection},
+    graphql::{RequestContext, is_refused, rejection},
     http::Api,
 };
 
@@ -77,36 +78,36 @@ struct Connection {
     api: Api,
     caller: Caller,
     sink: SplitSink<WebSocket, Message>,
+    dialect: Dialect,
     state: State,
     operations: HashMap<String, Operation>,
     started: u64,
     say: mpsc::Sender<Said>,
     said: mpsc::Receiver<Said>,
     context: Option<RequestContext>,
-    /// Resolves once the session has ended.
-    session: BoxFuture<'static, ()>,
-    expires: Option<Instant>,
+    signed_out: BoxFuture<'static, ()>,
 }
 
 /// Serves a socket until either side closes it.
 pub(super) async fn serve(api: Api, socket: WebSocket, caller: Caller) {
-    let speaks = socket.protocol().is_some_and(|chosen| chosen.as_bytes() == NAME.as_bytes());
+    let speaks = socket.protocol().and_then(|chosen| Dialect::named(chosen.as_bytes()));
+    let dialect = speaks.unwrap_or(Dialect::Transport);
     let (sink, mut incoming) = socket.split();
     let (say, said) = mpsc::channel(QUEUE);
     let mut connection = Connection {
         api,
         caller,
         sink,
-        state: State::default(),
+        dialect,
+        state: State::new(dialect),
         operations: HashMap::new(),
         started: 0,
         say,
         said,
         context: None,
-        session: future::pending().boxed(),
-        expires: None,
+        signed_out: future::pending().boxed(),
     };
-    let end = if speaks {
+    let end = if speaks.is_some() {
         connection.run(incoming.by_ref()).await
     } else {
         End::Close(Close::new(4406, "Subprotocol not acceptable: use graphql-transport-ws"))
@@ -135,7 +136,6 @@ impl Connection {
         let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let expires = self.expires.unwrap_or(init_until);
             let step = tokio::select! {
                 message = incoming.next() => {
                     heard = Instant::now();
@@ -145,13 +145,12 @@ impl Connection {
                 () = sleep_until(init_until), if !self.state.is_acknowledged() => {
                     Err(End::Close(Close::new(4408, "Connection initialisation timeout")))
                 }
-                () = sleep_until(expires), if self.expires.is_some() => Err(End::Close(Close::token_expired())),
-                () = &mut self.session => Err(End::Close(Close::token_expired())),
+                () = &mut self.signed_out => Err(End::Close(Close::token_expired())),
                 _ = pings.tick() => {
                     if heard.elapsed() > SILENT_FOR {
                         Err(End::Gone)
                     } else {
-                        self.write(Message::Ping(axum::body::Bytes::new())).await.map_err(End::from)
+                        self.ping().await.map_err(End::from)
                     }
                 }
                 () = closing.cancelled() => {
@@ -179,7 +178,7 @@ impl Connection {
         };
         match self.state.hear(&text) {
             Step::Authenticate(payload) => self.authenticate(&payload).await,
-            Step::Pong(payload) => Ok(self.send(&ServerMessage::Pong { payload }).await?),
+            Step::Pong(payload) => Ok(self.send(&ServerMessage::Pong(payload)).await?),
             Step::Start { id, request } => {
                 self.start(id, *request);
                 Ok(())
@@ -187,7 +186,7 @@ impl Connection {
             Step::TooMany { id } => {
                 let problem = format!("A socket runs at most {MOST_OPERATIONS} operations at once.");
                 let refusal = rejection("RATE_LIMITED", problem);
-                Ok(self.send(&ServerMessage::of(&id, &refusal)).await?)
+                Ok(self.send(&ServerMessage::Response { id: &id, response: &refusal }).await?)
             }
             Step::Stop { id } => {
                 self.operations.remove(&id);
@@ -202,28 +201,20 @@ impl Connection {
     async fn authenticate(&mut self, payload: &InitPayload) -> Result<(), End> {
         let token = authorization(payload);
         let context = self.api.context(token, self.caller.clone()).await.map_err(|error| internal(&error))?;
-        match context.identity {
-            Ok(viewer) => self.sign_in(viewer),
-            Err(why) if token.is_some() => return Err(End::Close(Close::new(4403, why))),
-            Err(_) => {}
+        if let (Some(_), Err(why)) = (token, context.identity) {
+            self.send(&ServerMessage::Refused(why)).await?;
+            return Err(End::Close(Close::new(4403, why)));
         }
+        self.signed_out = self.api.signed_out(&context.identity);
         self.context = Some(context);
         self.state.acknowledge();
-        Ok(self.send(&ServerMessage::ConnectionAck).await?)
-    }
-
-    fn sign_in(&mut self, viewer: Viewer) {
-        let left = viewer.until - self.api.auth.clock.now();
-        self.expires = Some(Instant::now() + left.to_std().unwrap_or_default());
-        let auth = self.api.auth.clone();
-        self.session = async move { auth.ended(viewer.session).await }.boxed();
+        self.send(&ServerMessage::Ack).await?;
+        Ok(self.send(&ServerMessage::Alive).await?)
     }
 
     fn start(&mut self, id: String, request: async_graphql::Request) {
         // Each operation is a request of its own in the log.
-        let Some(context) = &self.context else { return };
-        let context =
-            RequestContext { request_id: uuid::Uuid::now_v7().to_string().into(), ..context.clone() };
+        let Some(context) = self.context.as_ref().map(RequestContext::another) else { return };
         self.started += 1;
         let (number, say) = (self.started, self.say.clone());
         let mut responses = self.api.executor.stream(request, context);
@@ -248,15 +239,18 @@ impl Connection {
         while let Some(Said { id, number, response }) = next {
             // What a stopped operation had still to say is not said.
             if self.operations.get(&id).is_some_and(|operation| operation.number == number) {
-                let text = match &response {
-                    Some(response) => write(&ServerMessage::of(&id, response)),
-                    None => write(&ServerMessage::Complete { id: &id }),
+                let message = match &response {
+                    Some(response) => ServerMessage::Response { id: &id, response },
+                    None => ServerMessage::Complete { id: &id },
                 };
+                let text = message.write(self.dialect);
                 if response.as_ref().is_none_or(is_refused) {
                     self.operations.remove(&id);
                     self.state.ended(&id);
                 }
-                self.in_time(async |sink| sink.feed(text).await).await?;
+                if let Some(text) = text {
+                    self.in_time(async |sink| sink.feed(Message::text(text)).await).await?;
+                }
                 written += 1;
             }
             next = if written < WRITTEN_TOGETHER { self.said.try_recv().ok() } else { None };
@@ -275,11 +269,13 @@ impl Connection {
     }
 
     async fn send(&mut self, message: &ServerMessage<'_>) -> Result<(), Gone> {
-        self.write(write(message)).await
+        let Some(text) = message.write(self.dialect) else { return Ok(()) };
+        self.in_time(async |sink| sink.send(Message::text(text)).await).await
     }
 
-    async fn write(&mut self, message: Message) -> Result<(), Gone> {
-        self.in_time(async |sink| sink.send(message).await).await
+    async fn ping(&mut self) -> Result<(), Gone> {
+        self.send(&ServerMessage::Alive).await?;
+        self.in_time(async |sink| sink.send(Message::Ping(axum::body::Bytes::new())).await).await
     }
 
     async fn in_time(
@@ -291,11 +287,6 @@ impl Connection {
             Ok(Err(_)) | Err(_) => Err(Gone),
         }
     }
-}
-
-fn write(message: &ServerMessage<'_>) -> Message {
-    // Only a map with keys that are no strings cannot be written, and there is none.
-    Message::text(serde_json::to_string(message).unwrap_or_default())
 }
 
 fn internal(error: &Error) -> End {

@@ -1,9 +1,10 @@
-//! GraphQL over WebSocket, by the
-//! [graphql-transport-ws protocol](https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md).
+//! GraphQL over WebSocket.
 //!
-//! [`protocol`] is the protocol as a pure state machine, [`connection`] the I/O around it.
+//! [`messages`] is what is said, in either subprotocol, [`protocol`] what it means, as a pure state machine, and
+//! [`connection`] the I/O around it.
 
 mod connection;
+mod messages;
 mod protocol;
 
 use axum::{
@@ -16,11 +17,17 @@ use crate::domain::auth::Caller;
 
 /// The longest message that is read, in bytes.
 const LONGEST_MESSAGE: usize = 64 * 1024;
+/// What each socket has at hand to read into, and writes at once, in bytes.
+const BUFFER: usize = 4 * 1024;
 
 /// Accepts a socket and serves it until it closes.
 pub(super) fn open(api: Api, upgrade: WebSocketUpgrade, caller: Caller) -> Response {
-    let upgrade =
-        upgrade.protocols([protocol::NAME]).max_message_size(LONGEST_MESSAGE).max_frame_size(LONGEST_MESSAGE);
+    let upgrade = upgrade
+        .protocols(messages::Dialect::NAMES)
+        .max_message_size(LONGEST_MESSAGE)
+        .max_frame_size(LONGEST_MESSAGE)
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER);
     upgrade.on_upgrade(move |socket: WebSocket| {
         let tasks = api.life.tasks.clone();
         tasks.track_future(connection::serve(api, socket, caller))

@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
-use async_graphql::{Request, Response, ServerError};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use async_graphql::Request;
+use serde_json::Value;
 
-/// The subprotocol.
-pub(super) const NAME: &str = "graphql-transport-ws";
+use super::messages::{ClientMessage, Dialect, InitPayload};
+
 /// Operations that one socket may run at once.
 pub(super) const MOST_OPERATIONS: usize = 100;
 
@@ -33,58 +32,6 @@ impl Close {
     pub(super) fn token_expired() -> Self {
         Self::new(4403, "token expired")
     }
-}
-
-/// The payload of `connection_init`.
-pub(super) type InitPayload = Map<String, Value>;
-
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum ClientMessage {
-    ConnectionInit { payload: Option<InitPayload> },
-    Ping { payload: Option<Value> },
-    Pong {},
-    Subscribe { id: String, payload: Box<Request> },
-    Complete { id: String },
-}
-
-/// What the server says.
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum ServerMessage<'a> {
-    ConnectionAck,
-    Pong {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        payload: Option<Value>,
-    },
-    Next {
-        id: &'a str,
-        payload: &'a Response,
-    },
-    /// The operation failed before it was executed; nothing follows.
-    Error {
-        id: &'a str,
-        payload: &'a [ServerError],
-    },
-    Complete {
-        id: &'a str,
-    },
-}
-
-impl<'a> ServerMessage<'a> {
-    /// How a response is said.
-    pub(super) fn of(id: &'a str, response: &'a Response) -> Self {
-        if is_refused(response) {
-            Self::Error { id, payload: &response.errors }
-        } else {
-            Self::Next { id, payload: response }
-        }
-    }
-}
-
-/// Whether an operation failed before it was executed: what fails in execution has a path.
-pub(super) fn is_refused(response: &Response) -> bool {
-    !response.errors.is_empty() && response.errors.iter().all(|error| error.path.is_empty())
 }
 
 /// What is to be done about a message.
@@ -116,13 +63,18 @@ enum Phase {
 }
 
 /// Where a socket stands.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
+    dialect: Dialect,
     phase: Phase,
     running: HashSet<String>,
 }
 
 impl State {
+    pub(super) fn new(dialect: Dialect) -> Self {
+        Self { dialect, phase: Phase::default(), running: HashSet::new() }
+    }
+
     pub(super) fn is_acknowledged(&self) -> bool {
         self.phase == Phase::Acknowledged
     }
@@ -137,7 +89,7 @@ impl State {
     }
 
     pub(super) fn hear(&mut self, text: &str) -> Step {
-        let message = match serde_json::from_str(text) {
+        let message = match ClientMessage::read(self.dialect, text) {
             Ok(message) => message,
             Err(cause) => return Step::Close(Close::invalid_message(format!("Invalid message: {cause}"))),
         };
@@ -157,6 +109,12 @@ impl State {
             ClientMessage::Subscribe { id, .. } if id.is_empty() => {
                 Step::Close(Close::invalid_message("Invalid message: the id is empty"))
             }
+            // There the newer one takes the older one's place.
+            ClientMessage::Subscribe { id, payload }
+                if self.dialect == Dialect::Old && self.running.contains(&id) =>
+            {
+                Step::Start { id, request: payload }
+            }
             ClientMessage::Subscribe { id, .. } if self.running.contains(&id) => {
                 Step::Close(Close::new(4409, format!("Subscriber for {id} already exists")))
             }
@@ -171,6 +129,7 @@ impl State {
                 self.running.remove(&id);
                 Step::Stop { id }
             }
+            ClientMessage::Terminate => Step::Close(Close::new(1000, "")),
         }
     }
 }
@@ -192,11 +151,12 @@ mod tests {
     use super::*;
 
     const INIT: &str = r#"{"type":"connection_init"}"#;
+    const START: &str = r#"{"type":"start","id":"1","payload":{"query":"{ me { id } }"}}"#;
     const SUBSCRIBE: &str = r#"{"type":"subscribe","id":"1","payload":{"query":"{ me { id } }"}}"#;
 
     /// The close code that the last of these messages causes, if any, with each init acknowledged.
-    fn code(messages: &[&str]) -> Option<u16> {
-        let mut state = State::default();
+    fn code(dialect: Dialect, messages: &[&str]) -> Option<u16> {
+        let mut state = State::new(dialect);
         let mut last = None;
         for message in messages {
             last = match state.hear(message) {
@@ -228,20 +188,37 @@ mod tests {
             (vec![r#"{"type":"ping","payload":{"a":1}}"#, r#"{"type":"pong"}"#], None),
             (vec![INIT, r#"{"type":"complete","id":"unknown"}"#], None),
         ] {
-            assert_eq!(code(&messages), expected, "{messages:?}");
+            assert_eq!(code(Dialect::Transport, &messages), expected, "{messages:?}");
         }
     }
 
     #[test]
+    fn the_old_subprotocol_has_words_of_its_own() {
+        for (messages, expected) in [
+            (vec![INIT, START], None),
+            (vec![INIT, START, START], None),
+            (vec![INIT, START, r#"{"type":"stop","id":"1"}"#, START], None),
+            (vec![START], Some(4401)),
+            (vec![INIT, SUBSCRIBE], Some(4400)),
+            (vec![INIT, r#"{"type":"ping"}"#], Some(4400)),
+            (vec![INIT, INIT], Some(4429)),
+            (vec![INIT, r#"{"type":"connection_terminate"}"#], Some(1000)),
+        ] {
+            assert_eq!(code(Dialect::Old, &messages), expected, "{messages:?}");
+        }
+        assert_eq!(code(Dialect::Transport, &[INIT, START]), Some(4400));
+    }
+
+    #[test]
     fn a_second_init_before_the_ack_is_one_too_many() {
-        let mut state = State::default();
+        let mut state = State::new(Dialect::Transport);
         assert!(matches!(state.hear(INIT), Step::Authenticate(_)));
         assert!(matches!(state.hear(INIT), Step::Close(Close { code: 4429, .. })));
     }
 
     #[test]
     fn operations_are_bounded() {
-        let mut state = State::default();
+        let mut state = State::new(Dialect::Transport);
         state.hear(INIT);
         state.acknowledge();
         let subscribe =

@@ -1,0 +1,19 @@
+// Makes generated/operations.ts: what operations.graphql asks for, as typed documents, after schema.graphql.
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { codegen } from "@graphql-codegen/core";
+import * as typedDocumentNode from "@graphql-codegen/typed-document-node";
+import * as operations from "@graphql-codegen/typescript-operations";
+import { parse } from "graphql";
+
+const read = (name) => parse(readFileSync(new URL(name, import.meta.url), "utf8"));
+const filename = new URL("generated/operations.ts", import.meta.url);
+const made = await codegen({
+  filename: filename.pathname,
+  schema: read("../schema.graphql"),
+  documents: [{ location: "operations.graphql", document: read("operations.graphql") }],
+  plugins: [{ operations: {} }, { typedDocumentNode: {} }],
+  pluginMap: { operations, typedDocumentNode },
+  config: { scalars: { DateTime: "string", PhoneNumber: "string" }, useTypeImports: true },
+});
+mkdirSync(new URL(".", filename), { recursive: true });
+writeFileSync(filename, made);
