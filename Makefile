@@ -20,9 +20,11 @@ schema: ## Write schema.graphql anew
 	cargo run --locked --quiet -- schema > schema.graphql.new
 	mv schema.graphql.new schema.graphql
 
-schema-check: ## Fail if schema.graphql is not what the code says
+schema-check: ## Fail if schema.graphql is not what the code says, or not what it should be
 	cargo run --locked --quiet -- schema | diff -u schema.graphql -
+	tests/with-clients
+	cd clients && npm run --silent schema
 
 bench: ## Measure what Pollux adds to the model's own latency, and how fast workers empty a queue
-	cargo bench --locked --bench latency --bench webhooks
+	cargo bench --locked --bench latency --bench webhooks --bench sockets
 	tests/with-servers cargo bench --locked --bench latency --bench webhooks --bench drain

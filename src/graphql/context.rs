@@ -55,7 +55,7 @@ impl Place {
         self.after.clone().or(argument)
     }
 
-    pub(super) fn reach(&self, cursor: impl ToString) {
+    pub(super) fn reach(&self, cursor: &impl ToString) {
         *self.lock() = Some(cursor.to_string());
     }
 

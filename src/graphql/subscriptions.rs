@@ -13,10 +13,10 @@ use crate::{
     error::{Error, Result},
 };
 
-/// What can be followed.
 #[derive(Default)]
 pub struct Subscription;
 
+/// What can be followed.
 #[Subscription]
 impl Subscription {
     /// One reply as it is written. Starts after `after` (a cursor of this reply; from its beginning without one),
@@ -35,7 +35,7 @@ impl Subscription {
         let events = chat(ctx).watch(viewer.user, reply, after).await?;
         Ok(events.map(move |event| {
             let event = event?;
-            place.reach(event.cursor());
+            place.reach(&event.cursor());
             Ok(ReplyEvent::new(reply, event))
         }))
     }
@@ -58,7 +58,7 @@ impl Subscription {
         let events = chat(ctx).room_events(viewer.user, room, after).await?;
         Ok(events.map(move |event| {
             let event = event?;
-            place.reach(event.version);
+            place.reach(&event.version);
             Ok(ChatroomEvent::from(event))
         }))
     }

@@ -102,6 +102,13 @@ impl Process {
         assert!(status.success());
     }
 
+    /// What it has in memory, in bytes: its resident set, as Linux counts it.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+    }
+
     /// Waits until the server says that it is stopping.
     pub async fn is_stopping(&self) {
         let http = TestUser::stranger(self.address).http;

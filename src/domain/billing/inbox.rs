@@ -32,7 +32,7 @@ struct Arrival {
 
 impl Inbox {
     /// Stores an event and its job; nothing if the event is known. Whoever is first stores for all who have come since, and
-    /// is told that there are jobs.
+    /// is told that there are jobs once nobody waits: work on them would stand in the way.
     pub(super) async fn put(&self, db: &Db, tasks: &TaskTracker, event: stripe_event::Model) -> Result<bool> {
         let (stored, mut outcome) = oneshot::channel();
         self.waiting().push(Arrival { event, stored });
@@ -52,7 +52,7 @@ impl Inbox {
             // To its end, though whoever asked for it may hang up: others wait for it, too.
             let storing = tasks.spawn(self.clone().store_waiting(db.clone(), turn));
             storing.await.unwrap_or_else(|_| Err(not_stored()))?;
-            led = true;
+            led = self.waiting().is_empty();
         }
     }
 

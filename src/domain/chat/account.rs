@@ -48,7 +48,7 @@ impl Chat {
         Ok(try_stream! {
             let mut told = None;
             loop {
-                let Some(now) = chat.wait_out(chat.account(user).await).await? else { continue };
+                let Some(now) = chat.wait_out(chat.account(user)).await? else { continue };
                 let shows = now.shown();
                 if told.as_ref() != Some(&shows) {
                     told = Some(shows);

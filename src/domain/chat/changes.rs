@@ -80,7 +80,7 @@ impl Chat {
         Ok(try_stream! {
             let mut first = true;
             loop {
-                let look = chat.look(user, id, follower.seen, first).await;
+                let look = chat.look(user, id, follower.seen, first);
                 let Some(look) = chat.wait_out(look).await? else { continue };
                 let Some(look) = look else {
                     yield follower.deleted();

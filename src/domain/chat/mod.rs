@@ -108,9 +108,10 @@ impl Chat {
         self.message(user, id).await?.ok_or(Error::NotFound("message"))
     }
 
-    /// What a follower read; none after a fault of ours, which it waits out for a moment and then reads again.
-    async fn wait_out<T>(&self, read: Result<T>) -> Result<Option<T>> {
-        match read {
+    /// What a follower reads; none after a fault of ours, which it waits out for a moment and then reads again.
+    async fn wait_out<T>(&self, read: impl Future<Output = Result<T>>) -> Result<Option<T>> {
+        // A follower mostly waits: what it needs to read it has only while it reads.
+        match Box::pin(read).await {
             Err(Error::Internal(cause)) => {
                 tracing::warn!(cause = format!("{cause:#}"), "a follower waits for the database");
                 tokio::time::sleep(self.pace.look_again_after).await;

@@ -18,6 +18,8 @@ use crate::{
 };
 
 /// Texts that are ready together become one, up to this many bytes.
+/// How much of a log is told before it is read again, in bytes.
+const AT_ONCE: usize = 64 * 1024;
 const MERGED: usize = 4 * 1024;
 
 /// What a follower of a reply is told.
@@ -75,18 +77,30 @@ impl Chat {
             let mut announcements = chat.log.attach(id).await;
             loop {
                 // The row first: if it is not final, whatever the log misses now is announced later.
-                let Some(row) = chat.wait_out(chat.owned_message(user, id).await).await? else { continue };
-                for entry in chat.log.read(id, reader.at).await.unwrap_or_default() {
-                    for event in reader.take(&entry).unwrap_or_default() {
-                        yield event;
+                let Some(row) = chat.wait_out(chat.owned_message(user, id)).await? else { continue };
+                let (mut events, mut bytes) = (Vec::new(), 0);
+                let logged = Box::pin(chat.log.read(id, reader.at)).await.unwrap_or_default();
+                for entry in logged {
+                    if bytes < AT_ONCE {
+                        bytes += entry.text.len();
+                        events.extend(reader.take(&entry).unwrap_or_default());
                     }
                 }
-                for event in reader.take_row(&row) {
+                let is_all = bytes < AT_ONCE;
+                if is_all {
+                    events.extend(reader.take_row(&row));
+                }
+                // Who follows may read slowly: nothing is held meanwhile but what is being told.
+                let ended = (is_all && row.status.is_final()).then_some(row);
+                for event in events {
                     yield event;
                 }
-                if row.status.is_final() {
+                if let Some(row) = ended {
                     yield ReplyEvent::Ended { cursor: end_of(&row), message: Box::new(row) };
                     return;
+                }
+                if !is_all {
+                    continue;
                 }
                 while let Ok(Some(Announcement::Appended(first))) =
                     timeout(chat.pace.look_every, announcements.next()).await

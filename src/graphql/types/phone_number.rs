@@ -2,10 +2,10 @@ use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value
 
 use crate::{domain::auth::PhoneNumber, error::Error};
 
-/// A phone number in E.164 form, such as +14155550123.
 #[derive(Clone)]
 pub struct PhoneNumberScalar(pub PhoneNumber);
 
+/// A phone number in E.164 form, such as +14155550123.
 #[Scalar(name = "PhoneNumber", specified_by_url = "https://www.itu.int/rec/T-REC-E.164")]
 impl ScalarType for PhoneNumberScalar {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -4,9 +4,8 @@
 //! at its own pace and not at the reader's. What operations say goes through one bounded queue: a slow reader costs that
 //! many frames and nobody else anything, and what a reply says meanwhile is in its log.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use async_graphql::Response;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{
     FutureExt, SinkExt, StreamExt,
@@ -14,7 +13,7 @@ use futures_util::{
     stream::{SplitSink, SplitStream},
 };
 use tokio::{
-    sync::mpsc,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -42,16 +41,21 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Frames that are ready together are written together, up to so many.
 const WRITTEN_TOGETHER: usize = 64;
 
-/// Frames that wait for a slow reader before its operations wait, too.
+/// Frames that wait for a slow reader before its operations wait, too, and their bytes.
 const QUEUE: usize = 256;
+const QUEUED: usize = 256 * 1024;
 
 /// What an operation says.
 struct Said {
     id: String,
     /// Which of the operations that had this id.
     number: u64,
-    /// None: it is complete.
-    response: Option<Response>,
+    /// None: the subprotocol has no word for it.
+    text: Option<String>,
+    /// Whether it is the last.
+    ends: bool,
+    /// Of the bytes that may wait.
+    room: OwnedSemaphorePermit,
 }
 
 /// A running operation, which ends when this is dropped.
@@ -84,6 +88,7 @@ struct Connection {
     started: u64,
     say: mpsc::Sender<Said>,
     said: mpsc::Receiver<Said>,
+    room: Arc<Semaphore>,
     context: Option<RequestContext>,
     signed_out: BoxFuture<'static, ()>,
 }
@@ -104,6 +109,7 @@ pub(super) async fn serve(api: Api, socket: WebSocket, caller: Caller) {
         started: 0,
         say,
         said,
+        room: Arc::new(Semaphore::new(QUEUED)),
         context: None,
         signed_out: future::pending().boxed(),
     };
@@ -139,9 +145,10 @@ impl Connection {
             let step = tokio::select! {
                 message = incoming.next() => {
                     heard = Instant::now();
-                    self.hear(message).await
+                    // A socket mostly waits: what it needs to answer it has only while it answers.
+                    Box::pin(self.hear(message)).await
                 }
-                Some(said) = self.said.recv() => self.write_said(said).await,
+                Some(said) = self.said.recv() => Box::pin(self.write_said(said)).await,
                 () = sleep_until(init_until), if !self.state.is_acknowledged() => {
                     Err(End::Close(Close::new(4408, "Connection initialisation timeout")))
                 }
@@ -150,11 +157,11 @@ impl Connection {
                     if heard.elapsed() > SILENT_FOR {
                         Err(End::Gone)
                     } else {
-                        self.ping().await.map_err(End::from)
+                        Box::pin(self.ping()).await.map_err(End::from)
                     }
                 }
                 () = closing.cancelled() => {
-                    self.write_last_words().await;
+                    Box::pin(self.write_last_words()).await;
                     Err(End::Close(Close::new(1012, "Service restart")))
                 }
             };
@@ -216,14 +223,23 @@ impl Connection {
         // Each operation is a request of its own in the log.
         let Some(context) = self.context.as_ref().map(RequestContext::another) else { return };
         self.started += 1;
-        let (number, say) = (self.started, self.say.clone());
+        let (number, dialect, say, room) = (self.started, self.dialect, self.say.clone(), self.room.clone());
         let mut responses = self.api.executor.stream(request, context);
         let of = id.clone();
         let task = async move {
             loop {
                 let response = responses.next().await;
-                let complete = response.is_none();
-                if say.send(Said { id: of.clone(), number, response }).await.is_err() || complete {
+                let (message, ends) = match &response {
+                    Some(response) => (ServerMessage::Response { id: &of, response }, is_refused(response)),
+                    None => (ServerMessage::Complete { id: &of }, true),
+                };
+                let text = message.write(dialect);
+                drop(response);
+                // One that is longer than there is room has it to itself.
+                let bytes = text.as_ref().map_or(0, String::len).min(QUEUED);
+                let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+                let Ok(room) = room.clone().acquire_many_owned(bytes).await else { return };
+                if say.send(Said { id: of.clone(), number, text, ends, room }).await.is_err() || ends {
                     return;
                 }
             }
@@ -235,25 +251,20 @@ impl Connection {
     /// Writes what an operation said, and with it what is ready by then.
     async fn write_said(&mut self, said: Said) -> Result<(), End> {
         let mut next = Some(said);
-        let mut written = 0;
-        while let Some(Said { id, number, response }) = next {
+        let mut written = Vec::new();
+        while let Some(Said { id, number, text, ends, room }) = next {
             // What a stopped operation had still to say is not said.
             if self.operations.get(&id).is_some_and(|operation| operation.number == number) {
-                let message = match &response {
-                    Some(response) => ServerMessage::Response { id: &id, response },
-                    None => ServerMessage::Complete { id: &id },
-                };
-                let text = message.write(self.dialect);
-                if response.as_ref().is_none_or(is_refused) {
+                if ends {
                     self.operations.remove(&id);
                     self.state.ended(&id);
                 }
                 if let Some(text) = text {
                     self.in_time(async |sink| sink.feed(Message::text(text)).await).await?;
                 }
-                written += 1;
+                written.push(room);
             }
-            next = if written < WRITTEN_TOGETHER { self.said.try_recv().ok() } else { None };
+            next = if written.len() < WRITTEN_TOGETHER { self.said.try_recv().ok() } else { None };
         }
         Ok(self.in_time(async |sink| sink.flush().await).await?)
     }

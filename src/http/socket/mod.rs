@@ -17,8 +17,9 @@ use crate::domain::auth::Caller;
 
 /// The longest message that is read, in bytes.
 const LONGEST_MESSAGE: usize = 64 * 1024;
-/// What each socket has at hand to read into, and writes at once, in bytes.
-const BUFFER: usize = 4 * 1024;
+/// What each socket has at hand to read into, and collects before it writes, in bytes.
+const READ: usize = 1024;
+const WRITTEN: usize = 4 * 1024;
 
 /// Accepts a socket and serves it until it closes.
 pub(super) fn open(api: Api, upgrade: WebSocketUpgrade, caller: Caller) -> Response {
@@ -26,8 +27,8 @@ pub(super) fn open(api: Api, upgrade: WebSocketUpgrade, caller: Caller) -> Respo
         .protocols(messages::Dialect::NAMES)
         .max_message_size(LONGEST_MESSAGE)
         .max_frame_size(LONGEST_MESSAGE)
-        .read_buffer_size(BUFFER)
-        .write_buffer_size(BUFFER);
+        .read_buffer_size(READ)
+        .write_buffer_size(WRITTEN);
     upgrade.on_upgrade(move |socket: WebSocket| {
         let tasks = api.life.tasks.clone();
         tasks.track_future(connection::serve(api, socket, caller))
