@@ -106,9 +106,19 @@ impl Billing {
             received_at: self.clock.now(),
             processed_at: None,
         };
-        if self.inbox.put(&self.db, &self.tasks, row).await? {
-            self.tell(Topic::Jobs).await;
+        let (stored, storing) = self.inbox.put(row);
+        if let Some(storing) = storing {
+            let billing = self.clone();
+            // To its end, though whoever asked for it may hang up: others wait for it, too.
+            self.tasks.spawn(async move {
+                if let Err(error) = storing.all(&billing.db).await {
+                    tracing::error!(?error, "events were not stored");
+                }
+                // Only now: work on them would stand in the way of those behind them.
+                billing.tell(Topic::Jobs).await;
+            });
         }
+        stored.await.map_err(|_| anyhow::anyhow!("the event was not stored"))?;
         Ok(Some(id))
     }
 

@@ -1,17 +1,13 @@
-//! Storing events that come in a crowd: those that wait together are stored together, in one transaction, so that none
-//! waits for a disk of its own.
+//! Storing events that come in a crowd: those that wait together are stored together, so that none waits for a disk of its
+//! own.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use entity::stripe_event;
-use tokio::sync::{
-    OwnedMutexGuard,
-    oneshot::{self, error::TryRecvError},
-};
-use tokio_util::task::TaskTracker;
+use tokio::sync::oneshot;
 
 use crate::{
-    error::{Error, Result},
+    error::Result,
     store::{Db, stripe_events},
 };
 
@@ -20,9 +16,13 @@ const MOST_TOGETHER: (usize, usize) = (1000, 250);
 
 /// Events on their way into the database. Clones are one.
 #[derive(Clone, Default)]
-pub struct Inbox {
-    waiting: Arc<Mutex<Vec<Arrival>>>,
-    turn: Arc<tokio::sync::Mutex<()>>,
+pub struct Inbox(Arc<Mutex<Waiting>>);
+
+#[derive(Default)]
+struct Waiting {
+    arrivals: Vec<Arrival>,
+    /// Whether somebody is storing, who sees to all that come meanwhile.
+    is_seen_to: bool,
 }
 
 struct Arrival {
@@ -30,57 +30,60 @@ struct Arrival {
     stored: oneshot::Sender<()>,
 }
 
+/// Who stores for all, and lets go of it whatever happens.
+pub(super) struct Storing {
+    inbox: Inbox,
+    is_done: bool,
+}
+
 impl Inbox {
-    /// Stores an event and its job; nothing if the event is known. Whoever is first stores for all who have come since, and
-    /// is told that there are jobs once nobody waits: work on them would stand in the way.
-    pub(super) async fn put(&self, db: &Db, tasks: &TaskTracker, event: stripe_event::Model) -> Result<bool> {
-        let (stored, mut outcome) = oneshot::channel();
-        self.waiting().push(Arrival { event, stored });
-        let mut led = false;
+    /// Puts an event in. What comes back says when it is stored with its job, or was already, or that it could not be; and
+    /// whoever finds that nobody is storing has to.
+    pub(super) fn put(&self, event: stripe_event::Model) -> (oneshot::Receiver<()>, Option<Storing>) {
+        let (stored, outcome) = oneshot::channel();
+        let mut waiting = self.lock();
+        waiting.arrivals.push(Arrival { event, stored });
+        let is_seen_to = std::mem::replace(&mut waiting.is_seen_to, true);
+        (outcome, (!is_seen_to).then(|| Storing { inbox: self.clone(), is_done: false }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Storing {
+    /// Stores until nobody waits.
+    pub(super) async fn all(mut self, db: &Db) -> Result<()> {
+        let most = if db.is_exclusive() { MOST_TOGETHER.0 } else { MOST_TOGETHER.1 };
         loop {
-            let turn = tokio::select! {
-                biased;
-                done = &mut outcome => return done.map(|()| led).map_err(|_| not_stored()),
-                turn = self.turn.clone().lock_owned() => turn,
+            let (events, waiting): (Vec<_>, Vec<_>) = {
+                let mut all = self.inbox.lock();
+                let together = all.arrivals.len().min(most);
+                if together == 0 {
+                    all.is_seen_to = false;
+                    self.is_done = true;
+                    return Ok(());
+                }
+                all.arrivals.drain(..together).map(|one| (one.event, one.stored)).unzip()
             };
-            // Whoever had the turn before may have stored it.
-            match outcome.try_recv() {
-                Ok(()) => return Ok(led),
-                Err(TryRecvError::Closed) => return Err(not_stored()),
-                Err(TryRecvError::Empty) => {}
+            let now = events.first().map(|event| event.received_at).unwrap_or_default();
+            db.again(|| async { Ok(stripe_events::insert_new(db, &events, now).await?) }).await?;
+            for one in waiting {
+                // Who has hung up does not want to know.
+                let _ = one.send(());
             }
-            // To its end, though whoever asked for it may hang up: others wait for it, too.
-            let storing = tasks.spawn(self.clone().store_waiting(db.clone(), turn));
-            storing.await.unwrap_or_else(|_| Err(not_stored()))?;
-            led = self.waiting().is_empty();
         }
-    }
-
-    async fn store_waiting(self, db: Db, _turn: OwnedMutexGuard<()>) -> Result<()> {
-        let (events, waiting): (Vec<_>, Vec<_>) = {
-            let mut waiting = self.waiting();
-            let most = if db.is_exclusive() { MOST_TOGETHER.0 } else { MOST_TOGETHER.1 };
-            let together = waiting.len().min(most);
-            waiting.drain(..together).map(|one| (one.event, one.stored)).unzip()
-        };
-        db.again(|| store(&db, &events)).await?;
-        for one in waiting {
-            // Who has hung up does not want to know.
-            let _ = one.send(());
-        }
-        Ok(())
-    }
-
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Arrival>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn not_stored() -> Error {
-    anyhow::anyhow!("the events that waited together were not stored").into()
-}
-
-async fn store(db: &Db, events: &[stripe_event::Model]) -> Result<()> {
-    let now = events.first().map(|event| event.received_at).unwrap_or_default();
-    Ok(stripe_events::insert_new(db, events, now).await?)
+impl Drop for Storing {
+    fn drop(&mut self) {
+        if !self.is_done {
+            // Those who wait are told that nothing was stored, and the next to come stores.
+            let mut all = self.inbox.lock();
+            all.arrivals.clear();
+            all.is_seen_to = false;
+        }
+    }
 }
