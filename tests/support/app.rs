@@ -92,6 +92,8 @@ impl TestApp {
 
     pub async fn with(wishes: Wishes<'_>) -> Self {
         telemetry::init(&telemetry::Logs { json: false, filter: "off" }).unwrap();
+        // Nothing happens by the hour where nobody moves the clock.
+        let is_moved = wishes.clock.is_some();
         let clock = wishes.clock.or_else(|| wishes.beside.map(|other| other.clock.clone()));
         let clock = clock.unwrap_or_else(Clock::system);
         let (gemini, stripe, backend, users, directory) = if let Some(other) = wishes.beside {
@@ -133,7 +135,9 @@ impl TestApp {
         let mut app = App::open(role, config, db, clock.clone()).await.unwrap();
         // Retries wait for milliseconds, not for seconds.
         app.chat.pace.first_retry_after = Duration::from_millis(10);
-        app.billing.look_every = Duration::from_millis(50);
+        if is_moved {
+            app.billing.look_every = Duration::from_millis(50);
+        }
         // A follower that hears nothing is one that missed something.
         app.chat.pace.look_every = Duration::from_hours(1);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
