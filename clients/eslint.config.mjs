@@ -9,6 +9,19 @@ export default [
     rules: {
       ...graphql.configs["flat/schema-recommended"].rules,
       ...graphql.configs["flat/schema-relay"].rules,
+      "@graphql-eslint/require-description": [
+        "error",
+        {
+          types: true,
+          rootField: true,
+          DirectiveDefinition: true,
+          EnumValueDefinition: true,
+          FieldDefinition: true,
+          InputValueDefinition: true,
+          // Those of the specification's own directives.
+          ignoredSelectors: ["DirectiveDefinition InputValueDefinition"],
+        },
+      ],
       // Values, events and answers have no identity of their own: what has one is a Node.
       "@graphql-eslint/strict-id-in-types": [
         "error",

@@ -3,7 +3,7 @@ import { createClient } from "graphql-ws";
 import WebSocket from "ws";
 
 const client = createClient({
-  url: "ws://localhost:8000/graphql", webSocketImpl: WebSocket,
+  url: "ws://localhost:8000/graphql", webSocketImpl: WebSocket, lazyCloseTimeout: 5_000,
   connectionParams: { authorization: `Bearer ${process.env.TOKEN}` },
 });
 const run = (query, variables) => client.iterate({ query, variables });

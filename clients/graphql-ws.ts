@@ -11,6 +11,7 @@ scenario((url, token) => {
     webSocketImpl: WebSocket, // not needed in a browser
     connectionParams: token ? { authorization: `Bearer ${token}` } : {},
     retryAttempts: 0, // we come back by ourselves, with the cursor
+    lazyCloseTimeout: 5_000, // keeps the socket between operations; one that begins while it closes would end with it
   });
   return {
     async request(document, variables) {

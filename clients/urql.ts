@@ -12,6 +12,7 @@ scenario((url, token) => {
     webSocketImpl: WebSocket, // not needed in a browser
     connectionParams: authorization ? { authorization } : {},
     retryAttempts: 0, // we come back by ourselves, with the cursor
+    lazyCloseTimeout: 5_000, // keeps the socket between operations
   });
   const client = new Client({
     url,
