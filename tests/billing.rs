@@ -32,7 +32,7 @@ pub async fn selling() -> TestApp {
 }
 
 impl TestUser {
-    async fn start_checkout(&self, input: Value) -> Result<String, Value> {
+    pub async fn start_checkout(&self, input: Value) -> Result<String, Value> {
         let mut answer = self.ask_api(START, json!({ "input": input })).await;
         if answer.get("errors").is_some() {
             return Err(answer);
@@ -40,7 +40,7 @@ impl TestUser {
         Ok(answer["data"]["startCheckout"]["sessionId"].take().as_str().unwrap().to_owned())
     }
 
-    async fn checkout_status(&self, session: &str) -> String {
+    pub async fn checkout_status(&self, session: &str) -> String {
         let data = self.data(STATUS, json!({ "id": session })).await;
         data["checkoutStatus"].as_str().unwrap().to_owned()
     }
@@ -320,6 +320,7 @@ async fn a_customer_that_stripe_knows_no_more_is_made_anew() {
         assert_ne!(user.start_checkout(elsewhere).await.unwrap(), first);
         assert_eq!(app.stripe.customers().len(), 1);
         assert_ne!(app.stripe.customers()[0]["id"], old);
+        assert_eq!(user.checkout_status(&first).await, "EXPIRED");
     }
     app.stop().await;
 }

@@ -11,14 +11,16 @@ use pollux::{
     },
 };
 use sea_orm::{ConnectionTrait, Database};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     billing::buy_and_talk,
     support::{
         Backend, Gate, Script, TestApp, TestUser,
         app::{Wishes, config},
-        code_of, user,
+        code_of,
+        stripe::Fault,
+        user,
     },
 };
 
@@ -192,4 +194,44 @@ async fn pro_that_is_bought_on_one_node_is_seen_on_another() {
     for node in [one, other, worker] {
         node.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_reading_that_another_nodes_has_overtaken_is_not_stored() {
+    let node = async |role, beside| {
+        TestApp::with(Wishes { sells: true, role: Some(role), beside, ..Wishes::default() }).await
+    };
+    let one = node(Role::Api, None).await;
+    let worker = node(Role::Worker, Some(&one)).await;
+    let user = one.user().await;
+    let session = user.start_checkout(Value::Null).await.unwrap();
+    let (subscription, events) = one.stripe.pay(&session);
+    one.stripe.change(&subscription, "invoice.payment_failed", |it| it["status"] = json!("incomplete"));
+    let gate = Gate::closed();
+    let asked = one.stripe.calls("GET /v1/subscriptions").len();
+    // Whether the checkout is complete, and then, late, the subscription as it was.
+    one.stripe.fails(Fault::Late(open_gate()));
+    one.stripe.fails(Fault::Late(gate.clone()));
+    let late = async {
+        assert_eq!(user.checkout_status(&session).await, "COMPLETE");
+    };
+    let meanwhile = async {
+        one.stripe.was_asked("GET /v1/subscriptions", asked + 1).await;
+        one.stripe.change(&subscription, "invoice.paid", |it| it["status"] = json!("active"));
+        assert_eq!(one.stripe.tell(&user.http, one.address, &events[0]).await, 200);
+        one.is_idle().await;
+        assert_eq!(user.subscription().await["state"], "ACTIVE");
+        gate.open();
+    };
+    tokio::join!(late, meanwhile);
+    assert_eq!(user.subscription().await["state"], "ACTIVE");
+    for node in [one, worker] {
+        node.stop().await;
+    }
+}
+
+fn open_gate() -> Gate {
+    let gate = Gate::closed();
+    gate.open();
+    gate
 }

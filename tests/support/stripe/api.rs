@@ -61,6 +61,7 @@ async fn gatekeeper(State(world): State<Arc<World>>, request: Request, next: Nex
     if world.down.load(Ordering::SeqCst) {
         return refusal(503, "Stripe is down");
     }
+    let mut late = None;
     match fault {
         Some(Fault::Status(status)) => {
             // What was begun is remembered, faults included.
@@ -71,6 +72,7 @@ async fn gatekeeper(State(world): State<Arc<World>>, request: Request, next: Nex
         }
         Some(Fault::Html) => return (StatusCode::BAD_GATEWAY, "<html>").into_response(),
         Some(Fault::Wait(gate)) => gate.pass().await,
+        Some(Fault::Late(gate)) => late = Some(gate),
         None => {}
     }
     if header("authorization") != Some(format!("Bearer {SECRET_KEY}")) {
@@ -92,6 +94,9 @@ async fn gatekeeper(State(world): State<Arc<World>>, request: Request, next: Nex
     let response = next.run(Request::from_parts(parts, body.into())).await;
     let status = response.status();
     let answer = axum::body::to_bytes(response.into_body(), 1_000_000).await.unwrap();
+    if let Some(gate) = late {
+        gate.pass().await;
+    }
     if let Some(key) = key {
         let mut state = world.state.lock().unwrap();
         if status.is_success() {

@@ -35,6 +35,8 @@ pub enum Fault {
     Status(u16),
     /// Nothing, until the gate opens.
     Wait(Gate),
+    /// The answer as it is now, once the gate opens.
+    Late(Gate),
     /// A page that is not Stripe's.
     Html,
 }
@@ -99,7 +101,9 @@ impl Stripe {
 
     /// Forgets a customer, as when it is deleted or was of test mode.
     pub fn forgets(&self, customer: &str) {
-        self.world.state.lock().unwrap().customers.retain(|one| one["id"] != customer);
+        let mut state = self.world.state.lock().unwrap();
+        state.customers.retain(|one| one["id"] != customer);
+        state.sessions.retain(|_, one| one["customer"] != customer);
     }
 
     /// Every call fails while this is so.
