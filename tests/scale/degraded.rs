@@ -104,6 +104,29 @@ async fn a_redis_that_says_nothing_costs_nothing_but_speed() {
 }
 
 #[tokio::test]
+async fn an_end_that_a_worker_could_not_announce_is_announced_later() {
+    let base = TestApp::with(Wishes { role: Some(Role::Api), ..Wishes::default() }).await;
+    let cabled = Cabled::beside(base, Role::Worker, &[]).await;
+    let gate = Gate::closed();
+    cabled.base.gemini.answers(Script::new().text("Text").wait(&gate).finish("STOP"));
+    let user = cabled.base.user().await;
+    let asked = user.room("x").await.ask("hi").await;
+    let mut follower = user.follow(&asked.reply, None).await;
+    follower.until("Text").await;
+    cabled.redis.cut();
+    let is_gone = async { while cabled.app.chat.signals.check().await.is_ok() {} };
+    timeout(PATIENCE, is_gone).await.unwrap();
+    gate.open();
+    let is_whole = async { while user.message(&asked.reply).await["status"] != "COMPLETED" {} };
+    timeout(PATIENCE, is_whole).await.unwrap();
+    cabled.redis.mend();
+    // Its node's own way to Redis was never cut, so that nothing tells it to look.
+    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    drop(follower);
+    cabled.stop().await;
+}
+
+#[tokio::test]
 async fn a_redis_that_has_lost_everything_gets_it_again() {
     let app = TestApp::start().await;
     let gate = Gate::closed();
@@ -113,7 +136,7 @@ async fn a_redis_that_has_lost_everything_gets_it_again() {
     let mut follower = user.follow(&asked.reply, None).await;
     follower.until("Before. ").await;
     let mut redis = redis_connection(app.backend.redis_url.as_ref().unwrap()).await;
-    let _: () = redis::cmd("FLUSHALL").query_async(&mut redis).await.unwrap();
+    let _: () = redis::cmd("FLUSHDB").query_async(&mut redis).await.unwrap();
     gate.open();
     follower.until("After. ").await;
     let mut late = user.follow(&asked.reply, None).await;

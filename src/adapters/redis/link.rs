@@ -31,6 +31,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const PING_EVERY: Duration = Duration::from_secs(1);
 /// Channels that are subscribed to together.
 const BATCH: usize = 128;
+/// Hints that wait to be told again. Past so many one is let go: who missed it looks by itself before long.
+const MOST_OWED: usize = 4096;
 
 #[derive(Clone)]
 pub struct Link {
@@ -38,6 +40,7 @@ pub struct Link {
     server: watch::Receiver<Option<Server>>,
     /// Told when a command found that the connection is no good.
     suspect: Arc<Notify>,
+    owed: mpsc::Sender<String>,
 }
 
 impl Link {
@@ -49,9 +52,11 @@ impl Link {
         let address = Address::read(urls)?;
         let (hub, changes) = Hub::new();
         let (up, server) = watch::channel(None);
-        let link = Self { hub: hub.clone(), server, suspect: Arc::default() };
-        let keeper =
-            Keeper { address, hub, changes, up, suspect: link.suspect.clone(), subscribed: HashSet::new() };
+        let (owed, owing) = mpsc::channel(MOST_OWED);
+        let link = Self { hub: hub.clone(), server, suspect: Arc::default(), owed };
+        let suspect = link.suspect.clone();
+        let (subscribed, untold) = (HashSet::new(), Vec::new());
+        let keeper = Keeper { address, hub, changes, up, suspect, subscribed, owing, untold };
         Ok((link, AbortOnDropHandle::new(tasks.spawn(keeper.keep()))))
     }
 
@@ -88,6 +93,19 @@ impl Link {
         self.checked(script.invoke_async(&mut server).await)
     }
 
+    /// Says on a channel that there is something to look at. What cannot be said now is said when Redis answers again.
+    pub(super) async fn hint(&self, channel: String) -> Result<(), Unavailable> {
+        let said = match self.server() {
+            Ok(mut server) => self.checked(server.publish(&channel).await),
+            Err(unavailable) => Err(unavailable),
+        };
+        if said.is_err() {
+            // Full, or the link has ended.
+            let _ = self.owed.try_send(channel);
+        }
+        said
+    }
+
     fn checked<T>(&self, done: RedisResult<T>) -> Result<T, Unavailable> {
         done.map_err(|error| {
             if is_of_the_connection(&error) {
@@ -115,6 +133,9 @@ struct Keeper {
     up: watch::Sender<Option<Server>>,
     suspect: Arc<Notify>,
     subscribed: HashSet<String>,
+    owing: mpsc::Receiver<String>,
+    /// Channels on which a hint is owed.
+    untold: Vec<String>,
 }
 
 impl Keeper {
@@ -167,6 +188,9 @@ impl Keeper {
             tracing::info!("Redis is there again");
         }
         let mut alive = std::pin::pin!(ping(server.clone()));
+        if let Err(error) = self.tell(&server).await {
+            return error;
+        }
         loop {
             let done = tokio::select! {
                 Some(push) = pushed.recv() => self.heard(push),
@@ -176,6 +200,10 @@ impl Keeper {
                         batch.push(changed);
                     }
                     self.follow(&mut server, &batch).await
+                }
+                Some(owed) = self.owing.recv() => {
+                    self.untold.push(owed);
+                    self.tell(&server).await
                 }
                 error = &mut alive => Err(error),
                 () = self.suspect.notified() => Err(anyhow!("a command found the connection broken")),
@@ -212,6 +240,20 @@ impl Keeper {
                 self.subscribed.remove(channel);
             }
         }
+        Ok(())
+    }
+
+    /// Says the hints that are owed.
+    async fn tell(&mut self, server: &Server) -> anyhow::Result<()> {
+        while let Ok(owed) = self.owing.try_recv() {
+            self.untold.push(owed);
+        }
+        let hints = self.untold.iter().map(|channel| {
+            let mut server = server.clone();
+            async move { server.publish(channel).await }
+        });
+        join_all(hints).await.into_iter().collect::<RedisResult<()>>().context("a hint")?;
+        self.untold.clear();
         Ok(())
     }
 

@@ -114,11 +114,10 @@ impl ReplyLog for RedisReplyLog {
     }
 
     async fn end(&self, reply: MessageId) -> Result<(), Unavailable> {
-        let server = self.link.server()?;
-        let mut end = redis::pipe();
-        end.cmd(server.publish_command()).arg(channel(reply)).arg("").ignore();
-        end.cmd("PEXPIRE").arg(log(reply)).arg(millis(KEPT_AFTER_END)).ignore();
-        self.link.run(&end).await
+        self.link.hint(channel(reply)).await?;
+        let mut expire = redis::pipe();
+        expire.cmd("PEXPIRE").arg(log(reply)).arg(millis(KEPT_AFTER_END)).ignore();
+        self.link.run(&expire).await
     }
 }
 

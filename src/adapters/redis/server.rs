@@ -106,6 +106,11 @@ impl Server {
         if self.sharded { "SPUBLISH" } else { "PUBLISH" }
     }
 
+    /// Publishes a message without content.
+    pub(super) async fn publish(&mut self, channel: &str) -> RedisResult<()> {
+        redis::cmd(self.publish_command()).arg(channel).arg("").exec_async(self).await
+    }
+
     pub(super) async fn subscribe(&mut self, channel: &str) -> RedisResult<()> {
         self.about("SUBSCRIBE", channel).await
     }

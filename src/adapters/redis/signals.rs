@@ -41,10 +41,7 @@ impl Signals for RedisSignals {
     }
 
     async fn send(&self, topic: Topic) -> Result<(), Unavailable> {
-        let server = self.link.server()?;
-        let mut publish = redis::pipe();
-        publish.cmd(server.publish_command()).arg(channel(topic)).arg("").ignore();
-        self.link.run(&publish).await
+        self.link.hint(channel(topic)).await
     }
 
     async fn listen(&self, topic: Topic) -> BoxStream<'static, ()> {
