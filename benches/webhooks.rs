@@ -29,15 +29,12 @@ async fn main() {
     let shared = Backend::servers().is_some();
     println!(
         "{}",
-        if shared {
-            "PostgreSQL + Redis, an API node, and then a worker"
-        } else {
-            "SQLite + memory, one process"
-        }
+        if shared { "PostgreSQL + Redis, an API node and a worker" } else { "SQLite + memory, one process" }
     );
     let node =
         async |role, beside| TestApp::with(Wishes { sells: true, role, beside, ..Wishes::default() }).await;
     let app = node(shared.then_some(Role::Api), None).await;
+    let worker = if shared { Some(node(Some(Role::Worker), Some(&app)).await) } else { None };
     let customers = customers(app.chat.db.write(), EVENTS, app.clock.now()).await;
     for customer in &customers {
         app.stripe.subscribe(customer, "active");
@@ -47,17 +44,15 @@ async fn main() {
         app.is_idle().await;
         let begun = Instant::now();
         let stored = round(&app, &customers, WEBHOOK_SECRET).await;
-        // On these cores it would take from the API node what it has of its own elsewhere.
-        let worker = if shared { Some(node(Some(Role::Worker), Some(&app)).await) } else { None };
         app.is_idle().await;
-        if let Some(worker) = worker {
-            worker.end().await;
-        }
         println!(
             "{EVENTS} webhooks at once: {refused} where they are refused unread, {stored} where they are stored; \
              all seen to after {:.1} s",
             begun.elapsed().as_secs_f64(),
         );
+    }
+    if let Some(worker) = worker {
+        worker.end().await;
     }
     app.stop().await;
 }

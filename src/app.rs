@@ -15,6 +15,7 @@ use axum::{Router, serve::ListenerExt};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
+use socket2::SockRef;
 use tokio::{net::TcpListener, sync::Mutex};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -50,6 +51,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// How often it is looked for what Stripe should have told and has not.
 const LOOK_FOR_SILENCE_EVERY: Duration = Duration::from_mins(1);
 const REDIS_WITHIN: Duration = Duration::from_secs(3);
+/// What the system keeps for a client that does not read, in bytes; by itself it would keep megabytes.
+const SEND_BUFFER: usize = 128 * 1024;
 /// How long sockets and requests may take to end once they have been told to.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -187,8 +190,9 @@ impl App {
 async fn serve(listener: Option<TcpListener>, routes: Router, life: Lifecycle) -> anyhow::Result<()> {
     let Some(listener) = listener else { return Ok(()) };
     let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection may wait to fill its packets");
+        let bounded = SockRef::from(&*stream).set_send_buffer_size(SEND_BUFFER);
+        if let Err(error) = stream.set_nodelay(true).and(bounded) {
+            tracing::debug!(%error, "a connection is as the system makes it");
         }
     });
     axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>())

@@ -90,7 +90,7 @@ fn cursor(attempt: u32, offset: usize) -> Cursor {
 
 /// What a reader that knows everything up to `after` gets: whether an attempt begins, and the text.
 async fn read(log: &Arc<dyn ReplyLog>, reply: MessageId, after: Cursor) -> (bool, String) {
-    let entries = log.read(reply, after).await.unwrap();
+    let entries = log.read(reply, after, usize::MAX).await.unwrap();
     let begins = entries.iter().any(|entry| entry.end.offset == 0);
     (begins, entries.into_iter().map(|entry| entry.text).collect())
 }
@@ -109,6 +109,29 @@ async fn a_log_is_read_from_any_cursor() {
     assert_eq!(read(log, reply, cursor(1, 5)).await, (false, ", wörld".to_owned()));
     assert_eq!(read(log, reply, cursor(1, 13)).await, (false, String::new()));
     assert_eq!(read(log, reply, cursor(2, 0)).await, (false, String::new()));
+}
+
+#[tokio::test]
+async fn a_long_log_is_read_in_parts() {
+    let ports = Ports::open().await;
+    let log = &ports.log;
+    let reply = MessageId::generate();
+    log.append(reply, entry(1, 0, "")).await.unwrap();
+    for end in 1..=500 {
+        log.append(reply, entry(1, end * 10, "0123456789")).await.unwrap();
+    }
+    let mut at = Cursor::default();
+    let mut text = String::new();
+    loop {
+        let entries = log.read(reply, at, 100).await.unwrap();
+        let part: String = entries.iter().map(|entry| entry.text.as_str()).collect();
+        assert!(part.len() < 1000, "{}", part.len());
+        text += &part;
+        let Some(last) = entries.last() else { break };
+        at = last.end;
+        assert!(part.len() >= 100 || at == cursor(1, 5000), "less only at the end");
+    }
+    assert_eq!(text, "0123456789".repeat(500));
 }
 
 #[tokio::test]

@@ -284,3 +284,26 @@ async fn the_text_so_far_is_saved_for_those_who_do_not_follow() {
     assert_eq!(follower.text, "", "the cursor of the saved text goes on where it ends");
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_reply_without_end_ends_where_all_do() {
+    let app = TestApp::at_a_standstill().await;
+    let user = app.user().await;
+    // The last character would end a byte too far.
+    let part = "é".repeat(32 * 1024);
+    let script =
+        Script::new().text("!").text(&part).text(&part).text(&part).text(&part).text(&part).text(&part);
+    let script = script.text(&part).text(&part).text(&part).hang();
+    app.gemini.answers(script);
+    let asked = user.room("x").await.ask("hi").await;
+    let follower = user.read(&asked.reply).await;
+    let message = user.message(&asked.reply).await;
+    assert_eq!((&message["status"], &message["finishReason"]), (&json!("COMPLETED"), &json!("MAX_TOKENS")));
+    assert_eq!(message["content"].as_str().unwrap().len(), 512 * 1024 - 1);
+    assert!(message["content"] == follower.text);
+    // And read again from the row alone, in parts.
+    app.pass(chrono::TimeDelta::minutes(11)).await;
+    let late = user.read(&asked.reply).await;
+    assert!(late.text == follower.text);
+    app.stop().await;
+}

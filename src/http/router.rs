@@ -1,5 +1,7 @@
 //! The routes.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     http::{HeaderName, HeaderValue, Method, header, request::Parts},
@@ -30,11 +32,10 @@ pub fn router(api: Api) -> Router {
         .expose_headers([HeaderName::from_static(graphql::REQUEST_ID)]);
     Router::new()
         .route("/", get(page::show))
-        .route("/graphql", get(graphql::get).post(graphql::post))
+        .route("/graphql", get(graphql::get).post(graphql::post).layer(cors))
         .route("/webhook/stripe", post(stripe_webhook::post))
         .merge(api.health.clone().router())
         .layer(RequestBodyLimitLayer::new(LONGEST_BODY))
-        .layer(cors)
         .layer(CatchPanicLayer::new())
-        .with_state(api)
+        .with_state(Arc::new(api))
 }

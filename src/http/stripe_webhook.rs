@@ -1,5 +1,7 @@
 //! `POST /webhook/stripe`.
 
+use std::sync::Arc;
+
 use axum::{
     body::Bytes,
     extract::State,
@@ -13,7 +15,7 @@ use crate::error::Error;
 const SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
 
 /// Answers 200 once the event is stored; Stripe sends again what is answered otherwise.
-pub(super) async fn post(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Response {
+pub(super) async fn post(State(api): State<Arc<Api>>, headers: HeaderMap, body: Bytes) -> Response {
     let signature = text(&headers, &SIGNATURE).unwrap_or_default();
     match api.billing.receive(&body, signature).await {
         Ok(()) => StatusCode::OK.into_response(),

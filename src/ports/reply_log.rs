@@ -116,9 +116,10 @@ pub trait ReplyLog: Send + Sync {
     /// Appends and announces.
     async fn append(&self, reply: MessageId, entry: Entry) -> Result<(), AppendError>;
 
-    /// All that ends above `after`, in order, neighbours possibly merged; a cursor inside an entry gets that entry whole
-    /// or cut at the cursor. Empty when the log has expired or never was.
-    async fn read(&self, reply: MessageId, after: Cursor) -> Result<Vec<Entry>, Unavailable>;
+    /// What ends above `after`, in order, neighbours possibly merged; a cursor inside an entry gets that entry whole or cut
+    /// at the cursor. All of it if the texts together have less than `most` bytes, else the first that reach it. Empty when
+    /// the log has expired or never was.
+    async fn read(&self, reply: MessageId, after: Cursor, most: usize) -> Result<Vec<Entry>, Unavailable>;
 
     /// Announcements of everything from now on, without an end. A reader that is too slow hears [`Announcement::Look`]
     /// instead; so does everybody now and then while the log is unavailable, and once when it is there again.

@@ -1,7 +1,7 @@
 //! Messages, for reading and adding.
 
 use entity::{ChatroomId, MessageId, UserId, message};
-use sea_orm::{FromQueryResult, IntoActiveModel, QueryOrder, Value, entity::prelude::*};
+use sea_orm::{DbBackend, FromQueryResult, IntoActiveModel, QueryOrder, Value, entity::prelude::*};
 
 use super::{
     page::{Page, Window},
@@ -19,6 +19,52 @@ pub async fn owned_by(
     id: MessageId,
 ) -> Result<Option<message::Model>, DbErr> {
     message::Entity::find_by_id(id).filter(message::Column::UserId.eq(user)).one(conn).await
+}
+
+/// A message without its content, which may be long.
+#[derive(Clone, Copy, Debug, FromQueryResult)]
+pub struct Standing {
+    pub status: message::Status,
+    pub attempt: i32,
+    length: i32,
+}
+
+impl Standing {
+    /// The content's, in bytes.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.length.unsigned_abs() as usize
+    }
+}
+
+/// How the user's message stands.
+pub async fn standing(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    id: MessageId,
+) -> Result<Option<Standing>, DbErr> {
+    let text = "SELECT status, attempt, octet_length(content) AS length FROM messages WHERE id = $1 AND user_id = $2";
+    Standing::find_by_statement(sql(conn, text, [id.into(), user.into()])).one(conn).await
+}
+
+/// Up to `most` bytes of an attempt's text, from `offset` on; none if the content is of another attempt.
+pub async fn bytes_from(
+    conn: &impl ConnectionTrait,
+    id: MessageId,
+    attempt: i32,
+    offset: usize,
+    most: usize,
+) -> Result<Option<Vec<u8>>, DbErr> {
+    let bytes = match conn.get_database_backend() {
+        DbBackend::Sqlite => "CAST(content AS BLOB)",
+        _ => "convert_to(content, 'UTF8')",
+    };
+    let text = format!(
+        "SELECT substr({bytes}, {}, {most}) AS part FROM messages WHERE id = $1 AND attempt = $2",
+        offset + 1
+    );
+    let row = conn.query_one_raw(sql(conn, text, [id.into(), attempt.into()])).await?;
+    row.map(|row| row.try_get("", "part")).transpose()
 }
 
 /// For a worker, which acts for every user.

@@ -4,9 +4,12 @@ use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    WebSocketStream, client_async,
     tungstenite::{Message, client::IntoClientRequest, protocol::CloseFrame},
 };
 
@@ -14,7 +17,7 @@ use tokio_tungstenite::{
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Socket {
-    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    stream: WebSocketStream<TcpStream>,
 }
 
 impl Socket {
@@ -31,13 +34,27 @@ impl Socket {
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
-        let (stream, _) = connect_async(request).await?;
+        let (stream, _) = client_async(request, TcpStream::connect(address).await?).await?;
         Ok(Self { stream })
     }
 
     /// Opens a socket and has it acknowledged.
     pub async fn signed_in(address: SocketAddr, token: &str) -> Self {
-        let mut socket = Self::open(address, "graphql-transport-ws", &[]).await.unwrap();
+        Self::open(address, "graphql-transport-ws", &[]).await.unwrap().acknowledged(token).await
+    }
+
+    /// The same on a system that keeps hardly anything of what is not read.
+    pub async fn narrow(address: SocketAddr, token: &str) -> Self {
+        let mut request = format!("ws://{address}/graphql").into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
+        let tcp = TcpSocket::new_v4().unwrap();
+        tcp.set_recv_buffer_size(4096).unwrap();
+        let (stream, _) = client_async(request, tcp.connect(address).await.unwrap()).await.unwrap();
+        Self { stream }.acknowledged(token).await
+    }
+
+    async fn acknowledged(self, token: &str) -> Self {
+        let mut socket = self;
         let payload = json!({ "authorization": format!("Bearer {token}") });
         socket.send(&json!({"type": "connection_init", "payload": payload})).await;
         assert_eq!(socket.next().await, Ok(json!({"type": "connection_ack"})));

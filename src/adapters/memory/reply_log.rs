@@ -86,7 +86,7 @@ impl ReplyLog for MemoryReplyLog {
         Ok(())
     }
 
-    async fn read(&self, reply: MessageId, after: Cursor) -> Result<Vec<Entry>, Unavailable> {
+    async fn read(&self, reply: MessageId, after: Cursor, most: usize) -> Result<Vec<Entry>, Unavailable> {
         let now = self.clock.now();
         let logs = lock(&self.logs);
         let readable = |log: &&Log| log.expires_at.is_none_or(|at| at > now) && log.end() > after;
@@ -94,9 +94,11 @@ impl ReplyLog for MemoryReplyLog {
         let begin = Cursor { attempt: log.attempt, offset: 0 };
         let read_up_to = if after.attempt == log.attempt { after.offset } else { 0 };
         // A cursor that splits a character was never given out: it gets the text from the start.
-        let rest = log.text.get(read_up_to..).unwrap_or(&log.text);
+        let start = if log.text.is_char_boundary(read_up_to) { read_up_to } else { 0 };
+        let end = log.text.ceil_char_boundary(start.saturating_add(most));
         let opening = (after < begin).then(|| Entry { end: begin, text: String::new() });
-        let text = (!rest.is_empty()).then(|| Entry { end: log.end(), text: rest.to_owned() });
+        let text = (start < end)
+            .then(|| Entry { end: Cursor { offset: end, ..begin }, text: log.text[start..end].to_owned() });
         Ok(opening.into_iter().chain(text).collect())
     }
 

@@ -17,7 +17,7 @@ use crate::ports::{
 /// How far a subscriber may fall behind before it is told to read again.
 const BACKLOG: usize = 256;
 /// Entries that are read at once.
-const PAGE: usize = 1000;
+const PAGE: usize = 64;
 /// How long a log is kept after its last entry: for the one whose end a killed process could not tell.
 const KEPT_WHILE_WRITTEN: std::time::Duration = std::time::Duration::from_hours(24);
 
@@ -75,8 +75,9 @@ impl ReplyLog for RedisReplyLog {
         Err(AppendError::OutOfStep { end })
     }
 
-    async fn read(&self, reply: MessageId, after: Cursor) -> Result<Vec<Entry>, Unavailable> {
+    async fn read(&self, reply: MessageId, after: Cursor, most: usize) -> Result<Vec<Entry>, Unavailable> {
         let mut entries: Vec<Entry> = Vec::new();
+        let mut bytes = 0;
         let mut after = after;
         loop {
             let mut range = redis::pipe();
@@ -86,6 +87,7 @@ impl ReplyLog for RedisReplyLog {
             for (id, fields) in page {
                 after = id.parse().map_err(|_| not_ours(&id))?;
                 let text = fields.into_iter().next().map(|(_, text)| text).unwrap_or_default();
+                bytes += text.len();
                 match entries.last_mut() {
                     // An opening stays by itself.
                     Some(last) if last.end.attempt == after.attempt && last.end.offset > 0 => {
@@ -95,7 +97,7 @@ impl ReplyLog for RedisReplyLog {
                     _ => entries.push(Entry { end: after, text }),
                 }
             }
-            if is_last {
+            if is_last || bytes >= most {
                 return Ok(entries);
             }
         }

@@ -40,6 +40,11 @@ impl Outcome {
         Self::Failed(ModelError { code, message: message.to_owned(), retry })
     }
 
+    /// The text has reached the length at which every one ends.
+    pub(super) fn cut_short() -> Self {
+        Self::Whole(Ending { finish_reason: "MAX_TOKENS".to_owned(), model: None, tokens: None })
+    }
+
     pub(super) fn cut_off() -> Self {
         Self::failed(FailureCode::ModelUnavailable, "The model's answer ended before it was whole.", AGAIN)
     }

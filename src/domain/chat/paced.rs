@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// Items that wait for whoever takes them before the stream waits, too.
-const AHEAD: usize = 16;
+const AHEAD: usize = 4;
 
 /// Runs `stream` in a task, so that it never stands still in the middle of a step, holding a connection to the database
 /// that others wait for, because whoever takes its items has something else to do. The task ends with what is returned.

@@ -30,6 +30,8 @@ use crate::{
 
 /// Attempts at one reply, those included whose worker died: past this the reply itself is what kills workers.
 const MOST_ATTEMPTS: i32 = 25;
+/// The longest text, in bytes: twice what models write. A longer one ends there, as at the model's own limit.
+const LONGEST_TEXT: usize = 512 * 1024;
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What a running attempt listens to.
@@ -140,7 +142,7 @@ impl Chat {
 
     /// The text that a reply's followers may have seen: the log's, where it is ahead of the row.
     pub(super) async fn text_so_far(&self, row: &message::Model) -> String {
-        let entries = self.log.read(row.id, Cursor::default()).await.unwrap_or_default();
+        let entries = self.log.read(row.id, Cursor::default(), usize::MAX).await.unwrap_or_default();
         let of_row =
             entries.into_iter().filter(|entry| i64::from(entry.end.attempt) == i64::from(row.attempt));
         let logged: String = of_row.map(|entry| entry.text).collect();
@@ -191,7 +193,13 @@ impl Chat {
                 piece = pieces.next() => {
                     match piece {
                         // PostgreSQL stores no U+0000.
-                        Some(Ok(Piece::Text(text))) => draft.text.extend(text.chars().filter(|&c| c != '\0')),
+                        Some(Ok(Piece::Text(text))) => {
+                            draft.text.extend(text.chars().filter(|&c| c != '\0'));
+                            if draft.text.len() >= LONGEST_TEXT {
+                                draft.text.truncate(draft.text.floor_char_boundary(LONGEST_TEXT));
+                                return Outcome::cut_short();
+                            }
+                        }
                         Some(Ok(Piece::End(ending))) => return Outcome::Whole(ending),
                         Some(Err(error)) => return Outcome::Failed(error),
                         None => return Outcome::cut_off(),

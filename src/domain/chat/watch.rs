@@ -5,6 +5,8 @@
 //!            ▲ a gap, a hint to look, or silence                                  │
 //!            └────────────────────────────────────────────────────────────────────┘
 //! ```
+//!
+//! A follower may be told of it slowly: it holds one piece at a time, however long the reply is.
 
 use async_stream::try_stream;
 use entity::{MessageId, UserId, message};
@@ -13,13 +15,14 @@ use tokio::time::timeout;
 
 use super::{Chat, Cursor};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     ports::reply_log::{Announcement, Entry},
+    store::messages::{self, Standing},
 };
 
+/// How much of a log or a row is read at once, in bytes.
+const AT_ONCE: usize = 32 * 1024;
 /// Texts that are ready together become one, up to this many bytes.
-/// How much of a log is told before it is read again, in bytes.
-const AT_ONCE: usize = 64 * 1024;
 const MERGED: usize = 4 * 1024;
 
 /// What a follower of a reply is told.
@@ -64,6 +67,17 @@ impl Chat {
         Ok(self.clone().follow(user, id, after))
     }
 
+    /// How the user's reply stands.
+    async fn standing(&self, user: UserId, id: MessageId) -> Result<Standing> {
+        messages::standing(self.db.read(), user, id).await?.ok_or(Error::NotFound("message"))
+    }
+
+    /// A part of the row's content; none if another attempt has begun.
+    async fn text_from(&self, id: MessageId, from: Cursor) -> Result<Option<Vec<u8>>> {
+        let attempt = from.attempt.cast_signed();
+        Ok(messages::bytes_from(self.db.read(), id, attempt, from.offset, AT_ONCE).await?)
+    }
+
     /// The same for a message that is known to be a reply of the user's.
     pub(super) fn follow(
         self,
@@ -77,30 +91,37 @@ impl Chat {
             let mut announcements = chat.log.attach(id).await;
             loop {
                 // The row first: if it is not final, whatever the log misses now is announced later.
-                let Some(row) = chat.wait_out(chat.owned_message(user, id)).await? else { continue };
-                let (mut events, mut bytes) = (Vec::new(), 0);
-                let logged = Box::pin(chat.log.read(id, reader.at)).await.unwrap_or_default();
+                let Some(row) = chat.wait_out(chat.standing(user, id)).await? else { continue };
+                let logged = Box::pin(chat.log.read(id, reader.at, AT_ONCE)).await.unwrap_or_default();
+                let has_more = logged.iter().map(|entry| entry.text.len()).sum::<usize>() >= AT_ONCE;
                 for entry in logged {
-                    if bytes < AT_ONCE {
-                        bytes += entry.text.len();
-                        events.extend(reader.take(&entry).unwrap_or_default());
+                    for event in reader.take(&entry).unwrap_or_default() {
+                        yield event;
                     }
                 }
-                let is_all = bytes < AT_ONCE;
-                if is_all {
-                    events.extend(reader.take_row(&row));
+                if has_more {
+                    continue;
                 }
-                // Who follows may read slowly: nothing is held meanwhile but what is being told.
-                let ended = (is_all && row.status.is_final()).then_some(row);
-                for event in events {
+                // What the log has lost, or has no longer, the row may have.
+                let end = Cursor { attempt: row.attempt.cast_unsigned(), offset: row.length() };
+                if row.status.is_final() && reader.at > end && let Some(event) = reader.restart(end.attempt) {
                     yield event;
                 }
-                if let Some(row) = ended {
-                    yield ReplyEvent::Ended { cursor: end_of(&row), message: Box::new(row) };
-                    return;
+                while reader.at < end {
+                    let from = Cursor { offset: reader.read_of(end.attempt), ..end };
+                    let Some(bytes) = chat.wait_out(chat.text_from(id, from)).await? else { continue };
+                    let Some(bytes) = bytes else { break };
+                    for event in reader.take_bytes(from, &bytes) {
+                        yield event;
+                    }
                 }
-                if !is_all {
-                    continue;
+                if row.status.is_final() {
+                    if reader.at != end {
+                        continue;
+                    }
+                    let Some(message) = chat.wait_out(chat.owned_message(user, id)).await? else { continue };
+                    yield ReplyEvent::Ended { cursor: end_of(&message), message: Box::new(message) };
+                    return;
                 }
                 while let Ok(Some(Announcement::Appended(first))) =
                     timeout(chat.pace.look_every, announcements.next()).await
@@ -173,19 +194,20 @@ impl Reader {
         Some(events)
     }
 
-    /// The events of a row's content. A final row is right even where the position says otherwise.
-    fn take_row(&mut self, row: &message::Model) -> Vec<ReplyEvent> {
-        let end = end_of(row);
-        let mut events = Vec::new();
-        if row.status.is_final() && self.at > end {
-            events.extend(self.restart(end.attempt));
+    /// How much of an attempt's text is behind the position.
+    fn read_of(&self, attempt: u32) -> usize {
+        if self.at.attempt == attempt { self.at.offset } else { 0 }
+    }
+
+    /// The events of a part of a row's content, which may end inside a character.
+    fn take_bytes(&mut self, from: Cursor, bytes: &[u8]) -> Vec<ReplyEvent> {
+        let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        if text.is_empty() && !bytes.is_empty() {
+            // The position splits a character, so it was never given out: begin anew.
+            return self.restart(from.attempt).into_iter().collect();
         }
-        // A second time where the first had to begin anew.
-        let entry = Entry { end, text: row.content.clone() };
-        for _ in 0..2 {
-            events.extend(self.take(&entry).unwrap_or_default());
-        }
-        events
+        let entry = Entry { end: Cursor { offset: from.offset + text.len(), ..from }, text: text.to_owned() };
+        self.take(&entry).unwrap_or_default()
     }
 
     /// Goes to the beginning of an attempt; says so if there is a text to discard.
@@ -241,6 +263,16 @@ mod tests {
     fn a_gap_is_noticed() {
         assert_eq!(read("1-5", "Hello", &[entry(1, 12, "rld")]), ("Hello".to_owned(), true));
         assert_eq!(read("1-5", "Hello", &[entry(2, 4, "ay")]), ("Hello".to_owned(), true));
+    }
+
+    #[test]
+    fn a_part_of_a_row_may_end_inside_a_character_and_not_begin_there() {
+        let mut reader = Reader { at: "1-1".parse().unwrap() };
+        let from = |offset| Cursor { attempt: 1, offset };
+        let told: Vec<_> = reader.take_bytes(from(1), "né".as_bytes()[..2].as_ref()).into_iter().collect();
+        assert!(matches!(&told[..], [ReplyEvent::Delta { text, .. }] if text == "n"));
+        let told = reader.take_bytes(from(2), &"é".as_bytes()[1..]);
+        assert!(matches!(&told[..], [ReplyEvent::Restarted { cursor }] if *cursor == from(0)));
     }
 
     #[test]

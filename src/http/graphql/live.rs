@@ -1,7 +1,7 @@
 //! An operation's responses as they come, for a transport that carries one operation: with signs of life between them, and
 //! an end when the caller's session ends or the server closes.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::{Request, Response};
 use async_stream::stream;
@@ -34,7 +34,7 @@ pub(super) enum Event {
 
 /// The operation runs at its own pace and ends when the stream is dropped. After an event that ends it there is none.
 pub(super) fn events(
-    api: Api,
+    api: Arc<Api>,
     request: Request,
     context: RequestContext,
     silence: Duration,

@@ -12,7 +12,7 @@ mod params;
 mod respond;
 mod sse;
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use async_graphql::{Request, parser::types::OperationType};
 use axum::{
@@ -39,7 +39,7 @@ pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event
 
 /// `POST /graphql`: one operation, or a batch.
 pub(super) async fn post(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     body: Bytes,
@@ -69,7 +69,7 @@ pub(super) async fn post(
 }
 
 /// `GET /graphql`: a WebSocket, a browser that is sent to the page, or an operation that changes nothing.
-pub(super) async fn get(State(api): State<Api>, mut parts: Parts) -> Response {
+pub(super) async fn get(State(api): State<Arc<Api>>, mut parts: Parts) -> Response {
     let headers = parts.headers.clone();
     let peer = match ConnectInfo::<SocketAddr>::from_request_parts(&mut parts, &api).await {
         Ok(ConnectInfo(peer)) => peer,
@@ -112,7 +112,12 @@ pub(super) async fn get(State(api): State<Api>, mut parts: Parts) -> Response {
 }
 
 /// Runs an operation and answers in the way that the client accepts.
-async fn answer(api: Api, mut request: Request, context: RequestContext, headers: &HeaderMap) -> Response {
+async fn answer(
+    api: Arc<Api>,
+    mut request: Request,
+    context: RequestContext,
+    headers: &HeaderMap,
+) -> Response {
     let follows = operation_type(&mut request) == Some(OperationType::Subscription);
     let Some(media) = accepted(headers, follows) else {
         return not_acceptable(

@@ -1,7 +1,7 @@
 //! Apollo's [multipart subscriptions](https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol).
 //! Each part ends with the delimiter after it, so that it is read when it comes and not with the next one.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::Request;
 use axum::body::Body;
@@ -17,7 +17,7 @@ use crate::{
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const DELIMITER: &str = "\r\n--graphql";
 
-pub(super) fn body(api: Api, request: Request, context: RequestContext) -> Body {
+pub(super) fn body(api: Arc<Api>, request: Request, context: RequestContext) -> Body {
     let events = live::events(api, request, context, HEARTBEAT).map(|event| match event {
         Event::Response(response, _) => part(&format!("{{\"payload\":{}}}", Wire(&response).to_json())),
         Event::Silence => part("{}"),

@@ -2,7 +2,7 @@
 //! [distinct connections mode](https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md#distinct-connections-mode).
 //! An event that has a cursor carries it as its id; a client that comes back with it as `Last-Event-ID` goes on from there.
 
-use std::{fmt::Write, time::Duration};
+use std::{fmt::Write, sync::Arc, time::Duration};
 
 use async_graphql::Request;
 use axum::body::Body;
@@ -17,7 +17,7 @@ use crate::{
 /// Shorter than the half minute after which proxies cut what is silent.
 const SILENCE: Duration = Duration::from_secs(12);
 
-pub(super) fn body(api: Api, request: Request, context: RequestContext) -> Body {
+pub(super) fn body(api: Arc<Api>, request: Request, context: RequestContext) -> Body {
     let events = live::events(api, request, context, SILENCE).map(|event| match event {
         Event::Response(response, cursor) => {
             let mut text = String::from("event: next\n");

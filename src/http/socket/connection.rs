@@ -45,6 +45,9 @@ const WRITTEN_TOGETHER: usize = 64;
 const QUEUE: usize = 256;
 const QUEUED: usize = 256 * 1024;
 
+/// An operation goes on where so much of it is free.
+const ROOM_TO_SPEAK: u32 = 64 * 1024;
+
 /// What an operation says.
 struct Said {
     id: String,
@@ -79,7 +82,7 @@ impl From<Gone> for End {
 }
 
 struct Connection {
-    api: Api,
+    api: Arc<Api>,
     caller: Caller,
     sink: SplitSink<WebSocket, Message>,
     dialect: Dialect,
@@ -94,7 +97,7 @@ struct Connection {
 }
 
 /// Serves a socket until either side closes it.
-pub(super) async fn serve(api: Api, socket: WebSocket, caller: Caller) {
+pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller) {
     let speaks = socket.protocol().and_then(|chosen| Dialect::named(chosen.as_bytes()));
     let dialect = speaks.unwrap_or(Dialect::Transport);
     let (sink, mut incoming) = socket.split();
@@ -228,6 +231,10 @@ impl Connection {
         let of = id.clone();
         let task = async move {
             loop {
+                // Nothing is made to be told before there is room for it.
+                if room.acquire_many(ROOM_TO_SPEAK).await.is_err() {
+                    return;
+                }
                 let response = responses.next().await;
                 let (message, ends) = match &response {
                     Some(response) => (ServerMessage::Response { id: &of, response }, is_refused(response)),

@@ -7,6 +7,8 @@ mod connection;
 mod messages;
 mod protocol;
 
+use std::sync::Arc;
+
 use axum::{
     extract::ws::{WebSocket, WebSocketUpgrade},
     response::Response,
@@ -22,7 +24,7 @@ const READ: usize = 1024;
 const WRITTEN: usize = 4 * 1024;
 
 /// Accepts a socket and serves it until it closes.
-pub(super) fn open(api: Api, upgrade: WebSocketUpgrade, caller: Caller) -> Response {
+pub(super) fn open(api: Arc<Api>, upgrade: WebSocketUpgrade, caller: Caller) -> Response {
     let upgrade = upgrade
         .protocols(messages::Dialect::NAMES)
         .max_message_size(LONGEST_MESSAGE)
