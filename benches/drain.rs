@@ -13,10 +13,9 @@ use futures_util::{StreamExt, future::join_all, stream};
 use pollux::{
     config::Role,
     domain::chat::{Content, NewRoom},
-    store::users,
 };
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
-use support::{Backend, TestApp, app::Wishes};
+use support::{Backend, TestApp, app::Wishes, user::registered};
 
 const USERS: u32 = 2_000;
 const ROOMS: u32 = 5;
@@ -57,8 +56,7 @@ async fn main() {
 
 async fn queue(app: &TestApp, number: u32) {
     let chat = &app.chat;
-    let user = users::verified(chat.db.write(), &format!("+1415{number:07}"), chat.clock.now()).await;
-    let user = user.expect("a user is made").id;
+    let user = registered(chat.db.write(), &format!("+1415{number:07}"), chat.clock.now()).await.id;
     for _ in 0..ROOMS {
         let Ok(room) = chat.create_room(user, NewRoom::default()).await else { panic!("no room") };
         let Ok(content) = Content::new("Go".to_owned()) else { panic!("no content") };

@@ -53,7 +53,7 @@ async fn main() {
 
 async fn open(stranger: &TestUser, from: usize, to: usize) -> Vec<Socket> {
     let opened = stream::iter(from..to).map(async |number| {
-        let user = stranger.signed_in(&format!("+1212{number:07}")).await;
+        let user = stranger.signed_in(&format!("+1212{}", 2_000_000 + number)).await;
         let mut socket = user.socket().await;
         socket.subscribe("1", "subscription { accountEvents { usage { used } } }", &json!({})).await;
         socket.next().await.unwrap();
@@ -70,7 +70,7 @@ async fn streamed(site: &Site, slow: usize) -> u64 {
     let begin = Gate::closed();
     let script = (0..CHUNKS).fold(Script::new().wait(&begin), |script, _| script.text(&chunk).pause(BETWEEN));
     site.gemini.answers(script.finish("STOP"));
-    let user = TestUser::sign_in(server.address, &format!("+1313{slow:07}")).await;
+    let user = TestUser::sign_in(server.address, &format!("+1313{}", 2_000_000 + slow)).await;
     let asked = user.room("x").await.ask("hi").await;
     let mut reader = follow(user.socket().await, &asked.reply).await;
     let mut followers = Vec::new();

@@ -1,21 +1,9 @@
 //! The composition root: picks an adapter for each port and puts the parts together. The only file that knows both.
 
-use std::{
-    fs::OpenOptions,
-    io::{ErrorKind, Write},
-    net::SocketAddr,
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::{Router, serve::ListenerExt};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use ring::rand::{SecureRandom, SystemRandom};
-use secrecy::{ExposeSecret, SecretString};
-use socket2::SockRef;
+use secrecy::ExposeSecret;
 use tokio::{net::TcpListener, sync::Mutex};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -26,17 +14,19 @@ use crate::{
         memory::{MemoryCache, MemoryRateLimit, MemoryReplyLog, MemorySignals},
         no_limit::NoLimit,
         otp,
+        otp_webhook::OtpWebhook,
         redis::{self, RedisCache, RedisRateLimit, RedisReplyLog, RedisSignals},
         stripe::Stripe,
+        twilio::Twilio,
     },
     clock::Clock,
-    config::{BillingSettings, Config, OtpDelivery, Role, Switch},
+    config::{BillingSettings, Config, OtpDelivery, PersistedQueries, Role, Switch, TwilioSettings},
     domain::{
-        auth::{Auth, Keys},
+        auth::{Auth, Deliveries, Keys, Passwords},
         billing::{Billing, Inbox},
         chat::{Chat, Pace},
     },
-    graphql::Executor,
+    graphql::{Documents, Executor},
     http::{self, Api, Health},
     jobs::Runner,
     lifecycle::Lifecycle,
@@ -51,8 +41,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// How often it is looked for what Stripe should have told and has not.
 const LOOK_FOR_SILENCE_EVERY: Duration = Duration::from_mins(1);
 const REDIS_WITHIN: Duration = Duration::from_secs(3);
-/// What the system keeps for a client that does not read, in bytes; by itself it would keep megabytes.
-const SEND_BUFFER: usize = 128 * 1024;
+/// How long a service may take to take a one-time password.
+const DELIVERED_WITHIN: Duration = Duration::from_secs(10);
 /// How long sockets and requests may take to end once they have been told to.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -62,6 +52,8 @@ pub struct App {
     pub billing: Billing,
     /// None in a process that serves no API.
     auth: Option<Auth>,
+    deliveries: Deliveries,
+    documents: Documents,
     role: Role,
     config: Config,
     life: Lifecycle,
@@ -94,16 +86,27 @@ impl App {
         }
         let life = Lifecycle::new();
         let shared = Shared::open(&config, &clock, &life).await?;
-        let auth = match role {
-            Role::Worker => None,
-            Role::All | Role::Api => Some(Auth {
-                db: db.clone(),
-                clock: clock.clone(),
-                limits: shared.limits.clone(),
-                otp_sender: otp_sender(&config),
-                signals: shared.signals.clone(),
-                keys: Arc::new(Keys::derive(&installation_secret(&config)?)),
-            }),
+        let keys = Keys::derive(&config.secret()?, &config.auth.previous_secrets());
+        let deliveries = Deliveries {
+            db: db.clone(),
+            clock: clock.clone(),
+            keys: Arc::new(keys),
+            otp_sender: otp_sender(&config, &clock)?,
+        };
+        let auth = (role != Role::Worker).then(|| Auth {
+            db: db.clone(),
+            clock: clock.clone(),
+            limits: shared.limits.clone(),
+            otp_sender: deliveries.otp_sender.clone(),
+            signals: shared.signals.clone(),
+            keys: deliveries.keys.clone(),
+            passwords: Passwords::default(),
+            settings: config.auth.clone(),
+        });
+        let documents = match (config.graphql.persisted_queries, &config.graphql.persisted_queries_file) {
+            (PersistedQueries::Off, _) => Documents::Unkept,
+            (PersistedQueries::Only, Some(manifest)) if role != Role::Worker => Documents::trusted(manifest)?,
+            _ => Documents::Kept(shared.cache.clone()),
         };
         let missing = config.billing.missing();
         if role != Role::Worker && config.billing.secret_key().is_some() && !missing.is_empty() {
@@ -122,7 +125,7 @@ impl App {
             history_tokens: config.gemini.gemini_history_tokens,
             pace: Pace::default(),
         };
-        Ok(Self { chat, billing, auth, role, config, life, shared })
+        Ok(Self { chat, billing, auth, deliveries, documents, role, config, life, shared })
     }
 
     /// What ends this process.
@@ -142,7 +145,13 @@ impl App {
         let health = Health { db: db.clone(), signals: self.shared.signals.clone(), life: life.clone() };
         let routes = match self.auth {
             Some(auth) => http::router(Api {
-                executor: Executor::new(auth.clone(), self.chat.clone(), self.billing.clone()),
+                executor: Executor::new(
+                    auth.clone(),
+                    self.chat.clone(),
+                    self.billing.clone(),
+                    self.documents,
+                    self.config.graphql.introspection == Switch::On,
+                ),
                 auth,
                 billing: self.billing.clone(),
                 settings: Arc::new(self.config.server.clone()),
@@ -151,11 +160,19 @@ impl App {
             }),
             None => health.router(),
         };
-        let server = serve(listener, routes, life.clone());
+        let most = self.config.server.max_connections.get();
+        let server = async {
+            match listener {
+                Some(listener) => http::serve(listener, routes, most, life.clone()).await,
+                None => Ok(()),
+            }
+        };
         let work = async {
             if self.role != Role::Api {
                 let settings = self.config.worker.clone();
-                Runner { chat: self.chat, billing: self.billing, settings }.run(life.clone()).await;
+                let runner =
+                    Runner { chat: self.chat, billing: self.billing, deliveries: self.deliveries, settings };
+                runner.run(life.clone()).await;
             }
             life.soft.cancelled().await;
             tokio::time::sleep(self.config.worker.shutdown_delay).await;
@@ -184,21 +201,6 @@ impl App {
         }
         Ok(())
     }
-}
-
-/// Serves until connections close; nothing without a listener.
-async fn serve(listener: Option<TcpListener>, routes: Router, life: Lifecycle) -> anyhow::Result<()> {
-    let Some(listener) = listener else { return Ok(()) };
-    let listener = listener.tap_io(|stream| {
-        let bounded = SockRef::from(&*stream).set_send_buffer_size(SEND_BUFFER);
-        if let Err(error) = stream.set_nodelay(true).and(bounded) {
-            tracing::debug!(%error, "a connection is as the system makes it");
-        }
-    });
-    axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move { life.closing.cancelled().await })
-        .await
-        .context("the server broke")
 }
 
 impl Shared {
@@ -233,11 +235,30 @@ impl Shared {
     }
 }
 
-fn otp_sender(config: &Config) -> Arc<dyn OtpSender> {
-    match config.auth.otp_delivery {
+fn otp_sender(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn OtpSender>> {
+    const UNSET: &str = "OTP_DELIVERY needs more settings";
+    Ok(match config.auth.otp_delivery {
         OtpDelivery::Response => Arc::new(otp::ByResponse),
         OtpDelivery::Log => Arc::new(otp::ToLog),
-    }
+        OtpDelivery::Webhook => {
+            let (url, secret) = config.auth.otp_webhook().context(UNSET)?;
+            Arc::new(OtpWebhook::new(http_client(DELIVERED_WITHIN)?, url, &secret, clock.clone()))
+        }
+        OtpDelivery::Twilio => {
+            let TwilioSettings { base, account_sid, auth_token, from } =
+                config.auth.twilio().context(UNSET)?;
+            Arc::new(Twilio { http: http_client(DELIVERED_WITHIN)?, base, account_sid, auth_token, from })
+        }
+    })
+}
+
+fn http_client(read_timeout: Duration) -> anyhow::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_WITHIN)
+        .read_timeout(read_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .context("the HTTP client could not be built")
 }
 
 fn install_tls() {
@@ -286,47 +307,7 @@ fn payments(settings: &BillingSettings) -> anyhow::Result<Option<Arc<dyn Payment
 fn model(config: &Config) -> anyhow::Result<Arc<dyn Model>> {
     let settings = &config.gemini;
     let Some(key) = settings.api_key() else { return Ok(Arc::new(DemoModel::default())) };
-    let http = reqwest::Client::builder()
-        .connect_timeout(CONNECT_WITHIN)
-        .read_timeout(settings.gemini_idle_timeout)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .context("the HTTP client could not be built")?;
+    let http = http_client(settings.gemini_idle_timeout)?;
     let gemini = Gemini::new(http, &settings.gemini_base_url, key.expose_secret(), settings.models())?;
     Ok(Arc::new(gemini))
-}
-
-/// The secret that all keys are derived from: the setting, else one that is made once and kept.
-fn installation_secret(config: &Config) -> anyhow::Result<SecretString> {
-    if let Some(secret) = &config.auth.jwt_secret {
-        return Ok(secret.clone());
-    }
-    let directory = config.database.data_directory();
-    std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-    let path = directory.join("jwt_secret");
-    kept_secret(&path).with_context(|| format!("cannot keep a secret in {}", path.display()))
-}
-
-fn kept_secret(path: &Path) -> anyhow::Result<SecretString> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            let mut bytes = [0; 32];
-            SystemRandom::new()
-                .fill(&mut bytes)
-                .map_err(|_| anyhow::anyhow!("the system gave no random bytes"))?;
-            let secret = URL_SAFE_NO_PAD.encode(bytes);
-            file.write_all(secret.as_bytes())?;
-            file.sync_all()?;
-            Ok(secret.into())
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let secret = std::fs::read_to_string(path)?;
-            anyhow::ensure!(
-                secret.len() >= 32,
-                "the file is shorter than a secret: delete it to have a new one made"
-            );
-            Ok(secret.into())
-        }
-        Err(error) => Err(error.into()),
-    }
 }

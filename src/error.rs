@@ -40,6 +40,15 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Too many calls, until so much later.
+    #[must_use]
+    pub fn rate_limited(retry_after: std::time::Duration) -> Self {
+        let begun_second = u64::from(retry_after.subsec_nanos() > 0);
+        Self::RateLimited { retry_after_secs: retry_after.as_secs() + begun_second }
+    }
+}
+
 impl From<anyhow::Error> for Error {
     fn from(cause: anyhow::Error) -> Self {
         Self::Internal(cause)

@@ -26,4 +26,5 @@ mod stops;
 mod transports;
 mod turns;
 mod webhook_crowd;
+mod webhook_orders;
 mod webhooks;

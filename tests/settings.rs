@@ -10,7 +10,22 @@ fn a_setting_that_cannot_work_is_refused_with_a_sentence() {
     for (settings, sentence) in [
         (vec![("BIND", "0.0.0.0:0")], "OTP_DELIVERY=response hands every stranger the code"),
         (vec![("BIND", "0.0.0.0:0"), ("OTP_DELIVERY", "log"), ("RATE_LIMITS", "off")], "RATE_LIMITS=off"),
-        (vec![("JWT_SECRET", "short")], "JWT_SECRET is shorter than 32 characters"),
+        (
+            vec![("JWT_SECRET", "short")],
+            "JWT_SECRET, or one of JWT_PREVIOUS_SECRETS, is shorter than 32 characters",
+        ),
+        (vec![("JWT_PREVIOUS_SECRETS", "short")], "JWT_SECRET, or one of JWT_PREVIOUS_SECRETS"),
+        (vec![("OTP_DELIVERY", "webhook")], "OTP_WEBHOOK_URL, signed with OTP_WEBHOOK_SECRET"),
+        (vec![("OTP_DELIVERY", "twilio"), ("TWILIO_FROM", "+14155550123")], "TWILIO_ACCOUNT_SID"),
+        (vec![("OTP_COUNTRIES", "DE,Germany")], "OTP_COUNTRIES: `Germany` is not a country"),
+        (vec![("OTP_PREFIX_LIMIT", "0")], "--otp-prefix-limit"),
+        (vec![("TRUSTED_PROXIES", "10.0.0.0/8,proxy")], "`proxy` is no address and no network"),
+        (vec![("MAX_CONNECTIONS", "0")], "--max-connections"),
+        (vec![("PERSISTED_QUERIES", "only")], "PERSISTED_QUERIES_FILE"),
+        (
+            vec![("PERSISTED_QUERIES", "only"), ("PERSISTED_QUERIES_FILE", "missing.json")],
+            "PERSISTED_QUERIES_FILE missing.json cannot be read",
+        ),
         (vec![("GEMINI_BASE_URL", "gemini")], "GEMINI_BASE_URL"),
         (vec![("GEMINI_MODEL", "../x")], "GEMINI_MODEL"),
         (vec![("CORS_ORIGINS", "chat.example")], "CORS_ORIGINS"),
@@ -36,7 +51,7 @@ fn half_of_what_several_processes_need_is_refused() {
         ("api", vec![], "or run `pollux` alone"),
         ("worker", vec![postgres], "REDIS_URL=redis://"),
         ("worker", vec![redis], "DATABASE_URL=postgres://"),
-        ("api", vec![postgres, redis], "JWT_SECRET is what all nodes sign"),
+        ("api", vec![postgres, redis], "JWT_SECRET is what all nodes make codes and tokens with"),
     ] {
         let refused =
             Process::command(directory.path()).arg(command).envs(settings.clone()).output().unwrap();

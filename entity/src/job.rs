@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::{ChatroomId, JobId, MessageId, Timestamp, UserId};
+use crate::{ChatroomId, JobId, MessageId, OtpId, Timestamp, UserId};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "jobs")]
@@ -18,6 +18,7 @@ pub struct Model {
     pub message_id: Option<MessageId>,
     #[sea_orm(unique)]
     pub stripe_event_id: Option<String>,
+    pub otp_id: Option<OtpId>,
     /// The place among a room's jobs: the depth of the message.
     pub position: i32,
     /// Not before this.
@@ -39,6 +40,10 @@ pub enum Kind {
     Reply,
     /// Ask Stripe what the event `stripe_event_id` tells of.
     StripeEvent,
+    /// Deliver the one-time password `otp_id`.
+    DeliverOtp,
+    /// Erase the account of `user_id` and everything in it.
+    EraseAccount,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,6 +1,7 @@
-//! A one-time password that was sent, as a challenge.
+//! A one-time password that was sent, as a challenge. Its code is made from its id by a key, and stored nowhere.
 
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{OtpId, Timestamp};
 
@@ -10,13 +11,23 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: OtpId,
     pub phone_number: String,
-    /// HMAC-SHA256 over the challenge's id and the code: a copy of the table cannot be searched for codes without the key.
-    pub code_hash: Vec<u8>,
+    pub purpose: Purpose,
+    /// What whoever signs up says of themselves, as JSON: it becomes true with this very code.
+    pub signup: Option<String>,
     /// Counted up before a comparison, so that guesses in parallel do not multiply.
     pub tries: i32,
     pub expires_at: Timestamp,
     pub used_at: Option<Timestamp>,
     pub created_at: Timestamp,
+}
+
+/// What a code is good for, and for nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    SignIn,
+    Reset,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

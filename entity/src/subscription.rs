@@ -1,6 +1,7 @@
 //! What Stripe last said of a user's subscription. No row: never subscribed.
 
 use sea_orm::entity::prelude::*;
+use serde::Serialize;
 
 use crate::{Timestamp, UserId};
 
@@ -25,8 +26,9 @@ pub struct Model {
 }
 
 /// [Stripe's statuses](https://docs.stripe.com/api/subscriptions/object#subscription_object-status).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     None,
     Active,

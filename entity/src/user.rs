@@ -20,6 +20,8 @@ pub struct Model {
     pub rooms_version: i64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// Since when the account is being erased: nothing of it is to be seen, and its number is free.
+    pub deleted_at: Option<Timestamp>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -8,6 +8,7 @@ mod m20261121_000002_chat;
 mod m20261121_000003_jobs;
 mod m20261121_000004_billing;
 mod m20261121_000005_stripe;
+mod m20261121_000006_erasure;
 
 pub struct Migrator;
 
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000003_jobs::Migration),
             Box::new(m20261121_000004_billing::Migration),
             Box::new(m20261121_000005_stripe::Migration),
+            Box::new(m20261121_000006_erasure::Migration),
         ]
     }
 }

@@ -6,5 +6,7 @@ mod guarded;
 pub mod memory;
 pub mod no_limit;
 pub mod otp;
+pub mod otp_webhook;
 pub mod redis;
 pub mod stripe;
+pub mod twilio;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::ports::otp_sender::{Delivery, OtpSender};
+use crate::ports::otp_sender::{Delivery, DeliveryError, Message, OtpSender};
 
 /// The response carries the code, for development.
 #[derive(Debug)]
@@ -10,7 +10,11 @@ pub struct ByResponse;
 
 #[async_trait]
 impl OtpSender for ByResponse {
-    async fn send(&self, _: &str, _: &str) -> anyhow::Result<Delivery> {
+    fn is_slow(&self) -> bool {
+        false
+    }
+
+    async fn send(&self, _: &Message) -> Result<Delivery, DeliveryError> {
         Ok(Delivery::ByResponse)
     }
 }
@@ -21,7 +25,12 @@ pub struct ToLog;
 
 #[async_trait]
 impl OtpSender for ToLog {
-    async fn send(&self, phone_number: &str, code: &str) -> anyhow::Result<Delivery> {
+    fn is_slow(&self) -> bool {
+        false
+    }
+
+    async fn send(&self, message: &Message) -> Result<Delivery, DeliveryError> {
+        let Message { phone_number, code, .. } = message;
         tracing::info!(phone_number, code, "one-time password");
         Ok(Delivery::Sent)
     }

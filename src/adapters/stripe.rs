@@ -23,7 +23,10 @@ use stripe_checkout::{
         ExpireCheckoutSession, RetrieveCheckoutSession,
     },
 };
-use stripe_core::{customer::CreateCustomer, event::RetrieveEvent};
+use stripe_core::{
+    customer::{CreateCustomer, DeleteCustomer},
+    event::RetrieveEvent,
+};
 use subscription::State;
 
 use crate::ports::payments::{
@@ -122,6 +125,10 @@ impl Payments for Stripe {
         }
         let made: Made = self.post(&request, &new.idempotency_key).await?;
         Ok(made.id)
+    }
+
+    async fn delete_customer(&self, id: &str) -> Result<()> {
+        self.get::<Made>(&DeleteCustomer::new(id)).await.map(drop)
     }
 
     async fn begin_checkout(&self, new: NewCheckout) -> Result<Checkout> {

@@ -7,18 +7,21 @@ mod billing;
 mod chat;
 mod database;
 mod gemini;
+mod graphql;
 mod logs;
 mod redis;
+mod secret;
 mod server;
 mod worker;
 
 use std::time::Duration;
 
-pub use auth::{AuthSettings, OtpDelivery, Switch};
+pub use auth::{AuthSettings, OtpDelivery, Switch, TwilioSettings};
 pub use billing::BillingSettings;
 pub use chat::ChatSettings;
 pub use database::DatabaseSettings;
 pub use gemini::GeminiSettings;
+pub use graphql::{GraphqlSettings, PersistedQueries};
 pub use logs::{LogFormat, LogSettings};
 pub use redis::RedisSettings;
 pub use server::ServerSettings;
@@ -29,6 +32,8 @@ pub use worker::WorkerSettings;
 pub struct Config {
     #[command(flatten, next_help_heading = "Server")]
     pub server: ServerSettings,
+    #[command(flatten, next_help_heading = "GraphQL")]
+    pub graphql: GraphqlSettings,
     #[command(flatten, next_help_heading = "Database")]
     pub database: DatabaseSettings,
     #[command(flatten, next_help_heading = "Redis")]
@@ -68,17 +73,19 @@ impl Config {
                         REDIS_URL=redis://…, or run `pollux` alone, which is both and needs neither."
                 .to_owned());
         }
-        if role != Role::Worker && shared && self.redis.url().is_some() && self.auth.jwt_secret.is_none() {
-            return Err("JWT_SECRET is what all nodes sign and check tokens with: give each the same; \
+        if shared && self.redis.url().is_some() && self.auth.jwt_secret.is_none() {
+            return Err("JWT_SECRET is what all nodes make codes and tokens with: give each the same; \
                         `openssl rand -hex 32` makes a good one."
                 .to_owned());
         }
         self.gemini.check()?;
         self.billing.check()?;
+        self.auth.check_delivery()?;
         if role == Role::Worker {
             return Ok(());
         }
         self.server.check()?;
+        self.graphql.check()?;
         self.auth.check(self.server.bind_address().ip().is_loopback())
     }
 }

@@ -1,6 +1,11 @@
 //! Where the server listens, and which pages may talk to it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
+};
+
+use ipnet::IpNet;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServerSettings {
@@ -22,6 +27,21 @@ pub struct ServerSettings {
         default_value = "http://localhost:3000,http://localhost:5173"
     )]
     cors_origins: String,
+
+    /// Addresses or networks of the proxies whose X-Forwarded-For is believed, separated by commas, as in 10.0.0.0/8
+    #[arg(long, env = "TRUSTED_PROXIES", hide_env_values = true, value_delimiter = ',', value_parser = network)]
+    trusted_proxies: Vec<IpNet>,
+
+    /// Connections at once, sockets included; more wait to be accepted
+    #[arg(long, env = "MAX_CONNECTIONS", hide_env_values = true, default_value = "10000")]
+    pub max_connections: NonZeroUsize,
+}
+
+/// Reads a network, or an address as one of its own.
+fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let address = text.parse().map(|address: IpAddr| IpNet::from(address));
+    address.or_else(|_| text.parse()).map_err(|_| format!("`{text}` is no address and no network"))
 }
 
 impl ServerSettings {
@@ -39,6 +59,23 @@ impl ServerSettings {
     #[must_use]
     pub fn set_address(&self) -> Option<SocketAddr> {
         (self.bind.is_some() || self.port.is_some()).then(|| self.bind_address())
+    }
+
+    /// Where a request comes from: from its peer, unless that is a trusted proxy that says for whom it came. What the first
+    /// that is not trusted says of itself is what it may have made up.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, forwarded_for: &str) -> IpAddr {
+        let is_trusted =
+            |address: &IpAddr| self.trusted_proxies.iter().any(|network| network.contains(address));
+        let mut client = peer.to_canonical();
+        for before in forwarded_for.rsplit(',') {
+            let Ok(before) = before.trim().parse::<IpAddr>() else { break };
+            if !is_trusted(&client) {
+                break;
+            }
+            client = before.to_canonical();
+        }
+        client
     }
 
     /// Whether a page of this origin, such as `https://chat.example`, may use the API. `host` is the request's own host.
@@ -59,5 +96,31 @@ impl ServerSettings {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        settings: ServerSettings,
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let settings = Cli::parse_from(["", "--trusted-proxies=10.0.0.0/8, ::1"]).settings;
+        let client = |peer: &str, forwarded| settings.client(peer.parse().unwrap(), forwarded).to_string();
+        assert_eq!(client("203.0.113.9", "198.51.100.1"), "203.0.113.9", "whoever says so of itself");
+        assert_eq!(client("10.1.2.3", "198.51.100.1"), "198.51.100.1");
+        assert_eq!(client("::1", "1.1.1.1, 198.51.100.1, 10.9.9.9"), "198.51.100.1", "the first is made up");
+        assert_eq!(client("::ffff:10.1.2.3", "2001:db8::1"), "2001:db8::1");
+        for nothing in ["", "unknown", "198.51.100.1, unknown"] {
+            assert_eq!(client("10.1.2.3", nothing), "10.1.2.3", "{nothing}");
+        }
     }
 }

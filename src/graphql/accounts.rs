@@ -1,6 +1,6 @@
 //! Signing in and out, and who one is.
 
-use async_graphql::{Context, InputObject, Object, SimpleObject};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use entity::Timestamp;
 
 use super::{
@@ -8,8 +8,8 @@ use super::{
     types::{PhoneNumberScalar, Session, User},
 };
 use crate::{
-    domain::auth::{SentOtp, SignedIn},
-    error::Result,
+    domain::auth::{Email, FullName, NewUser, Password, Purpose, SentOtp, SignedIn},
+    error::{Error, Result},
 };
 
 #[derive(Default)]
@@ -36,13 +36,30 @@ pub struct AccountMutations;
 
 #[Object]
 impl AccountMutations {
+    /// Registers a phone number, with an optional profile and password, by a code that is sent to it: verifyOtp with that
+    /// code makes them true. For a number that is known already they are forgotten, and nothing tells so.
+    async fn signup(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Who registers.")] input: SignupInput,
+    ) -> Result<SignupPayload> {
+        let new = NewUser {
+            email: input.email.as_deref().map(Email::parse).transpose()?,
+            full_name: input.full_name.as_deref().map(FullName::parse).transpose()?,
+            password: input.password.map(|text| Password::parse("password", text)).transpose()?,
+        };
+        let (user, sent) = auth(ctx).signup(input.phone_number.0, new, caller(ctx)).await?;
+        Ok(SignupPayload { user: User(user), otp: sent.into() })
+    }
+
     /// Sends a one-time password to a phone. Unknown numbers get one too, and verifying it registers them.
     async fn send_otp(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Where to send it.")] input: SendOtpInput,
     ) -> Result<SendOtpPayload> {
-        auth(ctx).send_otp(input.phone_number.0, caller(ctx)).await.map(SendOtpPayload::from)
+        let sent = auth(ctx).send_otp(input.phone_number.0, Purpose::SignIn, caller(ctx)).await?;
+        Ok(sent.into())
     }
 
     /// Exchanges a one-time password for tokens.
@@ -71,15 +88,48 @@ impl AccountMutations {
         #[graphql(desc = "End the sessions on all devices.", default = false)] everywhere: bool,
     ) -> Result<LogoutPayload> {
         let ended = auth(ctx).logout(viewer(ctx)?, everywhere).await?;
-        Ok(LogoutPayload { sessions_ended: i32::try_from(ended).unwrap_or(i32::MAX) })
+        Ok(LogoutPayload::new(ended))
     }
+
+    /// Ends one of your sessions, on whatever device it is; its sockets close at once.
+    async fn end_session(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The session's id, as sessions tells it.")] id: ID,
+    ) -> Result<LogoutPayload> {
+        let viewer = viewer(ctx)?;
+        let session = id.parse().map_err(|_| Error::NotFound("session"))?;
+        auth(ctx).end_session(viewer, session).await.map(LogoutPayload::new)
+    }
+}
+
+/// Who registers.
+#[derive(InputObject)]
+pub struct SignupInput {
+    /// The phone's number.
+    phone_number: PhoneNumberScalar,
+    /// Where the user can be written to.
+    email: Option<String>,
+    /// 1 to 100 characters.
+    full_name: Option<String>,
+    /// 8 to 128 characters; without one, a code is needed each time.
+    password: Option<String>,
+}
+
+/// A registration that waits for its code.
+#[derive(SimpleObject)]
+pub struct SignupPayload {
+    /// The user that the code will make, unless the number is known already.
+    user: User,
+    /// The code that is on its way.
+    otp: SendOtpPayload,
 }
 
 /// Where to send a one-time password.
 #[derive(InputObject)]
 pub struct SendOtpInput {
     /// The phone's number.
-    phone_number: PhoneNumberScalar,
+    pub(super) phone_number: PhoneNumberScalar,
 }
 
 /// A one-time password that is on its way.
@@ -147,4 +197,10 @@ impl From<SignedIn> for AuthPayload {
 pub struct LogoutPayload {
     /// How many sessions ended.
     sessions_ended: i32,
+}
+
+impl LogoutPayload {
+    fn new(ended: u64) -> Self {
+        Self { sessions_ended: i32::try_from(ended).unwrap_or(i32::MAX) }
+    }
 }

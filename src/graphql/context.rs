@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_graphql::{Context, dataloader::DataLoader};
 
-use super::loaders::Batches;
+use super::{Allowance, loaders::Batches};
 use crate::{
     domain::{
         auth::{Auth, Caller, Viewer},
@@ -25,6 +25,22 @@ pub struct RequestContext {
     /// Ties an internal error to its cause in the log.
     pub request_id: Arc<str>,
     pub place: Place,
+    pub allowance: Left,
+}
+
+/// What is left of the caller's allowance, once it has been counted.
+#[derive(Clone, Debug, Default)]
+pub struct Left(Arc<Mutex<Option<Allowance>>>);
+
+impl Left {
+    pub(super) fn set(&self, left: Allowance) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(left);
+    }
+
+    #[must_use]
+    pub fn get(&self) -> Option<Allowance> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl RequestContext {

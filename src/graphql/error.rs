@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Error as GraphqlError, ErrorExtensionValues, Response, ServerError, Value};
+use async_graphql::{
+    Error as GraphqlError, ErrorExtensionValues, PathSegment, Pos, QueryPathNode, QueryPathSegment, Response,
+    ServerError, Value,
+};
 
 use crate::error::Error;
 
@@ -63,6 +66,28 @@ pub fn rejection(code: &str, message: impl Into<String>) -> Response {
     let mut error = ServerError::new(message, None);
     set_code(&mut error, code);
     Response::from_errors(vec![error])
+}
+
+/// A response to a request that failed with this outside of any operation.
+#[must_use]
+pub fn failure(error: Error, request_id: &str) -> Response {
+    let error = GraphqlError::from(error).into_server_error(Pos::default());
+    let mut response = Response::from_errors(vec![ServerError { locations: Vec::new(), ..error }]);
+    complete(&mut response, request_id);
+    response
+}
+
+/// The error of a field that is not resolved at all.
+pub(super) fn at(path: &QueryPathNode<'_>, error: GraphqlError) -> ServerError {
+    let mut nodes: Vec<_> = std::iter::once(path).chain(path.parents()).collect();
+    nodes.reverse();
+    let path = nodes.into_iter().map(|node| match node.segment {
+        QueryPathSegment::Index(index) => PathSegment::Index(index),
+        QueryPathSegment::Name(name) => PathSegment::Field(name.to_owned()),
+    });
+    let path = path.collect();
+    let error = error.into_server_error(Pos::default());
+    ServerError { locations: Vec::new(), path, ..error }
 }
 
 /// Completes the errors of a response: each gets a code, and the cause of an internal one goes to the log, here alone.

@@ -2,13 +2,20 @@
 
 use std::panic::AssertUnwindSafe;
 
-use async_graphql::{Request, Response, ServerError, dataloader::DataLoader, parser::types::OperationType};
+use async_graphql::{
+    Request, Response, ServerError,
+    dataloader::DataLoader,
+    parser::types::{ExecutableDocument, OperationType},
+};
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 
 use super::{
-    RequestContext, Schema, builder,
+    Documents, RequestContext, Schema,
+    allowance::Allowances,
+    builder,
     complete::put_in_order,
     error::{complete, rejection},
+    limits,
     loaders::Batches,
 };
 use crate::domain::{auth::Auth, billing::Billing, chat::Chat};
@@ -18,47 +25,95 @@ use crate::domain::{auth::Auth, billing::Billing, chat::Chat};
 pub struct Executor {
     schema: Schema,
     chat: Chat,
+    documents: Documents,
+}
+
+/// A request whose document has been read and is within its limits.
+pub struct Prepared {
+    request: Request,
+    document: ExecutableDocument,
+    kind: Option<OperationType>,
+}
+
+impl Prepared {
+    /// What the operation that would run is; none if the document holds no such operation.
+    #[must_use]
+    pub fn kind(&self) -> Option<OperationType> {
+        self.kind
+    }
 }
 
 impl Executor {
     #[must_use]
-    pub fn new(auth: Auth, chat: Chat, billing: Billing) -> Self {
-        Self { schema: builder().data(auth).data(chat.clone()).data(billing).finish(), chat }
+    pub fn new(auth: Auth, chat: Chat, billing: Billing, documents: Documents, is_open: bool) -> Self {
+        let mut builder = builder().extension(Allowances(auth.limits.clone()));
+        if !is_open {
+            builder = builder.disable_introspection().disable_suggestions();
+        }
+        Self { schema: builder.data(auth).data(chat.clone()).data(billing).finish(), chat, documents }
+    }
+
+    /// Finds a request's document, and reads it as far as it is within its limits.
+    ///
+    /// # Errors
+    /// What to answer instead.
+    pub async fn prepare(&self, request: Request) -> Result<Prepared, Response> {
+        let mut request = self.documents.complete(request).await?;
+        limits::check_text(&request.query).map_err(|refusal| refusal.response())?;
+        let document = request.parsed_query().map_err(unread)?.clone();
+        limits::check(&document).map_err(|refusal| refusal.response())?;
+        let mut operations = document.operations.iter();
+        let runs = match &request.operation_name {
+            Some(name) => operations.find(|(known, _)| known.is_some_and(|known| known == name)),
+            None => operations.next(),
+        };
+        let kind = runs.map(|(_, operation)| operation.node.ty);
+        Ok(Prepared { request, document, kind })
     }
 
     /// Runs a query or a mutation; a subscription needs a transport that streams.
-    pub async fn execute(&self, mut request: Request, context: RequestContext) -> Response {
-        if operation_type(&mut request) == Some(OperationType::Subscription) {
+    pub async fn execute(&self, prepared: Prepared, context: RequestContext) -> Response {
+        if prepared.kind == Some(OperationType::Subscription) {
             return rejection("BAD_USER_INPUT", "A subscription is followed, and not in a batch.");
         }
-        self.stream(request, context).next().await.unwrap_or_else(broke)
+        self.stream(prepared, context).next().await.unwrap_or_else(broke)
+    }
+
+    /// Prepares and runs any operation.
+    pub fn answer(
+        &self,
+        request: Request,
+        context: RequestContext,
+    ) -> impl Stream<Item = Response> + Send + Unpin + use<> {
+        let executor = self.clone();
+        stream::once(async move {
+            match executor.prepare(request).await {
+                Ok(prepared) => executor.stream(prepared, context).left_stream(),
+                Err(refusal) => stream::iter([refusal]).right_stream(),
+            }
+        })
+        .flatten()
+        .boxed()
     }
 
     /// Runs any operation. A query or a mutation gives one response; a mutation that has begun runs to its end, whatever
     /// becomes of whoever asked for it.
     pub fn stream(
         &self,
-        mut request: Request,
+        prepared: Prepared,
         context: RequestContext,
     ) -> impl Stream<Item = Response> + Send + Unpin + use<> {
+        let Prepared { request, document, kind } = prepared;
         let request_id = context.request_id.clone();
-        let kind = operation_type(&mut request);
         let name = request.operation_name.clone();
-        let (document, unreadable) = match request.parsed_query() {
-            Ok(document) => (Some(document.clone()), None),
-            Err(error) => (None, Some(error)),
-        };
         let request = request.data(self.loader()).data(context);
-        let responses = match (unreadable, kind) {
-            (Some(error), _) => stream::iter([unread(error)]).boxed(),
-            (None, Some(OperationType::Mutation)) => self.mutate(request).boxed(),
-            (None, _) => self.schema.execute_stream(request).boxed(),
+        let responses = match kind {
+            Some(OperationType::Mutation) => self.mutate(request).boxed(),
+            _ => self.schema.execute_stream(request).boxed(),
         };
         AssertUnwindSafe(responses).catch_unwind().map(move |response| {
             let mut response = response.unwrap_or_else(|_| broke());
-            if let Some(document) = &document {
-                put_in_order(&mut response, document, name.as_deref());
-            }
+            put_in_order(&mut response, &document, name.as_deref());
             complete(&mut response, &request_id);
             response
         })
@@ -76,17 +131,6 @@ impl Executor {
             tasks.spawn(load);
         })
     }
-}
-
-/// What the operation that would run is; none if the document cannot be read or holds no such operation.
-pub fn operation_type(request: &mut Request) -> Option<OperationType> {
-    let name = request.operation_name.clone();
-    let mut operations = request.parsed_query().ok()?.operations.iter();
-    let runs = match name {
-        Some(name) => operations.find(|(known, _)| known.is_some_and(|known| *known == name)),
-        None => operations.next(),
-    };
-    runs.map(|(_, operation)| operation.node.ty)
 }
 
 fn unread(error: ServerError) -> Response {

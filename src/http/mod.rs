@@ -2,14 +2,16 @@
 
 mod graphql;
 mod health;
+mod my_data;
 mod page;
 mod router;
+mod serve;
 mod socket;
 mod stripe_webhook;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use futures_util::{
     FutureExt,
     future::{self, BoxFuture},
@@ -22,12 +24,15 @@ use crate::{
         billing::Billing,
     },
     error::{Error, Result},
-    graphql::{Executor, Identity, Place, RequestContext},
+    graphql::{Executor, Identity, RequestContext},
     lifecycle::Lifecycle,
 };
 
 pub use health::Health;
 pub use router::router;
+pub use serve::serve;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -41,6 +46,16 @@ pub struct Api {
 }
 
 impl Api {
+    /// Where a request comes from.
+    fn caller(&self, peer: SocketAddr, headers: &HeaderMap) -> Caller {
+        let forwarded: Vec<_> =
+            headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
+        Caller {
+            address: self.settings.client(peer.ip(), &forwarded.join(",")),
+            user_agent: text(headers, &header::USER_AGENT).map(str::to_owned),
+        }
+    }
+
     /// What is known of a request apart from its document.
     ///
     /// # Errors
@@ -48,7 +63,8 @@ impl Api {
     async fn context(&self, authorization: Option<&str>, caller: Caller) -> Result<RequestContext> {
         let identity = self.identify(authorization).await?;
         let request_id = uuid::Uuid::now_v7().to_string().into();
-        Ok(RequestContext { identity, caller, request_id, place: Place::default() })
+        let (place, allowance) = Default::default();
+        Ok(RequestContext { identity, caller, request_id, place, allowance })
     }
 
     /// Resolves once the viewer's access token has expired or the session has ended; never for a stranger.
@@ -79,10 +95,6 @@ impl Api {
             Err(error) => Err(error),
         }
     }
-}
-
-fn caller(peer: SocketAddr, headers: &HeaderMap) -> Caller {
-    Caller { address: peer.ip(), user_agent: text(headers, &header::USER_AGENT).map(str::to_owned) }
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {

@@ -5,18 +5,21 @@ use std::sync::Arc;
 use axum::{
     Router,
     http::{HeaderName, HeaderValue, Method, header, request::Parts},
+    middleware,
     routing::{get, post},
 };
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowOrigin, CorsLayer},
     limit::RequestBodyLimitLayer,
+    set_header::SetResponseHeaderLayer,
 };
 
-use super::{Api, graphql, page, stripe_webhook};
+use super::{Api, graphql, my_data, page, serve::whole_body, stripe_webhook};
+use crate::graphql::MY_DATA;
 
 /// The longest body that is read, in bytes.
-const LONGEST_BODY: usize = 256 * 1024;
+pub(super) const LONGEST_BODY: usize = 256 * 1024;
 
 /// Everything that is served.
 pub fn router(api: Api) -> Router {
@@ -29,13 +32,19 @@ pub fn router(api: Api) -> Router {
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, graphql::LAST_EVENT_ID])
-        .expose_headers([HeaderName::from_static(graphql::REQUEST_ID)]);
+        .expose_headers(["x-request-id", "ratelimit", "ratelimit-policy"].map(HeaderName::from_static));
     Router::new()
         .route("/", get(page::show))
-        .route("/graphql", get(graphql::get).post(graphql::post).layer(cors))
+        .route("/graphql", get(graphql::get).post(graphql::post).layer(cors.clone()))
+        .route(MY_DATA, get(my_data::get).layer(cors))
         .route("/webhook/stripe", post(stripe_webhook::post))
         .merge(api.health.clone().router())
+        .layer(middleware::from_fn(whole_body))
         .layer(RequestBodyLimitLayer::new(LONGEST_BODY))
+        .layer(SetResponseHeaderLayer::overriding(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
         .layer(CatchPanicLayer::new())
         .with_state(Arc::new(api))
 }

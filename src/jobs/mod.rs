@@ -1,5 +1,6 @@
 //! The worker: claims jobs and works on them, each kind in a file of its own.
 
+mod erase;
 mod housekeeping;
 mod lease;
 mod runner;

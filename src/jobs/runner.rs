@@ -11,6 +11,7 @@ use super::{housekeeping, lease, silence};
 use crate::{
     config::WorkerSettings,
     domain::{
+        auth::Deliveries,
         billing::Billing,
         chat::{Chat, reply::Cues},
     },
@@ -30,6 +31,7 @@ const MOST_PER_CLAIM: usize = 16;
 pub struct Runner {
     pub chat: Chat,
     pub billing: Billing,
+    pub deliveries: Deliveries,
     pub settings: WorkerSettings,
 }
 
@@ -111,6 +113,8 @@ impl Runner {
     async fn work(&self, job: &job::Model, cues: &Cues) -> Result<(), Error> {
         match job.kind {
             job::Kind::Reply => self.chat.write_reply(job, cues).await,
+            job::Kind::DeliverOtp => self.deliveries.deliver(job).await,
+            job::Kind::EraseAccount => self.erase_account(job).await,
             job::Kind::StripeEvent => tokio::select! {
                 done = self.billing.see_to_event(job) => done,
                 () = cues.hand_back.cancelled() => self.billing.hand_event_back(job).await,
@@ -123,6 +127,8 @@ impl Runner {
         match job.kind {
             job::Kind::Reply => self.chat.reply_broke(job).await,
             job::Kind::StripeEvent => self.billing.event_broke(job).await,
+            job::Kind::DeliverOtp => self.deliveries.broke(job).await,
+            job::Kind::EraseAccount => self.erasure_broke(job).await,
         }
     }
 }

@@ -68,6 +68,9 @@ pub trait Payments: Send + Sync {
     /// Makes a customer and says its id.
     async fn customer(&self, new: NewCustomer) -> Result<String>;
 
+    /// Ends all of a customer's subscriptions at once, and deletes what it is known by.
+    async fn delete_customer(&self, id: &str) -> Result<()>;
+
     async fn begin_checkout(&self, new: NewCheckout) -> Result<Checkout>;
 
     async fn checkout(&self, id: &str) -> Result<Checkout>;

@@ -1,7 +1,9 @@
 //! Chatrooms.
 
 use entity::{ChatroomId, Timestamp, UserId, chatroom};
-use sea_orm::{ExprTrait, FromQueryResult, IntoActiveModel, Value, entity::prelude::*};
+use sea_orm::{
+    ExprTrait, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, Value, entity::prelude::*,
+};
 
 use super::{
     page::{Page, Window},
@@ -87,6 +89,36 @@ pub async fn save(conn: &impl ConnectionTrait, room: &chatroom::Model) -> Result
     let edited = room.clone().into_active_model().reset_all();
     chatroom::Entity::update(edited).exec(conn).await?;
     Ok(())
+}
+
+/// The first of the user's rooms that come after this one, oldest first.
+pub async fn owned_by_after(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    after: Option<ChatroomId>,
+    limit: u64,
+) -> Result<Vec<chatroom::Model>, DbErr> {
+    let mut rooms = chatroom::Entity::find().filter(chatroom::Column::UserId.eq(user));
+    if let Some(after) = after {
+        rooms = rooms.filter(chatroom::Column::Id.gt(after));
+    }
+    rooms.order_by_asc(chatroom::Column::Id).limit(limit).all(conn).await
+}
+
+/// Some of the user's rooms.
+pub async fn some_owned_by(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    limit: u64,
+) -> Result<Vec<ChatroomId>, DbErr> {
+    chatroom::Entity::find()
+        .select_only()
+        .column(chatroom::Column::Id)
+        .filter(chatroom::Column::UserId.eq(user))
+        .limit(limit)
+        .into_tuple()
+        .all(conn)
+        .await
 }
 
 /// Whether there was such a room; everything in it goes with it.

@@ -19,6 +19,10 @@ pub async fn owned_by(
     Entity::find_by_id(session).filter(Column::UserId.eq(user)).one(conn).await
 }
 
+pub async fn of_user(conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<checkout::Model>, DbErr> {
+    Entity::find().filter(Column::UserId.eq(user)).order_by_asc(Column::CreatedAt).all(conn).await
+}
+
 /// The one that was begun last.
 pub async fn last_of(conn: &impl ConnectionTrait, user: UserId) -> Result<Option<checkout::Model>, DbErr> {
     Entity::find()

@@ -1,18 +1,56 @@
 //! The queue. A claim counts up the job's attempt and takes a lease; every later write about the claim carries that
 //! attempt, and does nothing once another worker has claimed the job.
 
-use entity::{JobId, MessageId, Timestamp, UserId, job};
+use entity::{JobId, MessageId, OtpId, Timestamp, UserId, job, message};
 use sea_orm::{
     DbBackend, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, UpdateMany, entity::prelude::*,
 };
 use serde_json::json;
 
 use super::{Db, commit, json_rows, sql};
-use job::{Column, Entity};
+use job::{Column, Entity, Kind};
 
 pub async fn insert(conn: &impl ConnectionTrait, job: job::Model) -> Result<(), DbErr> {
     Entity::insert(job.into_active_model()).exec_without_returning(conn).await?;
     Ok(())
+}
+
+fn new(kind: Kind, now: Timestamp) -> job::Model {
+    job::Model {
+        id: JobId::generate(),
+        kind,
+        user_id: None,
+        chatroom_id: None,
+        message_id: None,
+        stripe_event_id: None,
+        otp_id: None,
+        position: 0,
+        run_at: now,
+        attempt: 0,
+        failures: 0,
+        leased_until: None,
+        stop_requested: false,
+        created_at: now,
+    }
+}
+
+/// To write a reply.
+#[must_use]
+pub fn reply(reply: &message::Model, position: i32, now: Timestamp) -> job::Model {
+    let (user_id, chatroom_id) = (Some(reply.user_id), Some(reply.chatroom_id));
+    job::Model { user_id, chatroom_id, message_id: Some(reply.id), position, ..new(Kind::Reply, now) }
+}
+
+/// To deliver a one-time password.
+#[must_use]
+pub fn delivery(otp: OtpId, now: Timestamp) -> job::Model {
+    job::Model { otp_id: Some(otp), ..new(Kind::DeliverOtp, now) }
+}
+
+/// To erase an account.
+#[must_use]
+pub fn erasure(user: UserId, now: Timestamp) -> job::Model {
+    job::Model { user_id: Some(user), ..new(Kind::EraseAccount, now) }
 }
 
 /// Queues the jobs of Stripe's events. One statement, however many there are.

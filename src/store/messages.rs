@@ -1,7 +1,9 @@
 //! Messages, for reading and adding.
 
 use entity::{ChatroomId, MessageId, UserId, message};
-use sea_orm::{DbBackend, FromQueryResult, IntoActiveModel, QueryOrder, Value, entity::prelude::*};
+use sea_orm::{
+    DbBackend, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, Value, entity::prelude::*,
+};
 
 use super::{
     page::{Page, Window},
@@ -70,6 +72,20 @@ pub async fn bytes_from(
 /// For a worker, which acts for every user.
 pub async fn by_id(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<message::Model>, DbErr> {
     message::Entity::find_by_id(id).one(conn).await
+}
+
+/// The first of a room's messages that come after this one, whether its path goes through them or not, oldest first.
+pub async fn of_room_after(
+    conn: &impl ConnectionTrait,
+    room: ChatroomId,
+    after: Option<MessageId>,
+    limit: u64,
+) -> Result<Vec<message::Model>, DbErr> {
+    let mut messages = message::Entity::find().filter(message::Column::ChatroomId.eq(room));
+    if let Some(after) = after {
+        messages = messages.filter(message::Column::Id.gt(after));
+    }
+    messages.order_by_asc(message::Column::Id).limit(limit).all(conn).await
 }
 
 /// For the objects that lead to a message; whoever holds one of a room's messages may see the others.

@@ -1,6 +1,9 @@
 //! One-time passwords.
 
-use entity::{OtpId, Timestamp, otp};
+use entity::{
+    OtpId, Timestamp,
+    otp::{self, Purpose},
+};
 use sea_orm::{FromQueryResult, IntoActiveModel, entity::prelude::*};
 
 use super::sql;
@@ -10,21 +13,27 @@ pub async fn insert(conn: &impl ConnectionTrait, otp: otp::Model) -> Result<(), 
     Ok(())
 }
 
-/// Counts a try at the newest code that was sent to this number, before anything is compared. None if that code is used,
-/// expired or has been tried `max_tries` times, or if there is none.
+pub async fn by_id(conn: &impl ConnectionTrait, id: OtpId) -> Result<Option<otp::Model>, DbErr> {
+    otp::Entity::find_by_id(id).one(conn).await
+}
+
+/// Counts a try at the newest code that was sent to this number for this, before anything is compared. None if that code is
+/// used, expired or has been tried `max_tries` times, or if there is none.
 pub async fn take_try(
     conn: &impl ConnectionTrait,
     phone_number: &str,
+    purpose: Purpose,
     max_tries: i32,
     now: Timestamp,
 ) -> Result<Option<otp::Model>, DbErr> {
     let statement = sql(
         conn,
         "UPDATE otps SET tries = tries + 1
-         WHERE id = (SELECT id FROM otps WHERE phone_number = $1 ORDER BY created_at DESC, id DESC LIMIT 1)
+         WHERE id = (SELECT id FROM otps WHERE phone_number = $1 AND purpose = $4
+                     ORDER BY created_at DESC, id DESC LIMIT 1)
            AND used_at IS NULL AND expires_at > $2 AND tries < $3
          RETURNING *",
-        [phone_number.into(), now.into(), max_tries.into()],
+        [phone_number.into(), now.into(), max_tries.into(), purpose.into()],
     );
     otp::Model::find_by_statement(statement).one(conn).await
 }

@@ -1,7 +1,7 @@
 //! Sessions.
 
 use entity::{SessionId, Timestamp, UserId, session};
-use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*};
+use sea_orm::{ExprTrait, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*};
 
 pub async fn insert(conn: &impl ConnectionTrait, session: session::Model) -> Result<(), DbErr> {
     session::Entity::insert(session.into_active_model()).exec_without_returning(conn).await?;
@@ -61,12 +61,31 @@ pub async fn end(conn: &impl ConnectionTrait, id: SessionId) -> Result<u64, DbEr
     Ok(session::Entity::delete_by_id(id).exec(conn).await?.rows_affected)
 }
 
+/// Ends the user's session.
+pub async fn end_owned_by(conn: &impl ConnectionTrait, user: UserId, id: SessionId) -> Result<u64, DbErr> {
+    let owned = session::Column::UserId.eq(user);
+    Ok(session::Entity::delete_by_id(id).filter(owned).exec(conn).await?.rows_affected)
+}
+
+/// Ends all sessions of the user but one and says which they were.
+pub async fn end_others(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    but: SessionId,
+) -> Result<Vec<SessionId>, DbErr> {
+    end_those(conn, session::Column::UserId.eq(user).and(session::Column::Id.ne(but))).await
+}
+
 /// Ends all sessions of the user and says which they were.
 pub async fn end_all_owned_by(conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<SessionId>, DbErr> {
+    end_those(conn, session::Column::UserId.eq(user)).await
+}
+
+async fn end_those(conn: &impl ConnectionTrait, those: Expr) -> Result<Vec<SessionId>, DbErr> {
     let ids = session::Entity::find()
         .select_only()
         .column(session::Column::Id)
-        .filter(session::Column::UserId.eq(user))
+        .filter(those)
         .into_tuple()
         .all(conn)
         .await?;

@@ -1,27 +1,96 @@
 //! Users.
 
 use entity::{Timestamp, UserId, user};
-use sea_orm::{ActiveValue::Set, ExprTrait, QuerySelect, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{
+    DatabaseTransaction, ExprTrait, IntoActiveModel, QuerySelect, entity::prelude::*, sea_query::OnConflict,
+};
+use user::Column;
 
-/// The user of a verified number, made if new.
-pub async fn verified(
+/// The user of `new`'s number, which has just been verified: as known, else `new`.
+pub async fn known_or(conn: &impl ConnectionTrait, new: user::Model) -> Result<user::Model, DbErr> {
+    let column = |column| Expr::col((user::Entity, column));
+    let known = OnConflict::column(Column::PhoneNumber)
+        .value(Column::VerifiedAt, column(Column::VerifiedAt).if_null(new.verified_at))
+        .to_owned();
+    user::Entity::insert(new.into_active_model()).on_conflict(known).exec_with_returning(conn).await
+}
+
+/// A user of this number.
+pub async fn by_phone_number(
     conn: &impl ConnectionTrait,
     phone_number: &str,
+) -> Result<Option<user::Model>, DbErr> {
+    user::Entity::find().filter(Column::PhoneNumber.eq(phone_number)).one(conn).await
+}
+
+/// The user, whom nothing else changes until the transaction ends.
+pub async fn locked(tx: &DatabaseTransaction, id: UserId) -> Result<Option<user::Model>, DbErr> {
+    user::Entity::find_by_id(id).filter(Column::DeletedAt.is_null()).lock_exclusive().one(tx).await
+}
+
+/// The same by number.
+pub async fn locked_by_phone_number(
+    tx: &DatabaseTransaction,
+    phone_number: &str,
+) -> Result<Option<user::Model>, DbErr> {
+    user::Entity::find().filter(Column::PhoneNumber.eq(phone_number)).lock_exclusive().one(tx).await
+}
+
+pub async fn set_password(
+    conn: &impl ConnectionTrait,
+    user: user::Model,
+    hash: &str,
     now: Timestamp,
 ) -> Result<user::Model, DbErr> {
-    let new = user::ActiveModel {
-        id: Set(UserId::generate()),
-        phone_number: Set(phone_number.to_owned()),
-        verified_at: Set(Some(now)),
-        rooms_version: Set(0),
-        created_at: Set(now),
-        updated_at: Set(now),
-        ..Default::default()
-    };
-    let known = OnConflict::column(user::Column::PhoneNumber)
-        .value(user::Column::VerifiedAt, Expr::col((user::Entity, user::Column::VerifiedAt)).if_null(now))
-        .to_owned();
-    user::Entity::insert(new).on_conflict(known).exec_with_returning(conn).await
+    let id = user.id;
+    let user = user::Model { password_hash: Some(hash.to_owned()), updated_at: now, ..user };
+    user::Entity::update_many()
+        .col_expr(Column::PasswordHash, Expr::value(hash))
+        .col_expr(Column::UpdatedAt, Expr::value(now))
+        .filter(Column::Id.eq(id))
+        .exec(conn)
+        .await?;
+    Ok(user)
+}
+
+/// Changes what is given; the inner none takes it away.
+pub async fn update_profile(
+    conn: &impl ConnectionTrait,
+    id: UserId,
+    email: Option<Option<String>>,
+    full_name: Option<Option<String>>,
+    now: Timestamp,
+) -> Result<Option<user::Model>, DbErr> {
+    let mut update = user::Entity::update_many().col_expr(Column::UpdatedAt, Expr::value(now));
+    if let Some(email) = email {
+        update = update.col_expr(Column::Email, Expr::value(email));
+    }
+    if let Some(name) = full_name {
+        update = update.col_expr(Column::FullName, Expr::value(name));
+    }
+    Ok(update.filter(Column::Id.eq(id)).exec_with_returning(conn).await?.into_iter().next())
+}
+
+/// Takes from a user what tells who it was, once: whether this call did. The number is free from then on.
+pub async fn forget(conn: &impl ConnectionTrait, id: UserId, now: Timestamp) -> Result<bool, DbErr> {
+    // Whom nobody can dial, and unique.
+    let nobody = format!("x{}", &id.0.simple().to_string()[17..]);
+    let forgotten = user::Entity::update_many()
+        .col_expr(Column::PhoneNumber, Expr::value(nobody))
+        .col_expr(Column::Email, Expr::value(None::<String>))
+        .col_expr(Column::FullName, Expr::value(None::<String>))
+        .col_expr(Column::PasswordHash, Expr::value(None::<String>))
+        .col_expr(Column::DeletedAt, Expr::value(now))
+        .filter(Column::Id.eq(id))
+        .filter(Column::DeletedAt.is_null())
+        .exec(conn)
+        .await?;
+    Ok(forgotten.rows_affected == 1)
+}
+
+/// Deletes the row, and what still belongs to it.
+pub async fn delete(conn: &impl ConnectionTrait, id: UserId) -> Result<(), DbErr> {
+    user::Entity::delete_by_id(id).exec(conn).await.map(drop)
 }
 
 pub async fn by_id(conn: &impl ConnectionTrait, id: UserId) -> Result<Option<user::Model>, DbErr> {
@@ -29,14 +98,14 @@ pub async fn by_id(conn: &impl ConnectionTrait, id: UserId) -> Result<Option<use
 }
 
 pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<user::Model>, DbErr> {
-    user::Entity::find().filter(user::Column::Id.is_in(ids.iter().copied())).all(conn).await
+    user::Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
 }
 
 /// The version of the user's list of rooms, which every change of it counts up.
 pub async fn rooms_version(conn: &impl ConnectionTrait, id: UserId) -> Result<i64, DbErr> {
     let version: Option<i64> = user::Entity::find_by_id(id)
         .select_only()
-        .column(user::Column::RoomsVersion)
+        .column(Column::RoomsVersion)
         .into_tuple()
         .one(conn)
         .await?;
@@ -46,8 +115,8 @@ pub async fn rooms_version(conn: &impl ConnectionTrait, id: UserId) -> Result<i6
 /// To be called in every transaction that changes the user's list of rooms or its order.
 pub async fn count_rooms_change(conn: &impl ConnectionTrait, id: UserId) -> Result<(), DbErr> {
     user::Entity::update_many()
-        .col_expr(user::Column::RoomsVersion, Expr::col(user::Column::RoomsVersion).add(1))
-        .filter(user::Column::Id.eq(id))
+        .col_expr(Column::RoomsVersion, Expr::col(Column::RoomsVersion).add(1))
+        .filter(Column::Id.eq(id))
         .exec(conn)
         .await?;
     Ok(())

@@ -50,7 +50,7 @@ pub struct Asked {
 
 impl Client {
     pub async fn sign_in(number: usize, seed: u64, nodes: Nodes, steady: bool) -> Self {
-        let user = TestUser::sign_in(nodes.all()[0], &format!("+1415{number:07}")).await;
+        let user = TestUser::sign_in(nodes.all()[0], &format!("+1415{}", 2_000_000 + number)).await;
         let rooms = [user.room("a").await.id, user.room("b").await.id];
         let http = reqwest::Client::builder().no_proxy().timeout(SILENCE).build().unwrap();
         let chance = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));

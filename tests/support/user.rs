@@ -2,6 +2,10 @@
 
 use std::net::SocketAddr;
 
+use chrono::{DateTime, Utc};
+use entity::{UserId, user};
+use pollux::store::users;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use super::socket::Socket;
@@ -249,3 +253,20 @@ pub const REPLY_STREAM: &str = "subscription($id: ID!, $after: String) {
         ... on ReplyCancelled { cursor message { content } }
     }
 }";
+
+/// Somebody who is known by a number, and not signed in.
+pub async fn registered(db: &impl ConnectionTrait, phone_number: &str, now: DateTime<Utc>) -> user::Model {
+    let new = user::Model {
+        id: UserId::generate(),
+        phone_number: phone_number.to_owned(),
+        email: None,
+        full_name: None,
+        password_hash: None,
+        verified_at: Some(now),
+        rooms_version: 0,
+        created_at: now,
+        updated_at: now,
+        deleted_at: None,
+    };
+    users::known_or(db, new).await.unwrap()
+}

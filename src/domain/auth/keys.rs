@@ -1,4 +1,5 @@
-//! The keys of the installation, all derived from its one secret.
+//! The keys of the installation, all derived from its secret; and those of secrets that it had before, whose tokens still
+//! hold.
 
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use ring::hmac;
@@ -6,9 +7,15 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// Holds no secret that could be printed: ring's and `jsonwebtoken`'s keys show none.
 pub struct Keys {
+    pub(super) current: Key,
+    previous: Vec<Key>,
+}
+
+/// What is derived from one secret: a key for each purpose, so that what one signs never passes for another's.
+pub(super) struct Key {
     pub(super) sign: EncodingKey,
     pub(super) verify: DecodingKey,
-    /// Without it, a copy of the table of codes cannot be searched for the codes.
+    /// Makes a challenge's code from its id, so that no code is stored.
     pub(super) otp: hmac::Key,
     /// Makes the next refresh token from the one that is exchanged.
     pub(super) refresh: hmac::Key,
@@ -17,10 +24,21 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// A key for each purpose, so that what one signs never passes for another's.
+    /// New tokens are of `secret`; those of `previous` are still read.
     #[must_use]
-    pub fn derive(secret: &SecretString) -> Self {
+    pub fn derive(secret: &SecretString, previous: &[SecretString]) -> Self {
         super::hs256::install();
+        Self { current: Key::derive(secret), previous: previous.iter().map(Key::derive).collect() }
+    }
+
+    /// The current one first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.current).chain(&self.previous)
+    }
+}
+
+impl Key {
+    fn derive(secret: &SecretString) -> Self {
         let root = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
         let derive = |purpose: &str| hmac::sign(&root, purpose.as_bytes());
         let access = derive("access token");

@@ -1,33 +1,51 @@
 //! Accounts: who somebody is and how they prove it.
 //!
 //! ```text
-//!  send_otp ──► a code reaches the phone ──► verify_otp ──► a session: access token (15 min) + refresh token (30 days)
-//!                                                              ▲                     │
-//!                                                              └────── refresh ◄─────┘  each refresh token works once
+//!  send_otp, signup ──► a code reaches the phone ──► verify_otp ──┐
+//!                                          login, by a password ──┼─► a session: access token (15 min) + refresh token (30 days)
+//!  forgot_password ──► a code ──► reset_password, which ends all ─┘      ▲                     │
+//!                                                                        └────── refresh ◄─────┘  each works once
 //! ```
+//!
+//! Nothing here tells a stranger whether a number is known: what is looked up, is computed and is said does not depend on
+//! it.
 
+mod delete;
+mod deliver;
+mod export;
 mod hs256;
 mod keys;
 mod otp;
+mod password;
 mod phone;
+mod profile;
 mod sessions;
+mod signup;
 mod tokens;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
 use entity::{SessionId, Timestamp, UserId, user};
 
 use crate::{
     clock::Clock,
+    config::AuthSettings,
     error::{Error, Result},
     ports::{otp_sender::OtpSender, rate_limit::RateLimit, signals::Signals},
     store::{Db, users},
 };
 
+pub use deliver::Deliveries;
 pub use keys::Keys;
-pub use otp::SentOtp;
+pub use otp::{Purpose, SentOtp};
+pub use password::{Password, Passwords};
 pub use phone::PhoneNumber;
+pub use profile::{Email, FullName, ProfileChanges};
 pub use sessions::SignedIn;
+pub use signup::NewUser;
 
 /// What the use cases of accounts work with.
 #[derive(Clone)]
@@ -38,6 +56,8 @@ pub struct Auth {
     pub otp_sender: Arc<dyn OtpSender>,
     pub signals: Arc<dyn Signals>,
     pub keys: Arc<Keys>,
+    pub passwords: Passwords,
+    pub settings: AuthSettings,
 }
 
 /// Where a call comes from.
@@ -45,6 +65,17 @@ pub struct Auth {
 pub struct Caller {
     pub address: IpAddr,
     pub user_agent: Option<String>,
+}
+
+impl Caller {
+    /// What is counted as one caller: an IPv4 address, and of IPv6 the network that one customer has.
+    #[must_use]
+    pub fn network(&self) -> IpAddr {
+        match self.address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+            address @ IpAddr::V4(_) => address,
+        }
+    }
 }
 
 /// Somebody who is signed in.

@@ -1,28 +1,33 @@
 //! One-time passwords.
 //!
-//! A try is counted before anything is compared, so that guesses in parallel do not multiply. A wrong, a used, an expired
-//! code and one for a number that was never sent any all get the same answer.
+//! A code is made from the challenge's id by a key, so that none is stored and whoever delivers it makes it again. A try is
+//! counted before anything is compared, so that guesses in parallel do not multiply. A wrong, a used, an expired code and
+//! one for a number that was never sent any all get the same answer.
 
 use std::time::Duration;
 
-use entity::{OtpId, Timestamp, otp};
+use entity::{OtpId, Timestamp, otp, user};
 use ring::hmac;
+use sea_orm::DatabaseTransaction;
 
-use super::{Auth, Caller, PhoneNumber, SignedIn};
+use super::{Auth, Caller, PhoneNumber, SignedIn, signup::Pending};
 use crate::{
-    domain::random,
+    domain::auth::keys::Key,
     error::{Error, Result},
     ports::{
         otp_sender::Delivery,
         rate_limit::{Limit, Verdict},
+        signals::Topic,
     },
-    store::{commit, otps, users},
+    store::{commit, jobs, otps},
 };
+
+pub use entity::otp::Purpose;
 
 const LIVES: Duration = Duration::from_mins(5);
 const MAX_TRIES: u32 = 5;
 const DIGITS: usize = 6;
-const CODES: u32 = 1_000_000;
+const CODES: u64 = 1_000_000;
 const RESEND_AFTER: Duration = Duration::from_secs(30);
 const AN_HOUR: Duration = Duration::from_hours(1);
 
@@ -37,37 +42,88 @@ pub struct SentOtp {
 }
 
 impl Auth {
-    /// Sends a code to a phone, which from now on is the only one that works for it.
+    /// Sends a code to a phone, which from now on is the only one that works for it and for this.
     ///
     /// # Errors
-    /// [`Error::RateLimited`]: one every 30 s and 5 an hour a phone, 20 an hour an address.
-    pub async fn send_otp(&self, phone_number: PhoneNumber, caller: &Caller) -> Result<SentOtp> {
+    /// [`Error::BadInput`] for a country that is not served; [`Error::RateLimited`]: one every 30 s and 5 an hour a phone,
+    /// 20 an hour an address, and a setting's number an hour for the numbers that differ in their last four digits alone.
+    pub async fn send_otp(
+        &self,
+        phone_number: PhoneNumber,
+        purpose: Purpose,
+        caller: &Caller,
+    ) -> Result<SentOtp> {
+        self.count_otp(&phone_number, caller).await?;
+        self.make_otp(phone_number, purpose, None).await
+    }
+
+    /// Counts a code that is to be sent, before anything is done for it.
+    pub(super) async fn count_otp(&self, phone_number: &PhoneNumber, caller: &Caller) -> Result<()> {
+        if !self.settings.serves(phone_number.country().as_deref()) {
+            return Err(Error::bad_input(
+                "phoneNumber",
+                "phoneNumber is of a country that is not served here.",
+            ));
+        }
         let limit = |key: String, max, window| Limit { key, max, window };
         self.take(&[
             limit(format!("otp:resend:{phone_number}"), 1, RESEND_AFTER),
             limit(format!("otp:phone:{phone_number}"), 5, AN_HOUR),
-            limit(format!("otp:address:{}", caller.address), 20, AN_HOUR),
+            limit(format!("otp:address:{}", caller.network()), 20, AN_HOUR),
+            limit(
+                format!("otp:prefix:{}", phone_number.prefix()),
+                self.settings.otp_prefix_limit.get(),
+                AN_HOUR,
+            ),
         ])
-        .await?;
+        .await
+    }
+
+    /// Stores a challenge, and delivers its code or leaves that to a job.
+    pub(super) async fn make_otp(
+        &self,
+        phone_number: PhoneNumber,
+        purpose: Purpose,
+        pending: Option<&Pending>,
+    ) -> Result<SentOtp> {
         let now = self.clock.now();
-        let code = format!("{:0DIGITS$}", random::below(CODES)?);
         let id = OtpId::generate();
         let otp = otp::Model {
             id,
             phone_number: phone_number.as_str().to_owned(),
-            code_hash: hmac::sign(&self.keys.otp, &challenge(id, &code)).as_ref().to_vec(),
+            purpose,
+            signup: pending.map(serde_json::to_string).transpose().map_err(anyhow::Error::new)?,
             tries: 0,
             expires_at: now + LIVES,
             used_at: None,
             created_at: now,
         };
-        otps::insert(self.db.write(), otp).await?;
-        let delivery = self.otp_sender.send(phone_number.as_str(), &code).await?;
+        let code = code_of(&self.keys.current, id);
+        let by_job = self.otp_sender.is_slow();
+        self.db
+            .again(|| async {
+                let tx = self.db.begin().await?;
+                otps::insert(&tx, otp.clone()).await?;
+                if by_job {
+                    jobs::insert(&tx, jobs::delivery(id, now)).await?;
+                }
+                Ok(commit(tx).await?)
+            })
+            .await?;
+        let by_response = if by_job {
+            if let Err(unavailable) = self.signals.send(Topic::Jobs).await {
+                tracing::debug!(error = %unavailable, "a hint was not sent");
+            }
+            false
+        } else {
+            self.otp_sender.send(&message(&otp, &code)).await.map_err(anyhow::Error::new)?
+                == Delivery::ByResponse
+        };
         Ok(SentOtp {
             phone_number,
             expires_at: now + LIVES,
             resend_at: now + RESEND_AFTER,
-            code: (delivery == Delivery::ByResponse).then_some(code),
+            code: by_response.then_some(code),
         })
     }
 
@@ -81,58 +137,84 @@ impl Auth {
         code: &str,
         caller: &Caller,
     ) -> Result<SignedIn> {
-        let without_a_code = self.tries_left_without_a_code(phone_number).await;
-        self.db.again(|| self.verify_once(phone_number, code, caller, without_a_code)).await
+        let without_a_code = self.tries_left_without_a_code(phone_number, Purpose::SignIn).await;
+        self.db
+            .again(|| async {
+                let tx = self.db.begin().await?;
+                let proven = self.prove(&tx, phone_number, code, Purpose::SignIn, without_a_code).await?;
+                let signed_in = match proven {
+                    Ok(user) => Ok(self.begin_session(&tx, user, caller).await?),
+                    Err(wrong) => Err(wrong),
+                };
+                // A wrong try counts.
+                commit(tx).await?;
+                signed_in
+            })
+            .await
     }
 
-    async fn verify_once(
+    /// The user whose code this is, or that it is not one.
+    pub(super) async fn prove(
         &self,
+        tx: &DatabaseTransaction,
         phone_number: &PhoneNumber,
         code: &str,
-        caller: &Caller,
+        purpose: Purpose,
         without_a_code: u32,
-    ) -> Result<SignedIn> {
+    ) -> Result<Result<user::Model>> {
         let now = self.clock.now();
-        let tx = self.db.begin().await?;
-        let Some(otp) = otps::take_try(&tx, phone_number.as_str(), MAX_TRIES.cast_signed(), now).await?
-        else {
-            return Err(Error::OtpInvalid { attempts_left: without_a_code });
+        let tried = otps::take_try(tx, phone_number.as_str(), purpose, MAX_TRIES.cast_signed(), now).await?;
+        let Some(otp) = tried else { return Ok(Err(Error::OtpInvalid { attempts_left: without_a_code })) };
+        let is_right = |key: &Key| {
+            let right = hmac::sign(&key.otp, code_of(key, otp.id).as_bytes());
+            // In constant time.
+            hmac::verify(&key.otp, code.trim().as_bytes(), right.as_ref()).is_ok()
         };
-        let right = hmac::verify(&self.keys.otp, &challenge(otp.id, code), &otp.code_hash).is_ok();
-        if !right || !otps::mark_used(&tx, otp.id, now).await? {
-            commit(tx).await?;
+        if !self.keys.all().any(is_right) || !otps::mark_used(tx, otp.id, now).await? {
             let left = MAX_TRIES.saturating_sub(otp.tries.cast_unsigned());
-            return Err(Error::OtpInvalid { attempts_left: left.min(without_a_code) });
+            return Ok(Err(Error::OtpInvalid { attempts_left: left.min(without_a_code) }));
         }
-        let user = users::verified(&tx, phone_number.as_str(), now).await?;
-        let signed_in = self.begin_session(&tx, user, caller).await?;
-        commit(tx).await?;
-        Ok(signed_in)
+        let pending = otp.signup.as_deref().map(serde_json::from_str).transpose();
+        Ok(Ok(self.proven(tx, phone_number.as_str(), pending.map_err(anyhow::Error::new)?).await?))
     }
 
     /// Counts down as if there were a code to guess. Only for the answer: what protects a code is counted in its row.
-    async fn tries_left_without_a_code(&self, phone_number: &PhoneNumber) -> u32 {
-        let key = format!("otp:guess:{phone_number}");
+    pub(super) async fn tries_left_without_a_code(
+        &self,
+        phone_number: &PhoneNumber,
+        purpose: Purpose,
+    ) -> u32 {
+        let key = format!("otp:guess:{purpose:?}:{phone_number}");
         match self.limits.take(&[Limit { key, max: MAX_TRIES, window: LIVES }]).await {
             Ok(Verdict::Allowed { remaining }) => remaining,
             Ok(Verdict::Refused { .. }) | Err(_) => 0,
         }
     }
 
-    /// Counts one under all limits. With the counter gone nothing is allowed: a code that costs money and can be guessed
-    /// is not sent uncounted.
-    async fn take(&self, limits: &[Limit]) -> Result<()> {
+    /// Counts one under all limits. With the counter gone nothing is allowed: a code that costs money and a secret that
+    /// can be guessed are not to be had uncounted.
+    pub(super) async fn take(&self, limits: &[Limit]) -> Result<()> {
         match self.limits.take(limits).await.map_err(anyhow::Error::new)? {
             Verdict::Allowed { .. } => Ok(()),
-            Verdict::Refused { retry_after } => {
-                let begun_second = u64::from(retry_after.subsec_nanos() > 0);
-                Err(Error::RateLimited { retry_after_secs: retry_after.as_secs() + begun_second })
-            }
+            Verdict::Refused { retry_after } => Err(Error::rate_limited(retry_after)),
         }
     }
 }
 
-/// What a code's hash is made of: the challenge's id keeps equal codes from having equal hashes.
-fn challenge(id: OtpId, code: &str) -> Vec<u8> {
-    [id.0.as_bytes().as_slice(), code.trim().as_bytes()].concat()
+/// A challenge's code under a key, its digits evenly spread over all there are.
+pub(super) fn code_of(key: &Key, id: OtpId) -> String {
+    let tag = hmac::sign(&key.otp, id.0.as_bytes());
+    let number = tag.as_ref().iter().take(8).fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
+    format!("{:0DIGITS$}", number % CODES)
+}
+
+/// What is delivered.
+pub(super) fn message(otp: &otp::Model, code: &str) -> crate::ports::otp_sender::Message {
+    crate::ports::otp_sender::Message {
+        id: otp.id,
+        phone_number: otp.phone_number.clone(),
+        code: code.to_owned(),
+        purpose: otp.purpose,
+        expires_at: otp.expires_at,
+    }
 }

@@ -8,31 +8,50 @@ use crate::error::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PhoneNumber(String);
 
+/// Digits that a block of numbers, which one owner may have, does not share.
+const IN_A_BLOCK: usize = 4;
+
 impl FromStr for PhoneNumber {
     type Err = Error;
 
-    /// Reads a number as people write it: spaces, hyphens, dots and parentheses do not count.
+    /// Reads an international number as people write it, and only one that its country gives out.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let number: String = text.chars().filter(|c| !" -.()".contains(*c)).collect();
-        let digits = number.strip_prefix('+').unwrap_or_default();
-        let plausible = (8..=15).contains(&digits.len())
-            && digits.bytes().all(|digit| digit.is_ascii_digit())
-            && !digits.starts_with('0');
-        if plausible {
-            Ok(Self(number))
-        } else {
-            Err(Error::bad_input(
+        let number = Some(text.trim())
+            .filter(|text| text.starts_with('+') && text.len() <= 40 && !text.contains(char::is_alphabetic))
+            .and_then(|text| phonenumber::parse(None, text).ok())
+            .filter(|number| number.is_valid() && number.extension().is_none());
+        match number {
+            Some(number) => Ok(Self(number.format().mode(phonenumber::Mode::E164).to_string())),
+            None => Err(Error::bad_input(
                 "phoneNumber",
-                "phoneNumber must be in E.164 form: + and country code, 8 to 15 digits in all, as in +14155550123.",
-            ))
+                "phoneNumber must be a number that can be dialled, in E.164 form: + and country code, as in +14155550123.",
+            )),
         }
     }
 }
 
 impl PhoneNumber {
+    /// One that was read before.
+    #[must_use]
+    pub fn stored(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Its country, as two letters; none where a number is of no country.
+    #[must_use]
+    pub fn country(&self) -> Option<String> {
+        let number = phonenumber::parse(None, &self.0).ok()?;
+        number.country().id().map(|id| id.as_ref().to_owned())
+    }
+
+    /// What it shares with its neighbours, which whoever is paid for calls may own all.
+    pub(super) fn prefix(&self) -> &str {
+        &self.0[..self.0.len().saturating_sub(IN_A_BLOCK)]
     }
 }
 
@@ -48,20 +67,30 @@ mod tests {
 
     #[test]
     fn reads_numbers_as_people_write_them() {
-        for text in ["+14155550123", "+1 415 555-0123", "+1 (415) 555.0123"] {
+        for text in ["+14155550123", "+1 415 555-0123", " +1 (415) 555.0123 "] {
             assert_eq!(text.parse::<PhoneNumber>().unwrap().as_str(), "+14155550123");
         }
+        assert_eq!("+44 (0)20 7946 0018".parse::<PhoneNumber>().unwrap().as_str(), "+442079460018");
         for text in [
             "",
             "14155550123",
+            "0049 30 123456",
             "+",
             "+0415555012",
             "+1415555",
             "+1234567890123456",
             "+1415555O123",
             "++14155550123",
+            "+14155550123 ext. 7",
+            "+999123456789",
         ] {
             assert!(text.parse::<PhoneNumber>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_number_has_a_country_and_a_block() {
+        let number: PhoneNumber = "+491701234567".parse().unwrap();
+        assert_eq!((number.country().as_deref(), number.prefix()), (Some("DE"), "+49170123"));
     }
 }

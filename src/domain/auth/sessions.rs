@@ -90,8 +90,8 @@ impl Auth {
     /// [`Error::Unauthenticated`] if it is not the session's newest.
     pub async fn refresh(&self, refresh_token: &str) -> Result<SignedIn> {
         const REFUSED: Error = Error::Unauthenticated("The refresh token is not valid: sign in again.");
-        let old = RefreshToken::read(refresh_token, &self.keys).ok_or(REFUSED)?;
-        let new = old.next(&self.keys);
+        let (old, key) = RefreshToken::read(refresh_token, &self.keys).ok_or(REFUSED)?;
+        let new = old.next(key);
         let now = self.clock.now();
         let expires_at = now + REFRESH_TOKEN_LIVES;
         let old_hash = old.hash();
@@ -118,10 +118,21 @@ impl Auth {
             return self.end(viewer.session).await;
         }
         let ended = sessions::end_all_owned_by(self.db.write(), viewer.user).await?;
-        for &session in &ended {
-            self.tell_ended(session).await;
-        }
+        self.tell_all_ended(&ended).await;
         Ok(ended.len() as u64)
+    }
+
+    /// Ends one of the viewer's sessions; says how many ended.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn end_session(&self, viewer: Viewer, session: SessionId) -> Result<u64> {
+        let ended = sessions::end_owned_by(self.db.write(), viewer.user, session).await?;
+        if ended == 0 {
+            return Err(Error::NotFound("session"));
+        }
+        self.tell_ended(session).await;
+        Ok(ended)
     }
 
     /// Where the user is signed in, newest activity first.
@@ -148,6 +159,12 @@ impl Auth {
         let ended = sessions::end(self.db.write(), session).await?;
         self.tell_ended(session).await;
         Ok(ended)
+    }
+
+    pub(super) async fn tell_all_ended(&self, sessions: &[SessionId]) {
+        for &session in sessions {
+            self.tell_ended(session).await;
+        }
     }
 
     /// Open sockets close at once where the hint arrives, and with their access token where it does not.

@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, Header, Validation};
 use ring::{digest, hmac};
 use serde::{Deserialize, Serialize};
 
-use super::{Keys, Viewer};
+use super::{Keys, Viewer, keys::Key};
 use crate::error::{Error, Result};
 
 const ISSUER: &str = "pollux";
@@ -33,7 +33,7 @@ pub(super) fn access_token(keys: &Keys, viewer: Viewer, now: Timestamp) -> Resul
         iat: now.timestamp(),
         exp: viewer.until.timestamp(),
     };
-    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys.sign);
+    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys.current.sign);
     token.map_err(|cause| Error::Internal(anyhow::Error::new(cause).context("signing an access token")))
 }
 
@@ -45,8 +45,10 @@ pub(super) fn read_access_token(keys: &Keys, token: &str, now: Timestamp) -> Res
     validation.set_required_spec_claims(&["iss", "aud", "exp"]);
     // The library would ask the system's clock.
     validation.validate_exp = false;
-    let claims = jsonwebtoken::decode::<Claims>(token, &keys.verify, &validation)
-        .map_err(|_| Error::Unauthenticated("The access token is not valid."))?
+    let claims = keys
+        .all()
+        .find_map(|key| jsonwebtoken::decode::<Claims>(token, &key.verify, &validation).ok())
+        .ok_or(Error::Unauthenticated("The access token is not valid."))?
         .claims;
     let until = DateTime::from_timestamp(claims.exp, 0).unwrap_or_default();
     if until <= now {
@@ -70,8 +72,8 @@ impl RefreshToken {
 
     /// The token that this one is exchanged for: always the same, so that two tabs that refresh at the same moment get
     /// the same answer.
-    pub(super) fn next(&self, keys: &Keys) -> Self {
-        let tag = hmac::sign(&keys.refresh, &self.bytes());
+    pub(super) fn next(&self, of: &Key) -> Self {
+        let tag = hmac::sign(&of.refresh, &self.bytes());
         let mut secret = [0; 32];
         secret.copy_from_slice(tag.as_ref());
         Self { session: self.session, secret }
@@ -87,16 +89,17 @@ impl RefreshToken {
 
     pub(super) fn to_text(&self, keys: &Keys) -> String {
         let bytes = self.bytes();
-        let tag = hmac::sign(&keys.refresh_tag, &bytes);
+        let tag = hmac::sign(&keys.current.refresh_tag, &bytes);
         URL_SAFE_NO_PAD.encode([&bytes, tag.as_ref()].concat())
     }
 
-    /// None: not one of ours.
-    pub(super) fn read(text: &str, keys: &Keys) -> Option<Self> {
+    /// And the key that it was given out under. None: not one of ours.
+    pub(super) fn read<'a>(text: &str, keys: &'a Keys) -> Option<(Self, &'a Key)> {
         let text = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (bytes, tag) = text.split_at_checked(48)?;
-        hmac::verify(&keys.refresh_tag, bytes, tag).ok()?;
+        let key = keys.all().find(|key| hmac::verify(&key.refresh_tag, bytes, tag).is_ok())?;
         let (session, secret) = bytes.split_first_chunk::<16>()?;
-        Some(Self { session: SessionId(uuid::Uuid::from_bytes(*session)), secret: secret.try_into().ok()? })
+        let session = SessionId(uuid::Uuid::from_bytes(*session));
+        Some((Self { session, secret: secret.try_into().ok()? }, key))
     }
 }

@@ -16,6 +16,7 @@ mod ask;
 mod checkout;
 mod events;
 mod inbox;
+mod leave;
 mod portal;
 mod return_url;
 mod signature;

@@ -1,6 +1,6 @@
 //! Adding to a room's path.
 
-use entity::{ChatroomId, JobId, MessageId, Timestamp, chatroom, job, message};
+use entity::{MessageId, Timestamp, chatroom, message};
 use message::{Role, Status};
 use sea_orm::ConnectionTrait;
 
@@ -73,24 +73,6 @@ pub(super) async fn queue_reply(
         ..message(room, &Place::after(Some(to)), String::new(), now)
     };
     messages::insert(tx, &reply).await?;
-    jobs::insert(tx, reply_job(&reply, room.id, now)).await?;
+    jobs::insert(tx, jobs::reply(&reply, reply.depth, now)).await?;
     Ok(reply)
-}
-
-fn reply_job(reply: &message::Model, room: ChatroomId, now: Timestamp) -> job::Model {
-    job::Model {
-        id: JobId::generate(),
-        kind: job::Kind::Reply,
-        user_id: Some(reply.user_id),
-        chatroom_id: Some(room),
-        message_id: Some(reply.id),
-        stripe_event_id: None,
-        position: reply.depth,
-        run_at: now,
-        attempt: 0,
-        failures: 0,
-        leased_until: None,
-        stop_requested: false,
-        created_at: now,
-    }
 }

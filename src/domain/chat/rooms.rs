@@ -16,6 +16,7 @@ use crate::{
     },
 };
 
+const ROOMS_AT_ONCE: u64 = 100;
 const UNTITLED: &str = "New chat";
 
 /// A room that is to be made.
@@ -128,6 +129,22 @@ impl Chat {
         }
         self.tell(&[Topic::Room(id), Topic::Jobs]).await;
         Ok(())
+    }
+
+    /// Deletes all of the user's rooms.
+    pub async fn delete_rooms(&self, user: UserId) -> Result<()> {
+        loop {
+            let rooms = chatrooms::some_owned_by(self.db.write(), user, ROOMS_AT_ONCE).await?;
+            if rooms.is_empty() {
+                return Ok(());
+            }
+            for room in rooms {
+                match self.delete_room(user, room).await {
+                    Ok(()) | Err(Error::NotFound(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
     }
 
     /// The user's room.

@@ -109,7 +109,13 @@ impl Chat {
                 }
                 while reader.at < end {
                     let from = Cursor { offset: reader.read_of(end.attempt), ..end };
-                    let Some(bytes) = chat.wait_out(chat.text_from(id, from)).await? else { continue };
+                    let bytes = if from == end {
+                        // An attempt that has only begun.
+                        Some(Vec::new())
+                    } else {
+                        let Some(read) = chat.wait_out(chat.text_from(id, from)).await? else { continue };
+                        read
+                    };
                     let Some(bytes) = bytes else { break };
                     for event in reader.take_bytes(from, &bytes) {
                         yield event;

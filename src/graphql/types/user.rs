@@ -3,7 +3,10 @@ use entity::{Timestamp, session, user};
 
 use super::{PhoneNumberScalar, SubscriptionStatus};
 use crate::{
-    domain::{auth::Viewer, chat},
+    domain::{
+        auth::{PhoneNumber, Viewer},
+        chat,
+    },
     error::{Error, Result},
     graphql::{
         context::{chat, loader},
@@ -24,9 +27,8 @@ impl User {
     }
 
     /// The number that the user signs in with.
-    async fn phone_number(&self) -> Result<PhoneNumberScalar> {
-        let number = self.0.phone_number.parse().map(PhoneNumberScalar);
-        number.map_err(|_| Error::Internal(anyhow::anyhow!("a stored phone number cannot be read")))
+    async fn phone_number(&self) -> PhoneNumberScalar {
+        PhoneNumberScalar(PhoneNumber::stored(&self.0.phone_number))
     }
 
     /// Where the user can be written to.

@@ -3,19 +3,22 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_graphql::{Request, Response};
-use async_stream::stream;
-use futures_util::{Stream, StreamExt};
+use async_graphql::Response;
+use async_stream::stream as told;
+use futures_util::{Stream, StreamExt, stream};
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout_at},
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{graphql::RequestContext, http::Api};
+use crate::{
+    graphql::{Prepared, RequestContext},
+    http::Api,
+};
 
 /// Responses that wait for a slow reader before their operation waits, too.
-const QUEUE: usize = 256;
+const QUEUE: usize = 8;
 /// What was on its way when the server closes may still be said for so long.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
@@ -35,16 +38,19 @@ pub(super) enum Event {
 /// The operation runs at its own pace and ends when the stream is dropped. After an event that ends it there is none.
 pub(super) fn events(
     api: Arc<Api>,
-    request: Request,
+    prepared: Result<Prepared, Response>,
     context: RequestContext,
     silence: Duration,
 ) -> impl Stream<Item = Event> + Send + 'static {
-    stream! {
+    told! {
         let (say, mut said) = mpsc::channel(QUEUE);
         let place = context.place.clone();
         let signed_out = api.signed_out(&context.identity);
         tokio::pin!(signed_out);
-        let mut responses = api.executor.stream(request, context);
+        let mut responses = match prepared {
+            Ok(prepared) => api.executor.stream(prepared, context).left_stream(),
+            Err(refusal) => stream::iter([refusal]).right_stream(),
+        };
         let _task = AbortOnDropHandle::new(api.life.tasks.spawn(async move {
             while let Some(response) = responses.next().await {
                 if say.send((response, place.reached())).await.is_err() {

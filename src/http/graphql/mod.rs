@@ -14,7 +14,7 @@ mod sse;
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
-use async_graphql::{Request, parser::types::OperationType};
+use async_graphql::{Response as GraphqlResponse, parser::types::OperationType};
 use axum::{
     body::Bytes,
     extract::{
@@ -26,10 +26,11 @@ use axum::{
 };
 
 use self::{media::Media, params::Asked};
-use super::{Api, caller, socket, text};
+use super::{Api, serve::Place, socket, text};
 use crate::{
     domain::auth::Caller,
-    graphql::{RequestContext, operation_type},
+    error::Error,
+    graphql::{Prepared, RequestContext, failure},
 };
 
 /// The response header that names the request in the log.
@@ -44,7 +45,7 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let context = match context(&api, &headers, caller(peer, &headers)).await {
+    let context = match context(&api, &headers, api.caller(peer, &headers)).await {
         Ok(context) => context,
         Err(unavailable) => return unavailable,
     };
@@ -53,16 +54,22 @@ pub(super) async fn post(
         return respond::refused(status, "BAD_USER_INPUT", &context.request_id, message);
     }
     match params::from_body(&body) {
-        Ok(Asked::One(request)) => answer(api, *request, context, &headers).await,
+        Ok(Asked::One(request)) => {
+            let prepared = api.executor.prepare(*request).await;
+            answer(api, prepared, context, &headers).await
+        }
         Ok(Asked::Many(requests)) => {
             let Some(media @ (Media::Json | Media::GraphqlResponse)) = accepted(&headers, false) else {
                 return not_acceptable(&context, "a batch is answered by application/json");
             };
             let mut responses = Vec::with_capacity(requests.len());
             for request in requests {
-                responses.push(api.executor.execute(request, context.clone()).await);
+                responses.push(match api.executor.prepare(request).await {
+                    Ok(prepared) => api.executor.execute(prepared, context.clone()).await,
+                    Err(refusal) => refusal,
+                });
             }
-            respond::many(media, &context.request_id, &responses)
+            respond::many(media, &context, &responses)
         }
         Err(message) => bad_request(&context, message),
     }
@@ -75,7 +82,7 @@ pub(super) async fn get(State(api): State<Arc<Api>>, mut parts: Parts) -> Respon
         Ok(ConnectInfo(peer)) => peer,
         Err(rejection) => return rejection.into_response(),
     };
-    let caller = caller(peer, &headers);
+    let caller = api.caller(peer, &headers);
     if text(&headers, &header::UPGRADE).is_some_and(|to| to.eq_ignore_ascii_case("websocket")) {
         let origin = text(&headers, &header::ORIGIN);
         if !origin.is_none_or(|origin| api.settings.allows_origin(origin, text(&headers, &header::HOST))) {
@@ -84,7 +91,7 @@ pub(super) async fn get(State(api): State<Arc<Api>>, mut parts: Parts) -> Respon
         let upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection> =
             WebSocketUpgrade::from_request_parts(&mut parts, &api).await;
         return match upgrade {
-            Ok(upgrade) => socket::open(api, upgrade, caller),
+            Ok(upgrade) => socket::open(api, upgrade, caller, parts.extensions.remove::<Place>()),
             Err(rejection) => rejection.into_response(),
         };
     }
@@ -97,28 +104,30 @@ pub(super) async fn get(State(api): State<Arc<Api>>, mut parts: Parts) -> Respon
     };
     let asked = Query::<HashMap<String, String>>::from_request_parts(&mut parts, &api).await;
     let asked = asked.map_err(|rejection| rejection.body_text());
-    let mut request = match asked.and_then(|Query(asked)| params::from_url(asked)) {
+    let request = match asked.and_then(|Query(asked)| params::from_url(asked)) {
         Ok(request) => request,
         Err(message) => return bad_request(&context, message),
     };
-    if operation_type(&mut request) == Some(OperationType::Mutation) {
+    let prepared = api.executor.prepare(request).await;
+    if prepared.as_ref().is_ok_and(|prepared| prepared.kind() == Some(OperationType::Mutation)) {
         let status = StatusCode::METHOD_NOT_ALLOWED;
         let message = "A mutation must be sent by POST.";
         let mut response = respond::refused(status, "BAD_USER_INPUT", &context.request_id, message);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
         return response;
     }
-    answer(api, request, context, &headers).await
+    answer(api, prepared, context, &headers).await
 }
 
 /// Runs an operation and answers in the way that the client accepts.
 async fn answer(
     api: Arc<Api>,
-    mut request: Request,
+    prepared: Result<Prepared, GraphqlResponse>,
     context: RequestContext,
     headers: &HeaderMap,
 ) -> Response {
-    let follows = operation_type(&mut request) == Some(OperationType::Subscription);
+    let follows =
+        prepared.as_ref().is_ok_and(|prepared| prepared.kind() == Some(OperationType::Subscription));
     let Some(media) = accepted(headers, follows) else {
         return not_acceptable(
             &context,
@@ -130,29 +139,39 @@ async fn answer(
         );
     };
     let request_id = context.request_id.clone();
-    match media {
-        Media::GraphqlResponse | Media::Json => {
-            let response = api.executor.execute(request, context).await;
-            respond::one(media, &request_id, &response)
+    match (media, prepared) {
+        (Media::GraphqlResponse | Media::Json, Ok(prepared)) => {
+            let response = api.executor.execute(prepared, context.clone()).await;
+            respond::one(media, &context, &response)
         }
-        Media::EventStream => respond::stream(media, &request_id, sse::body(api, request, context)),
-        Media::Multipart => respond::stream(media, &request_id, multipart::body(api, request, context)),
+        (Media::GraphqlResponse | Media::Json, Err(refusal)) => respond::one(media, &context, &refusal),
+        (Media::EventStream, prepared) => {
+            respond::stream(media, &request_id, sse::body(api, prepared, context))
+        }
+        (Media::Multipart, prepared) => {
+            respond::stream(media, &request_id, multipart::body(api, prepared, context))
+        }
     }
 }
 
 /// Who asks, from where, and where they go on.
 async fn context(api: &Api, headers: &HeaderMap, caller: Caller) -> Result<RequestContext, Response> {
-    let context = api.context(text(headers, &header::AUTHORIZATION), caller).await.map_err(|error| {
-        let request_id = uuid::Uuid::now_v7().to_string();
-        tracing::error!(request_id, ?error, "a request could not be authenticated");
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        let message = "Something went wrong on our side.";
-        respond::refused(status, "INTERNAL_SERVER_ERROR", &request_id, message)
-    })?;
+    let context = api.context(text(headers, &header::AUTHORIZATION), caller).await.map_err(refusal)?;
     Ok(match text(headers, &LAST_EVENT_ID) {
         Some(cursor) => context.from_place(cursor),
         None => context,
     })
+}
+
+/// A request that failed with this outside of any operation.
+pub(super) fn refusal(error: Error) -> Response {
+    let status = match &error {
+        Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+        Error::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let request_id = uuid::Uuid::now_v7().to_string();
+    respond::failed(status, &request_id, &failure(error, &request_id))
 }
 
 fn accepted(headers: &HeaderMap, follows: bool) -> Option<Media> {

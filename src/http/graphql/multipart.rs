@@ -3,13 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_graphql::Request;
+use async_graphql::Response;
 use axum::body::Body;
 use futures_util::{StreamExt, stream};
 
 use super::live::{self, Event};
 use crate::{
-    graphql::{RequestContext, Wire, rejection},
+    graphql::{Prepared, RequestContext, Wire, rejection},
     http::Api,
 };
 
@@ -17,8 +17,8 @@ use crate::{
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const DELIMITER: &str = "\r\n--graphql";
 
-pub(super) fn body(api: Arc<Api>, request: Request, context: RequestContext) -> Body {
-    let events = live::events(api, request, context, HEARTBEAT).map(|event| match event {
+pub(super) fn body(api: Arc<Api>, prepared: Result<Prepared, Response>, context: RequestContext) -> Body {
+    let events = live::events(api, prepared, context, HEARTBEAT).map(|event| match event {
         Event::Response(response, _) => part(&format!("{{\"payload\":{}}}", Wire(&response).to_json())),
         Event::Silence => part("{}"),
         Event::Complete => "--\r\n".to_owned(),

@@ -54,18 +54,22 @@ fn from_json(value: Value) -> Result<Request, String> {
     let Value::Object(mut parameters) = value else {
         return Err("A request must be an object with `query`.".to_owned());
     };
-    let Some(Value::String(query)) = parameters.remove("query") else {
-        return Err("query must be a string.".to_owned());
+    let extensions = map(&mut parameters, "extensions")?;
+    let query = match parameters.remove("query") {
+        Some(Value::String(query)) => query,
+        // The document is named by its hash.
+        None | Some(Value::Null) if extensions.get("persistedQuery").is_some() => String::new(),
+        _ => return Err("query must be a string.".to_owned()),
     };
     let mut request = Request::new(query);
+    request.extensions =
+        serde_json::from_value(extensions).map_err(|cause| format!("extensions cannot be read: {cause}."))?;
     request.operation_name = match parameters.remove("operationName") {
         None | Some(Value::Null) => None,
         Some(Value::String(name)) => Some(name).filter(|name| !name.is_empty()),
         Some(_) => return Err("operationName must be a string.".to_owned()),
     };
     request.variables = Variables::from_json(map(&mut parameters, "variables")?);
-    // Nothing reads extensions so far.
-    map(&mut parameters, "extensions")?;
     Ok(request)
 }
 

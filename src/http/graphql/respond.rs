@@ -8,17 +8,35 @@ use axum::{
 };
 
 use super::{REQUEST_ID, media::Media};
-use crate::graphql::{Wire, is_refused, rejection};
+use crate::graphql::{Allowance, RequestContext, Wire, is_refused, rejection};
 
 /// An operation's response.
-pub(super) fn one(media: Media, request_id: &str, response: &GraphqlResponse) -> Response {
-    whole(media, status(media, response), request_id, Wire(response).to_json())
+pub(super) fn one(media: Media, context: &RequestContext, response: &GraphqlResponse) -> Response {
+    let answer = whole(media, status(media, response), &context.request_id, Wire(response).to_json());
+    with_allowance(answer, context.allowance.get())
 }
 
 /// A batch's responses.
-pub(super) fn many(media: Media, request_id: &str, responses: &[GraphqlResponse]) -> Response {
+pub(super) fn many(media: Media, context: &RequestContext, responses: &[GraphqlResponse]) -> Response {
     let bodies: Vec<_> = responses.iter().map(|response| Wire(response).to_json()).collect();
-    whole(media, StatusCode::OK, request_id, format!("[{}]", bodies.join(",")))
+    let answer = whole(media, StatusCode::OK, &context.request_id, format!("[{}]", bodies.join(",")));
+    with_allowance(answer, context.allowance.get())
+}
+
+/// Says what is left, by [RateLimit header fields](https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/).
+fn with_allowance(mut answer: Response, left: Option<Allowance>) -> Response {
+    let Some(Allowance { quota, window, remaining, reset }) = left else { return answer };
+    let reset = reset.map_or(window, |reset| reset).as_secs_f64().ceil();
+    let fields = [
+        ("ratelimit-policy", format!("\"mutations\";q={quota};w={}", window.as_secs())),
+        ("ratelimit", format!("\"mutations\";r={remaining};t={reset}")),
+    ];
+    for (name, value) in fields {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            answer.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+    answer
 }
 
 /// A request that is not executed, whatever the client accepts.
@@ -28,13 +46,12 @@ pub(super) fn refused(
     request_id: &str,
     message: impl Into<String>,
 ) -> Response {
-    let mut response = rejection(code, message);
-    if status.is_server_error() {
-        for error in &mut response.errors {
-            error.extensions.get_or_insert_default().set("requestId", request_id);
-        }
-    }
-    whole(Media::Json, status, request_id, Wire(&response).to_json())
+    failed(status, request_id, &rejection(code, message))
+}
+
+/// The same for what failed otherwise.
+pub(super) fn failed(status: StatusCode, request_id: &str, response: &GraphqlResponse) -> Response {
+    whole(Media::Json, status, request_id, Wire(response).to_json())
 }
 
 /// A body that comes as things happen.

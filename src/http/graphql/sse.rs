@@ -4,21 +4,21 @@
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 
-use async_graphql::Request;
+use async_graphql::Response;
 use axum::body::Body;
 use futures_util::{StreamExt, stream};
 
 use super::live::{self, Event};
 use crate::{
-    graphql::{RequestContext, Wire},
+    graphql::{Prepared, RequestContext, Wire},
     http::Api,
 };
 
 /// Shorter than the half minute after which proxies cut what is silent.
 const SILENCE: Duration = Duration::from_secs(12);
 
-pub(super) fn body(api: Arc<Api>, request: Request, context: RequestContext) -> Body {
-    let events = live::events(api, request, context, SILENCE).map(|event| match event {
+pub(super) fn body(api: Arc<Api>, prepared: Result<Prepared, Response>, context: RequestContext) -> Body {
+    let events = live::events(api, prepared, context, SILENCE).map(|event| match event {
         Event::Response(response, cursor) => {
             let mut text = String::from("event: next\n");
             if let Some(cursor) = cursor {

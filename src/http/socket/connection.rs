@@ -227,7 +227,7 @@ impl Connection {
         let Some(context) = self.context.as_ref().map(RequestContext::another) else { return };
         self.started += 1;
         let (number, dialect, say, room) = (self.started, self.dialect, self.say.clone(), self.room.clone());
-        let mut responses = self.api.executor.stream(request, context);
+        let mut responses = self.api.executor.answer(request, context);
         let of = id.clone();
         let task = async move {
             loop {

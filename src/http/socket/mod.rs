@@ -14,7 +14,7 @@ use axum::{
     response::Response,
 };
 
-use super::Api;
+use super::{Api, serve::Place};
 use crate::domain::auth::Caller;
 
 /// The longest message that is read, in bytes.
@@ -24,7 +24,12 @@ const READ: usize = 1024;
 const WRITTEN: usize = 4 * 1024;
 
 /// Accepts a socket and serves it until it closes.
-pub(super) fn open(api: Arc<Api>, upgrade: WebSocketUpgrade, caller: Caller) -> Response {
+pub(super) fn open(
+    api: Arc<Api>,
+    upgrade: WebSocketUpgrade,
+    caller: Caller,
+    place: Option<Place>,
+) -> Response {
     let upgrade = upgrade
         .protocols(messages::Dialect::NAMES)
         .max_message_size(LONGEST_MESSAGE)
@@ -33,6 +38,9 @@ pub(super) fn open(api: Arc<Api>, upgrade: WebSocketUpgrade, caller: Caller) -> 
         .write_buffer_size(WRITTEN);
     upgrade.on_upgrade(move |socket: WebSocket| {
         let tasks = api.life.tasks.clone();
-        tasks.track_future(connection::serve(api, socket, caller))
+        tasks.track_future(async move {
+            connection::serve(api, socket, caller).await;
+            drop(place);
+        })
     })
 }

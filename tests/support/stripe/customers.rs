@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use entity::{UserId, subscription};
-use pollux::store::{subscriptions, users};
+use pollux::store::subscriptions;
 use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
+
+use crate::support::user::registered;
 
 /// Makes a user a customer, of this id.
 pub async fn is_customer(db: &impl ConnectionTrait, user: UserId, id: &str, now: DateTime<Utc>) {
@@ -26,7 +28,7 @@ pub async fn customers(db: &DatabaseConnection, count: usize, now: DateTime<Utc>
     let tx = db.begin().await.unwrap();
     let mut ids = Vec::new();
     for number in 0..count {
-        let user = users::verified(&tx, &format!("+1212555{number:04}"), now).await.unwrap();
+        let user = registered(&tx, &format!("+1212555{number:04}"), now).await;
         ids.push(format!("cus_{number}"));
         is_customer(&tx, user.id, &ids[number], now).await;
     }

@@ -1,0 +1,40 @@
+//! One-time passwords by [Twilio's Messages API](https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource).
+
+use async_trait::async_trait;
+use entity::otp::Purpose;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::otp_webhook::answered;
+use crate::ports::otp_sender::{Delivery, DeliveryError, Message, OtpSender};
+
+pub struct Twilio {
+    pub http: reqwest::Client,
+    pub base: String,
+    pub account_sid: String,
+    pub auth_token: SecretString,
+    /// A number in E.164 form, or the id of a messaging service.
+    pub from: String,
+}
+
+#[async_trait]
+impl OtpSender for Twilio {
+    fn is_slow(&self) -> bool {
+        true
+    }
+
+    async fn send(&self, message: &Message) -> Result<Delivery, DeliveryError> {
+        let (base, sid) = (self.base.trim_end_matches('/'), &self.account_sid);
+        let what = match message.purpose {
+            Purpose::SignIn => "sign in",
+            Purpose::Reset => "set a new password",
+        };
+        let text = format!("{} is your code to {what}. Give it to nobody.", message.code);
+        let sender = if self.from.starts_with("MG") { "MessagingServiceSid" } else { "From" };
+        let request = self
+            .http
+            .post(format!("{base}/2010-04-01/Accounts/{sid}/Messages.json"))
+            .basic_auth(sid, Some(self.auth_token.expose_secret()))
+            .form(&[("To", message.phone_number.as_str()), (sender, &self.from), ("Body", &text)]);
+        answered(request).await
+    }
+}

@@ -1,0 +1,54 @@
+//! The secret that all keys are derived from: the setting, else one that is made once and kept.
+
+use std::{
+    fs::OpenOptions,
+    io::{ErrorKind, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use anyhow::Context;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::rand::{SecureRandom, SystemRandom};
+use secrecy::SecretString;
+
+use super::Config;
+
+impl Config {
+    /// # Errors
+    /// It cannot be kept, or what is kept is none.
+    pub fn secret(&self) -> anyhow::Result<SecretString> {
+        if let Some(secret) = &self.auth.jwt_secret {
+            return Ok(secret.clone());
+        }
+        let directory = self.database.data_directory();
+        std::fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
+        let path = directory.join("jwt_secret");
+        kept_secret(&path).with_context(|| format!("cannot keep a secret in {}", path.display()))
+    }
+}
+
+fn kept_secret(path: &Path) -> anyhow::Result<SecretString> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(mut file) => {
+            let mut bytes = [0; 32];
+            SystemRandom::new()
+                .fill(&mut bytes)
+                .map_err(|_| anyhow::anyhow!("the system gave no random bytes"))?;
+            let secret = URL_SAFE_NO_PAD.encode(bytes);
+            file.write_all(secret.as_bytes())?;
+            file.sync_all()?;
+            Ok(secret.into())
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let secret = std::fs::read_to_string(path)?;
+            anyhow::ensure!(
+                secret.len() >= 32,
+                "the file is shorter than a secret: delete it to have a new one made"
+            );
+            Ok(secret.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,232 @@
+//! Passwords: what passes for one, and how one is kept and proven.
+//!
+//! Hashing costs time and memory on purpose, so it runs on threads of its own, a few at a time.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use entity::user;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
+
+use super::{Auth, Caller, PhoneNumber, SignedIn, Viewer, otp::Purpose};
+use crate::{
+    error::{Error, Result},
+    ports::rate_limit::Limit,
+    store::{commit, sessions, users},
+};
+
+const LENGTHS: std::ops::RangeInclusive<usize> = 8..=128;
+/// A hash of a password that nobody knows, of the same cost as all others.
+const NOBODYS: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$dGhpc2lzbm90YXNlY3JldA$9mFVAjzV31kZnLUrEBTLDHcmAJ0iRdHoZc9cWbvVOFE";
+const AN_HOUR: std::time::Duration = std::time::Duration::from_hours(1);
+
+/// A password that somebody chose, of 8 to 128 characters.
+#[derive(Clone, Debug)]
+pub struct Password(SecretString);
+
+impl Password {
+    /// # Errors
+    /// [`Error::BadInput`] for `field`.
+    pub fn parse(field: &'static str, text: String) -> Result<Self> {
+        if LENGTHS.contains(&text.chars().count()) {
+            return Ok(Self(text.into()));
+        }
+        let (least, most) = (LENGTHS.start(), LENGTHS.end());
+        Err(Error::bad_input(field, format!("{field} must be {least} to {most} characters long.")))
+    }
+}
+
+/// Hashes and verifies with argon2id, by [OWASP's parameters](https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html):
+/// 19 MiB, two passes.
+#[derive(Clone, Debug)]
+pub struct Passwords {
+    /// One for each that may be computed at once.
+    turns: Arc<Semaphore>,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        Self { turns: Arc::new(Semaphore::new(cores)) }
+    }
+}
+
+impl Passwords {
+    pub(super) async fn hash(&self, password: &Password) -> Result<String> {
+        let password = password.0.clone();
+        self.compute(move || {
+            let hash = Argon2::default().hash_password(password.expose_secret().as_bytes());
+            hash.map(|hash| hash.to_string()).map_err(|cause| anyhow::anyhow!("hashing a password: {cause}"))
+        })
+        .await
+    }
+
+    /// Whether this is the password. Where there is none, the answer is no, after the same time.
+    async fn verify(&self, password: String, hash: Option<String>) -> Result<bool> {
+        let password = SecretString::from(password);
+        self.compute(move || {
+            let known = hash.is_some();
+            let hash = hash.as_deref().unwrap_or(NOBODYS);
+            let hash = PasswordHash::new(hash).map_err(|cause| anyhow::anyhow!("a stored hash: {cause}"))?;
+            let right = Argon2::default().verify_password(password.expose_secret().as_bytes(), &hash).is_ok();
+            Ok(known && right)
+        })
+        .await
+    }
+
+    async fn compute<T: Send + 'static>(
+        &self,
+        compute: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let turn = self.turns.clone().acquire_owned().await.context("no turns are given")?;
+        let computed = tokio::task::spawn_blocking(move || {
+            let computed = compute();
+            drop(turn);
+            computed
+        });
+        Ok(computed.await.context("a password was not computed")??)
+    }
+}
+
+impl Auth {
+    /// Signs in by password. A wrong one, a number without one and a number that is not known get the same answer after
+    /// the same time.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`], or [`Error::RateLimited`]: 10 tries an hour a phone, 30 an address.
+    pub async fn login(
+        &self,
+        phone_number: &PhoneNumber,
+        password: String,
+        caller: &Caller,
+    ) -> Result<SignedIn> {
+        const REFUSED: Error = Error::Unauthenticated("The number or the password is not right.");
+        self.take(&[
+            Limit { key: format!("login:phone:{phone_number}"), max: 10, window: AN_HOUR },
+            Limit { key: format!("login:address:{}", caller.network()), max: 30, window: AN_HOUR },
+        ])
+        .await?;
+        if password.chars().count() > *LENGTHS.end() {
+            return Err(REFUSED);
+        }
+        let user = users::by_phone_number(self.db.read(), phone_number.as_str()).await?;
+        let hash = user.as_ref().and_then(|user| user.password_hash.clone());
+        if !self.passwords.verify(password, hash.clone()).await? {
+            return Err(REFUSED);
+        }
+        self.db
+            .again(|| async {
+                let tx = self.db.begin().await?;
+                // A password that was changed meanwhile proves nothing any more.
+                let user = users::locked_by_phone_number(&tx, phone_number.as_str()).await?.ok_or(REFUSED)?;
+                if user.password_hash != hash {
+                    return Err(REFUSED);
+                }
+                let signed_in = self.begin_session(&tx, user, caller).await?;
+                commit(tx).await?;
+                Ok(signed_in)
+            })
+            .await
+    }
+
+    /// Sets a password with a code that [`send_otp`](Self::send_otp) sent for it, ends all sessions and begins a new one.
+    ///
+    /// # Errors
+    /// [`Error::OtpInvalid`].
+    pub async fn reset_password(
+        &self,
+        phone_number: &PhoneNumber,
+        code: &str,
+        new: &Password,
+        caller: &Caller,
+    ) -> Result<SignedIn> {
+        self.take(&[Limit { key: format!("reset:address:{}", caller.network()), max: 30, window: AN_HOUR }])
+            .await?;
+        let hash = self.passwords.hash(new).await?;
+        let without_a_code = self.tries_left_without_a_code(phone_number, Purpose::Reset).await;
+        let (signed_in, ended) = self
+            .db
+            .again(|| async {
+                let tx = self.db.begin().await?;
+                let proven = self.prove(&tx, phone_number, code, Purpose::Reset, without_a_code).await?;
+                let reset = match proven {
+                    Ok(user) => {
+                        let ended = sessions::end_all_owned_by(&tx, user.id).await?;
+                        let user = users::set_password(&tx, user, &hash, self.clock.now()).await?;
+                        Ok((self.begin_session(&tx, user, caller).await?, ended))
+                    }
+                    Err(wrong) => Err(wrong),
+                };
+                commit(tx).await?;
+                reset
+            })
+            .await?;
+        self.tell_all_ended(&ended).await;
+        Ok(signed_in)
+    }
+
+    /// Sets another password and ends all other sessions. The first one needs no proof but the session.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] if `current` is not the current one; [`Error::Conflict`] if it changed meanwhile.
+    pub async fn change_password(
+        &self,
+        viewer: Viewer,
+        current: Option<String>,
+        new: &Password,
+    ) -> Result<user::Model> {
+        self.take(&[Limit { key: format!("password:user:{}", viewer.user), max: 10, window: AN_HOUR }])
+            .await?;
+        let old = self.me(viewer).await?.password_hash;
+        if old.is_some() && !self.passwords.verify(current.unwrap_or_default(), old.clone()).await? {
+            return Err(Error::bad_input("currentPassword", "currentPassword is not the current password."));
+        }
+        let hash = self.passwords.hash(new).await?;
+        let (user, ended) = self
+            .db
+            .again(|| async {
+                let tx = self.db.begin().await?;
+                let user = users::locked(&tx, viewer.user).await?;
+                let user = user.ok_or(Error::Unauthenticated("The account does not exist."))?;
+                if user.password_hash != old {
+                    return Err(Error::Conflict("The password was changed meanwhile.".to_owned()));
+                }
+                let user = users::set_password(&tx, user, &hash, self.clock.now()).await?;
+                let ended = sessions::end_others(&tx, viewer.user, viewer.session).await?;
+                commit(tx).await?;
+                Ok((user, ended))
+            })
+            .await?;
+        self.tell_all_ended(&ended).await;
+        Ok(user)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_proven_by_itself_alone() {
+        let passwords = Passwords::default();
+        let password = Password::parse("password", "correct horse".to_owned()).unwrap();
+        let hash = passwords.hash(&password).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert!(passwords.verify("correct horse".to_owned(), Some(hash.clone())).await.unwrap());
+        assert!(!passwords.verify("correct horsf".to_owned(), Some(hash)).await.unwrap());
+        assert!(!passwords.verify("correct horse".to_owned(), None).await.unwrap());
+    }
+
+    #[test]
+    fn a_password_has_8_to_128_characters() {
+        let parse = |text: String| Password::parse("newPassword", text).is_ok();
+        assert!([8, 128].into_iter().all(|length| parse("é".repeat(length))));
+        assert!([0, 7, 129].into_iter().all(|length| !parse("é".repeat(length))));
+    }
+}

@@ -1,0 +1,107 @@
+//! What users say of themselves.
+
+use entity::user;
+
+use super::{Auth, Viewer};
+use crate::{
+    error::{Error, Result},
+    store::users,
+};
+
+/// By [RFC 5321](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3).
+const LONGEST_EMAIL: usize = 254;
+const LONGEST_NAME: usize = 100;
+
+/// An address that mail may be sent to: whether it arrives is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Email(String);
+
+impl Email {
+    /// # Errors
+    /// [`Error::BadInput`].
+    pub fn parse(text: &str) -> Result<Self> {
+        let text = text.trim();
+        let plausible = text.len() <= LONGEST_EMAIL
+            && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+            && text.rsplit_once('@').is_some_and(|(local, domain)| {
+                !local.is_empty()
+                    && !domain.starts_with('.')
+                    && !domain.ends_with('.')
+                    && domain.contains('.')
+            });
+        if plausible {
+            return Ok(Self(text.to_owned()));
+        }
+        let message =
+            format!("email must be an address such as ada@example.com, of at most {LONGEST_EMAIL} bytes.");
+        Err(Error::bad_input("email", message))
+    }
+}
+
+/// How somebody wants to be called, in 1 to 100 characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FullName(String);
+
+impl FullName {
+    /// # Errors
+    /// [`Error::BadInput`].
+    pub fn parse(text: &str) -> Result<Self> {
+        let text = text.trim();
+        if (1..=LONGEST_NAME).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+            return Ok(Self(text.to_owned()));
+        }
+        let message =
+            format!("fullName must be 1 to {LONGEST_NAME} characters long, without control characters.");
+        Err(Error::bad_input("fullName", message))
+    }
+}
+
+impl From<Email> for String {
+    fn from(email: Email) -> Self {
+        email.0
+    }
+}
+
+impl From<FullName> for String {
+    fn from(name: FullName) -> Self {
+        name.0
+    }
+}
+
+/// What of a profile is to change; the outer none leaves a field as it is, the inner one takes it away.
+#[derive(Clone, Debug, Default)]
+pub struct ProfileChanges {
+    pub email: Option<Option<Email>>,
+    pub full_name: Option<Option<FullName>>,
+}
+
+impl Auth {
+    /// Changes the viewer's profile.
+    pub async fn update_profile(&self, viewer: Viewer, changes: ProfileChanges) -> Result<user::Model> {
+        let email = changes.email.map(|email| email.map(String::from));
+        let full_name = changes.full_name.map(|name| name.map(String::from));
+        users::update_profile(self.db.write(), viewer.user, email, full_name, self.clock.now())
+            .await?
+            .ok_or(Error::Unauthenticated("The account does not exist."))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_an_address_or_a_name_is_refused() {
+        for email in ["a@b.c", " ada+x@sub.example.com ", "é@exämple.de"] {
+            assert!(Email::parse(email).is_ok(), "{email}");
+        }
+        let long = format!("{}@example.com", "a".repeat(243));
+        for email in ["", "ada", "@b.c", "a@b", "a@.c", "a@b.", "a b@c.d", "a\n@b.c", &long] {
+            assert!(Email::parse(email).is_err(), "{email}");
+        }
+        assert!(FullName::parse("Ada Lovelace").is_ok() && FullName::parse(&"é".repeat(100)).is_ok());
+        for name in ["", "  ", "a\nb", &"a".repeat(101)] {
+            assert!(FullName::parse(name).is_err(), "{name}");
+        }
+    }
+}

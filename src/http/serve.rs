@@ -1,0 +1,124 @@
+//! Connections: so many at once, none that takes its time to say what it wants, and an end that waits for what is running.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{ConnectInfo, Request},
+    http::StatusCode,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http_body_util::LengthLimitError;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use socket2::SockRef;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
+};
+use tower::ServiceBuilder;
+use tower_http::add_extension::AddExtensionLayer;
+
+use super::router::LONGEST_BODY;
+use crate::lifecycle::Lifecycle;
+
+/// What the system keeps for a client that does not read, in bytes; by itself it would keep megabytes.
+const SEND_BUFFER: usize = 128 * 1024;
+const HEADERS_WITHIN: Duration = Duration::from_secs(30);
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+const PINGS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
+const STREAMS: u32 = 128;
+/// After a fault of accepting, such as too many open files.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// A connection's place among those that may be, for as long as anybody holds it.
+pub(super) type Place = Arc<OwnedSemaphorePermit>;
+
+/// Serves until the process closes its connections and they have ended.
+///
+/// # Errors
+/// None that a connection causes.
+pub async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    max_connections: usize,
+    life: Lifecycle,
+) -> anyhow::Result<()> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .enable_connect_protocol()
+        .max_concurrent_streams(STREAMS)
+        .keep_alive_interval(PINGS.0)
+        .keep_alive_timeout(PINGS.1);
+    let places = Arc::new(Semaphore::new(max_connections));
+    let connections = GracefulShutdown::new();
+    let accept = async {
+        loop {
+            let place = places.clone().acquire_owned().await.context("places are given out no more")?;
+            let (stream, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    sleep(ACCEPT_AGAIN_AFTER).await;
+                    continue;
+                }
+            };
+            set_up(&stream);
+            let place: Place = Arc::new(place);
+            let service = ServiceBuilder::new()
+                .layer(AddExtensionLayer::new(ConnectInfo(peer)))
+                .layer(AddExtensionLayer::new(place.clone()))
+                .service(routes.clone());
+            let connection = builder
+                .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
+                .into_owned();
+            let connection = connections.watch(connection);
+            life.tasks.spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(error, "a connection broke");
+                }
+                drop(place);
+            });
+        }
+    };
+    match life.closing.run_until_cancelled(accept).await {
+        Some(ended) => return ended,
+        None => drop(listener),
+    }
+    connections.shutdown().await;
+    Ok(())
+}
+
+fn set_up(stream: &TcpStream) {
+    let bounded = SockRef::from(stream).set_send_buffer_size(SEND_BUFFER);
+    if let Err(error) = stream.set_nodelay(true).and(bounded) {
+        tracing::debug!(%error, "a connection is as the system makes it");
+    }
+}
+
+/// Reads a request's body before anything is done about it.
+pub(super) async fn whole_body(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let refused = |status, message: String| (status, message + "\n").into_response();
+    match timeout(BODY_WITHIN, to_bytes(body, LONGEST_BODY)).await {
+        Ok(Ok(body)) => next.run(Request::from_parts(parts, Body::from(body))).await,
+        Ok(Err(error))
+            if std::error::Error::source(&error)
+                .is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) =>
+        {
+            refused(StatusCode::PAYLOAD_TOO_LARGE, format!("A body must be at most {LONGEST_BODY} bytes."))
+        }
+        Ok(Err(_)) => refused(StatusCode::BAD_REQUEST, "The body broke off.".to_owned()),
+        Err(_) => refused(StatusCode::REQUEST_TIMEOUT, format!("A body must come within {BODY_WITHIN:?}.")),
+    }
+}
