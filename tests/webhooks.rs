@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-const NOON: &str = "2026-11-21T12:00:00Z";
+pub const NOON: &str = "2026-11-21T12:00:00Z";
 
 pub async fn selling_at(clock: Clock, settings: &[&str]) -> TestApp {
     TestApp::with(Wishes { sells: true, clock: Some(clock), settings, ..Wishes::default() }).await

@@ -28,7 +28,7 @@ pub struct Model {
 /// [Stripe's statuses](https://docs.stripe.com/api/subscriptions/object#subscription_object-status).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum State {
     None,
     Active,

@@ -108,6 +108,12 @@ impl Runner {
             tracing::error!(job = %job.id, ?error, "a broken job waits for its lease to run out");
         }
         drop(permit);
+        // Another of its kind may have its turn. Those of the other kinds say so themselves, with more.
+        if matches!(job.kind, job::Kind::DeliverOtp | job::Kind::EraseAccount)
+            && let Err(unavailable) = self.chat.signals.send(Topic::Jobs).await
+        {
+            tracing::debug!(error = %unavailable, "a hint was not sent");
+        }
     }
 
     async fn work(&self, job: &job::Model, cues: &Cues) -> Result<(), Error> {

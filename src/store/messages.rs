@@ -2,7 +2,8 @@
 
 use entity::{ChatroomId, MessageId, UserId, message};
 use sea_orm::{
-    DbBackend, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, Value, entity::prelude::*,
+    DbBackend, ExprTrait, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, Value,
+    entity::prelude::*,
 };
 
 use super::{
@@ -74,18 +75,24 @@ pub async fn by_id(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<
     message::Entity::find_by_id(id).one(conn).await
 }
 
-/// The first of a room's messages that come after this one, whether its path goes through them or not, oldest first.
+/// The first of a room's messages that come after this place, whether its path goes through them or not, by depth.
 pub async fn of_room_after(
     conn: &impl ConnectionTrait,
     room: ChatroomId,
-    after: Option<MessageId>,
+    after: Option<(i32, MessageId)>,
     limit: u64,
 ) -> Result<Vec<message::Model>, DbErr> {
     let mut messages = message::Entity::find().filter(message::Column::ChatroomId.eq(room));
-    if let Some(after) = after {
-        messages = messages.filter(message::Column::Id.gt(after));
+    if let Some((depth, id)) = after {
+        let beside = message::Column::Depth.eq(depth).and(message::Column::Id.gt(id));
+        messages = messages.filter(message::Column::Depth.gt(depth).or(beside));
     }
-    messages.order_by_asc(message::Column::Id).limit(limit).all(conn).await
+    messages
+        .order_by_asc(message::Column::Depth)
+        .order_by_asc(message::Column::Id)
+        .limit(limit)
+        .all(conn)
+        .await
 }
 
 /// For the objects that lead to a message; whoever holds one of a room's messages may see the others.

@@ -40,7 +40,7 @@ impl Auth {
                         let messages = auth.messages_after(room.id, last).await?;
                         for message in &messages {
                             let comma = if last.is_none() { "" } else { "," };
-                            last = Some(message.id);
+                            last = Some((message.depth, message.id));
                             yield Bytes::from(format!("{comma}{}", about_message(message)));
                         }
                         if (messages.len() as u64) < AT_ONCE {
@@ -64,7 +64,7 @@ impl Auth {
     async fn messages_after(
         &self,
         room: ChatroomId,
-        after: Option<MessageId>,
+        after: Option<(i32, MessageId)>,
     ) -> Result<Vec<message::Model>> {
         Ok(messages::of_room_after(self.db.read(), room, after, AT_ONCE).await?)
     }

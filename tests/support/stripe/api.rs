@@ -12,7 +12,7 @@ use axum::{
     http::{Method, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use serde_json::{Value, json};
 
@@ -21,6 +21,7 @@ use super::{Fault, PRICE, SECRET_KEY, World};
 pub fn routes(world: Arc<World>) -> Router {
     Router::new()
         .route("/v1/customers", post(new_customer))
+        .route("/v1/customers/{id}", delete(delete_customer))
         .route("/v1/checkout/sessions", post(new_session))
         .route("/v1/checkout/sessions/{id}", get(session))
         .route("/v1/checkout/sessions/{id}/expire", post(expire))
@@ -131,6 +132,20 @@ async fn new_customer(State(world): State<Arc<World>>, body: Bytes) -> Response 
         "metadata": {"user_id": form["metadata[user_id]"]}});
     world.state.lock().unwrap().customers.push(customer.clone());
     axum::Json(customer).into_response()
+}
+
+/// Ends its subscriptions, too.
+async fn delete_customer(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
+    let mut state = world.state.lock().unwrap();
+    let known = state.customers.len();
+    state.customers.retain(|customer| customer["id"] != id.as_str());
+    if state.customers.len() == known {
+        return missing(404, "id");
+    }
+    for subscription in state.subscriptions.iter_mut().filter(|one| one["customer"] == id.as_str()) {
+        subscription["status"] = json!("canceled");
+    }
+    axum::Json(json!({"id": id, "object": "customer", "deleted": true})).into_response()
 }
 
 async fn new_session(State(world): State<Arc<World>>, body: Bytes) -> Response {

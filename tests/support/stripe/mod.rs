@@ -99,6 +99,12 @@ impl Stripe {
         self.world.state.lock().unwrap().faults.push_back(fault);
     }
 
+    /// Has a customer of this id.
+    pub fn knows(&self, customer: &str) {
+        let customer = json!({"id": customer, "object": "customer"});
+        self.world.state.lock().unwrap().customers.push(customer);
+    }
+
     /// Forgets a customer, as when it is deleted or was of test mode.
     pub fn forgets(&self, customer: &str) {
         let mut state = self.world.state.lock().unwrap();

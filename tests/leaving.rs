@@ -1,0 +1,218 @@
+//! Ending sessions and accounts, and taking along what is kept of one.
+
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use pollux::{clock::Clock, config::Role};
+use sea_orm::{EntityTrait, PaginatorTrait};
+use serde_json::{Value, json};
+
+use crate::{
+    billing::selling,
+    support::{
+        Backend, Gate, Script, TestApp, TestUser, code_of,
+        stripe::{Fault, is_customer},
+    },
+    webhooks::{NOON, selling_at},
+};
+
+const PHONE: &str = "+14155550199";
+const DELETE: &str = "mutation { deleteAccount { deletedId } }";
+const END: &str = "mutation($id: ID!) { endSession(id: $id) { sessionsEnded } }";
+const SESSIONS: &str = "{ sessions { id current userAgent lastSeenAt } }";
+
+async fn sessions(user: &TestUser) -> Vec<Value> {
+    user.data(SESSIONS, json!({})).await["sessions"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_session_is_ended_on_another_device_and_its_sockets_close() {
+    let app = TestApp::at_a_standstill().await;
+    let lost = app.signed_in(PHONE).await;
+    app.pass(TimeDelta::seconds(31)).await;
+    let user = app.signed_in(PHONE).await;
+    // Where there are several nodes, the socket is on another than the one that ends its session.
+    let beside = match Backend::servers() {
+        Some(_) => Some(app.beside(Role::Api, &[]).await),
+        None => None,
+    };
+    let address = beside.as_ref().map_or(app.address, |node| node.address);
+    let mut socket = TestUser { address, ..lost.clone() }.socket().await;
+    let known = sessions(&user).await;
+    assert_eq!(known.len(), 2);
+    let other = known.iter().find(|session| session["current"] == false).unwrap();
+    let ended = user.data(END, json!({"id": other["id"]})).await;
+    assert_eq!(ended["endSession"]["sessionsEnded"], 1);
+    assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));
+    assert_eq!(lost.data("{ me { id } }", json!({})).await["me"], Value::Null);
+    assert_eq!(sessions(&user).await.len(), 1);
+    assert_eq!(user.refusal(END, json!({"id": other["id"]})).await, "NOT_FOUND");
+    if let Some(node) = beside {
+        node.end().await;
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn another_users_session_is_not_found() {
+    let app = TestApp::start().await;
+    let (user, other) = (app.user().await, app.user().await);
+    let id = sessions(&other).await[0]["id"].clone();
+    for id in [id, json!("session"), json!(user.id)] {
+        assert_eq!(user.refusal(END, json!({ "id": id })).await, "NOT_FOUND", "{id}");
+    }
+    assert_eq!(sessions(&other).await.len(), 1);
+    app.stop().await;
+}
+
+/// How many rows there are of what users own.
+async fn rows(app: &TestApp) -> [u64; 7] {
+    let db = app.chat.db.read();
+    [
+        entity::user::Entity::find().count(db).await.unwrap(),
+        entity::session::Entity::find().count(db).await.unwrap(),
+        entity::chatroom::Entity::find().count(db).await.unwrap(),
+        entity::message::Entity::find().count(db).await.unwrap(),
+        entity::daily_usage::Entity::find().count(db).await.unwrap(),
+        entity::subscription::Entity::find().count(db).await.unwrap(),
+        entity::job::Entity::find().count(db).await.unwrap(),
+    ]
+}
+
+#[tokio::test]
+async fn an_account_that_is_deleted_leaves_nothing_and_pays_nothing() {
+    let app = selling().await;
+    let user = app.signed_in(PHONE).await;
+    let customer = "cus_leaves";
+    is_customer(app.chat.db.write(), user.id.parse().unwrap(), customer, app.clock.now()).await;
+    app.stripe.knows(customer);
+    let subscription = app.stripe.subscribe(customer, "active");
+    for title in ["x", "y"] {
+        user.read(&user.room(title).await.ask("hi").await.reply).await;
+    }
+    // One that is being written.
+    let gate = Gate::closed();
+    app.gemini.answers(Script::new().text("Never").wait(&gate).text(" whole").finish("STOP"));
+    let asked = user.room("z").await.ask("hi").await;
+    user.follow(&asked.reply, None).await.until("Never").await;
+    let mut socket = user.socket().await;
+
+    let deleted = user.data(DELETE, json!({})).await;
+    assert_eq!(deleted["deleteAccount"]["deletedId"], user.id.as_str());
+    assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));
+    assert_eq!(user.refusal(DELETE, json!({})).await, "UNAUTHENTICATED");
+    app.is_idle().await;
+    gate.open_wide();
+    assert_eq!(rows(&app).await, [0; 7]);
+    assert_eq!(app.stripe.subscription(&subscription)["status"], "canceled");
+    assert_eq!(app.stripe.customers(), Vec::<Value>::new());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_number_of_a_deleted_account_is_free_at_once() {
+    let app = TestApp::at_a_standstill().await;
+    let user = app.signed_in(PHONE).await;
+    let room = user.room("x").await;
+    user.data(DELETE, json!({})).await;
+    app.pass(TimeDelta::seconds(31)).await;
+    let new = app.signed_in(PHONE).await;
+    assert_ne!(new.id, user.id);
+    let found = new.data("query($id: ID!) { chatroom(id: $id) { id } }", json!({"id": room.id})).await;
+    assert_eq!(found["chatroom"], Value::Null);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn deleting_waits_for_stripe_and_is_not_given_up() {
+    let app = selling_at(Clock::stopped(NOON.parse().unwrap()), &[]).await;
+    let user = app.user().await;
+    is_customer(app.chat.db.write(), user.id.parse().unwrap(), "cus_1", app.clock.now()).await;
+    app.stripe.knows("cus_1");
+    let subscription = app.stripe.subscribe("cus_1", "active");
+    app.stripe.fails(Fault::Status(400));
+    user.room("x").await;
+    user.data(DELETE, json!({})).await;
+    app.has_put_off(1).await;
+    assert_eq!(
+        rows(&app).await,
+        [1, 0, 0, 0, 0, 1, 1],
+        "its texts are gone, and what is paid is still known"
+    );
+    assert_eq!(app.stripe.subscription(&subscription)["status"], "active");
+    app.clock.advance(TimeDelta::seconds(5));
+    app.is_idle().await;
+    assert_eq!(app.stripe.subscription(&subscription)["status"], "canceled");
+    assert_eq!(rows(&app).await, [0; 7]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn deletions_at_once_are_one() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    user.room("x").await;
+    let answers = join_all((0..5).map(|_| user.ask_api(DELETE, json!({})))).await;
+    for answer in &answers {
+        let deleted = answer["data"]["deleteAccount"]["deletedId"] == user.id.as_str();
+        assert!(deleted || code_of(answer) == "UNAUTHENTICATED", "{answer}");
+    }
+    assert!(answers.iter().any(|answer| code_of(answer) == "no error"));
+    app.is_idle().await;
+    assert_eq!(rows(&app).await, [0; 7]);
+    app.stop().await;
+}
+
+async fn my_data(user: &TestUser) -> reqwest::Response {
+    let path = user.data("{ myData { url } }", json!({})).await["myData"]["url"].as_str().unwrap().to_owned();
+    let request = user.http.get(format!("http://{}{path}", user.address));
+    request.bearer_auth(&user.token).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn everything_that_is_kept_can_be_taken_along() {
+    let app = TestApp::start().await;
+    let (user, other) = (app.signed_in(PHONE).await, app.user().await);
+    other.read(&other.room("not mine").await.ask("hi").await.reply).await;
+    let rooms = [user.room("first").await, user.room("second").await];
+    // More than are read at once.
+    for number in 0..15 {
+        user.read(&rooms[0].ask(&format!("question {number}")).await.reply).await;
+    }
+    let data = my_data(&user).await;
+    assert_eq!(data.headers()["content-type"], "application/json");
+    assert_eq!(data.headers()["content-disposition"], "attachment; filename=\"my-data.json\"");
+    let data: Value = data.json().await.unwrap();
+    assert_eq!(data["user"]["id"], user.id.as_str());
+    assert_eq!(
+        (&data["user"]["phoneNumber"], data["sessions"].as_array().unwrap().len()),
+        (&json!(PHONE), 1)
+    );
+    let exported = data["chatrooms"].as_array().unwrap();
+    let titles: Vec<_> = exported.iter().map(|room| &room["title"]).collect();
+    assert_eq!(titles, ["first", "second"]);
+    let messages = exported[0]["messages"].as_array().unwrap();
+    assert_eq!(messages.len(), 30);
+    assert_eq!(messages[28]["content"], "question 14");
+    let answer = json!(["MODEL", "COMPLETED", "Yes.", messages[28]["id"]]);
+    let last = &messages[29];
+    assert_eq!(json!([last["role"], last["status"], last["content"], last["inReplyTo"]]), answer);
+    assert_eq!(exported[1]["messages"], json!([]));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn data_is_for_its_owner_and_not_without_end() {
+    let app = TestApp::start().await;
+    let stranger = app.stranger();
+    let refused = stranger.http.get(format!("http://{}/my-data", app.address)).send().await.unwrap();
+    assert_eq!(refused.status(), 401);
+    assert_eq!(code_of(&refused.json().await.unwrap()), "UNAUTHENTICATED");
+    let user = app.user().await;
+    for _ in 0..10 {
+        assert_eq!(my_data(&user).await.status(), 200);
+    }
+    let refused = my_data(&user).await;
+    assert_eq!(refused.status(), 429);
+    assert_eq!(code_of(&refused.json().await.unwrap()), "RATE_LIMITED");
+    app.stop().await;
+}

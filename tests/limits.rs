@@ -1,0 +1,331 @@
+//! What the server does not do for anybody: documents past their limits, too many calls, connections that take their time.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::support::{
+    Script, TestApp, TestUser,
+    app::Wishes,
+    code_of,
+    socket::{PATIENCE, Socket},
+};
+
+/// Documents that are refused, each with the name of its limit.
+fn refused() -> Vec<(&'static str, String)> {
+    let link = |n: usize| format!("fragment F{n} on Query {{ ...F{0} ...F{0} }}", n + 1);
+    let links: Vec<_> = (0..30).map(link).collect();
+    let nested = format!("{{ ...F0 }} {} fragment F30 on Query {{ __typename }}", links.join(" "));
+    let aliases: Vec<_> = (0..10_000).map(|n| format!("a{n}:me{{id}}")).collect();
+    let deep = "{ me { id ".repeat(20) + &"}".repeat(40);
+    let circular =
+        format!("{{ __schema {{ types {} name {} }} }}", "{ fields { type ".repeat(4) + "{", "}".repeat(9));
+    let many = "@include(if:true)".repeat(11);
+    vec![
+        ("fields", nested),
+        ("tokens", format!("{{ {} }}", aliases.join(" "))),
+        ("tokens", format!("{{ {} }}", "me ".repeat(100_000 - 2))),
+        ("aliases", format!("{{ {} }}", aliases[..31].join(" "))),
+        ("depth", deep),
+        ("nesting", format!("{{ me(x: {}{}) }}", "[".repeat(100), "]".repeat(100))),
+        ("introspection lists", circular),
+        ("directives", format!("{{ me {many} {{ id }} }}")),
+    ]
+}
+
+fn limit_of(error: &Value) -> (&str, &str) {
+    let extensions = &error["extensions"];
+    (extensions["code"].as_str().unwrap_or_default(), extensions["limit"].as_str().unwrap_or_default())
+}
+
+fn with_query(url: &str, name: &str, value: &str) -> url::Url {
+    url::Url::parse_with_params(url, [(name, value)]).unwrap()
+}
+
+/// A GraphQL call, with everything that HTTP says.
+async fn call(user: &TestUser, accept: &str, document: &str) -> reqwest::Response {
+    let request = user.http.post(format!("http://{}/graphql", user.address)).header("accept", accept);
+    request.json(&json!({ "query": document })).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_document_past_a_limit_is_refused_over_every_transport() {
+    let app = TestApp::with_settings(&["--rate-limits=off"]).await;
+    let user = app.user().await;
+    for (limit, document) in refused() {
+        let expected = ("QUERY_TOO_COMPLEX", limit);
+        let plain = call(&user, "application/json", &document).await;
+        // 100,000 tokens are more than a body may hold.
+        if plain.status() == 413 {
+            assert!(document.len() > 256 * 1024);
+            continue;
+        }
+        let plain: Value = plain.json().await.unwrap();
+        assert_eq!(limit_of(&plain["errors"][0]), expected);
+        assert_eq!(plain.get("data"), None, "nothing was executed");
+        let batch = json!([{"query": "{ __typename }"}, { "query": document }]);
+        let batch = user.post(&batch).await;
+        assert_eq!((code_of(&batch[0]), limit_of(&batch[1]["errors"][0])), ("no error", expected));
+        let got = user.http.get(with_query(&app.url(), "query", &document));
+        if document.len() < 8 * 1024 {
+            let got: Value = got.send().await.unwrap().json().await.unwrap();
+            assert_eq!(limit_of(&got["errors"][0]), expected);
+        }
+        for accept in ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0"] {
+            let told = call(&user, accept, &document).await.text().await.unwrap();
+            let line = told.lines().find(|line| line.contains("QUERY_TOO_COMPLEX")).expect(accept);
+            assert!(line.contains(&format!("\"limit\":\"{limit}\"")), "{line}");
+        }
+        let mut socket = user.socket().await;
+        socket.subscribe("1", &document, &json!({})).await;
+        match socket.next().await {
+            Ok(said) => {
+                assert_eq!(said["type"], "error");
+                assert_eq!(limit_of(&said["payload"][0]), expected);
+            }
+            // It was longer than any message may be.
+            Err((code, _)) => assert_eq!((code, document.len() > 64 * 1024), (1009, true)),
+        }
+        let mut old = Socket::open(app.address, "graphql-ws", &[]).await.unwrap();
+        old.send(&json!({"type": "connection_init"})).await;
+        old.send(&json!({"type": "start", "id": "1", "payload": {"query": document}})).await;
+        let said = loop {
+            match old.next().await {
+                Ok(said) if said["type"] == "connection_ack" || said["type"] == "ka" => {}
+                said => break said,
+            }
+        };
+        assert!(said.is_err() || limit_of(&said.unwrap()["payload"]) == expected);
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_tools_ask_of_a_schema_is_answered() {
+    let app = TestApp::start().await;
+    let of_type = "kind name ofType { ".repeat(9) + "kind name" + &" }".repeat(9);
+    let asked = format!(
+        "query {{ __schema {{ queryType {{ name }} types {{ kind name fields(includeDeprecated: true) {{ name
+         args {{ name type {{ ...T }} }} type {{ ...T }} }} inputFields {{ name type {{ ...T }} }}
+         interfaces {{ ...T }} enumValues {{ name }} possibleTypes {{ ...T }} }}
+         directives {{ name args {{ name type {{ ...T }} }} }} }} }} fragment T on __Type {{ {of_type} }}"
+    );
+    let told = app.stranger().data(&asked, json!({})).await;
+    assert!(told["__schema"]["types"].as_array().unwrap().len() > 30);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_schema_that_is_closed_tells_nothing_of_itself() {
+    let app = TestApp::with_settings(&["--introspection=off"]).await;
+    let stranger = app.stranger();
+    let told = stranger.ask_api("{ __schema { types { name } } }", json!({})).await;
+    assert!(told["data"]["__schema"].is_null(), "{told}");
+    let told = stranger.ask_api("{ chatroms { nodes { id } } }", json!({})).await;
+    let message = told["errors"][0]["message"].as_str().unwrap();
+    assert!(!message.contains("chatrooms"), "{message}");
+    app.stop().await;
+    let app = TestApp::start().await;
+    let told = app.stranger().ask_api("{ chatroms { nodes { id } } }", json!({})).await;
+    assert!(told["errors"][0]["message"].as_str().unwrap().contains("chatrooms"));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_has_an_end() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let room = user.room("x").await;
+    let half = "x".repeat(512 * 1024);
+    app.gemini.answers_by(move |_| Script::new().text(&half).finish("STOP"));
+    for _ in 0..17 {
+        user.read(&room.ask("hi").await.reply).await;
+    }
+    let messages =
+        "query($id: ID!, $n: Int) { chatroom(id: $id) { messages(last: $n) { nodes { content } } } }";
+    let refused = user.ask_api(messages, json!({"id": room.id, "n": 100})).await;
+    assert_eq!(limit_of(&refused["errors"][0]), ("QUERY_TOO_COMPLEX", "answer"));
+    assert_eq!(user.refusal(messages, json!({"id": room.id, "n": 30})).await, "no error");
+    app.stop().await;
+}
+
+const MUTATION: &str = "mutation { logout { sessionsEnded } }";
+
+#[tokio::test]
+async fn mutations_are_counted_by_user_and_the_headers_say_what_is_left() {
+    let app = TestApp::at_a_standstill().await;
+    let user = app.user().await;
+    let rename = "mutation { updateProfile(input: { fullName: \"x\" }) { user { id } } }";
+    let headers = async || {
+        let request = user.http.post(format!("http://{}/graphql", app.address)).bearer_auth(&user.token);
+        let answer = request.json(&json!({ "query": rename })).send().await.unwrap();
+        let header = |name| answer.headers()[name].to_str().unwrap().to_owned();
+        (header("ratelimit-policy"), header("ratelimit"))
+    };
+    let policy = "\"mutations\";q=120;w=60".to_owned();
+    assert_eq!(headers().await, (policy.clone(), "\"mutations\";r=119;t=60".to_owned()));
+    // Each of a document counts.
+    let ten: Vec<_> =
+        (0..30).map(|n| format!("a{n}: updateProfile(input: {{}}) {{ user {{ id }} }}")).collect();
+    let ten = format!("mutation {{ {} }}", ten.join(" "));
+    for _ in 0..3 {
+        user.data(&ten, json!({})).await;
+    }
+    assert_eq!(headers().await.1, "\"mutations\";r=28;t=60");
+    let part = user.ask_api(&ten, json!({})).await;
+    assert_eq!(code_of(&part), "RATE_LIMITED");
+    assert_eq!(part["errors"][0]["extensions"]["retryAfter"], 60);
+    assert_eq!(part["errors"][0]["path"], json!(["a28"]));
+    assert_eq!(headers().await.1, "\"mutations\";r=0;t=60");
+    assert_eq!(user.refusal("{ me { id } }", json!({})).await, "no error", "to read is free");
+    app.pass(TimeDelta::seconds(60)).await;
+    assert_eq!(user.refusal(rename, json!({})).await, "no error");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn strangers_are_counted_by_address_and_a_trusted_proxy_says_which() {
+    let clock = pollux::clock::Clock::stopped("2026-11-21T12:00:00Z".parse().unwrap());
+    for (settings, elsewhere) in
+        [(vec!["--trusted-proxies=127.0.0.1"], "UNAUTHENTICATED"), (vec![], "RATE_LIMITED")]
+    {
+        let app =
+            TestApp::with(Wishes { settings: &settings, clock: Some(clock.clone()), ..Wishes::default() })
+                .await;
+        let stranger = app.stranger();
+        let from = async |address: &str| {
+            let request = stranger.http.post(format!("http://{}/graphql", app.address));
+            let request = request.header("x-forwarded-for", address).json(&json!({ "query": MUTATION }));
+            code_of(&request.send().await.unwrap().json().await.unwrap()).to_owned()
+        };
+        for _ in 0..60 {
+            assert_eq!(from("2001:db8:0:1::1").await, "UNAUTHENTICATED");
+        }
+        assert_eq!(from("2001:db8:0:1::2").await, "RATE_LIMITED", "of the same customer's network");
+        assert_eq!(from("2001:db8:0:2::1").await, elsewhere, "{settings:?}");
+        app.stop().await;
+    }
+}
+
+fn persisted(hash: &str) -> Value {
+    json!({"persistedQuery": {"version": 1, "sha256Hash": hash}})
+}
+
+const TYPENAME: &str = "{ __typename }";
+const TYPENAMES_HASH: &str = "7f56e67dd21ab3f30d1ff8b7bed08893f0a0db86449836189b361dd1e56ddb4b";
+
+#[tokio::test]
+async fn a_document_that_was_sent_once_is_found_by_its_hash() {
+    let app = TestApp::start().await;
+    let stranger = app.stranger();
+    let by_hash = json!({ "extensions": persisted(TYPENAMES_HASH) });
+    let unknown = stranger.post(&by_hash).await;
+    assert_eq!(code_of(&unknown), "PERSISTED_QUERY_NOT_FOUND");
+    assert_eq!(unknown["errors"][0]["message"], "PersistedQueryNotFound", "as Apollo's clients know it");
+    let forged =
+        stranger.post(&json!({"query": "{ me { id } }", "extensions": persisted(TYPENAMES_HASH)})).await;
+    assert_eq!(code_of(&forged), "BAD_USER_INPUT");
+    let sent = stranger.post(&json!({"query": TYPENAME, "extensions": persisted(TYPENAMES_HASH)})).await;
+    let answer = json!({"data": {"__typename": "Query"}});
+    assert_eq!(sent, answer);
+    assert_eq!(stranger.post(&by_hash).await, answer);
+    let url = with_query(&app.url(), "extensions", &persisted(TYPENAMES_HASH).to_string());
+    let got = stranger.http.get(url).send().await.unwrap().json::<Value>().await.unwrap();
+    assert_eq!(got, answer);
+    let mut socket = app.user().await.socket().await;
+    socket.send(&json!({"type": "subscribe", "id": "1", "payload": by_hash})).await;
+    assert_eq!(socket.next().await.unwrap()["payload"], answer);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn only_trusted_documents_are_executed_where_that_is_wanted() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let apollo = json!({"format": "apollo-persisted-query-manifest", "version": 1, "operations": [
+        {"id": TYPENAMES_HASH, "name": "Typename", "type": "query", "body": TYPENAME}]});
+    let relay = json!({"my-id": TYPENAME});
+    for (manifest, id) in [(apollo, TYPENAMES_HASH), (relay, "my-id")] {
+        let file = directory.path().join("manifest.json");
+        std::fs::write(&file, manifest.to_string()).unwrap();
+        let file = format!("--persisted-queries-file={}", file.display());
+        let app = TestApp::with_settings(&["--persisted-queries=only", &file]).await;
+        let stranger = app.stranger();
+        let answer = json!({"data": {"__typename": "Query"}});
+        assert_eq!(stranger.post(&json!({ "extensions": persisted(id) })).await, answer);
+        assert_eq!(stranger.post(&json!({ "query": TYPENAME })).await, answer, "the whole document, too");
+        let other = json!({"query": "{ me { id } }"});
+        assert_eq!(code_of(&stranger.post(&other).await), "PERSISTED_QUERY_ONLY");
+        let mut socket = Socket::open(app.address, "graphql-transport-ws", &[]).await.unwrap();
+        socket.send(&json!({"type": "connection_init"})).await;
+        socket.next().await.unwrap();
+        socket.subscribe("1", "{ me { id } }", &json!({})).await;
+        let said = socket.next().await.unwrap();
+        assert_eq!(said["payload"][0]["extensions"]["code"], "PERSISTED_QUERY_ONLY");
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn connections_past_their_number_wait() {
+    let app = TestApp::with_settings(&["--max-connections=2"]).await;
+    let sockets = [
+        Socket::open(app.address, "graphql-transport-ws", &[]).await,
+        Socket::open(app.address, "graphql-transport-ws", &[]).await,
+    ];
+    let mut third = TcpStream::connect(app.address).await.unwrap();
+    third.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = [0; 12];
+    let early = timeout(Duration::from_millis(100), third.read_exact(&mut answer)).await;
+    assert!(early.is_err(), "two sockets are two connections");
+    drop(sockets);
+    timeout(PATIENCE, third.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    app.stop().await;
+}
+
+/// What the server answers to these bytes before it closes.
+async fn answer_to(app: &TestApp, said: &[u8]) -> String {
+    let mut connection = TcpStream::connect(app.address).await.unwrap();
+    connection.write_all(said).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(2 * PATIENCE, connection.read_to_end(&mut answer)).await.expect("it is not closed").unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_is_ended() {
+    let app = TestApp::start().await;
+    let body = b"POST /graphql HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
+    let (body, head) =
+        tokio::join!(answer_to(&app, body), answer_to(&app, b"GET /graphql HTTP/1.1\r\nhost: x\r\nx-slow"));
+    assert!(body.starts_with("HTTP/1.1 408"), "{body}");
+    assert!(body.contains("A body must come within 10s."), "{body}");
+    assert!(head.is_empty() || head.starts_with("HTTP/1.1 408"), "{head}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_page_lets_in_only_what_it_needs() {
+    let app = TestApp::start().await;
+    let page = app.stranger().http.get(format!("http://{}/", app.address)).send().await.unwrap();
+    let header = |name: &str| page.headers()[name].to_str().unwrap().to_owned();
+    let policy = header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert!(!policy.contains("unsafe-eval") && !policy.contains("script-src 'unsafe-inline'"), "{policy}");
+    assert_eq!(
+        (header("x-frame-options"), header("x-content-type-options")),
+        ("DENY".into(), "nosniff".into())
+    );
+    let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap().to_owned();
+    let page = page.text().await.unwrap();
+    let scripts: Vec<_> = page.split("<script").skip(1).collect();
+    assert!(!scripts.is_empty());
+    assert!(scripts.iter().all(|script| script.starts_with(&format!(" nonce=\"{nonce}\""))));
+    app.stop().await;
+}

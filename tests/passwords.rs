@@ -1,0 +1,310 @@
+//! Registering, passwords, and what they tell a stranger.
+
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::{
+    TestApp, TestUser, code_of,
+    user::{SEND_OTP, VERIFY_OTP},
+};
+
+const PHONE: &str = "+14155550199";
+const UNKNOWN: &str = "+14155550100";
+const PASSWORD: &str = "correct horse";
+const SIGNUP: &str = "mutation($input: SignupInput!) { signup(input: $input) {
+    user { id phoneNumber email fullName hasPassword verifiedAt subscription { tier } usage { used limit } }
+    otp { otp phoneNumber expiresAt resendAt }
+} }";
+const LOGIN: &str = "mutation($phone: PhoneNumber!, $password: String!) {
+    login(input: { phoneNumber: $phone, password: $password }) { accessToken refreshToken user { id hasPassword } }
+}";
+const FORGOT: &str = "mutation($phone: PhoneNumber!) {
+    forgotPassword(input: { phoneNumber: $phone }) { otp phoneNumber expiresAt resendAt }
+}";
+const RESET: &str = "mutation($phone: PhoneNumber!, $otp: String!, $new: String!) {
+    resetPassword(input: { phoneNumber: $phone, otp: $otp, newPassword: $new }) { accessToken user { id hasPassword } }
+}";
+const CHANGE: &str = "mutation($current: String, $new: String!) {
+    changePassword(input: { currentPassword: $current, newPassword: $new }) { user { id hasPassword } }
+}";
+const ME: &str = "{ me { id email fullName hasPassword verifiedAt } }";
+
+async fn login(app: &TestApp, phone: &str, password: &str) -> Value {
+    app.stranger().ask_api(LOGIN, json!({"phone": phone, "password": password})).await
+}
+
+async fn verify(app: &TestApp, phone: &str, otp: &Value) -> Value {
+    app.stranger().ask_api(VERIFY_OTP, json!({"phone": phone, "otp": otp})).await
+}
+
+/// A user who has a password.
+async fn with_password(app: &TestApp) -> TestUser {
+    let user = app.signed_in(PHONE).await;
+    user.data(CHANGE, json!({"new": PASSWORD})).await;
+    user
+}
+
+fn token(user: &TestUser, response: &Value, field: &str) -> TestUser {
+    let token = response["data"][field]["accessToken"].as_str().unwrap().to_owned();
+    TestUser { token, ..user.clone() }
+}
+
+#[tokio::test]
+async fn a_signup_becomes_true_with_its_code() {
+    let app = TestApp::at_a_standstill().await;
+    let input =
+        json!({"phoneNumber": PHONE, "email": "ada@example.com", "fullName": "Ada", "password": PASSWORD});
+    let signup = app.stranger().data(SIGNUP, json!({ "input": input })).await;
+    let (user, otp) = (&signup["signup"]["user"], &signup["signup"]["otp"]);
+    let shown = json!({"id": user["id"], "phoneNumber": PHONE, "email": "ada@example.com", "fullName": "Ada",
+        "hasPassword": true, "verifiedAt": null, "subscription": {"tier": "BASIC"},
+        "usage": {"used": 0, "limit": 20}});
+    assert_eq!(*user, shown);
+    assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "UNAUTHENTICATED", "nothing is proven yet");
+    let verified = verify(&app, PHONE, &otp["otp"]).await;
+    let me = token(&app.stranger(), &verified, "verifyOtp").data(ME, json!({})).await;
+    let proven = json!({"id": user["id"], "email": "ada@example.com", "fullName": "Ada", "hasPassword": true,
+        "verifiedAt": me["me"]["verifiedAt"]});
+    assert_eq!(me["me"], proven);
+    assert!(me["me"]["verifiedAt"].is_string());
+    assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "no error");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_signup_of_a_known_number_changes_nothing_and_tells_nothing() {
+    let app = TestApp::at_a_standstill().await;
+    let owner = with_password(&app).await;
+    let before = owner.data(ME, json!({})).await;
+    app.pass(TimeDelta::seconds(31)).await;
+    let shape = async |phone: &str| {
+        let input = json!({"phoneNumber": phone, "fullName": "Mallory", "password": "mallory's own"});
+        let mut signup = app.stranger().data(SIGNUP, json!({ "input": input })).await["signup"].take();
+        let otp = signup["otp"]["otp"].take();
+        (otp, signup)
+    };
+    let (otp, mut known) = shape(PHONE).await;
+    let (_, mut unknown) = shape(UNKNOWN).await;
+    assert_ne!(known["user"]["id"], owner.id.as_str(), "not even the id is told");
+    for signup in [&mut known, &mut unknown] {
+        for field in ["id", "phoneNumber"] {
+            signup["user"][field].take();
+        }
+        signup["otp"]["phoneNumber"].take();
+    }
+    assert_eq!(known, unknown);
+    // Its owner, whom the code reaches, uses it.
+    let verified = verify(&app, PHONE, &otp).await;
+    assert_eq!(verified["data"]["verifyOtp"]["user"]["id"], owner.id.as_str());
+    assert_eq!(owner.data(ME, json!({})).await, before);
+    assert_eq!(code_of(&login(&app, PHONE, "mallory's own").await), "UNAUTHENTICATED");
+    assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "no error");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_another_signed_up_with_is_gone_with_the_next_code() {
+    let app = TestApp::at_a_standstill().await;
+    let input = json!({"phoneNumber": PHONE, "password": "mallory's own"});
+    app.stranger().data(SIGNUP, json!({ "input": input })).await;
+    app.pass(TimeDelta::seconds(31)).await;
+    let owner = app.signed_in(PHONE).await;
+    assert_eq!(owner.data(ME, json!({})).await["me"]["hasPassword"], false);
+    assert_eq!(code_of(&login(&app, PHONE, "mallory's own").await), "UNAUTHENTICATED");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_value_out_of_its_limits_is_named() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let long = "x".repeat(129);
+    for (query, variables, field) in [
+        (SIGNUP, json!({"input": {"phoneNumber": PHONE, "password": "short"}}), "password"),
+        (SIGNUP, json!({"input": {"phoneNumber": PHONE, "email": "ada"}}), "email"),
+        (SIGNUP, json!({"input": {"phoneNumber": PHONE, "fullName": ""}}), "fullName"),
+        (RESET, json!({"phone": PHONE, "otp": "000000", "new": long}), "newPassword"),
+        (CHANGE, json!({"new": "1234567"}), "newPassword"),
+    ] {
+        let refused = user.ask_api(query, variables).await;
+        let extensions = &refused["errors"][0]["extensions"];
+        assert_eq!(*extensions, json!({"code": "BAD_USER_INPUT", "field": field}));
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_looks_like_none_and_like_an_unknown_number() {
+    let app = TestApp::start().await;
+    with_password(&app).await;
+    let without = app.user().await;
+    let mut answers = Vec::new();
+    for (phone, password) in [
+        (PHONE, "wrong horse"),
+        (PHONE, ""),
+        (PHONE, &*"x".repeat(200_000)),
+        (without.phone_number.as_str(), PASSWORD),
+        (UNKNOWN, PASSWORD),
+    ] {
+        let mut answer = login(&app, phone, password).await;
+        assert_eq!(code_of(&answer), "UNAUTHENTICATED");
+        answer["errors"][0]["locations"].take();
+        answers.push(answer);
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn guessing_a_password_is_limited_by_number() {
+    let app = TestApp::at_a_standstill().await;
+    with_password(&app).await;
+    for phone in [PHONE, UNKNOWN] {
+        for _ in 0..10 {
+            assert_eq!(code_of(&login(&app, phone, "wrong horse").await), "UNAUTHENTICATED");
+        }
+        assert_eq!(code_of(&login(&app, phone, PASSWORD).await), "RATE_LIMITED");
+    }
+    app.pass(TimeDelta::hours(1)).await;
+    assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "no error");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_password_is_changed_with_the_old_one_and_other_sessions_end() {
+    let app = TestApp::at_a_standstill().await;
+    let user = with_password(&app).await;
+    let other = token(&user, &login(&app, PHONE, PASSWORD).await, "login");
+    let mut socket = other.socket().await;
+    for current in [json!(null), json!("wrong horse")] {
+        let refused = user.ask_api(CHANGE, json!({"current": current, "new": "battery staple"})).await;
+        let expected = json!({"code": "BAD_USER_INPUT", "field": "currentPassword"});
+        assert_eq!(refused["errors"][0]["extensions"], expected);
+    }
+    user.data(CHANGE, json!({"current": PASSWORD, "new": "battery staple"})).await;
+    assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));
+    assert_eq!(other.data("{ me { id } }", json!({})).await["me"], Value::Null);
+    assert_eq!(user.data("{ me { id } }", json!({})).await["me"]["id"], user.id.as_str());
+    assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "UNAUTHENTICATED");
+    assert_eq!(code_of(&login(&app, PHONE, "battery staple").await), "no error");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn of_several_changes_at_once_one_is_made() {
+    let app = TestApp::start().await;
+    let user = with_password(&app).await;
+    let changes = (0..5).map(async |number| {
+        let variables = json!({"current": PASSWORD, "new": format!("password {number}")});
+        code_of(&user.ask_api(CHANGE, variables).await).to_owned()
+    });
+    let codes = join_all(changes).await;
+    assert_eq!(codes.iter().filter(|code| *code == "no error").count(), 1, "{codes:?}");
+    // Whoever came too late had the wrong password by then, or saw it change.
+    assert!(
+        codes.iter().all(|code| ["no error", "CONFLICT", "BAD_USER_INPUT"].contains(&&**code)),
+        "{codes:?}"
+    );
+    let chosen = codes.iter().position(|code| code == "no error").unwrap();
+    assert_eq!(code_of(&login(&app, PHONE, &format!("password {chosen}")).await), "no error");
+    app.stop().await;
+}
+
+async fn forgot(app: &TestApp, phone: &str) -> Value {
+    app.stranger().data(FORGOT, json!({ "phone": phone })).await["forgotPassword"].take()
+}
+
+async fn reset(app: &TestApp, phone: &str, otp: &Value, new: &str) -> Value {
+    app.stranger().ask_api(RESET, json!({"phone": phone, "otp": otp, "new": new})).await
+}
+
+#[tokio::test]
+async fn a_forgotten_password_is_reset_by_a_code_and_all_sessions_end() {
+    let app = TestApp::at_a_standstill().await;
+    let user = with_password(&app).await;
+    let mut socket = user.socket().await;
+    app.pass(TimeDelta::seconds(31)).await;
+    let sent = forgot(&app, PHONE).await;
+    assert_eq!(code_of(&verify(&app, PHONE, &sent["otp"]).await), "OTP_INVALID", "it signs nobody in");
+    let refused = reset(&app, PHONE, &json!("wrong"), "battery staple").await;
+    assert_eq!(code_of(&refused), "OTP_INVALID");
+    let done = reset(&app, PHONE, &sent["otp"], "battery staple").await;
+    assert_eq!(done["data"]["resetPassword"]["user"], json!({"id": user.id, "hasPassword": true}));
+    assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));
+    assert_eq!(code_of(&reset(&app, PHONE, &sent["otp"], "once more it").await), "OTP_INVALID");
+    assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "UNAUTHENTICATED");
+    assert_eq!(code_of(&login(&app, PHONE, "battery staple").await), "no error");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_code_to_sign_in_resets_no_password() {
+    let app = TestApp::start().await;
+    let sent = app.stranger().data(SEND_OTP, json!({ "phone": PHONE })).await;
+    let refused = reset(&app, PHONE, &sent["sendOtp"]["otp"], PASSWORD).await;
+    assert_eq!(code_of(&refused), "OTP_INVALID");
+    assert_eq!(code_of(&verify(&app, PHONE, &sent["sendOtp"]["otp"]).await), "no error");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn of_several_resets_at_once_one_is_made() {
+    let app = TestApp::start().await;
+    let sent = forgot(&app, PHONE).await;
+    let resets = (0..5).map(|number| {
+        let (app, otp) = (&app, &sent["otp"]);
+        async move { reset(app, PHONE, otp, &format!("password {number}")).await }
+    });
+    let answers = join_all(resets).await;
+    let codes: Vec<_> = answers.iter().map(code_of).collect();
+    assert_eq!(codes.iter().filter(|code| **code == "no error").count(), 1, "{codes:?}");
+    assert_eq!(codes.iter().filter(|code| **code == "OTP_INVALID").count(), 4, "{codes:?}");
+    let chosen = codes.iter().position(|code| *code == "no error").unwrap();
+    assert_eq!(code_of(&login(&app, PHONE, &format!("password {chosen}")).await), "no error");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn forgetting_says_the_same_of_every_number() {
+    let app = TestApp::at_a_standstill().await;
+    with_password(&app).await;
+    app.pass(TimeDelta::seconds(31)).await;
+    let mut answers = Vec::new();
+    for phone in [PHONE, UNKNOWN] {
+        let mut sent = forgot(&app, phone).await;
+        for field in ["otp", "phoneNumber"] {
+            assert!(sent[field].take().is_string());
+        }
+        answers.push(sent);
+        let again = app.stranger().ask_api(FORGOT, json!({ "phone": phone })).await;
+        assert_eq!(
+            (code_of(&again), &again["errors"][0]["extensions"]["retryAfter"]),
+            ("RATE_LIMITED", &json!(30))
+        );
+    }
+    assert_eq!(answers[0], answers[1]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_profile_is_changed_field_by_field() {
+    const UPDATE: &str = "mutation($input: UpdateProfileInput!) {
+        updateProfile(input: $input) { user { email fullName } }
+    }";
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    for (input, email, name) in [
+        (json!({"email": "ada@example.com", "fullName": " Ada "}), json!("ada@example.com"), json!("Ada")),
+        (json!({"fullName": "Ada Lovelace"}), json!("ada@example.com"), json!("Ada Lovelace")),
+        (json!({"email": null}), json!(null), json!("Ada Lovelace")),
+        (json!({}), json!(null), json!("Ada Lovelace")),
+    ] {
+        let updated = user.data(UPDATE, json!({ "input": input })).await;
+        assert_eq!(updated["updateProfile"]["user"], json!({"email": email, "fullName": name}));
+    }
+    assert_eq!(user.refusal(UPDATE, json!({"input": {"email": "a b@c.d"}})).await, "BAD_USER_INPUT");
+    let stranger = app.stranger();
+    assert_eq!(stranger.refusal(UPDATE, json!({"input": {}})).await, "UNAUTHENTICATED");
+    app.stop().await;
+}
