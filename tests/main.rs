@@ -11,6 +11,7 @@ mod crash;
 mod delivery;
 mod gemini_wire;
 mod house;
+mod keys;
 mod leaving;
 mod limits;
 mod loaders;

@@ -40,19 +40,21 @@ pub(super) enum Refusal {
 
 use Refusal::TooMuch;
 
+/// What is answered to a request that has more than `max` of what `limit` names.
+#[must_use]
+pub fn too_much(limit: &str, max: usize) -> Response {
+    let message = format!("The request is past a limit: {limit}, of which at most {max} are allowed.");
+    let mut response = rejection("QUERY_TOO_COMPLEX", message);
+    let extensions = response.errors[0].extensions.get_or_insert_default();
+    extensions.set("limit", limit);
+    extensions.set("max", max);
+    response
+}
+
 impl Refusal {
     pub(super) fn response(&self) -> Response {
         match self {
-            TooMuch { limit, max } => {
-                let mut response = rejection(
-                    "QUERY_TOO_COMPLEX",
-                    format!("The document is past a limit: {limit}, of which at most {max} are allowed."),
-                );
-                let extensions = response.errors[0].extensions.get_or_insert_default();
-                extensions.set("limit", *limit);
-                extensions.set("max", *max);
-                response
-            }
+            TooMuch { limit, max } => too_much(limit, *max),
             Self::Cycle(name) => rejection(
                 "GRAPHQL_VALIDATION_FAILED",
                 format!("The fragment \"{name}\" is a part of itself."),

@@ -26,6 +26,7 @@ pub use allowance::Allowance;
 pub use context::{Identity, Left, Place, RequestContext};
 pub use error::{failure, rejection};
 pub use execute::{Executor, Prepared};
+pub use limits::too_much;
 pub use persisted::Documents;
 pub use profile::MY_DATA;
 pub use wire::{Wire, is_refused};
@@ -51,13 +52,16 @@ pub struct Mutation(
     billing::BillingMutations,
 );
 
+/// Fields, those of a page's items times the page.
+const MOST_COMPLEX: usize = 2000;
+
 pub type Schema = GraphqlSchema<Query, Mutation, subscriptions::Subscription>;
 
 fn builder() -> SchemaBuilder<Query, Mutation, subscriptions::Subscription> {
     GraphqlSchema::build(Query::default(), Mutation::default(), subscriptions::Subscription)
         .extension(complete::Completeness)
         .extension(answer_size::AnswerSize)
-        .limit_complexity(2000)
+        .limit_complexity(MOST_COMPLEX)
 }
 
 /// The schema in its own language, as `schema.graphql` holds it.

@@ -11,7 +11,6 @@ use axum::{
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowOrigin, CorsLayer},
-    limit::RequestBodyLimitLayer,
     set_header::SetResponseHeaderLayer,
 };
 
@@ -40,7 +39,6 @@ pub fn router(api: Api) -> Router {
         .route("/webhook/stripe", post(stripe_webhook::post))
         .merge(api.health.clone().router())
         .layer(middleware::from_fn(whole_body))
-        .layer(RequestBodyLimitLayer::new(LONGEST_BODY))
         .layer(SetResponseHeaderLayer::overriding(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),

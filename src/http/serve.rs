@@ -1,11 +1,11 @@
 //! Connections: so many at once, none that takes its time to say what it wants, and an end that waits for what is running.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::{Body, HttpBody, to_bytes},
     extract::{ConnectInfo, Request},
     http::StatusCode,
     middleware::Next,
@@ -26,7 +26,7 @@ use tokio::{
 use tower::ServiceBuilder;
 use tower_http::add_extension::AddExtensionLayer;
 
-use super::router::LONGEST_BODY;
+use super::{graphql::too_long, router::LONGEST_BODY};
 use crate::lifecycle::Lifecycle;
 
 /// What the system keeps for a client that does not read, in bytes; by itself it would keep megabytes.
@@ -109,14 +109,14 @@ fn set_up(stream: &TcpStream) {
 /// Reads a request's body before anything is done about it.
 pub(super) async fn whole_body(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
+    if body.size_hint().lower() > LONGEST_BODY as u64 {
+        return too_long(LONGEST_BODY);
+    }
     let refused = |status, message: String| (status, message + "\n").into_response();
     match timeout(BODY_WITHIN, to_bytes(body, LONGEST_BODY)).await {
         Ok(Ok(body)) => next.run(Request::from_parts(parts, Body::from(body))).await,
-        Ok(Err(error))
-            if std::error::Error::source(&error)
-                .is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) =>
-        {
-            refused(StatusCode::PAYLOAD_TOO_LARGE, format!("A body must be at most {LONGEST_BODY} bytes."))
+        Ok(Err(error)) if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) => {
+            too_long(LONGEST_BODY)
         }
         Ok(Err(_)) => refused(StatusCode::BAD_REQUEST, "The body broke off.".to_owned()),
         Err(_) => refused(StatusCode::REQUEST_TIMEOUT, format!("A body must come within {BODY_WITHIN:?}.")),

@@ -30,7 +30,7 @@ use super::{Api, serve::Place, socket, text};
 use crate::{
     domain::auth::Caller,
     error::Error,
-    graphql::{Prepared, RequestContext, failure},
+    graphql::{Prepared, RequestContext, failure, too_much},
 };
 
 /// The response header that names the request in the log.
@@ -57,6 +57,10 @@ pub(super) async fn post(
         Ok(Asked::One(request)) => {
             let prepared = api.executor.prepare(*request).await;
             answer(api, prepared, context, &headers).await
+        }
+        Ok(Asked::TooMany) => {
+            let refusal = too_much("operations of a batch", params::LONGEST_BATCH);
+            respond::failed(StatusCode::BAD_REQUEST, &context.request_id, &refusal)
         }
         Ok(Asked::Many(requests)) => {
             let Some(media @ (Media::Json | Media::GraphqlResponse)) = accepted(&headers, false) else {
@@ -161,6 +165,12 @@ async fn context(api: &Api, headers: &HeaderMap, caller: Caller) -> Result<Reque
         Some(cursor) => context.from_place(cursor),
         None => context,
     })
+}
+
+/// A request whose body is longer than any is read.
+pub(super) fn too_long(max: usize) -> Response {
+    let request_id = uuid::Uuid::now_v7().to_string();
+    respond::failed(StatusCode::PAYLOAD_TOO_LARGE, &request_id, &too_much("bytes of the body", max))
 }
 
 /// A request that failed with this outside of any operation.

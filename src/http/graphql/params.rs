@@ -7,12 +7,13 @@ use async_graphql::{Request, Variables};
 use serde_json::{Map, Value};
 
 /// The most operations of a batch.
-const LONGEST_BATCH: usize = 10;
+pub(super) const LONGEST_BATCH: usize = 10;
 
 /// What a body asks for.
 pub(super) enum Asked {
     One(Box<Request>),
     Many(Vec<Request>),
+    TooMany,
 }
 
 /// Reads a body.
@@ -24,7 +25,10 @@ pub(super) fn from_body(body: &[u8]) -> Result<Asked, String> {
         Value::Array(batch) if (1..=LONGEST_BATCH).contains(&batch.len()) => {
             batch.into_iter().map(from_json).collect::<Result<_, _>>().map(Asked::Many)
         }
-        Value::Array(_) => Err(format!("A batch must hold 1 to {LONGEST_BATCH} operations.")),
+        Value::Array(batch) if batch.is_empty() => {
+            Err(format!("A batch must hold 1 to {LONGEST_BATCH} operations."))
+        }
+        Value::Array(_) => Ok(Asked::TooMany),
         one => from_json(one).map(|request| Asked::One(Box::new(request))),
     }
 }
