@@ -9,8 +9,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-use support::{Backend, TestUser, code_of, process::Site, socket::Socket};
+use serde_json::json;
+use support::{Backend, TestUser, code_of, process::Site};
 
 const TIMES: usize = 50;
 const PAIRS: usize = 400;

@@ -143,6 +143,7 @@ impl App {
         let life = self.life.clone();
         let db = self.chat.db.clone();
         let health = Health { db: db.clone(), signals: self.shared.signals.clone(), life: life.clone() };
+        let settings = Arc::new(self.config.server.clone());
         let routes = match self.auth {
             Some(auth) => http::router(Api {
                 executor: Executor::new(
@@ -154,16 +155,15 @@ impl App {
                 ),
                 auth,
                 billing: self.billing.clone(),
-                settings: Arc::new(self.config.server.clone()),
+                settings: settings.clone(),
                 life: life.clone(),
                 health,
             }),
             None => health.router(),
         };
-        let most = self.config.server.max_connections.get();
         let server = async {
             match listener {
-                Some(listener) => http::serve(listener, routes, most, life.clone()).await,
+                Some(listener) => http::serve(listener, routes, settings.clone(), life.clone()).await,
                 None => Ok(()),
             }
         };

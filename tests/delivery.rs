@@ -1,6 +1,7 @@
 //! One-time passwords on their way: by an operator's endpoint, by Twilio, and to whom not.
 
 use chrono::TimeDelta;
+use pollux::clock::Clock;
 use ring::hmac;
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
@@ -8,7 +9,9 @@ use serde_json::{Value, json};
 use crate::{
     crash::moved,
     support::{
-        PostOffice, TestApp, TestUser, code_of,
+        PostOffice, TestApp, TestUser,
+        app::Wishes,
+        code_of,
         letters::Letter,
         process::Site,
         user::{SEND_OTP, VERIFY_OTP},
@@ -19,9 +22,15 @@ const PHONE: &str = "+14155550199";
 const SECRET: &str = "whsec of at least thirty-two characters";
 
 async fn by_webhook(office: &PostOffice) -> TestApp {
+    by_webhook_at(office, None).await
+}
+
+async fn by_webhook_at(office: &PostOffice, clock: Option<Clock>) -> TestApp {
     let url = format!("--otp-webhook-url=http://{}/codes", office.address);
     let secret = format!("--otp-webhook-secret={SECRET}");
-    TestApp::with_settings(&["--otp-delivery=webhook", &url, &secret]).await
+    let limits = if clock.is_some() { "--rate-limits=off" } else { "--rate-limits=on" };
+    let settings = ["--otp-delivery=webhook", "--otp-countries=*", limits, &url, &secret];
+    TestApp::with(Wishes { settings: &settings, clock, ..Wishes::default() }).await
 }
 
 /// What a letter of the webhook's says, if its signature holds.
@@ -60,6 +69,24 @@ async fn a_webhook_is_sent_the_code_signed_and_again_until_it_takes_it() {
 }
 
 #[tokio::test]
+async fn a_code_that_works_no_more_is_not_sent_any_more() {
+    let office = PostOffice::open().await;
+    office.answers(500);
+    let app = by_webhook_at(&office, Some(Clock::stopped("2026-11-21T12:00:00Z".parse().unwrap()))).await;
+    app.stranger().data(SEND_OTP, json!({ "phone": PHONE })).await;
+    app.has_put_off(1).await;
+    app.stranger().data(SEND_OTP, json!({ "phone": PHONE })).await;
+    office.letters(2).await;
+    // The first one's turn to be tried again.
+    app.clock.advance(TimeDelta::seconds(2));
+    app.is_idle().await;
+    let letters = office.letters(2).await;
+    assert_eq!(letters.len(), 2);
+    assert_ne!(opened(&letters[0])["id"], opened(&letters[1])["id"]);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_number_that_the_service_refuses_is_not_sent_to_again() {
     let office = PostOffice::open().await;
     office.answers(400);
@@ -78,11 +105,12 @@ async fn a_code_outlives_the_server_that_was_to_send_it() {
     let by_webhook = |url: &str| {
         [
             ("OTP_DELIVERY", "webhook".to_owned()),
+            ("OTP_COUNTRIES", "*".to_owned()),
             ("OTP_WEBHOOK_SECRET", SECRET.to_owned()),
             ("OTP_WEBHOOK_URL", url.to_owned()),
         ]
     };
-    let settings = |of: &[(&'static str, String); 3]| of.clone();
+    let settings = |of: &[(&'static str, String); 4]| of.clone();
     // Nobody is there.
     let nowhere = settings(&by_webhook("http://127.0.0.1:9/codes"));
     let nowhere: Vec<_> = nowhere.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -106,6 +134,7 @@ async fn twilio_is_spoken_to_in_its_own_words() {
     let base = format!("--twilio-api-base=http://{}", office.address);
     let settings = [
         "--otp-delivery=twilio",
+        "--otp-countries=*",
         "--twilio-account-sid=AC1",
         "--twilio-auth-token=hush",
         "--twilio-from=+14155550100",
@@ -151,12 +180,8 @@ async fn only_numbers_of_served_countries_get_codes() {
 
 #[tokio::test]
 async fn a_block_of_numbers_gets_so_many_codes_an_hour() {
-    let clock = pollux::clock::Clock::stopped("2026-11-21T12:00:00Z".parse().unwrap());
-    let wishes = crate::support::app::Wishes {
-        settings: &["--otp-prefix-limit=3"],
-        clock: Some(clock),
-        ..Default::default()
-    };
+    let clock = Clock::stopped("2026-11-21T12:00:00Z".parse().unwrap());
+    let wishes = Wishes { settings: &["--otp-prefix-limit=3"], clock: Some(clock), ..Default::default() };
     let app = TestApp::with(wishes).await;
     for number in 0..3 {
         assert_eq!(code_of(&sends(&app, &format!("+1415555010{number}")).await), "no error");

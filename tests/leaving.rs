@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use pollux::{clock::Clock, config::Role};
-use sea_orm::{EntityTrait, PaginatorTrait};
+use sea_orm::{EntityTrait, PaginatorTrait, TransactionTrait};
 use serde_json::{Value, json};
 
 use crate::{
@@ -143,6 +143,31 @@ async fn deleting_waits_for_stripe_and_is_not_given_up() {
     app.is_idle().await;
     assert_eq!(app.stripe.subscription(&subscription)["status"], "canceled");
     assert_eq!(rows(&app).await, [0; 7]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_conversation_is_deleted_too() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let room = user.room("x").await;
+    let reply = room.ask("hi").await.reply;
+    user.read(&reply).await;
+    // Each after the one before, deeper than SQLite goes by itself.
+    let db = app.chat.db.write();
+    let reply: entity::MessageId = reply.parse().unwrap();
+    let mut message = entity::message::Entity::find_by_id(reply).one(db).await.unwrap().unwrap();
+    let tx = db.begin().await.unwrap();
+    for _ in 0..1200 {
+        message.parent_id = Some(message.id);
+        message.id = entity::MessageId::generate();
+        message.depth += 1;
+        pollux::store::messages::insert(&tx, &message).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let delete = "mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }";
+    assert_eq!(user.refusal(delete, json!({"id": room.id})).await, "no error");
+    assert_eq!(entity::message::Entity::find().count(app.chat.db.read()).await.unwrap(), 0);
     app.stop().await;
 }
 

@@ -1,14 +1,8 @@
 //! What the server does not do for anybody: documents past their limits, too many calls, connections that take their time.
 
-use std::time::Duration;
-
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use crate::support::{
     Script, TestApp, TestUser,
@@ -97,6 +91,32 @@ async fn a_document_past_a_limit_is_refused_over_every_transport() {
             }
         };
         assert!(said.is_err() || limit_of(&said.unwrap()["payload"]) == expected);
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_would_take_for_ever_to_validate_is_refused_at_once() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let link = |n: usize| format!("fragment F{n} on Query {{ {} }}", format!("...F{} ", n + 1).repeat(29));
+    let links: Vec<_> = (0..30).map(link).collect();
+    let items = vec![0; 60_000];
+    for (query, variables, code) in [
+        // The last is missing, so that nothing is ever reached.
+        (format!("{{ ...F0 }} {}", links.join(" ")), json!({}), "GRAPHQL_VALIDATION_FAILED"),
+        (format!("{{ me(x: [\"\"\" \"]) {{ id }} }} {}", links.join(" ")), json!({}), "GRAPHQL_PARSE_FAILED"),
+        (
+            format!("query($x: [ID!]) {{ chatroom(id: [{}]) {{ id }} }}", "$x ".repeat(900)),
+            json!({ "x": items }),
+            "QUERY_TOO_COMPLEX",
+        ),
+        ("query($x: [Nope] = [1]) { __typename }".to_owned(), json!({}), "GRAPHQL_VALIDATION_FAILED"),
+        (format!("{{ {}: __typename }}", "a".repeat(129)), json!({}), "QUERY_TOO_COMPLEX"),
+    ] {
+        let refused = timeout(PATIENCE, user.ask_api(&query, variables)).await.expect("it takes for ever");
+        assert_eq!(code_of(&refused), code, "{}", &query[..60.min(query.len())]);
+        assert_eq!(refused.get("data"), None);
     }
     app.stop().await;
 }
@@ -280,63 +300,4 @@ async fn only_trusted_documents_are_executed_where_that_is_wanted() {
         assert_eq!(said["payload"][0]["extensions"]["code"], "PERSISTED_QUERY_ONLY");
         app.stop().await;
     }
-}
-
-#[tokio::test]
-async fn connections_past_their_number_wait() {
-    let app = TestApp::with_settings(&["--max-connections=2"]).await;
-    let sockets = [
-        Socket::open(app.address, "graphql-transport-ws", &[]).await,
-        Socket::open(app.address, "graphql-transport-ws", &[]).await,
-    ];
-    let mut third = TcpStream::connect(app.address).await.unwrap();
-    third.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    let mut answer = [0; 12];
-    let early = timeout(Duration::from_millis(100), third.read_exact(&mut answer)).await;
-    assert!(early.is_err(), "two sockets are two connections");
-    drop(sockets);
-    timeout(PATIENCE, third.read_exact(&mut answer)).await.unwrap().unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200");
-    app.stop().await;
-}
-
-/// What the server answers to these bytes before it closes.
-async fn answer_to(app: &TestApp, said: &[u8]) -> String {
-    let mut connection = TcpStream::connect(app.address).await.unwrap();
-    connection.write_all(said).await.unwrap();
-    let mut answer = Vec::new();
-    timeout(2 * PATIENCE, connection.read_to_end(&mut answer)).await.expect("it is not closed").unwrap();
-    String::from_utf8(answer).unwrap()
-}
-
-#[tokio::test]
-async fn a_request_that_never_ends_is_ended() {
-    let app = TestApp::start().await;
-    let body = b"POST /graphql HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
-    let (body, head) =
-        tokio::join!(answer_to(&app, body), answer_to(&app, b"GET /graphql HTTP/1.1\r\nhost: x\r\nx-slow"));
-    assert!(body.starts_with("HTTP/1.1 408"), "{body}");
-    assert!(body.contains("A body must come within 10s."), "{body}");
-    assert!(head.is_empty() || head.starts_with("HTTP/1.1 408"), "{head}");
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn the_page_lets_in_only_what_it_needs() {
-    let app = TestApp::start().await;
-    let page = app.stranger().http.get(format!("http://{}/", app.address)).send().await.unwrap();
-    let header = |name: &str| page.headers()[name].to_str().unwrap().to_owned();
-    let policy = header("content-security-policy");
-    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
-    assert!(!policy.contains("unsafe-eval") && !policy.contains("script-src 'unsafe-inline'"), "{policy}");
-    assert_eq!(
-        (header("x-frame-options"), header("x-content-type-options")),
-        ("DENY".into(), "nosniff".into())
-    );
-    let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap().to_owned();
-    let page = page.text().await.unwrap();
-    let scripts: Vec<_> = page.split("<script").skip(1).collect();
-    assert!(!scripts.is_empty());
-    assert!(scripts.iter().all(|script| script.starts_with(&format!(" nonce=\"{nonce}\""))));
-    app.stop().await;
 }

@@ -47,9 +47,10 @@ pub struct AuthSettings {
     #[arg(long, env = "TWILIO_API_BASE", hide_env_values = true, default_value = "https://api.twilio.com")]
     twilio_api_base: String,
 
-    /// Countries whose numbers get codes, as two letters (ISO 3166), separated by commas; `*` for all
-    #[arg(long, env = "OTP_COUNTRIES", hide_env_values = true, default_value = "*")]
-    otp_countries: String,
+    /// Countries whose numbers get codes, as two letters (ISO 3166), separated by commas; `*` for all, as where codes cost
+    /// nothing
+    #[arg(long, env = "OTP_COUNTRIES", hide_env_values = true)]
+    otp_countries: Option<String>,
 
     /// Codes an hour for all numbers that differ in their last four digits alone
     #[arg(long, env = "OTP_PREFIX_LIMIT", hide_env_values = true, default_value = "50")]
@@ -103,9 +104,19 @@ impl AuthSettings {
     /// Whether numbers of this country, such as `US`, get codes.
     #[must_use]
     pub fn serves(&self, country: Option<&str>) -> bool {
-        super::items(&self.otp_countries).any(|served| {
+        super::items(self.countries()).any(|served| {
             served == "*" || country.is_some_and(|country| country.eq_ignore_ascii_case(served))
         })
+    }
+
+    fn countries(&self) -> &str {
+        self.otp_countries.as_deref().unwrap_or("*")
+    }
+
+    /// Whether a request that came by a proxy, and so may be anybody's, may be handed a code.
+    #[must_use]
+    pub fn hands_codes_to_all(&self) -> bool {
+        self.otp_response_in_public == YesNo::Yes
     }
 
     /// Where to post codes and the key to sign them with, if both are set.
@@ -138,6 +149,11 @@ impl AuthSettings {
             OtpDelivery::Twilio if self.twilio().is_none() => {
                 Err("OTP_DELIVERY=twilio needs TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM.".to_owned())
             }
+            OtpDelivery::Webhook | OtpDelivery::Twilio if self.otp_countries.is_none() => {
+                Err("OTP_COUNTRIES must say whose numbers get codes, as in DE,US: each code costs money, and there are those \
+                     who are paid for it. `*` is for all."
+                    .to_owned())
+            }
             _ if self.jwt_secret.iter().chain(&self.previous_secrets()).any(is_short) => {
                 Err("JWT_SECRET, or one of JWT_PREVIOUS_SECRETS, is shorter than 32 characters; \
                      `openssl rand -hex 32` makes a good one."
@@ -161,7 +177,7 @@ impl AuthSettings {
             return Err("RATE_LIMITS=off is for load tests on loopback, and BIND is not a loopback address."
                 .to_owned());
         }
-        for country in super::items(&self.otp_countries) {
+        for country in super::items(self.countries()) {
             if country != "*"
                 && !(country.len() == 2 && country.bytes().all(|letter| letter.is_ascii_alphabetic()))
             {

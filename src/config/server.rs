@@ -35,6 +35,10 @@ pub struct ServerSettings {
     /// Connections at once, sockets included; more wait to be accepted
     #[arg(long, env = "MAX_CONNECTIONS", hide_env_values = true, default_value = "10000")]
     pub max_connections: NonZeroUsize,
+
+    /// Connections at once from one address that is neither this machine nor a trusted proxy; the next are closed
+    #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", hide_env_values = true, default_value = "200")]
+    pub max_connections_per_address: NonZeroUsize,
 }
 
 /// Reads a network, or an address as one of its own.
@@ -65,17 +69,26 @@ impl ServerSettings {
     /// that is not trusted says of itself is what it may have made up.
     #[must_use]
     pub fn client(&self, peer: IpAddr, forwarded_for: &str) -> IpAddr {
-        let is_trusted =
-            |address: &IpAddr| self.trusted_proxies.iter().any(|network| network.contains(address));
         let mut client = peer.to_canonical();
         for before in forwarded_for.rsplit(',') {
             let Ok(before) = before.trim().parse::<IpAddr>() else { break };
-            if !is_trusted(&client) {
+            if !self.trusts(client) {
                 break;
             }
             client = before.to_canonical();
         }
         client
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whether a peer may be many clients' proxy.
+    #[must_use]
+    pub fn speaks_for_many(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        peer.is_loopback() || self.trusts(peer)
     }
 
     /// Whether a page of this origin, such as `https://chat.example`, may use the API. `host` is the request's own host.

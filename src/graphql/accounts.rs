@@ -37,7 +37,8 @@ pub struct AccountMutations;
 #[Object]
 impl AccountMutations {
     /// Registers a phone number, with an optional profile and password, by a code that is sent to it: verifyOtp with that
-    /// code makes them true. For a number that is known already they are forgotten, and nothing tells so.
+    /// code, from the same network, makes them true. For a number that is known already they are forgotten, and nothing
+    /// tells so.
     async fn signup(
         &self,
         ctx: &Context<'_>,

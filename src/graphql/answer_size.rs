@@ -15,6 +15,9 @@ use super::error::at;
 /// In bytes.
 const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
 
+/// A value that is no text, with the signs around it.
+const OTHER: usize = 8;
+
 pub(super) struct AnswerSize;
 
 impl ExtensionFactory for AnswerSize {
@@ -46,10 +49,14 @@ impl Extension for Said {
         next: NextResolve<'_>,
     ) -> ServerResult<Option<Value>> {
         let path = *info.path_node;
+        let name = info.alias.unwrap_or(info.name).len();
         let resolved = next.run(ctx, info).await?;
-        if let Some(Value::String(text)) = &resolved
-            && self.0.fetch_add(text.len(), Ordering::Relaxed) + text.len() > LONGEST_ANSWER
-        {
+        let value = match &resolved {
+            Some(Value::String(text)) => text.len(),
+            _ => OTHER,
+        };
+        let bytes = name + value;
+        if self.0.fetch_add(bytes, Ordering::Relaxed) + bytes > LONGEST_ANSWER {
             let message =
                 format!("The answer would be longer than {LONGEST_ANSWER} bytes: ask for less at once.");
             let error = Error::new(message).extend_with(|_, extensions| {

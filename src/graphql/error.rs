@@ -106,6 +106,9 @@ pub(super) fn complete(response: &mut Response, request_id: &str) {
         }
         if let Some(Cause(cause)) = error.source.as_deref().and_then(|source| source.downcast_ref()) {
             tracing::error!(request_id, path = ?error.path, "{cause:#}");
+        }
+        let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
+        if error.source.is_some() || code == Some(&"INTERNAL_SERVER_ERROR".into()) {
             error.extensions.get_or_insert_default().set("requestId", request_id);
         }
     }

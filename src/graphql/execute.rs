@@ -1,11 +1,14 @@
 //! One way for every operation, whatever transport it came by.
 
-use std::panic::AssertUnwindSafe;
+use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc};
 
 use async_graphql::{
     Request, Response, ServerError,
     dataloader::DataLoader,
-    parser::types::{ExecutableDocument, OperationType},
+    parser::{
+        parse_schema,
+        types::{ExecutableDocument, OperationType, TypeKind, TypeSystemDefinition},
+    },
 };
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 
@@ -26,6 +29,7 @@ pub struct Executor {
     schema: Schema,
     chat: Chat,
     documents: Documents,
+    input_types: Arc<HashSet<String>>,
 }
 
 /// A request whose document has been read and is within its limits.
@@ -50,7 +54,9 @@ impl Executor {
         if !is_open {
             builder = builder.disable_introspection().disable_suggestions();
         }
-        Self { schema: builder.data(auth).data(chat.clone()).data(billing).finish(), chat, documents }
+        let schema = builder.data(auth).data(chat.clone()).data(billing).finish();
+        let input_types = Arc::new(input_types(&schema));
+        Self { schema, chat, documents, input_types }
     }
 
     /// Finds a request's document, and reads it as far as it is within its limits.
@@ -58,10 +64,14 @@ impl Executor {
     /// # Errors
     /// What to answer instead.
     pub async fn prepare(&self, request: Request) -> Result<Prepared, Response> {
-        let mut request = self.documents.complete(request).await?;
-        limits::check_text(&request.query).map_err(|refusal| refusal.response())?;
+        let (mut request, to_keep) = self.documents.complete(request).await?;
+        limits::check_request(&request).map_err(|refusal| refusal.response())?;
         let document = request.parsed_query().map_err(unread)?.clone();
-        limits::check(&document).map_err(|refusal| refusal.response())?;
+        let is_input_type = |name: &str| self.input_types.contains(name);
+        limits::check_document(&document, is_input_type).map_err(|refusal| refusal.response())?;
+        if let Some(hash) = to_keep {
+            self.documents.keep(&hash, &request.query).await;
+        }
         let mut operations = document.operations.iter();
         let runs = match &request.operation_name {
             Some(name) => operations.find(|(known, _)| known.is_some_and(|known| known == name)),
@@ -131,6 +141,22 @@ impl Executor {
             tasks.spawn(load);
         })
     }
+}
+
+/// What a variable may be of.
+fn input_types(schema: &Schema) -> HashSet<String> {
+    // Its own text can be read; the built-in scalars are not in it.
+    let written = parse_schema(schema.sdl()).map(|document| document.definitions).unwrap_or_default();
+    let named = written.into_iter().filter_map(|definition| match definition {
+        TypeSystemDefinition::Type(of) => match of.node.kind {
+            TypeKind::Scalar | TypeKind::Enum(_) | TypeKind::InputObject(_) => {
+                Some(of.node.name.node.to_string())
+            }
+            _ => None,
+        },
+        _ => None,
+    });
+    named.chain(["Int", "Float", "String", "Boolean", "ID"].map(str::to_owned)).collect()
 }
 
 fn unread(error: ServerError) -> Response {

@@ -13,6 +13,11 @@ use serde::Deserialize;
 use super::rejection;
 use crate::ports::cache::Cache;
 
+/// Hexadecimal digits of a SHA-256.
+const HASH: usize = 64;
+/// Longer ones are sent each time, in bytes.
+const LONGEST_KEPT: usize = 16 * 1024;
+
 /// Where documents are kept, and which.
 #[derive(Clone)]
 pub enum Documents {
@@ -67,8 +72,8 @@ impl Documents {
         Ok(Self::Trusted(Arc::new(documents)))
     }
 
-    /// Puts the document into a request that names it by its hash.
-    pub(super) async fn complete(&self, request: Request) -> Result<Request, Response> {
+    /// Puts the document into a request that names it by its hash. The hash, if this document is to be kept under it.
+    pub(super) async fn complete(&self, request: Request) -> Result<(Request, Option<String>), Response> {
         let asked = request.extensions.get("persistedQuery").cloned();
         let Ok(asked) = asked.map(async_graphql::from_value::<Persisted>).transpose() else {
             return Err(bad("persistedQuery must hold a version and a sha256Hash."));
@@ -76,41 +81,47 @@ impl Documents {
         if asked.as_ref().is_some_and(|asked| asked.version != 1) {
             return Err(bad("persistedQuery must be of version 1."));
         }
-        let hash = asked.map(|asked| asked.hash.to_ascii_lowercase());
-        Ok(match (self, hash) {
-            (Self::Trusted(documents), hash) => {
-                let key = hash.unwrap_or_else(|| sha256(&request.query));
-                match documents.get(&key) {
-                    Some(document) => with(request, document.clone()),
-                    None => {
-                        return Err(rejection(
-                            "PERSISTED_QUERY_ONLY",
-                            "Only known documents are executed here.",
-                        ));
-                    }
-                }
-            }
-            (Self::Unkept, Some(_)) if request.query.is_empty() => {
-                return Err(rejection("PERSISTED_QUERY_NOT_SUPPORTED", "PersistedQueryNotSupported"));
-            }
-            (_, Some(hash)) if !request.query.is_empty() && sha256(&request.query) != hash => {
-                return Err(bad("sha256Hash is not the hash of query."));
-            }
-            (Self::Unkept, Some(_)) | (_, None) => request,
-            (Self::Kept(cache), Some(hash)) => {
-                let given = request.query.clone();
-                let load = async {
-                    anyhow::ensure!(!given.is_empty(), "it has not been sent yet");
-                    Ok(Bytes::from(given))
-                };
-                match cache.get_or_load(&format!("document:{hash}"), load.boxed()).await {
-                    Ok(document) => with(request, String::from_utf8_lossy(&document).into_owned()),
-                    // The words by which Apollo's clients know it.
-                    Err(_) => return Err(rejection("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound")),
-                }
-            }
-        })
+        let hash = asked.map(|asked| asked.hash);
+        if let Self::Trusted(documents) = self {
+            let document = documents.get(&hash.unwrap_or_else(|| sha256(&request.query)));
+            let document = document.ok_or_else(|| {
+                rejection("PERSISTED_QUERY_ONLY", "Only documents of the manifest are executed here.")
+            })?;
+            return Ok((with(request, document.clone()), None));
+        }
+        let Some(hash) = hash.map(|hash| hash.to_ascii_lowercase()) else { return Ok((request, None)) };
+        if !request.query.is_empty() {
+            return if sha256(&request.query) == hash {
+                Ok((request, Some(hash)))
+            } else {
+                Err(bad("sha256Hash is not the hash of query."))
+            };
+        }
+        let Self::Kept(kept) = self else {
+            return Err(rejection("PERSISTED_QUERY_NOT_SUPPORTED", "PersistedQueryNotSupported"));
+        };
+        if hash.len() != HASH || !hash.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(bad("sha256Hash must be 64 hexadecimal digits."));
+        }
+        let nothing = async { anyhow::bail!("it has not been sent yet") };
+        match kept.get_or_load(&key(&hash), nothing.boxed()).await {
+            Ok(document) => Ok((with(request, String::from_utf8_lossy(&document).into_owned()), None)),
+            // The words by which Apollo's clients know it.
+            Err(_) => Err(rejection("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound")),
+        }
     }
+
+    /// Keeps a document that is within all limits under its hash.
+    pub(super) async fn keep(&self, hash: &str, document: &str) {
+        let (Self::Kept(kept), true) = (self, document.len() <= LONGEST_KEPT) else { return };
+        let given = Bytes::copy_from_slice(document.as_bytes());
+        // Where it is not kept, it is sent again.
+        let _ = kept.get_or_load(&key(hash), async { Ok(given) }.boxed()).await;
+    }
+}
+
+fn key(hash: &str) -> String {
+    format!("document:{hash}")
 }
 
 fn with(mut request: Request, document: String) -> Request {

@@ -4,6 +4,7 @@ mod graphql;
 mod health;
 mod my_data;
 mod page;
+mod peers;
 mod router;
 mod serve;
 mod socket;
@@ -53,6 +54,7 @@ impl Api {
         Caller {
             address: self.settings.client(peer.ip(), &forwarded.join(",")),
             user_agent: text(headers, &header::USER_AGENT).map(str::to_owned),
+            is_forwarded: headers.contains_key(FORWARDED_FOR) || headers.contains_key(header::FORWARDED),
         }
     }
 

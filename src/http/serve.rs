@@ -1,17 +1,25 @@
 //! Connections: so many at once, none that takes its time to say what it wants, and an end that waits for what is running.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context;
 use axum::{
     Router,
     body::{Body, HttpBody, to_bytes},
-    extract::{ConnectInfo, Request},
-    http::StatusCode,
+    extract::ConnectInfo,
+    http::{Request, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use http_body_util::LengthLimitError;
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -23,15 +31,18 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceBuilder;
 use tower_http::add_extension::AddExtensionLayer;
 
-use super::{graphql::too_long, router::LONGEST_BODY};
-use crate::lifecycle::Lifecycle;
+use super::{graphql::too_long, peers::Peers, router::LONGEST_BODY};
+use crate::{config::ServerSettings, lifecycle::Lifecycle};
 
 /// What the system keeps for a client that does not read, in bytes; by itself it would keep megabytes.
 const SEND_BUFFER: usize = 128 * 1024;
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
+/// How long a client may read nothing of what it is sent.
+const READ_WITHIN: Duration = Duration::from_mins(1);
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 const PINGS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
 const STREAMS: u32 = 128;
@@ -39,7 +50,12 @@ const STREAMS: u32 = 128;
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// A connection's place among those that may be, for as long as anybody holds it.
-pub(super) type Place = Arc<OwnedSemaphorePermit>;
+pub(super) type Place = Arc<Seat>;
+
+pub(super) struct Seat {
+    _of_all: OwnedSemaphorePermit,
+    _of_peer: Option<OwnedSemaphorePermit>,
+}
 
 /// Serves until the process closes its connections and they have ended.
 ///
@@ -48,7 +64,7 @@ pub(super) type Place = Arc<OwnedSemaphorePermit>;
 pub async fn serve(
     listener: TcpListener,
     routes: Router,
-    max_connections: usize,
+    settings: Arc<ServerSettings>,
     life: Lifecycle,
 ) -> anyhow::Result<()> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -60,11 +76,12 @@ pub async fn serve(
         .max_concurrent_streams(STREAMS)
         .keep_alive_interval(PINGS.0)
         .keep_alive_timeout(PINGS.1);
-    let places = Arc::new(Semaphore::new(max_connections));
+    let places = Arc::new(Semaphore::new(settings.max_connections.get()));
+    let peers = Peers::new(settings.max_connections_per_address.get());
     let connections = GracefulShutdown::new();
     let accept = async {
         loop {
-            let place = places.clone().acquire_owned().await.context("places are given out no more")?;
+            let of_all = places.clone().acquire_owned().await.context("places are given out no more")?;
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -73,19 +90,46 @@ pub async fn serve(
                     continue;
                 }
             };
+            let of_peer = if settings.speaks_for_many(peer.ip()) {
+                None
+            } else {
+                // Whoever has too many loses the newest.
+                let Some(place) = peers.place_of(peer.ip()) else { continue };
+                Some(place)
+            };
             set_up(&stream);
-            let place: Place = Arc::new(place);
+            let place: Place = Arc::new(Seat { _of_all: of_all, _of_peer: of_peer });
+            let asked = Arc::new(AtomicBool::new(false));
+            let is_asked = asked.clone();
             let service = ServiceBuilder::new()
                 .layer(AddExtensionLayer::new(ConnectInfo(peer)))
                 .layer(AddExtensionLayer::new(place.clone()))
+                .map_request(move |request: Request<Incoming>| {
+                    asked.store(true, Ordering::Relaxed);
+                    request
+                })
                 .service(routes.clone());
+            let mut stream = TimeoutStream::new(stream);
+            stream.set_write_timeout(Some(READ_WITHIN));
             let connection = builder
-                .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
+                .serve_connection_with_upgrades(
+                    TokioIo::new(Box::pin(stream)),
+                    TowerToHyperService::new(service),
+                )
                 .into_owned();
             let connection = connections.watch(connection);
             life.tasks.spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(error, "a connection broke");
+                let silent = async {
+                    sleep(HEADERS_WITHIN).await;
+                    if is_asked.load(Ordering::Relaxed) {
+                        std::future::pending::<()>().await;
+                    }
+                };
+                tokio::select! {
+                    ended = connection => if let Err(error) = ended {
+                        tracing::debug!(error, "a connection broke");
+                    },
+                    () = silent => tracing::debug!("a connection asked for nothing"),
                 }
                 drop(place);
             });
@@ -107,7 +151,7 @@ fn set_up(stream: &TcpStream) {
 }
 
 /// Reads a request's body before anything is done about it.
-pub(super) async fn whole_body(request: Request, next: Next) -> Response {
+pub(super) async fn whole_body(request: axum::extract::Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     if body.size_hint().lower() > LONGEST_BODY as u64 {
         return too_long(LONGEST_BODY);

@@ -7,7 +7,7 @@ use entity::job;
 use super::Runner;
 use crate::{
     error::Result,
-    store::{jobs, users},
+    store::{commit, jobs, users},
 };
 
 const FIRST_WAIT: Duration = Duration::from_secs(5);
@@ -19,7 +19,9 @@ impl Runner {
         let Some(user) = job.user_id else { return Ok(()) };
         self.chat.delete_rooms(user).await?;
         self.billing.leave(user).await?;
-        users::delete(self.chat.db.write(), user).await?;
+        let tx = self.chat.db.begin().await?;
+        users::delete_deleted(&tx, user).await?;
+        commit(tx).await?;
         tracing::info!(%user, "an account was erased");
         Ok(())
     }

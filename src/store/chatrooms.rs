@@ -1,6 +1,6 @@
 //! Chatrooms.
 
-use entity::{ChatroomId, Timestamp, UserId, chatroom};
+use entity::{ChatroomId, MessageId, Timestamp, UserId, chatroom, message};
 use sea_orm::{
     ExprTrait, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, Value, entity::prelude::*,
 };
@@ -127,6 +127,13 @@ pub async fn delete_owned_by(
     user: UserId,
     id: ChatroomId,
 ) -> Result<bool, DbErr> {
+    // Message by message down its path, a database would go only so deep.
+    message::Entity::update_many()
+        .col_expr(message::Column::ParentId, Expr::value(None::<MessageId>))
+        .filter(message::Column::ChatroomId.eq(id))
+        .filter(message::Column::UserId.eq(user))
+        .exec(conn)
+        .await?;
     let owned = chatroom::Column::UserId.eq(user);
     Ok(chatroom::Entity::delete_by_id(id).filter(owned).exec(conn).await?.rows_affected == 1)
 }

@@ -4,7 +4,7 @@ use entity::{
     OtpId, Timestamp,
     otp::{self, Purpose},
 };
-use sea_orm::{FromQueryResult, IntoActiveModel, entity::prelude::*};
+use sea_orm::{FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*};
 
 use super::sql;
 
@@ -15,6 +15,25 @@ pub async fn insert(conn: &impl ConnectionTrait, otp: otp::Model) -> Result<(), 
 
 pub async fn by_id(conn: &impl ConnectionTrait, id: OtpId) -> Result<Option<otp::Model>, DbErr> {
     otp::Entity::find_by_id(id).one(conn).await
+}
+
+/// The code that works for this, if it has not been used and has not expired.
+pub async fn newest(
+    conn: &impl ConnectionTrait,
+    phone_number: &str,
+    purpose: Purpose,
+) -> Result<Option<OtpId>, DbErr> {
+    otp::Entity::find()
+        .select_only()
+        .column(otp::Column::Id)
+        .filter(otp::Column::PhoneNumber.eq(phone_number))
+        .filter(otp::Column::Purpose.eq(purpose))
+        .order_by_desc(otp::Column::CreatedAt)
+        .order_by_desc(otp::Column::Id)
+        .limit(1)
+        .into_tuple()
+        .one(conn)
+        .await
 }
 
 /// Counts a try at the newest code that was sent to this number for this, before anything is compared. None if that code is

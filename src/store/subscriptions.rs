@@ -90,3 +90,9 @@ pub async fn take_silent(
     );
     conn.query_all_raw(statement).await?.into_iter().map(|row| row.try_get("", "user_id")).collect()
 }
+
+/// Forgets a customer.
+pub async fn delete(conn: &impl ConnectionTrait, user: UserId, customer: &str) -> Result<(), DbErr> {
+    let of_customer = Column::StripeCustomerId.eq(customer);
+    Entity::delete_by_id(user).filter(of_customer).exec(conn).await.map(drop)
+}

@@ -68,7 +68,8 @@ pub async fn update_profile(
     if let Some(name) = full_name {
         update = update.col_expr(Column::FullName, Expr::value(name));
     }
-    Ok(update.filter(Column::Id.eq(id)).exec_with_returning(conn).await?.into_iter().next())
+    let update = update.filter(Column::Id.eq(id)).filter(Column::DeletedAt.is_null());
+    Ok(update.exec_with_returning(conn).await?.into_iter().next())
 }
 
 /// Takes from a user what tells who it was, once: whether this call did. The number is free from then on.
@@ -88,13 +89,20 @@ pub async fn forget(conn: &impl ConnectionTrait, id: UserId, now: Timestamp) -> 
     Ok(forgotten.rows_affected == 1)
 }
 
-/// Deletes the row, and what still belongs to it.
-pub async fn delete(conn: &impl ConnectionTrait, id: UserId) -> Result<(), DbErr> {
-    user::Entity::delete_by_id(id).exec(conn).await.map(drop)
+/// Deletes the row of an account that was ended, and what still belongs to it; [`DbErr`] if that is a customer, which came
+/// to be meanwhile and has to be ended first.
+pub async fn delete_deleted(tx: &DatabaseTransaction, id: UserId) -> Result<(), DbErr> {
+    let ended = Column::DeletedAt.is_not_null();
+    user::Entity::find_by_id(id).filter(ended).lock_exclusive().one(tx).await?;
+    if super::subscriptions::of_user(tx, id).await?.is_some() {
+        return Err(DbErr::Custom("the user has become a customer meanwhile".to_owned()));
+    }
+    user::Entity::delete_by_id(id).exec(tx).await.map(drop)
 }
 
+/// The user, unless the account has been ended.
 pub async fn by_id(conn: &impl ConnectionTrait, id: UserId) -> Result<Option<user::Model>, DbErr> {
-    user::Entity::find_by_id(id).one(conn).await
+    user::Entity::find_by_id(id).filter(Column::DeletedAt.is_null()).one(conn).await
 }
 
 pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<user::Model>, DbErr> {

@@ -32,7 +32,11 @@ impl Deliveries {
             Some(id) => otps::by_id(self.db.read(), id).await?,
             None => None,
         };
-        let Some(otp) = otp.filter(|otp| otp.used_at.is_none() && otp.expires_at > now) else {
+        let is_newest = match &otp {
+            Some(otp) => otps::newest(self.db.read(), &otp.phone_number, otp.purpose).await? == Some(otp.id),
+            None => false,
+        };
+        let Some(otp) = otp.filter(|otp| is_newest && otp.used_at.is_none() && otp.expires_at > now) else {
             jobs::done(self.db.write(), claim).await?;
             return Ok(());
         };

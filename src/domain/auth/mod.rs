@@ -65,16 +65,24 @@ pub struct Auth {
 pub struct Caller {
     pub address: IpAddr,
     pub user_agent: Option<String>,
+    /// Whether a proxy says that it called for another.
+    pub is_forwarded: bool,
 }
 
 impl Caller {
-    /// What is counted as one caller: an IPv4 address, and of IPv6 the network that one customer has.
+    /// What is counted as one caller.
     #[must_use]
     pub fn network(&self) -> IpAddr {
-        match self.address.to_canonical() {
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-            address @ IpAddr::V4(_) => address,
-        }
+        network_of(self.address)
+    }
+}
+
+/// What one customer of a provider has: an IPv4 address, or an IPv6 network.
+#[must_use]
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        address @ IpAddr::V4(_) => address,
     }
 }
 

@@ -54,7 +54,7 @@ impl Auth {
         caller: &Caller,
     ) -> Result<SentOtp> {
         self.count_otp(&phone_number, caller).await?;
-        self.make_otp(phone_number, purpose, None).await
+        self.make_otp(phone_number, purpose, None, caller).await
     }
 
     /// Counts a code that is to be sent, before anything is done for it.
@@ -85,6 +85,7 @@ impl Auth {
         phone_number: PhoneNumber,
         purpose: Purpose,
         pending: Option<&Pending>,
+        caller: &Caller,
     ) -> Result<SentOtp> {
         let now = self.clock.now();
         let id = OtpId::generate();
@@ -119,11 +120,17 @@ impl Auth {
             self.otp_sender.send(&message(&otp, &code)).await.map_err(anyhow::Error::new)?
                 == Delivery::ByResponse
         };
+        let is_shown = by_response && (!caller.is_forwarded || self.settings.hands_codes_to_all());
+        if by_response && !is_shown {
+            tracing::warn!(
+                "OTP_DELIVERY=response hands no code to a request that a proxy forwards: set another, or OTP_RESPONSE_IN_PUBLIC"
+            );
+        }
         Ok(SentOtp {
             phone_number,
             expires_at: now + LIVES,
             resend_at: now + RESEND_AFTER,
-            code: by_response.then_some(code),
+            code: is_shown.then_some(code),
         })
     }
 
@@ -141,7 +148,8 @@ impl Auth {
         self.db
             .again(|| async {
                 let tx = self.db.begin().await?;
-                let proven = self.prove(&tx, phone_number, code, Purpose::SignIn, without_a_code).await?;
+                let proven =
+                    self.prove(&tx, phone_number, code, Purpose::SignIn, without_a_code, caller).await?;
                 let signed_in = match proven {
                     Ok(user) => Ok(self.begin_session(&tx, user, caller).await?),
                     Err(wrong) => Err(wrong),
@@ -161,6 +169,7 @@ impl Auth {
         code: &str,
         purpose: Purpose,
         without_a_code: u32,
+        caller: &Caller,
     ) -> Result<Result<user::Model>> {
         let now = self.clock.now();
         let tried = otps::take_try(tx, phone_number.as_str(), purpose, MAX_TRIES.cast_signed(), now).await?;
@@ -174,8 +183,10 @@ impl Auth {
             let left = MAX_TRIES.saturating_sub(otp.tries.cast_unsigned());
             return Ok(Err(Error::OtpInvalid { attempts_left: left.min(without_a_code) }));
         }
-        let pending = otp.signup.as_deref().map(serde_json::from_str).transpose();
-        Ok(Ok(self.proven(tx, phone_number.as_str(), pending.map_err(anyhow::Error::new)?).await?))
+        let pending: Option<Pending> =
+            otp.signup.as_deref().map(serde_json::from_str).transpose().map_err(anyhow::Error::new)?;
+        let pending = pending.filter(|pending| pending.network == caller.network());
+        Ok(Ok(self.proven(tx, phone_number.as_str(), pending).await?))
     }
 
     /// Counts down as if there were a code to guess. Only for the answer: what protects a code is counted in its row.

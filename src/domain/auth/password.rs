@@ -154,7 +154,8 @@ impl Auth {
             .db
             .again(|| async {
                 let tx = self.db.begin().await?;
-                let proven = self.prove(&tx, phone_number, code, Purpose::Reset, without_a_code).await?;
+                let proven =
+                    self.prove(&tx, phone_number, code, Purpose::Reset, without_a_code, caller).await?;
                 let reset = match proven {
                     Ok(user) => {
                         let ended = sessions::end_all_owned_by(&tx, user.id).await?;

@@ -19,7 +19,7 @@ impl FromStr for PhoneNumber {
         let number = Some(text.trim())
             .filter(|text| text.starts_with('+') && text.len() <= 40 && !text.contains(char::is_alphabetic))
             .and_then(|text| phonenumber::parse(None, text).ok())
-            .filter(|number| number.is_valid() && number.extension().is_none());
+            .filter(|number| number.is_valid() && number.extension().is_none() && is_a_persons(number));
         match number {
             Some(number) => Ok(Self(number.format().mode(phonenumber::Mode::E164).to_string())),
             None => Err(Error::bad_input(
@@ -28,6 +28,13 @@ impl FromStr for PhoneNumber {
             )),
         }
     }
+}
+
+/// Whether it may be somebody's own: others, such as premium-rate numbers, only cost whoever calls them.
+fn is_a_persons(number: &phonenumber::PhoneNumber) -> bool {
+    use phonenumber::Type::{FixedLine, FixedLineOrMobile, Mobile, PersonalNumber, Voip};
+    let of = number.number_type(&phonenumber::metadata::DATABASE);
+    matches!(of, FixedLine | FixedLineOrMobile | Mobile | PersonalNumber | Voip)
 }
 
 impl PhoneNumber {
@@ -83,6 +90,8 @@ mod tests {
             "++14155550123",
             "+14155550123 ext. 7",
             "+999123456789",
+            "+19005550123",
+            "+18005550123",
         ] {
             assert!(text.parse::<PhoneNumber>().is_err(), "{text}");
         }

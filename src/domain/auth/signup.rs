@@ -2,6 +2,8 @@
 //!
 //! Nothing is looked up, so that nothing tells whether the number is known; for one that is, what was said is forgotten.
 
+use std::net::IpAddr;
+
 use entity::{UserId, user};
 use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,9 @@ pub(super) struct Pending {
     email: Option<String>,
     full_name: Option<String>,
     password_hash: Option<String>,
+    /// From where. A code that is used elsewhere is used by somebody else, who may not know who signed up, and with what
+    /// password.
+    pub(super) network: IpAddr,
 }
 
 impl Auth {
@@ -61,8 +66,9 @@ impl Auth {
             email: user.email.clone(),
             full_name: user.full_name.clone(),
             password_hash: user.password_hash.clone(),
+            network: caller.network(),
         };
-        let sent = self.make_otp(phone_number, Purpose::SignIn, Some(&pending)).await?;
+        let sent = self.make_otp(phone_number, Purpose::SignIn, Some(&pending), caller).await?;
         Ok((user, sent))
     }
 
@@ -74,18 +80,16 @@ impl Auth {
         pending: Option<Pending>,
     ) -> Result<user::Model> {
         let now = self.clock.now();
-        let pending = pending.unwrap_or_else(|| Pending {
-            user: UserId::generate(),
-            email: None,
-            full_name: None,
-            password_hash: None,
-        });
+        let (id, email, full_name, password_hash) = match pending {
+            Some(pending) => (pending.user, pending.email, pending.full_name, pending.password_hash),
+            None => (UserId::generate(), None, None, None),
+        };
         let new = user::Model {
-            id: pending.user,
+            id,
             phone_number: phone_number.to_owned(),
-            email: pending.email,
-            full_name: pending.full_name,
-            password_hash: pending.password_hash,
+            email,
+            full_name,
+            password_hash,
             verified_at: Some(now),
             rooms_version: 0,
             created_at: now,

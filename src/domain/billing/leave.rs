@@ -13,8 +13,10 @@ impl Billing {
     pub async fn leave(&self, user: UserId) -> Result<()> {
         let Some(known) = subscriptions::of_user(self.db.read(), user).await? else { return Ok(()) };
         match self.payments()?.delete_customer(&known.stripe_customer_id).await {
-            Ok(()) | Err(PaymentError::Missing(_)) => Ok(()),
-            Err(error) => Err(error.into()),
+            // Its checkouts cannot be paid any more, either.
+            Ok(()) | Err(PaymentError::Missing(_)) => {}
+            Err(error) => return Err(error.into()),
         }
+        Ok(subscriptions::delete(self.db.write(), user, &known.stripe_customer_id).await?)
     }
 }

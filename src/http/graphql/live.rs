@@ -61,11 +61,11 @@ pub(super) fn events(
         loop {
             let event = tokio::select! {
                 biased;
+                () = &mut signed_out => Event::SignedOut,
                 said = said.recv() => match said {
                     Some((response, cursor)) => Event::Response(Box::new(response), cursor),
                     None => Event::Complete,
                 },
-                () = &mut signed_out => Event::SignedOut,
                 () = api.life.closing.cancelled() => break,
                 () = tokio::time::sleep(silence) => Event::Silence,
             };

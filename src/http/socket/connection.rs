@@ -67,18 +67,9 @@ struct Operation {
     _task: AbortOnDropHandle<()>,
 }
 
-/// The peer is gone: there is nobody to tell.
-struct Gone;
-
 enum End {
     Close(Close),
     Gone,
-}
-
-impl From<Gone> for End {
-    fn from(_: Gone) -> Self {
-        Self::Gone
-    }
 }
 
 struct Connection {
@@ -160,7 +151,7 @@ impl Connection {
                     if heard.elapsed() > SILENT_FOR {
                         Err(End::Gone)
                     } else {
-                        Box::pin(self.ping()).await.map_err(End::from)
+                        Box::pin(self.ping()).await
                     }
                 }
                 () = closing.cancelled() => {
@@ -175,6 +166,9 @@ impl Connection {
     }
 
     async fn hear(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+        if (&mut self.signed_out).now_or_never().is_some() {
+            return Err(End::Close(Close::token_expired()));
+        }
         let text = match message {
             Some(Ok(Message::Text(text))) => text,
             Some(Ok(Message::Binary(_))) => {
@@ -188,7 +182,7 @@ impl Connection {
         };
         match self.state.hear(&text) {
             Step::Authenticate(payload) => self.authenticate(&payload).await,
-            Step::Pong(payload) => Ok(self.send(&ServerMessage::Pong(payload)).await?),
+            Step::Pong(payload) => self.send(&ServerMessage::Pong(payload)).await,
             Step::Start { id, request } => {
                 self.start(id, *request);
                 Ok(())
@@ -196,7 +190,7 @@ impl Connection {
             Step::TooMany { id } => {
                 let problem = format!("A socket runs at most {MOST_OPERATIONS} operations at once.");
                 let refusal = rejection("RATE_LIMITED", problem);
-                Ok(self.send(&ServerMessage::Response { id: &id, response: &refusal }).await?)
+                self.send(&ServerMessage::Response { id: &id, response: &refusal }).await
             }
             Step::Stop { id } => {
                 self.operations.remove(&id);
@@ -219,7 +213,7 @@ impl Connection {
         self.context = Some(context);
         self.state.acknowledge();
         self.send(&ServerMessage::Ack).await?;
-        Ok(self.send(&ServerMessage::Alive).await?)
+        self.send(&ServerMessage::Alive).await
     }
 
     fn start(&mut self, id: String, request: async_graphql::Request) {
@@ -273,7 +267,7 @@ impl Connection {
             }
             next = if written.len() < WRITTEN_TOGETHER { self.said.try_recv().ok() } else { None };
         }
-        Ok(self.in_time(async |sink| sink.flush().await).await?)
+        self.in_time(async |sink| sink.flush().await).await
     }
 
     /// Lets operations say what they were about to, such as the end of a reply that the closing waited for.
@@ -286,12 +280,12 @@ impl Connection {
         {}
     }
 
-    async fn send(&mut self, message: &ServerMessage<'_>) -> Result<(), Gone> {
+    async fn send(&mut self, message: &ServerMessage<'_>) -> Result<(), End> {
         let Some(text) = message.write(self.dialect) else { return Ok(()) };
         self.in_time(async |sink| sink.send(Message::text(text)).await).await
     }
 
-    async fn ping(&mut self) -> Result<(), Gone> {
+    async fn ping(&mut self) -> Result<(), End> {
         self.send(&ServerMessage::Alive).await?;
         self.in_time(async |sink| sink.send(Message::Ping(axum::body::Bytes::new())).await).await
     }
@@ -299,10 +293,15 @@ impl Connection {
     async fn in_time(
         &mut self,
         write: impl AsyncFnOnce(&mut SplitSink<WebSocket, Message>) -> Result<(), axum::Error>,
-    ) -> Result<(), Gone> {
-        match timeout(SILENT_FOR, write(&mut self.sink)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Gone),
+    ) -> Result<(), End> {
+        tokio::select! {
+            biased;
+            // Whoever is signed out gets no more, however long the last of it takes.
+            () = &mut self.signed_out => Err(End::Close(Close::token_expired())),
+            written = timeout(SILENT_FOR, write(&mut self.sink)) => match written {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) | Err(_) => Err(End::Gone),
+            },
         }
     }
 }
