@@ -2,19 +2,21 @@
 //!
 //! Hashing costs time and memory on purpose, so it runs on threads of its own, a few at a time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::phc::{Output, PasswordHash},
 };
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use entity::user;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
 use super::{Auth, Caller, PhoneNumber, SignedIn, Viewer, otp::Purpose};
 use crate::{
+    domain::random,
     error::{Error, Result},
     ports::rate_limit::Limit,
     store::{commit, sessions, users},
@@ -44,25 +46,33 @@ impl Password {
 
 /// Hashes and verifies with argon2id, by [OWASP's parameters](https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html):
 /// 19 MiB, two passes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Passwords {
     /// One for each that may be computed at once.
     turns: Arc<Semaphore>,
+    /// What they compute in, kept: so much memory that comes and goes would stay with the allocator, many times over.
+    memory: Arc<Mutex<Vec<Memory>>>,
 }
+
+type Memory = Vec<Block>;
 
 impl Default for Passwords {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        Self { turns: Arc::new(Semaphore::new(cores)) }
+        Self { turns: Arc::new(Semaphore::new(cores)), memory: Arc::default() }
     }
 }
 
 impl Passwords {
     pub(super) async fn hash(&self, password: &Password) -> Result<String> {
         let password = password.0.clone();
-        self.compute(move || {
-            let hash = Argon2::default().hash_password(password.expose_secret().as_bytes());
-            hash.map(|hash| hash.to_string()).map_err(|cause| anyhow::anyhow!("hashing a password: {cause}"))
+        let salt = random::bytes::<16>()?;
+        self.compute(move |memory| {
+            let params = Params::default();
+            let header = format!("m={},t={},p={}", params.m_cost(), params.t_cost(), params.p_cost());
+            let hash = computed(memory, params, &password, &salt)?;
+            let [salt, hash] = [salt.as_slice(), &hash].map(|bytes| STANDARD_NO_PAD.encode(bytes));
+            Ok(format!("$argon2id$v=19${header}${salt}${hash}"))
         })
         .await
     }
@@ -70,28 +80,50 @@ impl Passwords {
     /// Whether this is the password. Where there is none, the answer is no, after the same time.
     async fn verify(&self, password: String, hash: Option<String>) -> Result<bool> {
         let password = SecretString::from(password);
-        self.compute(move || {
-            let known = hash.is_some();
-            let hash = hash.as_deref().unwrap_or(NOBODYS);
-            let hash = PasswordHash::new(hash).map_err(|cause| anyhow::anyhow!("a stored hash: {cause}"))?;
-            let right = Argon2::default().verify_password(password.expose_secret().as_bytes(), &hash).is_ok();
-            Ok(known && right)
+        self.compute(move |memory| {
+            let read = PasswordHash::new(hash.as_deref().unwrap_or(NOBODYS));
+            let read = read.map_err(|cause| anyhow!("a stored hash: {cause}"))?;
+            let params = Params::try_from(&read).map_err(|cause| anyhow!("a stored hash: {cause}"))?;
+            let (salt, right) = read.salt.zip(read.hash).context("a stored hash is not whole")?;
+            let given = computed(memory, params, &password, salt.as_ref())?;
+            // In constant time.
+            let is_right = Output::new(&given).is_ok_and(|given| given == right);
+            Ok(hash.is_some() && is_right)
         })
         .await
     }
 
     async fn compute<T: Send + 'static>(
         &self,
-        compute: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+        compute: impl FnOnce(&mut Memory) -> anyhow::Result<T> + Send + 'static,
     ) -> Result<T> {
         let turn = self.turns.clone().acquire_owned().await.context("no turns are given")?;
+        let kept = self.memory.clone();
         let computed = tokio::task::spawn_blocking(move || {
-            let computed = compute();
+            let lock = || kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut memory = lock().pop().unwrap_or_default();
+            let computed = compute(&mut memory);
+            lock().push(memory);
             drop(turn);
             computed
         });
         Ok(computed.await.context("a password was not computed")??)
     }
+}
+
+fn computed(
+    memory: &mut Memory,
+    params: Params,
+    password: &SecretString,
+    salt: &[u8],
+) -> anyhow::Result<[u8; Params::DEFAULT_OUTPUT_LEN]> {
+    memory.resize(params.block_count(), Block::default());
+    let mut hash = [0; Params::DEFAULT_OUTPUT_LEN];
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    argon2
+        .hash_password_into_with_memory(password.expose_secret().as_bytes(), salt, &mut hash, memory)
+        .map_err(|cause| anyhow!("hashing a password: {cause}"))?;
+    Ok(hash)
 }
 
 impl Auth {
