@@ -144,6 +144,7 @@ impl App {
         let db = self.chat.db.clone();
         let health = Health { db: db.clone(), signals: self.shared.signals.clone(), life: life.clone() };
         let settings = Arc::new(self.config.server.clone());
+        let is_open = self.config.graphql.introspection == Switch::On;
         let routes = match self.auth {
             Some(auth) => http::router(Api {
                 executor: Executor::new(
@@ -151,13 +152,14 @@ impl App {
                     self.chat.clone(),
                     self.billing.clone(),
                     self.documents,
-                    self.config.graphql.introspection == Switch::On,
+                    is_open,
                 ),
                 auth,
                 billing: self.billing.clone(),
                 settings: settings.clone(),
                 life: life.clone(),
                 health,
+                is_open,
             }),
             None => health.router(),
         };

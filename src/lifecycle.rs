@@ -30,25 +30,27 @@ impl Lifecycle {
         Self::default()
     }
 
-    /// Waits for SIGTERM or SIGINT and begins the soft end; the grace's end or a second signal begins the hard one.
+    /// Listens for SIGTERM and SIGINT from now on. What comes back begins the soft end at the first, and the hard one at the
+    /// grace's end or the second.
     ///
     /// # Errors
     /// The process cannot listen to signals.
-    pub async fn follow_signals(self, grace: Duration) -> std::io::Result<()> {
+    pub fn follow_signals(self, grace: Duration) -> std::io::Result<impl Future<Output = ()>> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!(grace_secs = grace.as_secs(), "asked to stop: finishing what runs");
-        self.soft.cancel();
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            () = tokio::time::sleep(grace) => {}
-        }
-        self.hard.cancel();
-        Ok(())
+        Ok(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!(grace_secs = grace.as_secs(), "asked to stop: finishing what runs");
+            self.soft.cancel();
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                () = tokio::time::sleep(grace) => {}
+            }
+            self.hard.cancel();
+        })
     }
 }

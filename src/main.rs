@@ -111,7 +111,7 @@ async fn serve(role: Role, config: Config) -> anyhow::Result<()> {
     let grace = config.worker.shutdown_grace;
     let db = Db::open(&config.database).await?;
     let app = App::open(role, config, db, Clock::system()).await?;
-    let signals = app.life().follow_signals(grace);
+    let signals = app.life().follow_signals(grace).context("signals cannot be heard")?;
     let listener = match bind {
         Some(bind) => {
             let listener =
@@ -135,11 +135,11 @@ async fn serve(role: Role, config: Config) -> anyhow::Result<()> {
         tracing::info!(models = models.join(", "), "Gemini answers");
     }
     let signals = async {
-        signals.await.context("signals cannot be heard")?;
+        signals.await;
         std::future::pending().await
     };
     tokio::select! {
         ended = app.run(listener) => ended,
-        failed = signals => failed,
+        never = signals => never,
     }
 }

@@ -161,6 +161,8 @@ async fn a_schema_that_is_closed_tells_nothing_of_itself() {
     let told = stranger.ask_api("{ chatroms { nodes { id } } }", json!({})).await;
     let message = told["errors"][0]["message"].as_str().unwrap();
     assert!(!message.contains("chatrooms"), "{message}");
+    let page = stranger.http.get(format!("http://{}/", app.address)).send().await.unwrap();
+    assert_eq!(page.status(), 404);
     app.stop().await;
     let app = TestApp::start().await;
     let told = app.stranger().ask_api("{ chatroms { nodes { id } } }", json!({})).await;

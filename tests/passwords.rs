@@ -131,7 +131,7 @@ async fn of_several_changes_at_once_one_is_made() {
     let app = TestApp::start().await;
     let user = with_password(&app).await;
     let changes = (0..5).map(async |number| {
-        let variables = json!({"current": PASSWORD, "new": format!("password {number}")});
+        let variables = json!({"current": PASSWORD, "new": format!("a better horse {number}")});
         code_of(&user.ask_api(CHANGE, variables).await).to_owned()
     });
     let codes = join_all(changes).await;
@@ -142,7 +142,20 @@ async fn of_several_changes_at_once_one_is_made() {
         "{codes:?}"
     );
     let chosen = codes.iter().position(|code| code == "no error").unwrap();
-    assert_eq!(code_of(&login(&app, PHONE, &format!("password {chosen}")).await), "no error");
+    assert_eq!(code_of(&login(&app, PHONE, &format!("a better horse {chosen}")).await), "no error");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_password_that_everybody_knows_is_refused() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    for known in ["password", "12345678", "qwertyuiop", "iloveyou1", "aaaaaaaaaaaa", "Pollux2024"] {
+        let refused = user.ask_api(CHANGE, json!({ "new": known })).await;
+        let expected = json!({"code": "BAD_USER_INPUT", "field": "newPassword"});
+        assert_eq!(refused["errors"][0]["extensions"], expected, "{known}");
+    }
+    user.data(CHANGE, json!({ "new": "  Ünïcode & spaces  " })).await;
     app.stop().await;
 }
 
@@ -189,14 +202,14 @@ async fn of_several_resets_at_once_one_is_made() {
     let sent = forgot(&app, PHONE).await;
     let resets = (0..5).map(|number| {
         let (app, otp) = (&app, &sent["otp"]);
-        async move { reset(app, PHONE, otp, &format!("password {number}")).await }
+        async move { reset(app, PHONE, otp, &format!("a better horse {number}")).await }
     });
     let answers = join_all(resets).await;
     let codes: Vec<_> = answers.iter().map(code_of).collect();
     assert_eq!(codes.iter().filter(|code| **code == "no error").count(), 1, "{codes:?}");
     assert_eq!(codes.iter().filter(|code| **code == "OTP_INVALID").count(), 4, "{codes:?}");
     let chosen = codes.iter().position(|code| *code == "no error").unwrap();
-    assert_eq!(code_of(&login(&app, PHONE, &format!("password {chosen}")).await), "no error");
+    assert_eq!(code_of(&login(&app, PHONE, &format!("a better horse {chosen}")).await), "no error");
     app.stop().await;
 }
 

@@ -2,14 +2,17 @@
 
 use chrono::TimeDelta;
 use pollux::clock::Clock;
+use sea_orm::EntityTrait;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::{
     billing::selling,
     support::{
-        TestApp, TestUser,
+        Gate, TestApp, TestUser,
         app::Wishes,
         process::{Process, Site},
+        socket::PATIENCE,
         stripe::{Fault, WEBHOOK_SECRET, is_customer, post_webhook, sign},
     },
 };
@@ -166,6 +169,40 @@ async fn each_state_of_stripes_gives_its_tier() {
             "cancelAtPeriodEnd": false});
         assert_eq!(user.subscription().await, expected, "{status}");
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_reading_whose_job_is_gone_is_told_all_the_same() {
+    let app = selling_at(Clock::stopped(NOON.parse().unwrap()), &["--worker-lease=1"]).await;
+    let (user, customer) = customer(&app).await;
+    let mut socket = user.socket().await;
+    let follow = "subscription { accountEvents { subscription { tier } } }";
+    socket.subscribe("1", follow, &json!({})).await;
+    let tier = |message: &Value| message["payload"]["data"]["accountEvents"]["subscription"]["tier"].clone();
+    assert_eq!(tier(&socket.next().await.unwrap()), "BASIC");
+    let id = app.stripe.subscribe(&customer, "active");
+    let event = app.stripe.change(&id, "customer.subscription.updated", |_| {});
+    let gate = Gate::closed();
+    app.stripe.fails(Fault::Wait(gate.clone()));
+    app.stripe.tell(&user.http, app.address, &event).await;
+    app.stripe.was_asked("GET /v1/subscriptions", 1).await;
+    entity::job::Entity::delete_many().exec(app.chat.db.write()).await.unwrap();
+    // Until it has been noticed that the job is gone.
+    let beats = || {
+        let said = app.statements.lock().unwrap();
+        said.iter().filter(|one| one.starts_with("UPDATE") && one.contains("SET \"leased_until\"")).count()
+    };
+    let enough = beats() + 2;
+    timeout(PATIENCE, async {
+        while beats() < enough {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    gate.open();
+    assert_eq!(tier(&socket.next().await.unwrap()), "PRO");
     app.stop().await;
 }
 

@@ -6,7 +6,7 @@ use super::Switch;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct GraphqlSettings {
-    /// Whether the schema tells of itself, in introspection and in the suggestions of errors
+    /// Whether the schema tells of itself, in introspection, in the suggestions of errors and on the page
     #[arg(long, env = "INTROSPECTION", hide_env_values = true, default_value = "on")]
     pub introspection: Switch,
 

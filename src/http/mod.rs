@@ -44,6 +44,8 @@ pub struct Api {
     pub settings: Arc<ServerSettings>,
     pub life: Lifecycle,
     pub health: Health,
+    /// Whether the schema tells of itself, and the page shows it.
+    pub is_open: bool,
 }
 
 impl Api {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    http::{HeaderName, HeaderValue, Method, header, request::Parts},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware,
     routing::{get, post},
 };
@@ -32,8 +32,9 @@ pub fn router(api: Api) -> Router {
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, graphql::LAST_EVENT_ID])
         .expose_headers(["x-request-id", "ratelimit", "ratelimit-policy"].map(HeaderName::from_static));
+    let page = if api.is_open { get(page::show) } else { get(StatusCode::NOT_FOUND) };
     Router::new()
-        .route("/", get(page::show))
+        .route("/", page)
         .route("/graphql", get(graphql::get).post(graphql::post).layer(cors.clone()))
         .route(MY_DATA, get(my_data::get).layer(cors))
         .route("/webhook/stripe", post(stripe_webhook::post))

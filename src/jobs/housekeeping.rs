@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::chat::Chat,
-    store::{DbErr, idempotency, otps, sessions, stripe_events},
+    store::{DbErr, checkouts, idempotency, otps, sessions, stripe_events},
 };
 
 const EVERY: Duration = Duration::from_mins(10);
@@ -15,6 +15,9 @@ const EVERY: Duration = Duration::from_mins(10);
 const IDEMPOTENCY_KEYS_LIVE: TimeDelta = TimeDelta::days(7);
 /// Stripe sends an event again for some days, and knows it for thirty.
 const STRIPE_EVENTS_LIVE: TimeDelta = TimeDelta::days(30);
+
+/// Long after anybody comes back from one.
+const CHECKOUTS_LIVE: TimeDelta = TimeDelta::days(90);
 
 pub(super) async fn run(chat: Chat, soft: CancellationToken) {
     while soft.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
@@ -30,6 +33,7 @@ async fn forget_expired(chat: &Chat) -> Result<(), DbErr> {
     let sessions = sessions::delete_expired(chat.db.write(), now).await?;
     let keys = idempotency::delete_older(chat.db.write(), now - IDEMPOTENCY_KEYS_LIVE).await?;
     let events = stripe_events::delete_older(chat.db.write(), now - STRIPE_EVENTS_LIVE).await?;
-    tracing::debug!(otps, sessions, keys, events, "forgot what had expired");
+    let checkouts = checkouts::delete_ended(chat.db.write(), now - CHECKOUTS_LIVE).await?;
+    tracing::debug!(otps, sessions, keys, events, checkouts, "forgot what had expired");
     Ok(())
 }

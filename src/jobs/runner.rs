@@ -121,10 +121,10 @@ impl Runner {
             job::Kind::Reply => self.chat.write_reply(job, cues).await,
             job::Kind::DeliverOtp => self.deliveries.deliver(job).await,
             job::Kind::EraseAccount => self.erase_account(job).await,
+            // Its reading takes the job with it, and has then still to tell of it; of two readings the newer holds.
             job::Kind::StripeEvent => tokio::select! {
                 done = self.billing.see_to_event(job) => done,
                 () = cues.hand_back.cancelled() => self.billing.hand_event_back(job).await,
-                () = cues.lost.cancelled() => Ok(()),
             },
         }
     }

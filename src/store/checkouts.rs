@@ -1,7 +1,7 @@
 //! Checkouts.
 
 use checkout::{Column, Entity, Status};
-use entity::{UserId, checkout};
+use entity::{Timestamp, UserId, checkout};
 use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*, sea_query::OnConflict};
 
 /// Stores a checkout; one that is known already stays as it is.
@@ -37,6 +37,13 @@ pub async fn last_of(conn: &impl ConnectionTrait, user: UserId) -> Result<Option
 /// Those that may still be paid.
 pub async fn open_of(conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<checkout::Model>, DbErr> {
     Entity::find().filter(Column::UserId.eq(user)).filter(Column::Status.eq(Status::Open)).all(conn).await
+}
+
+/// Forgets those that had ended and were begun before this.
+pub async fn delete_ended(conn: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+    let ended =
+        Entity::delete_many().filter(Column::Status.ne(Status::Open)).filter(Column::CreatedAt.lt(before));
+    Ok(ended.exec(conn).await?.rows_affected)
 }
 
 /// Ends one that was open.

@@ -22,7 +22,7 @@ use client::Client;
 use cluster::Cluster;
 
 /// How long everything may take to come to its end once nothing is harmed any more.
-const RECOVERS_WITHIN: Duration = Duration::from_secs(60);
+const RECOVERS_WITHIN: Duration = Duration::from_mins(1);
 
 #[derive(Parser)]
 struct Cli {

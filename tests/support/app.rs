@@ -91,7 +91,8 @@ impl TestApp {
     }
 
     pub async fn with(wishes: Wishes<'_>) -> Self {
-        telemetry::init(&telemetry::Logs { json: false, filter: "off" }).unwrap();
+        let filter = std::env::var("POLLUX_TEST_LOG").unwrap_or_else(|_| "off".to_owned());
+        telemetry::init(&telemetry::Logs { json: false, filter: &filter }).unwrap();
         // Nothing happens by the hour where nobody moves the clock.
         let is_moved = wishes.clock.is_some();
         let clock = wishes.clock.or_else(|| wishes.beside.map(|other| other.clock.clone()));

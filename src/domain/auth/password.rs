@@ -13,6 +13,7 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use entity::user;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
+use zxcvbn::{Score, zxcvbn};
 
 use super::{Auth, Caller, PhoneNumber, SignedIn, Viewer, otp::Purpose};
 use crate::{
@@ -28,7 +29,7 @@ const NOBODYS: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$dGhpc2lzbm90YXNlY3JldA$9mFVAjzV31kZnLUrEBTLDHcmAJ0iRdHoZc9cWbvVOFE";
 const AN_HOUR: std::time::Duration = std::time::Duration::from_hours(1);
 
-/// A password that somebody chose, of 8 to 128 characters.
+/// A password that somebody chose, of 8 to 128 characters, and not one of those that everybody knows.
 #[derive(Clone, Debug)]
 pub struct Password(SecretString);
 
@@ -36,11 +37,18 @@ impl Password {
     /// # Errors
     /// [`Error::BadInput`] for `field`.
     pub fn parse(field: &'static str, text: String) -> Result<Self> {
-        if LENGTHS.contains(&text.chars().count()) {
-            return Ok(Self(text.into()));
+        if !LENGTHS.contains(&text.chars().count()) {
+            let (least, most) = (LENGTHS.start(), LENGTHS.end());
+            return Err(Error::bad_input(
+                field,
+                format!("{field} must be {least} to {most} characters long."),
+            ));
         }
-        let (least, most) = (LENGTHS.start(), LENGTHS.end());
-        Err(Error::bad_input(field, format!("{field} must be {least} to {most} characters long.")))
+        // Below it, it is guessed within a million tries.
+        if zxcvbn(&text, &["pollux"]).score() < Score::Two {
+            return Err(Error::bad_input(field, format!("{field} is too easy to guess: choose another.")));
+        }
+        Ok(Self(text.into()))
     }
 }
 
@@ -258,8 +266,11 @@ mod tests {
 
     #[test]
     fn a_password_has_8_to_128_characters() {
-        let parse = |text: String| Password::parse("newPassword", text).is_ok();
-        assert!([8, 128].into_iter().all(|length| parse("é".repeat(length))));
-        assert!([0, 7, 129].into_iter().all(|length| !parse("é".repeat(length))));
+        let parse = |length| {
+            let text = "zqé!vK2mPx7é".repeat(11).chars().take(length).collect();
+            Password::parse("newPassword", text).is_ok()
+        };
+        assert!([8, 128].into_iter().all(parse));
+        assert!(![0, 7, 129].into_iter().any(parse));
     }
 }

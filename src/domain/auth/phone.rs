@@ -17,7 +17,12 @@ impl FromStr for PhoneNumber {
     /// Reads an international number as people write it, and only one that its country gives out.
     fn from_str(text: &str) -> Result<Self, Error> {
         let number = Some(text.trim())
-            .filter(|text| text.starts_with('+') && text.len() <= 40 && !text.contains(char::is_alphabetic))
+            .filter(|text| {
+                text.starts_with('+')
+                    && text.len() <= 40
+                    && text.rfind('+') == Some(0)
+                    && !text.contains(char::is_alphabetic)
+            })
             .and_then(|text| phonenumber::parse(None, text).ok())
             .filter(|number| number.is_valid() && number.extension().is_none() && is_a_persons(number));
         match number {
