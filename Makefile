@@ -36,4 +36,4 @@ schema-check: ## Fail if schema.graphql is not what the code says, or not what i
 
 bench: ## Measure what Pollux adds to the model's own latency, how fast workers empty a queue, and what refusing costs
 	cargo bench --locked --bench latency --bench webhooks --bench sockets --bench door
-	tests/with-servers cargo bench --locked --bench latency --bench webhooks --bench sockets --bench door --bench drain
+	tests/with-servers cargo bench --locked --bench latency --bench webhooks --bench sockets --bench door --bench takeover --bench drain

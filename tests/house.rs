@@ -111,3 +111,24 @@ fn the_schema_is_the_one_that_is_written_down() {
     let written = fs::read_to_string(root().join("schema.graphql")).unwrap();
     assert!(written == pollux::graphql::sdl(), "schema.graphql is out of date: `make schema` writes it anew");
 }
+
+#[test]
+fn every_test_that_security_rests_on_exists() {
+    let text = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let sources: String = ["src", "tests", "entity"]
+        .iter()
+        .flat_map(|directory| rust_files(&root().join(directory)))
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    let named: Vec<&str> = text
+        .split('`')
+        .filter(|code| {
+            code.contains("::") && code.chars().all(|c| c.is_ascii_lowercase() || "_:".contains(c))
+        })
+        .collect();
+    assert!(named.len() > 90, "{}", named.len());
+    for name in named {
+        let function = name.rsplit("::").next().unwrap();
+        assert!(sources.contains(&format!("fn {function}(")), "SECURITY.md names {name}, and there is none");
+    }
+}

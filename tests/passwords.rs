@@ -107,6 +107,30 @@ async fn guessing_a_password_is_limited_by_number() {
 }
 
 #[tokio::test]
+async fn guessing_from_an_address_or_by_a_session_is_limited() {
+    let app = TestApp::at_a_standstill().await;
+    let user = with_password(&app).await;
+    for number in 0..30 {
+        let phone = format!("+14155551{number:03}");
+        assert_eq!(code_of(&login(&app, &phone, "wrong horse").await), "UNAUTHENTICATED");
+    }
+    assert_eq!(code_of(&login(&app, UNKNOWN, "wrong horse").await), "RATE_LIMITED");
+    app.pass(TimeDelta::minutes(1)).await;
+    for number in 0..30 {
+        let phone = format!("+14155551{number:03}");
+        assert_eq!(code_of(&reset(&app, &phone, &json!("000000"), PASSWORD).await), "OTP_INVALID");
+    }
+    assert_eq!(code_of(&reset(&app, UNKNOWN, &json!("000000"), PASSWORD).await), "RATE_LIMITED");
+    let guess = json!({"current": "wrong horse", "new": PASSWORD});
+    // The first one was set by the same mutation.
+    for _ in 0..9 {
+        assert_eq!(user.refusal(CHANGE, guess.clone()).await, "BAD_USER_INPUT");
+    }
+    assert_eq!(user.refusal(CHANGE, guess).await, "RATE_LIMITED");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_password_is_changed_with_the_old_one_and_other_sessions_end() {
     let app = TestApp::at_a_standstill().await;
     let user = with_password(&app).await;

@@ -76,8 +76,13 @@ impl Socket {
 
     /// The next message, or the code with which the server closed (0: without one).
     pub async fn next(&mut self) -> Result<Value, (u16, String)> {
+        self.next_within(PATIENCE).await
+    }
+
+    /// The same, waited for so long.
+    pub async fn next_within(&mut self, patience: Duration) -> Result<Value, (u16, String)> {
         // Pings do not count as saying something.
-        timeout(PATIENCE, self.listen()).await.expect("the server says nothing")
+        timeout(patience, self.listen()).await.expect("the server says nothing")
     }
 
     async fn listen(&mut self) -> Result<Value, (u16, String)> {
