@@ -19,7 +19,7 @@ const STOPS: usize = 100;
 
 #[tokio::main]
 async fn main() {
-    let settings = ["--basic-daily-limit=1000", "--worker-lease=3600"];
+    let settings = ["--basic-daily-limit=1000", "--worker-lease=3600", "--rate-limits=off"];
     let shared = Backend::servers().is_some();
     println!(
         "{}",

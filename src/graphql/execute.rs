@@ -97,9 +97,10 @@ impl Executor {
     ) -> impl Stream<Item = Response> + Send + Unpin + use<> {
         let executor = self.clone();
         stream::once(async move {
-            match executor.prepare(request).await {
-                Ok(prepared) => executor.stream(prepared, context).left_stream(),
-                Err(refusal) => stream::iter([refusal]).right_stream(),
+            // A subscription mostly waits: what it took to prepare it goes when it is.
+            match Box::pin(executor.prepare(request)).await {
+                Ok(prepared) => executor.stream(prepared, context).boxed(),
+                Err(refusal) => stream::iter([refusal]).boxed(),
             }
         })
         .flatten()

@@ -6,6 +6,8 @@ use sea_orm::{
 };
 use user::Column;
 
+use super::sql;
+
 /// The user of `new`'s number, which has just been verified: as known, else `new`.
 pub async fn known_or(conn: &impl ConnectionTrait, new: user::Model) -> Result<user::Model, DbErr> {
     let column = |column| Expr::col((user::Entity, column));
@@ -15,12 +17,15 @@ pub async fn known_or(conn: &impl ConnectionTrait, new: user::Model) -> Result<u
     user::Entity::insert(new.into_active_model()).on_conflict(known).exec_with_returning(conn).await
 }
 
-/// A user of this number.
-pub async fn by_phone_number(
+/// The hash of a number's password, or `otherwise`: the same work for every number.
+pub async fn password_hash_or(
     conn: &impl ConnectionTrait,
     phone_number: &str,
-) -> Result<Option<user::Model>, DbErr> {
-    user::Entity::find().filter(Column::PhoneNumber.eq(phone_number)).one(conn).await
+    otherwise: &str,
+) -> Result<String, DbErr> {
+    let text = "SELECT coalesce((SELECT password_hash FROM users WHERE phone_number = $1), $2) AS hash";
+    let row = conn.query_one_raw(sql(conn, text, [phone_number.into(), otherwise.into()])).await?;
+    row.map_or_else(|| Ok(otherwise.to_owned()), |row| row.try_get("", "hash"))
 }
 
 /// The user, whom nothing else changes until the transaction ends.

@@ -85,18 +85,18 @@ impl Passwords {
         .await
     }
 
-    /// Whether this is the password. Where there is none, the answer is no, after the same time.
-    async fn verify(&self, password: String, hash: Option<String>) -> Result<bool> {
+    /// Whether this is the password. Nobody's is proven by none, after the same time.
+    async fn verify(&self, password: String, hash: String) -> Result<bool> {
         let password = SecretString::from(password);
         self.compute(move |memory| {
-            let read = PasswordHash::new(hash.as_deref().unwrap_or(NOBODYS));
+            let read = PasswordHash::new(&hash);
             let read = read.map_err(|cause| anyhow!("a stored hash: {cause}"))?;
             let params = Params::try_from(&read).map_err(|cause| anyhow!("a stored hash: {cause}"))?;
             let (salt, right) = read.salt.zip(read.hash).context("a stored hash is not whole")?;
             let given = computed(memory, params, &password, salt.as_ref())?;
             // In constant time.
             let is_right = Output::new(&given).is_ok_and(|given| given == right);
-            Ok(hash.is_some() && is_right)
+            Ok(is_right && hash != NOBODYS)
         })
         .await
     }
@@ -155,8 +155,7 @@ impl Auth {
         if password.chars().count() > *LENGTHS.end() {
             return Err(REFUSED);
         }
-        let user = users::by_phone_number(self.db.read(), phone_number.as_str()).await?;
-        let hash = user.as_ref().and_then(|user| user.password_hash.clone());
+        let hash = users::password_hash_or(self.db.read(), phone_number.as_str(), NOBODYS).await?;
         if !self.passwords.verify(password, hash.clone()).await? {
             return Err(REFUSED);
         }
@@ -165,7 +164,7 @@ impl Auth {
                 let tx = self.db.begin().await?;
                 // A password that was changed meanwhile proves nothing any more.
                 let user = users::locked_by_phone_number(&tx, phone_number.as_str()).await?.ok_or(REFUSED)?;
-                if user.password_hash != hash {
+                if user.password_hash.as_ref() != Some(&hash) {
                     return Err(REFUSED);
                 }
                 let signed_in = self.begin_session(&tx, user, caller).await?;
@@ -225,7 +224,9 @@ impl Auth {
         self.take(&[Limit { key: format!("password:user:{}", viewer.user), max: 10, window: AN_HOUR }])
             .await?;
         let old = self.me(viewer).await?.password_hash;
-        if old.is_some() && !self.passwords.verify(current.unwrap_or_default(), old.clone()).await? {
+        if let Some(old) = &old
+            && !self.passwords.verify(current.unwrap_or_default(), old.clone()).await?
+        {
             return Err(Error::bad_input("currentPassword", "currentPassword is not the current password."));
         }
         let hash = self.passwords.hash(new).await?;
@@ -259,9 +260,9 @@ mod tests {
         let password = Password::parse("password", "correct horse".to_owned()).unwrap();
         let hash = passwords.hash(&password).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(passwords.verify("correct horse".to_owned(), Some(hash.clone())).await.unwrap());
-        assert!(!passwords.verify("correct horsf".to_owned(), Some(hash)).await.unwrap());
-        assert!(!passwords.verify("correct horse".to_owned(), None).await.unwrap());
+        assert!(passwords.verify("correct horse".to_owned(), hash.clone()).await.unwrap());
+        assert!(!passwords.verify("correct horsf".to_owned(), hash).await.unwrap());
+        assert!(!passwords.verify("correct horse".to_owned(), NOBODYS.to_owned()).await.unwrap());
     }
 
     #[test]

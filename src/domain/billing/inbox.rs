@@ -1,7 +1,10 @@
 //! Storing events that come in a crowd: those that wait together are stored together, so that none waits for a disk of its
 //! own.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use entity::stripe_event;
 use tokio::sync::oneshot;
@@ -13,6 +16,8 @@ use crate::{
 
 /// More than these take the next turn. A file is waited for each time; a server stores some while others come in.
 const MOST_TOGETHER: (usize, usize) = (1000, 250);
+
+const GATHERED_FOR: Duration = Duration::from_millis(2);
 
 /// Events on their way into the database. Clones are one.
 #[derive(Clone, Default)]
@@ -56,6 +61,8 @@ impl Storing {
     /// Stores until nobody waits.
     pub(super) async fn all(mut self, db: &Db) -> Result<()> {
         let most = if db.is_exclusive() { MOST_TOGETHER.0 } else { MOST_TOGETHER.1 };
+        // So that the first of a crowd does not have the disk for itself while the others wait.
+        tokio::time::sleep(GATHERED_FOR).await;
         loop {
             let (events, waiting): (Vec<_>, Vec<_>) = {
                 let mut all = self.inbox.lock();
