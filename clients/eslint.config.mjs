@@ -29,7 +29,7 @@ export default [
           exceptions: {
             suffixes: ["Payload", "Connection", "Edge", "Event"],
             types: [
-              "ChatroomDeleted", "ChatroomUpdated", "MessageAdded", "MessageChanged", "Model", "PageInfo", "ReplyCancelled",
+              "ChatroomDeleted", "ChatroomUpdated", "DataExport", "MessageAdded", "MessageChanged", "Model", "PageInfo", "ReplyCancelled",
               "ReplyCompleted", "ReplyDelta", "ReplyFailed", "ReplyFailure", "ReplyRestarted", "SubscriptionStatus",
               "TokenUsage", "Usage",
             ],
