@@ -21,6 +21,8 @@ pub(super) struct Key {
     pub(super) refresh: hmac::Key,
     /// Tells the refresh tokens that were given out from all others.
     pub(super) refresh_tag: hmac::Key,
+    /// Makes the salt of a number that has no password.
+    pub(super) salt: hmac::Key,
 }
 
 impl Keys {
@@ -48,6 +50,7 @@ impl Key {
             otp: hmac::Key::new(hmac::HMAC_SHA256, derive("one-time password").as_ref()),
             refresh: hmac::Key::new(hmac::HMAC_SHA256, derive("refresh token").as_ref()),
             refresh_tag: hmac::Key::new(hmac::HMAC_SHA256, derive("refresh token's tag").as_ref()),
+            salt: hmac::Key::new(hmac::HMAC_SHA256, derive("salt of nobody's password").as_ref()),
         }
     }
 }
