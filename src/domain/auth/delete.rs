@@ -5,7 +5,6 @@ use entity::UserId;
 use super::{Auth, Viewer};
 use crate::{
     error::Result,
-    ports::signals::Topic,
     store::{commit, jobs, sessions, users},
 };
 
@@ -27,9 +26,7 @@ impl Auth {
             })
             .await?;
         self.tell_all_ended(&ended).await;
-        if let Err(unavailable) = self.signals.send(Topic::Jobs).await {
-            tracing::debug!(error = %unavailable, "a hint was not sent");
-        }
+        self.tell_of_a_job().await;
         Ok(viewer.user)
     }
 }

@@ -6,7 +6,7 @@ use entity::{ChatroomId, MessageId, UserId, chatroom, message};
 use futures_util::Stream;
 use serde_json::{Value, json};
 
-use super::{Auth, Viewer};
+use super::{AN_HOUR, Auth, Viewer};
 use crate::{
     error::Result,
     ports::rate_limit::Limit,
@@ -15,7 +15,6 @@ use crate::{
 
 /// Rows that are read at once.
 const AT_ONCE: u64 = 20;
-const AN_HOUR: std::time::Duration = std::time::Duration::from_hours(1);
 
 impl Auth {
     /// # Errors

@@ -26,6 +26,7 @@ mod tokens;
 use std::{
     net::{IpAddr, Ipv6Addr},
     sync::Arc,
+    time::Duration,
 };
 
 use entity::{SessionId, Timestamp, UserId, user};
@@ -34,7 +35,11 @@ use crate::{
     clock::Clock,
     config::AuthSettings,
     error::{Error, Result},
-    ports::{otp_sender::OtpSender, rate_limit::RateLimit, signals::Signals},
+    ports::{
+        otp_sender::OtpSender,
+        rate_limit::RateLimit,
+        signals::{Signals, Topic},
+    },
     store::{Db, users},
 };
 
@@ -46,6 +51,9 @@ pub use phone::PhoneNumber;
 pub use profile::{Email, FullName, ProfileChanges};
 pub use sessions::SignedIn;
 pub use signup::NewUser;
+
+/// What calls that cost or guess something are counted over.
+const AN_HOUR: Duration = Duration::from_hours(1);
 
 /// What the use cases of accounts work with.
 #[derive(Clone)]
@@ -96,6 +104,13 @@ pub struct Viewer {
 }
 
 impl Auth {
+    /// After a commit. Where the hint is lost, workers look by themselves.
+    async fn tell_of_a_job(&self) {
+        if let Err(unavailable) = self.signals.send(Topic::Jobs).await {
+            tracing::debug!(error = %unavailable, "a hint was not sent");
+        }
+    }
+
     /// The signed-in user.
     ///
     /// # Errors

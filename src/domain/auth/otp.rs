@@ -10,14 +10,13 @@ use entity::{OtpId, Timestamp, otp, user};
 use ring::hmac;
 use sea_orm::DatabaseTransaction;
 
-use super::{Auth, Caller, PhoneNumber, SignedIn, signup::Pending};
+use super::{AN_HOUR, Auth, Caller, PhoneNumber, SignedIn, signup::Pending};
 use crate::{
     domain::auth::keys::Key,
     error::{Error, Result},
     ports::{
         otp_sender::Delivery,
         rate_limit::{Limit, Verdict},
-        signals::Topic,
     },
     store::{commit, jobs, otps},
 };
@@ -29,7 +28,6 @@ const MAX_TRIES: u32 = 5;
 const DIGITS: usize = 6;
 const CODES: u64 = 1_000_000;
 const RESEND_AFTER: Duration = Duration::from_secs(30);
-const AN_HOUR: Duration = Duration::from_hours(1);
 
 /// A code that is on its way.
 pub struct SentOtp {
@@ -112,9 +110,7 @@ impl Auth {
             })
             .await?;
         let by_response = if by_job {
-            if let Err(unavailable) = self.signals.send(Topic::Jobs).await {
-                tracing::debug!(error = %unavailable, "a hint was not sent");
-            }
+            self.tell_of_a_job().await;
             false
         } else {
             self.otp_sender.send(&message(&otp, &code)).await.map_err(anyhow::Error::new)?

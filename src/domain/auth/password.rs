@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use zxcvbn::{Score, zxcvbn};
 
-use super::{Auth, Caller, PhoneNumber, SignedIn, Viewer, otp::Purpose};
+use super::{AN_HOUR, Auth, Caller, PhoneNumber, SignedIn, Viewer, otp::Purpose};
 use crate::{
     domain::random,
     error::{Error, Result},
@@ -29,7 +29,6 @@ const LENGTHS: std::ops::RangeInclusive<usize> = 8..=128;
 const NOBODYS: &str = "9mFVAjzV31kZnLUrEBTLDHcmAJ0iRdHoZc9cWbvVOFE";
 /// In bytes.
 const SALT: usize = 16;
-const AN_HOUR: std::time::Duration = std::time::Duration::from_hours(1);
 
 /// A password that somebody chose, of 8 to 128 characters, and not one of those that everybody knows.
 #[derive(Clone, Debug)]
