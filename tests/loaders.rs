@@ -16,7 +16,8 @@ async fn statements(app: &TestApp, user: &TestUser, rooms: usize) -> Vec<String>
     user.data(NESTED, json!({ "first": rooms })).await;
     app.statements.lock().unwrap().clear();
     user.data(NESTED, json!({ "first": rooms })).await;
-    app.statements.lock().unwrap().clone()
+    // The worker looks for jobs meanwhile.
+    app.statements.lock().unwrap().iter().filter(|sql| !sql.contains("jobs")).cloned().collect()
 }
 
 #[tokio::test]
@@ -29,7 +30,7 @@ async fn nested_fields_cost_one_query_a_level_whatever_the_page() {
     }
     let few = statements(&app, &user, 2).await;
     let many = statements(&app, &user, 30).await;
-    assert_eq!(few.len(), many.len(), "{many:#?}");
+    assert_eq!(few.len(), many.len(), "{few:#?}, {many:#?}");
     // The session, the list's version, two windows of messages, and rooms, parents, versions and first versions.
     assert_eq!(many.len(), 8, "{many:#?}");
     app.stop().await;
