@@ -147,6 +147,26 @@ async fn deleting_waits_for_stripe_and_is_not_given_up() {
 }
 
 #[tokio::test]
+async fn who_leaves_while_a_checkout_begins_is_no_customer() {
+    let app = selling().await;
+    let user = app.signed_in(PHONE).await;
+    let gate = Gate::closed();
+    app.stripe.fails(Fault::Wait(gate.clone()));
+    let checkout = "mutation { startCheckout { sessionId } }";
+    let leaves = async {
+        app.stripe.was_asked("POST /v1/customers", 1).await;
+        user.data(DELETE, json!({})).await;
+        app.is_idle().await;
+        gate.open();
+    };
+    let (refused, ()) = tokio::join!(user.refusal(checkout, json!({})), leaves);
+    assert_eq!(refused, "NOT_FOUND");
+    assert_eq!(rows(&app).await, [0; 7]);
+    assert_eq!(app.stripe.customers(), Vec::<Value>::new());
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_long_conversation_is_deleted_too() {
     let app = TestApp::start().await;
     let user = app.user().await;

@@ -2,7 +2,8 @@
 
 use entity::{Timestamp, UserId, subscription};
 use sea_orm::{
-    ActiveModelTrait, DbBackend, IntoActiveModel, QuerySelect, entity::prelude::*, sea_query::OnConflict,
+    ActiveModelTrait, DbBackend, IntoActiveModel, QuerySelect, SqlErr, entity::prelude::*,
+    sea_query::OnConflict,
 };
 use subscription::{Column, Entity};
 
@@ -33,11 +34,13 @@ pub async fn user_of(conn: &impl ConnectionTrait, customer: &str) -> Result<Opti
         .await
 }
 
-/// Stores a user's customer, unless there is one.
+/// Stores a user's customer, unless there is one, or no such user any more.
 pub async fn insert(conn: &impl ConnectionTrait, new: subscription::Model) -> Result<(), DbErr> {
     let known = OnConflict::new().do_nothing().to_owned();
-    Entity::insert(new.into_active_model()).on_conflict(known).exec_without_returning(conn).await?;
-    Ok(())
+    match Entity::insert(new.into_active_model()).on_conflict(known).exec_without_returning(conn).await {
+        Err(error) if matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_))) => Ok(()),
+        stored => stored.map(drop),
+    }
 }
 
 /// Stores a reading, if none has been stored since `subscription.version` was; says whether it did.

@@ -129,9 +129,10 @@ impl Billing {
         if let Some(known) = subscriptions::of_user(self.db.read(), user).await? {
             return Ok(known);
         }
+        let id = self.new_customer(user).await?;
         let new = subscription::Model {
             user_id: user,
-            stripe_customer_id: self.new_customer(user).await?,
+            stripe_customer_id: id.clone(),
             stripe_subscription_id: None,
             state: subscription::State::None,
             current_period_end: None,
@@ -141,8 +142,17 @@ impl Billing {
             version: 0,
         };
         subscriptions::insert(self.db.write(), new).await?;
+        self.stored_customer(user, &id).await
+    }
+
+    /// The user's customer as it is stored. One that was made and is not, since another call was faster or the account has
+    /// been erased meanwhile, is nobody's.
+    async fn stored_customer(&self, user: UserId, made: &str) -> Result<subscription::Model> {
         let stored = subscriptions::of_user(self.db.write(), user).await?;
-        stored.ok_or_else(|| anyhow::anyhow!("a customer was not stored").into())
+        if stored.as_ref().is_none_or(|stored| stored.stripe_customer_id != made) {
+            self.forget_customer(made).await?;
+        }
+        stored.ok_or(Error::NotFound("user"))
     }
 
     async fn new_customer(&self, user: UserId) -> Result<String> {
@@ -172,7 +182,8 @@ impl Billing {
                 tracing::warn!(%user, old = known.stripe_customer_id, new = id, "a customer is gone and made anew");
                 let new = subscription::Model { stripe_customer_id: id.clone(), ..known };
                 subscriptions::replace(self.db.write(), &new).await?;
-                Ok(call(id).await?)
+                let stored = self.stored_customer(user, &id).await?;
+                Ok(call(stored.stripe_customer_id).await?)
             }
             done => Ok(done?),
         }

@@ -14,8 +14,8 @@ use crate::{
     store::{Db, stripe_events},
 };
 
-/// More than these take the next turn. A file is waited for each time; a server stores some while others come in.
-const MOST_TOGETHER: (usize, usize) = (1000, 250);
+/// More than these take the next turn: some are answered while others are stored.
+const MOST_TOGETHER: usize = 250;
 
 const GATHERED_FOR: Duration = Duration::from_millis(2);
 
@@ -60,13 +60,12 @@ impl Inbox {
 impl Storing {
     /// Stores until nobody waits.
     pub(super) async fn all(mut self, db: &Db) -> Result<()> {
-        let most = if db.is_exclusive() { MOST_TOGETHER.0 } else { MOST_TOGETHER.1 };
         // So that the first of a crowd does not have the disk for itself while the others wait.
         tokio::time::sleep(GATHERED_FOR).await;
         loop {
             let (events, waiting): (Vec<_>, Vec<_>) = {
                 let mut all = self.inbox.lock();
-                let together = all.arrivals.len().min(most);
+                let together = all.arrivals.len().min(MOST_TOGETHER);
                 if together == 0 {
                     all.is_seen_to = false;
                     self.is_done = true;

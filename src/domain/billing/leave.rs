@@ -12,11 +12,15 @@ impl Billing {
     /// The provider did not do it, or is not set up any more: then nobody knows what is still paid.
     pub async fn leave(&self, user: UserId) -> Result<()> {
         let Some(known) = subscriptions::of_user(self.db.read(), user).await? else { return Ok(()) };
-        match self.payments()?.delete_customer(&known.stripe_customer_id).await {
-            // Its checkouts cannot be paid any more, either.
-            Ok(()) | Err(PaymentError::Missing(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
+        self.forget_customer(&known.stripe_customer_id).await?;
         Ok(subscriptions::delete(self.db.write(), user, &known.stripe_customer_id).await?)
+    }
+
+    /// Has the provider delete a customer, whose checkouts cannot be paid any more then, either.
+    pub(super) async fn forget_customer(&self, id: &str) -> Result<()> {
+        match self.payments()?.delete_customer(id).await {
+            Ok(()) | Err(PaymentError::Missing(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
