@@ -20,6 +20,8 @@ fn refused() -> Vec<(&'static str, String)> {
     let deep = "{ me { id ".repeat(20) + &"}".repeat(40);
     let circular =
         format!("{{ __schema {{ types {} name {} }} }}", "{ fields { type ".repeat(4) + "{", "}".repeat(9));
+    let deep_type =
+        format!("{{ __type(name: \"User\") {} }}", "{ name ofType ".repeat(16) + "{name}" + &"}".repeat(16));
     let many = "@include(if:true)".repeat(11);
     vec![
         ("fields", nested),
@@ -29,6 +31,7 @@ fn refused() -> Vec<(&'static str, String)> {
         ("depth", deep),
         ("nesting", format!("{{ me(x: {}{}) }}", "[".repeat(100), "]".repeat(100))),
         ("introspection lists", circular),
+        ("introspection depth", deep_type),
         ("directives", format!("{{ me {many} {{ id }} }}")),
     ]
 }
@@ -140,12 +143,21 @@ async fn what_a_page_multiplies_a_batch_and_a_body_have_their_limits() {
 #[tokio::test]
 async fn what_tools_ask_of_a_schema_is_answered() {
     let app = TestApp::start().await;
+    // As graphql-js asks, and so do GraphiQL and most others.
     let of_type = "kind name ofType { ".repeat(9) + "kind name" + &" }".repeat(9);
     let asked = format!(
-        "query {{ __schema {{ queryType {{ name }} types {{ kind name fields(includeDeprecated: true) {{ name
-         args {{ name type {{ ...T }} }} type {{ ...T }} }} inputFields {{ name type {{ ...T }} }}
-         interfaces {{ ...T }} enumValues {{ name }} possibleTypes {{ ...T }} }}
-         directives {{ name args {{ name type {{ ...T }} }} }} }} }} fragment T on __Type {{ {of_type} }}"
+        "query IntrospectionQuery {{ __schema {{ description queryType {{ name kind }} mutationType {{ name kind }}
+         subscriptionType {{ name kind }} types {{ ...FullType }}
+         directives {{ name description isRepeatable locations args(includeDeprecated: true) {{ ...InputValue }} }} }} }}
+         fragment FullType on __Type {{ kind name description specifiedByURL
+         fields(includeDeprecated: true) {{ name description args(includeDeprecated: true) {{ ...InputValue }}
+         type {{ ...TypeRef }} isDeprecated deprecationReason }}
+         inputFields(includeDeprecated: true) {{ ...InputValue }} interfaces {{ ...TypeRef }}
+         enumValues(includeDeprecated: true) {{ name description isDeprecated deprecationReason }}
+         possibleTypes {{ ...TypeRef }} }}
+         fragment InputValue on __InputValue {{ name description type {{ ...TypeRef }} defaultValue isDeprecated
+         deprecationReason }}
+         fragment TypeRef on __Type {{ {of_type} }}"
     );
     let told = app.stranger().data(&asked, json!({})).await;
     assert!(told["__schema"]["types"].as_array().unwrap().len() > 30);
@@ -190,6 +202,13 @@ async fn an_answer_has_an_end() {
 
 const MUTATION: &str = "mutation { logout { sessionsEnded } }";
 
+/// A document of so many.
+fn mutations(many: usize) -> String {
+    let some: Vec<_> =
+        (0..many).map(|n| format!("a{n}: updateProfile(input: {{}}) {{ user {{ id }} }}")).collect();
+    format!("mutation {{ {} }}", some.join(" "))
+}
+
 #[tokio::test]
 async fn mutations_are_counted_by_user_and_the_headers_say_what_is_left() {
     let app = TestApp::at_a_standstill().await;
@@ -204,14 +223,11 @@ async fn mutations_are_counted_by_user_and_the_headers_say_what_is_left() {
     let policy = "\"mutations\";q=120;w=60".to_owned();
     assert_eq!(headers().await, (policy.clone(), "\"mutations\";r=119;t=60".to_owned()));
     // Each of a document counts.
-    let ten: Vec<_> =
-        (0..30).map(|n| format!("a{n}: updateProfile(input: {{}}) {{ user {{ id }} }}")).collect();
-    let ten = format!("mutation {{ {} }}", ten.join(" "));
     for _ in 0..3 {
-        user.data(&ten, json!({})).await;
+        user.data(&mutations(30), json!({})).await;
     }
     assert_eq!(headers().await.1, "\"mutations\";r=28;t=60");
-    let part = user.ask_api(&ten, json!({})).await;
+    let part = user.ask_api(&mutations(30), json!({})).await;
     assert_eq!(code_of(&part), "RATE_LIMITED");
     assert_eq!(part["errors"][0]["extensions"]["retryAfter"], 60);
     assert_eq!(part["errors"][0]["path"], json!(["a28"]));
@@ -219,6 +235,22 @@ async fn mutations_are_counted_by_user_and_the_headers_say_what_is_left() {
     assert_eq!(user.refusal("{ me { id } }", json!({})).await, "no error", "to read is free");
     app.pass(TimeDelta::seconds(60)).await;
     assert_eq!(user.refusal(rename, json!({})).await, "no error");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_users_of_an_address_are_counted_together() {
+    let app = TestApp::at_a_standstill().await;
+    for _ in 0..5 {
+        let user = app.user().await;
+        for _ in 0..4 {
+            user.data(&mutations(30), json!({})).await;
+        }
+    }
+    let sixth = app.user().await;
+    assert_eq!(sixth.refusal(&mutations(1), json!({})).await, "RATE_LIMITED");
+    app.pass(TimeDelta::seconds(60)).await;
+    sixth.data(&mutations(30), json!({})).await;
     app.stop().await;
 }
 

@@ -28,9 +28,11 @@ pub(super) fn check(document: &ExecutableDocument) -> Result<(), Refusal> {
         few_directives(&operation.node.directives)?;
         scales.weigh(&operation.node.selection_set)?.check()?;
     }
-    // Those that nothing spreads are walked by validation, too.
+    // Those that nothing spreads are walked by validation, too. The others count where they are spread.
     for name in document.fragments.keys() {
-        scales.fragment(name)?.check()?;
+        if !scales.weighed.contains_key(name.as_str()) {
+            scales.fragment(name)?.check()?;
+        }
     }
     Ok(())
 }
