@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -55,6 +57,34 @@ async fn a_request_that_never_ends_is_ended() {
     assert!(body.contains("A body must come within 10s."), "{body}");
     assert!(head.is_empty() || head.starts_with("HTTP/1.1 408"), "{head}");
     assert_eq!((nothing, older), (String::new(), String::new()));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn only_pages_of_allowed_origins_may_call_from_a_browser() {
+    let app = TestApp::with_settings(&["--cors-origins=https://chat.example"]).await;
+    let http = app.stranger().http;
+    let own = format!("http://{}", app.address);
+    for (origin, allowed) in [
+        ("https://chat.example", true),
+        (own.as_str(), true),
+        ("https://evil.example", false),
+        ("https://chat.example.evil.example", false),
+        ("null", false),
+    ] {
+        let preflight = http.request(Method::OPTIONS, app.url()).header("origin", origin);
+        let preflight = preflight.header("access-control-request-method", "POST");
+        let preflight = preflight.header("access-control-request-headers", "authorization,content-type");
+        let call = http.post(app.url()).header("origin", origin).json(&json!({"query": "{ __typename }"}));
+        for answer in [preflight.send().await.unwrap(), call.send().await.unwrap()] {
+            let told = answer.headers().get("access-control-allow-origin").map(|told| told.to_str().unwrap());
+            assert_eq!(told, allowed.then_some(origin));
+            assert!(!answer.headers().contains_key("access-control-allow-credentials"));
+        }
+    }
+    let webhook = http.post(format!("{own}/webhook/stripe")).header("origin", "https://chat.example");
+    let answer = webhook.send().await.unwrap();
+    assert!(!answer.headers().contains_key("access-control-allow-origin"), "no page calls it");
     app.stop().await;
 }
 

@@ -129,6 +129,21 @@ async fn a_code_outlives_the_server_that_was_to_send_it() {
 }
 
 #[tokio::test]
+async fn a_code_stands_in_the_log_where_that_is_wanted() {
+    let site = Site::new().await;
+    let mut process = site.start_with(&[], &[("OTP_DELIVERY", "log")]).await;
+    let stranger = TestUser::stranger(process.address);
+    let sent = stranger.data(SEND_OTP, json!({ "phone": PHONE })).await;
+    assert_eq!(sent["sendOtp"]["otp"], Value::Null);
+    let line = process.says(PHONE).await;
+    let code: String = line.rsplit("code").next().unwrap().chars().filter(char::is_ascii_digit).collect();
+    let verified = stranger.data(VERIFY_OTP, json!({"phone": PHONE, "otp": code})).await;
+    assert_eq!(verified["verifyOtp"]["user"]["phoneNumber"], PHONE);
+    process.terminate();
+    assert!(process.ended().await);
+}
+
+#[tokio::test]
 async fn twilio_is_spoken_to_in_its_own_words() {
     let office = PostOffice::open().await;
     let base = format!("--twilio-api-base=http://{}", office.address);

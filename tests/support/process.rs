@@ -8,7 +8,10 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 use super::{Backend, StandIn, TestUser, socket::PATIENCE};
 
@@ -53,6 +56,8 @@ impl Site {
 pub struct Process {
     pub address: SocketAddr,
     child: Child,
+    /// Its log.
+    lines: mpsc::UnboundedReceiver<String>,
 }
 
 impl Process {
@@ -67,7 +72,8 @@ impl Process {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let child = command.env("BIND", nowhere.to_string()).stderr(Stdio::piped()).spawn().unwrap();
         // From here on it is killed where the test fails.
-        let mut process = Self { address: nowhere, child };
+        let (heard, said_later) = mpsc::unbounded_channel();
+        let mut process = Self { address: nowhere, child, lines: said_later };
         let lines = BufReader::new(process.child.stderr.take().unwrap()).lines();
         let (found, address) = oneshot::channel();
         std::thread::spawn(move || {
@@ -80,11 +86,25 @@ impl Process {
                 {
                     let _ = found.send(address.parse().unwrap());
                 }
+                let _ = heard.send(line);
             }
         });
         let address = timeout(PATIENCE, address).await.expect("the server does not start");
         process.address = address.expect("the server ended");
         process
+    }
+
+    /// Waits for a line of its log that has this.
+    pub async fn says(&mut self, text: &str) -> String {
+        let said = async {
+            loop {
+                let line = self.lines.recv().await.expect("its log ended");
+                if line.contains(text) {
+                    return line;
+                }
+            }
+        };
+        timeout(PATIENCE, said).await.expect("its log does not say it")
     }
 
     /// SIGKILL.
