@@ -153,7 +153,7 @@ impl App {
                     self.billing.clone(),
                     self.documents,
                     is_open,
-                ),
+                )?,
                 auth,
                 billing: self.billing.clone(),
                 settings: settings.clone(),

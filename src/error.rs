@@ -21,6 +21,8 @@ pub enum Error {
     OtpInvalid { attempts_left: u32 },
     /// Too many calls; another may succeed after so many seconds.
     RateLimited { retry_after_secs: u64 },
+    /// The request holds more than `max` of what `limit` names.
+    TooMuch { limit: &'static str, max: usize },
     /// The day's prompts are used.
     QuotaExceeded { limit: i32, used: i32, resets_at: DateTime<Utc>, upgradeable: bool },
     /// These settings are missing for it.

@@ -13,18 +13,20 @@ use crate::support::{
 
 /// Documents that are refused, each with the name of its limit.
 fn refused() -> Vec<(&'static str, String)> {
-    let link = |n: usize| format!("fragment F{n} on Query {{ ...F{0} ...F{0} }}", n + 1);
-    let links: Vec<_> = (0..30).map(link).collect();
-    let nested = format!("{{ ...F0 }} {} fragment F30 on Query {{ __typename }}", links.join(" "));
+    let users: Vec<_> = (0..30).map(|n| format!("a{n}: me {{ ...F }}")).collect();
+    let spread = format!("{{ {} }} fragment F on User {{ {} }}", users.join(" "), "id ".repeat(70));
     let aliases: Vec<_> = (0..10_000).map(|n| format!("a{n}:me{{id}}")).collect();
-    let deep = "{ me { id ".repeat(20) + &"}".repeat(40);
+    let deep = format!(
+        "{{ node(id: \"x\") {{ ... on Message {{ {} id {} }} }} }}",
+        "inReplyTo {".repeat(12),
+        "}".repeat(12)
+    );
     let circular =
         format!("{{ __schema {{ types {} name {} }} }}", "{ fields { type ".repeat(4) + "{", "}".repeat(9));
     let deep_type =
         format!("{{ __type(name: \"User\") {} }}", "{ name ofType ".repeat(16) + "{name}" + &"}".repeat(16));
-    let many = "@include(if:true)".repeat(11);
     vec![
-        ("fields", nested),
+        ("fields", spread),
         ("tokens", format!("{{ {} }}", aliases.join(" "))),
         ("tokens", format!("{{{}}}", "a ".repeat(100_000 - 2))),
         ("aliases", format!("{{ {} }}", aliases[..31].join(" "))),
@@ -32,7 +34,6 @@ fn refused() -> Vec<(&'static str, String)> {
         ("nesting", format!("{{ me(x: {}{}) }}", "[".repeat(100), "]".repeat(100))),
         ("introspection lists", circular),
         ("introspection depth", deep_type),
-        ("directives", format!("{{ me {many} {{ id }} }}")),
     ]
 }
 
@@ -104,14 +105,15 @@ async fn what_would_take_for_ever_to_validate_is_refused_at_once() {
     let user = app.user().await;
     let link = |n: usize| format!("fragment F{n} on Query {{ {} }}", format!("...F{} ", n + 1).repeat(29));
     let links: Vec<_> = (0..30).map(link).collect();
-    let items = vec![0; 60_000];
+    let copy = |n| format!("a{n}: updateProfile(input: {{ fullName: $x }}) {{ user {{ id }} }}");
+    let copies: Vec<_> = (0..20).map(copy).collect();
     for (query, variables, code) in [
         // The last is missing, so that nothing is ever reached.
         (format!("{{ ...F0 }} {}", links.join(" ")), json!({}), "GRAPHQL_VALIDATION_FAILED"),
         (format!("{{ me(x: [\"\"\" \"]) {{ id }} }} {}", links.join(" ")), json!({}), "GRAPHQL_PARSE_FAILED"),
         (
-            format!("query($x: [ID!]) {{ chatroom(id: [{}]) {{ id }} }}", "$x ".repeat(900)),
-            json!({ "x": items }),
+            format!("mutation($x: String!) {{ {} }}", copies.join(" ")),
+            json!({ "x": "x".repeat(100_000) }),
             "QUERY_TOO_COMPLEX",
         ),
         ("query($x: [Nope] = [1]) { __typename }".to_owned(), json!({}), "GRAPHQL_VALIDATION_FAILED"),
@@ -168,22 +170,26 @@ async fn what_tools_ask_of_a_schema_is_answered() {
 async fn a_schema_that_is_closed_tells_nothing_of_itself() {
     let app = TestApp::with_settings(&["--introspection=off"]).await;
     let stranger = app.stranger();
-    let told = stranger.ask_api("{ __schema { types { name } } }", json!({})).await;
-    assert!(told["data"]["__schema"].is_null(), "{told}");
-    let told = stranger.ask_api("{ chatroms { nodes { id } } }", json!({})).await;
-    let message = told["errors"][0]["message"].as_str().unwrap();
-    assert!(!message.contains("chatrooms"), "{message}");
+    for document in
+        ["{ me { nope } }", "{ chatroom { id } }", "{ me }", "{ __type(name: \"User\") { name } }"]
+    {
+        let refused = stranger.ask_api(document, json!({})).await;
+        let error = &refused["errors"][0];
+        assert_eq!(error["message"], "The document does not fit the schema of this server.", "{document}");
+        assert!(error["locations"][0]["line"].is_number(), "{error}");
+    }
     let page = stranger.http.get(format!("http://{}/", app.address)).send().await.unwrap();
     assert_eq!(page.status(), 404);
     app.stop().await;
     let app = TestApp::start().await;
-    let told = app.stranger().ask_api("{ chatroms { nodes { id } } }", json!({})).await;
-    assert!(told["errors"][0]["message"].as_str().unwrap().contains("chatrooms"));
+    let told = app.stranger().ask_api("{ me { id nope } }", json!({})).await;
+    assert_eq!(told["errors"][0]["message"], "Cannot query field \"nope\" on type \"User\".");
+    assert_eq!(told["errors"][0]["locations"], json!([{"line": 1, "column": 11}]));
     app.stop().await;
 }
 
 #[tokio::test]
-async fn an_answer_has_an_end() {
+async fn an_answer_a_batch_and_what_is_read_have_their_limits() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let room = user.room("x").await;
@@ -194,9 +200,58 @@ async fn an_answer_has_an_end() {
     }
     let messages =
         "query($id: ID!, $n: Int) { chatroom(id: $id) { messages(last: $n) { nodes { content } } } }";
-    let refused = user.ask_api(messages, json!({"id": room.id, "n": 100})).await;
+    let last = |n: i32| json!({"query": messages, "variables": {"id": room.id, "n": n}});
+    let refused = user.post(&last(100)).await;
     assert_eq!(limit_of(&refused["errors"][0]), ("QUERY_TOO_COMPLEX", "answer"));
-    assert_eq!(user.refusal(messages, json!({"id": room.id, "n": 30})).await, "no error");
+    assert_eq!(code_of(&user.post(&last(30)).await), "no error");
+    // Ten replies each: the second is too much for the whole.
+    let batch = user.post(&json!([last(20), last(20)])).await;
+    assert_eq!(code_of(&batch[0]), "no error");
+    assert_eq!(limit_of(&batch[1]["errors"][0]), ("QUERY_TOO_COMPLEX", "answer"));
+    let ids = "query($id: ID!) {
+        a: chatroom(id: $id) { messages(last: 100) { nodes { id } } }
+        b: chatroom(id: $id) { messages(last: 99) { nodes { id } } } }";
+    let refused = user.ask_api(ids, json!({ "id": room.id })).await;
+    assert_eq!(limit_of(&refused["errors"][0]), ("QUERY_TOO_COMPLEX", "bytes read"));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn versions_within_versions_cost_what_they_can_hold() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let room = user.room("x").await;
+    let first = room.ask("hi").await.reply;
+    user.read(&first).await;
+    let mut versions = vec![first];
+    for _ in 0..3 {
+        let next = user.regenerate(versions.last().unwrap()).await.unwrap().reply;
+        user.read(&next).await;
+        versions.push(next);
+    }
+    let nested = |depth: usize| {
+        format!(
+            "query($id: ID!) {{ node(id: $id) {{ ... on Message {{ {} id {} }} }} }}",
+            "alternatives { ".repeat(depth),
+            "}".repeat(depth)
+        )
+    };
+    assert_eq!(user.refusal(&nested(2), json!({ "id": versions[0] })).await, "no error");
+    let refused = user.ask_api(&nested(3), json!({ "id": versions[0] })).await;
+    assert_eq!(limit_of(&refused["errors"][0]), ("QUERY_TOO_COMPLEX", "complexity"));
+    let page = "query($id: ID!, $last: Int!, $before: ID) {
+        node(id: $id) { ... on Message { alternatives(last: $last, before: $before) { id } } } }";
+    let page = async |last: i32, before: Option<&String>| {
+        let variables = json!({"id": versions[1], "last": last, "before": before});
+        let answer = user.ask_api(page, variables).await;
+        let found = answer["data"]["node"]["alternatives"].as_array().cloned();
+        found.map(|found| found.iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(page(100, None).await.as_deref(), Some(&versions[..]));
+    assert_eq!(page(2, None).await.as_deref(), Some(&versions[2..]));
+    assert_eq!(page(2, Some(&versions[2])).await.as_deref(), Some(&versions[..2]));
+    assert_eq!(page(0, None).await, None);
+    assert_eq!(page(101, None).await, None);
     app.stop().await;
 }
 
@@ -278,60 +333,4 @@ async fn strangers_are_counted_by_address_and_a_trusted_proxy_says_which() {
     }
 }
 
-fn persisted(hash: &str) -> Value {
-    json!({"persistedQuery": {"version": 1, "sha256Hash": hash}})
-}
-
 const TYPENAME: &str = "{ __typename }";
-const TYPENAMES_HASH: &str = "7f56e67dd21ab3f30d1ff8b7bed08893f0a0db86449836189b361dd1e56ddb4b";
-
-#[tokio::test]
-async fn a_document_that_was_sent_once_is_found_by_its_hash() {
-    let app = TestApp::start().await;
-    let stranger = app.stranger();
-    let by_hash = json!({ "extensions": persisted(TYPENAMES_HASH) });
-    let unknown = stranger.post(&by_hash).await;
-    assert_eq!(code_of(&unknown), "PERSISTED_QUERY_NOT_FOUND");
-    assert_eq!(unknown["errors"][0]["message"], "PersistedQueryNotFound", "as Apollo's clients know it");
-    let forged =
-        stranger.post(&json!({"query": "{ me { id } }", "extensions": persisted(TYPENAMES_HASH)})).await;
-    assert_eq!(code_of(&forged), "BAD_USER_INPUT");
-    let sent = stranger.post(&json!({"query": TYPENAME, "extensions": persisted(TYPENAMES_HASH)})).await;
-    let answer = json!({"data": {"__typename": "Query"}});
-    assert_eq!(sent, answer);
-    assert_eq!(stranger.post(&by_hash).await, answer);
-    let url = with_query(&app.url(), "extensions", &persisted(TYPENAMES_HASH).to_string());
-    let got = stranger.http.get(url).send().await.unwrap().json::<Value>().await.unwrap();
-    assert_eq!(got, answer);
-    let mut socket = app.user().await.socket().await;
-    socket.send(&json!({"type": "subscribe", "id": "1", "payload": by_hash})).await;
-    assert_eq!(socket.next().await.unwrap()["payload"], answer);
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn only_trusted_documents_are_executed_where_that_is_wanted() {
-    let directory = tempfile::TempDir::new().unwrap();
-    let apollo = json!({"format": "apollo-persisted-query-manifest", "version": 1, "operations": [
-        {"id": TYPENAMES_HASH, "name": "Typename", "type": "query", "body": TYPENAME}]});
-    let relay = json!({"my-id": TYPENAME});
-    for (manifest, id) in [(apollo, TYPENAMES_HASH), (relay, "my-id")] {
-        let file = directory.path().join("manifest.json");
-        std::fs::write(&file, manifest.to_string()).unwrap();
-        let file = format!("--persisted-queries-file={}", file.display());
-        let app = TestApp::with_settings(&["--persisted-queries=only", &file]).await;
-        let stranger = app.stranger();
-        let answer = json!({"data": {"__typename": "Query"}});
-        assert_eq!(stranger.post(&json!({ "extensions": persisted(id) })).await, answer);
-        assert_eq!(stranger.post(&json!({ "query": TYPENAME })).await, answer, "the whole document, too");
-        let other = json!({"query": "{ me { id } }"});
-        assert_eq!(code_of(&stranger.post(&other).await), "PERSISTED_QUERY_ONLY");
-        let mut socket = Socket::open(app.address, "graphql-transport-ws", &[]).await.unwrap();
-        socket.send(&json!({"type": "connection_init"})).await;
-        socket.next().await.unwrap();
-        socket.subscribe("1", "{ me { id } }", &json!({})).await;
-        let said = socket.next().await.unwrap();
-        assert_eq!(said["payload"][0]["extensions"]["code"], "PERSISTED_QUERY_ONLY");
-        app.stop().await;
-    }
-}

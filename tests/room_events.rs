@@ -102,6 +102,41 @@ async fn every_device_hears_of_everything_in_order() {
 }
 
 #[tokio::test]
+async fn a_backlog_comes_in_pages_and_resumes_after_any_event() {
+    let app = TestApp::with_settings(&["--basic-daily-limit=1000"]).await;
+    let user = app.user().await;
+    let room = user.room("x").await;
+    let mut last = String::new();
+    let long = "x".repeat(20_000);
+    app.gemini.answers_by(move |_| Script::new().text(&long).finish("STOP"));
+    for _ in 0..60 {
+        last = room.ask("hi").await.reply;
+        user.read(&last).await;
+    }
+    // One change of several messages.
+    user.read(&user.regenerate(&last).await.unwrap().reply).await;
+    let changed = async |events: &mut Events| {
+        let change = events.next().await.unwrap();
+        change["message"]["id"].as_str().unwrap_or("the room").to_owned()
+    };
+    let mut events = Events::of(&user, &room.id, Some("0")).await;
+    let mut all = Vec::new();
+    for _ in 0..122 {
+        let id = changed(&mut events).await;
+        all.push((id, events.cursor.clone()));
+    }
+    let ids: std::collections::HashSet<_> = all.iter().map(|(id, _)| id).collect();
+    assert_eq!(ids.len(), 122, "the room and each message, once");
+    for at in [0, 20, 59, 60, 99, 100, 101, 119, 120] {
+        let mut rest = Events::of(&user, &room.id, Some(&all[at].1)).await;
+        for (id, _) in &all[at + 1..] {
+            assert_eq!(changed(&mut rest).await, *id, "after event {at}");
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn what_changed_meanwhile_comes_first_and_once() {
     let app = TestApp::start().await;
     let user = app.user().await;

@@ -1,15 +1,10 @@
 //! How many mutations somebody may ask for: each is counted, also where one document holds several.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use async_graphql::{
-    ServerResult, Value,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextResolve, ResolveInfo},
-};
-
-use super::{RequestContext, error::at};
+use super::RequestContext;
 use crate::{
-    error::Error,
+    error::{Error, Result},
     ports::rate_limit::{Limit, RateLimit, Verdict},
 };
 
@@ -29,39 +24,11 @@ pub struct Allowance {
     pub reset: Option<Duration>,
 }
 
-pub(super) struct Allowances(pub(super) Arc<dyn RateLimit>);
-
-impl ExtensionFactory for Allowances {
-    fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Count(self.0.clone()))
-    }
-}
-
-struct Count(Arc<dyn RateLimit>);
-
-#[async_trait::async_trait]
-impl Extension for Count {
-    async fn resolve(
-        &self,
-        ctx: &ExtensionContext<'_>,
-        info: ResolveInfo<'_>,
-        next: NextResolve<'_>,
-    ) -> ServerResult<Option<Value>> {
-        // Stripe is asked for a checkout's status as often as it is asked for.
-        let counts =
-            info.parent_type == "Mutation" || (info.parent_type == "Query" && info.name == "checkoutStatus");
-        if counts && !info.is_for_introspection {
-            let context = ctx.data_unchecked::<RequestContext>();
-            if let Some(refused) = take(&*self.0, context).await {
-                return Err(at(info.path_node, async_graphql::Error::from(refused)));
-            }
-        }
-        next.run(ctx, info).await
-    }
-}
-
-/// Counts one. Where counts cannot be kept it is allowed: what must not be done uncounted sees to it itself.
-async fn take(limits: &dyn RateLimit, context: &RequestContext) -> Option<Error> {
+/// Counts one mutation. Where counts cannot be kept it is allowed: a use case that must be counted checks that itself.
+///
+/// # Errors
+/// [`Error::RateLimited`].
+pub(super) async fn take(limits: &dyn RateLimit, context: &RequestContext) -> Result<()> {
     let network = context.caller.network();
     let limit = |key, max| Limit { key, max, window: WINDOW };
     let (all, quota) = match context.identity {
@@ -80,18 +47,18 @@ async fn take(limits: &dyn RateLimit, context: &RequestContext) -> Option<Error>
     let left = |remaining, reset| Allowance { quota, window: WINDOW, remaining, reset };
     match limits.take(&all).await {
         // Nothing is limited.
-        Ok(Verdict::Allowed { remaining: u32::MAX }) => None,
+        Ok(Verdict::Allowed { remaining: u32::MAX }) => Ok(()),
         Ok(Verdict::Allowed { remaining }) => {
             context.allowance.set(left(remaining, None));
-            None
+            Ok(())
         }
         Ok(Verdict::Refused { retry_after }) => {
             context.allowance.set(left(0, Some(retry_after)));
-            Some(Error::rate_limited(retry_after))
+            Err(Error::rate_limited(retry_after))
         }
         Err(unavailable) => {
             tracing::debug!(error = %unavailable, "a mutation is not counted");
-            None
+            Ok(())
         }
     }
 }

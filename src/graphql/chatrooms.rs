@@ -4,13 +4,14 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObje
 use entity::chatroom;
 
 use super::{
-    context::{chat, viewer},
-    paging::{Connection, PageArgs, page_size},
+    context::{chat, memory, viewer},
+    paging::{Connection, PageArgs},
     types::{Chatroom, Model, read_id},
 };
 use crate::{
     domain::chat::{NewRoom, RoomChanges, SystemInstruction, Title},
     error::Result,
+    store::chatrooms,
 };
 
 #[derive(Default)]
@@ -30,7 +31,6 @@ impl ChatroomQueries {
     }
 
     /// Your chatrooms, most recently active first. Cached.
-    #[graphql(complexity = "page_size(first, last) * child_complexity + 1")]
     async fn chatrooms(
         &self,
         ctx: &Context<'_>,
@@ -42,6 +42,7 @@ impl ChatroomQueries {
         let viewer = viewer(ctx)?;
         let window = PageArgs { first, after, last, before }.window()?;
         let page = chat(ctx).rooms(viewer.user, window.clone()).await?;
+        page.items.iter().try_for_each(|room| memory(ctx).read(chatrooms::size_of(room)))?;
         Ok(Connection::new(page, &window, |room: &chatroom::Model| (room.updated_at, room.id), Chatroom))
     }
 

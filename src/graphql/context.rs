@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_graphql::{Context, dataloader::DataLoader};
+use tokio::sync::Semaphore;
 
-use super::{Allowance, loaders::Batches};
+use super::{Allowance, engine::Account, loaders::Batches};
 use crate::{
     domain::{
         auth::{Auth, Caller, Viewer},
@@ -26,6 +27,29 @@ pub struct RequestContext {
     pub request_id: Arc<str>,
     pub place: Place,
     pub allowance: Left,
+    /// What it holds. The operations of a batch share it.
+    pub memory: Arc<Account>,
+    pub turns: Arc<Turns>,
+}
+
+/// Operations of one connection that are resolved and written at once.
+const TURNS: usize = 4;
+/// Pages that its subscriptions hold at once.
+const PAGES: usize = 4;
+
+/// What the operations of one connection wait for, so that what they hold is bounded, however many they are.
+#[derive(Debug)]
+pub struct Turns {
+    /// For each operation, or event of a subscription, that is resolved and written.
+    pub(super) resolve: Semaphore,
+    /// For each page of a backlog that a subscription holds.
+    pub(super) pages: Arc<Semaphore>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { resolve: Semaphore::new(TURNS), pages: Arc::new(Semaphore::new(PAGES)) }
+    }
 }
 
 /// What is left of the caller's allowance, once it has been counted.
@@ -54,7 +78,7 @@ impl RequestContext {
     #[must_use]
     pub fn another(&self) -> Self {
         let request_id = uuid::Uuid::now_v7().to_string().into();
-        Self { request_id, place: Place::default(), ..self.clone() }
+        Self { request_id, place: Place::default(), memory: self.memory.another(), ..self.clone() }
     }
 }
 
@@ -96,6 +120,10 @@ pub(super) fn place(ctx: &Context<'_>) -> Place {
 /// [`Error::Unauthenticated`].
 pub(super) fn viewer(ctx: &Context<'_>) -> Result<Viewer> {
     ctx.data_unchecked::<RequestContext>().identity.map_err(Error::Unauthenticated)
+}
+
+pub(super) fn memory<'a>(ctx: &Context<'a>) -> &'a Account {
+    &ctx.data_unchecked::<RequestContext>().memory
 }
 
 pub(super) fn caller<'a>(ctx: &Context<'a>) -> &'a Caller {

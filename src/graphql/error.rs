@@ -7,7 +7,6 @@ use async_graphql::{
     ServerError, Value,
 };
 
-use super::{MOST_COMPLEX, too_much};
 use crate::error::Error;
 
 /// What an internal error carries to the boundary, for the log.
@@ -32,6 +31,11 @@ impl From<Error> for GraphqlError {
             Error::RateLimited { retry_after_secs } => {
                 extensions.set("retryAfter", retry_after_secs);
                 ("RATE_LIMITED", format!("Too many calls: try again in {retry_after_secs} s."))
+            }
+            Error::TooMuch { limit, max } => {
+                extensions.set("limit", limit);
+                extensions.set("max", max);
+                ("QUERY_TOO_COMPLEX", format!("Request {limit} exceeds the maximum of {max}."))
             }
             Error::QuotaExceeded { limit, used, resets_at, upgradeable } => {
                 extensions.set("limit", limit);
@@ -98,10 +102,6 @@ pub(super) fn complete(response: &mut Response, request_id: &str) {
             Some(extensions) if extensions.get("code").is_some() => {}
             // What a field refuses without a code of ours is an argument that cannot be read.
             _ if !error.path.is_empty() => set_code(error, "BAD_USER_INPUT"),
-            _ if error.message.starts_with("Query is") => {
-                let refusal = too_much("complexity", MOST_COMPLEX);
-                *error = refusal.errors.into_iter().next().unwrap_or_else(|| error.clone());
-            }
             _ => set_code(error, "GRAPHQL_VALIDATION_FAILED"),
         }
         if let Some(Cause(cause)) = error.source.as_deref().and_then(|source| source.downcast_ref()) {

@@ -11,8 +11,10 @@ use crate::{
         chat::{Chat, Usage},
     },
     error::Error,
+    graphql::engine::Account,
     store::{
-        DbErr, chatrooms, jobs, messages,
+        DbErr, chatrooms, jobs,
+        messages::{self, VersionsAt},
         page::{Page, Window},
         subscriptions, usage,
     },
@@ -21,27 +23,56 @@ use crate::{
 /// Fetches batches. Its keys come from objects that the viewer owns, so they are not checked again.
 pub struct Batches {
     chat: Chat,
+    memory: Arc<Account>,
 }
 
 impl Batches {
-    pub(super) fn new(chat: Chat) -> Self {
-        Self { chat }
+    pub(super) fn new(chat: Chat, memory: Arc<Account>) -> Self {
+        Self { chat, memory }
     }
 }
 
-/// The database did not answer for a whole batch.
+/// Why a whole batch was not loaded.
 #[derive(Clone, Debug)]
-pub struct LoadError(Arc<DbErr>);
+pub enum LoadError {
+    /// The database failed.
+    Database(Arc<DbErr>),
+    /// The request has read more than it may.
+    TooMuch { limit: &'static str, max: usize },
+    /// The user's requests, or all, hold more than they may at once.
+    Busy { retry_after_secs: u64 },
+}
 
 impl From<DbErr> for LoadError {
     fn from(cause: DbErr) -> Self {
-        Self(Arc::new(cause))
+        Self::Database(Arc::new(cause))
     }
 }
 
 impl From<LoadError> for Error {
     fn from(error: LoadError) -> Self {
-        Self::Internal(anyhow::Error::new(error.0).context("loading a batch"))
+        match error {
+            LoadError::Database(cause) => {
+                Self::Internal(anyhow::Error::new(cause).context("loading a batch"))
+            }
+            LoadError::TooMuch { limit, max } => Self::TooMuch { limit, max },
+            LoadError::Busy { retry_after_secs } => Self::RateLimited { retry_after_secs },
+        }
+    }
+}
+
+impl Batches {
+    /// Counts what has been read.
+    fn read(&self, bytes: usize) -> Result<(), LoadError> {
+        match self.memory.read(bytes) {
+            Err(Error::TooMuch { limit, max }) => Err(LoadError::TooMuch { limit, max }),
+            Err(Error::RateLimited { retry_after_secs }) => Err(LoadError::Busy { retry_after_secs }),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn admit(&self) -> impl Fn(&message::Model) -> Result<(), LoadError> + use<'_> {
+        |message| self.read(messages::size_of(message))
     }
 }
 
@@ -53,6 +84,7 @@ impl Loader<ChatroomId> for Batches {
 
     async fn load(&self, ids: &[ChatroomId]) -> Loaded<ChatroomId, chatroom::Model> {
         let rooms = chatrooms::by_ids(self.chat.db.read(), ids).await?;
+        rooms.iter().try_for_each(|room| self.read(chatrooms::size_of(room)))?;
         Ok(rooms.into_iter().map(|room| (room.id, room)).collect())
     }
 }
@@ -62,7 +94,7 @@ impl Loader<MessageId> for Batches {
     type Error = LoadError;
 
     async fn load(&self, ids: &[MessageId]) -> Loaded<MessageId, Arc<message::Model>> {
-        let found = messages::by_ids(self.chat.db.read(), ids).await?;
+        let found = messages::by_ids(self.chat.db.read(), ids, self.admit()).await?;
         Ok(found.into_iter().map(|message| (message.id, Arc::new(message))).collect())
     }
 }
@@ -79,45 +111,35 @@ impl Loader<PageOf> for Batches {
         let mut loaded = HashMap::new();
         // Rooms of one list are asked for the same window.
         for (window, rooms) in group(keys.iter().map(|PageOf(room, window)| (window.clone(), *room))) {
-            let pages = messages::pages(self.chat.db.read(), &rooms, &window).await?;
+            let pages = messages::pages(self.chat.db.read(), &rooms, &window, self.admit()).await?;
             loaded.extend(pages.into_iter().map(|(room, page)| (PageOf(room, window.clone()), page)));
         }
         Ok(loaded)
     }
 }
 
-/// The messages that stand where this one could: those with the same parent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum VersionsAt {
-    After(MessageId),
-    BeginningOf(ChatroomId),
+/// A page of the versions that stand at one place.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct VersionsOf {
+    pub(super) at: VersionsAt,
+    pub(super) newest: usize,
+    pub(super) before: Option<MessageId>,
 }
 
-impl Loader<VersionsAt> for Batches {
+impl Loader<VersionsOf> for Batches {
     type Value = Vec<Arc<message::Model>>;
     type Error = LoadError;
 
-    async fn load(&self, places: &[VersionsAt]) -> Loaded<VersionsAt, Vec<Arc<message::Model>>> {
-        let mut parents = Vec::new();
-        let mut rooms = Vec::new();
-        for place in places {
-            match *place {
-                VersionsAt::After(parent) => parents.push(parent),
-                VersionsAt::BeginningOf(room) => rooms.push(room),
-            }
+    async fn load(&self, keys: &[VersionsOf]) -> Loaded<VersionsOf, Vec<Arc<message::Model>>> {
+        let mut loaded = Vec::new();
+        for ((newest, before), places) in group(keys.iter().map(|key| ((key.newest, key.before), key.at))) {
+            let found =
+                messages::versions(self.chat.db.read(), &places, newest, before, self.admit()).await?;
+            loaded.extend(found.into_iter().map(|message| {
+                (VersionsOf { at: VersionsAt::of(&message), newest, before }, Arc::new(message))
+            }));
         }
-        let mut found = Vec::new();
-        if !parents.is_empty() {
-            found.extend(messages::children(self.chat.db.read(), &parents).await?);
-        }
-        if !rooms.is_empty() {
-            found.extend(messages::roots(self.chat.db.read(), &rooms).await?);
-        }
-        Ok(group(found.into_iter().map(|message| {
-            let place =
-                message.parent_id.map_or(VersionsAt::BeginningOf(message.chatroom_id), VersionsAt::After);
-            (place, Arc::new(message))
-        })))
+        Ok(group(loaded.into_iter()))
     }
 }
 

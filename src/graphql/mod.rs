@@ -2,14 +2,11 @@
 
 mod accounts;
 mod allowance;
-mod answer_size;
 mod billing;
 mod chatrooms;
-mod complete;
 mod context;
+mod engine;
 mod error;
-mod execute;
-mod limits;
 mod loaders;
 mod messages;
 mod paging;
@@ -20,13 +17,12 @@ mod subscriptions;
 mod types;
 mod wire;
 
-use async_graphql::{MergedObject, Schema as GraphqlSchema, SchemaBuilder};
+use async_graphql::{MergedObject, Schema as GraphqlSchema, SchemaBuilder, ValidationMode};
 
 pub use allowance::Allowance;
-pub use context::{Identity, Left, Place, RequestContext};
+pub use context::{Identity, Left, Place, RequestContext, Turns};
+pub use engine::{Executor, Prepared, too_much};
 pub use error::{failure, rejection};
-pub use execute::{Executor, Prepared};
-pub use limits::too_much;
 pub use persisted::Documents;
 pub use profile::MY_DATA;
 pub use wire::{Wire, is_refused};
@@ -52,16 +48,12 @@ pub struct Mutation(
     billing::BillingMutations,
 );
 
-/// Fields, those of a page's items times the page.
-const MOST_COMPLEX: usize = 2000;
-
 pub type Schema = GraphqlSchema<Query, Mutation, subscriptions::Subscription>;
 
 fn builder() -> SchemaBuilder<Query, Mutation, subscriptions::Subscription> {
+    // Operations come validated.
     GraphqlSchema::build(Query::default(), Mutation::default(), subscriptions::Subscription)
-        .extension(complete::Completeness)
-        .extension(answer_size::AnswerSize)
-        .limit_complexity(MOST_COMPLEX)
+        .validation_mode(ValidationMode::Fast)
 }
 
 /// The schema in its own language, as `schema.graphql` holds it.

@@ -13,7 +13,7 @@ use crate::{
 
 /// Items of a page that does not say how many.
 pub(super) const DEFAULT_PAGE: i32 = 20;
-const LONGEST_PAGE: i32 = 100;
+pub(super) const LONGEST_PAGE: i32 = 100;
 
 /// The four arguments of a connection.
 pub(super) struct PageArgs {
@@ -49,11 +49,6 @@ impl PageArgs {
             backward: self.last.is_some(),
         })
     }
-}
-
-/// How much a page counts in a query's complexity.
-pub(super) fn page_size(first: Option<i32>, last: Option<i32>) -> usize {
-    usize::try_from(first.or(last).unwrap_or(DEFAULT_PAGE).clamp(1, LONGEST_PAGE)).unwrap_or(1)
 }
 
 /// Where an item stands in its list; clients see it as an opaque cursor.

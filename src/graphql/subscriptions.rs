@@ -1,10 +1,12 @@
 //! Following what happens.
 
 use async_graphql::{Context, ID, Subscription};
+use async_stream::stream;
 use entity::MessageId;
 use futures_util::{Stream, StreamExt};
 
 use super::{
+    RequestContext,
     context::{chat, place, viewer},
     types::{AccountEvent, ChatroomEvent, ReplyEvent, read_id},
 };
@@ -33,6 +35,7 @@ impl Subscription {
         let after = place.after(after).map(|cursor| cursor.parse::<Cursor>()).transpose();
         let after = after.map_err(|_| Error::bad_input("after", "after is not a cursor of a reply."))?;
         let events = chat(ctx).watch(viewer.user, reply, after).await?;
+        let events = in_turn(ctx, events);
         Ok(events.map(move |event| {
             let event = event?;
             place.reach(&event.cursor());
@@ -51,11 +54,13 @@ impl Subscription {
     ) -> Result<impl Stream<Item = async_graphql::Result<ChatroomEvent>>> {
         let viewer = viewer(ctx)?;
         let room = read_id(&chatroom_id, "chatroom")?;
+        let pages = ctx.data_unchecked::<RequestContext>().turns.pages.clone();
         let place = place(ctx);
         let after = place.after(after).map(|cursor| cursor.parse::<i64>()).transpose();
         let after =
             after.map_err(|_| Error::bad_input("after", "after is not a cursor of a room's event."))?;
-        let events = chat(ctx).room_events(viewer.user, room, after).await?;
+        let events = chat(ctx).room_events(viewer.user, room, after, pages).await?;
+        let events = in_turn(ctx, events);
         Ok(events.map(move |event| {
             let event = event?;
             place.reach(&event.version);
@@ -70,7 +75,25 @@ impl Subscription {
     ) -> Result<impl Stream<Item = async_graphql::Result<AccountEvent>>> {
         let viewer = viewer(ctx)?;
         let clock = chat(ctx).clock.clone();
-        let events = chat(ctx).account_events(viewer.user).await?;
+        let events = in_turn(ctx, chat(ctx).account_events(viewer.user).await?);
         Ok(events.map(move |event| Ok(AccountEvent::new(&event?, clock.now()))))
+    }
+}
+
+/// Takes a turn of the connection for each event, from when it is there until the next one is asked for: until then it is
+/// resolved and written.
+fn in_turn<T: Send + 'static>(
+    ctx: &Context<'_>,
+    events: impl Stream<Item = T> + Send + 'static,
+) -> impl Stream<Item = T> + Send + 'static {
+    let context = ctx.data_unchecked::<RequestContext>();
+    let (turns, memory) = (context.turns.clone(), context.memory.clone());
+    stream! {
+        let mut events = std::pin::pin!(events);
+        while let Some(event) = events.next().await {
+            let _turn = turns.resolve.acquire().await;
+            memory.clear();
+            yield event;
+        }
     }
 }

@@ -67,8 +67,13 @@ impl Api {
     async fn context(&self, authorization: Option<&str>, caller: Caller) -> Result<RequestContext> {
         let identity = self.identify(authorization).await?;
         let request_id = uuid::Uuid::now_v7().to_string().into();
+        let owner = match &identity {
+            Ok(viewer) => viewer.user.to_string(),
+            Err(_) => caller.network().to_string(),
+        };
+        let memory = self.executor.memory.request(&owner);
         let (place, allowance) = Default::default();
-        Ok(RequestContext { identity, caller, request_id, place, allowance })
+        Ok(RequestContext { identity, caller, request_id, place, allowance, memory, turns: Arc::default() })
     }
 
     /// Resolves once the viewer's access token has expired or the session has ended; never for a stranger.

@@ -137,3 +137,10 @@ pub async fn delete_owned_by(
     let owned = chatroom::Column::UserId.eq(user);
     Ok(chatroom::Entity::delete_by_id(id).filter(owned).exec(conn).await?.rows_affected == 1)
 }
+
+/// The bytes that a room takes in memory.
+#[must_use]
+pub fn size_of(room: &chatroom::Model) -> usize {
+    let instruction = room.system_instruction.as_ref().map_or(0, String::len);
+    size_of_val(room) + room.title.len() + room.model.len() + instruction
+}

@@ -1,15 +1,21 @@
 //! Messages, for reading and adding.
 
+use std::future::ready;
+
 use entity::{ChatroomId, MessageId, UserId, message};
+use futures_util::{Stream, TryStreamExt};
 use sea_orm::{
-    DbBackend, ExprTrait, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, Value,
-    entity::prelude::*,
+    DatabaseConnection, DatabaseTransaction, DbBackend, ExprTrait, FromQueryResult, IntoActiveModel,
+    QueryOrder, QuerySelect, Value, entity::prelude::*,
 };
 
 use super::{
     page::{Page, Window},
     placeholders, sql,
 };
+
+/// Changes that are read at once.
+const CHANGES: u64 = 100;
 
 pub async fn insert(conn: &impl ConnectionTrait, message: &message::Model) -> Result<(), DbErr> {
     message::Entity::insert(message.clone().into_active_model()).exec_without_returning(conn).await?;
@@ -95,17 +101,37 @@ pub async fn of_room_after(
         .await
 }
 
+/// The bytes that a message takes in memory.
+#[must_use]
+pub fn size_of(message: &message::Model) -> usize {
+    size_of_val(message) + message.content.len()
+}
+
+/// Collects rows as they come, each admitted before the next is read.
+async fn collect<E: From<DbErr>>(
+    rows: impl Stream<Item = Result<message::Model, DbErr>>,
+    admit: impl Fn(&message::Model) -> Result<(), E>,
+) -> Result<Vec<message::Model>, E> {
+    rows.map_err(E::from).and_then(|row| ready(admit(&row).map(|()| row))).try_collect().await
+}
+
 /// For the objects that lead to a message; whoever holds one of a room's messages may see the others.
-pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[MessageId]) -> Result<Vec<message::Model>, DbErr> {
-    message::Entity::find().filter(message::Column::Id.is_in(ids.iter().copied())).all(conn).await
+pub async fn by_ids<E: From<DbErr>>(
+    conn: &DatabaseConnection,
+    ids: &[MessageId],
+    admit: impl Fn(&message::Model) -> Result<(), E>,
+) -> Result<Vec<message::Model>, E> {
+    let rows = message::Entity::find().filter(message::Column::Id.is_in(ids.iter().copied()));
+    collect(rows.stream(conn).await?, admit).await
 }
 
 /// For each of these rooms, a page of its path by depth: one query, however many rooms.
-pub async fn pages(
-    conn: &impl ConnectionTrait,
+pub async fn pages<E: From<DbErr>>(
+    conn: &DatabaseConnection,
     rooms: &[ChatroomId],
     window: &Window<i32>,
-) -> Result<Vec<(ChatroomId, Page<message::Model>)>, DbErr> {
+    admit: impl Fn(&message::Model) -> Result<(), E>,
+) -> Result<Vec<(ChatroomId, Page<message::Model>)>, E> {
     let mut values: Vec<Value> = rooms.iter().map(|&room| room.into()).collect();
     let mut bounds = String::new();
     for (depth, comparison) in [(window.after, ">"), (window.before, "<")] {
@@ -123,46 +149,114 @@ pub async fn pages(
         rooms = placeholders(1, rooms.len()),
         limit = window.fetched(),
     );
-    let rows = message::Model::find_by_statement(sql(conn, text, values)).all(conn).await?;
+    let rows = message::Model::find_by_statement(sql(conn, text, values));
+    let rows = collect(rows.stream(conn).await?, admit).await?;
     let by_room = rows.chunk_by(|one, next| one.chatroom_id == next.chatroom_id);
     Ok(by_room.map(|rows| (rows[0].chatroom_id, window.page(rows.to_vec()))).collect())
 }
 
-/// The other versions of messages, themselves included, oldest first: those with the same parent, by the parent's id.
-pub async fn children(
-    conn: &impl ConnectionTrait,
-    parents: &[MessageId],
-) -> Result<Vec<message::Model>, DbErr> {
-    message::Entity::find()
-        .filter(message::Column::ParentId.is_in(parents.iter().copied()))
-        .order_by_asc(message::Column::Id)
-        .all(conn)
-        .await
+/// Where versions of a message stand: after a parent, or at the beginning of a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VersionsAt {
+    After(MessageId),
+    BeginningOf(ChatroomId),
 }
 
-/// The versions of these rooms' first messages, oldest first.
-pub async fn roots(conn: &impl ConnectionTrait, rooms: &[ChatroomId]) -> Result<Vec<message::Model>, DbErr> {
-    message::Entity::find()
-        .filter(message::Column::ChatroomId.is_in(rooms.iter().copied()))
-        .filter(message::Column::ParentId.is_null())
-        .order_by_asc(message::Column::Id)
-        .all(conn)
-        .await
+impl VersionsAt {
+    /// Where this message stands.
+    #[must_use]
+    pub fn of(message: &message::Model) -> Self {
+        message.parent_id.map_or(Self::BeginningOf(message.chatroom_id), Self::After)
+    }
 }
 
-/// What has changed in a room since a version, in the order of its changes.
+/// The newest versions that stand at each of these places, oldest first; with `before`, only those that are older.
+pub async fn versions<E: From<DbErr>>(
+    conn: &DatabaseConnection,
+    places: &[VersionsAt],
+    newest: usize,
+    before: Option<MessageId>,
+    admit: impl Fn(&message::Model) -> Result<(), E>,
+) -> Result<Vec<message::Model>, E> {
+    let mut values: Vec<Value> = Vec::new();
+    let of_kind = |values: &mut Vec<Value>, pick: fn(&VersionsAt) -> Option<Value>| {
+        let from = values.len() + 1;
+        values.extend(places.iter().filter_map(pick));
+        placeholders(from, values.len() + 1 - from)
+    };
+    let parents = of_kind(&mut values, |place| match place {
+        VersionsAt::After(parent) => Some((*parent).into()),
+        VersionsAt::BeginningOf(_) => None,
+    });
+    let rooms = of_kind(&mut values, |place| match place {
+        VersionsAt::After(_) => None,
+        VersionsAt::BeginningOf(room) => Some((*room).into()),
+    });
+    let older = before.map_or(String::new(), |before| {
+        values.push(before.into());
+        format!(" AND id < ${}", values.len())
+    });
+    let numbered =
+        "messages.*, row_number() OVER (PARTITION BY chatroom_id, parent_id ORDER BY id DESC) AS place";
+    let from = |condition: String| format!("SELECT {numbered} FROM messages WHERE {condition}{older}");
+    let text = format!(
+        "SELECT * FROM ({} UNION ALL {}) AS numbered WHERE place <= {newest} ORDER BY id",
+        from(format!("parent_id IN ({parents})")),
+        from(format!("parent_id IS NULL AND chatroom_id IN ({rooms})")),
+    );
+    let rows = message::Model::find_by_statement(sql(conn, text, values));
+    collect(rows.stream(conn).await?, admit).await
+}
+
+/// Where a message stands among the changes of its room.
+#[derive(Clone, Copy, Debug)]
+pub struct ChangeKey {
+    pub version: i64,
+    depth: i32,
+    id: MessageId,
+}
+
+impl ChangeKey {
+    fn of(message: &message::Model) -> Self {
+        Self { version: message.changed_in, depth: message.depth, id: message.id }
+    }
+}
+
+/// Messages that changed, in the order of their changes, and where the next one stands, if there are more.
+#[derive(Debug, Default)]
+pub struct Changes {
+    pub messages: Vec<message::Model>,
+    pub next: Option<ChangeKey>,
+}
+
+/// What has changed in a room since a version, from this key on where one is given: as many messages as come to `most` bytes
+/// of content, and at least one.
 pub async fn changed_since(
-    conn: &impl ConnectionTrait,
+    conn: &DatabaseTransaction,
     room: ChatroomId,
     version: i64,
-) -> Result<Vec<message::Model>, DbErr> {
-    message::Entity::find()
-        .filter(message::Column::ChatroomId.eq(room))
-        .filter(message::Column::ChangedIn.gt(version))
-        .order_by_asc(message::Column::ChangedIn)
-        .order_by_asc(message::Column::Depth)
-        .all(conn)
-        .await
+    from: Option<ChangeKey>,
+    most: usize,
+) -> Result<Changes, DbErr> {
+    use message::Column::{ChangedIn, ChatroomId, Depth, Id};
+    let mut changed = message::Entity::find().filter(ChatroomId.eq(room)).filter(ChangedIn.gt(version));
+    if let Some(ChangeKey { version, depth, id }) = from {
+        let of_version = Depth.gt(depth).or(Depth.eq(depth).and(Id.gte(id)));
+        changed = changed.filter(ChangedIn.gt(version).or(ChangedIn.eq(version).and(of_version)));
+    }
+    let changed = changed.order_by_asc(ChangedIn).order_by_asc(Depth).order_by_asc(Id);
+    let mut rows = changed.limit(CHANGES + 1).stream(conn).await?;
+    let (mut found, mut bytes) = (Changes::default(), 0);
+    while let Some(message) = rows.try_next().await? {
+        bytes += message.content.len();
+        let is_full = bytes > most || found.messages.len() as u64 == CHANGES;
+        if is_full && !found.messages.is_empty() {
+            found.next = Some(ChangeKey::of(&message));
+            break;
+        }
+        found.messages.push(message);
+    }
+    Ok(found)
 }
 
 /// The replies of a room that are not finished, oldest first.

@@ -3,7 +3,7 @@
 //! Each change takes the room's next version in its transaction, so "since" needs no log of its own. Replies that are
 //! being written are followed with [`Chat::watch`], and their text is part of the room's events.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_stream::try_stream;
 use entity::{ChatroomId, MessageId, UserId, chatroom, message};
@@ -11,12 +11,16 @@ use futures_util::{
     Stream, StreamExt,
     stream::{BoxStream, SelectAll},
 };
+use tokio::sync::Semaphore;
 
 use super::{Chat, ReplyEvent, paced::at_its_own_pace, watch::end_of};
 use crate::{
     error::{Error, Result},
     ports::signals::Topic,
-    store::{chatrooms, messages},
+    store::{
+        chatrooms,
+        messages::{self, ChangeKey},
+    },
 };
 
 /// For the hint that a killed process could not send.
@@ -39,24 +43,44 @@ pub enum RoomChange {
     Deleted(ChatroomId),
 }
 
+/// Bytes of content that are read at once and held until they have been taken.
+const PAGE: usize = 256 * 1024;
+
+/// A part of what has changed in a room.
+struct Page {
+    room: chatroom::Model,
+    changed: Vec<message::Model>,
+    /// Where the next page begins; none for the last.
+    next: Option<ChangeKey>,
+}
+
 impl Chat {
-    /// What has changed in a room since a version and, in the first look, what is being written; all from one moment.
-    /// None: the room is gone.
-    async fn look(&self, user: UserId, id: ChatroomId, since: i64, first: bool) -> Result<Option<Look>> {
+    /// A page of what has changed in a room since a version, all from one moment. `with_unfinished`: the replies that are
+    /// being written are among it, too. None: the room is gone.
+    async fn changes(
+        &self,
+        user: UserId,
+        id: ChatroomId,
+        since: i64,
+        from: Option<ChangeKey>,
+        with_unfinished: bool,
+    ) -> Result<Option<Page>> {
         let snapshot = self.db.snapshot().await?;
         let Some(room) = chatrooms::owned_by(&snapshot, user, id).await? else { return Ok(None) };
-        if room.version == since && !first {
-            return Ok(Some((room, Vec::new())));
+        if room.version == since && !with_unfinished {
+            return Ok(Some(Page { room, changed: Vec::new(), next: None }));
         }
-        let mut changed = messages::changed_since(&snapshot, id, since).await?;
-        if first {
+        let found = messages::changed_since(&snapshot, id, since, from, PAGE).await?;
+        let mut changed = found.messages;
+        if with_unfinished {
             let unfinished = messages::unfinished(&snapshot, id).await?;
             changed.extend(unfinished.into_iter().filter(|reply| reply.changed_in <= since));
         }
-        Ok(Some((room, changed)))
+        Ok(Some(Page { room, changed, next: found.next }))
     }
 
-    /// Follows a room of the user's. With a version: what changed since comes first.
+    /// Follows a room of the user's. With a version: what changed since comes first, a page at a time. `pages` has a permit
+    /// for each page that may be held.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -65,8 +89,9 @@ impl Chat {
         user: UserId,
         id: ChatroomId,
         after: Option<i64>,
+        pages: Arc<Semaphore>,
     ) -> Result<impl Stream<Item = Result<RoomEvent>> + Send + 'static> {
-        let mut hints = self.signals.listen(Topic::Room(id)).await;
+        let mut signals = self.signals.listen(Topic::Room(id)).await;
         let room = chatrooms::owned_by(self.db.read(), user, id).await?.ok_or(Error::NotFound("chatroom"))?;
         let mut follower = Follower {
             chat: self.clone(),
@@ -80,20 +105,28 @@ impl Chat {
         Ok(try_stream! {
             let mut first = true;
             loop {
-                let look = chat.look(user, id, follower.seen, first);
-                let Some(look) = chat.wait_out(look).await? else { continue };
-                let Some(look) = look else {
-                    yield follower.deleted();
-                    return;
-                };
-                for event in follower.saw(look, first) {
-                    yield event;
+                let (since, mut from) = (follower.seen, None);
+                loop {
+                    let _permit = pages.acquire().await;
+                    let page = chat.changes(user, id, since, from, first && from.is_none());
+                    let Some(page) = chat.wait_out(page).await? else { continue };
+                    let Some(page) = page else {
+                        yield follower.deleted();
+                        return;
+                    };
+                    from = page.next;
+                    for event in follower.saw(page, since, first) {
+                        yield event;
+                    }
+                    if from.is_none() {
+                        break;
+                    }
                 }
                 first = false;
                 loop {
                     let heard = tokio::select! {
                         Some(heard) = follower.replies.next() => Some(heard),
-                        _ = tokio::time::timeout(LOOK_EVERY, hints.next()) => None,
+                        _ = tokio::time::timeout(LOOK_EVERY, signals.next()) => None,
                     };
                     let Some((reply, event)) = heard else { break };
                     let Some(event) = follower.heard(reply, event)? else { break };
@@ -103,9 +136,6 @@ impl Chat {
         })
     }
 }
-
-/// A room and what has changed in it.
-type Look = (chatroom::Model, Vec<message::Model>);
 
 struct Follower {
     chat: Chat,
@@ -128,14 +158,17 @@ enum Watched {
 }
 
 impl Follower {
-    /// The events of a look. The first tells each message that changed, and each reply that is being written, as
-    /// changed: its follower may know it or not.
-    fn saw(&mut self, (room, changed): Look, first: bool) -> Vec<RoomEvent> {
-        let before = std::mem::replace(&mut self.seen, room.version);
+    /// The events of a page of what changed since a version. The first time each message that changed, and each reply that is
+    /// being written, is reported as changed: the client may know it or not.
+    fn saw(&mut self, page: Page, since: i64, first: bool) -> Vec<RoomEvent> {
+        let Page { room, changed, next } = page;
+        let end = next.map_or(room.version, |next| next.version - 1);
+        let before = self.seen;
+        self.seen = end.max(before);
         let mut changes = Vec::new();
         for message in changed {
-            let version = message.changed_in.max(before + 1);
-            let added = !first && message.added_in > before;
+            let version = message.changed_in.max(since + 1);
+            let added = !first && message.added_in > since;
             if !added && self.is_told_elsewhere(&message) {
                 continue;
             }
@@ -146,11 +179,11 @@ impl Follower {
                 if added { RoomChange::Added(message) } else { RoomChange::Changed(message) },
             ));
         }
-        if room.edited_in > before {
+        if room.edited_in > before && room.edited_in <= self.seen {
             changes.push((room.edited_in, RoomChange::Updated(Box::new(room))));
         }
         changes.sort_by_key(|(version, _)| *version);
-        // With each change everything is told up to where the next one begins.
+        // With each change everything has been reported up to where the next one begins.
         let next: Vec<i64> =
             changes.iter().skip(1).map(|(version, _)| version - 1).chain([self.seen]).collect();
         let events = changes.into_iter().zip(next);

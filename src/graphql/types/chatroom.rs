@@ -7,7 +7,7 @@ use crate::{
     graphql::{
         context::loader,
         loaders::PageOf,
-        paging::{Connection, PageArgs, page_size},
+        paging::{Connection, PageArgs},
     },
     store::page::Window,
 };
@@ -50,7 +50,6 @@ impl Chatroom {
     }
 
     /// Oldest first; last: N gives the newest N.
-    #[graphql(complexity = "page_size(first, last) * child_complexity + 1")]
     async fn messages(
         &self,
         ctx: &Context<'_>,

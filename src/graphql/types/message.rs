@@ -4,14 +4,16 @@ use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use entity::{MessageId, Timestamp, message};
 use tokio::sync::OnceCell;
 
-use super::Chatroom;
+use super::{Chatroom, read_id};
 use crate::{
     domain::chat::end_of,
     error::{Error, Result},
     graphql::{
         context::loader,
-        loaders::{QueueOf, VersionsAt},
+        loaders::{QueueOf, VersionsOf},
+        paging::LONGEST_PAGE,
     },
+    store::messages::VersionsAt,
 };
 
 /// A message, or the reply to one. Its row is fetched when something of it is asked for: events of a stream carry only
@@ -86,12 +88,20 @@ impl Message {
         Ok(loader(ctx).load_one(parent).await?.map(Message::shared))
     }
 
-    /// Every version of this message: edits of it, or replies to the same message; oldest first, this one included.
-    #[graphql(complexity = "5 * child_complexity + 1")]
-    async fn alternatives(&self, ctx: &Context<'_>) -> Result<Vec<Message>> {
-        let row = self.row(ctx).await?;
-        let place = row.parent_id.map_or(VersionsAt::BeginningOf(row.chatroom_id), VersionsAt::After);
-        let versions = loader(ctx).load_one(place).await?.unwrap_or_default();
+    /// The newest versions of this message, oldest first: edits of it, or replies to the same message, itself included.
+    async fn alternatives(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many: 1 to 100.", default = 20)] last: i32,
+        #[graphql(desc = "Only versions older than the one of this id.")] before: Option<ID>,
+    ) -> Result<Vec<Message>> {
+        let newest = usize::try_from(last).ok().filter(|newest| (1..=LONGEST_PAGE as usize).contains(newest));
+        let newest = newest.ok_or_else(|| {
+            Error::bad_input("last", format!("last must be 1 to {LONGEST_PAGE}; got {last}."))
+        })?;
+        let before = before.map(|id| read_id(&id, "message")).transpose()?;
+        let at = VersionsAt::of(self.row(ctx).await?);
+        let versions = loader(ctx).load_one(VersionsOf { at, newest, before }).await?.unwrap_or_default();
         Ok(versions.into_iter().map(Message::shared).collect())
     }
 

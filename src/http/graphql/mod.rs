@@ -113,7 +113,7 @@ pub(super) async fn get(State(api): State<Arc<Api>>, mut parts: Parts) -> Respon
         Err(message) => return bad_request(&context, message),
     };
     let prepared = api.executor.prepare(request).await;
-    if prepared.as_ref().is_ok_and(|prepared| prepared.kind() == Some(OperationType::Mutation)) {
+    if prepared.as_ref().is_ok_and(|prepared| prepared.kind() == OperationType::Mutation) {
         let status = StatusCode::METHOD_NOT_ALLOWED;
         let message = "A mutation must be sent by POST.";
         let mut response = respond::refused(status, "BAD_USER_INPUT", &context.request_id, message);
@@ -130,8 +130,7 @@ async fn answer(
     context: RequestContext,
     headers: &HeaderMap,
 ) -> Response {
-    let follows =
-        prepared.as_ref().is_ok_and(|prepared| prepared.kind() == Some(OperationType::Subscription));
+    let follows = prepared.as_ref().is_ok_and(|prepared| prepared.kind() == OperationType::Subscription);
     let Some(media) = accepted(headers, follows) else {
         return not_acceptable(
             &context,

@@ -1,25 +1,18 @@
 //! Counting a text's [tokens](https://spec.graphql.org/draft/#sec-Appendix-Grammar-Summary.Lexical-Tokens) without reading it.
 
-use super::{Refusal, within};
+use super::limits::{Fault, Refusal, within};
 
 const TOKENS: usize = 2000;
 /// Brackets within brackets, of every kind.
 const NESTING: usize = 64;
-/// Names come back in answers and errors, as often as they are used.
+/// Names are repeated in answers and errors, as often as they are used.
 const NAME: usize = 128;
 
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Counted {
-    tokens: usize,
-    /// Where variables are declared or used.
-    pub(super) variables: usize,
-    /// In bytes.
-    pub(super) longest_string: usize,
-}
-
-pub(super) fn count(text: &str) -> Result<Counted, Refusal> {
+/// # Errors
+/// There are more than a document may have, or a string that does not end.
+pub(super) fn count(text: &str) -> Result<usize, Refusal> {
     let mut rest = text.as_bytes();
-    let (mut counted, mut nesting) = (Counted::default(), 0_usize);
+    let (mut tokens, mut nesting) = (0, 0_usize);
     while let Some((&first, after)) = rest.split_first() {
         let length = match first {
             // The three bytes of a byte order mark, too.
@@ -31,14 +24,13 @@ pub(super) fn count(text: &str) -> Result<Counted, Refusal> {
                 rest = &rest[while_in(rest, |byte| byte != b'\n' && byte != b'\r')..];
                 continue;
             }
-            b'"' => {
-                let length = string(rest).ok_or(Refusal::Unreadable("A string does not end."))?;
-                counted.longest_string = counted.longest_string.max(length);
-                length
-            }
+            b'"' => string(rest).ok_or_else(|| {
+                let message = "A string does not end.".to_owned();
+                Refusal::Syntax(vec![Fault { message, position: None }])
+            })?,
             b'_' | b'a'..=b'z' | b'A'..=b'Z' => {
                 let length = while_in(rest, |byte| byte == b'_' || byte.is_ascii_alphanumeric());
-                within("characters of a name", length, NAME)?;
+                within("name length", length, NAME)?;
                 length
             }
             b'-' | b'0'..=b'9' => number(rest),
@@ -48,15 +40,14 @@ pub(super) fn count(text: &str) -> Result<Counted, Refusal> {
         match first {
             b'{' | b'[' | b'(' => nesting += 1,
             b'}' | b']' | b')' => nesting = nesting.saturating_sub(1),
-            b'$' => counted.variables += 1,
             _ => {}
         }
-        counted.tokens += 1;
-        within("tokens", counted.tokens, TOKENS)?;
+        tokens += 1;
+        within("tokens", tokens, TOKENS)?;
         within("nesting", nesting, NESTING)?;
         rest = &rest[length..];
     }
-    Ok(counted)
+    Ok(tokens)
 }
 
 fn while_in(text: &[u8], is_in: impl Fn(u8) -> bool) -> usize {
@@ -100,12 +91,12 @@ fn string(text: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::parser::parse_query;
+    use apollo_compiler::ast::Document;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn past(limit: &'static str, max: usize) -> Result<Counted, Refusal> {
+    fn past(limit: &'static str, max: usize) -> Result<usize, Refusal> {
         Err(Refusal::TooMuch { limit, max })
     }
 
@@ -116,24 +107,24 @@ mod tests {
         let fillers =
             ["a ", "...", "-1.5e+3,", "\"a \\\" b\"", "\"\"\" \" \\\"\"\" \"\"\"", "# { \n$", "\u{feff}!"];
         for filler in fillers {
-            assert_eq!(count(&filled(filler, 10)).unwrap().tokens, 12, "{filler}");
+            assert_eq!(count(&filled(filler, 10)).unwrap(), 12, "{filler}");
             assert_eq!(count(&filled(filler, TOKENS)), past("tokens", TOKENS), "{filler}");
         }
         for (text, tokens) in [("a...F...F", 5), ("1-1-1", 3), ("1.5.6", 3), ("1e9e9", 2), ("a1.b", 3)] {
-            assert_eq!(count(text).unwrap().tokens, tokens, "{text}");
+            assert_eq!(count(text).unwrap(), tokens, "{text}");
         }
-        assert_eq!(count(&"a ".repeat(TOKENS)).unwrap().tokens, TOKENS);
+        assert_eq!(count(&"a ".repeat(TOKENS)).unwrap(), TOKENS);
         assert!(count(&"[".repeat(NESTING)).is_ok());
         assert_eq!(count(&"[".repeat(NESTING + 1)), past("nesting", NESTING));
         assert!(count(&"a".repeat(NAME)).is_ok());
-        assert_eq!(count(&"a".repeat(NAME + 1)), past("characters of a name", NAME));
+        assert_eq!(count(&"a".repeat(NAME + 1)), past("name length", NAME));
     }
 
     #[test]
     fn a_string_that_does_not_end_hides_nothing() {
         for text in ["{ a(b: \"", "{ a(b: \"x\n\") }", "{ a(b: \"\"\" \") }", "{ a(b: \"\\"] {
-            assert!(matches!(count(text), Err(Refusal::Unreadable(_))), "{text}");
-            assert!(parse_query(text).is_err(), "{text}");
+            assert!(matches!(count(text), Err(Refusal::Syntax(_))), "{text}");
+            assert!(Document::parse(text, "").is_err(), "{text}");
         }
     }
 
@@ -141,9 +132,9 @@ mod tests {
         /// Whatever the parser makes of a text, it made of no more tokens than were counted.
         #[test]
         fn no_more_is_parsed_than_was_counted(text in "[ab1.\\-+e\"\\\\#{}()$:\n ]{0,60}") {
-            let Ok(document) = parse_query(&text) else { return Ok(()) };
+            let Ok(document) = Document::parse(&text, "") else { return Ok(()) };
             let names = format!("{document:?}").matches("Field {").count();
-            prop_assert!(count(&text).unwrap().tokens >= names);
+            prop_assert!(count(&text).unwrap() >= names);
         }
     }
 }

@@ -1,0 +1,181 @@
+//! Documents, parsed and validated against the schema as the [specification](https://spec.graphql.org/draft/#sec-Validation)
+//! says, by apollo-compiler.
+
+use std::collections::{HashMap, HashSet};
+
+use apollo_compiler::{
+    ExecutableDocument, Name, Node, Schema,
+    ast::{Definition, Document as Ast, Selection, Value, VariableDefinition},
+    executable::Operation,
+    parser::{Parser, SourceMap, SourceSpan},
+    schema::ExtendedType,
+    validation::{DiagnosticList, Valid},
+};
+use async_graphql::Pos;
+
+use super::limits::{Fault, Refusal};
+
+/// Errors of one document that are reported; the others are left out.
+const REPORTED: usize = 10;
+
+/// The schema, as documents are validated against it.
+pub(super) struct DocumentSchema {
+    pub(super) schema: Valid<Schema>,
+    /// The object types of each interface and union.
+    pub(super) possible_types: HashMap<Name, Vec<Name>>,
+    /// Whether clients may learn the schema. Where they may not, errors name no part of it.
+    pub(super) introspection: bool,
+}
+
+impl DocumentSchema {
+    /// # Errors
+    /// The SDL is not a valid schema.
+    pub(super) fn new(sdl: &str, introspection: bool) -> anyhow::Result<Self> {
+        let schema = Schema::parse_and_validate(sdl, "schema.graphql");
+        let schema = schema.map_err(|invalid| anyhow::anyhow!("{}", invalid.errors))?;
+        let implementers = schema.implementers_map();
+        let possible = schema.types.iter().filter_map(|(name, definition)| match definition {
+            ExtendedType::Interface(_) => {
+                let objects = implementers.get(name).into_iter().flat_map(|found| &found.objects);
+                let mut objects: Vec<_> = objects.cloned().collect();
+                objects.sort();
+                Some((name.clone(), objects))
+            }
+            ExtendedType::Union(union) => {
+                Some((name.clone(), union.members.iter().map(|member| member.name.clone()).collect()))
+            }
+            _ => None,
+        });
+        let possible_types = possible.collect();
+        Ok(Self { schema, possible_types, introspection })
+    }
+
+    /// # Errors
+    /// The text is not GraphQL, or does not fit the schema.
+    pub(super) fn read(&self, text: &str) -> Result<Valid<ExecutableDocument>, Refusal> {
+        let parsed = Parser::new().parse_ast(text, "document");
+        let ast = parsed.map_err(|invalid| Refusal::Syntax(faults(&invalid.errors)))?;
+        if let Some((name, location)) = duplicate_input_field(&ast) {
+            let message = format!("There can be only one input field named \"{name}\".");
+            return Err(self.invalid(vec![Fault { message, position: position(location, &ast.sources) }]));
+        }
+        let validate = |ast: &Ast| {
+            ast.to_executable_validate(&self.schema).map_err(|invalid| self.invalid(faults(&invalid.errors)))
+        };
+        if let Some(without) = without_null_defaults(&ast) {
+            validate(&without)?;
+        }
+        validate(&ast)
+    }
+
+    fn invalid(&self, faults: Vec<Fault>) -> Refusal {
+        if self.introspection {
+            return Refusal::Invalid(faults);
+        }
+        does_not_fit(faults.into_iter().next().and_then(|fault| fault.position))
+    }
+}
+
+/// What clients learn of an invalid document where they may not learn the schema.
+pub(super) fn does_not_fit(position: Option<Pos>) -> Refusal {
+    let message = "The document does not fit the schema of this server.".to_owned();
+    Refusal::Invalid(vec![Fault { message, position }])
+}
+
+/// The operation to execute.
+///
+/// # Errors
+/// There is none of this name, or several and no name.
+pub(super) fn operation<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&str>,
+) -> Result<&'a Node<Operation>, Refusal> {
+    let operations = &document.operations;
+    match name {
+        Some(name) => operations
+            .named
+            .get(name)
+            .ok_or_else(|| Refusal::invalid(format!("Unknown operation named \"{name}\"."))),
+        None if operations.len() > 1 => {
+            Err(Refusal::invalid("Must provide operationName: the document contains several operations."))
+        }
+        None => {
+            operations.iter().next().ok_or_else(|| Refusal::invalid("The document contains no operation."))
+        }
+    }
+}
+
+fn faults(errors: &DiagnosticList) -> Vec<Fault> {
+    let reported = errors.iter().take(REPORTED).map(|diagnostic| {
+        // In the words of graphql-js, which clients know.
+        let error = diagnostic.unstable_to_json_compat();
+        let position = error.locations.first().map(|at| Pos { line: at.line, column: at.column });
+        Fault { message: error.message, position }
+    });
+    reported.collect()
+}
+
+pub(super) fn position(location: Option<SourceSpan>, sources: &SourceMap) -> Option<Pos> {
+    let found = location?.line_column(sources)?;
+    Some(Pos { line: found.line, column: found.column })
+}
+
+/// The document without the variables' defaults that are null, if it has any: apollo-compiler takes one for a
+/// [default that is not null](https://spec.graphql.org/draft/#IsVariableUsageAllowed()).
+fn without_null_defaults(ast: &Ast) -> Option<Ast> {
+    let is_null = |variable: &Node<VariableDefinition>| {
+        variable.default_value.as_ref().is_some_and(|default| default.is_null())
+    };
+    let has_null = |definition: &Definition| {
+        definition.as_operation_definition().is_some_and(|operation| operation.variables.iter().any(is_null))
+    };
+    ast.definitions.iter().any(has_null).then(|| {
+        let mut without = ast.clone();
+        for definition in &mut without.definitions {
+            let Definition::OperationDefinition(operation) = definition else { continue };
+            for variable in &mut operation.make_mut().variables {
+                if is_null(variable) {
+                    variable.make_mut().default_value = None;
+                }
+            }
+        }
+        without
+    })
+}
+
+/// [Input object field uniqueness](https://spec.graphql.org/draft/#sec-Input-Object-Field-Uniqueness), which apollo-compiler does
+/// not check.
+fn duplicate_input_field(ast: &Ast) -> Option<(&Name, Option<SourceSpan>)> {
+    ast.definitions.iter().find_map(|definition| match definition {
+        Definition::OperationDefinition(operation) => {
+            let defaults = operation.variables.iter().filter_map(|variable| variable.default_value.as_ref());
+            defaults.into_iter().find_map(duplicate_in).or_else(|| duplicate_below(&operation.selection_set))
+        }
+        Definition::FragmentDefinition(fragment) => duplicate_below(&fragment.selection_set),
+        _ => None,
+    })
+}
+
+fn duplicate_below(selections: &[Selection]) -> Option<(&Name, Option<SourceSpan>)> {
+    selections.iter().find_map(|selection| match selection {
+        Selection::Field(field) => {
+            let arguments = field.arguments.iter().find_map(|argument| duplicate_in(&argument.value));
+            arguments.or_else(|| duplicate_below(&field.selection_set))
+        }
+        Selection::InlineFragment(fragment) => duplicate_below(&fragment.selection_set),
+        Selection::FragmentSpread(_) => None,
+    })
+}
+
+fn duplicate_in(value: &Node<Value>) -> Option<(&Name, Option<SourceSpan>)> {
+    match &**value {
+        Value::Object(fields) => {
+            let mut seen = HashSet::new();
+            fields.iter().find_map(|(name, value)| {
+                if seen.insert(name) { duplicate_in(value) } else { Some((name, value.location())) }
+            })
+        }
+        Value::List(items) => items.iter().find_map(duplicate_in),
+        _ => None,
+    }
+}

@@ -1,0 +1,329 @@
+//! One operation of a document in its simplest form: fragments inlined, directives applied, fields merged, variables replaced.
+//!
+//! An object's selection set has each response key once, in the order of the document. An interface's or a union's has the
+//! selection set of each object type it can be. What an omitted variable stood for is omitted.
+
+use std::collections::{HashMap, HashSet};
+
+use apollo_compiler::{
+    ExecutableDocument, Name, Node,
+    ast::{DirectiveList, Value as Literal},
+    executable::{Field, Operation as Definition, Selection, SelectionSet},
+    schema::ExtendedType,
+};
+use async_graphql::{
+    Name as Key, Positioned, Value as Const,
+    indexmap::IndexMap,
+    parser::types::{
+        DocumentOperations, ExecutableDocument as Normalized, Field as NormalizedField, InlineFragment,
+        OperationDefinition, OperationType, Selection as NormalizedSelection, SelectionSet as Normal,
+        TypeCondition,
+    },
+};
+use async_graphql_value::Value;
+
+use super::{
+    document::{DocumentSchema, does_not_fit, position},
+    limits::{ALIASES, COMPLEXITY, COPIED, FIELDS, Level, Refusal, within},
+    positions::{at, nowhere},
+    shape::{FieldShape, Shape, TYPENAME},
+    variables::{Values, number, size_of},
+};
+use crate::graphql::paging::{DEFAULT_PAGE, LONGEST_PAGE};
+
+/// Items that a list without arguments for paging can have.
+const UNPAGED: usize = 100;
+
+/// An operation that is ready to be executed.
+#[derive(Debug)]
+pub(super) struct Operation {
+    pub(super) kind: OperationType,
+    pub(super) document: Normalized,
+    pub(super) shape: Shape,
+}
+
+/// # Errors
+/// It exceeds a limit, or a variable of a directive is null.
+pub(super) fn normalize(
+    schema: &DocumentSchema,
+    document: &ExecutableDocument,
+    operation: &Definition,
+    variables: &Values,
+) -> Result<Operation, Refusal> {
+    let mut normalizer = Normalizer { schema, document, variables, visited: 0, copied: 0 };
+    let root = operation.selection_set.ty.clone();
+    let (selection_set, shape, cost) =
+        normalizer.selection_set(&[&operation.selection_set], &root, Level::default())?;
+    within("complexity", cost, COMPLEXITY)?;
+    let kind = match operation.operation_type {
+        apollo_compiler::ast::OperationType::Query => OperationType::Query,
+        apollo_compiler::ast::OperationType::Mutation => OperationType::Mutation,
+        apollo_compiler::ast::OperationType::Subscription => OperationType::Subscription,
+    };
+    let definition = OperationDefinition {
+        ty: kind,
+        variable_definitions: Vec::new(),
+        directives: Vec::new(),
+        selection_set: nowhere(selection_set),
+    };
+    let operations = DocumentOperations::Single(nowhere(definition));
+    Ok(Operation { kind, document: Normalized { operations, fragments: HashMap::new() }, shape })
+}
+
+struct Normalizer<'a> {
+    schema: &'a DocumentSchema,
+    document: &'a ExecutableDocument,
+    variables: &'a Values,
+    visited: usize,
+    copied: usize,
+}
+
+type Items = Vec<Positioned<NormalizedSelection>>;
+
+/// The fields of a selection set by their response keys.
+type Collected<'a> = IndexMap<&'a Name, Vec<&'a Node<Field>>>;
+
+impl<'a> Normalizer<'a> {
+    /// Selection sets on one type, merged, with what it costs to resolve an object of it.
+    fn selection_set(
+        &mut self,
+        sets: &[&'a SelectionSet],
+        parent: &Name,
+        level: Level,
+    ) -> Result<(Normal, Shape, usize), Refusal> {
+        let Some(possible) = self.schema.possible_types.get(parent) else {
+            let (mut items, fields, cost) = self.object(sets, parent, level)?;
+            if items.is_empty() {
+                // An object without fields would look like null.
+                items.push(nowhere(NormalizedSelection::Field(nowhere(typename()))));
+            }
+            return Ok((Normal { items }, Shape::Object(fields), cost));
+        };
+        let mut items = vec![nowhere(NormalizedSelection::Field(nowhere(typename())))];
+        let mut types = HashMap::new();
+        let mut most = 0;
+        for object in possible {
+            let (fields, shapes, cost) = self.object(sets, object, level)?;
+            most = most.max(cost);
+            types.insert(object.to_string(), shapes);
+            if !fields.is_empty() {
+                let on = nowhere(Key::new(object));
+                let fragment = InlineFragment {
+                    type_condition: Some(nowhere(TypeCondition { on })),
+                    directives: Vec::new(),
+                    selection_set: nowhere(Normal { items: fields }),
+                };
+                items.push(nowhere(NormalizedSelection::InlineFragment(nowhere(fragment))));
+            }
+        }
+        Ok((Normal { items }, Shape::Abstract(types), most))
+    }
+
+    fn object(
+        &mut self,
+        sets: &[&'a SelectionSet],
+        object: &Name,
+        level: Level,
+    ) -> Result<(Items, Vec<FieldShape>, usize), Refusal> {
+        let mut collected = Collected::default();
+        let mut spread = HashSet::new();
+        for set in sets {
+            self.collect(set, object, &mut collected, &mut spread)?;
+        }
+        let aliases = collected.values().filter(|fields| fields[0].alias.is_some()).count();
+        within("aliases", aliases, ALIASES)?;
+        let (mut items, mut shapes) =
+            (Vec::with_capacity(collected.len()), Vec::with_capacity(collected.len()));
+        let mut sum = 0_usize;
+        for (key, fields) in collected {
+            let (field, shape, cost) = self.field(key, &fields, object, level)?;
+            sum = sum.saturating_add(cost);
+            items.push(at(fields[0].location(), NormalizedSelection::Field(at(fields[0].location(), field))));
+            shapes.push(shape);
+        }
+        Ok((items, shapes, sum))
+    }
+
+    /// [Collects](https://spec.graphql.org/draft/#CollectFields()) the fields that apply to an object type.
+    fn collect(
+        &mut self,
+        set: &'a SelectionSet,
+        object: &Name,
+        fields: &mut Collected<'a>,
+        spread: &mut HashSet<&'a Name>,
+    ) -> Result<(), Refusal> {
+        for selection in &set.selections {
+            self.visited += 1;
+            within("fields", self.visited, FIELDS)?;
+            if !self.is_included(selection.directives())? {
+                continue;
+            }
+            match selection {
+                Selection::Field(field) => fields.entry(field.response_key()).or_default().push(field),
+                Selection::InlineFragment(fragment) => {
+                    if fragment.type_condition.as_ref().is_none_or(|on| self.applies(on, object)) {
+                        self.collect(&fragment.selection_set, object, fields, spread)?;
+                    }
+                }
+                Selection::FragmentSpread(named) => {
+                    if spread.insert(&named.fragment_name)
+                        && let Some(fragment) = self.document.fragments.get(&named.fragment_name)
+                        && self.applies(fragment.type_condition(), object)
+                    {
+                        self.collect(&fragment.selection_set, object, fields, spread)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn applies(&self, condition: &Name, object: &Name) -> bool {
+        condition == object || self.schema.schema.is_subtype(condition, object)
+    }
+
+    fn is_included(&self, directives: &DirectiveList) -> Result<bool, Refusal> {
+        for (name, includes) in [("skip", false), ("include", true)] {
+            let Some(condition) =
+                directives.get(name).and_then(|found| found.specified_argument_by_name("if"))
+            else {
+                continue;
+            };
+            let holds = match &**condition {
+                Literal::Boolean(value) => *value,
+                Literal::Variable(variable) => {
+                    let Some(Const::Boolean(value)) = self.variables.get(variable.as_str()) else {
+                        let expected = format!("must not be null: @{name} needs it");
+                        return Err(Refusal::Variable { path: variable.to_string(), expected });
+                    };
+                    *value
+                }
+                _ => continue,
+            };
+            if holds != includes {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The fields of one response key, merged into one.
+    fn field(
+        &mut self,
+        key: &Name,
+        fields: &[&'a Node<Field>],
+        parent: &Name,
+        level: Level,
+    ) -> Result<(NormalizedField, FieldShape, usize), Refusal> {
+        let field = fields[0];
+        let definition = &field.definition;
+        let level = level.below(&field.name)?;
+        if level.introspection.is_some() && !self.schema.introspection {
+            return Err(does_not_fit(position(field.location(), &self.document.sources)));
+        }
+        let mut arguments = Vec::with_capacity(field.arguments.len());
+        for argument in &field.arguments {
+            if let Some(value) = self.value(&argument.value)? {
+                let name = at(argument.location(), Key::new(&argument.name));
+                arguments.push((name, at(argument.value.location(), value)));
+            }
+        }
+        let of = definition.ty.inner_named_type();
+        let is_leaf = self.schema.schema.types.get(of).is_none_or(ExtendedType::is_leaf);
+        let (selection_set, selection, cost) = if is_leaf {
+            (Normal::default(), None, 1)
+        } else {
+            let sets: Vec<_> = fields.iter().map(|field| &field.selection_set).collect();
+            let (selection_set, shape, cost) = self.selection_set(&sets, of, level)?;
+            let items = self.most_items(field, parent, &arguments, level);
+            (selection_set, Some(shape), cost.saturating_mul(items).saturating_add(1))
+        };
+        let alias = (key != &field.name).then(|| at(field.location(), Key::new(key)));
+        let normalized = NormalizedField {
+            alias,
+            name: at(field.location(), Key::new(&field.name)),
+            arguments,
+            directives: Vec::new(),
+            selection_set: nowhere(selection_set),
+        };
+        let shape = FieldShape { key: Key::new(key), of: (&definition.ty).into(), selection };
+        Ok((normalized, shape, cost))
+    }
+
+    /// How many objects a field can lead to from one.
+    fn most_items(
+        &self,
+        field: &Field,
+        parent: &Name,
+        arguments: &[(Positioned<Key>, Positioned<Value>)],
+        level: Level,
+    ) -> usize {
+        if level.introspection.is_some() || self.is_connection(parent) {
+            // The schema has limits of its own, and a connection's page is counted where it is asked for.
+            return 1;
+        }
+        let is_paged = |name: &&str| field.definition.argument_by_name(name).is_some();
+        if !["first", "last"].iter().any(is_paged) {
+            return if field.definition.ty.is_list() { UNPAGED } else { 1 };
+        }
+        let asked = arguments.iter().find_map(|(name, value)| match (name.node.as_str(), &value.node) {
+            ("first" | "last", Value::Number(number)) => number.as_i64(),
+            _ => None,
+        });
+        let page = asked.unwrap_or(DEFAULT_PAGE.into()).clamp(1, LONGEST_PAGE.into());
+        usize::try_from(page).unwrap_or(1)
+    }
+
+    /// Whether a type is a [connection](https://relay.dev/graphql/connections.htm#sec-Connection-Types).
+    fn is_connection(&self, name: &Name) -> bool {
+        name.ends_with("Connection") && self.schema.schema.get_object(name).is_some()
+    }
+
+    /// A value with its variables replaced; none for a variable that is omitted.
+    fn value(&mut self, literal: &Literal) -> Result<Option<Value>, Refusal> {
+        Ok(Some(match literal {
+            Literal::Variable(name) => {
+                let Some(value) = self.variables.get(name.as_str()) else { return Ok(None) };
+                self.copy(size_of(value))?;
+                value.clone().into_value()
+            }
+            Literal::Null => Value::Null,
+            Literal::Enum(name) => Value::Enum(Key::new(name)),
+            Literal::String(text) => {
+                self.copy(text.len())?;
+                Value::String(text.clone())
+            }
+            Literal::Float(text) => number(text.as_str()).into_value(),
+            Literal::Int(text) => number(text.as_str()).into_value(),
+            Literal::Boolean(value) => Value::Boolean(*value),
+            Literal::List(items) => {
+                let values = items.iter().map(|item| Ok(self.value(item)?.unwrap_or(Value::Null)));
+                Value::List(values.collect::<Result<_, _>>()?)
+            }
+            Literal::Object(fields) => {
+                let mut object = IndexMap::with_capacity(fields.len());
+                for (name, value) in fields {
+                    if let Some(value) = self.value(value)? {
+                        object.insert(Key::new(name), value);
+                    }
+                }
+                Value::Object(object)
+            }
+        }))
+    }
+
+    fn copy(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.copied = self.copied.saturating_add(bytes);
+        within("bytes of arguments", self.copied, COPIED)
+    }
+}
+
+fn typename() -> NormalizedField {
+    NormalizedField {
+        alias: Some(nowhere(Key::new(TYPENAME))),
+        name: nowhere(Key::new("__typename")),
+        arguments: Vec::new(),
+        directives: Vec::new(),
+        selection_set: nowhere(Normal::default()),
+    }
+}

@@ -1,0 +1,149 @@
+//! What happens around each field that async-graphql resolves: mutations are counted, and so is what the answer holds.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use async_graphql::{
+    Response, ServerResult, Value,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextResolve, ResolveInfo},
+};
+
+use crate::{
+    error::{Error, Result},
+    graphql::{RequestContext, allowance, error::at},
+    ports::rate_limit::RateLimit,
+};
+
+/// Fields that an operation resolves. No operation within the limits of documents comes close; this holds whatever they miss.
+const FIELDS: usize = 10_000;
+/// The same where the schema is asked for.
+const INTROSPECTION_FIELDS: usize = 100_000;
+/// Bytes of a value that is no text, with the signs around it.
+const OTHER: usize = 8;
+
+pub(super) struct Resolve(pub(super) Arc<dyn RateLimit>);
+
+impl ExtensionFactory for Resolve {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Operation { limits: self.0.clone(), fields: AtomicUsize::new(0) })
+    }
+}
+
+struct Operation {
+    limits: Arc<dyn RateLimit>,
+    fields: AtomicUsize,
+}
+
+impl Operation {
+    async fn before(&self, context: &RequestContext, info: &ResolveInfo<'_>) -> Result<()> {
+        let max = if info.is_for_introspection { INTROSPECTION_FIELDS } else { FIELDS };
+        if self.fields.fetch_add(1, Ordering::Relaxed) >= max {
+            return Err(Error::TooMuch { limit: "fields resolved", max });
+        }
+        // The status of a checkout is read from Stripe each time.
+        let is_limited =
+            info.parent_type == "Mutation" || (info.parent_type == "Query" && info.name == "checkoutStatus");
+        if is_limited { allowance::take(&*self.limits, context).await } else { Ok(()) }
+    }
+}
+
+#[async_trait::async_trait]
+impl Extension for Operation {
+    async fn execute(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        operation_name: Option<&str>,
+        next: NextExecute<'_>,
+    ) -> Response {
+        // Each event of a subscription is an answer by itself.
+        self.fields.store(0, Ordering::Relaxed);
+        next.run(ctx, operation_name).await
+    }
+
+    async fn resolve(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        info: ResolveInfo<'_>,
+        next: NextResolve<'_>,
+    ) -> ServerResult<Option<Value>> {
+        let context = ctx.data_unchecked::<RequestContext>();
+        let path = *info.path_node;
+        let refused = |error: Error| Err(at(&path, error.into()));
+        if let Err(error) = self.before(context, &info).await {
+            return refused(error);
+        }
+        let name = info.alias.unwrap_or(info.name).len();
+        let resolved = next.run(ctx, info).await?;
+        let value = match &resolved {
+            Some(Value::String(text)) => text.len(),
+            _ => OTHER,
+        };
+        match context.memory.answer(name + value) {
+            Ok(()) => Ok(resolved),
+            Err(error) => refused(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::{EmptyMutation, EmptySubscription, Object, Request, Schema};
+
+    use super::*;
+    use crate::{
+        domain::auth::Caller,
+        graphql::engine::memory::Memory,
+        ports::{
+            Unavailable,
+            rate_limit::{Limit, Verdict},
+        },
+    };
+
+    struct NoLimit;
+
+    #[async_trait::async_trait]
+    impl RateLimit for NoLimit {
+        async fn take(&self, _: &[Limit]) -> std::result::Result<Verdict, Unavailable> {
+            Ok(Verdict::Allowed { remaining: u32::MAX })
+        }
+    }
+
+    struct Query;
+
+    #[Object]
+    impl Query {
+        async fn numbers(&self, count: i32) -> Vec<i32> {
+            (0..count).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn an_operation_resolves_so_many_fields() {
+        let schema = Schema::build(Query, EmptyMutation, EmptySubscription);
+        let schema = schema.extension(Resolve(Arc::new(NoLimit))).finish();
+        let answer = async |count: i32| {
+            let context = RequestContext {
+                identity: Err("nobody"),
+                caller: Caller {
+                    address: std::net::Ipv4Addr::LOCALHOST.into(),
+                    user_agent: None,
+                    is_forwarded: false,
+                },
+                request_id: "request".into(),
+                place: crate::graphql::Place::default(),
+                allowance: crate::graphql::Left::default(),
+                memory: Memory::default().request("nobody"),
+                turns: Arc::default(),
+            };
+            let request = Request::new(format!("{{ numbers(count: {count}) }}")).data(context);
+            schema.execute(request).await
+        };
+        // The list is a field, too.
+        assert!(answer(9_999).await.is_ok());
+        let refused = answer(10_000).await;
+        let extensions = refused.errors[0].extensions.as_ref().unwrap();
+        assert_eq!(extensions.get("limit"), Some(&"fields resolved".into()));
+    }
+}

@@ -1,0 +1,212 @@
+use async_graphql::parser::types::{DocumentOperations, Selection, SelectionSet};
+use serde_json::json;
+
+use super::{super::shape::Shape, *};
+
+/// A normalized operation as text.
+fn normalized(text: &str, variables: Value) -> String {
+    let operation = prepare(text, None, variables).unwrap_or_else(|refusal| panic!("{text}: {refusal:?}"));
+    let DocumentOperations::Single(definition) = operation.document.operations else { panic!() };
+    written(&definition.node.selection_set.node)
+}
+
+fn written(set: &SelectionSet) -> String {
+    let items = set.items.iter().filter_map(|item| match &item.node {
+        // The name of the type, which only the shape reads.
+        Selection::Field(field) if field.node.response_key().node == " " => None,
+        Selection::Field(field) => {
+            let field = &field.node;
+            let mut text = field.alias.as_ref().map_or(String::new(), |alias| format!("{}:", alias.node));
+            text += &field.name.node;
+            let arguments: Vec<_> =
+                field.arguments.iter().map(|(name, value)| format!("{}:{}", name.node, value.node)).collect();
+            if !arguments.is_empty() {
+                text += &format!("({})", arguments.join(","));
+            }
+            if !field.selection_set.node.items.is_empty() {
+                text += &written(&field.selection_set.node);
+            }
+            Some(text)
+        }
+        Selection::InlineFragment(fragment) => {
+            let on = &fragment.node.type_condition.as_ref().unwrap().node.on.node;
+            Some(format!("...{on}{}", written(&fragment.node.selection_set.node)))
+        }
+        Selection::FragmentSpread(_) => panic!("a fragment was not inlined"),
+    });
+    format!("{{{}}}", items.collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn fragments_are_inlined_and_fields_merged_in_the_order_of_the_document() {
+    for (text, expected) in [
+        (
+            "{ dog { name ...F nickname } } fragment F on Dog { barkVolume name }",
+            "{dog{name barkVolume nickname}}",
+        ),
+        ("{ dog { a: name } dog { b: name ... on Dog { a: name } } }", "{dog{a:name b:name}}"),
+        (
+            "{ dog { owner { name } ...F } } fragment F on Pet { ... on Dog { owner { pets { name } } } }",
+            "{dog{owner{name pets{...Cat{name} ...Dog{name}}}}}",
+        ),
+        (
+            "{ pet { name ... on Dog { barkVolume } ... on Pet { name } } }",
+            "{pet{...Cat{name} ...Dog{name barkVolume}}}",
+        ),
+        ("{ catOrDog { ... on Cat { meowVolume } } }", "{catOrDog{...Cat{meowVolume}}}"),
+        (
+            "{ catOrDog { ... on Pet { ... on Dog { name } } __typename } }",
+            "{catOrDog{...Cat{__typename} ...Dog{name __typename}}}",
+        ),
+        (
+            "mutation { a: addName(name: \"x\") ...M } fragment M on Mutation { a: addName(name: \"x\") }",
+            "{a:addName(name:\"x\")}",
+        ),
+        ("subscription { ...S } fragment S on Subscription { newMessage { body } }", "{newMessage{body}}"),
+    ] {
+        assert_eq!(normalized(text, json!({})), expected, "{text}");
+    }
+}
+
+#[test]
+fn directives_are_applied() {
+    let text = "query($s: Boolean! = true, $i: Boolean = false) {
+        dog @skip(if: false) { name @skip(if: $s) nickname @include(if: $i) ...F @include(if: $i) barkVolume }
+        human @include(if: $i) { name } } fragment F on Dog { owner { name } }";
+    assert_eq!(normalized(text, json!({})), "{dog{barkVolume}}");
+    assert_eq!(normalized(text, json!({"s": false})), "{dog{name barkVolume}}");
+    let all = "{dog{name nickname owner{name} barkVolume} human{name}}";
+    assert_eq!(normalized(text, json!({"s": false, "i": true})), all);
+    let both =
+        "{ dog { name @skip(if: false) @include(if: false) nickname @skip(if: true) @include(if: true) } }";
+    let operation = prepare(both, None, json!({})).unwrap();
+    let Shape::Object(root) = operation.shape else { panic!() };
+    assert_eq!(root[0].selection, Some(Shape::Object(Vec::new())), "an object without fields");
+    let null = prepare(text, None, json!({ "i": null }));
+    assert!(matches!(null, Err(Refusal::Variable { path, .. }) if path == "i"));
+}
+
+#[test]
+fn an_omitted_variable_is_omitted_and_null_is_null() {
+    let text = "mutation($n: String, $c: String) { addPet(pet: {cat: $c, name: \"x\", dog: $n}) { name } }";
+    let pet = |fields: &str| format!("{{addPet(pet:{{{fields}}}){{name}}}}");
+    assert_eq!(normalized(text, json!({})), pet("name: \"x\""));
+    assert_eq!(normalized(text, json!({"c": null})), pet("cat: null, name: \"x\""));
+    assert_eq!(normalized(text, json!({"c": "c", "n": "n"})), pet("cat: \"c\", name: \"x\", dog: \"n\""));
+    let text = "query($x: Boolean, $y: Boolean) { arguments { booleanArgField(booleanArg: $x)
+        optionalNonNullBooleanArgField(optionalBooleanArg: $y) booleanListArgField(booleanListArg: [$x]) } }";
+    assert_eq!(
+        normalized(text, json!({})),
+        "{arguments{booleanArgField optionalNonNullBooleanArgField booleanListArgField(booleanListArg:[null])}}"
+    );
+}
+
+#[test]
+fn strings_are_read_as_specified() {
+    for (literal, expected) in [
+        (r#""\uD83D\uDE00""#, "😀"),
+        (r#""\u{1F600}""#, "😀"),
+        (r#""\u00e9\n\t\/\\\"""#, "é\n\t/\\\""),
+        (r#""""x \""" y""""#, "x \"\"\" y"),
+        ("\"\"\"\n    a\n      b\n\n    c\n  \"\"\"", "a\n  b\n\nc"),
+    ] {
+        let text = format!("mutation {{ addName(name: {literal}) }}");
+        let expected = format!("{{addName(name:{})}}", serde_json::to_string(expected).unwrap());
+        assert_eq!(normalized(&text, json!({})), expected, "{literal}");
+    }
+}
+
+#[test]
+fn one_operation_of_several_is_chosen_by_its_name() {
+    let text = "query a { dog { name } } query b($x: Int!) { arguments { intArgField(intArg: $x) } }";
+    assert!(prepare(text, Some("a"), json!({})).is_ok(), "the other's variables do not matter");
+    assert!(matches!(prepare(text, Some("b"), json!({})), Err(Refusal::Variable { .. })));
+    assert!(matches!(prepare(text, Some("c"), json!({})), Err(Refusal::Invalid(_))));
+    assert!(matches!(prepare(text, None, json!({})), Err(Refusal::Invalid(_))));
+    assert!(matches!(prepare("fragment F on Dog { name }", None, json!({})), Err(Refusal::Invalid(_))));
+}
+
+/// The limit that a document exceeds; none for one that is executed.
+fn limit(text: &str) -> Option<&'static str> {
+    match prepare(text, None, json!({ "x": "x".repeat(100_000) })) {
+        Ok(_) => None,
+        Err(Refusal::TooMuch { limit, .. }) => Some(limit),
+        Err(other) => panic!("{text}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_document_within_every_limit_passes_and_one_more_is_too_much() {
+    let friends = |depth: usize| {
+        format!("{{ dog {{ {} name {} }} }}", "friends(last: 1) { ".repeat(depth), "}".repeat(depth))
+    };
+    assert_eq!(limit(&friends(10)), None);
+    assert_eq!(limit(&friends(11)), Some("depth"));
+    let aliases = |count| (0..count).map(|n| format!("a{n}: name ")).collect::<Vec<_>>().concat();
+    assert_eq!(limit(&format!("{{ dog {{ {} }} }}", aliases(30))), None);
+    assert_eq!(limit(&format!("{{ dog {{ {} }} }}", aliases(31))), Some("aliases"));
+    let apart = format!(
+        "{{ dog {{ ...F ... {{ {} }} }} }} fragment F on Dog {{ b: name {} }}",
+        aliases(16),
+        aliases(30)
+    );
+    assert_eq!(limit(&apart), Some("aliases"));
+    // A page of 100 dogs with 19 fields each, and the list itself.
+    let page = |fields: &str| format!("{{ dog {{ friends(last: 100) {{ {fields} }} }} }}");
+    assert_eq!(limit(&page(&aliases(19))), None);
+    assert_eq!(limit(&page(&aliases(20))), Some("complexity"));
+    assert_eq!(limit(&page("friends(last: 19) { name }")), Some("complexity"));
+    assert_eq!(limit("{ pets(first: 100) { nodes { name } edges { node { name } } } }"), None);
+    assert_eq!(
+        limit("{ pets { nodes { ... on Dog { friends { friends { friends { name } } } } } } }"),
+        Some("complexity")
+    );
+    assert_eq!(
+        limit("{ human { pets { ... on Dog { owner { pets { name } } } } } }"),
+        Some("complexity"),
+        "no page"
+    );
+    let copies = |count| {
+        let fields: Vec<_> = (0..count).map(|n| format!("a{n}: addName(name: $x) ")).collect();
+        format!("mutation($x: String!) {{ {} }}", fields.concat())
+    };
+    assert_eq!(limit(&copies(10)), None);
+    assert_eq!(limit(&copies(11)), Some("bytes of arguments"));
+}
+
+#[test]
+fn fragments_that_multiply_are_counted_wherever_they_are_spread() {
+    let link = |n: usize| format!("fragment F{n} on Dog {{ {} }}", format!("...F{} ", n + 1).repeat(29));
+    let links = |count| (0..count).map(link).collect::<String>();
+    let harmless = format!("{{ dog {{ ...F0 }} }} {} fragment F29 on Dog {{ name }}", links(29));
+    assert_eq!(limit(&harmless), None, "each is collected once");
+    let fork = |n: usize| {
+        format!(
+            "fragment F{n} on Dog {{ a: owner {{ pets {{ ...F{0} }} }} b: owner {{ pets {{ ...F{0} }} }} }}",
+            n + 1
+        )
+    };
+    let forks: String = (0..20).map(fork).collect();
+    assert_eq!(
+        limit(&format!("{{ dog {{ ...F0 }} }} {forks} fragment F20 on Dog {{ name }}")),
+        Some("depth")
+    );
+    let many = (0..30).map(|n| format!("a{n}: dog {{ ...F }} ")).collect::<Vec<_>>().concat();
+    assert_eq!(limit(&format!("{{ {many} }} fragment F on Dog {{ {} }}", "name ".repeat(60))), None);
+    assert_eq!(
+        limit(&format!("{{ {many} }} fragment F on Dog {{ {} }}", "name ".repeat(66))),
+        Some("fields")
+    );
+}
+
+#[test]
+fn the_schema_can_be_asked_for_as_far_as_tools_do() {
+    let of_type = "kind name ofType { ".repeat(9) + "kind" + &"}".repeat(9);
+    let usual = format!("{{ __schema {{ types {{ fields {{ args {{ type {{ {of_type} }} }} }} }} }} }}");
+    assert_eq!(limit(&usual), None);
+    let circular =
+        format!("{{ __schema {{ types {} name {} }} }}", "{ fields { type ".repeat(4) + "{", "}".repeat(9));
+    assert_eq!(limit(&circular), Some("introspection lists"));
+    let deep = format!("{{ __type(name: \"Dog\") {{ {} name {} }} }}", "ofType {".repeat(16), "}".repeat(16));
+    assert_eq!(limit(&deep), Some("introspection depth"));
+}

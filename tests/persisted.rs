@@ -1,0 +1,67 @@
+//! Documents that are found by their hash, and servers that execute no others.
+
+use serde_json::{Value, json};
+
+use crate::support::{TestApp, code_of, socket::Socket};
+
+fn with_query(url: &str, name: &str, value: &str) -> url::Url {
+    url::Url::parse_with_params(url, [(name, value)]).unwrap()
+}
+
+fn persisted(hash: &str) -> Value {
+    json!({"persistedQuery": {"version": 1, "sha256Hash": hash}})
+}
+
+const TYPENAME: &str = "{ __typename }";
+const TYPENAMES_HASH: &str = "7f56e67dd21ab3f30d1ff8b7bed08893f0a0db86449836189b361dd1e56ddb4b";
+
+#[tokio::test]
+async fn a_document_that_was_sent_once_is_found_by_its_hash() {
+    let app = TestApp::start().await;
+    let stranger = app.stranger();
+    let by_hash = json!({ "extensions": persisted(TYPENAMES_HASH) });
+    let unknown = stranger.post(&by_hash).await;
+    assert_eq!(code_of(&unknown), "PERSISTED_QUERY_NOT_FOUND");
+    assert_eq!(unknown["errors"][0]["message"], "PersistedQueryNotFound", "as Apollo's clients know it");
+    let forged =
+        stranger.post(&json!({"query": "{ me { id } }", "extensions": persisted(TYPENAMES_HASH)})).await;
+    assert_eq!(code_of(&forged), "BAD_USER_INPUT");
+    let sent = stranger.post(&json!({"query": TYPENAME, "extensions": persisted(TYPENAMES_HASH)})).await;
+    let answer = json!({"data": {"__typename": "Query"}});
+    assert_eq!(sent, answer);
+    assert_eq!(stranger.post(&by_hash).await, answer);
+    let url = with_query(&app.url(), "extensions", &persisted(TYPENAMES_HASH).to_string());
+    let got = stranger.http.get(url).send().await.unwrap().json::<Value>().await.unwrap();
+    assert_eq!(got, answer);
+    let mut socket = app.user().await.socket().await;
+    socket.send(&json!({"type": "subscribe", "id": "1", "payload": by_hash})).await;
+    assert_eq!(socket.next().await.unwrap()["payload"], answer);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn only_trusted_documents_are_executed_where_that_is_wanted() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let apollo = json!({"format": "apollo-persisted-query-manifest", "version": 1, "operations": [
+        {"id": TYPENAMES_HASH, "name": "Typename", "type": "query", "body": TYPENAME}]});
+    let relay = json!({"my-id": TYPENAME});
+    for (manifest, id) in [(apollo, TYPENAMES_HASH), (relay, "my-id")] {
+        let file = directory.path().join("manifest.json");
+        std::fs::write(&file, manifest.to_string()).unwrap();
+        let file = format!("--persisted-queries-file={}", file.display());
+        let app = TestApp::with_settings(&["--persisted-queries=only", &file]).await;
+        let stranger = app.stranger();
+        let answer = json!({"data": {"__typename": "Query"}});
+        assert_eq!(stranger.post(&json!({ "extensions": persisted(id) })).await, answer);
+        assert_eq!(stranger.post(&json!({ "query": TYPENAME })).await, answer, "the whole document, too");
+        let other = json!({"query": "{ me { id } }"});
+        assert_eq!(code_of(&stranger.post(&other).await), "PERSISTED_QUERY_ONLY");
+        let mut socket = Socket::open(app.address, "graphql-transport-ws", &[]).await.unwrap();
+        socket.send(&json!({"type": "connection_init"})).await;
+        socket.next().await.unwrap();
+        socket.subscribe("1", "{ me { id } }", &json!({})).await;
+        let said = socket.next().await.unwrap();
+        assert_eq!(said["payload"][0]["extensions"]["code"], "PERSISTED_QUERY_ONLY");
+        app.stop().await;
+    }
+}
