@@ -1,6 +1,6 @@
 # For people. Everything needs Rust and nothing else that it does not build itself.
 
-.PHONY: run test chaos fuzz lint deny schema schema-check bench
+.PHONY: run test attack chaos fuzz lint deny schema schema-check bench
 
 run: ## Start Pollux on http://127.0.0.1:8000
 	cargo run --locked
@@ -16,6 +16,9 @@ CASES ?= 20000
 fuzz: ## Send CASES requests that nobody would write (SEED as it likes), and see that the server only ever refuses
 	cargo test --locked --release --test fuzz -- --cases $(CASES) $(if $(SEED),--seed $(SEED))
 
+attack: ## Attack the release binary in every way that is known, and see that it loses nothing and recovers
+	cargo test --locked --release --test attack
+
 deny: ## Check licences, sources and bans
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny --locked check licenses sources bans
@@ -23,7 +26,7 @@ deny: ## Check licences, sources and bans
 lint: ## Formatting and clippy
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cargo clippy --locked --test chaos --test fuzz -- -D warnings
+	cargo clippy --locked --test attack --test chaos --test fuzz -- -D warnings
 
 schema: ## Write schema.graphql anew
 	cargo run --locked --quiet -- schema > schema.graphql.new

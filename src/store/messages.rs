@@ -178,31 +178,34 @@ pub async fn versions<E: From<DbErr>>(
     before: Option<MessageId>,
     admit: impl Fn(&message::Model) -> Result<(), E>,
 ) -> Result<Vec<message::Model>, E> {
-    let mut values: Vec<Value> = Vec::new();
-    let of_kind = |values: &mut Vec<Value>, pick: fn(&VersionsAt) -> Option<Value>| {
-        let from = values.len() + 1;
-        values.extend(places.iter().filter_map(pick));
-        placeholders(from, values.len() + 1 - from)
-    };
-    let parents = of_kind(&mut values, |place| match place {
-        VersionsAt::After(parent) => Some((*parent).into()),
-        VersionsAt::BeginningOf(_) => None,
-    });
-    let rooms = of_kind(&mut values, |place| match place {
-        VersionsAt::After(_) => None,
-        VersionsAt::BeginningOf(room) => Some((*room).into()),
-    });
+    let (mut values, mut after, mut beginning): (Vec<Value>, _, _) = (Vec::new(), Vec::new(), Vec::new());
+    for place in places {
+        let (value, group) = match *place {
+            VersionsAt::After(parent) => (parent.into(), &mut after),
+            VersionsAt::BeginningOf(room) => (room.into(), &mut beginning),
+        };
+        values.push(value);
+        group.push(format!("${}", values.len()));
+    }
     let older = before.map_or(String::new(), |before| {
         values.push(before.into());
         format!(" AND id < ${}", values.len())
     });
-    let numbered =
-        "messages.*, row_number() OVER (PARTITION BY chatroom_id, parent_id ORDER BY id DESC) AS place";
-    let from = |condition: String| format!("SELECT {numbered} FROM messages WHERE {condition}{older}");
+    let groups =
+        [("parent_id IN", after), ("parent_id IS NULL AND chatroom_id IN", beginning)].into_iter().filter_map(
+            |(condition, places)| {
+                (!places.is_empty()).then(|| {
+                    format!(
+                        "SELECT messages.*, row_number() OVER (PARTITION BY chatroom_id, parent_id ORDER BY id DESC) \
+                         AS place FROM messages WHERE {condition} ({}){older}",
+                        places.join(", ")
+                    )
+                })
+            },
+        );
     let text = format!(
-        "SELECT * FROM ({} UNION ALL {}) AS numbered WHERE place <= {newest} ORDER BY id",
-        from(format!("parent_id IN ({parents})")),
-        from(format!("parent_id IS NULL AND chatroom_id IN ({rooms})")),
+        "SELECT * FROM ({}) AS numbered WHERE place <= {newest} ORDER BY id",
+        groups.collect::<Vec<_>>().join(" UNION ALL ")
     );
     let rows = message::Model::find_by_statement(sql(conn, text, values));
     collect(rows.stream(conn).await?, admit).await

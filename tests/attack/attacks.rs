@@ -1,0 +1,312 @@
+//! What attackers do.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, future::join_all, stream};
+use serde_json::{Value, json};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpSocket, TcpStream},
+    time::{sleep, timeout},
+};
+
+use super::support::{TestUser, code_of, process::Process, socket::Socket, user::TestRoom};
+
+/// How long connections that read nothing are held.
+const HELD: Duration = Duration::from_secs(15);
+/// Replies of 512 KiB in the chatroom.
+const REPLIES: usize = 18;
+const VERSIONS: usize = 20;
+/// The most CPU time and memory that one query may take.
+const CPU: Duration = Duration::from_secs(1);
+const MEMORY: u64 = 64 * 1024 * 1024;
+
+#[derive(Clone, Copy, Debug)]
+pub enum Attack {
+    QueriesAtOnce,
+    UnreadHttp1,
+    UnreadHttp2,
+    UnreadEventStreams,
+    UnreadMultipart,
+    UnreadSockets,
+    UnreadOldSockets,
+    Batches,
+    ExpensivePasswords,
+    IdleSockets,
+}
+
+pub const ATTACKS: [Attack; 10] = [
+    Attack::QueriesAtOnce,
+    Attack::UnreadHttp1,
+    Attack::UnreadHttp2,
+    Attack::UnreadEventStreams,
+    Attack::UnreadMultipart,
+    Attack::UnreadSockets,
+    Attack::UnreadOldSockets,
+    Attack::Batches,
+    Attack::ExpensivePasswords,
+    Attack::IdleSockets,
+];
+
+/// A chatroom with long replies and many versions of one, and their owner.
+pub struct Target {
+    pub user: TestUser,
+    room: TestRoom,
+    version: String,
+}
+
+/// About 5 MiB.
+const LONG_ANSWER: &str =
+    "query($id: ID!) { chatroom(id: $id) { messages(last: 20) { nodes { content } } } }";
+const BACKLOG: &str = "subscription($id: ID!) { chatroomEvents(chatroomId: $id, after: \"0\") {
+    cursor change { ... on MessageChanged { message { content } } } } }";
+
+impl Target {
+    pub async fn prepare(address: SocketAddr) -> Self {
+        let user = TestUser::sign_in(address, "+14155550123").await;
+        let room = user.room("target").await;
+        for _ in 0..REPLIES {
+            user.read(&room.ask("long").await.reply).await;
+        }
+        let mut version = room.ask("hi").await.reply;
+        for _ in 1..VERSIONS {
+            user.read(&version).await;
+            version = user.regenerate(&version).await.unwrap().reply;
+        }
+        user.read(&version).await;
+        Self { user, room, version }
+    }
+
+    /// What the first of each kind costs once.
+    pub async fn warm_up(&self) {
+        let long = self.long_answer();
+        for _ in 0..3 {
+            let answers = (0..4).map(|_| self.user.post(&long));
+            join_all(answers).await;
+        }
+        self.run(Attack::ExpensivePasswords).await;
+    }
+
+    fn long_answer(&self) -> Value {
+        json!({"query": LONG_ANSWER, "variables": {"id": self.room.id}})
+    }
+
+    fn backlog(&self) -> Value {
+        json!({"query": BACKLOG, "variables": {"id": self.room.id}})
+    }
+
+    /// How long a small query takes.
+    pub async fn answer_time(&self) -> Duration {
+        let begun = Instant::now();
+        self.user.data("{ me { id } }", json!({})).await;
+        begun.elapsed()
+    }
+
+    /// The most expensive queries there are, each by itself: none takes more than a second of CPU time, or 64 MiB.
+    pub async fn expensive_queries(&self, server: &Process) {
+        for (name, query) in expensive_queries() {
+            let (cpu, memory) = (server.cpu(), server.memory());
+            server.reset_peak();
+            let variables = json!({"id": self.room.id, "version": self.version});
+            let answer = self.user.ask_api(&query, variables).await;
+            let cpu = server.cpu() - cpu;
+            let grown = server.peak().saturating_sub(memory);
+            println!("{name}: {}, {} ms of CPU, {} MiB", code_of(&answer), cpu.as_millis(), grown >> 20);
+            assert!(cpu <= CPU && grown <= MEMORY, "{name} is too expensive");
+        }
+    }
+
+    pub async fn run(&self, attack: Attack) {
+        match attack {
+            Attack::QueriesAtOnce => {
+                let queries = expensive_queries();
+                let variables = json!({"id": self.room.id, "version": self.version});
+                let calls = (0..5).flat_map(|_| &queries);
+                let calls = calls.map(|(_, query)| self.user.ask_api(query, variables.clone()));
+                stream::iter(calls).buffer_unordered(20).collect::<Vec<_>>().await;
+            }
+            Attack::UnreadHttp1 => self.unread_http1(40, "application/json", &self.long_answer()).await,
+            Attack::UnreadHttp2 => {
+                // Anonymous callers, too.
+                let schema = json!({"query": "{ __schema { types { name description fields { name description args { name description } } } } }"});
+                let anonymous = self.unread_http2("", &schema);
+                let long = self.long_answer();
+                tokio::join!(self.unread_http2(&self.user.token, &long), anonymous);
+            }
+            Attack::UnreadEventStreams => self.unread_http1(100, "text/event-stream", &self.backlog()).await,
+            Attack::UnreadMultipart => {
+                self.unread_http1(100, "multipart/mixed;subscriptionSpec=1.0", &self.backlog()).await;
+            }
+            Attack::UnreadSockets => self.unread_sockets("graphql-transport-ws", "subscribe").await,
+            Attack::UnreadOldSockets => self.unread_sockets("graphql-ws", "start").await,
+            Attack::Batches => {
+                let batch = Value::Array(vec![self.long_answer(); 10]);
+                let calls = (0..20).map(|_| self.user.post(&batch));
+                join_all(calls).await;
+            }
+            Attack::ExpensivePasswords => self.expensive_passwords().await,
+            Attack::IdleSockets => self.idle_sockets(2000).await,
+        }
+    }
+
+    /// Connections that send a request and read nothing of the answer.
+    async fn unread_http1(&self, connections: usize, accept: &str, request: &Value) {
+        let body = request.to_string();
+        let request = format!(
+            "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\naccept: {accept}\r\n\
+             authorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{body}",
+            self.user.token,
+            body.len()
+        );
+        let mut held = Vec::new();
+        for _ in 0..connections {
+            let mut connection = narrow(self.user.address).await;
+            connection.write_all(request.as_bytes()).await.unwrap();
+            held.push(connection);
+        }
+        sleep(HELD).await;
+    }
+
+    /// A connection of a hundred streams that gives none of them any window.
+    async fn unread_http2(&self, token: &str, request: &Value) {
+        let connection = narrow(self.user.address).await;
+        let mut builder = h2::client::Builder::new();
+        builder.initial_window_size(0);
+        let (mut client, connection) = builder.handshake(connection).await.unwrap();
+        let driver = tokio::spawn(connection);
+        let body = Bytes::from(request.to_string());
+        let mut held = Vec::new();
+        let send = async {
+            for _ in 0..100 {
+                // The server may allow fewer.
+                client = client.ready().await.unwrap();
+                let mut request = axum::http::Request::post(format!("http://{}/graphql", self.user.address))
+                    .header("content-type", "application/json");
+                if !token.is_empty() {
+                    request = request.header("authorization", format!("Bearer {token}"));
+                }
+                let (answer, mut stream) = client.send_request(request.body(()).unwrap(), false).unwrap();
+                stream.send_data(body.clone(), true).unwrap();
+                held.push((answer, stream));
+            }
+        };
+        let _ = timeout(HELD, send).await;
+        sleep(HELD).await;
+        driver.abort();
+    }
+
+    /// Sockets that run as many operations as they may and read nothing.
+    async fn unread_sockets(&self, protocol: &'static str, start: &str) {
+        let payload = json!({ "authorization": format!("Bearer {}", self.user.token) });
+        let mut held = Vec::new();
+        for _ in 0..10 {
+            let mut socket = Socket::open(self.user.address, protocol, &[]).await.unwrap();
+            socket.send(&json!({"type": "connection_init", "payload": payload})).await;
+            socket.next().await.unwrap();
+            for id in 0..100 {
+                let payload = if id % 2 == 0 { self.backlog() } else { self.long_answer() };
+                socket.send(&json!({"type": start, "id": id.to_string(), "payload": payload})).await;
+            }
+            held.push(socket);
+        }
+        sleep(HELD).await;
+    }
+
+    async fn expensive_passwords(&self) {
+        let anonymous = TestUser::stranger(self.user.address);
+        let signup = "mutation($phone: PhoneNumber!, $password: String!) {
+            signup(input: { phoneNumber: $phone, password: $password }) { user { id } } }";
+        let crafted = "Pollux1!aA_".repeat(12).chars().take(128).collect::<String>();
+        let calls = (0..40).map(|n| {
+            let variables = json!({"phone": format!("+1415555{:04}", 5000 + n), "password": crafted});
+            anonymous.ask_api(signup, variables)
+        });
+        join_all(calls).await;
+    }
+
+    async fn idle_sockets(&self, count: usize) {
+        let mut held = Vec::new();
+        for _ in 0..count {
+            let mut socket = Socket::signed_in(self.user.address, &self.user.token).await;
+            let follow = "subscription($id: ID!) { chatroomEvents(chatroomId: $id) { cursor } }";
+            socket.subscribe("1", follow, &json!({ "id": self.room.id })).await;
+            held.push(socket);
+        }
+        let answered = self.answer_time().await;
+        println!("with {count} idle sockets: an answer in {:.1} ms", answered.as_secs_f64() * 1e3);
+        // One event for all of them.
+        self.user
+            .data(
+                "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"t\"}) { chatroom { id } } }",
+                json!({ "id": self.room.id }),
+            )
+            .await;
+        for socket in &mut held {
+            socket.next().await.unwrap();
+        }
+    }
+}
+
+/// A connection whose system keeps hardly anything of what is not read.
+async fn narrow(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+fn expensive_queries() -> Vec<(&'static str, String)> {
+    let nested = |depth: usize, field: &str| {
+        format!(
+            "query($version: ID!) {{ node(id: $version) {{ ... on Message {{ {} id {} }} }} }}",
+            format!("{field} {{ ").repeat(depth),
+            "}".repeat(depth)
+        )
+    };
+    let aliases = |field: &str| (0..30).map(|n| format!("a{n}: {field} ")).collect::<Vec<_>>().concat();
+    vec![
+        ("versions within versions", nested(2, "alternatives")),
+        ("versions within versions within versions", nested(3, "alternatives")),
+        ("a hundred versions of each", nested(2, "alternatives(last: 100)")),
+        ("a chain of parents", nested(9, "inReplyTo")),
+        (
+            "long texts",
+            "query($id: ID!) { chatroom(id: $id) { messages(last: 100) { nodes { content } } } }".to_owned(),
+        ),
+        (
+            "one long text thirty times",
+            format!(
+                "query($id: ID!) {{ chatroom(id: $id) {{ messages(first: 2) {{ nodes {{ {} }} }} }} }}",
+                aliases("content")
+            ),
+        ),
+        (
+            "long texts that are not shown",
+            format!(
+                "query($id: ID!) {{ {} }}",
+                (0..10)
+                    .map(|n| format!("a{n}: chatroom(id: $id) {{ messages(last: {}) {{ nodes {{ id }} }} }} ", 90 + n))
+                    .collect::<Vec<_>>()
+                    .concat()
+            ),
+        ),
+        (
+            "chatrooms of chatrooms",
+            "{ chatrooms(first: 100) { nodes { messages(first: 9) { nodes { id } } lastMessage { chatroom { id } } } } }"
+                .to_owned(),
+        ),
+        ("sessions", format!("{{ {} }}", "sessions { id current createdAt } ")),
+        (
+            "the schema of the schema",
+            "{ __schema { types { fields { type { fields { type { fields { name description args { name } } } } } } } } }"
+                .to_owned(),
+        ),
+        (
+            "thirty schemas",
+            format!("{{ {} }}", aliases("__schema { types { name fields { name type { name } } } }")),
+        ),
+    ]
+}
