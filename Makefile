@@ -17,7 +17,8 @@ fuzz: ## Send CASES requests that nobody would write (SEED as it likes), and see
 	cargo test --locked --release --test fuzz -- --cases $(CASES) $(if $(SEED),--seed $(SEED))
 
 attack: ## Attack the release binary in every way that is known, and see that it loses nothing and recovers
-	cargo test --locked --release --test attack
+	cargo build --locked --release
+	POLLUX_TEST_BINARY=$(CURDIR)/target/release/pollux cargo test --locked --test attack
 
 deny: ## Check licences, sources and bans
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny

@@ -81,14 +81,13 @@ impl Target {
         Self { user, room, version }
     }
 
-    /// What the first of each kind costs once.
-    pub async fn warm_up(&self) {
-        let long = self.long_answer();
-        for _ in 0..3 {
-            let answers = (0..4).map(|_| self.user.post(&long));
-            join_all(answers).await;
+    /// What an ordinary user does: it costs some memory once.
+    pub async fn ordinary_use(&self) {
+        self.sign_ups(2, "correct horse").await;
+        for _ in 0..10 {
+            self.answer_time().await;
         }
-        self.run(Attack::ExpensivePasswords).await;
+        self.user.post(&self.long_answer()).await;
     }
 
     fn long_answer(&self) -> Value {
@@ -148,7 +147,11 @@ impl Target {
                 let calls = (0..20).map(|_| self.user.post(&batch));
                 join_all(calls).await;
             }
-            Attack::ExpensivePasswords => self.expensive_passwords().await,
+            Attack::ExpensivePasswords => {
+                // As long as a password may be, and of everything that has to be guessed at.
+                let crafted: String = "Pollux1!aA_".repeat(12).chars().take(128).collect();
+                self.sign_ups(60, &crafted).await;
+            }
             Attack::IdleSockets => self.idle_sockets(2000).await,
         }
     }
@@ -216,13 +219,13 @@ impl Target {
         sleep(HELD).await;
     }
 
-    async fn expensive_passwords(&self) {
+    /// Sign-ups at once by anonymous callers.
+    async fn sign_ups(&self, count: usize, password: &str) {
         let anonymous = TestUser::stranger(self.user.address);
         let signup = "mutation($phone: PhoneNumber!, $password: String!) {
             signup(input: { phoneNumber: $phone, password: $password }) { user { id } } }";
-        let crafted = "Pollux1!aA_".repeat(12).chars().take(128).collect::<String>();
-        let calls = (0..40).map(|n| {
-            let variables = json!({"phone": format!("+1415555{:04}", 5000 + n), "password": crafted});
+        let calls = (0..count).map(|n| {
+            let variables = json!({"phone": format!("+1415555{:04}", 5000 + n), "password": password});
             anonymous.ask_api(signup, variables)
         });
         join_all(calls).await;

@@ -31,13 +31,14 @@ async fn main() {
         let is_long = body["contents"].as_array().unwrap().last().unwrap()["parts"][0]["text"] == "long";
         Script::new().text(if is_long { &half } else { "Hello" }).finish("STOP")
     });
-    let settings = [("BASIC_DAILY_LIMIT", "1000000"), ("RUST_LOG", "error")];
+    let settings = [("BASIC_DAILY_LIMIT", "1000000")];
     let server = site.start_with(&[], &settings).await;
     let target = Target::prepare(server.address).await;
-    target.warm_up().await;
+    let honest = TestUser::sign_in(server.address, "+14155550199").await;
+    target.ordinary_use().await;
     let before = server.memory();
     println!("before: {} MiB", before >> 20);
-    let honest = Honest::start(TestUser::sign_in(server.address, "+14155550199").await).await;
+    let honest = Honest::start(honest).await;
 
     target.expensive_queries(&server).await;
     for attack in attacks::ATTACKS {

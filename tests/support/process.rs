@@ -62,9 +62,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// The binary, told nothing but this.
+    /// The binary of this build, or the one that `POLLUX_TEST_BINARY` names, without any settings.
     pub fn command(directory: &Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pollux"));
+        let binary = std::env::var_os("POLLUX_TEST_BINARY");
+        let mut command = Command::new(binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_pollux").into()));
         command.current_dir(directory).env_clear();
         command
     }
