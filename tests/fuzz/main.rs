@@ -8,6 +8,8 @@ mod documents;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::time::Duration;
+
 use clap::Parser;
 use futures_util::{StreamExt, future::join_all, stream};
 use proptest::{
@@ -15,11 +17,21 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 use serde_json::{Value, json};
-use support::{TestUser, process::Site};
+use support::{
+    TestUser,
+    process::{Process, Site},
+};
 
 /// Answers that may differ by this much in what the allocator keeps.
 const SLACK: u64 = 24 * 1024 * 1024;
 const AT_ONCE: usize = 16;
+/// What one request may take.
+const CPU: Duration = Duration::from_secs(1);
+const MEMORY: u64 = 64 * 1024 * 1024;
+/// What the account has that a query may ask for.
+const CHATROOMS: usize = 100;
+const VERSIONS: usize = 20;
+const SESSIONS: usize = 10;
 const WARM_UP: usize = 1500;
 const LOGIN: &str = r#"mutation {
     login(input: { phoneNumber: "+14155550124", password: "wrong horse" }) { accessToken }
@@ -40,8 +52,7 @@ async fn main() {
     let site = Site::new().await;
     let server = site.start_with(&[], &[("RATE_LIMITS", "off"), ("BASIC_DAILY_LIMIT", "1000000")]).await;
     let user = TestUser::sign_in(server.address, "+14155550123").await;
-    let room = user.room("x").await;
-    let ids = [room.id.clone(), room.ask("hi").await.reply, user.id.clone()];
+    let ids = prepared(&user).await;
     // Regressions first, and then what is new.
     let kept = include_str!("seeds.txt").lines().filter_map(|line| line.parse().ok());
     let fresh = seed.unwrap_or_else(|| fastrand::u64(..));
@@ -62,6 +73,7 @@ async fn main() {
         told.iter_mut().zip(counted).for_each(|(sum, count)| *sum += count);
     }
     let after = server.memory();
+    frugal(&server, &user, &ids, fresh, (cases / 20).max(100)).await;
     println!(
         "{} cases: {} with data, {} refused before they ran, {} with errors of fields; 0 faults; \
          the server had {} MiB before and has {} MiB now",
@@ -78,14 +90,58 @@ async fn main() {
     assert!(server.ended().await, "the server did not end well");
 }
 
-/// How many were answered with data, refused, and answered with errors.
-async fn run(user: &TestUser, ids: &[String], seed: u64, cases: usize) -> [u64; 3] {
+/// An account with many chatrooms, versions of a reply and sessions.
+async fn prepared(user: &TestUser) -> Vec<String> {
+    for _ in 0..CHATROOMS {
+        user.room("x").await;
+    }
+    let room = user.room("x").await;
+    let mut reply = room.ask("hi").await.reply;
+    for _ in 0..VERSIONS {
+        user.read(&reply).await;
+        reply = user.regenerate(&reply).await.unwrap().reply;
+    }
+    user.read(&reply).await;
+    let change = "mutation { changePassword(input: { newPassword: \"correct horse\" }) { user { id } } }";
+    user.data(change, json!({})).await;
+    let login = "mutation($phone: PhoneNumber!) {
+        login(input: { phoneNumber: $phone, password: \"correct horse\" }) { accessToken } }";
+    for _ in 0..SESSIONS {
+        user.data(login, json!({ "phone": user.phone_number })).await;
+    }
+    vec![room.id, reply, user.id.clone()]
+}
+
+fn requests(ids: &[String], seed: u64, cases: usize) -> impl Iterator<Item = Value> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(Config::default(), random);
     let strategy = documents::requests(ids);
-    let requests = std::iter::repeat_with(|| strategy.new_tree(&mut runner).unwrap().current()).take(cases);
+    std::iter::repeat_with(move || strategy.new_tree(&mut runner).unwrap().current()).take(cases)
+}
+
+/// Sends requests one by one: none takes more CPU time or memory than one may.
+async fn frugal(server: &Process, user: &TestUser, ids: &[String], seed: u64, cases: usize) {
+    let (mut most_cpu, mut most_memory) = (Duration::ZERO, 0);
+    for request in requests(ids, seed, cases) {
+        let (cpu, memory) = (server.cpu(), server.memory());
+        server.reset_peak();
+        answered(user, &request).await;
+        let (cpu, memory) = (server.cpu() - cpu, server.peak().saturating_sub(memory));
+        assert!(cpu <= CPU && memory <= MEMORY, "{cpu:?} and {memory} bytes for {request}");
+        (most_cpu, most_memory) = (most_cpu.max(cpu), most_memory.max(memory));
+    }
+    println!(
+        "{cases} cases one by one: at most {} ms of CPU time and {} MiB",
+        most_cpu.as_millis(),
+        most_memory >> 20
+    );
+}
+
+/// How many were answered with data, refused, and answered with errors.
+async fn run(user: &TestUser, ids: &[String], seed: u64, cases: usize) -> [u64; 3] {
+    let requests = requests(ids, seed, cases);
     let answers = stream::iter(requests).map(async |request| answered(user, &request).await);
     let mut told = [0; 3];
     let mut answers = std::pin::pin!(answers.buffer_unordered(AT_ONCE));
