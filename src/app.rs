@@ -77,14 +77,17 @@ impl App {
     /// A sentence about what does not answer or is not set up.
     pub async fn open(role: Role, config: Config, db: Db, clock: Clock) -> anyhow::Result<Self> {
         install_tls();
-        db.migrate().await.context("the database could not be migrated")?;
+        let life = Lifecycle::new();
+        if role == Role::All && config.redis.url().is_none() {
+            db.hold_process_lock(&life).await?;
+        }
+        db.migrate().await?;
         if db.is_exclusive() {
             let released = jobs::release_all(db.write()).await?;
             if released > 0 {
                 tracing::info!(released, "jobs that a process had when it died are done anew");
             }
         }
-        let life = Lifecycle::new();
         let shared = Shared::open(&config, &clock, &life).await?;
         let keys = Keys::derive(&config.secret()?, &config.auth.previous_secrets());
         let deliveries = Deliveries {

@@ -7,12 +7,15 @@ use clap::{Parser, Subcommand};
 use pollux::{
     app::{self, App},
     clock::Clock,
-    config::{Config, LogFormat, Role},
+    config::{Config, LogFormat, LogSettings, Role, load_dotenv, parse_command_line},
     graphql,
-    store::Db,
+    store::{Db, IncompatibleSchema},
     telemetry,
 };
 use tokio::net::TcpListener;
+
+/// The exit code where starting once more cannot help (sysexits.h).
+const EX_CONFIG: u8 = 78;
 
 /// A self-hosted GraphQL backend for AI chat products, whose replies always arrive.
 ///
@@ -49,23 +52,18 @@ enum StripeCommand {
 }
 
 fn main() -> ExitCode {
-    let dotenv = dotenvy::dotenv();
-    if let Err(error) = &dotenv
-        && !error.not_found()
-    {
-        eprintln!("error: .env cannot be read: {error}");
-        return ExitCode::FAILURE;
-    }
-    match run(Cli::parse()) {
+    let parsed = load_dotenv().and_then(|()| parse_command_line::<Cli>());
+    match parsed.map_err(anyhow::Error::msg).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<IncompatibleSchema>() { ExitCode::from(EX_CONFIG) } else { ExitCode::FAILURE }
         }
     }
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
+    init_logs(&cli.config.logs)?;
     let role = match cli.command {
         None => Role::All,
         Some(Command::Api) => Role::Api,
@@ -80,12 +78,12 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
     };
     cli.config.check(role).map_err(anyhow::Error::msg)?;
-    let logs = telemetry::Logs {
-        json: cli.config.logs.log_format == LogFormat::Json,
-        filter: &cli.config.logs.rust_log,
-    };
-    telemetry::init(&logs).context("RUST_LOG cannot be read")?;
     on_runtime(serve(role, cli.config))
+}
+
+fn init_logs(settings: &LogSettings) -> anyhow::Result<()> {
+    let json = settings.log_format == LogFormat::Json;
+    telemetry::init(&telemetry::Logs { json, filter: &settings.rust_log }).context("RUST_LOG cannot be read")
 }
 
 fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
@@ -93,7 +91,17 @@ fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<
 }
 
 async fn migrate(config: Config) -> anyhow::Result<()> {
-    Db::open(&config.database).await?.migrate().await.context("the database could not be migrated")
+    let db = Db::open(&config.database).await?;
+    let applied = db.migrate().await?;
+    db.close().await;
+    for migration in &applied {
+        println!("applied {migration}");
+    }
+    match applied.len() {
+        0 => println!("nothing to do: the schema is up to date"),
+        count => println!("{count} migrations applied: the schema is up to date"),
+    }
+    Ok(())
 }
 
 async fn replay(config: Config, events: Vec<String>) -> anyhow::Result<()> {

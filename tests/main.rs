@@ -11,6 +11,7 @@ mod conformance;
 mod connections;
 mod crash;
 mod delivery;
+mod disk_full;
 mod gemini_wire;
 mod house;
 mod keys;

@@ -1,7 +1,7 @@
 //! The schema's history: one reversible file a change, the same on SQLite and PostgreSQL.
 
-pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
+pub use sea_orm_migration::{MigratorTrait, SchemaManager};
 
 mod m20261121_000001_accounts;
 mod m20261121_000002_chat;
@@ -9,6 +9,7 @@ mod m20261121_000003_jobs;
 mod m20261121_000004_billing;
 mod m20261121_000005_stripe;
 mod m20261121_000006_erasure;
+mod m20261125_000007_write_checks;
 
 pub struct Migrator;
 
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_billing::Migration),
             Box::new(m20261121_000005_stripe::Migration),
             Box::new(m20261121_000006_erasure::Migration),
+            Box::new(m20261125_000007_write_checks::Migration),
         ]
     }
 }

@@ -53,7 +53,7 @@ pub struct AuthSettings {
     otp_countries: Option<String>,
 
     /// Codes an hour for all numbers that differ in their last four digits alone
-    #[arg(long, env = "OTP_PREFIX_LIMIT", hide_env_values = true, default_value = "50")]
+    #[arg(long, env = "OTP_PREFIX_LIMIT", hide_env_values = true, default_value = "50", value_parser = super::number::<NonZeroU32>(1..=1_000_000))]
     pub otp_prefix_limit: NonZeroU32,
 
     /// Whether calls are limited; `off` only for load tests on loopback

@@ -23,7 +23,7 @@ pub struct BillingSettings {
     pub stripe_api_base: String,
 
     /// How long Stripe may take to answer, in seconds; a call is sent three times
-    #[arg(long, env = "STRIPE_TIMEOUT", hide_env_values = true, default_value = "10", value_parser = super::some_seconds)]
+    #[arg(long, env = "STRIPE_TIMEOUT", hide_env_values = true, default_value = "10", value_parser = super::seconds(1..=300))]
     pub stripe_timeout: Duration,
 
     /// Where the front end is: people come back to it from Stripe's pages, and to nowhere else

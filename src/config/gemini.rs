@@ -28,11 +28,11 @@ pub struct GeminiSettings {
     gemini_models: String,
 
     /// How much of a conversation goes to the model, in tokens of about four bytes
-    #[arg(long, env = "GEMINI_HISTORY_TOKENS", hide_env_values = true, default_value_t = 32_000)]
+    #[arg(long, env = "GEMINI_HISTORY_TOKENS", hide_env_values = true, default_value_t = 32_000, value_parser = super::number::<usize>(0..=10_000_000))]
     pub gemini_history_tokens: usize,
 
     /// How long Gemini may be silent before the call counts as timed out, in seconds
-    #[arg(long, env = "GEMINI_IDLE_TIMEOUT", hide_env_values = true, default_value = "60", value_parser = super::some_seconds)]
+    #[arg(long, env = "GEMINI_IDLE_TIMEOUT", hide_env_values = true, default_value = "60", value_parser = super::seconds(1..=3600))]
     pub gemini_idle_timeout: Duration,
 }
 

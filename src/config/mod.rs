@@ -5,7 +5,9 @@
 mod auth;
 mod billing;
 mod chat;
+mod command_line;
 mod database;
+mod dotenv;
 mod gemini;
 mod graphql;
 mod logs;
@@ -14,12 +16,14 @@ mod secret;
 mod server;
 mod worker;
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, str::FromStr, time::Duration};
 
 pub use auth::{AuthSettings, OtpDelivery, Switch, TwilioSettings};
 pub use billing::BillingSettings;
 pub use chat::ChatSettings;
-pub use database::DatabaseSettings;
+pub use command_line::parse_command_line;
+pub use database::{DatabaseSettings, DatabaseUrl};
+pub use dotenv::load_dotenv;
 pub use gemini::GeminiSettings;
 pub use graphql::{GraphqlSettings, PersistedQueries};
 pub use logs::{LogFormat, LogSettings};
@@ -90,14 +94,26 @@ impl Config {
     }
 }
 
-/// Reads a duration given in whole seconds.
-fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
-    text.parse().map(Duration::from_secs)
+/// Parses a whole number within a range.
+fn number<T: FromStr + Clone + Send + Sync + 'static>(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let is_in_range = text.parse().is_ok_and(|number| range.contains(&number));
+        let number = if is_in_range { text.parse().ok() } else { None };
+        number.ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
+    }
 }
 
-/// The same, and at least one.
-fn some_seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
-    text.parse().map(|number: std::num::NonZeroU64| Duration::from_secs(number.get()))
+/// Parses a duration given in whole seconds.
+fn seconds(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
+    let seconds = number::<u64>(range);
+    move |text| match seconds(text) {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(error) => Err(format!("{error}, in seconds")),
+    }
 }
 
 /// A list in which empty items do not count, as in `a, b,`.

@@ -21,10 +21,7 @@ impl Config {
         if let Some(secret) = &self.auth.jwt_secret {
             return Ok(secret.clone());
         }
-        let directory = self.database.data_directory();
-        std::fs::create_dir_all(&directory)
-            .with_context(|| format!("cannot make {}", directory.display()))?;
-        let path = directory.join("jwt_secret");
+        let path = self.database.create_data_directory()?.join("jwt_secret");
         kept_secret(&path).with_context(|| format!("cannot keep a secret in {}", path.display()))
     }
 }

@@ -10,11 +10,11 @@ use ipnet::IpNet;
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServerSettings {
     /// The address to listen on [default: 127.0.0.1:8000]
-    #[arg(long, env = "BIND", hide_env_values = true)]
+    #[arg(long, env = "BIND", hide_env_values = true, value_parser = socket_address)]
     bind: Option<SocketAddr>,
 
     /// The port to listen on, on every address; what platforms set. BIND wins
-    #[arg(long, env = "PORT", hide_env_values = true)]
+    #[arg(long, env = "PORT", hide_env_values = true, value_parser = super::number::<u16>(0..=65_535))]
     port: Option<u16>,
 
     /// Origins of the web pages that may call the API and open sockets, separated by commas; `*` for any
@@ -33,19 +33,28 @@ pub struct ServerSettings {
     trusted_proxies: Vec<IpNet>,
 
     /// Connections at once, sockets included; more wait to be accepted
-    #[arg(long, env = "MAX_CONNECTIONS", hide_env_values = true, default_value = "10000")]
+    #[arg(long, env = "MAX_CONNECTIONS", hide_env_values = true, default_value = "10000", value_parser = super::number::<NonZeroUsize>(1..=1_000_000))]
     pub max_connections: NonZeroUsize,
 
     /// Connections at once from one address that is neither this machine nor a trusted proxy; the next are closed
-    #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", hide_env_values = true, default_value = "200")]
+    #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", hide_env_values = true, default_value = "200", value_parser = super::number::<NonZeroUsize>(1..=1_000_000))]
     pub max_connections_per_address: NonZeroUsize,
+}
+
+/// Parses an address with a port.
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "must be an IP address and a port, as in 127.0.0.1:8000, 0.0.0.0:8000 or [::]:8000".to_owned()
+    })
 }
 
 /// Reads a network, or an address as one of its own.
 fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     let address = text.parse().map(|address: IpAddr| IpNet::from(address));
-    address.or_else(|_| text.parse()).map_err(|_| format!("`{text}` is no address and no network"))
+    address.or_else(|_| text.parse()).map_err(|_| {
+        format!("must be IP addresses or networks separated by commas, as in 10.0.0.0/8; `{text}` is neither")
+    })
 }
 
 impl ServerSettings {

@@ -25,7 +25,7 @@ async fn live() -> &'static str {
     "live\n"
 }
 
-/// Ready while the database answers; not from SIGTERM on. Without Redis everything is slower and nothing is lost: a process
+/// Ready while the database answers and stores what is written; not from SIGTERM on. Without Redis everything is slower and nothing is lost: a process
 /// that said no then would take the others down with it.
 async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
     if health.life.soft.is_cancelled() {
@@ -34,6 +34,10 @@ async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
     if let Err(error) = health.db.ping().await {
         tracing::warn!(%error, "not ready: the database does not answer");
         return (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n");
+    }
+    if let Err(error) = health.db.check_write().await {
+        tracing::warn!(%error, "not ready: the database cannot be written");
+        return (StatusCode::SERVICE_UNAVAILABLE, "the database cannot be written\n");
     }
     match health.signals.check().await {
         Ok(()) => (StatusCode::OK, "ready\n"),

@@ -9,18 +9,24 @@ mod connect;
 pub mod idempotency;
 pub mod jobs;
 pub mod messages;
+mod migrate;
 pub mod otps;
 pub mod page;
 pub mod paths;
+mod postgres;
+mod process_lock;
 pub mod replies;
 pub mod sessions;
+mod sqlite;
 pub mod stripe_events;
 pub mod subscriptions;
 mod transaction;
 pub mod usage;
 pub mod users;
+mod write_check;
 
 pub use connect::Db;
+pub use migrate::IncompatibleSchema;
 pub use sea_orm::DbErr;
 pub use transaction::commit;
 

@@ -16,7 +16,7 @@ const PASSING: [&str; 5] = ["40001", "40P01", "57P01", "57P02", "57P03"];
 pub async fn commit(tx: DatabaseTransaction) -> Result<(), DbErr> {
     tx.commit().await.map_err(|cause| match is_passing(&cause) {
         Some(Passing::Refused) => cause,
-        _ => DbErr::Custom(format!("a commit may have been lost: {cause}")),
+        _ => DbErr::Custom(format!("the commit failed, and may have been stored all the same: {cause}")),
     })
 }
 
@@ -50,12 +50,18 @@ enum Passing {
     Broken,
 }
 
+/// The driver's error, where it is one.
+pub(super) fn sqlx_error(error: &DbErr) -> Option<&SqlxError> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
+}
+
 fn is_passing(error: &DbErr) -> Option<Passing> {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
-    else {
-        return None;
-    };
-    match &**error {
+    match sqlx_error(error)? {
         SqlxError::Io(_) => Some(Passing::Broken),
         SqlxError::Database(error) => {
             error.code().is_some_and(|code| PASSING.contains(&&*code)).then_some(Passing::Refused)

@@ -70,7 +70,7 @@ impl Process {
         command
     }
 
-    async fn spawn(mut command: Command) -> Self {
+    pub async fn spawn(mut command: Command) -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let child = command.env("BIND", nowhere.to_string()).stderr(Stdio::piped()).spawn().unwrap();
         // From here on it is killed where the test fails.

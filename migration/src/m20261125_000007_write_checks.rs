@@ -1,0 +1,22 @@
+//! The row that a process writes to find out whether the database can be written.
+
+use sea_orm_migration::{prelude::*, schema::*};
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let checks = Table::create()
+            .table("write_checks")
+            .col(integer("id").primary_key())
+            .col(text("padding"))
+            .take();
+        super::create(manager, [checks], &[]).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        super::drop(manager, &["write_checks"]).await
+    }
+}

@@ -1,0 +1,67 @@
+//! The file `.env` in the working directory.
+
+use std::{cell::Cell, fs, io};
+
+const FILE: &str = ".env";
+
+/// Adds the file's variables to the environment, whose own win.
+///
+/// # Errors
+/// A sentence about a file that cannot be read, or the number of the line that cannot: never its text, which may hold a
+/// secret.
+pub fn load_dotenv() -> Result<(), String> {
+    let text = match fs::read_to_string(FILE) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(format!("{FILE} cannot be read: {error}")),
+    };
+    load(&text)
+}
+
+fn load(text: &str) -> Result<(), String> {
+    let lines_read = Cell::new(0);
+    let lines = Lines { rest: text.as_bytes(), read: &lines_read };
+    dotenvy::from_read(lines).map_err(|error| match error {
+        dotenvy::Error::LineParse(broken, _) => {
+            let line = lines_read.get() - broken.trim_end().matches('\n').count();
+            format!("{FILE}, line {line} is not of the form NAME=value; a value with spaces needs quotes")
+        }
+        _ => format!("{FILE} cannot be read"),
+    })
+}
+
+/// Hands out a text line by line, and counts the lines.
+struct Lines<'a> {
+    rest: &'a [u8],
+    read: &'a Cell<usize>,
+}
+
+impl io::Read for Lines<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let line = self.rest.iter().position(|byte| *byte == b'\n').map_or(self.rest.len(), |end| end + 1);
+        let length = line.min(buffer.len());
+        buffer[..length].copy_from_slice(&self.rest[..length]);
+        self.rest = &self.rest[length..];
+        self.read.set(self.read.get() + usize::from(length > 0 && length == line));
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_line_is_named_by_its_number_and_not_shown() {
+        for (text, number) in [
+            ("# comment\nA_1=1\n\nhush hush\n", 4),
+            ("hush hush", 1),
+            ("B_2=\"hush\nhush\nhush", 1),
+            ("C_3=\"two\nlines\"\nD_4=hush 'hush\n\n", 3),
+        ] {
+            let error = load(text).unwrap_err();
+            assert!(error.contains(&format!("line {number} ")), "{text}: {error}");
+            assert!(!error.contains("hush"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Bringing the schema up to date.
+//!
+//! An older release may run on a newer schema, so that a deployment can be rolled back: a release's migrations add and do
+//! not change what the release before reads or writes (expand). What nothing needs any more is dropped by a later release's
+//! migration whose name ends in `_contract`; a release that does not know such a migration refuses to start.
+
+use std::collections::HashSet;
+
+use anyhow::{Context, bail};
+use migration::{Migrator, MigratorTrait, SchemaManager};
+use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, DbErr, Statement, TransactionTrait};
+
+use super::{Db, commit, connect::Backend, sqlite};
+
+/// The advisory lock that migrations are under.
+const MIGRATION_LOCK: i64 = 0x706f_6c6c_7578_0001;
+
+/// The database belongs to a newer release, which older ones cannot work with.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the database was migrated by a newer release of Pollux ({unknown}), and this one cannot work with its schema: start \
+     the newer release, or restore a backup from before its migration"
+)]
+pub struct IncompatibleSchema {
+    unknown: String,
+}
+
+impl Db {
+    /// Applies the migrations that are missing, all or none, and returns their names. Processes that start together take
+    /// turns, and none of the limits on statements holds.
+    ///
+    /// # Errors
+    /// The database fails, or [`IncompatibleSchema`].
+    pub async fn migrate(&self) -> anyhow::Result<Vec<String>> {
+        let failed = "the database could not be migrated";
+        match &self.backend {
+            Backend::Sqlite { file } => {
+                let tx = self.begin().await.map_err(|error| sqlite::explain(&error, file)).context(failed)?;
+                apply_missing(tx).await.map_err(|error| match error.downcast_ref::<DbErr>() {
+                    Some(cause) => sqlite::explain(cause, file).context(failed),
+                    None => error,
+                })
+            }
+            Backend::Postgres(server) => {
+                let unlimited = Database::connect(server.unlimited(1)).await.context(failed)?;
+                let tx = unlimited.begin().await.context(failed)?;
+                let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
+                tx.execute_unprepared(&lock).await.context(failed)?;
+                let applied = apply_missing(tx).await?;
+                unlimited.close().await?;
+                Ok(applied)
+            }
+        }
+    }
+}
+
+async fn apply_missing(tx: DatabaseTransaction) -> anyhow::Result<Vec<String>> {
+    let applied = applied(&tx).await?;
+    let known: Vec<String> =
+        Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
+    let unknown: Vec<&str> =
+        applied.iter().map(String::as_str).filter(|name| !known.iter().any(|known| known == name)).collect();
+    let missing: Vec<String> = known.iter().filter(|name| !applied.contains(*name)).cloned().collect();
+    if !unknown.is_empty() {
+        let shown = unknown.join(", ");
+        if unknown.iter().any(|name| name.ends_with("_contract")) || !missing.is_empty() {
+            bail!(IncompatibleSchema { unknown: shown });
+        }
+        tracing::warn!(migrations = shown, "the schema is of a newer release that this one can work with");
+        return Ok(missing);
+    }
+    if !missing.is_empty() {
+        Migrator::up(&tx, None).await?;
+        commit(tx).await?;
+    }
+    Ok(missing)
+}
+
+/// The names of the migrations that the database has had.
+async fn applied(tx: &DatabaseTransaction) -> Result<HashSet<String>, DbErr> {
+    if !SchemaManager::new(tx).has_table("seaql_migrations").await? {
+        return Ok(HashSet::new());
+    }
+    let names = Statement::from_string(tx.get_database_backend(), "SELECT version FROM seaql_migrations");
+    tx.query_all_raw(names).await?.iter().map(|row| row.try_get("", "version")).collect()
+}

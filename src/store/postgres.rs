@@ -1,0 +1,190 @@
+//! Finding a PostgreSQL server: waiting for one that starts, and finding out whether a connection pooler stands before it.
+//!
+//! Limits on statements travel as start-up options. PgBouncer refuses or ignores those; then the database role has to have
+//! them. In transaction mode it must track prepared statements, because sqlx prepares every statement.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use sea_orm::{
+    ConnectOptions,
+    sqlx::{
+        self, ConnectOptions as _, Connection, Row,
+        postgres::{PgConnectOptions, PgConnection},
+    },
+};
+use tokio::time::{Instant, sleep, timeout};
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+const ATTEMPT_WITHIN: Duration = Duration::from_secs(3);
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+/// How long a transaction may wait for its own process.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
+/// Of PostgreSQL (its manual, appendix A): it starts or stops, or has no connection left.
+const TRANSIENT: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
+const PREPARED_STATEMENTS: &str = "its connection pooler does not keep prepared statements: set pool_mode = session, or use \
+     PgBouncer 1.21 or newer with max_prepared_statements = 200";
+const PROTOCOL_VIOLATION: &str = "08P01";
+
+/// A server that has answered.
+pub(super) struct Server {
+    options: PgConnectOptions,
+    limited: PgConnectOptions,
+    /// Host, port and database.
+    shown: String,
+}
+
+impl Server {
+    /// Waits for the server, and says so.
+    pub(super) async fn find(url: &str, statement_timeout: Duration) -> anyhow::Result<Self> {
+        let options: PgConnectOptions =
+            url.parse().map_err(|error| anyhow!("DATABASE_URL is not a PostgreSQL URL: {error}"))?;
+        let options = options.application_name("pollux").extra_float_digits(None).disable_statement_logging();
+        let limited = options.clone().options([
+            ("statement_timeout", format!("{}s", statement_timeout.as_secs())),
+            ("idle_in_transaction_session_timeout", format!("{}s", IDLE_IN_TRANSACTION.as_secs())),
+        ]);
+        let shown = shown(&options);
+        let mut server = Self { options, limited, shown };
+        let mut connection = match server.connect(&server.limited).await {
+            Ok(connection) => connection,
+            Err(error) if refuses_options(&error) => {
+                server.limited = server.options.clone();
+                server.connect(&server.options).await.map_err(|error| server.explain(&error))?
+            }
+            Err(error) => return Err(server.explain(&error)),
+        };
+        let checked = async {
+            let timeouts = timeouts(&mut connection).await?;
+            if timeouts != (statement_timeout, IDLE_IN_TRANSACTION) {
+                server.warn_about_limits(timeouts, statement_timeout);
+                server.check_prepared_statements(connection).await?;
+            }
+            Ok(())
+        };
+        checked.await.map_err(|error: sqlx::Error| server.explain(&error))?;
+        Ok(server)
+    }
+
+    /// For a pool whose statements have limits.
+    pub(super) fn limited(&self, connections: u32) -> ConnectOptions {
+        pool(&self.limited, connections)
+    }
+
+    /// For a pool whose statements have none.
+    pub(super) fn unlimited(&self, connections: u32) -> ConnectOptions {
+        pool(&self.options, connections)
+    }
+
+    /// Connects to a server that is there or will be soon.
+    async fn connect(&self, options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+        let deadline = Instant::now() + CONNECT_WITHIN;
+        let mut is_logged = false;
+        loop {
+            let error = match timeout(ATTEMPT_WITHIN, PgConnection::connect_with(options)).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => error,
+                Err(_) => sqlx::Error::PoolTimedOut,
+            };
+            if !is_transient(&error) || Instant::now() + RETRY_AFTER >= deadline {
+                return Err(error);
+            }
+            if !std::mem::replace(&mut is_logged, true) {
+                tracing::warn!(error = cause(&error), "waiting for PostgreSQL at {}", self.shown);
+            }
+            sleep(RETRY_AFTER).await;
+        }
+    }
+
+    /// What the start-up options set is not in force, so a pooler has dropped them.
+    fn warn_about_limits(&self, in_force: (Duration, Duration), statement_timeout: Duration) {
+        if in_force.0.is_zero() || in_force.1.is_zero() {
+            let role = self.options.get_username();
+            tracing::warn!(
+                "a connection pooler drops the limits on statements; set them in the database: ALTER ROLE {role} SET \
+                 statement_timeout = '{}s'; ALTER ROLE {role} SET idle_in_transaction_session_timeout = '{}s'",
+                statement_timeout.as_secs(),
+                IDLE_IN_TRANSACTION.as_secs(),
+            );
+        }
+    }
+
+    /// Finds out whether a statement that was prepared on one server connection can be executed on another.
+    async fn check_prepared_statements(&self, mut first: PgConnection) -> sqlx::Result<()> {
+        let check = async {
+            execute_prepared(&mut first).await?;
+            // Takes the server connection that the first has just left.
+            let mut other = self.connect(&self.limited).await?;
+            let mut tx = other.begin().await?;
+            execute_prepared(&mut tx).await?;
+            execute_prepared(&mut first).await?;
+            tx.rollback().await
+        };
+        // A pooler with a single connection lets the second wait for the first.
+        match timeout(ATTEMPT_WITHIN, check).await {
+            Ok(Err(sqlx::Error::Database(_))) => Err(sqlx::Error::Protocol(PREPARED_STATEMENTS.to_owned())),
+            Ok(done) => done,
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn explain(&self, error: &sqlx::Error) -> anyhow::Error {
+        anyhow!("cannot connect to PostgreSQL at {}: {}", self.shown, cause(error))
+    }
+}
+
+fn pool(options: &PgConnectOptions, connections: u32) -> ConnectOptions {
+    let server = options.clone();
+    // sea-orm wants a URL, from which nothing is taken.
+    let mut options = ConnectOptions::new("postgres://server");
+    options.max_connections(connections).sqlx_logging(false).connect_lazy(true);
+    options.map_sqlx_postgres_opts(move |_| server.clone());
+    options
+}
+
+/// Host, port and database: what an operator may read in a log.
+fn shown(options: &PgConnectOptions) -> String {
+    let database = options.get_database().unwrap_or(options.get_username());
+    match options.get_socket() {
+        Some(socket) => format!("{} (port {}), database {database}", socket.display(), options.get_port()),
+        None => format!("{}:{}, database {database}", options.get_host(), options.get_port()),
+    }
+}
+
+/// What went wrong, in the words of the system or of the server.
+fn cause(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        sqlx::Error::PoolTimedOut => format!("no answer within {} s", ATTEMPT_WITHIN.as_secs()),
+        sqlx::Error::Protocol(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The limits in force: on a statement, and on a transaction that waits for its process. Zero is none.
+async fn timeouts(connection: &mut PgConnection) -> sqlx::Result<(Duration, Duration)> {
+    let text = "SELECT (SELECT setting FROM pg_settings WHERE name = 'statement_timeout'),
+                       (SELECT setting FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout')";
+    // A simple query, which every pooler passes on. The settings are in milliseconds.
+    let row = sqlx::raw_sql(text).fetch_one(connection).await?;
+    let limit = |index| Duration::from_millis(row.get::<String, usize>(index).parse().unwrap_or(0));
+    Ok((limit(0), limit(1)))
+}
+
+async fn execute_prepared(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query("SELECT $1::int4").bind(1).execute(connection).await.map(drop)
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
+}
+
+fn is_transient(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut)
+        || code(error).is_some_and(|code| TRANSIENT.contains(&&*code))
+}
+
+fn refuses_options(error: &sqlx::Error) -> bool {
+    code(error).as_deref() == Some(PROTOCOL_VIOLATION) && cause(error).contains("startup parameter")
+}

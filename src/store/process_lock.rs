@@ -1,0 +1,111 @@
+//! A lock on a PostgreSQL database for a process that shares no Redis with others: its signals, live text and rate limits
+//! are in its own memory, so a second one beside it would work past it.
+//!
+//! The lock belongs to a transaction that stays open, because a pooler in transaction mode would hand a session, and with it
+//! a session's lock, to another client. The transaction has read nothing, so it holds back no vacuum.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use sea_orm::{
+    ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, Statement, TransactionTrait,
+};
+use tokio::time::{Instant, sleep};
+
+use super::{Db, connect::Backend};
+use crate::lifecycle::Lifecycle;
+
+const PROCESS_LOCK: i64 = 0x706f_6c6c_7578_0002;
+/// How long another process may take to end: the one that this one replaces.
+const WAIT: Duration = Duration::from_secs(10);
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+const CHECK_EVERY: Duration = Duration::from_secs(5);
+
+/// Held until it is dropped or its connection breaks.
+struct ProcessLock {
+    tx: DatabaseTransaction,
+    _pool: DatabaseConnection,
+}
+
+impl Db {
+    /// Makes this the only process without Redis on a PostgreSQL database, until `life` closes. Where the lock is lost for
+    /// good, because another process took it while the database was away, `life` begins to end.
+    ///
+    /// # Errors
+    /// Another process has the database, or it does not answer.
+    pub async fn hold_process_lock(&self, life: &Lifecycle) -> anyhow::Result<()> {
+        if let Backend::Sqlite { .. } = self.backend {
+            return Ok(());
+        }
+        let lock = self.take_process_lock().await?;
+        let (db, life) = (self.clone(), life.clone());
+        life.tasks.clone().spawn(async move {
+            let closing = life.closing.clone();
+            closing.run_until_cancelled(db.keep_process_lock(lock, &life)).await;
+        });
+        Ok(())
+    }
+
+    async fn keep_process_lock(self, mut lock: ProcessLock, life: &Lifecycle) {
+        loop {
+            let error = lock.lost().await;
+            tracing::warn!(%error, "the lock on the database was lost: taking it again");
+            lock = loop {
+                match self.take_process_lock().await {
+                    Ok(lock) => break lock,
+                    Err(error) if error.is::<InUse>() => {
+                        tracing::error!(%error, "stopping");
+                        life.soft.cancel();
+                        return;
+                    }
+                    Err(error) => tracing::debug!(error = format!("{error:#}"), "the lock was not taken"),
+                }
+                sleep(RETRY_AFTER).await;
+            };
+        }
+    }
+
+    async fn take_process_lock(&self) -> anyhow::Result<ProcessLock> {
+        let Backend::Postgres(server) = &self.backend else { bail!("a SQLite file has its own lock") };
+        let pool = Database::connect(server.unlimited(1)).await?;
+        let deadline = Instant::now() + WAIT;
+        let mut is_logged = false;
+        loop {
+            let tx = pool.begin().await.context("cannot lock the database")?;
+            tx.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
+            let take = format!("SELECT pg_try_advisory_xact_lock({PROCESS_LOCK}) AS taken");
+            let take = Statement::from_string(tx.get_database_backend(), take);
+            let row = tx.query_one_raw(take).await?.context("the database did not answer")?;
+            if row.try_get("", "taken")? {
+                return Ok(ProcessLock { tx, _pool: pool });
+            }
+            tx.rollback().await?;
+            if Instant::now() + RETRY_AFTER >= deadline {
+                bail!(InUse);
+            }
+            if !std::mem::replace(&mut is_logged, true) {
+                tracing::warn!("another process uses this database without Redis: waiting for it to end");
+            }
+            sleep(RETRY_AFTER).await;
+        }
+    }
+}
+
+impl ProcessLock {
+    /// Returns once the lock is gone.
+    async fn lost(&self) -> DbErr {
+        loop {
+            sleep(CHECK_EVERY).await;
+            if let Err(error) = self.tx.execute_unprepared("SELECT 1").await {
+                return error;
+            }
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "another `pollux` process uses this PostgreSQL database without Redis, and the two would not see each other's signals \
+     and limits: stop the other one, or set REDIS_URL and JWT_SECRET for both"
+)]
+struct InUse;

@@ -1,0 +1,125 @@
+//! Opening a SQLite file: one connection that writes, several that read.
+//!
+//! A writer whose transaction could neither be committed nor rolled back is replaced: on a full disk or after an I/O error
+//! SQLite rolls back by itself, and sqlx, whose own ROLLBACK then fails, would begin every later transaction as a savepoint
+//! within one that never commits. Whoever replaces it must be able to write: each writer's first statement is a commit.
+
+use std::{
+    fs::{File, OpenOptions, Permissions},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow, bail};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr,
+    sqlx::{
+        Connection,
+        sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+    },
+};
+
+use super::{transaction::sqlx_error, write_check::WriteCheck};
+
+/// Says in the file's header that it is Pollux's ("POLX").
+const APPLICATION_ID: &str = "1347374168";
+const OWNER_ONLY: u32 = 0o600;
+
+/// Creates the file where it is missing, accessible to its owner only, and takes it for this process for as long as the
+/// returned lock is kept.
+pub(super) fn take(file: &Path) -> anyhow::Result<File> {
+    let shown = file.display();
+    let open =
+        |path: &Path| OpenOptions::new().write(true).create(true).truncate(false).mode(OWNER_ONLY).open(path);
+    let lock = open(&file.with_extension("lock")).with_context(|| format!("cannot lock {shown}"))?;
+    if lock.try_lock().is_err() {
+        bail!("another process is using {shown}: stop it first, or give this one its own DATABASE_URL");
+    }
+    // SQLite gives its other files the permissions of this one.
+    let database = open(file).with_context(|| format!("cannot open {shown}"))?;
+    let permissions = database.metadata().map_or(OWNER_ONLY, |data| Permissions::mode(&data.permissions()));
+    if permissions & 0o077 != 0 {
+        tracing::warn!(
+            "{shown} is accessible to other users of this machine: `chmod 600 {shown}*` ends that"
+        );
+    }
+    Ok(lock)
+}
+
+pub(super) async fn writer(file: &Path, checks: Arc<WriteCheck>) -> anyhow::Result<DatabaseConnection> {
+    let configure = |sqlite: SqliteConnectOptions| {
+        // The log is folded into the file every 32 MiB, and not while a burst waits for a commit.
+        let sqlite = sqlite.pragma("journal_mode", "WAL").pragma("wal_autocheckpoint", "8000");
+        // Commits. SQLite opens a file that it may not write for reading without an error, and would never write it again.
+        sqlite.pragma("application_id", APPLICATION_ID)
+    };
+    let discard_broken = move |pool: SqlitePoolOptions| {
+        let checks = checks.clone();
+        pool.after_release(move |connection, _| {
+            let checks = checks.clone();
+            Box::pin(async move {
+                // Waits for a rollback that is still queued.
+                connection.ping().await?;
+                let is_clean = !connection.is_in_transaction();
+                if !is_clean {
+                    checks.report_failure();
+                    tracing::warn!("a transaction could not be rolled back: SQLite's writer is replaced");
+                }
+                Ok(is_clean)
+            })
+        })
+    };
+    pool(file, 1, configure, discard_broken).await
+}
+
+pub(super) async fn readers(file: &Path, connections: u32) -> anyhow::Result<DatabaseConnection> {
+    pool(file, connections, |sqlite| sqlite.read_only(true), |pool| pool).await
+}
+
+async fn pool(
+    file: &Path,
+    connections: u32,
+    configure: impl Fn(SqliteConnectOptions) -> SqliteConnectOptions + Send + Sync + 'static,
+    configure_pool: impl Fn(SqlitePoolOptions) -> SqlitePoolOptions + Send + Sync + 'static,
+) -> anyhow::Result<DatabaseConnection> {
+    let path = file.to_owned();
+    // The file is named below: a URL would need it encoded.
+    let mut options = ConnectOptions::new("sqlite://file");
+    options.max_connections(connections).sqlx_logging(false).test_before_acquire(false);
+    options.map_sqlx_sqlite_pool_opts(configure_pool).map_sqlx_sqlite_opts(move |sqlite| {
+        // A commit waits for the disk: what was accepted survives a power cut, too.
+        let sqlite = sqlite.filename(&path).synchronous(SqliteSynchronous::Full);
+        let sqlite = sqlite.busy_timeout(Duration::from_secs(10)).foreign_keys(true);
+        configure(sqlite.pragma("cache_size", "-16000").pragma("temp_store", "memory"))
+    });
+    Database::connect(options).await.map_err(|error| explain(&error, file))
+}
+
+/// Copies what the log has into the file, as far as that is possible without waiting for anybody.
+pub(super) async fn checkpoint(writer: &DatabaseConnection) -> Result<(), DbErr> {
+    writer.execute_unprepared("PRAGMA wal_checkpoint(PASSIVE)").await.map(drop)
+}
+
+/// The error with what can be done about it.
+pub(super) fn explain(error: &DbErr, file: &Path) -> anyhow::Error {
+    let advice = match primary_code(error) {
+        Some(11 | 26) => {
+            "it is damaged or not a SQLite database: restore it from a backup, or move it away to begin with an empty one"
+        }
+        Some(13) => "the disk is full: free some space",
+        Some(10) => "the disk fails to read or write",
+        Some(8) => "it cannot be written: mount its file system read-write, or let this user write it",
+        Some(14) => "it cannot be opened: let this user read and write it and its directory",
+        Some(5 | 6) => "another program has locked it: end that first",
+        _ => return anyhow!("cannot use {}: {error}", file.display()),
+    };
+    anyhow!("cannot use {}: {advice} ({error})", file.display())
+}
+
+/// SQLite's result code without its extension (<https://sqlite.org/rescode.html>).
+fn primary_code(error: &DbErr) -> Option<u32> {
+    let code: u32 = sqlx_error(error)?.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
