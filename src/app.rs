@@ -258,12 +258,23 @@ fn otp_sender(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn OtpSende
 }
 
 fn http_client(read_timeout: Duration) -> anyhow::Result<reqwest::Client> {
+    require_ca_certificates()?;
     reqwest::Client::builder()
         .connect_timeout(CONNECT_WITHIN)
         .read_timeout(read_timeout)
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .context("the HTTP client could not be built")
+}
+
+/// Without any, HTTPS clients fail in ways that do not say what to do.
+fn require_ca_certificates() -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !rustls_native_certs::load_native_certs().certs.is_empty(),
+        "this machine has no CA certificates, and so cannot verify any HTTPS server: install the package ca-certificates \
+         (Debian, Ubuntu, Alpine, Fedora), or set SSL_CERT_FILE to a file of certificates"
+    );
+    Ok(())
 }
 
 fn install_tls() {
@@ -306,6 +317,7 @@ fn billing(
 
 fn payments(settings: &BillingSettings) -> anyhow::Result<Option<Arc<dyn Payments>>> {
     let Some(key) = settings.secret_key() else { return Ok(None) };
+    require_ca_certificates()?;
     Ok(Some(Arc::new(Stripe::new(key, &settings.stripe_api_base, settings.stripe_timeout)?)))
 }
 

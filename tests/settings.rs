@@ -18,9 +18,22 @@ fn a_setting_that_cannot_work_is_refused_with_a_sentence() {
         (vec![("OTP_DELIVERY", "webhook")], "OTP_WEBHOOK_URL, signed with OTP_WEBHOOK_SECRET"),
         (vec![("OTP_DELIVERY", "twilio"), ("TWILIO_FROM", "+14155550123")], "TWILIO_ACCOUNT_SID"),
         (vec![("OTP_COUNTRIES", "DE,Germany")], "OTP_COUNTRIES: `Germany` is not a country"),
-        (vec![("OTP_PREFIX_LIMIT", "0")], "--otp-prefix-limit"),
-        (vec![("TRUSTED_PROXIES", "10.0.0.0/8,proxy")], "`proxy` is no address and no network"),
-        (vec![("MAX_CONNECTIONS", "0")], "--max-connections"),
+        (
+            vec![("OTP_PREFIX_LIMIT", "0")],
+            "error: OTP_PREFIX_LIMIT (--otp-prefix-limit) must be a whole number from 1 to 1000000; got `0`.\n",
+        ),
+        (
+            vec![("TRUSTED_PROXIES", "10.0.0.0/8,proxy")],
+            "TRUSTED_PROXIES (--trusted-proxies) must be IP addresses",
+        ),
+        (
+            vec![("MAX_CONNECTIONS", "0")],
+            "MAX_CONNECTIONS (--max-connections) must be a whole number from 1 to",
+        ),
+        (vec![("PORT", "99999")], "PORT (--port) must be a whole number from 0 to 65535; got `99999`.\n"),
+        (vec![("BIND", "localhost")], "BIND (--bind) must be an IP address and a port, as in 127.0.0.1:8000"),
+        (vec![("LOG_FORMAT", "xml")], "LOG_FORMAT (--log-format) must be one of pretty, json; got `xml`.\n"),
+        (vec![("RUST_LOG", "pollux=loud")], "RUST_LOG"),
         (vec![("PERSISTED_QUERIES", "only")], "PERSISTED_QUERIES_FILE"),
         (
             vec![("PERSISTED_QUERIES", "only"), ("PERSISTED_QUERIES_FILE", "missing.json")],
@@ -31,15 +44,40 @@ fn a_setting_that_cannot_work_is_refused_with_a_sentence() {
         (vec![("CORS_ORIGINS", "chat.example")], "CORS_ORIGINS"),
         (vec![("FRONTEND_URL", "chat.example")], "FRONTEND_URL: `chat.example` is not an http(s) URL"),
         (vec![("STRIPE_API_BASE", "stripe")], "STRIPE_API_BASE"),
-        (vec![("WORKER_CONCURRENCY", "0")], "--worker-concurrency"),
-        (vec![("WORKER_LEASE", "0")], "--worker-lease"),
+        (
+            vec![("WORKER_CONCURRENCY", "0")],
+            "WORKER_CONCURRENCY (--worker-concurrency) must be a whole number",
+        ),
+        (
+            vec![("WORKER_LEASE", "0")],
+            "WORKER_LEASE (--worker-lease) must be a whole number from 1 to 86400, in seconds",
+        ),
         (vec![("REDIS_URL", "localhost:6379")], "REDIS_URL cannot be read"),
-        (vec![("DATABASE_URL", "mysql://x")], "DATABASE_URL must begin with sqlite: or postgres:"),
+        (
+            vec![("DATABASE_URL", "mysql://x")],
+            "DATABASE_URL (--database-url) must begin with sqlite: or postgres:",
+        ),
     ] {
         let refused = Process::command(directory.path()).envs(settings.clone()).output().unwrap();
         assert!(!refused.status.success(), "{settings:?}");
         let said = String::from_utf8(refused.stderr).unwrap();
         assert!(said.contains(sentence), "{settings:?}: {said}");
+    }
+}
+
+#[test]
+fn a_bad_value_that_may_hold_a_secret_is_not_shown() {
+    let directory = TempDir::new().unwrap();
+    for (name, value) in [
+        ("DATABASE_URL", "postgress://pollux:hush@db/chat"),
+        ("OTP_WEBHOOK_URL", "hush"),
+        ("REDIS_URL", "redis//:hush@redis"),
+        ("DATABASE_URL", "postgres://pollux:hush@db:port/chat"),
+    ] {
+        let refused = Process::command(directory.path()).env(name, value).output().unwrap();
+        assert!(!refused.status.success(), "{name}");
+        let error = String::from_utf8(refused.stderr).unwrap();
+        assert!(error.contains(name) && !error.contains("hush"), "{name}: {error}");
     }
 }
 

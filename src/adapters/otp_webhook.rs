@@ -4,7 +4,7 @@
 
 use anyhow::anyhow;
 use async_trait::async_trait;
-use reqwest::Url;
+use reqwest::{Response, StatusCode, Url};
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -59,14 +59,20 @@ impl OtpSender for OtpWebhook {
 
 /// Sends a request to a service that delivers. What it refuses for good it answers with a 4xx that is not about the moment.
 pub(super) async fn answered(request: reqwest::RequestBuilder) -> Result<Delivery, DeliveryError> {
-    let response = request.send().await.map_err(|error| DeliveryError::Failed(error.without_url().into()))?;
+    let response = sent(request).await?;
     let status = response.status();
-    if status.is_success() {
-        return Ok(Delivery::Sent);
-    }
-    let cause = anyhow!("the service answered {status}");
-    Err(match status.as_u16() {
+    if status.is_success() { Ok(Delivery::Sent) } else { Err(refusal(status, "")) }
+}
+
+pub(super) async fn sent(request: reqwest::RequestBuilder) -> Result<Response, DeliveryError> {
+    request.send().await.map_err(|error| DeliveryError::Failed(error.without_url().into()))
+}
+
+/// What a status that is no success says, with the service's own `detail`.
+pub(super) fn refusal(status: StatusCode, detail: &str) -> DeliveryError {
+    let cause = anyhow!("the service answered {status}{detail}");
+    match status.as_u16() {
         401 | 403 | 404 | 408 | 425 | 429 | 500.. => DeliveryError::Failed(cause),
         _ => DeliveryError::Refused(cause),
-    })
+    }
 }

@@ -2,10 +2,14 @@
 
 use async_trait::async_trait;
 use entity::otp::Purpose;
+use reqwest::Response;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::otp_webhook::answered;
+use super::otp_webhook::{refusal, sent};
 use crate::ports::otp_sender::{Delivery, DeliveryError, Message, OtpSender};
+
+/// In bytes.
+const LONGEST_ERROR: usize = 16 * 1024;
 
 pub struct Twilio {
     pub http: reqwest::Client,
@@ -35,6 +39,24 @@ impl OtpSender for Twilio {
             .post(format!("{base}/2010-04-01/Accounts/{sid}/Messages.json"))
             .basic_auth(sid, Some(self.auth_token.expose_secret()))
             .form(&[("To", message.phone_number.as_str()), (sender, &self.from), ("Body", &text)]);
-        answered(request).await
+        let mut response = sent(request).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Delivery::Sent);
+        }
+        Err(refusal(status, &error_code(&mut response).await.unwrap_or_default()))
     }
+}
+
+/// Twilio's number for what went wrong (<https://www.twilio.com/docs/api/errors>), to be logged; its message is not: it
+/// repeats the phone number.
+async fn error_code(response: &mut Response) -> Option<String> {
+    let mut body = Vec::new();
+    while body.len() < LONGEST_ERROR
+        && let Some(chunk) = response.chunk().await.ok()?
+    {
+        body.extend_from_slice(&chunk);
+    }
+    let body: serde_json::Value = serde_json::from_slice(&body).ok()?;
+    Some(format!(", Twilio error {}", body["code"].as_u64()?))
 }

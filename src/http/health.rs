@@ -42,7 +42,7 @@ async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
     match health.signals.check().await {
         Ok(()) => (StatusCode::OK, "ready\n"),
         Err(error) => {
-            tracing::warn!(%error, "ready without Redis");
+            tracing::warn!(cause = format!("{:#}", error.cause), "ready without Redis");
             (StatusCode::OK, "ready, without Redis\n")
         }
     }

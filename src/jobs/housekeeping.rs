@@ -7,10 +7,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::chat::Chat,
-    store::{DbErr, checkouts, idempotency, otps, sessions, stripe_events},
+    store::{Db, DbErr, checkouts, idempotency, otps, sessions, stripe_events},
 };
 
 const EVERY: Duration = Duration::from_mins(10);
+/// How far SQLite's file may be behind its log.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// A client that sends again later than this sends anew.
 const IDEMPOTENCY_KEYS_LIVE: TimeDelta = TimeDelta::days(7);
 /// Stripe sends an event again for some days, and knows it for thirty.
@@ -18,6 +20,15 @@ const STRIPE_EVENTS_LIVE: TimeDelta = TimeDelta::days(30);
 
 /// Long after anybody comes back from one.
 const CHECKOUTS_LIVE: TimeDelta = TimeDelta::days(90);
+
+/// Keeps SQLite's file close to its log, which is in nobody's backup who copies the file alone.
+pub(super) async fn checkpoint(db: Db, soft: CancellationToken) {
+    while soft.run_until_cancelled(tokio::time::sleep(CHECKPOINT_EVERY)).await.is_some() {
+        if let Err(error) = db.checkpoint().await {
+            tracing::warn!(%error, "the database's log was not copied into its file");
+        }
+    }
+}
 
 pub(super) async fn run(chat: Chat, soft: CancellationToken) {
     while soft.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {

@@ -42,6 +42,7 @@ impl Runner {
         let permits = Arc::new(Semaphore::new(self.settings.worker_concurrency.get()));
         let running = TaskTracker::new();
         running.spawn(housekeeping::run(self.chat.clone(), life.soft.clone()));
+        running.spawn(housekeeping::checkpoint(self.chat.db.clone(), life.soft.clone()));
         running.spawn(silence::run(self.billing.clone(), life.soft.clone()));
         while !life.soft.is_cancelled() {
             let Some(Ok(first)) = life.soft.run_until_cancelled(permits.clone().acquire_owned()).await else {

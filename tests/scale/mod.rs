@@ -4,3 +4,5 @@ mod cluster;
 mod degraded;
 mod nodes;
 mod processes;
+mod redis_writes;
+mod storage;

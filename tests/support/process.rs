@@ -109,6 +109,10 @@ impl Process {
         timeout(PATIENCE, said).await.expect("its log does not say it")
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL.
     pub fn kill(self) {
         drop(self);

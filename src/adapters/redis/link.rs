@@ -1,8 +1,8 @@
 //! A process's one connection to Redis: kept, lost, made anew.
 //!
 //! ```text
-//!  connect ──► subscribe to what is listened to ──► up: commands, messages, a ping every second
-//!     ▲                                                        │ it broke, or did not answer
+//!  connect ──► write, subscribe to what is listened to ──► up: commands, messages, a write every second
+//!     ▲                                                               │ it broke, did not answer, or refused a write
 //!     └── wait, doubled up to 2 s ◄── down: commands are refused at once, listeners look by themselves
 //! ```
 
@@ -11,9 +11,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use futures_util::{Stream, future::join_all};
-use redis::{
-    ErrorKind, FromRedisValue, Pipeline, PushInfo, PushKind, RedisError, RedisResult, ScriptInvocation, Value,
-};
+use redis::{FromRedisValue, Pipeline, PushInfo, PushKind, RedisError, RedisResult, ScriptInvocation, Value};
 use tokio::{
     sync::{Notify, mpsc, watch},
     time::sleep,
@@ -28,7 +26,7 @@ use crate::ports::Unavailable;
 
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-const PING_EVERY: Duration = Duration::from_secs(1);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Channels that are subscribed to together.
 const BATCH: usize = 128;
 /// Hints that wait to be told again. Past so many one is let go: who missed it looks by itself before long.
@@ -37,7 +35,8 @@ const MOST_OWED: usize = 4096;
 #[derive(Clone)]
 pub struct Link {
     hub: Hub,
-    server: watch::Receiver<Option<Server>>,
+    /// Or why there is none.
+    server: watch::Receiver<Result<Server, String>>,
     /// Told when a command found that the connection is no good.
     suspect: Arc<Notify>,
     owed: mpsc::Sender<String>,
@@ -51,7 +50,7 @@ impl Link {
     pub fn open(urls: &str, tasks: &TaskTracker) -> anyhow::Result<(Self, AbortOnDropHandle<()>)> {
         let address = Address::read(urls)?;
         let (hub, changes) = Hub::new();
-        let (up, server) = watch::channel(None);
+        let (up, server) = watch::channel(Err("it has not answered yet".to_owned()));
         let (owed, owing) = mpsc::channel(MOST_OWED);
         let link = Self { hub: hub.clone(), server, suspect: Arc::default(), owed };
         let suspect = link.suspect.clone();
@@ -63,7 +62,7 @@ impl Link {
     /// Waits until there is a connection.
     pub async fn is_up(&self) {
         // An error says that the link has ended.
-        let _ = self.server.clone().wait_for(Option::is_some).await;
+        let _ = self.server.clone().wait_for(Result::is_ok).await;
     }
 
     pub(super) async fn listen(
@@ -71,12 +70,18 @@ impl Link {
         channel: String,
         backlog: usize,
     ) -> impl Stream<Item = Heard> + Send + use<> {
-        let is_up = self.server.borrow().is_some();
+        let is_up = self.server.borrow().is_ok();
         self.hub.listen(channel, backlog, is_up).await
     }
 
     pub(super) fn server(&self) -> Result<Server, Unavailable> {
-        self.server.borrow().clone().ok_or_else(|| unavailable(anyhow!("there is no connection to it")))
+        self.server.borrow().clone().map_err(|why| unavailable(anyhow!(why)))
+    }
+
+    /// Whether Redis answers and takes writes now.
+    pub(super) async fn check(&self) -> Result<(), Unavailable> {
+        let mut server = self.server()?;
+        self.checked(server.write_check().await)
     }
 
     /// Runs commands whose keys are in one slot.
@@ -108,7 +113,7 @@ impl Link {
 
     fn checked<T>(&self, done: RedisResult<T>) -> Result<T, Unavailable> {
         done.map_err(|error| {
-            if is_of_the_connection(&error) {
+            if makes_unusable(&error) {
                 self.suspect.notify_one();
             }
             unavailable(error.into())
@@ -116,10 +121,11 @@ impl Link {
     }
 }
 
-/// A server that has become a replica, too, is left for whoever has its name now.
-fn is_of_the_connection(error: &RedisError) -> bool {
-    use redis::ServerErrorKind::{MasterDown, ReadOnly};
-    error.is_unrecoverable_error() || matches!(error.kind(), ErrorKind::Server(ReadOnly | MasterDown))
+/// Whether the server cannot be used after this error: the connection broke, or writes are refused, because the server
+/// became a replica, is out of memory, lacks replicas or cannot save its data.
+fn makes_unusable(error: &RedisError) -> bool {
+    const REFUSES_WRITES: [&str; 5] = ["READONLY", "MASTERDOWN", "OOM", "NOREPLICAS", "MISCONF"];
+    error.is_unrecoverable_error() || error.code().is_some_and(|code| REFUSES_WRITES.contains(&code))
 }
 
 fn unavailable(cause: anyhow::Error) -> Unavailable {
@@ -130,7 +136,7 @@ struct Keeper {
     address: Address,
     hub: Hub,
     changes: mpsc::UnboundedReceiver<String>,
-    up: watch::Sender<Option<Server>>,
+    up: watch::Sender<Result<Server, String>>,
     suspect: Arc<Notify>,
     subscribed: HashSet<String>,
     owing: mpsc::Receiver<String>,
@@ -143,23 +149,18 @@ impl Keeper {
         let mut wait = FIRST_WAIT;
         let mut was_up = true;
         loop {
-            let why = match self.address.connect().await {
-                Ok((server, pushed)) => {
-                    let why = self.serve(server, pushed, &mut was_up).await;
-                    if self.up.send_replace(None).is_some() {
-                        wait = FIRST_WAIT;
-                    }
-                    why
-                }
-                Err(why) => why,
+            let error = match self.address.connect().await {
+                Ok((server, pushed)) => self.serve(server, pushed, &mut was_up).await,
+                Err(error) => error,
             };
+            let error = format!("{error:#}");
             if std::mem::take(&mut was_up) {
-                tracing::warn!(
-                    why = format!("{why:#}"),
-                    "Redis is gone: live text and hints come by way of the database"
-                );
+                tracing::warn!(error, "Redis is unavailable: live text and signals go through the database");
             } else {
-                tracing::debug!(why = format!("{why:#}"), "Redis is still gone");
+                tracing::debug!(error, "Redis is still unavailable");
+            }
+            if self.up.send_replace(Err(error)).is_ok() {
+                wait = FIRST_WAIT;
             }
             // All that is listened to is subscribed to by the next connection.
             while self.changes.try_recv().is_ok() {}
@@ -176,6 +177,9 @@ impl Keeper {
         mut pushed: mpsc::UnboundedReceiver<PushInfo>,
         was_up: &mut bool,
     ) -> anyhow::Error {
+        if let Err(error) = server.write_check().await {
+            return error.into();
+        }
         self.subscribed.clear();
         let channels = self.hub.channels();
         for batch in channels.chunks(BATCH) {
@@ -183,11 +187,11 @@ impl Keeper {
                 return error;
             }
         }
-        self.up.send_replace(Some(server.clone()));
+        self.up.send_modify(|state| *state = Ok(server.clone()));
         if !std::mem::replace(was_up, true) {
-            tracing::info!("Redis is there again");
+            tracing::info!("Redis is available again");
         }
-        let mut alive = std::pin::pin!(ping(server.clone()));
+        let mut alive = std::pin::pin!(keep_checking(server.clone()));
         if let Err(error) = self.tell(&server).await {
             return error;
         }
@@ -281,12 +285,12 @@ impl Keeper {
     }
 }
 
-/// Returns once the server does not answer.
-async fn ping(mut server: Server) -> anyhow::Error {
+/// Returns once the server does not answer or refuses a write.
+async fn keep_checking(mut server: Server) -> anyhow::Error {
     loop {
-        if let Err(error) = redis::cmd("PING").query_async::<Value>(&mut server).await {
+        if let Err(error) = server.write_check().await {
             return error.into();
         }
-        sleep(PING_EVERY).await;
+        sleep(CHECK_EVERY).await;
     }
 }

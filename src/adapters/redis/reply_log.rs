@@ -30,7 +30,10 @@ local opens = start == '0' and tonumber(last:match('^%d+')) < tonumber(attempt)
 if not opens and last ~= attempt .. '-' .. start then return last end
 local id = attempt .. '-' .. offset
 local added = redis.pcall('XADD', KEYS[1], 'MINID', attempt .. '-0', id, 't', ARGV[4])
-if type(added) == 'table' and added.err then return last end
+if type(added) == 'table' and added.err then
+  if added.err:find('equal or smaller', 1, true) then return last end
+  return added
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 redis.call(ARGV[6], KEYS[2], id .. ' ' .. ARGV[4])
 return ''

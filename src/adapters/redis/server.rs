@@ -106,6 +106,11 @@ impl Server {
         if self.sharded { "SPUBLISH" } else { "PUBLISH" }
     }
 
+    /// Whether the server answers and takes writes.
+    pub(super) async fn write_check(&mut self) -> RedisResult<()> {
+        redis::cmd("SET").arg("pollux:write-check").arg("").arg("PX").arg(60_000).exec_async(self).await
+    }
+
     /// Publishes a message without content.
     pub(super) async fn publish(&mut self, channel: &str) -> RedisResult<()> {
         redis::cmd(self.publish_command()).arg(channel).arg("").exec_async(self).await

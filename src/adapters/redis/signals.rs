@@ -37,7 +37,7 @@ fn channel(topic: Topic) -> String {
 #[async_trait]
 impl Signals for RedisSignals {
     async fn check(&self) -> Result<(), Unavailable> {
-        self.link.run(redis::pipe().cmd("PING").ignore()).await
+        self.link.check().await
     }
 
     async fn send(&self, topic: Topic) -> Result<(), Unavailable> {

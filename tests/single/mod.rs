@@ -1,5 +1,8 @@
 //! What holds for one process on SQLite only.
 
+mod disk_full;
+mod files;
+
 use serde_json::json;
 
 use crate::{
