@@ -12,7 +12,7 @@ use sea_orm::{
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
-use super::{postgres::Server, sqlite, write_check::WriteCheck};
+use super::{Transaction, postgres::Server, sqlite, write_check::WriteCheck};
 use crate::config::{DatabaseSettings, DatabaseUrl};
 
 /// The database, once opened. Clones share its connections.
@@ -93,13 +93,14 @@ impl Db {
     }
 
     /// Begins a transaction that will write. Dropping it undoes it.
-    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+    pub async fn begin(&self) -> Result<Transaction, DbErr> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
         let begun = self.write.begin_with_options(options).await;
-        begun.inspect_err(|_| self.checks.report_failure())
+        let inner = begun.inspect_err(|_| self.checks.report_failure())?;
+        Ok(Transaction { inner, checks: self.checks.clone() })
     }
 
     /// Begins a transaction that reads, all of it from the same moment.

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use migration::{Migrator, MigratorTrait, SchemaManager};
 use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, DbErr, Statement, TransactionTrait};
 
-use super::{Db, commit, connect::Backend, sqlite};
+use super::{Db, connect::Backend, sqlite};
 
 /// The advisory lock that migrations are under.
 const MIGRATION_LOCK: i64 = 0x706f_6c6c_7578_0001;
@@ -36,7 +36,7 @@ impl Db {
         match &self.backend {
             Backend::Sqlite { file } => {
                 let tx = self.begin().await.map_err(|error| sqlite::explain(&error, file)).context(failed)?;
-                apply_missing(tx).await.map_err(|error| match error.downcast_ref::<DbErr>() {
+                apply_missing(tx.inner).await.map_err(|error| match error.downcast_ref::<DbErr>() {
                     Some(cause) => sqlite::explain(cause, file).context(failed),
                     None => error,
                 })
@@ -71,7 +71,7 @@ async fn apply_missing(tx: DatabaseTransaction) -> anyhow::Result<Vec<String>> {
     }
     if !missing.is_empty() {
         Migrator::up(&tx, None).await?;
-        commit(tx).await?;
+        tx.commit().await?;
     }
     Ok(missing)
 }

@@ -28,7 +28,7 @@ mod write_check;
 pub use connect::Db;
 pub use migrate::IncompatibleSchema;
 pub use sea_orm::DbErr;
-pub use transaction::commit;
+pub use transaction::{Transaction, commit};
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 

@@ -1,10 +1,13 @@
-//! Transactions that the database undid for no fault of theirs.
+//! Transactions that write: their commit, and running those again that the database undid for no fault of theirs.
 
-use std::time::Duration;
+use std::{ops::Deref, sync::Arc, time::Duration};
 
-use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr, SqlxError};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqlxError,
+    Statement,
+};
 
-use super::Db;
+use super::{Db, write_check::WriteCheck};
 use crate::error::{Error, Result};
 
 const TRIES: u32 = 4;
@@ -12,9 +15,55 @@ const FIRST_WAIT: Duration = Duration::from_millis(20);
 /// Of PostgreSQL (its manual, appendix A): serialization failure, deadlock, ended by an administrator, crashed, not yet up.
 const PASSING: [&str; 5] = ["40001", "40P01", "57P01", "57P02", "57P03"];
 
+/// A transaction that writes. Dropping it rolls it back; [`commit`] ends it.
+pub struct Transaction {
+    pub(super) inner: DatabaseTransaction,
+    /// Learns of a commit that failed.
+    pub(super) checks: Arc<WriteCheck>,
+}
+
+impl Transaction {
+    pub async fn rollback(self) -> Result<(), DbErr> {
+        self.inner.rollback().await
+    }
+}
+
+impl Deref for Transaction {
+    type Target = DatabaseTransaction;
+
+    fn deref(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Transaction {
+    fn get_database_backend(&self) -> DbBackend {
+        self.inner.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.inner.execute_raw(statement).await
+    }
+
+    async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
+        self.inner.execute_unprepared(text).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.inner.query_one_raw(statement).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.inner.query_all_raw(statement).await
+    }
+}
+
 /// Commits. A connection that breaks here leaves open whether it did, and so [`Db::again`] does not run it anew.
-pub async fn commit(tx: DatabaseTransaction) -> Result<(), DbErr> {
-    tx.commit().await.map_err(|cause| match is_passing(&cause) {
+pub async fn commit(tx: Transaction) -> Result<(), DbErr> {
+    let Transaction { inner, checks } = tx;
+    let committed = inner.commit().await.inspect_err(|_| checks.report_failure());
+    committed.map_err(|cause| match is_passing(&cause) {
         Some(Passing::Refused) => cause,
         _ => DbErr::Custom(format!("the commit failed, and may have been stored all the same: {cause}")),
     })
