@@ -3,6 +3,7 @@
 mod cluster;
 mod degraded;
 mod nodes;
+mod pooler;
 mod processes;
 mod redis_writes;
 mod storage;
