@@ -172,6 +172,34 @@ async fn twilio_is_spoken_to_in_its_own_words() {
     app.stop().await;
 }
 
+#[tokio::test]
+async fn twilios_error_code_is_logged_without_the_number_and_the_code() {
+    let office = PostOffice::open().await;
+    let site = Site::new().await;
+    let base = format!("http://{}", office.address);
+    let settings = [
+        ("OTP_DELIVERY", "twilio"),
+        ("OTP_COUNTRIES", "*"),
+        ("TWILIO_ACCOUNT_SID", "AC1"),
+        ("TWILIO_AUTH_TOKEN", "hush"),
+        ("TWILIO_FROM", "+14155550100"),
+        ("TWILIO_API_BASE", &base),
+    ];
+    let mut process = site.start_with(&[], &settings).await;
+    for (status, code, log) in [(429, 20429, "sent again"), (400, 21211, "cannot be delivered")] {
+        let message = format!("The 'To' number {PHONE} is not valid.");
+        office.answers_with(status, &json!({"code": code, "message": message, "status": status}).to_string());
+        if code == 20429 {
+            TestUser::stranger(process.address).data(SEND_OTP, json!({ "phone": PHONE })).await;
+        }
+        let line = process.says(log).await;
+        assert!(line.contains(&format!("Twilio error {code}")), "{line}");
+        assert!(!line.contains(PHONE) && !line.contains("not valid"), "{line}");
+    }
+    process.terminate();
+    assert!(process.ended().await);
+}
+
 async fn sends(app: &TestApp, phone: &str) -> Value {
     app.stranger().ask_api(SEND_OTP, json!({ "phone": phone })).await
 }

@@ -26,7 +26,7 @@ pub struct Letter {
 #[derive(Default)]
 struct Office {
     letters: Mutex<Vec<Letter>>,
-    answers: Mutex<VecDeque<u16>>,
+    answers: Mutex<VecDeque<(u16, String)>>,
     came: Notify,
 }
 
@@ -48,7 +48,12 @@ impl PostOffice {
 
     /// Answers the next letter with this status, after those that were told before.
     pub fn answers(&self, status: u16) {
-        self.office.answers.lock().unwrap().push_back(status);
+        self.answers_with(status, "");
+    }
+
+    /// The same with a body.
+    pub fn answers_with(&self, status: u16, body: &str) {
+        self.office.answers.lock().unwrap().push_back((status, body.to_owned()));
     }
 
     /// So many letters, once they have come.
@@ -73,10 +78,15 @@ impl Drop for PostOffice {
     }
 }
 
-async fn take(State(office): State<Arc<Office>>, uri: Uri, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn take(
+    State(office): State<Arc<Office>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, String) {
     let body = String::from_utf8(body.to_vec()).unwrap();
     office.letters.lock().unwrap().push(Letter { path: uri.path().to_owned(), headers, body });
     office.came.notify_waiters();
-    let status = office.answers.lock().unwrap().pop_front().unwrap_or(201);
-    StatusCode::from_u16(status).unwrap()
+    let (status, body) = office.answers.lock().unwrap().pop_front().unwrap_or((201, String::new()));
+    (StatusCode::from_u16(status).unwrap(), body)
 }
