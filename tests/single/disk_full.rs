@@ -15,7 +15,9 @@ use tokio::time::timeout;
 
 use crate::{
     crash::moved,
-    support::{StandIn, TestUser, app::config, process::Process, socket::PATIENCE, user::TestRoom},
+    support::{
+        Gate, Script, StandIn, TestUser, app::config, process::Process, socket::PATIENCE, user::TestRoom,
+    },
 };
 
 /// A file system of 24 MB in memory.
@@ -148,6 +150,33 @@ async fn whatever_was_accepted_around_a_full_disk_is_there_after_a_crash_and_aft
     let gemini = StandIn::start().await;
     let start = || command(disk.path(), &gemini);
     accepts_only_what_it_stores(20, start, |_| disk.fill(), |_| disk.free()).await;
+}
+
+#[tokio::test]
+async fn a_reply_that_ends_while_the_disk_is_full_is_stored_when_there_is_space() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let gemini = StandIn::start().await;
+    let gate = Gate::closed();
+    gemini.answers(Script::new().text("Before. ").wait(&gate).text("During.").finish("STOP"));
+    let process = Process::spawn(command(disk.path(), &gemini)).await;
+    let user = TestUser::sign_in(process.address, "+14155550123").await;
+    let room = user.room("x").await;
+    let asked = room.ask("hi").await;
+    let mut follower = user.follow(&asked.reply, None).await;
+    follower.until("Before. ").await;
+    disk.fill();
+    let long = "x".repeat(20_000);
+    while try_send(&room, &long).await.is_some() {}
+    becomes(&user, 503).await;
+    gate.open();
+    follower.until("During.").await;
+    assert_eq!(user.message(&asked.message).await["content"], "hi", "reading works");
+    disk.free();
+    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    assert_eq!((follower.text.as_str(), follower.restarts), ("Before. During.", 0));
+    process.kill();
+    let process = Process::spawn(command(disk.path(), &gemini)).await;
+    assert_eq!(moved(&user, &process).message(&asked.reply).await["content"], "Before. During.");
 }
 
 /// Past its limit on the size of files a process's writes fail, and to SQLite that is an I/O error.
