@@ -23,7 +23,7 @@ fn load(text: &str) -> Result<(), String> {
     let lines = Lines { rest: text.as_bytes(), read: &lines_read };
     dotenvy::from_read(lines).map_err(|error| match error {
         dotenvy::Error::LineParse(broken, _) => {
-            let line = lines_read.get() - broken.trim_end().matches('\n').count();
+            let line = (lines_read.get() + 1).saturating_sub(broken.lines().count().max(1));
             format!("{FILE}, line {line} is not of the form NAME=value; a value with spaces needs quotes")
         }
         _ => format!("{FILE} cannot be read"),
