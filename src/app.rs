@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     config::{BillingSettings, Config, OtpDelivery, PersistedQueries, Role, Switch, TwilioSettings},
     domain::{
-        auth::{Auth, Deliveries, Keys, Passwords},
+        auth::{Auth, Deliveries, Keys, Passwords, PhoneNumber},
         billing::{Billing, Inbox},
         chat::{Chat, Pace},
     },
@@ -89,6 +89,7 @@ impl App {
             }
         }
         let shared = Shared::open(&config, &clock, &life).await?;
+        tokio::task::spawn_blocking(PhoneNumber::load_plans);
         let keys = Keys::derive(&config.secret()?, &config.auth.previous_secrets());
         let deliveries = Deliveries {
             db: db.clone(),

@@ -11,8 +11,6 @@ use crate::support::{
 };
 
 const PHONE: &str = "+14155550199";
-const REFRESH: &str =
-    "mutation($token: String!) { refreshToken(refreshToken: $token) { accessToken refreshToken } }";
 const ME: &str = "{ me { phoneNumber } }";
 
 async fn send_otp(stranger: &TestUser) -> String {
@@ -202,76 +200,6 @@ async fn a_token_of_another_installation_is_nobodys() {
     assert_eq!(user.data(ME, json!({})).await, json!({ "me": null }));
     one.stop().await;
     other.stop().await;
-}
-
-async fn refresh(user: &TestUser, token: &str) -> Value {
-    user.ask_api(REFRESH, json!({ "token": token })).await
-}
-
-fn refreshed(response: &Value) -> &str {
-    response["data"]["refreshToken"]["refreshToken"].as_str().unwrap()
-}
-
-#[tokio::test]
-async fn a_refresh_token_works_once_and_its_reuse_ends_the_session() {
-    let app = TestApp::at_a_standstill().await;
-    let user = app.signed_in(PHONE).await;
-    let first = refresh(&user, &user.refresh_token).await;
-    let second = refreshed(&first).to_owned();
-    assert_ne!(second, user.refresh_token);
-    app.pass(TimeDelta::seconds(11)).await;
-    assert_eq!(code_of(&refresh(&user, &user.refresh_token).await), "UNAUTHENTICATED");
-    // The thief's and the owner's tokens are both void now.
-    assert_eq!(code_of(&refresh(&user, &second).await), "UNAUTHENTICATED");
-    assert_eq!(user.data(ME, json!({})).await, json!({ "me": null }));
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn tabs_that_refresh_together_get_the_same_token() {
-    let app = TestApp::start().await;
-    let user = app.signed_in(PHONE).await;
-    let answers = join_all((0..10).map(|_| refresh(&user, &user.refresh_token))).await;
-    assert!(answers.iter().all(|answer| refreshed(answer) == refreshed(&answers[0])));
-    assert_eq!(code_of(&refresh(&user, refreshed(&answers[0])).await), "no error");
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn a_refresh_token_lasts_thirty_days_from_its_last_use() {
-    let app = TestApp::at_a_standstill().await;
-    let user = app.signed_in(PHONE).await;
-    app.pass(TimeDelta::days(29)).await;
-    let token = refreshed(&refresh(&user, &user.refresh_token).await).to_owned();
-    app.pass(TimeDelta::days(29)).await;
-    let token = refreshed(&refresh(&user, &token).await).to_owned();
-    app.pass(TimeDelta::days(30)).await;
-    assert_eq!(code_of(&refresh(&user, &token).await), "UNAUTHENTICATED");
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn junk_for_a_refresh_token_is_refused_and_harms_nobody() {
-    let app = TestApp::start().await;
-    let user = app.signed_in(PHONE).await;
-    for junk in ["", "x", "AAAA", &"A".repeat(64), &user.token] {
-        assert_eq!(code_of(&refresh(&user, junk).await), "UNAUTHENTICATED", "{junk}");
-    }
-    assert_eq!(user.data(ME, json!({})).await["me"]["phoneNumber"], PHONE);
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn a_refresh_token_that_was_made_up_ends_nobodys_session() {
-    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-    let app = TestApp::start().await;
-    let user = app.signed_in(PHONE).await;
-    let mut bytes = URL_SAFE_NO_PAD.decode(&user.refresh_token).unwrap();
-    // The session's id, and a secret that was never given out.
-    bytes[20] ^= 1;
-    assert_eq!(code_of(&refresh(&user, &URL_SAFE_NO_PAD.encode(bytes)).await), "UNAUTHENTICATED");
-    assert_eq!(code_of(&refresh(&user, &user.refresh_token).await), "no error");
-    app.stop().await;
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ pub const UNKNOWN: &str = "+14155550100";
 pub const PASSWORD: &str = "correct horse";
 pub const SIGNUP: &str = "mutation($input: SignupInput!) { signup(input: $input) {
     user { id phoneNumber email fullName hasPassword verifiedAt subscription { tier } usage { used limit } }
-    otp { otp phoneNumber expiresAt resendAt }
+    signupToken otp { otp phoneNumber expiresAt resendAt }
 } }";
 const LOGIN: &str = "mutation($phone: PhoneNumber!, $password: String!) {
     login(input: { phoneNumber: $phone, password: $password }) { accessToken refreshToken user { id hasPassword } }
@@ -36,6 +36,14 @@ pub async fn login(app: &TestApp, phone: &str, password: &str) -> Value {
 
 pub async fn verify(app: &TestApp, phone: &str, otp: &Value) -> Value {
     app.stranger().ask_api(VERIFY_OTP, json!({"phone": phone, "otp": otp})).await
+}
+
+/// Verifies the code of a signup together with its token.
+pub async fn verify_signup(app: &TestApp, phone: &str, signup: &Value) -> Value {
+    let query = "mutation($input: VerifyOtpInput!) { verifyOtp(input: $input) { accessToken user { id } } }";
+    let input =
+        json!({"phoneNumber": phone, "otp": signup["otp"]["otp"], "signupToken": signup["signupToken"]});
+    app.stranger().ask_api(query, json!({ "input": input })).await
 }
 
 /// A user who has a password.

@@ -12,7 +12,7 @@ pub struct Model {
     pub id: OtpId,
     pub phone_number: String,
     pub purpose: Purpose,
-    /// What whoever signs up says of themselves, as JSON: it becomes true with this very code.
+    /// The profile of a signup, as JSON, until it is taken by whoever proves the number and has the signup's token.
     pub signup: Option<String>,
     /// Counted up before a comparison, so that guesses in parallel do not multiply.
     pub tries: i32,

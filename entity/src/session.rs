@@ -13,6 +13,8 @@ pub struct Model {
     /// SHA-256 of the only refresh token that works now.
     pub refresh_hash: Vec<u8>,
     pub rotated_at: Timestamp,
+    /// Whether an access token that came with the newest refresh token has been used: the client has both then.
+    pub is_received: bool,
     pub user_agent: Option<String>,
     pub created_at: Timestamp,
     pub last_seen_at: Timestamp,

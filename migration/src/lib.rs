@@ -10,6 +10,7 @@ mod m20261121_000004_billing;
 mod m20261121_000005_stripe;
 mod m20261121_000006_erasure;
 mod m20261125_000007_write_checks;
+mod m20261125_000007_received;
 
 pub struct Migrator;
 
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000005_stripe::Migration),
             Box::new(m20261121_000006_erasure::Migration),
             Box::new(m20261125_000007_write_checks::Migration),
+            Box::new(m20261125_000007_received::Migration),
         ]
     }
 }

@@ -4,3 +4,4 @@ pub mod auth;
 pub mod billing;
 pub mod chat;
 mod random;
+mod text;

@@ -8,7 +8,7 @@ use super::{
     types::{PhoneNumberScalar, Session, User},
 };
 use crate::{
-    domain::auth::{Email, FullName, NewUser, Password, Purpose, SentOtp, SignedIn},
+    domain::auth::{Email, FullName, NewUser, OtpCode, Password, Purpose, SentOtp, SignedIn, SignupToken},
     error::{Error, Result},
 };
 
@@ -36,9 +36,9 @@ pub struct AccountMutations;
 
 #[Object]
 impl AccountMutations {
-    /// Registers a phone number, with an optional profile and password, by a code that is sent to it: verifyOtp with that
-    /// code, from the same network, makes them true. For a number that is known already they are forgotten, and nothing
-    /// tells so.
+    /// Sends a code to a phone number that is to be registered with an optional profile and password. verifyOtp with a code
+    /// for the number and the signupToken creates the user with them; without the token they are dropped. For a number that
+    /// is registered already they are dropped, too, and no answer tells so.
     async fn signup(
         &self,
         ctx: &Context<'_>,
@@ -49,8 +49,8 @@ impl AccountMutations {
             full_name: input.full_name.as_deref().map(FullName::parse).transpose()?,
             password: input.password.map(|text| Password::parse("password", text)).transpose()?,
         };
-        let (user, sent) = auth(ctx).signup(input.phone_number.0, new, caller(ctx)).await?;
-        Ok(SignupPayload { user: User(user), otp: sent.into() })
+        let (user, token, sent) = auth(ctx).signup(input.phone_number.0, new, caller(ctx)).await?;
+        Ok(SignupPayload { user: User(user), signup_token: token.into_text(), otp: sent.into() })
     }
 
     /// Sends a one-time password to a phone. Unknown numbers get one too, and verifying it registers them.
@@ -63,17 +63,21 @@ impl AccountMutations {
         Ok(sent.into())
     }
 
-    /// Exchanges a one-time password for tokens.
+    /// Exchanges a one-time password for tokens. What is not six digits is BAD_USER_INPUT and costs no attempt.
     async fn verify_otp(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The number and the code that came to it.")] input: VerifyOtpInput,
     ) -> Result<AuthPayload> {
-        let signed_in = auth(ctx).verify_otp(&input.phone_number.0, &input.otp, caller(ctx)).await?;
+        let code = OtpCode::parse(&input.otp)?;
+        let signup = input.signup_token.map(SignupToken::given);
+        let signed_in =
+            auth(ctx).verify_otp(&input.phone_number.0, &code, signup.as_ref(), caller(ctx)).await?;
         Ok(signed_in.into())
     }
 
-    /// Exchanges a refresh token for new tokens; each refresh token works once, and reuse ends its session.
+    /// Exchanges a refresh token for new tokens. An exchange whose answer was lost is repeated with the same token, until the
+    /// new tokens have been used; reuse after that ends the session.
     async fn refresh_token(
         &self,
         ctx: &Context<'_>,
@@ -120,8 +124,10 @@ pub struct SignupInput {
 /// A registration that waits for its code.
 #[derive(SimpleObject)]
 pub struct SignupPayload {
-    /// The user that the code will make, unless the number is known already.
+    /// The user that the code and the token will create, unless the number is registered already.
     user: User,
+    /// For verifyOtp, within 30 minutes, also with a code that sendOtp sent later. Keep it on the client that signed up.
+    signup_token: String,
     /// The code that is on its way.
     otp: SendOtpPayload,
 }
@@ -162,8 +168,10 @@ impl From<SentOtp> for SendOtpPayload {
 pub struct VerifyOtpInput {
     /// The phone's number.
     phone_number: PhoneNumberScalar,
-    /// The code.
+    /// The code: six digits of any script; spaces and dashes are ignored.
     otp: String,
+    /// What signup returned; without it a new user has no profile.
+    signup_token: Option<String>,
 }
 
 /// The tokens of a session.
@@ -173,7 +181,7 @@ pub struct AuthPayload {
     access_token: String,
     /// Until when it works.
     access_token_expires_at: Timestamp,
-    /// For refreshToken, once.
+    /// For refreshToken.
     refresh_token: String,
     /// Until when it works.
     refresh_token_expires_at: Timestamp,

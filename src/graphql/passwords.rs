@@ -8,7 +8,7 @@ use super::{
     types::{PhoneNumberScalar, User},
 };
 use crate::{
-    domain::auth::{Password, Purpose},
+    domain::auth::{OtpCode, Password, Purpose},
     error::Result,
 };
 
@@ -44,7 +44,8 @@ impl PasswordMutations {
         #[graphql(desc = "The code and what the password is to be.")] input: ResetPasswordInput,
     ) -> Result<AuthPayload> {
         let new = Password::parse("newPassword", input.new_password)?;
-        let reset = auth(ctx).reset_password(&input.phone_number.0, &input.otp, &new, caller(ctx));
+        let code = OtpCode::parse(&input.otp)?;
+        let reset = auth(ctx).reset_password(&input.phone_number.0, &code, &new, caller(ctx));
         Ok(reset.await?.into())
     }
 

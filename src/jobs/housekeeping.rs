@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    domain::chat::Chat,
+    domain::{auth::PROFILE_LIFETIME, chat::Chat},
     store::{Db, DbErr, checkouts, idempotency, otps, sessions, stripe_events},
 };
 
@@ -40,7 +40,7 @@ pub(super) async fn run(chat: Chat, soft: CancellationToken) {
 
 async fn forget_expired(chat: &Chat) -> Result<(), DbErr> {
     let now = chat.clock.now();
-    let otps = otps::delete_expired(chat.db.write(), now).await?;
+    let otps = otps::delete_expired(chat.db.write(), now - PROFILE_LIFETIME).await?;
     let sessions = sessions::delete_expired(chat.db.write(), now).await?;
     let keys = idempotency::delete_older(chat.db.write(), now - IDEMPOTENCY_KEYS_LIVE).await?;
     let events = stripe_events::delete_older(chat.db.write(), now - STRIPE_EVENTS_LIVE).await?;

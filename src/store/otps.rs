@@ -68,7 +68,23 @@ pub async fn mark_used(conn: &impl ConnectionTrait, id: OtpId, now: Timestamp) -
     Ok(used.rows_affected == 1)
 }
 
-/// Forgets the codes that expired before this.
+/// Takes the profile that waits with a challenge made since then; none if there is none any more.
+pub async fn take_signup(
+    conn: &impl ConnectionTrait,
+    id: OtpId,
+    since: Timestamp,
+) -> Result<Option<String>, DbErr> {
+    let waiting = otp::Entity::find_by_id(id).filter(otp::Column::CreatedAt.gt(since));
+    let signup = waiting.one(conn).await?.and_then(|otp| otp.signup);
+    otp::Entity::update_many()
+        .col_expr(otp::Column::Signup, Expr::value(None::<String>))
+        .filter(otp::Column::Id.eq(id))
+        .exec(conn)
+        .await?;
+    Ok(signup)
+}
+
+/// Deletes the codes that expired before this, with the profiles that waited with them.
 pub async fn delete_expired(conn: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     let deleted = otp::Entity::delete_many().filter(otp::Column::ExpiresAt.lt(before)).exec(conn).await?;
     Ok(deleted.rows_affected)

@@ -48,6 +48,7 @@ pub async fn rotate(
     let rotated = session::Entity::update_many()
         .col_expr(session::Column::RefreshHash, Expr::value(rotation.new_hash))
         .col_expr(session::Column::RotatedAt, Expr::value(rotation.now))
+        .col_expr(session::Column::IsReceived, Expr::value(false))
         .col_expr(session::Column::LastSeenAt, Expr::value(rotation.now))
         .col_expr(session::Column::ExpiresAt, Expr::value(rotation.expires_at))
         .filter(session::Column::Id.eq(id))
@@ -55,6 +56,42 @@ pub async fn rotate(
         .exec(conn)
         .await?;
     Ok(rotated.rows_affected == 1)
+}
+
+/// Notes that the client has the refresh token of this hash, if that is still the newest.
+pub async fn set_received(conn: &impl ConnectionTrait, id: SessionId, hash: &[u8]) -> Result<(), DbErr> {
+    session::Entity::update_many()
+        .col_expr(session::Column::IsReceived, Expr::value(true))
+        .filter(session::Column::Id.eq(id))
+        .filter(session::Column::RefreshHash.eq(hash))
+        .exec(conn)
+        .await?;
+    Ok(())
+}
+
+/// Ends the user's sessions past the `most` that were used last, of which `newest` is one, and returns those that ended.
+pub async fn end_least_recent(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    newest: SessionId,
+    most: usize,
+) -> Result<Vec<SessionId>, DbErr> {
+    let ids: Vec<SessionId> = session::Entity::find()
+        .select_only()
+        .column(session::Column::Id)
+        .filter(session::Column::UserId.eq(user))
+        .filter(session::Column::Id.ne(newest))
+        .order_by_desc(session::Column::LastSeenAt)
+        .order_by_desc(session::Column::Id)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    match ids.get(most - 1..) {
+        Some(past) if !past.is_empty() => {
+            end_those(conn, session::Column::Id.is_in(past.iter().copied())).await
+        }
+        _ => Ok(Vec::new()),
+    }
 }
 
 pub async fn end(conn: &impl ConnectionTrait, id: SessionId) -> Result<u64, DbErr> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use entity::job;
 
-use super::{Keys, otp};
+use super::{Keys, OtpCode, otp};
 use crate::{
     clock::Clock,
     error::Result,
@@ -40,8 +40,8 @@ impl Deliveries {
             jobs::done(self.db.write(), claim).await?;
             return Ok(());
         };
-        let code = otp::code_of(&self.keys.current, otp.id);
-        match self.otp_sender.send(&otp::message(&otp, &code)).await {
+        let code = OtpCode::of(&self.keys.current, otp.id);
+        match self.otp_sender.send(&otp::message(&otp, code)).await {
             Ok(_) => {}
             Err(DeliveryError::Refused(cause)) => {
                 tracing::warn!(otp = %otp.id, cause = format!("{cause:#}"), "a one-time password cannot be delivered");

@@ -17,6 +17,8 @@ pub(super) struct Key {
     pub(super) verify: DecodingKey,
     /// Makes a challenge's code from its id, so that no code is stored.
     pub(super) otp: hmac::Key,
+    /// Makes the token of a signup from the id of its challenge.
+    pub(super) signup: hmac::Key,
     /// Makes the next refresh token from the one that is exchanged.
     pub(super) refresh: hmac::Key,
     /// Tells the refresh tokens that were given out from all others.
@@ -48,6 +50,7 @@ impl Key {
             sign: EncodingKey::from_secret(access.as_ref()),
             verify: DecodingKey::from_secret(access.as_ref()),
             otp: hmac::Key::new(hmac::HMAC_SHA256, derive("one-time password").as_ref()),
+            signup: hmac::Key::new(hmac::HMAC_SHA256, derive("signup token").as_ref()),
             refresh: hmac::Key::new(hmac::HMAC_SHA256, derive("refresh token").as_ref()),
             refresh_tag: hmac::Key::new(hmac::HMAC_SHA256, derive("refresh token's tag").as_ref()),
             salt: hmac::Key::new(hmac::HMAC_SHA256, derive("salt of nobody's password").as_ref()),

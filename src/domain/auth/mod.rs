@@ -15,12 +15,15 @@ mod deliver;
 mod export;
 mod hs256;
 mod keys;
+mod numbering;
 mod otp;
+mod otp_code;
 mod password;
 mod phone;
 mod profile;
 mod sessions;
 mod signup;
+mod signup_token;
 mod tokens;
 
 use std::{
@@ -46,11 +49,13 @@ use crate::{
 pub use deliver::Deliveries;
 pub use keys::Keys;
 pub use otp::{Purpose, SentOtp};
+pub use otp_code::OtpCode;
 pub use password::{Password, Passwords};
 pub use phone::PhoneNumber;
 pub use profile::{Email, FullName, ProfileChanges};
 pub use sessions::SignedIn;
-pub use signup::NewUser;
+pub use signup::{NewUser, PROFILE_LIFETIME};
+pub use signup_token::SignupToken;
 
 /// What calls that cost or guess something are counted over.
 const AN_HOUR: Duration = Duration::from_hours(1);

@@ -6,13 +6,11 @@
 
 use std::time::Duration;
 
-use entity::{OtpId, Timestamp, otp, user};
-use ring::hmac;
+use entity::{OtpId, Timestamp, otp};
 use sea_orm::DatabaseTransaction;
 
-use super::{AN_HOUR, Auth, Caller, PhoneNumber, SignedIn, signup::Pending};
+use super::{AN_HOUR, Auth, Caller, OtpCode, PhoneNumber, SignedIn, SignupToken, signup::Pending};
 use crate::{
-    domain::auth::keys::Key,
     error::{Error, Result},
     ports::{
         otp_sender::Delivery,
@@ -25,12 +23,11 @@ pub use entity::otp::Purpose;
 
 const LIVES: Duration = Duration::from_mins(5);
 const MAX_TRIES: u32 = 5;
-const DIGITS: usize = 6;
-const CODES: u64 = 1_000_000;
 const RESEND_AFTER: Duration = Duration::from_secs(30);
 
 /// A code that is on its way.
 pub struct SentOtp {
+    pub(super) id: OtpId,
     pub phone_number: PhoneNumber,
     pub expires_at: Timestamp,
     /// When another may be asked for.
@@ -57,7 +54,7 @@ impl Auth {
 
     /// Counts a code that is to be sent, before anything is done for it.
     pub(super) async fn count_otp(&self, phone_number: &PhoneNumber, caller: &Caller) -> Result<()> {
-        if !self.settings.serves(phone_number.country().as_deref()) {
+        if !self.settings.serves(phone_number.country()) {
             return Err(Error::bad_input(
                 "phoneNumber",
                 "phoneNumber is of a country that is not served here.",
@@ -97,7 +94,7 @@ impl Auth {
             used_at: None,
             created_at: now,
         };
-        let code = code_of(&self.keys.current, id);
+        let code = OtpCode::of(&self.keys.current, id);
         let by_job = self.otp_sender.is_slow();
         self.db
             .again(|| async {
@@ -113,7 +110,7 @@ impl Auth {
             self.tell_of_a_job().await;
             false
         } else {
-            self.otp_sender.send(&message(&otp, &code)).await.map_err(anyhow::Error::new)?
+            self.otp_sender.send(&message(&otp, code.clone())).await.map_err(anyhow::Error::new)?
                 == Delivery::ByResponse
         };
         let is_shown = by_response && (!caller.is_forwarded || self.settings.hands_codes_to_all());
@@ -126,63 +123,66 @@ impl Auth {
             phone_number,
             expires_at: now + LIVES,
             resend_at: now + RESEND_AFTER,
-            code: is_shown.then_some(code),
+            id,
+            code: is_shown.then(|| code.into_text()),
         })
     }
 
-    /// Exchanges a code for a session; a number that is new becomes a user.
+    /// Exchanges a code for a session; a number that is new becomes a user, with the profile of the signup whose token
+    /// comes with the code.
     ///
     /// # Errors
-    /// [`Error::OtpInvalid`] with the tries that are left.
+    /// [`Error::OtpInvalid`] with the tries that are left; [`Error::BadInput`], at no cost, for a token that is not of a
+    /// signup of this number.
     pub async fn verify_otp(
         &self,
         phone_number: &PhoneNumber,
-        code: &str,
+        code: &OtpCode,
+        signup: Option<&SignupToken>,
         caller: &Caller,
     ) -> Result<SignedIn> {
+        let signup = signup.map(|token| token.read(phone_number, &self.keys)).transpose()?;
         let without_a_code = self.tries_left_without_a_code(phone_number, Purpose::SignIn).await;
-        self.db
+        let (signed_in, ended) = self
+            .db
             .again(|| async {
                 let tx = self.db.begin().await?;
-                let proven =
-                    self.prove(&tx, phone_number, code, Purpose::SignIn, without_a_code, caller).await?;
+                let proven = self.prove(&tx, phone_number, code, Purpose::SignIn, without_a_code).await?;
                 let signed_in = match proven {
-                    Ok(user) => Ok(self.begin_session(&tx, user, caller).await?),
+                    Ok(()) => {
+                        let pending = self.take_pending(&tx, signup).await?;
+                        let user = self.proven(&tx, phone_number, pending).await?;
+                        Ok(self.begin_session(&tx, user, caller).await?)
+                    }
                     Err(wrong) => Err(wrong),
                 };
                 // A wrong try counts.
                 commit(tx).await?;
                 signed_in
             })
-            .await
+            .await?;
+        self.tell_all_ended(&ended).await;
+        Ok(signed_in)
     }
 
-    /// The user whose code this is, or that it is not one.
+    /// Uses up the newest code for the number and purpose if it is this one, or says that it is not.
     pub(super) async fn prove(
         &self,
         tx: &DatabaseTransaction,
         phone_number: &PhoneNumber,
-        code: &str,
+        code: &OtpCode,
         purpose: Purpose,
         without_a_code: u32,
-        caller: &Caller,
-    ) -> Result<Result<user::Model>> {
+    ) -> Result<Result<()>> {
         let now = self.clock.now();
         let tried = otps::take_try(tx, phone_number.as_str(), purpose, MAX_TRIES.cast_signed(), now).await?;
         let Some(otp) = tried else { return Ok(Err(Error::OtpInvalid { attempts_left: without_a_code })) };
-        let is_right = |key: &Key| {
-            let right = hmac::sign(&key.otp, code_of(key, otp.id).as_bytes());
-            // In constant time.
-            hmac::verify(&key.otp, code.trim().as_bytes(), right.as_ref()).is_ok()
-        };
-        if !self.keys.all().any(is_right) || !otps::mark_used(tx, otp.id, now).await? {
+        let is_right = self.keys.all().any(|key| code.is_of(key, otp.id));
+        if !is_right || !otps::mark_used(tx, otp.id, now).await? {
             let left = MAX_TRIES.saturating_sub(otp.tries.cast_unsigned());
             return Ok(Err(Error::OtpInvalid { attempts_left: left.min(without_a_code) }));
         }
-        let pending: Option<Pending> =
-            otp.signup.as_deref().map(serde_json::from_str).transpose().map_err(anyhow::Error::new)?;
-        let pending = pending.filter(|pending| pending.network == caller.network());
-        Ok(Ok(self.proven(tx, phone_number.as_str(), pending).await?))
+        Ok(Ok(()))
     }
 
     /// Counts down as if there were a code to guess. Only for the answer: what protects a code is counted in its row.
@@ -208,19 +208,12 @@ impl Auth {
     }
 }
 
-/// A challenge's code under a key, its digits evenly spread over all there are.
-pub(super) fn code_of(key: &Key, id: OtpId) -> String {
-    let tag = hmac::sign(&key.otp, id.0.as_bytes());
-    let number = tag.as_ref().iter().take(8).fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
-    format!("{:0DIGITS$}", number % CODES)
-}
-
 /// What is delivered.
-pub(super) fn message(otp: &otp::Model, code: &str) -> crate::ports::otp_sender::Message {
+pub(super) fn message(otp: &otp::Model, code: OtpCode) -> crate::ports::otp_sender::Message {
     crate::ports::otp_sender::Message {
         id: otp.id,
         phone_number: otp.phone_number.clone(),
-        code: code.to_owned(),
+        code: code.into_text(),
         purpose: otp.purpose,
         expires_at: otp.expires_at,
     }

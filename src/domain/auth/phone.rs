@@ -2,7 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::error::Error;
+use phonenumber::Type;
+
+use super::numbering::{self, Assigned};
+use crate::{
+    domain::text::{ascii_digit, is_separator},
+    error::Error,
+};
 
 /// A phone number in [E.164](https://www.itu.int/rec/T-REC-E.164) form, such as `+14155550123`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -10,23 +16,17 @@ pub struct PhoneNumber(String);
 
 /// Digits that a block of numbers, which one owner may have, does not share.
 const IN_A_BLOCK: usize = 4;
+/// In bytes: 15 digits of any script, each with punctuation and marks around it.
+const LONGEST_INPUT: usize = 200;
 
 impl FromStr for PhoneNumber {
     type Err = Error;
 
-    /// Reads an international number as people write it, and only one that its country gives out.
+    /// Reads an international number as people write or paste it, and only one that its country gives out.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let number = Some(text.trim())
-            .filter(|text| {
-                text.starts_with('+')
-                    && text.len() <= 40
-                    && text.rfind('+') == Some(0)
-                    && !text.contains(char::is_alphabetic)
-            })
-            .and_then(|text| phonenumber::parse(None, text).ok())
-            .filter(|number| number.is_valid() && number.extension().is_none() && is_a_persons(number));
-        match number {
-            Some(number) => Ok(Self(number.format().mode(phonenumber::Mode::E164).to_string())),
+        let number = international_digits(text).and_then(|digits| numbering::read(&digits));
+        match number.filter(is_a_persons) {
+            Some(number) => Ok(Self(format!("+{}", number.digits))),
             None => Err(Error::bad_input(
                 "phoneNumber",
                 "phoneNumber must be a number that can be dialled, in E.164 form: + and country code, as in +14155550123.",
@@ -35,11 +35,24 @@ impl FromStr for PhoneNumber {
     }
 }
 
+/// The digits after the plus sign, of any script; none if anything else is between them than punctuation of phone numbers
+/// and invisible characters, such as the direction marks that come along when a number is copied.
+fn international_digits(text: &str) -> Option<String> {
+    if text.len() > LONGEST_INPUT {
+        return None;
+    }
+    let mut shown = text.chars().filter(|&c| !is_separator(c)).peekable();
+    shown.next_if(|&c| c == '(');
+    let is_international = matches!(shown.next(), Some('+' | '\u{ff0b}'));
+    let digits = shown
+        .filter(|c| !matches!(c, '(' | ')' | '/' | '[' | ']' | '\u{ff08}' | '\u{ff09}'))
+        .map(ascii_digit);
+    digits.collect::<Option<String>>().filter(|_| is_international)
+}
+
 /// Whether it may be somebody's own: others, such as premium-rate numbers, only cost whoever calls them.
-fn is_a_persons(number: &phonenumber::PhoneNumber) -> bool {
-    use phonenumber::Type::{FixedLine, FixedLineOrMobile, Mobile, PersonalNumber, Voip};
-    let of = number.number_type(&phonenumber::metadata::DATABASE);
-    matches!(of, FixedLine | FixedLineOrMobile | Mobile | PersonalNumber | Voip)
+fn is_a_persons(number: &Assigned) -> bool {
+    matches!(number.kind, Type::FixedLine | Type::Mobile | Type::PersonalNumber | Type::Voip)
 }
 
 impl PhoneNumber {
@@ -56,9 +69,13 @@ impl PhoneNumber {
 
     /// Its country, as two letters; none where a number is of no country.
     #[must_use]
-    pub fn country(&self) -> Option<String> {
-        let number = phonenumber::parse(None, &self.0).ok()?;
-        number.country().id().map(|id| id.as_ref().to_owned())
+    pub fn country(&self) -> Option<&'static str> {
+        numbering::read(self.0.strip_prefix('+')?)?.country
+    }
+
+    /// Loads the numbering plans, which takes a moment, before the first number is to be read.
+    pub fn load_plans() {
+        numbering::load();
     }
 
     /// What it shares with its neighbours, which whoever is paid for calls may own all.
@@ -94,6 +111,8 @@ mod tests {
             "+1415555O123",
             "++14155550123",
             "+14155550123 ext. 7",
+            "+1415555+0123",
+            "+1415555\u{0}0123x",
             "+999123456789",
             "+19005550123",
             "+18005550123",
@@ -103,8 +122,54 @@ mod tests {
     }
 
     #[test]
+    fn a_pasted_number_is_read_without_its_invisible_marks_and_in_any_script() {
+        for text in [
+            "\u{202a}+1 415-555-0123\u{202c}",
+            "\u{2066}+1 (415) 555-0123\u{2069}",
+            "\u{200e}+1\u{a0}415\u{2011}555\u{2011}0123\u{200f}",
+            "\u{feff}+1\u{200b}4155550123",
+            "+١٤١٥٥٥٥٠١٢٣",
+            "＋１４１５５５５０１２３",
+            "(+1) 415 555 0123",
+            "+1/415/555/0123",
+        ] {
+            assert_eq!(
+                text.parse::<PhoneNumber>().unwrap().as_str(),
+                "+14155550123",
+                "{}",
+                text.escape_unicode()
+            );
+        }
+    }
+
+    /// Numbers from the countries' own numbering plans.
+    #[test]
+    fn leading_zeros_of_a_national_number_are_kept() {
+        for (text, stored, country) in [
+            ("+225 07 12 34 56 78", "+2250712345678", "CI"),
+            ("+225 27 20 25 60 00", "+2252720256000", "CI"),
+            ("+39 06 6982 1234", "+390669821234", "IT"),
+            ("+39 02 3661 8300", "+390236618300", "IT"),
+            ("+39 347 123 4567", "+393471234567", "IT"),
+            ("+378 0549 886377", "+3780549886377", "SM"),
+            ("+378 886377", "+3780549886377", "SM"),
+            ("+39 06 698 12345", "+390669812345", "VA"),
+            ("+241 06 03 12 34", "+24106031234", "GA"),
+            ("+242 06 612 3456", "+242066123456", "CG"),
+            ("+49 (0)30 1234567", "+49301234567", "DE"),
+            ("+44 (0)20 7946 0018", "+442079460018", "GB"),
+            ("+54 9 11 2345 6789", "+5491123456789", "AR"),
+            ("+52 1 55 1234 5678", "+525512345678", "MX"),
+        ] {
+            let number: PhoneNumber = text.parse().unwrap_or_else(|_| panic!("{text}"));
+            assert_eq!((number.as_str(), number.country()), (stored, Some(country)), "{text}");
+            assert_eq!(stored.parse::<PhoneNumber>().unwrap(), number, "what is stored is read as itself");
+        }
+    }
+
+    #[test]
     fn a_number_has_a_country_and_a_block() {
         let number: PhoneNumber = "+491701234567".parse().unwrap();
-        assert_eq!((number.country().as_deref(), number.prefix()), (Some("DE"), "+49170123"));
+        assert_eq!((number.country(), number.prefix()), (Some("DE"), "+49170123"));
     }
 }

@@ -1,7 +1,18 @@
 //! Sessions: begun by a proof of identity, kept alive by refreshing, ended by their owner or by a stolen token's reuse.
+//!
+//! ```text
+//!  refresh(T1) ──► T2, A2     answer lost     refresh(T1) ──► T2, A3     as often as it takes
+//!                                             A3 is used, or T2 is exchanged: the client has T2
+//!                                             refresh(T1) ──► reuse: the session ends
+//! ```
+//!
+//! T2 is made from T1 by a key, so that it can be given out again although only its hash is stored. It counts as received
+//! once an access token that came with it is used: a thief who has T1 cannot keep step with its owner by repeating the
+//! owner's exchanges.
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use entity::{SessionId, Timestamp, UserId, session, user};
 use futures_util::StreamExt;
 use sea_orm::ConnectionTrait;
@@ -18,8 +29,10 @@ use crate::{
 
 const ACCESS_TOKEN_LIVES: Duration = Duration::from_mins(15);
 const REFRESH_TOKEN_LIVES: Duration = Duration::from_hours(30 * 24);
-/// How long after an exchange the old token still gets the same answer: two tabs may refresh at the same moment.
-const REFRESH_GRACE: Duration = Duration::from_secs(10);
+/// How long after an exchange it can be repeated although its answer was received: two tabs may refresh at the same moment.
+const REFRESH_GRACE: TimeDelta = TimeDelta::seconds(10);
+/// A user's sessions; a new one past them ends the one that was refreshed longest ago.
+const MAX_SESSIONS: usize = 100;
 const LONGEST_USER_AGENT: usize = 200;
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -33,13 +46,14 @@ pub struct SignedIn {
 }
 
 impl Auth {
-    /// Begins a session within the transaction that proved who it is.
+    /// Begins a session within the transaction that proved who it is, which has locked the user's row. The sessions that
+    /// end with it are to be announced after the commit.
     pub(super) async fn begin_session(
         &self,
         conn: &impl ConnectionTrait,
         user: user::Model,
         caller: &Caller,
-    ) -> Result<SignedIn> {
+    ) -> Result<(SignedIn, Vec<SessionId>)> {
         let now = self.clock.now();
         let token = RefreshToken::first(SessionId::generate())?;
         let user_agent =
@@ -49,6 +63,8 @@ impl Auth {
             user_id: user.id,
             refresh_hash: token.hash(),
             rotated_at: now,
+            // There is none before it that could be exchanged for it.
+            is_received: true,
             user_agent,
             created_at: now,
             last_seen_at: now,
@@ -56,14 +72,15 @@ impl Auth {
         };
         let expires_at = session.expires_at;
         sessions::insert(conn, session).await?;
-        self.signed_in(user, &token, expires_at)
+        let ended = sessions::end_least_recent(conn, user.id, token.session, MAX_SESSIONS).await?;
+        Ok((self.signed_in(user, &token, expires_at)?, ended))
     }
 
     fn signed_in(&self, user: user::Model, token: &RefreshToken, expires_at: Timestamp) -> Result<SignedIn> {
         let now = self.clock.now();
         let viewer = Viewer { user: user.id, session: token.session, until: now + ACCESS_TOKEN_LIVES };
         Ok(SignedIn {
-            access_token: tokens::access_token(&self.keys, viewer, now)?,
+            access_token: tokens::access_token(&self.keys, viewer, token, now)?,
             access_token_expires_at: viewer.until,
             refresh_token: token.to_text(&self.keys),
             refresh_token_expires_at: expires_at,
@@ -77,36 +94,50 @@ impl Auth {
     /// [`Error::Unauthenticated`] if it is not ours, has expired, or its session has ended.
     pub async fn authenticate(&self, access_token: &str) -> Result<Viewer> {
         let now = self.clock.now();
-        let viewer = tokens::read_access_token(&self.keys, access_token, now)?;
-        match sessions::live(self.db.read(), viewer.session, now).await? {
-            Some(session) if session.user_id == viewer.user => Ok(viewer),
-            _ => Err(Error::Unauthenticated("The session has ended.")),
+        let (viewer, came_with) = tokens::read_access_token(&self.keys, access_token, now)?;
+        let session = sessions::live(self.db.read(), viewer.session, now).await?;
+        let session = session.filter(|session| session.user_id == viewer.user);
+        let session = session.ok_or(Error::Unauthenticated("The session has ended."))?;
+        if !session.is_received && came_with == tokens::fingerprint(&session.refresh_hash) {
+            self.note_received(&session).await;
+        }
+        Ok(viewer)
+    }
+
+    /// Notes that the client has the session's newest refresh token. A database that cannot be written to does not keep
+    /// anyone from reading.
+    async fn note_received(&self, session: &session::Model) {
+        let noted = sessions::set_received(self.db.write(), session.id, &session.refresh_hash).await;
+        if let Err(error) = noted {
+            tracing::warn!(session = %session.id, %error, "failed to note that a refresh token was received");
         }
     }
 
-    /// Exchanges a refresh token for new tokens. Each works once; an older one is a stolen one, and ends its session.
+    /// Exchanges a refresh token for new tokens. The same token gets the same successor again until the client has
+    /// received it; after that it is a stolen one, and ends its session.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] if it is not the session's newest.
+    /// [`Error::Unauthenticated`] if it is neither the session's newest nor the one before.
     pub async fn refresh(&self, refresh_token: &str) -> Result<SignedIn> {
         const REFUSED: Error = Error::Unauthenticated("The refresh token is not valid: sign in again.");
         let (old, key) = RefreshToken::read(refresh_token, &self.keys).ok_or(REFUSED)?;
         let new = old.next(key);
         let now = self.clock.now();
-        let expires_at = now + REFRESH_TOKEN_LIVES;
+        let mut expires_at = now + REFRESH_TOKEN_LIVES;
         let old_hash = old.hash();
         let rotation = sessions::Rotation { old_hash: &old_hash, new_hash: new.hash(), now, expires_at };
         let live = sessions::live(self.db.read(), old.session, now).await?.ok_or(REFUSED)?;
-        let rotated = sessions::rotate(self.db.write(), old.session, rotation).await?;
-        if !rotated {
-            let live = sessions::live(self.db.read(), old.session, now).await?.ok_or(REFUSED)?;
-            let just_exchanged =
-                live.refresh_hash == new.hash() && now.signed_duration_since(live.rotated_at) <= grace();
-            if !just_exchanged {
-                tracing::warn!(session = %old.session, "a used refresh token came again: its session is ended");
+        // The one statement that exchanges it decides between calls at the same time.
+        if !sessions::rotate(self.db.write(), old.session, rotation).await? {
+            let live = sessions::live(self.db.write(), old.session, now).await?.ok_or(REFUSED)?;
+            let is_repeated = live.refresh_hash == new.hash()
+                && (!live.is_received || now.signed_duration_since(live.rotated_at) <= REFRESH_GRACE);
+            if !is_repeated {
+                tracing::warn!(session = %old.session, "session ended: a used refresh token was used again");
                 self.end(old.session).await?;
                 return Err(REFUSED);
             }
+            expires_at = live.expires_at;
         }
         let user = users::by_id(self.db.read(), live.user_id).await?.ok_or(REFUSED)?;
         self.signed_in(user, &new, expires_at)
@@ -173,8 +204,4 @@ impl Auth {
             tracing::warn!(%session, error = %unavailable, "the end of a session was not told");
         }
     }
-}
-
-fn grace() -> chrono::TimeDelta {
-    chrono::TimeDelta::from_std(REFRESH_GRACE).unwrap_or_default()
 }

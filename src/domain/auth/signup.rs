@@ -1,17 +1,27 @@
-//! Registering: what somebody says of themselves waits beside the code that proves the number, and becomes true with it.
+//! Signing up: the profile is stored with the signup's challenge until the number is proven, by any code for it, together
+//! with the token that the signup returned. Two signups of a number have two profiles and two tokens.
 //!
-//! Nothing is looked up, so that nothing tells whether the number is known; for one that is, what was said is forgotten.
+//! No user is looked up, so that no answer depends on whether the number is known; for one that is, the profile is dropped.
 
-use std::net::IpAddr;
+use std::time::Duration;
 
-use entity::{UserId, user};
+use entity::{OtpId, UserId, user};
 use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 
-use super::{Auth, Caller, Email, FullName, Password, PhoneNumber, SentOtp, otp::Purpose};
-use crate::{error::Result, store::users};
+use super::{
+    AN_HOUR, Auth, Caller, Email, FullName, Password, PhoneNumber, SentOtp, SignupToken, otp::Purpose,
+};
+use crate::{
+    error::Result,
+    ports::rate_limit::Limit,
+    store::{otps, users},
+};
 
-/// What a user who is to be registered says.
+/// How long a profile waits for its proof: longer than a code, so that another code can be sent.
+pub const PROFILE_LIFETIME: Duration = Duration::from_mins(30);
+
+/// The profile of a user who signs up.
 #[derive(Clone, Debug, Default)]
 pub struct NewUser {
     pub email: Option<Email>,
@@ -19,30 +29,34 @@ pub struct NewUser {
     pub password: Option<Password>,
 }
 
-/// The same as it waits for its proof.
+/// The same as it is stored until the number is proven.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Pending {
-    pub(super) user: UserId,
+    user: UserId,
     email: Option<String>,
     full_name: Option<String>,
     password_hash: Option<String>,
-    /// From where. A code that is used elsewhere is used by somebody else, who may not know who signed up, and with what
-    /// password.
-    pub(super) network: IpAddr,
 }
 
 impl Auth {
-    /// Sends a code that registers its number with this profile. The user that comes back is as it would be: whether it
-    /// comes to be, the code decides.
+    /// Sends a code that, together with the token, registers its number with this profile. The user is as it would be
+    /// then.
     ///
     /// # Errors
-    /// As [`send_otp`](Self::send_otp).
+    /// As [`send_otp`](Self::send_otp); [`Error::BadInput`](crate::error::Error::BadInput) for a password that is too easy
+    /// to guess, of which an address may have 60 an hour rated.
     pub async fn signup(
         &self,
         phone_number: PhoneNumber,
         new: NewUser,
         caller: &Caller,
-    ) -> Result<(user::Model, SentOtp)> {
+    ) -> Result<(user::Model, SignupToken, SentOtp)> {
+        // Before the code is counted: a password that is refused costs none.
+        if let Some(password) = &new.password {
+            let key = format!("signup:address:{}", caller.network());
+            self.take(&[Limit { key, max: 60, window: AN_HOUR }]).await?;
+            self.passwords.rate(password).await?;
+        }
         self.count_otp(&phone_number, caller).await?;
         let password_hash = match &new.password {
             Some(password) => Some(self.passwords.hash(password).await?),
@@ -66,17 +80,29 @@ impl Auth {
             email: user.email.clone(),
             full_name: user.full_name.clone(),
             password_hash: user.password_hash.clone(),
-            network: caller.network(),
         };
         let sent = self.make_otp(phone_number, Purpose::SignIn, Some(&pending), caller).await?;
-        Ok((user, sent))
+        let token = SignupToken::new(sent.id, &sent.phone_number, &self.keys);
+        Ok((user, token, sent))
     }
 
-    /// The user of a number that has just been proven: known, or new with what waited for it.
+    /// The profile of a signup, once: none if it has been taken or has expired.
+    pub(super) async fn take_pending(
+        &self,
+        conn: &impl ConnectionTrait,
+        signup: Option<OtpId>,
+    ) -> Result<Option<Pending>> {
+        let Some(id) = signup else { return Ok(None) };
+        let since = self.clock.now() - PROFILE_LIFETIME;
+        let stored = otps::take_signup(conn, id, since).await?;
+        Ok(stored.as_deref().map(serde_json::from_str).transpose().map_err(anyhow::Error::new)?)
+    }
+
+    /// The user of a number that has just been proven: the known one, or a new one with this profile.
     pub(super) async fn proven(
         &self,
         conn: &impl ConnectionTrait,
-        phone_number: &str,
+        phone_number: &PhoneNumber,
         pending: Option<Pending>,
     ) -> Result<user::Model> {
         let now = self.clock.now();
@@ -86,7 +112,7 @@ impl Auth {
         };
         let new = user::Model {
             id,
-            phone_number: phone_number.to_owned(),
+            phone_number: phone_number.as_str().to_owned(),
             email,
             full_name,
             password_hash,

@@ -21,10 +21,18 @@ struct Claims {
     sid: SessionId,
     iat: i64,
     exp: i64,
+    /// [`fingerprint`] of the refresh token that came with it; empty in tokens of older versions.
+    #[serde(default)]
+    rft: String,
 }
 
-/// An access token that holds until `viewer.until`.
-pub(super) fn access_token(keys: &Keys, viewer: Viewer, now: Timestamp) -> Result<String> {
+/// An access token that holds until `viewer.until`, given out together with `refresh`.
+pub(super) fn access_token(
+    keys: &Keys,
+    viewer: Viewer,
+    refresh: &RefreshToken,
+    now: Timestamp,
+) -> Result<String> {
     let claims = Claims {
         iss: ISSUER.to_owned(),
         aud: AUDIENCE.to_owned(),
@@ -32,13 +40,14 @@ pub(super) fn access_token(keys: &Keys, viewer: Viewer, now: Timestamp) -> Resul
         sid: viewer.session,
         iat: now.timestamp(),
         exp: viewer.until.timestamp(),
+        rft: fingerprint(&refresh.hash()),
     };
     let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys.current.sign);
     token.map_err(|cause| Error::Internal(anyhow::Error::new(cause).context("signing an access token")))
 }
 
-/// Whose token this is, if it is ours and has not expired.
-pub(super) fn read_access_token(keys: &Keys, token: &str, now: Timestamp) -> Result<Viewer> {
+/// Whose token this is, and the fingerprint of the refresh token that came with it, if it is ours and has not expired.
+pub(super) fn read_access_token(keys: &Keys, token: &str, now: Timestamp) -> Result<(Viewer, String)> {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.set_issuer(&[ISSUER]);
     validation.set_audience(&[AUDIENCE]);
@@ -54,7 +63,12 @@ pub(super) fn read_access_token(keys: &Keys, token: &str, now: Timestamp) -> Res
     if until <= now {
         return Err(Error::Unauthenticated("The access token has expired."));
     }
-    Ok(Viewer { user: claims.sub, session: claims.sid, until })
+    Ok((Viewer { user: claims.sub, session: claims.sid, until }, claims.rft))
+}
+
+/// Tells the refresh tokens of a session apart, and is of no use to whoever reads it.
+pub(super) fn fingerprint(refresh_hash: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(&refresh_hash[..refresh_hash.len().min(9)])
 }
 
 /// An opaque token that names its session, so that a used one is known for what it is; the tag keeps anyone from making
@@ -70,8 +84,7 @@ impl RefreshToken {
         Ok(Self { session, secret: crate::domain::random::bytes()? })
     }
 
-    /// The token that this one is exchanged for: always the same, so that two tabs that refresh at the same moment get
-    /// the same answer.
+    /// The token that this one is exchanged for: always the same, so that an exchange can be repeated.
     pub(super) fn next(&self, of: &Key) -> Self {
         let tag = hmac::sign(&of.refresh, &self.bytes());
         let mut secret = [0; 32];

@@ -1,6 +1,9 @@
 //! What people write, within its limits. A value of one of these types has been checked.
 
-use crate::error::{Error, Result};
+use crate::{
+    domain::text::{is_blank, refuse_nul},
+    error::{Error, Result},
+};
 
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident: $field:literal, $min:literal to $max:literal;)+) => {$(
@@ -13,10 +16,8 @@ macro_rules! texts {
             /// [`Error::BadInput`] that names the field and the limit; lengths are counted in characters.
             pub fn new(text: String) -> Result<Self> {
                 let length = text.chars().count();
-                if text.contains('\0') {
-                    return Err(Error::bad_input($field, concat!($field, " must not contain the character U+0000.")));
-                }
-                if ($min..=$max).contains(&length) && (text.chars().any(|c| !c.is_whitespace()) || $min == 0) {
+                refuse_nul($field, &text)?;
+                if ($min..=$max).contains(&length) && (!is_blank(&text) || $min == 0) {
                     return Ok(Self(text));
                 }
                 let rule = match $min {
@@ -63,7 +64,7 @@ mod tests {
         };
         assert_eq!(field, "content");
         assert_eq!(message, "content must be 1 to 32000 characters and not blank; this is 32001.");
-        for blank in ["", " \n\t"] {
+        for blank in ["", " \n\t", "\u{200b}\u{2066}", "\u{3164}", "\u{2800}"] {
             assert!(Title::new(blank.to_owned()).is_err());
         }
         assert!(Title::new("a\0b".to_owned()).is_err());

@@ -1,0 +1,115 @@
+//! Characters of all scripts: what a text shows, what a digit is worth, and what no database stores.
+
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+
+use crate::error::{Error, Result};
+
+/// Whether nothing of the text is visible: it is empty, or all white space, control, format and filler characters.
+pub(super) fn is_blank(text: &str) -> bool {
+    text.chars().all(is_invisible)
+}
+
+/// Whether a character has no ink of its own, by Unicode's White_Space, Default_Ignorable_Code_Point and general
+/// categories, and three that are blank by their design.
+pub(super) fn is_invisible(c: char) -> bool {
+    // Format characters that enclose digits with a sign of their own: Prepended_Concatenation_Mark.
+    let is_visible_format = matches!(
+        c,
+        '\u{600}'
+            ..='\u{605}'
+                | '\u{6dd}'
+                | '\u{70f}'
+                | '\u{890}'
+                | '\u{891}'
+                | '\u{8e2}'
+                | '\u{110bd}'
+                | '\u{110cd}'
+    );
+    let is_ignorable = matches!(c, '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{2065}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{e0000}'..='\u{e0fff}');
+    let is_blank_by_design = matches!(c, '\u{2800}' | '\u{1d159}' | '\u{16fe4}');
+    c.is_whitespace()
+        || c.is_control()
+        || is_ignorable
+        || is_blank_by_design
+        || c.general_category() == GeneralCategory::Format && !is_visible_format
+}
+
+/// Whether people put it between digits to read them more easily: a dash, a dot, or what is not visible.
+pub(super) fn is_separator(c: char) -> bool {
+    is_invisible(c)
+        || c.general_category() == GeneralCategory::DashPunctuation
+        || matches!(c, '.' | '\u{2212}')
+}
+
+/// The ASCII digit of the same value, for a decimal digit of any script.
+pub(super) fn ascii_digit(c: char) -> Option<char> {
+    if c.is_ascii() {
+        return c.is_ascii_digit().then_some(c);
+    }
+    let is_digit = |c: char| c.general_category() == GeneralCategory::DecimalNumber;
+    // A script's digits follow each other from zero to nine, and so do several sets of them.
+    let before =
+        (0..u32::from(c)).rev().take_while(|&code| char::from_u32(code).is_some_and(is_digit)).count();
+    is_digit(c).then(|| char::from_digit(u32::try_from(before).ok()? % 10, 10)).flatten()
+}
+
+/// Refuses U+0000, which PostgreSQL does not store.
+///
+/// # Errors
+/// [`Error::BadInput`] that names the field.
+pub(super) fn refuse_nul(field: &'static str, text: &str) -> Result<()> {
+    if text.contains('\0') {
+        return Err(Error::bad_input(field, format!("{field} must not contain the character U+0000.")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_without_a_visible_character_is_blank() {
+        for blank in [
+            "",
+            " \n\t",
+            "\u{200b}",
+            "\u{200e}\u{202a}\u{2066}\u{2069}",
+            "\u{ad}",
+            "\u{feff}",
+            "\u{115f}\u{1160}",
+            "\u{3164}",
+            "\u{ffa0}",
+            "\u{2800}",
+            "\u{180e}",
+            "\u{e0041}",
+            "\u{fe0f}",
+            "\u{34f}",
+            "\u{a0}\u{3000}",
+            "\0",
+        ] {
+            assert!(is_blank(blank), "{}", blank.escape_unicode());
+        }
+        for visible in ["a", "\u{200b}.", "é", "👨‍👩‍👧", "نص", "\u{6dd}", "\u{301}", "-"] {
+            assert!(!is_blank(visible), "{}", visible.escape_unicode());
+        }
+    }
+
+    #[test]
+    fn a_decimal_digit_of_any_script_has_its_value() {
+        for (digits, ascii) in [
+            ("0123456789", "0123456789"),
+            ("٠١٢٣٤٥٦٧٨٩", "0123456789"),
+            ("۰۱۲۳۴۵۶۷۸۹", "0123456789"),
+            ("०१२३४५६७८९", "0123456789"),
+            ("๐๑๒๓๔๕๖๗๘๙", "0123456789"),
+            ("０１２３４５６７８９", "0123456789"),
+            ("𝟗𝟘𝟡𝟢𝟬𝟵", "909009"),
+        ] {
+            let read: Option<String> = digits.chars().map(ascii_digit).collect();
+            assert_eq!(read.as_deref(), Some(ascii), "{digits}");
+        }
+        assert!("a½²Ⅷ五+".chars().all(|c| ascii_digit(c).is_none()));
+    }
+}
