@@ -312,6 +312,7 @@ fn billing(
         settings: config.billing.clone(),
         inbox: Inbox::default(),
         turns: Arc::new(std::array::from_fn(|_| Mutex::new(()))),
+        product: Arc::default(),
         look_every: LOOK_FOR_SILENCE_EVERY,
     })
 }

@@ -170,8 +170,7 @@ async fn coming_back_before_the_webhook_is_enough() {
 #[tokio::test]
 async fn nobody_pays_twice() {
     let app = selling().await;
-    for state in ["active", "trialing", "past_due", "unpaid", "paused", "incomplete", "a_status_of_next_year"]
-    {
+    for state in ["active", "trialing", "past_due", "a_status_of_next_year"] {
         let user = app.user().await;
         let session = user.start_checkout(Value::Null).await.unwrap();
         let (subscription, _) = app.stripe.pay(&session);

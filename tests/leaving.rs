@@ -1,4 +1,4 @@
-//! Ending sessions and accounts, and taking along what is kept of one.
+//! Ending sessions and accounts.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -204,60 +204,5 @@ async fn deletions_at_once_are_one() {
     assert!(answers.iter().any(|answer| code_of(answer) == "no error"));
     app.is_idle().await;
     assert_eq!(rows(&app).await, [0; 7]);
-    app.stop().await;
-}
-
-async fn my_data(user: &TestUser) -> reqwest::Response {
-    let path = user.data("{ myData { url } }", json!({})).await["myData"]["url"].as_str().unwrap().to_owned();
-    let request = user.http.get(format!("http://{}{path}", user.address));
-    request.bearer_auth(&user.token).send().await.unwrap()
-}
-
-#[tokio::test]
-async fn everything_that_is_kept_can_be_taken_along() {
-    let app = TestApp::start().await;
-    let (user, other) = (app.signed_in(PHONE).await, app.user().await);
-    other.read(&other.room("not mine").await.ask("hi").await.reply).await;
-    let rooms = [user.room("first").await, user.room("second").await];
-    // More than are read at once.
-    for number in 0..15 {
-        user.read(&rooms[0].ask(&format!("question {number}")).await.reply).await;
-    }
-    let data = my_data(&user).await;
-    assert_eq!(data.headers()["content-type"], "application/json");
-    assert_eq!(data.headers()["content-disposition"], "attachment; filename=\"my-data.json\"");
-    let data: Value = data.json().await.unwrap();
-    assert_eq!(data["user"]["id"], user.id.as_str());
-    assert_eq!(
-        (&data["user"]["phoneNumber"], data["sessions"].as_array().unwrap().len()),
-        (&json!(PHONE), 1)
-    );
-    let exported = data["chatrooms"].as_array().unwrap();
-    let titles: Vec<_> = exported.iter().map(|room| &room["title"]).collect();
-    assert_eq!(titles, ["first", "second"]);
-    let messages = exported[0]["messages"].as_array().unwrap();
-    assert_eq!(messages.len(), 30);
-    assert_eq!(messages[28]["content"], "question 14");
-    let answer = json!(["MODEL", "COMPLETED", "Yes.", messages[28]["id"]]);
-    let last = &messages[29];
-    assert_eq!(json!([last["role"], last["status"], last["content"], last["inReplyTo"]]), answer);
-    assert_eq!(exported[1]["messages"], json!([]));
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn data_is_for_its_owner_and_not_without_end() {
-    let app = TestApp::start().await;
-    let stranger = app.stranger();
-    let refused = stranger.http.get(format!("http://{}/my-data", app.address)).send().await.unwrap();
-    assert_eq!(refused.status(), 401);
-    assert_eq!(code_of(&refused.json().await.unwrap()), "UNAUTHENTICATED");
-    let user = app.user().await;
-    for _ in 0..10 {
-        assert_eq!(my_data(&user).await.status(), 200);
-    }
-    let refused = my_data(&user).await;
-    assert_eq!(refused.status(), 429);
-    assert_eq!(code_of(&refused.json().await.unwrap()), "RATE_LIMITED");
     app.stop().await;
 }

@@ -207,7 +207,8 @@ async fn a_forgotten_password_is_reset_by_a_code_and_all_sessions_end() {
     app.pass(TimeDelta::seconds(31)).await;
     let sent = forgot(&app, PHONE).await;
     assert_eq!(code_of(&verify(&app, PHONE, &sent["otp"]).await), "OTP_INVALID", "it signs nobody in");
-    let refused = reset(&app, PHONE, &json!("wrong"), "battery staple").await;
+    let wrong = (sent["otp"].as_str().unwrap().parse::<u32>().unwrap() + 1) % 1_000_000;
+    let refused = reset(&app, PHONE, &json!(format!("{wrong:06}")), "battery staple").await;
     assert_eq!(code_of(&refused), "OTP_INVALID");
     let done = reset(&app, PHONE, &sent["otp"], "battery staple").await;
     assert_eq!(done["data"]["resetPassword"]["user"], json!({"id": user.id, "hasPassword": true}));

@@ -196,6 +196,7 @@ async fn a_hundred_and_first_session_ends_the_one_that_was_refreshed_longest_ago
         };
         pollux::store::sessions::insert(app.chat.db.write(), session).await.unwrap();
     }
+    app.pass(TimeDelta::minutes(1)).await;
     let renewed = signed_in_by(&oldest, &refresh(&oldest, &oldest.refresh_token).await);
     let ids = async || {
         let data = renewed.data("{ sessions { id } }", json!({})).await;

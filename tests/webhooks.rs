@@ -127,7 +127,8 @@ async fn both_shapes_of_stripes_api_are_read() {
         let written: Value = serde_json::from_str(written).unwrap();
         for event in written["events"].as_array().unwrap() {
             // A fortnight into the period.
-            let app = selling_at(Clock::stopped("2023-04-07T00:00:00Z".parse().unwrap()), &[]).await;
+            let price = "--stripe-pro-price-id=price_1MowQULkdIwHu7ixraBm864M";
+            let app = selling_at(Clock::stopped("2023-04-07T00:00:00Z".parse().unwrap()), &[price]).await;
             let (user, customer) = customer(&app).await;
             let (mut subscription, mut event) = (written["subscription"].clone(), event.clone());
             for object in [&mut subscription, &mut event["data"]["object"]] {

@@ -42,6 +42,8 @@ pub enum Kind {
     StripeEvent,
     /// Deliver the one-time password `otp_id`.
     DeliverOtp,
+    /// Bring the profile of `user_id` to the user's customer at Stripe.
+    SyncCustomer,
     /// Erase the account of `user_id` and everything in it.
     EraseAccount,
 }

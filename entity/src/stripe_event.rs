@@ -10,8 +10,10 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
     pub kind: String,
-    /// Whose it is.
+    /// Whose it is; empty where only the charge is known.
     pub customer_id: String,
+    /// The charge that was taken back, where the event tells of one.
+    pub charge_id: Option<String>,
     pub received_at: Timestamp,
     /// When Stripe had been asked what has become of it.
     pub processed_at: Option<Timestamp>,

@@ -23,6 +23,9 @@ pub struct Model {
     pub updated_at: Timestamp,
     /// Counted up by every reading that is stored: one that was begun before another was stored does not hold.
     pub version: i64,
+    /// The last payment that was taken back, for the operator: the kind of Stripe's event, and the charge.
+    pub reversal: Option<String>,
+    pub reversed_at: Option<Timestamp>,
 }
 
 /// [Stripe's statuses](https://docs.stripe.com/api/subscriptions/object#subscription_object-status).

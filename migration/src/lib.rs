@@ -11,6 +11,7 @@ mod m20261121_000005_stripe;
 mod m20261121_000006_erasure;
 mod m20261125_000007_write_checks;
 mod m20261125_000007_received;
+mod m20261125_000008_reversals;
 
 pub struct Migrator;
 
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000006_erasure::Migration),
             Box::new(m20261125_000007_write_checks::Migration),
             Box::new(m20261125_000007_received::Migration),
+            Box::new(m20261125_000008_reversals::Migration),
         ]
     }
 }

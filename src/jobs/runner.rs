@@ -122,6 +122,7 @@ impl Runner {
             job::Kind::Reply => self.chat.write_reply(job, cues).await,
             job::Kind::DeliverOtp => self.deliveries.deliver(job).await,
             job::Kind::EraseAccount => self.erase_account(job).await,
+            job::Kind::SyncCustomer => self.billing.sync_customer(job).await,
             // Its reading takes the job with it, and has then still to tell of it; of two readings the newer holds.
             job::Kind::StripeEvent => tokio::select! {
                 done = self.billing.see_to_event(job) => done,
@@ -133,7 +134,7 @@ impl Runner {
     async fn broke(&self, job: &job::Model) -> Result<(), Error> {
         match job.kind {
             job::Kind::Reply => self.chat.reply_broke(job).await,
-            job::Kind::StripeEvent => self.billing.event_broke(job).await,
+            job::Kind::StripeEvent | job::Kind::SyncCustomer => self.billing.put_off(job).await,
             job::Kind::DeliverOtp => self.deliveries.broke(job).await,
             job::Kind::EraseAccount => self.erasure_broke(job).await,
         }

@@ -21,10 +21,16 @@ pub type Result<T> = std::result::Result<T, PaymentError>;
 pub struct NewCustomer {
     pub user: UserId,
     pub phone_number: String,
-    pub email: Option<String>,
-    pub full_name: Option<String>,
+    pub profile: Profile,
     /// The same key gives the same customer.
     pub idempotency_key: String,
+}
+
+/// What of a user's profile the provider has, for its receipts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    pub email: Option<String>,
+    pub full_name: Option<String>,
 }
 
 /// A page on which a customer can subscribe.
@@ -53,7 +59,12 @@ pub struct Checkout {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscribed {
     pub id: String,
+    /// [`Paused`](subscription::State::Paused), too, if it would be active but its collection is paused.
     pub state: subscription::State,
+    /// What it is for.
+    pub prices: Vec<Price>,
+    /// It is waiting for a payment that may never come and gives nothing meanwhile: cancelling it takes nothing away.
+    pub may_be_replaced: bool,
     pub created_at: Timestamp,
     pub period_start: Option<Timestamp>,
     pub period_end: Option<Timestamp>,
@@ -63,10 +74,20 @@ pub struct Subscribed {
     pub unpaid_since: Option<Timestamp>,
 }
 
+/// A price, and the product that it is a price of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Price {
+    pub id: String,
+    pub product: Option<String>,
+}
+
 #[async_trait]
 pub trait Payments: Send + Sync {
     /// Makes a customer and says its id.
     async fn customer(&self, new: NewCustomer) -> Result<String>;
+
+    /// Replaces what the provider knows of a customer's profile.
+    async fn update_customer(&self, id: &str, profile: Profile) -> Result<()>;
 
     /// Ends all of a customer's subscriptions at once, and deletes what it is known by.
     async fn delete_customer(&self, id: &str) -> Result<()>;
@@ -83,6 +104,15 @@ pub trait Payments: Send + Sync {
 
     /// All of the customer's subscriptions, ended ones included.
     async fn subscriptions(&self, customer: &str) -> Result<Vec<Subscribed>>;
+
+    /// Ends a subscription at once.
+    async fn cancel_subscription(&self, id: &str) -> Result<()>;
+
+    /// The product that a price is of.
+    async fn product_of(&self, price: &str) -> Result<Option<String>>;
+
+    /// The customer who paid a charge; none if it was paid by none that is known.
+    async fn customer_of_charge(&self, id: &str) -> Result<Option<String>>;
 
     /// An event that was sent or should have been, as its webhook's body would be.
     async fn event(&self, id: &str) -> Result<Vec<u8>>;

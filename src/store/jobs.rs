@@ -47,6 +47,12 @@ pub fn delivery(otp: OtpId, now: Timestamp) -> job::Model {
     job::Model { otp_id: Some(otp), ..new(Kind::DeliverOtp, now) }
 }
 
+/// To bring a user's profile to the payment provider.
+#[must_use]
+pub fn customer_sync(user: UserId, now: Timestamp) -> job::Model {
+    job::Model { user_id: Some(user), ..new(Kind::SyncCustomer, now) }
+}
+
 /// To erase an account.
 #[must_use]
 pub fn erasure(user: UserId, now: Timestamp) -> job::Model {

@@ -81,24 +81,44 @@ pub async fn by_id(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<
     message::Entity::find_by_id(id).one(conn).await
 }
 
-/// The first of a room's messages that come after this place, whether its path goes through them or not, by depth.
-pub async fn of_room_after(
-    conn: &impl ConnectionTrait,
-    room: ChatroomId,
-    after: Option<(i32, MessageId)>,
-    limit: u64,
-) -> Result<Vec<message::Model>, DbErr> {
-    let mut messages = message::Entity::find().filter(message::Column::ChatroomId.eq(room));
-    if let Some((depth, id)) = after {
-        let beside = message::Column::Depth.eq(depth).and(message::Column::Id.gt(id));
-        messages = messages.filter(message::Column::Depth.gt(depth).or(beside));
+/// Where a message is, and how long.
+#[derive(Clone, Debug, FromQueryResult)]
+pub struct Place {
+    pub id: MessageId,
+    pub chatroom_id: ChatroomId,
+    pub depth: i32,
+    length: i32,
+}
+
+impl Place {
+    /// The content's, in bytes.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.length.unsigned_abs() as usize
     }
-    messages
-        .order_by_asc(message::Column::Depth)
-        .order_by_asc(message::Column::Id)
-        .limit(limit)
-        .all(conn)
-        .await
+}
+
+/// The first of these rooms' messages that come after this place, by room and depth, whether the active branch goes through
+/// them or not.
+pub async fn places_after(
+    conn: &impl ConnectionTrait,
+    rooms: &[ChatroomId],
+    after: Option<(ChatroomId, i32, MessageId)>,
+    limit: u64,
+) -> Result<Vec<Place>, DbErr> {
+    let mut values: Vec<Value> = rooms.iter().map(|&room| room.into()).collect();
+    let mut bound = String::new();
+    if let Some((room, depth, id)) = after {
+        let first = values.len() + 1;
+        values.extend([room.into(), depth.into(), id.into()]);
+        bound = format!(" AND (chatroom_id, depth, id) > ({})", placeholders(first, 3));
+    }
+    let text = format!(
+        "SELECT id, chatroom_id, depth, octet_length(content) AS length FROM messages
+         WHERE chatroom_id IN ({rooms}){bound} ORDER BY chatroom_id, depth, id LIMIT {limit}",
+        rooms = placeholders(1, rooms.len()),
+    );
+    Place::find_by_statement(sql(conn, text, values)).all(conn).await
 }
 
 /// The bytes that a message takes in memory.

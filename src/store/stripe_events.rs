@@ -14,12 +14,12 @@ const MOST: u64 = 1000;
 pub async fn insert_new(db: &Db, events: &[stripe_event::Model], now: Timestamp) -> Result<(), DbErr> {
     let rows: Vec<_> = events
         .iter()
-        .map(|event| json!({"id": event.id, "kind": event.kind, "customer_id": event.customer_id}))
+        .map(|event| json!({"id": event.id, "kind": event.kind, "customer_id": event.customer_id, "charge_id": event.charge_id}))
         .collect();
     let conn = db.write();
     let insert = format!(
-        "INSERT INTO stripe_events (id, kind, customer_id, received_at)
-         SELECT row.value->>'id', row.value->>'kind', row.value->>'customer_id', $2 FROM {rows} WHERE true
+        "INSERT INTO stripe_events (id, kind, customer_id, charge_id, received_at)
+         SELECT row.value->>'id', row.value->>'kind', row.value->>'customer_id', row.value->>'charge_id', $2 FROM {rows} WHERE true
          ON CONFLICT (id) DO NOTHING RETURNING id",
         rows = json_rows(conn),
     );

@@ -2,7 +2,7 @@
 
 use entity::{Timestamp, UserId, subscription};
 use sea_orm::{
-    ActiveModelTrait, DbBackend, IntoActiveModel, QuerySelect, SqlErr, entity::prelude::*,
+    ActiveModelTrait, DbBackend, ExprTrait, IntoActiveModel, QuerySelect, SqlErr, entity::prelude::*,
     sea_query::OnConflict,
 };
 use subscription::{Column, Entity};
@@ -54,6 +54,23 @@ pub async fn replace(conn: &impl ConnectionTrait, subscription: &subscription::M
         .exec(conn)
         .await?;
     Ok(replaced.rows_affected == 1)
+}
+
+/// Stores the last payment that was taken back. It counts as a reading, so that none that was begun before undoes it.
+pub async fn set_reversal(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    reversal: &str,
+    at: Timestamp,
+) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::Reversal, Expr::value(reversal))
+        .col_expr(Column::ReversedAt, Expr::value(at))
+        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+        .filter(Column::UserId.eq(user))
+        .exec(conn)
+        .await?;
+    Ok(())
 }
 
 /// How long ago somebody must have been asked about to be asked about again.

@@ -1,9 +1,11 @@
-//! Everything that is kept of a user, as one JSON document, told as it is read.
+//! Everything that is kept of a user, as one JSON document, streamed as it is read.
+
+use std::{collections::HashMap, pin::pin};
 
 use async_stream::try_stream;
 use bytes::Bytes;
-use entity::{ChatroomId, MessageId, UserId, chatroom, message};
-use futures_util::Stream;
+use entity::{ChatroomId, chatroom, message};
+use futures_util::{Stream, TryStreamExt};
 use serde_json::{Value, json};
 
 use super::{AN_HOUR, Auth, Viewer};
@@ -13,8 +15,12 @@ use crate::{
     store::{chatrooms, checkouts, messages, subscriptions},
 };
 
-/// Rows that are read at once.
-const AT_ONCE: u64 = 20;
+/// Chatrooms, and the places of messages, that are read at once.
+const ROOMS_AT_ONCE: u64 = 200;
+const PLACES_AT_ONCE: u64 = 5000;
+/// What is read at once of messages, which may be long, and whose download may be slow.
+const MESSAGES_AT_ONCE: usize = 200;
+const BYTES_AT_ONCE: usize = 1024 * 1024;
 
 impl Auth {
     /// # Errors
@@ -26,46 +32,54 @@ impl Auth {
         Ok(try_stream! {
             // The object stays open for what comes by and by.
             yield Bytes::from(format!("{},\"chatrooms\":[", &head[..head.len() - 1]));
-            let mut last_room = None;
+            let mut is_first = true;
+            let mut last = None;
             loop {
-                let rooms = auth.rooms_after(viewer.user, last_room).await?;
+                let rooms = chatrooms::owned_by_after(auth.db.read(), viewer.user, last, ROOMS_AT_ONCE).await?;
+                let Some(last_room) = rooms.last() else { break };
+                last = Some(last_room.id);
+                let mut messages = pin!(auth.clone().messages_of(rooms.iter().map(|room| room.id).collect()));
+                let mut next = messages.try_next().await?;
                 for room in &rooms {
-                    let comma = if last_room.is_none() { "" } else { "," };
-                    last_room = Some(room.id);
+                    let comma = if std::mem::take(&mut is_first) { "" } else { "," };
                     let about = about_room(room).to_string();
                     yield Bytes::from(format!("{comma}{},\"messages\":[", &about[..about.len() - 1]));
-                    let mut last = None;
-                    loop {
-                        let messages = auth.messages_after(room.id, last).await?;
-                        for message in &messages {
-                            let comma = if last.is_none() { "" } else { "," };
-                            last = Some((message.depth, message.id));
-                            yield Bytes::from(format!("{comma}{}", about_message(message)));
-                        }
-                        if (messages.len() as u64) < AT_ONCE {
-                            break;
-                        }
+                    let mut comma = "";
+                    while let Some(message) = next.take_if(|message| message.chatroom_id == room.id) {
+                        yield Bytes::from(format!("{comma}{}", about_message(&message)));
+                        comma = ",";
+                        next = messages.try_next().await?;
                     }
                     yield Bytes::from_static(b"]}");
-                }
-                if (rooms.len() as u64) < AT_ONCE {
-                    break;
                 }
             }
             yield Bytes::from_static(b"]}\n");
         })
     }
 
-    async fn rooms_after(&self, user: UserId, after: Option<ChatroomId>) -> Result<Vec<chatroom::Model>> {
-        Ok(chatrooms::owned_by_after(self.db.read(), user, after, AT_ONCE).await?)
-    }
-
-    async fn messages_after(
-        &self,
-        room: ChatroomId,
-        after: Option<(i32, MessageId)>,
-    ) -> Result<Vec<message::Model>> {
-        Ok(messages::of_room_after(self.db.read(), room, after, AT_ONCE).await?)
+    /// All messages of these chatrooms, which are in the order of their ids, by chatroom and depth. How many are read at
+    /// once depends on their lengths, and the statements do not depend on the number of chatrooms.
+    fn messages_of(self, rooms: Vec<ChatroomId>) -> impl Stream<Item = Result<message::Model>> + Send {
+        try_stream! {
+            let mut after = None;
+            loop {
+                let places = messages::places_after(self.db.read(), &rooms, after, PLACES_AT_ONCE).await?;
+                let Some(last) = places.last() else { break };
+                after = Some((last.chatroom_id, last.depth, last.id));
+                let mut left = places.as_slice();
+                while !left.is_empty() {
+                    let (now, later) = left.split_at(count_within_bounds(left));
+                    left = later;
+                    let ids: Vec<_> = now.iter().map(|place| place.id).collect();
+                    let read = messages::by_ids(self.db.read(), &ids).await?;
+                    let mut read: HashMap<_, _> = read.into_iter().map(|message| (message.id, message)).collect();
+                    // One that was deleted meanwhile is left out.
+                    for message in ids.iter().filter_map(|id| read.remove(id)) {
+                        yield message;
+                    }
+                }
+            }
+        }
     }
 
     async fn export_head(&self, viewer: Viewer) -> Result<Value> {
@@ -105,6 +119,16 @@ impl Auth {
             "checkouts": checkouts,
         }))
     }
+}
+
+/// How many of the first are read at once: at least one.
+fn count_within_bounds(places: &[messages::Place]) -> usize {
+    let mut bytes = 0;
+    let within = places.iter().take(MESSAGES_AT_ONCE).take_while(|place| {
+        bytes += place.length();
+        bytes <= BYTES_AT_ONCE
+    });
+    within.count().max(1)
 }
 
 fn about_room(room: &chatroom::Model) -> Value {

@@ -4,8 +4,9 @@ use entity::user;
 
 use super::{Auth, Viewer};
 use crate::{
+    domain::text::{is_blank, is_invisible, refuse_nul},
     error::{Error, Result},
-    store::users,
+    store::{commit, jobs, subscriptions, users},
 };
 
 /// By [RFC 5321](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3).
@@ -20,9 +21,10 @@ impl Email {
     /// # Errors
     /// [`Error::BadInput`].
     pub fn parse(text: &str) -> Result<Self> {
-        let text = text.trim();
+        refuse_nul("email", text)?;
+        let text = text.trim_matches(is_invisible);
         let plausible = text.len() <= LONGEST_EMAIL
-            && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+            && !text.chars().any(is_invisible)
             && text.rsplit_once('@').is_some_and(|(local, domain)| {
                 !local.is_empty()
                     && !domain.starts_with('.')
@@ -46,12 +48,16 @@ impl FullName {
     /// # Errors
     /// [`Error::BadInput`].
     pub fn parse(text: &str) -> Result<Self> {
-        let text = text.trim();
-        if (1..=LONGEST_NAME).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+        refuse_nul("fullName", text)?;
+        let text = text.trim_matches(is_invisible);
+        if (1..=LONGEST_NAME).contains(&text.chars().count())
+            && !text.chars().any(char::is_control)
+            && !is_blank(text)
+        {
             return Ok(Self(text.to_owned()));
         }
         let message =
-            format!("fullName must be 1 to {LONGEST_NAME} characters long, without control characters.");
+            format!("fullName must be 1 to {LONGEST_NAME} visible characters, without control characters.");
         Err(Error::bad_input("fullName", message))
     }
 }
@@ -76,13 +82,30 @@ pub struct ProfileChanges {
 }
 
 impl Auth {
-    /// Changes the viewer's profile.
+    /// Changes the viewer's profile. If the viewer is a customer of the payment provider, a job brings the change there.
     pub async fn update_profile(&self, viewer: Viewer, changes: ProfileChanges) -> Result<user::Model> {
         let email = changes.email.map(|email| email.map(String::from));
         let full_name = changes.full_name.map(|name| name.map(String::from));
-        users::update_profile(self.db.write(), viewer.user, email, full_name, self.clock.now())
-            .await?
-            .ok_or(Error::Unauthenticated("The account does not exist."))
+        let (user, is_customer) = self
+            .db
+            .again(|| async {
+                let now = self.clock.now();
+                let tx = self.db.begin().await?;
+                let user =
+                    users::update_profile(&tx, viewer.user, email.clone(), full_name.clone(), now).await?;
+                let user = user.ok_or(Error::Unauthenticated("The account does not exist."))?;
+                let is_customer = subscriptions::of_user(&tx, viewer.user).await?.is_some();
+                if is_customer {
+                    jobs::insert(&tx, jobs::customer_sync(viewer.user, now)).await?;
+                }
+                commit(tx).await?;
+                Ok((user, is_customer))
+            })
+            .await?;
+        if is_customer {
+            self.tell_of_a_job().await;
+        }
+        Ok(user)
     }
 }
 
@@ -96,11 +119,14 @@ mod tests {
             assert!(Email::parse(email).is_ok(), "{email}");
         }
         let long = format!("{}@example.com", "a".repeat(243));
-        for email in ["", "ada", "@b.c", "a@b", "a@.c", "a@b.", "a b@c.d", "a\n@b.c", &long] {
+        for email in
+            ["", "ada", "@b.c", "a@b", "a@.c", "a@b.", "a b@c.d", "a\n@b.c", "a\0@b.c", "\u{200b}@b.c", &long]
+        {
             assert!(Email::parse(email).is_err(), "{email}");
         }
         assert!(FullName::parse("Ada Lovelace").is_ok() && FullName::parse(&"é".repeat(100)).is_ok());
-        for name in ["", "  ", "a\nb", &"a".repeat(101)] {
+        for name in ["", "  ", "a\nb", "\u{200b}\u{2066}", "\u{3164}", "\u{2800} ", "a\0b", &"a".repeat(101)]
+        {
             assert!(FullName::parse(name).is_err(), "{name}");
         }
     }

@@ -8,7 +8,10 @@ use entity::{UserId, checkout, subscription};
 use super::{Billing, standing::standing};
 use crate::{
     error::{Error, Result},
-    ports::{payments::PaymentError, signals::Topic},
+    ports::{
+        payments::{PaymentError, Subscribed},
+        signals::Topic,
+    },
     store::{
         checkouts, commit, jobs, stripe_events,
         subscriptions::{self, Silence},
@@ -25,11 +28,17 @@ const MOST_SILENT: u64 = 20;
 /// Those who are asked about at the same moment take turns, a stripe of users each.
 pub type Turns = Arc<[tokio::sync::Mutex<()>; 64]>;
 
+/// What Stripe says of a user who is a customer.
+pub(super) struct Account {
+    /// Those to Pro, ended ones included.
+    pub(super) subscriptions: Vec<Subscribed>,
+}
+
 /// What a reading came to.
 pub(super) enum Reading {
     /// Never a customer.
     Nobody,
-    Stored(subscription::Model),
+    Stored(Account),
     /// Another was stored meanwhile, which may be newer.
     Overtaken,
 }
@@ -40,7 +49,7 @@ impl Billing {
     ///
     /// # Errors
     /// [`Error::PaymentProvider`].
-    pub(super) async fn ask(&self, user: UserId) -> Result<Option<subscription::Model>> {
+    pub(super) async fn ask(&self, user: UserId) -> Result<Option<Account>> {
         for _ in 0..MOST_READINGS {
             match self.read_once(user).await? {
                 Reading::Nobody => return Ok(None),
@@ -76,7 +85,8 @@ impl Billing {
             Err(PaymentError::Missing(_)) => Vec::new(),
             subscribed => subscribed?,
         };
-        let new = standing(&subscribed, row.clone(), self.clock.now());
+        let subscriptions = self.only_pro(subscribed).await?;
+        let new = standing(&subscriptions, row.clone(), self.clock.now());
         if !self.db.again(|| self.store(&new, &events, &ended)).await? {
             return Ok(Reading::Overtaken);
         }
@@ -84,7 +94,33 @@ impl Billing {
             tracing::info!(%user, state = ?new.state, pro_until = ?new.pro_until, "a subscription changed");
             self.tell(Topic::Account(user)).await;
         }
-        Ok(Reading::Stored(new))
+        Ok(Reading::Stored(Account { subscriptions }))
+    }
+
+    /// The subscriptions to the configured price, or to another price of its product. Without a configured price, all.
+    async fn only_pro(&self, subscriptions: Vec<Subscribed>) -> Result<Vec<Subscribed>> {
+        let Some(price) = self.settings.price() else { return Ok(subscriptions) };
+        let has_price = |one: &Subscribed| one.prices.iter().any(|known| known.id == price);
+        if subscriptions.iter().all(has_price) {
+            return Ok(subscriptions);
+        }
+        let product = self.product(price).await?;
+        let has_product = |one: &Subscribed| {
+            product.is_some() && one.prices.iter().any(|known| known.product.as_deref() == product)
+        };
+        Ok(subscriptions.into_iter().filter(|one| has_price(one) || has_product(one)).collect())
+    }
+
+    /// The product of the configured price, which never changes: asked for once.
+    async fn product(&self, price: &str) -> Result<Option<&str>> {
+        if let Some(product) = self.product.get() {
+            return Ok(Some(product));
+        }
+        match self.payments()?.product_of(price).await {
+            Ok(Some(product)) => Ok(Some(self.product.get_or_init(|| product))),
+            Ok(None) | Err(PaymentError::Missing(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Stores a reading, unless another has been since its row was read.

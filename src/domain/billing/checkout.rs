@@ -1,20 +1,17 @@
 //! Buying Pro.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use entity::{UserId, checkout, subscription};
-use ring::digest;
+use entity::{UserId, checkout};
 
-use super::{Billing, return_url::of_frontend, standing::is_live};
+use super::{Billing, SESSION_ID, customer::key, return_url::of_frontend, standing::is_live};
 use crate::{
+    domain::text::refuse_nul,
     error::{Error, Result},
-    ports::payments::{self, Checkout, NewCheckout, NewCustomer, PaymentError},
-    store::{checkouts, subscriptions, users},
+    ports::payments::{Checkout, NewCheckout, PaymentError},
+    store::checkouts,
 };
 
 const SUCCESS: &str = "/billing/success?session_id={CHECKOUT_SESSION_ID}";
 const CANCEL: &str = "/billing/cancel";
-/// What Stripe puts the session's id in place of.
-const SESSION_ID: &str = "{CHECKOUT_SESSION_ID}";
 
 impl Billing {
     /// Begins a checkout, or goes on with the one that is open: a user has one at most.
@@ -38,9 +35,7 @@ impl Billing {
         let cancel_url = of_frontend(frontend, cancel_url, CANCEL, "cancelUrl")?;
         self.customer(user).await?;
         // A webhook may be late.
-        if self.ask(user).await?.is_some_and(|now| is_live(now.state)) {
-            return Err(Error::AlreadySubscribed);
-        }
+        self.make_room(user).await?;
         let last = checkouts::last_of(self.db.read(), user).await?;
         let before = last.as_ref().map_or("", |last| &last.session_id).to_owned();
         if let Some(last) = last
@@ -86,6 +81,26 @@ impl Billing {
         self.leave_one_open(user).await
     }
 
+    /// Cancels the subscriptions that wait for a payment (incomplete, unpaid, or paused since a trial ended without a card):
+    /// they give nothing, and whoever buys again must not pay twice.
+    ///
+    /// # Errors
+    /// [`Error::AlreadySubscribed`] if another one gives Pro or will again by itself.
+    async fn make_room(&self, user: UserId) -> Result<()> {
+        let Some(account) = self.ask(user).await? else { return Ok(()) };
+        if account.subscriptions.iter().any(|one| is_live(one.state) && !one.may_be_replaced) {
+            return Err(Error::AlreadySubscribed);
+        }
+        for waiting in account.subscriptions.iter().filter(|one| one.may_be_replaced) {
+            match self.payments()?.cancel_subscription(&waiting.id).await {
+                Ok(()) | Err(PaymentError::Missing(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            tracing::info!(%user, subscription = waiting.id, state = ?waiting.state, "subscription replaced by a new checkout");
+        }
+        Ok(())
+    }
+
     /// Ends all but the newest of a user's open checkouts, so that none is paid beside another.
     async fn leave_one_open(&self, user: UserId) -> Result<checkout::Model> {
         let newest = checkouts::last_of(self.db.write(), user).await?.ok_or(Error::NotFound("checkout"))?;
@@ -95,9 +110,7 @@ impl Billing {
             }
             if let Err(refused) = self.payments()?.expire_checkout(&other.session_id).await {
                 tracing::info!(%user, error = %refused, "a checkout cannot be ended: perhaps it has just been paid");
-                if self.ask(user).await?.is_some_and(|now| is_live(now.state)) {
-                    return Err(Error::AlreadySubscribed);
-                }
+                self.make_room(user).await?;
             }
             checkouts::end(self.db.write(), &other.session_id, checkout::Status::Expired).await?;
         }
@@ -110,6 +123,7 @@ impl Billing {
     /// # Errors
     /// [`Error::NotFound`], [`Error::BillingNotConfigured`], [`Error::PaymentProvider`].
     pub async fn checkout_status(&self, user: UserId, session: &str) -> Result<checkout::Status> {
+        refuse_nul("sessionId", session)?;
         let known = async || checkouts::owned_by(self.db.read(), user, session).await;
         let checkout = known().await?.ok_or(Error::NotFound("checkout"))?;
         if checkout.status != checkout::Status::Open {
@@ -117,76 +131,6 @@ impl Billing {
         }
         self.ask(user).await?;
         Ok(known().await?.ok_or(Error::NotFound("checkout"))?.status)
-    }
-
-    /// In every key that calls share: Stripe remembers an answer for a day, also if it was a fault.
-    fn this_minute(&self) -> String {
-        (self.clock.now().timestamp() / 60).to_string()
-    }
-
-    /// The user's customer with Stripe, made at the first call: once, also by calls at the same time.
-    async fn customer(&self, user: UserId) -> Result<subscription::Model> {
-        if let Some(known) = subscriptions::of_user(self.db.read(), user).await? {
-            return Ok(known);
-        }
-        let id = self.new_customer(user).await?;
-        let new = subscription::Model {
-            user_id: user,
-            stripe_customer_id: id.clone(),
-            stripe_subscription_id: None,
-            state: subscription::State::None,
-            current_period_end: None,
-            cancel_at_period_end: false,
-            pro_until: None,
-            updated_at: self.clock.now(),
-            version: 0,
-        };
-        subscriptions::insert(self.db.write(), new).await?;
-        self.stored_customer(user, &id).await
-    }
-
-    /// The user's customer as it is stored. One that was made and is not, since another call was faster or the account has
-    /// been erased meanwhile, is nobody's.
-    async fn stored_customer(&self, user: UserId, made: &str) -> Result<subscription::Model> {
-        let stored = subscriptions::of_user(self.db.write(), user).await?;
-        if stored.as_ref().is_none_or(|stored| stored.stripe_customer_id != made) {
-            self.forget_customer(made).await?;
-        }
-        stored.ok_or(Error::NotFound("user"))
-    }
-
-    async fn new_customer(&self, user: UserId) -> Result<String> {
-        let account = users::by_id(self.db.read(), user).await?.ok_or(Error::NotFound("user"))?;
-        let profile = [account.email.as_deref(), account.full_name.as_deref()].map(Option::unwrap_or_default);
-        let new = NewCustomer {
-            user,
-            idempotency_key: key(&[&self.this_minute(), &user.to_string(), profile[0], profile[1]]),
-            phone_number: account.phone_number,
-            email: account.email,
-            full_name: account.full_name,
-        };
-        Ok(self.payments()?.customer(new).await?)
-    }
-
-    /// Does something for the user's customer. One that Stripe does not know any more, since it was deleted there or was
-    /// of test mode, is made anew.
-    pub(super) async fn as_customer<T, F: Future<Output = payments::Result<T>>>(
-        &self,
-        user: UserId,
-        call: impl Fn(String) -> F,
-    ) -> Result<T> {
-        let known = self.customer(user).await?;
-        match call(known.stripe_customer_id.clone()).await {
-            Err(PaymentError::Missing(what)) if what == "customer" => {
-                let id = self.new_customer(user).await?;
-                tracing::warn!(%user, old = known.stripe_customer_id, new = id, "a customer is gone and made anew");
-                let new = subscription::Model { stripe_customer_id: id.clone(), ..known };
-                subscriptions::replace(self.db.write(), &new).await?;
-                let stored = self.stored_customer(user, &id).await?;
-                Ok(call(stored.stripe_customer_id).await?)
-            }
-            done => Ok(done?),
-        }
     }
 }
 
@@ -200,9 +144,4 @@ fn with_session_id(url: String) -> String {
         .map_or((url.as_str(), String::new()), |(base, fragment)| (base, format!("#{fragment}")));
     let joint = if base.contains('?') { '&' } else { '?' };
     format!("{base}{joint}session_id={SESSION_ID}{fragment}")
-}
-
-/// An idempotency key for what these say.
-fn key(parts: &[&str]) -> String {
-    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, parts.join("\n").as_bytes()))
 }

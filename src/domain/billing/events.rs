@@ -5,16 +5,12 @@ use std::time::Duration;
 use entity::{job, stripe_event};
 use serde::Deserialize;
 
-use super::{Billing, signature};
+use super::{Billing, claim, reversal, signature};
 use crate::{
     domain::random,
     error::{Error, Result},
     ports::{payments::PaymentError, signals::Topic},
-    store::{
-        commit,
-        jobs::{self, Claim},
-        stripe_events, subscriptions,
-    },
+    store::{commit, jobs, stripe_events, subscriptions},
 };
 
 /// Events that may have changed what somebody may use.
@@ -33,7 +29,7 @@ const KINDS: [&str; 13] = [
     "invoice.payment_failed",
     "invoice.payment_action_required",
 ];
-/// Tries before an event is given up, until it is replayed: about a day's worth.
+/// Tries before a job is given up: about a day's worth.
 const MOST_TRIES: i32 = 36;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
@@ -53,16 +49,30 @@ struct Data {
 }
 
 #[derive(Deserialize)]
-struct Object {
+pub(super) struct Object {
+    pub(super) id: Option<String>,
     customer: Option<Reference>,
+    /// Of a dispute.
+    pub(super) charge: Option<Reference>,
+    pub(super) status: Option<String>,
+    /// Of a charge: whether it has been refunded in full.
+    pub(super) refunded: Option<bool>,
 }
 
 /// An object of Stripe's: by its id, or itself.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Reference {
+pub(super) enum Reference {
     Id(String),
     Expanded { id: String },
+}
+
+impl Reference {
+    pub(super) fn into_id(self) -> String {
+        match self {
+            Self::Id(id) | Self::Expanded { id } => id,
+        }
+    }
 }
 
 impl Billing {
@@ -90,19 +100,28 @@ impl Billing {
                 return Ok(None);
             }
         };
-        let customer = match event.data.object.customer {
-            Some(Reference::Id(id) | Reference::Expanded { id }) if KINDS.contains(&&*event.kind) => id,
-            _ => {
-                tracing::debug!(event = event.id, kind = event.kind, "an event that changes nothing");
-                return Ok(None);
-            }
+        let Event { id: event, kind, data: Data { object } } = event;
+        let (customer, charge) = if KINDS.contains(&&*kind) {
+            (object.customer.map(Reference::into_id), None)
+        } else {
+            (None, reversal::charge(&kind, object))
         };
-        tracing::info!(event = event.id, kind = event.kind, "Stripe tells");
-        let id = event.id.clone();
+        // PostgreSQL does not store U+0000, and no id of Stripe's has it.
+        let is_storable = [Some(&event), customer.as_ref(), charge.as_ref()]
+            .into_iter()
+            .flatten()
+            .all(|id| !id.contains('\0'));
+        if customer.is_none() && charge.is_none() || !is_storable {
+            tracing::debug!(event, kind, "an event that changes nothing");
+            return Ok(None);
+        }
+        tracing::info!(event, kind, "stripe event received");
+        let id = event.clone();
         let row = stripe_event::Model {
-            id: event.id,
-            kind: event.kind,
-            customer_id: customer,
+            id: event,
+            kind,
+            customer_id: customer.unwrap_or_default(),
+            charge_id: charge,
             received_at: self.clock.now(),
             processed_at: None,
         };
@@ -125,13 +144,15 @@ impl Billing {
     /// Does an event's job: asks Stripe what has become of what it tells of.
     ///
     /// # Errors
-    /// Stripe or the database do not answer: [`event_broke`](Self::event_broke) then.
+    /// Stripe or the database do not answer: [`put_off`](Self::put_off) then.
     pub async fn see_to_event(&self, job: &job::Model) -> Result<()> {
         if let Some(id) = &job.stripe_event_id {
             while let Some(event) = stripe_events::by_id(self.db.read(), id).await?
                 && event.processed_at.is_none()
             {
-                if let Some(user) = subscriptions::user_of(self.db.read(), &event.customer_id).await? {
+                if let Some(charge) = &event.charge_id {
+                    self.record_reversal(&event, charge).await?;
+                } else if let Some(user) = subscriptions::user_of(self.db.read(), &event.customer_id).await? {
                     // Another's reading may have seen to it meanwhile.
                     self.read_once(user).await?;
                 } else {
@@ -146,12 +167,12 @@ impl Billing {
         Ok(())
     }
 
-    /// Puts an event's job off, each time for longer, or gives the event up.
-    pub async fn event_broke(&self, job: &job::Model) -> Result<()> {
+    /// Puts a job off that failed, each time for longer, or gives it up.
+    pub async fn put_off(&self, job: &job::Model) -> Result<()> {
         let tries = job.failures + 1;
         if tries >= MOST_TRIES {
-            let event = job.stripe_event_id.as_deref().unwrap_or_default();
-            tracing::error!(event, "given up: `pollux stripe replay` tries anew");
+            let event = job.stripe_event_id.as_deref();
+            tracing::error!(job = %job.id, kind = ?job.kind, event, "job given up; `pollux stripe replay` retries an event");
             jobs::done(self.db.write(), claim(job)).await?;
             return Ok(());
         }
@@ -193,8 +214,4 @@ impl Billing {
         self.tell(Topic::Jobs).await;
         Ok(ids)
     }
-}
-
-fn claim(job: &job::Model) -> Claim {
-    Claim { job: job.id, attempt: job.attempt }
 }

@@ -14,17 +14,23 @@
 
 mod ask;
 mod checkout;
+mod customer;
 mod events;
 mod inbox;
 mod leave;
 mod portal;
 mod return_url;
+mod reversal;
 mod signature;
 mod standing;
 pub mod tiers;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
+use entity::job;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -35,11 +41,14 @@ use crate::{
         payments::{PaymentError, Payments},
         signals::{Signals, Topic},
     },
-    store::Db,
+    store::{Db, jobs::Claim},
 };
 
 pub use ask::Turns;
 pub use inbox::Inbox;
+
+/// What Stripe puts a checkout's id in place of.
+const SESSION_ID: &str = "{CHECKOUT_SESSION_ID}";
 
 /// What the use cases of billing work with.
 #[derive(Clone)]
@@ -54,6 +63,8 @@ pub struct Billing {
     pub settings: BillingSettings,
     pub inbox: Inbox,
     pub turns: Turns,
+    /// That the configured price is of, once it is known.
+    pub product: Arc<OnceLock<String>>,
     /// How often it is looked for what Stripe should have told and has not.
     pub look_every: Duration,
 }
@@ -69,6 +80,10 @@ impl Billing {
             tracing::debug!(?topic, error = %unavailable, "a hint was not sent");
         }
     }
+}
+
+fn claim(job: &job::Model) -> Claim {
+    Claim { job: job.id, attempt: job.attempt }
 }
 
 impl From<PaymentError> for Error {

@@ -9,13 +9,13 @@ use crate::ports::payments::Subscribed;
 /// How long Pro goes on after a payment has failed, and after a period whose renewal has not been heard of.
 pub const GRACE: TimeDelta = TimeDelta::days(7);
 
-/// The row as it is to be, given all of the customer's subscriptions at `now`.
+/// The row as it is to be, given all of the customer's subscriptions to Pro at `now`.
 pub fn standing(
     subscriptions: &[Subscribed],
     row: subscription::Model,
     now: Timestamp,
 ) -> subscription::Model {
-    if subscriptions.iter().filter(|subscribed| is_live(subscribed.state)).count() > 1 {
+    if subscriptions.iter().filter(|one| is_live(one.state) && !one.may_be_replaced).count() > 1 {
         tracing::error!(user = %row.user_id, "pays for more than one subscription: cancel all but one in Stripe");
     }
     let best = subscriptions.iter().max_by_key(|subscribed| (rank(subscribed.state), subscribed.created_at));

@@ -16,17 +16,20 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Fault, PRICE, SECRET_KEY, World};
+use super::{Fault, PRICE, PRODUCT, SECRET_KEY, World};
 
 pub fn routes(world: Arc<World>) -> Router {
     Router::new()
         .route("/v1/customers", post(new_customer))
-        .route("/v1/customers/{id}", delete(delete_customer))
+        .route("/v1/customers/{id}", delete(delete_customer).post(update_customer))
         .route("/v1/checkout/sessions", post(new_session))
         .route("/v1/checkout/sessions/{id}", get(session))
         .route("/v1/checkout/sessions/{id}/expire", post(expire))
         .route("/v1/billing_portal/sessions", post(portal))
         .route("/v1/subscriptions", get(subscriptions))
+        .route("/v1/subscriptions/{id}", delete(cancel_subscription))
+        .route("/v1/prices/{id}", get(price))
+        .route("/v1/charges/{id}", get(charge))
         .route("/v1/invoices", get(invoices))
         .route("/v1/events/{id}", get(event))
         .layer(middleware::from_fn_with_state(world.clone(), gatekeeper))
@@ -129,9 +132,48 @@ fn form(body: &Bytes) -> HashMap<String, String> {
 async fn new_customer(State(world): State<Arc<World>>, body: Bytes) -> Response {
     let form = form(&body);
     let customer = json!({"id": world.id("cus"), "object": "customer", "phone": form.get("phone"),
+        "email": form.get("email"), "name": form.get("name"),
         "metadata": {"user_id": form["metadata[user_id]"]}});
     world.state.lock().unwrap().customers.push(customer.clone());
     axum::Json(customer).into_response()
+}
+
+async fn update_customer(State(world): State<Arc<World>>, Path(id): Path<String>, body: Bytes) -> Response {
+    let form = form(&body);
+    let mut state = world.state.lock().unwrap();
+    let Some(customer) = state.customers.iter_mut().find(|customer| customer["id"] == id.as_str()) else {
+        return missing(404, "id");
+    };
+    for name in ["email", "name"] {
+        let value = form.get(name).filter(|value| !value.is_empty());
+        customer[name] = json!(value);
+    }
+    axum::Json(customer.clone()).into_response()
+}
+
+async fn cancel_subscription(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
+    let mut state = world.state.lock().unwrap();
+    let Some(subscription) = state.subscriptions.iter_mut().find(|one| one["id"] == id.as_str()) else {
+        return missing(404, "id");
+    };
+    subscription["status"] = json!("canceled");
+    axum::Json(subscription.clone()).into_response()
+}
+
+async fn price(Path(id): Path<String>) -> Response {
+    if id != PRICE {
+        return missing(404, "price");
+    }
+    axum::Json(json!({"id": id, "object": "price", "product": PRODUCT})).into_response()
+}
+
+async fn charge(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
+    match world.state.lock().unwrap().charges.get(&id) {
+        Some(customer) => {
+            axum::Json(json!({"id": id, "object": "charge", "customer": customer})).into_response()
+        }
+        None => missing(404, "id"),
+    }
 }
 
 /// Ends its subscriptions, too.

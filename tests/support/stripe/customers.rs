@@ -19,6 +19,8 @@ pub async fn is_customer(db: &impl ConnectionTrait, user: UserId, id: &str, now:
         pro_until: None,
         updated_at: now,
         version: 0,
+        reversal: None,
+        reversed_at: None,
     };
     subscriptions::insert(db, new).await.unwrap();
 }

@@ -27,6 +27,8 @@ pub use customers::{customers, is_customer};
 pub const SECRET_KEY: &str = "sk_test_stand_in";
 pub const WEBHOOK_SECRET: &str = "whsec_stand_in";
 pub const PRICE: &str = "price_pro";
+/// That the price is of.
+pub const PRODUCT: &str = "prod_pro";
 pub const FRONTEND: &str = "https://chat.example";
 
 /// What a call gets instead of its answer.
@@ -61,6 +63,8 @@ struct Kept {
     sessions: HashMap<String, Value>,
     subscriptions: Vec<Value>,
     events: HashMap<String, Value>,
+    /// Each charge's customer.
+    charges: HashMap<String, String>,
     answers: HashMap<String, Value>,
     faults: VecDeque<Fault>,
     /// Each call: method, path and form or query.
@@ -183,11 +187,16 @@ impl Stripe {
             "items": {"object": "list", "has_more": false, "url": format!("/v1/subscription_items?subscription={id}"),
                 "data": [{"id": self.world.id("si"), "object": "subscription_item", "quantity": 1,
                     "current_period_start": start, "current_period_end": end,
-                    "price": {"id": PRICE, "object": "price", "unit_amount": 1000, "currency": "usd"}}]},
+                    "price": {"id": PRICE, "object": "price", "product": PRODUCT, "unit_amount": 1000, "currency": "usd"}}]},
             "latest_invoice": self.world.id("in"),
         });
         self.world.state.lock().unwrap().subscriptions.push(subscription);
         id
+    }
+
+    /// Has a charge that this customer paid.
+    pub fn charged(&self, charge: &str, customer: &str) {
+        self.world.state.lock().unwrap().charges.insert(charge.to_owned(), customer.to_owned());
     }
 
     /// Changes a subscription, and gives the event of this type that tells of it.

@@ -1,11 +1,14 @@
 //! Stripe, by async-stripe: its requests, its client, its pinned version of the API. Of the answers only what is needed is
 //! read, by types of our own, which no field that is new or gone can break; both places of a period's end are known.
 
+mod answers;
+
 use std::{collections::HashMap, time::Duration};
 
+use answers::{Charge, Invoice, List, Made, Portal, PriceAnswer, Session, Subscription, time};
 use anyhow::{Context, anyhow};
 use async_trait::async_trait;
-use entity::{Timestamp, checkout, subscription};
+use entity::subscription::State;
 use miniserde::{Deserialize, json};
 use stripe::{
     ApiErrorsCode, Client, ClientBuilder, IdempotencyKey, RequestStrategy, StripeError, StripeRequest,
@@ -14,7 +17,7 @@ use stripe_billing::{
     InvoiceStatus,
     billing_portal_session::CreateBillingPortalSession,
     invoice::ListInvoice,
-    subscription::{ListSubscription, ListSubscriptionStatus},
+    subscription::{CancelSubscription, ListSubscription, ListSubscriptionStatus},
 };
 use stripe_checkout::{
     CheckoutSessionMode,
@@ -23,14 +26,14 @@ use stripe_checkout::{
         ExpireCheckoutSession, RetrieveCheckoutSession,
     },
 };
+use stripe_client_core::{RequestBuilder, StripeMethod};
 use stripe_core::{
-    customer::{CreateCustomer, DeleteCustomer},
+    customer::{CreateCustomer, DeleteCustomer, UpdateCustomer},
     event::RetrieveEvent,
 };
-use subscription::State;
 
 use crate::ports::payments::{
-    Checkout, NewCheckout, NewCustomer, PaymentError, Payments, Result, Subscribed,
+    Checkout, NewCheckout, NewCustomer, PaymentError, Payments, Profile, Result, Subscribed,
 };
 
 /// Before a call is sent again, with the same key: Stripe asks for it after 409, 429 and faults of its own.
@@ -64,14 +67,27 @@ impl Stripe {
         self.call(request, RequestStrategy::Idempotent(key)).await
     }
 
+    /// For the objects of which the library's types would be compiled for nothing else.
+    async fn get_path<T: Deserialize>(&self, path: String) -> Result<T> {
+        self.send(|| RequestBuilder::new(StripeMethod::Get, path.clone()), RequestStrategy::Once).await
+    }
+
     async fn call<T: Deserialize>(
         &self,
         request: &impl StripeRequest,
         strategy: RequestStrategy,
     ) -> Result<T> {
+        self.send(|| request.build(), strategy).await
+    }
+
+    async fn send<T: Deserialize>(
+        &self,
+        build: impl Fn() -> RequestBuilder,
+        strategy: RequestStrategy,
+    ) -> Result<T> {
         let mut waits = WAITS.iter();
         loop {
-            let call = request.build().customize::<T>().request_strategy(strategy.clone());
+            let call = build().customize::<T>().request_strategy(strategy.clone());
             match (call.send(&self.client).await, waits.next()) {
                 (Ok(answer), _) => return Ok(answer),
                 (Err(error), Some(&wait)) if may_pass(&error) => {
@@ -117,14 +133,22 @@ impl Payments for Stripe {
     async fn customer(&self, new: NewCustomer) -> Result<String> {
         let metadata = HashMap::from([(USER_ID.to_owned(), new.user.to_string())]);
         let mut request = CreateCustomer::new().phone(new.phone_number).metadata(metadata);
-        if let Some(email) = new.email {
+        if let Some(email) = new.profile.email {
             request = request.email(email);
         }
-        if let Some(name) = new.full_name {
+        if let Some(name) = new.profile.full_name {
             request = request.name(name);
         }
         let made: Made = self.post(&request, &new.idempotency_key).await?;
         Ok(made.id)
+    }
+
+    async fn update_customer(&self, id: &str, profile: Profile) -> Result<()> {
+        // An empty text takes a value away.
+        let request = UpdateCustomer::new(id)
+            .email(profile.email.unwrap_or_default())
+            .name(profile.full_name.unwrap_or_default());
+        self.post::<Made>(&request, &fresh_key()).await.map(drop)
     }
 
     async fn delete_customer(&self, id: &str) -> Result<()> {
@@ -176,115 +200,27 @@ impl Payments for Stripe {
         Ok(subscribed)
     }
 
+    async fn cancel_subscription(&self, id: &str) -> Result<()> {
+        self.get::<Made>(&CancelSubscription::new(id)).await.map(drop)
+    }
+
+    async fn product_of(&self, price: &str) -> Result<Option<String>> {
+        let price: PriceAnswer = self.get_path(format!("/prices/{price}")).await?;
+        Ok(price.product)
+    }
+
+    async fn customer_of_charge(&self, id: &str) -> Result<Option<String>> {
+        let charge: Charge = self.get_path(format!("/charges/{id}")).await?;
+        Ok(charge.customer)
+    }
+
     async fn event(&self, id: &str) -> Result<Vec<u8>> {
         let event: json::Value = self.get(&RetrieveEvent::new(id)).await?;
         Ok(json::to_string(&event).into_bytes())
     }
 }
 
-#[derive(Deserialize)]
-struct Made {
-    id: String,
-}
-
-#[derive(Deserialize)]
-struct Portal {
-    url: String,
-}
-
-#[derive(Deserialize)]
-struct Session {
-    id: String,
-    status: Option<String>,
-    url: Option<String>,
-}
-
-impl Session {
-    fn read(self) -> Result<Checkout> {
-        let status = match self.status.as_deref() {
-            Some("open") => checkout::Status::Open,
-            Some("complete") => checkout::Status::Complete,
-            Some("expired") => checkout::Status::Expired,
-            other => return Err(anyhow!("Stripe: a checkout of status {other:?}").into()),
-        };
-        Ok(Checkout { id: self.id, status, url: self.url })
-    }
-}
-
-#[derive(Deserialize)]
-struct List<T> {
-    data: Vec<T>,
-}
-
-/// <https://docs.stripe.com/api/subscriptions/object>. Since the version 2025-03-31 the period is on the items.
-#[derive(Deserialize)]
-struct Subscription {
-    id: String,
-    status: String,
-    created: i64,
-    current_period_start: Option<i64>,
-    current_period_end: Option<i64>,
-    items: Option<Items>,
-    cancel_at: Option<i64>,
-    cancel_at_period_end: Option<bool>,
-}
-
-#[derive(Deserialize)]
-struct Items {
-    data: Vec<Period>,
-}
-
-#[derive(Deserialize)]
-struct Period {
-    current_period_start: Option<i64>,
-    current_period_end: Option<i64>,
-}
-
-#[derive(Deserialize)]
-struct Invoice {
-    created: i64,
-}
-
-impl Subscription {
-    fn read(self) -> Subscribed {
-        let items = self.items.map(|items| items.data).unwrap_or_default();
-        let start = items.iter().filter_map(|item| item.current_period_start).max();
-        let end = items.iter().filter_map(|item| item.current_period_end).min();
-        let period_end = end.or(self.current_period_end);
-        let ends = self.cancel_at.or(period_end.filter(|_| self.cancel_at_period_end == Some(true)));
-        Subscribed {
-            id: self.id,
-            state: state(&self.status),
-            created_at: time(self.created).unwrap_or_default(),
-            period_start: start.or(self.current_period_start).and_then(time),
-            period_end: period_end.and_then(time),
-            ends_at: ends.and_then(time),
-            unpaid_since: None,
-        }
-    }
-}
-
 /// For a call that is to be done once, though it may be sent more often.
 fn fresh_key() -> String {
     uuid::Uuid::new_v4().to_string()
-}
-
-fn time(unix: i64) -> Option<Timestamp> {
-    Timestamp::from_timestamp(unix, 0)
-}
-
-fn state(status: &str) -> State {
-    match status {
-        "active" => State::Active,
-        "trialing" => State::Trialing,
-        "past_due" => State::PastDue,
-        "canceled" | "incomplete_expired" => State::Canceled,
-        "unpaid" => State::Unpaid,
-        "paused" => State::Paused,
-        "incomplete" => State::Incomplete,
-        other => {
-            tracing::warn!(status = other, "Stripe tells of a status that is not known");
-            State::Incomplete
-        }
-    }
 }

@@ -1,0 +1,153 @@
+//! Everything that is kept of a user, downloaded.
+
+use sea_orm::{EntityTrait, TransactionTrait};
+use serde_json::{Value, json};
+
+use crate::support::{TestApp, TestUser, code_of};
+
+const PHONE: &str = "+14155550199";
+
+async fn my_data(user: &TestUser) -> reqwest::Response {
+    let path = user.data("{ myData { url } }", json!({})).await["myData"]["url"].as_str().unwrap().to_owned();
+    let request = user.http.get(format!("http://{}{path}", user.address));
+    request.bearer_auth(&user.token).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn everything_that_is_kept_can_be_taken_along() {
+    let app = TestApp::start().await;
+    let (user, other) = (app.signed_in(PHONE).await, app.user().await);
+    other.read(&other.room("not mine").await.ask("hi").await.reply).await;
+    let rooms = [user.room("first").await, user.room("second").await];
+    // More than are read at once.
+    for number in 0..15 {
+        user.read(&rooms[0].ask(&format!("question {number}")).await.reply).await;
+    }
+    let data = my_data(&user).await;
+    assert_eq!(data.headers()["content-type"], "application/json");
+    assert_eq!(data.headers()["content-disposition"], "attachment; filename=\"my-data.json\"");
+    let data: Value = data.json().await.unwrap();
+    assert_eq!(data["user"]["id"], user.id.as_str());
+    assert_eq!(
+        (&data["user"]["phoneNumber"], data["sessions"].as_array().unwrap().len()),
+        (&json!(PHONE), 1)
+    );
+    let exported = data["chatrooms"].as_array().unwrap();
+    let titles: Vec<_> = exported.iter().map(|room| &room["title"]).collect();
+    assert_eq!(titles, ["first", "second"]);
+    let messages = exported[0]["messages"].as_array().unwrap();
+    assert_eq!(messages.len(), 30);
+    assert_eq!(messages[28]["content"], "question 14");
+    let answer = json!(["MODEL", "COMPLETED", "Yes.", messages[28]["id"]]);
+    let last = &messages[29];
+    assert_eq!(json!([last["role"], last["status"], last["content"], last["inReplyTo"]]), answer);
+    assert_eq!(exported[1]["messages"], json!([]));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_statements_of_a_download_do_not_grow_with_each_chatroom() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let seed = user.room("seed").await;
+    user.read(&seed.ask("hi").await.reply).await;
+    let db = app.chat.db.write();
+    let room = entity::chatroom::Entity::find().one(db).await.unwrap().unwrap();
+    let message = entity::message::Entity::find().one(db).await.unwrap().unwrap();
+    let rooms: usize = std::env::var("POLLUX_TEST_ROOMS").map_or(300, |rooms| rooms.parse().unwrap());
+    let tx = db.begin().await.unwrap();
+    for number in 1..rooms {
+        let id = entity::ChatroomId::generate();
+        let title = format!("room {number}");
+        let new = entity::chatroom::Model { id, title, ..room.clone() };
+        pollux::store::chatrooms::insert(&tx, &new).await.unwrap();
+        let mut parent_id = None;
+        for depth in 0..(i32::try_from(number).unwrap() % 4) {
+            let id = entity::MessageId::generate();
+            let content = format!("message {depth} of room {number}");
+            let new = entity::message::Model {
+                id,
+                parent_id,
+                depth,
+                content,
+                chatroom_id: new.id,
+                ..message.clone()
+            };
+            pollux::store::messages::insert(&tx, &new).await.unwrap();
+            parent_id = Some(id);
+        }
+    }
+    tx.commit().await.unwrap();
+    app.is_idle().await;
+    app.statements.lock().unwrap().clear();
+    let begun = std::time::Instant::now();
+    let data: Value = my_data(&user).await.json().await.unwrap();
+    eprintln!("{rooms} chatrooms took {:?}", begun.elapsed());
+    let of = |table: &str| {
+        let statements = app.statements.lock().unwrap();
+        statements
+            .iter()
+            .filter(|sql| {
+                sql.contains(&format!("FROM \"{table}\"")) || sql.contains(&format!("FROM {table}"))
+            })
+            .count()
+    };
+    let most = rooms.div_ceil(200) + 1;
+    assert!(of("chatrooms") <= most + 1, "{}", of("chatrooms"));
+    assert!(of("messages") <= rooms.div_ceil(200) * 5, "{}", of("messages"));
+    let exported = data["chatrooms"].as_array().unwrap();
+    assert_eq!(exported.len(), rooms);
+    for (number, room) in exported.iter().enumerate().skip(1) {
+        assert_eq!(room["title"], format!("room {number}"));
+        let contents: Vec<_> =
+            room["messages"].as_array().unwrap().iter().map(|one| one["content"].clone()).collect();
+        let expected: Vec<_> =
+            (0..number % 4).map(|depth| json!(format!("message {depth} of room {number}"))).collect();
+        assert_eq!(contents, expected);
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn long_messages_are_downloaded_in_parts() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let room = user.room("long").await;
+    user.read(&room.ask("hi").await.reply).await;
+    let db = app.chat.db.write();
+    let message = entity::message::Entity::find().one(db).await.unwrap().unwrap();
+    for depth in 2..9 {
+        let id = entity::MessageId::generate();
+        let content = format!("{depth}").repeat(512 * 1024);
+        let new = entity::message::Model { id, depth, content, ..message.clone() };
+        pollux::store::messages::insert(db, &new).await.unwrap();
+    }
+    app.statements.lock().unwrap().clear();
+    let data: Value = my_data(&user).await.json().await.unwrap();
+    let reads =
+        app.statements.lock().unwrap().iter().filter(|sql| sql.contains("\"messages\".\"content\"")).count();
+    assert!(reads >= 4, "at most a mebibyte is read at once: {reads}");
+    let firsts: String = data["chatrooms"][0]["messages"].as_array().unwrap()[2..]
+        .iter()
+        .map(|message| message["content"].as_str().unwrap().chars().next().unwrap())
+        .collect();
+    assert_eq!(firsts, "2345678");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn data_is_for_its_owner_and_not_without_end() {
+    let app = TestApp::start().await;
+    let stranger = app.stranger();
+    let refused = stranger.http.get(format!("http://{}/my-data", app.address)).send().await.unwrap();
+    assert_eq!(refused.status(), 401);
+    assert_eq!(code_of(&refused.json().await.unwrap()), "UNAUTHENTICATED");
+    let user = app.user().await;
+    for _ in 0..10 {
+        assert_eq!(my_data(&user).await.status(), 200);
+    }
+    let refused = my_data(&user).await;
+    assert_eq!(refused.status(), 429);
+    assert_eq!(code_of(&refused.json().await.unwrap()), "RATE_LIMITED");
+    app.stop().await;
+}
