@@ -314,4 +314,18 @@ mod tests {
         assert!([8, 128].into_iter().all(parse));
         assert!(![0, 7, 129].into_iter().any(parse));
     }
+
+    #[test]
+    fn a_long_password_is_rated_in_parts() {
+        let easy = "password".repeat(16);
+        assert!(is_easy("password") && is_easy(&easy));
+        assert!(!is_easy("correct horse"));
+        // One part that is hard to guess is enough, wherever it is.
+        for part in 0..4 {
+            let mut parts =
+                ["password".repeat(4), "password".repeat(4), "password".repeat(4), "password".repeat(4)];
+            "xq7!vK2mPz".clone_into(&mut parts[part]);
+            assert!(!is_easy(&parts[..=part].concat()), "{part}");
+        }
+    }
 }
