@@ -62,7 +62,10 @@ pub(super) fn read(digits: &str) -> Option<Assigned> {
 /// The number without the prefix that is dialled within the country only, if it has one and is a number without it.
 fn without_national_prefix(main: &Metadata, national: &str) -> String {
     let whole = national.to_owned();
-    let prefix = main.national_prefix_for_parsing().map(|regex| regex.as_str()).or(main.national_prefix());
+    let prefix = match main.national_prefix_for_parsing() {
+        Some(prefix) => Some(prefix.as_str()),
+        None => main.national_prefix(),
+    };
     let Some(found) = prefix.and_then(|prefix| pattern(&format!("^(?:{prefix})")).captures(national)) else {
         return whole;
     };
@@ -91,10 +94,9 @@ fn kind_in(region: &Metadata, national: &str) -> Option<Type> {
         return None;
     }
     KINDS.into_iter().find(|&kind| {
-        let fits = |descriptor: &&Descriptor| {
+        descriptors.get(kind).is_some_and(|descriptor| {
             descriptor.possible_length().contains(&length(national)) && is_whole(descriptor, national)
-        };
-        descriptors.get(kind).filter(fits).is_some()
+        })
     })
 }
 
