@@ -36,7 +36,8 @@ pub struct BillingMutations;
 
 #[Object]
 impl BillingMutations {
-    /// Starts a Stripe Checkout for the Pro tier.
+    /// Starts a Stripe Checkout for the Pro tier. ALREADY_SUBSCRIBED while a subscription is ACTIVE, TRIALING or PAST_DUE or its
+    /// collection is paused; one that is INCOMPLETE, UNPAID or PAUSED after a trial is cancelled first.
     async fn start_checkout(
         &self,
         ctx: &Context<'_>,

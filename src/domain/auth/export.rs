@@ -100,6 +100,7 @@ impl Auth {
                 "stripeCustomer": known.stripe_customer_id, "stripeSubscription": known.stripe_subscription_id,
                 "state": known.state, "currentPeriodEnd": known.current_period_end,
                 "cancelAtPeriodEnd": known.cancel_at_period_end,
+                "reversal": known.reversal, "reversedAt": known.reversed_at,
             })
         });
         let checkouts: Vec<_> = checkouts::of_user(self.db.read(), viewer.user)

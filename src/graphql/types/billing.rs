@@ -30,7 +30,7 @@ pub enum BillingState {
     Incomplete,
     /// Payments were given up.
     Unpaid,
-    /// Paused.
+    /// Paused, or its collection is: it gives no Pro until it is resumed.
     Paused,
 }
 
