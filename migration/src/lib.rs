@@ -10,8 +10,8 @@ mod m20261121_000004_billing;
 mod m20261121_000005_stripe;
 mod m20261121_000006_erasure;
 mod m20261125_000007_write_checks;
-mod m20261125_000007_received;
-mod m20261125_000008_reversals;
+mod m20261125_000008_received;
+mod m20261125_000009_reversals;
 
 pub struct Migrator;
 
@@ -26,8 +26,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000005_stripe::Migration),
             Box::new(m20261121_000006_erasure::Migration),
             Box::new(m20261125_000007_write_checks::Migration),
-            Box::new(m20261125_000007_received::Migration),
-            Box::new(m20261125_000008_reversals::Migration),
+            Box::new(m20261125_000008_received::Migration),
+            Box::new(m20261125_000009_reversals::Migration),
         ]
     }
 }
