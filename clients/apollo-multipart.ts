@@ -12,9 +12,9 @@ scenario((url, token) => {
     },
     follow(variables, sink) {
       const subscription = client.subscribe({ query: FollowDocument, variables, fetchPolicy: "no-cache" }).subscribe({
-        next: ({ data, error }) => (error ? sink.broken() : data && sink.event(data.replyStream)),
+        next: ({ data, error }) => (error ? sink.broken(error) : data && sink.event(data.replyStream)),
         error: sink.broken,
-        complete: sink.broken,
+        complete: () => sink.broken(),
       });
       return () => subscription.unsubscribe();
     },

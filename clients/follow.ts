@@ -1,5 +1,6 @@
 // Follows a reply through anything, with any client: keep its text and the last cursor, and come back with it.
 import type { TypedDocumentNode } from "@graphql-typed-document-node/core";
+import { isSignedOut } from "./errors";
 import type { FollowSubscription } from "./generated/operations";
 
 /** What a client can do; each file beside this one shows how with one of them. */
@@ -17,7 +18,7 @@ export interface Client {
 export interface Sink {
   event(event: FollowSubscription["replyStream"]): void;
   /** The connection is lost, or the server asks to come back. */
-  broken(): void;
+  broken(failure?: unknown): void;
 }
 
 export interface Reply {
@@ -29,7 +30,7 @@ export interface Reply {
 }
 
 export function follow(client: Client, reply: string, onText: (text: string) => void, onBreak: () => void): Promise<Reply> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const so_far = { text: "", cursor: null as string | null, breaks: 0 };
     const subscribe = () => {
       let over = false;
@@ -49,9 +50,10 @@ export function follow(client: Client, reply: string, onText: (text: string) => 
               resolve({ text: so_far.text, end: event.__typename, breaks: so_far.breaks });
           }
         },
-        broken() {
+        broken(failure) {
           if (over) return;
           over = true;
+          if (isSignedOut(failure)) return reject(failure);
           so_far.breaks += 1;
           onBreak();
           setTimeout(subscribe, 100);

@@ -13,9 +13,11 @@ scenario((url, token) => {
   );
   return {
     request: (document, variables) =>
-      new Promise((resolve, reject) => {
+      new Promise<any>((resolve, reject) => {
+        // It would try for ever.
+        const off = client.onError(reject);
         client.request({ query: print(document), variables }).subscribe({
-          next: (result) => (result.errors ? reject(result) : resolve(result.data as any)),
+          next: (result) => (off(), result.errors ? reject(result) : resolve(result.data)),
           error: reject,
         });
       }),

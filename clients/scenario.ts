@@ -1,21 +1,35 @@
 // What every example does: signs in, asks, follows the reply through a cut, stops another one, and uses up the day.
-// `tsx graphql-ws.ts http://localhost:8000/graphql +14155550123`
+// README.md beside this file says how to run them.
+import { describe, graphqlErrors } from "./errors";
 import { CreateRoomDocument, SendDocument, SendOtpDocument, StopDocument, VerifyOtpDocument } from "./generated/operations";
 import { type Client, follow } from "./follow";
 
-/** The errors of a response, however a client wraps them. */
-interface Failure {
-  errors: readonly { message: string; extensions?: Record<string, unknown> }[];
+type Connect = (url: string, token?: string) => Client;
+
+/** Runs the scenario; whatever goes wrong in it ends the process with one line on standard error. */
+export async function scenario(connect: Connect) {
+  const [url, phoneNumber] = process.argv.slice(2);
+  if (!url || !phoneNumber) {
+    console.error("usage: npx tsx FILE.ts http://localhost:8000/graphql +14155550123");
+    process.exit(2);
+  }
+  const fail = (failure: unknown) => {
+    console.error(describe(failure));
+    process.exit(1);
+  };
+  process.on("unhandledRejection", fail).on("uncaughtException", fail);
+  await run(connect, url, phoneNumber).catch(fail);
+  process.exit(); // the oldest of the clients leaves timers behind
 }
 
-export async function scenario(connect: (url: string, token?: string) => Client) {
-  const [url, phoneNumber] = process.argv.slice(2);
+async function run(connect: Connect, url: string, phoneNumber: string) {
   const say = (...words: unknown[]) => console.log(words.join(" "));
 
-  const stranger = connect(url);
-  const { sendOtp } = await stranger.request(SendOtpDocument, { phoneNumber });
-  const { verifyOtp } = await stranger.request(VerifyOtpDocument, { phoneNumber, otp: sendOtp.otp! });
-  stranger.close();
+  const anonymous = connect(url);
+  const { sendOtp } = await anonymous.request(SendOtpDocument, { phoneNumber });
+  if (!sendOtp.otp) throw new Error("The code is not in the response: the examples need a server with OTP_DELIVERY=response.");
+  const { verifyOtp } = await anonymous.request(VerifyOtpDocument, { phoneNumber, otp: sendOtp.otp });
+  anonymous.close();
 
   const client = connect(url, verifyOtp.accessToken);
   const room = (await client.request(CreateRoomDocument, { title: "Stars" })).createChatroom.chatroom.id;
@@ -41,10 +55,11 @@ export async function scenario(connect: (url: string, token?: string) => Client)
 
   try {
     await ask("One more?");
+    say("not used up: start the server with BASIC_DAILY_LIMIT=2 to see QUOTA_EXCEEDED");
   } catch (failure) {
-    const [{ extensions }] = (failure as Failure).errors;
-    say(extensions?.code, "upgradeable", extensions?.upgradeable);
+    const [error] = graphqlErrors(failure);
+    if (error?.extensions?.code !== "QUOTA_EXCEEDED") throw failure;
+    say(error.extensions.code, "upgradeable", error.extensions.upgradeable);
   }
   client.close();
-  process.exit(); // the oldest of the clients leaves timers behind
 }

@@ -30,12 +30,12 @@ scenario((url, token) => {
   return {
     async request(document, variables) {
       const { data, error } = await client.mutation<any, any>(document, variables);
-      if (error) throw { errors: error.graphQLErrors };
+      if (error) throw error.networkError ?? error;
       return data;
     },
     follow(variables, sink) {
       const { unsubscribe } = client.subscription(FollowDocument, variables).subscribe(({ data, error }) => {
-        if (error) sink.broken();
+        if (error) sink.broken(error.networkError ?? error);
         else if (data) sink.event(data.replyStream);
       });
       return unsubscribe;
