@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     adapters::{
         demo_model::DemoModel,
-        gemini::Gemini,
+        gemini::{Gemini, Patience},
         memory::{MemoryCache, MemoryRateLimit, MemoryReplyLog, MemorySignals},
         no_limit::NoLimit,
         otp,
@@ -88,6 +88,7 @@ impl App {
                 tracing::info!(released, "jobs that a process had when it died are done anew");
             }
         }
+        let model = model(&config, &clock)?;
         let shared = Shared::open(&config, &clock, &life).await?;
         tokio::task::spawn_blocking(PhoneNumber::load_plans);
         let keys = Keys::derive(&config.secret()?, &config.auth.previous_secrets());
@@ -124,8 +125,9 @@ impl App {
             log: shared.log.clone(),
             signals: shared.signals.clone(),
             cache: shared.cache.clone(),
-            model: model(&config)?,
+            model,
             settings: config.chat.clone(),
+            is_billing_configured: missing.is_empty(),
             history_tokens: config.gemini.gemini_history_tokens,
             pace: Pace::default(),
         };
@@ -323,10 +325,14 @@ fn payments(settings: &BillingSettings) -> anyhow::Result<Option<Arc<dyn Payment
     Ok(Some(Arc::new(Stripe::new(key, &settings.stripe_api_base, settings.stripe_timeout)?)))
 }
 
-fn model(config: &Config) -> anyhow::Result<Arc<dyn Model>> {
+fn model(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn Model>> {
     let settings = &config.gemini;
     let Some(key) = settings.api_key() else { return Ok(Arc::new(DemoModel::default())) };
-    let http = http_client(settings.gemini_idle_timeout)?;
-    let gemini = Gemini::new(http, &settings.gemini_base_url, key.expose_secret(), settings.models())?;
-    Ok(Arc::new(gemini))
+    let patience = Patience {
+        first_token: settings.gemini_first_token_timeout,
+        between_chunks: settings.gemini_idle_timeout,
+    };
+    let http = http_client(patience.first_token.max(patience.between_chunks))?;
+    let (base_url, key) = (&settings.gemini_base_url, key.expose_secret());
+    Ok(Arc::new(Gemini::new(http, base_url, key, settings.models(), patience, clock.clone())?))
 }

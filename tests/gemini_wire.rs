@@ -3,55 +3,86 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Gate, Script, TestApp,
+    Gate, Script, TestApp, TestUser,
     gemini::{chunk, finish},
 };
 
 #[derive(Debug, PartialEq)]
-struct Failure {
-    code: String,
-    retryable: bool,
-    calls: usize,
+pub struct Failure {
+    pub code: String,
+    pub retryable: bool,
+    pub calls: usize,
 }
 
-/// Asks, with these answers in store, and says how the reply stands in the end.
+/// A user who sends messages to a server, whose model answers as the test says.
+pub struct Asker {
+    app: TestApp,
+    user: TestUser,
+}
+
+impl Asker {
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    pub async fn with(settings: &[&str]) -> Self {
+        let settings: Vec<_> = ["--basic-daily-limit=1000"].iter().chain(settings).copied().collect();
+        let app = TestApp::with_settings(&settings).await;
+        let user = app.user().await;
+        Self { app, user }
+    }
+
+    /// Sends a message that these answers are for, and returns its reply at its end and the number of model calls.
+    pub async fn ask(&self, answers: impl IntoIterator<Item = Script>) -> (Value, usize) {
+        let (used, calls) = (self.user.used().await, self.app.gemini.calls().len());
+        for answer in answers {
+            self.app.gemini.answers(answer);
+        }
+        let asked = self.user.room("x").await.ask("hi").await;
+        let followed = self.user.read(&asked.reply).await;
+        let message = self.user.message(&asked.reply).await;
+        assert_eq!(message["content"], followed.text, "the row and the followers agree");
+        // A failed reply costs nothing, unless it was blocked after some of it was shown.
+        let blocked_after_text = message["failure"]["code"] == "CONTENT_BLOCKED" && message["content"] != "";
+        let is_charged = message["status"] != "FAILED" || blocked_after_text;
+        assert_eq!(self.user.used().await - used, i64::from(is_charged), "{message}");
+        (message, self.app.gemini.calls().len() - calls)
+    }
+
+    pub async fn text_of(&self, answer: Script) -> String {
+        let (message, calls) = self.ask([answer]).await;
+        assert_eq!((&message["status"], calls), (&json!("COMPLETED"), 1), "{message}");
+        message["content"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn failure_of(&self, answers: impl IntoIterator<Item = Script>) -> Failure {
+        let (message, calls) = self.ask(answers).await;
+        assert_eq!(message["status"], "FAILED", "{message}");
+        Failure {
+            code: message["failure"]["code"].as_str().unwrap().to_owned(),
+            retryable: message["failure"]["retryable"].as_bool().unwrap(),
+            calls,
+        }
+    }
+}
+
 async fn ask(answers: impl IntoIterator<Item = Script>) -> (Value, usize) {
-    ask_with(&[], answers).await
+    Asker::start().await.ask(answers).await
 }
 
 async fn ask_with(settings: &[&str], answers: impl IntoIterator<Item = Script>) -> (Value, usize) {
-    let app = TestApp::with_settings(settings).await;
-    for answer in answers {
-        app.gemini.answers(answer);
-    }
-    let user = app.user().await;
-    let asked = user.room("x").await.ask("hi").await;
-    let told = user.read(&asked.reply).await;
-    let message = user.message(&asked.reply).await;
-    assert_eq!(message["content"], told.text, "the row and the followers agree");
-    assert_eq!(user.used().await, i64::from(message["status"] != "FAILED"), "a failed reply costs nothing");
-    let calls = app.gemini.calls().len();
-    app.stop().await;
-    (message, calls)
+    Asker::with(settings).await.ask(answers).await
 }
 
 async fn text_of(answer: Script) -> String {
-    let (message, _) = ask([answer]).await;
-    assert_eq!(message["status"], "COMPLETED", "{message}");
-    message["content"].as_str().unwrap().to_owned()
+    Asker::start().await.text_of(answer).await
 }
 
 async fn failure_of(answers: impl IntoIterator<Item = Script>) -> Failure {
-    let (message, calls) = ask(answers).await;
-    assert_eq!(message["status"], "FAILED", "{message}");
-    Failure {
-        code: message["failure"]["code"].as_str().unwrap().to_owned(),
-        retryable: message["failure"]["retryable"].as_bool().unwrap(),
-        calls,
-    }
+    Asker::start().await.failure_of(answers).await
 }
 
-fn failure(code: &str, retryable: bool, calls: usize) -> Failure {
+pub fn failure(code: &str, retryable: bool, calls: usize) -> Failure {
     Failure { code: code.to_owned(), retryable, calls }
 }
 
@@ -119,7 +150,7 @@ async fn a_finish_reason_may_stand_on_the_last_text_and_counts_may_follow_it() {
     );
     let (message, _) = ask([script]).await;
     assert_eq!((&message["content"], &message["finishReason"]), (&json!("The end."), &json!("MAX_TOKENS")));
-    assert_eq!(message["tokens"], json!({"prompt": 4, "output": 11, "thoughts": 2, "total": 15}));
+    assert_eq!(message["tokens"], json!({"prompt": 7, "output": 11, "thoughts": 2, "total": 18}));
 }
 
 #[tokio::test]
@@ -147,10 +178,11 @@ async fn an_event_without_its_blank_line_counts() {
 
 #[tokio::test]
 async fn safety_blocks_fail_the_reply_for_good() {
+    let asker = Asker::start().await;
     for reason in
         ["SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "IMAGE_SAFETY"]
     {
-        let failed = failure_of([Script::new().text("Well, ").finish(reason)]).await;
+        let failed = asker.failure_of([Script::new().text("Well, ").finish(reason)]).await;
         assert_eq!(failed, failure("CONTENT_BLOCKED", false, 1), "{reason}");
     }
     let blocked =
@@ -201,14 +233,16 @@ async fn an_error_may_come_mid_stream_in_a_frame_or_bare() {
 
 #[tokio::test]
 async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
+    let asker = Asker::start().await;
     for status in [408, 429, 500, 502, 503, 504] {
-        let (message, calls) = ask([Script::fails(status, "X", json!([])), Script::says(["Good"])]).await;
+        let (message, calls) =
+            asker.ask([Script::fails(status, "X", json!([])), Script::says(["Good"])]).await;
         assert_eq!((&message["content"], calls), (&json!("Good"), 2), "{status}");
     }
     for (status, code) in
         [(400, "MODEL_REJECTED"), (401, "MISCONFIGURED"), (403, "MISCONFIGURED"), (404, "MODEL_UNAVAILABLE")]
     {
-        let failed = failure_of([Script::fails(status, "X", json!([]))]).await;
+        let failed = asker.failure_of([Script::fails(status, "X", json!([]))]).await;
         assert_eq!((failed.code.as_str(), failed.calls), (code, 1), "{status}");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_stream::stream;
 use futures_util::{StreamExt, stream::BoxStream};
 
-use crate::ports::model::{Ending, Model, ModelError, Piece, Prompt, Tokens};
+use crate::ports::model::{Chunk, Model, ModelError, Prompt, Tokens, Usage};
 
 const NAME: &str = "demo";
 /// About the speed at which people read along.
@@ -32,22 +32,19 @@ impl Model for DemoModel {
         "Pollux"
     }
 
-    fn write(&self, prompt: Prompt) -> BoxStream<'static, Result<Piece, ModelError>> {
+    fn write(&self, prompt: Prompt) -> BoxStream<'static, Result<Chunk, ModelError>> {
         let answer = answer(&prompt);
         stream! {
             let mut words = 0;
             for word in answer.split_inclusive(' ') {
                 tokio::time::sleep(PER_WORD).await;
                 words += 1;
-                yield Ok(Piece::Text(word.to_owned()));
+                yield Ok(Chunk::Text(word.to_owned()));
             }
             let read = prompt.turns.iter().map(|turn| turn.text.split_whitespace().count()).sum::<usize>();
             let tokens = Tokens { prompt: i32::try_from(read).unwrap_or(i32::MAX), output: words, thoughts: 0 };
-            yield Ok(Piece::End(Ending {
-                finish_reason: "STOP".to_owned(),
-                model: Some(NAME.to_owned()),
-                tokens: Some(tokens),
-            }));
+            yield Ok(Chunk::Usage(Usage { model: Some(NAME.to_owned()), tokens: Some(tokens) }));
+            yield Ok(Chunk::End { finish_reason: "STOP".to_owned() });
         }
         .boxed()
     }

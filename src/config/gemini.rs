@@ -31,7 +31,11 @@ pub struct GeminiSettings {
     #[arg(long, env = "GEMINI_HISTORY_TOKENS", hide_env_values = true, default_value_t = 32_000, value_parser = super::number::<usize>(0..=10_000_000))]
     pub gemini_history_tokens: usize,
 
-    /// How long Gemini may be silent before the call counts as timed out, in seconds
+    /// How long Gemini may take to begin its answer before the call times out, in seconds
+    #[arg(long, env = "GEMINI_FIRST_TOKEN_TIMEOUT", hide_env_values = true, default_value = "180", value_parser = super::seconds(1..=3600))]
+    pub gemini_first_token_timeout: Duration,
+
+    /// How long Gemini may be silent between two chunks of its answer before the call times out, in seconds
     #[arg(long, env = "GEMINI_IDLE_TIMEOUT", hide_env_values = true, default_value = "60", value_parser = super::seconds(1..=3600))]
     pub gemini_idle_timeout: Duration,
 }

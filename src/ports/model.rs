@@ -20,20 +20,21 @@ pub struct Turn {
     pub text: String,
 }
 
-/// What comes while a reply is written: any number of texts, then one end.
+/// What arrives while a reply is written: text and usage in any order, then one end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum Chunk {
     /// Text to append; never empty.
     Text(String),
-    /// The reply is whole.
-    End(Ending),
+    /// What the provider has reported so far; replaces what it reported before.
+    Usage(Usage),
+    /// The answer is complete, with the provider's own finish reason, such as `STOP`.
+    End { finish_reason: String },
 }
 
+/// What a provider reports of a call, successful or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ending {
-    /// The provider's own word, such as `STOP`.
-    pub finish_reason: String,
-    /// The model that answered, in the provider's words.
+pub struct Usage {
+    /// The model that answers, as the provider names it.
     pub model: Option<String>,
     pub tokens: Option<Tokens>,
 }
@@ -74,6 +75,6 @@ pub trait Model: Send + Sync {
     /// Who runs the models, for people.
     fn provider(&self) -> &'static str;
 
-    /// Writes a reply. Ends after [`Piece::End`] or the first error; dropping it ends the call.
-    fn write(&self, prompt: Prompt) -> BoxStream<'static, Result<Piece, ModelError>>;
+    /// Writes a reply. Ends after [`Chunk::End`] or the first error; dropping it ends the call.
+    fn write(&self, prompt: Prompt) -> BoxStream<'static, Result<Chunk, ModelError>>;
 }

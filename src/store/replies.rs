@@ -18,11 +18,32 @@ pub struct End {
     pub status: Status,
     pub content: String,
     pub failure: Option<(FailureCode, String)>,
-    pub model: Option<String>,
     pub finish_reason: Option<String>,
+    pub usage: Usage,
+    pub at: Timestamp,
+}
+
+/// What is known of the model calls for a reply. What is none leaves what is stored as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Usage {
+    pub model: Option<String>,
     /// Prompt, output and thoughts.
     pub tokens: Option<(i32, i32, i32)>,
-    pub at: Timestamp,
+}
+
+impl Usage {
+    fn store(self, mut update: UpdateMany<Entity>) -> UpdateMany<Entity> {
+        if let Some(model) = self.model {
+            update = update.col_expr(Column::Model, Expr::value(model));
+        }
+        if let Some((prompt, output, thoughts)) = self.tokens {
+            update = update
+                .col_expr(Column::PromptTokens, Expr::value(prompt))
+                .col_expr(Column::OutputTokens, Expr::value(output))
+                .col_expr(Column::ThoughtTokens, Expr::value(thoughts));
+        }
+        update
+    }
 }
 
 /// To the attempt's text, or to one before it that nothing has been written over.
@@ -60,9 +81,11 @@ pub async fn requeue(
     conn: &impl ConnectionTrait,
     attempt: Attempt,
     content: &str,
+    usage: Usage,
     version: i64,
 ) -> Result<bool, DbErr> {
-    let requeued = write(attempt)
+    let requeued = usage
+        .store(write(attempt))
         .col_expr(Column::Status, Expr::value(Status::Queued))
         .col_expr(Column::Content, Expr::value(content))
         .col_expr(Column::ChangedIn, Expr::value(version))
@@ -80,18 +103,14 @@ pub async fn end(
     end: End,
 ) -> Result<bool, DbErr> {
     let (failure_code, failure_message) = end.failure.unzip();
-    let (prompt, rest) = end.tokens.map(|(prompt, output, thoughts)| (prompt, (output, thoughts))).unzip();
-    let (output, thoughts) = rest.unzip();
-    let ended = write(attempt)
+    let ended = end
+        .usage
+        .store(write(attempt))
         .col_expr(Column::Status, Expr::value(end.status))
         .col_expr(Column::Content, Expr::value(end.content))
         .col_expr(Column::FailureCode, Expr::value(failure_code))
         .col_expr(Column::FailureMessage, Expr::value(failure_message))
-        .col_expr(Column::Model, Expr::value(end.model))
         .col_expr(Column::FinishReason, Expr::value(end.finish_reason))
-        .col_expr(Column::PromptTokens, Expr::value(prompt))
-        .col_expr(Column::OutputTokens, Expr::value(output))
-        .col_expr(Column::ThoughtTokens, Expr::value(thoughts))
         .col_expr(Column::CompletedAt, Expr::value(end.at))
         .col_expr(Column::ChangedIn, Expr::value(version))
         .filter(Column::Status.is_in([Status::Queued, Status::Streaming]))

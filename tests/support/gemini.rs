@@ -59,12 +59,13 @@ enum Act {
 #[derive(Clone)]
 pub struct Script {
     status: StatusCode,
+    headers: HeaderMap,
     acts: Vec<Act>,
 }
 
 impl Script {
     pub fn new() -> Self {
-        Self { status: StatusCode::OK, acts: Vec::new() }
+        Self { status: StatusCode::OK, headers: HeaderMap::new(), acts: Vec::new() }
     }
 
     /// Texts, each an event of its own, and a good end.
@@ -73,14 +74,19 @@ impl Script {
     }
 
     pub fn error(status: u16, body: &Value) -> Self {
-        let script = Self { status: StatusCode::from_u16(status).unwrap(), acts: Vec::new() };
-        script.raw(body.to_string())
+        Self { status: StatusCode::from_u16(status).unwrap(), ..Self::new() }.raw(body.to_string())
     }
 
     /// An error as Gemini words it.
     pub fn fails(status: u16, name: &str, details: Value) -> Self {
         let error = json!({"code": status, "message": "A message of the provider's.", "status": name, "details": details});
         Self::error(status, &json!({ "error": error }))
+    }
+
+    /// The response has this header, too.
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.insert(name, value.parse().unwrap());
+        self
     }
 
     pub fn raw(mut self, bytes: impl Into<Bytes>) -> Self {
@@ -234,9 +240,9 @@ async fn answer(
         }
     });
     let kind = if script.status.is_success() { "text/event-stream" } else { "application/json" };
-    Response::builder()
-        .status(script.status)
-        .header("content-type", kind)
-        .body(Body::from_stream(acts))
-        .unwrap()
+    let mut response = Response::new(Body::from_stream(acts));
+    *response.status_mut() = script.status;
+    *response.headers_mut() = script.headers;
+    response.headers_mut().insert("content-type", kind.parse().unwrap());
+    response
 }

@@ -1,19 +1,26 @@
-//! Making sense of the events of an answer. Each is a whole
+//! Making sense of the objects of an answer. Each is a whole
 //! [GenerateContentResponse](https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse).
 
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::failure::{self, ApiError};
-use crate::ports::model::{Ending, ModelError, Piece, Tokens};
+use super::{
+    failure::{self, ApiError},
+    lenient,
+    surrogates::Surrogates,
+};
+use crate::ports::model::{Chunk, ModelError, Tokens, Usage};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Response {
-    candidates: Vec<Candidate>,
+    #[serde(deserialize_with = "lenient::or_default")]
+    candidates: Vec<Option<Candidate>>,
     prompt_feedback: Option<PromptFeedback>,
-    usage_metadata: Option<UsageMetadata>,
+    #[serde(deserialize_with = "lenient::or_ignore")]
+    usage_metadata: UsageMetadata,
     model_version: Option<String>,
-    error: Option<ApiError>,
+    error: Option<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -21,18 +28,23 @@ struct Response {
 struct Candidate {
     content: Option<Content>,
     finish_reason: Option<String>,
+    #[serde(deserialize_with = "lenient::count")]
+    index: Option<i32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Content {
-    parts: Vec<Part>,
+    #[serde(deserialize_with = "lenient::or_default")]
+    parts: Vec<Option<Part>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Part {
-    text: String,
+    #[serde(deserialize_with = "lenient::text")]
+    text: Vec<u8>,
+    #[serde(deserialize_with = "lenient::or_default")]
     thought: bool,
 }
 
@@ -42,89 +54,162 @@ struct PromptFeedback {
     block_reason: Option<String>,
 }
 
+/// Cumulative, so that the largest of each is the last.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 struct UsageMetadata {
-    #[serde(rename = "promptTokenCount")]
-    prompt: i32,
-    #[serde(rename = "candidatesTokenCount")]
-    candidates: i32,
-    #[serde(rename = "thoughtsTokenCount")]
-    thoughts: i32,
+    #[serde(rename = "promptTokenCount", deserialize_with = "lenient::count")]
+    prompt: Option<i32>,
+    #[serde(rename = "candidatesTokenCount", deserialize_with = "lenient::count")]
+    candidates: Option<i32>,
+    #[serde(rename = "thoughtsTokenCount", deserialize_with = "lenient::count")]
+    thoughts: Option<i32>,
 }
 
-/// An answer as it comes in.
-#[derive(Debug, Default)]
+impl UsageMetadata {
+    fn include(&mut self, later: Self) {
+        self.prompt = self.prompt.max(later.prompt);
+        self.candidates = self.candidates.max(later.candidates);
+        self.thoughts = self.thoughts.max(later.thoughts);
+    }
+
+    /// None if nothing was counted.
+    fn tokens(self) -> Option<Tokens> {
+        self.prompt.or(self.candidates).or(self.thoughts)?;
+        let thoughts = self.thoughts.unwrap_or_default();
+        Some(Tokens {
+            prompt: self.prompt.unwrap_or_default(),
+            output: self.candidates.unwrap_or_default().saturating_add(thoughts),
+            thoughts,
+        })
+    }
+}
+
+/// How an answer ended.
+#[derive(Debug)]
+enum Finish {
+    Reason(String),
+    /// The prompt was blocked.
+    Blocked,
+}
+
+/// An answer as it arrives.
+#[derive(Debug)]
 pub(super) struct Answer {
-    has_text: bool,
-    finish_reason: Option<String>,
-    usage: Option<UsageMetadata>,
-    model: Option<String>,
+    has_begun: bool,
+    finish: Option<Finish>,
+    counted: UsageMetadata,
+    usage: Usage,
+    surrogates: Surrogates,
+}
+
+/// What an object added to the answer.
+#[derive(Debug, Default)]
+pub(super) struct Added {
+    pub(super) chunks: Vec<Chunk>,
+    /// There was text, or a finish reason.
+    pub(super) is_progress: bool,
 }
 
 impl Answer {
-    /// The text of an event, thoughts left out; empty for one that carries none.
-    pub(super) fn take(&mut self, event: &str) -> Result<String, ModelError> {
-        // A bare error may stand in an array.
-        if let Some(error) = ApiError::read(event) {
-            return Err(error.into_failure());
+    /// `model` is the one that was asked for, and holds until the answer names another.
+    pub(super) fn new(model: String) -> Self {
+        Self {
+            has_begun: false,
+            finish: None,
+            counted: UsageMetadata::default(),
+            usage: Usage { model: Some(model), tokens: None },
+            surrogates: Surrogates::default(),
         }
-        let response: Response = serde_json::from_str(event).map_err(|cause| {
-            tracing::warn!(%cause, "Gemini sent an event that cannot be read");
-            failure::cut_off()
-        })?;
+    }
+
+    /// What the provider has reported so far.
+    pub(super) fn usage(&self) -> Usage {
+        self.usage.clone()
+    }
+
+    /// Reads an object. After the finish reason nothing fails: text and counts may follow it, the rest is ignored.
+    pub(super) fn read(&mut self, object: &str) -> Result<Added, ModelError> {
+        let response: Response = match serde_json::from_str(object) {
+            Ok(response) => response,
+            Err(_) if self.is_finished() => return Ok(Added::default()),
+            Err(cause) => {
+                // Without its words, which quote what was sent.
+                tracing::warn!(kind = ?cause.classify(), column = cause.column(), "gemini event is not readable");
+                return Err(failure::cut_off());
+            }
+        };
         if let Some(error) = response.error {
-            return Err(error.into_failure());
+            return if self.is_finished() {
+                Ok(Added::default())
+            } else {
+                Err(ApiError::of_event(error).into_failure())
+            };
         }
-        if response.prompt_feedback.is_some_and(|feedback| feedback.block_reason.is_some()) {
-            return Err(failure::blocked());
+        let mut added = Added::default();
+        self.counted.include(response.usage_metadata);
+        let model = response.model_version.or(self.usage.model.take());
+        let usage = Usage { model, tokens: self.counted.tokens() };
+        if usage != self.usage {
+            self.usage = usage;
+            added.chunks.push(Chunk::Usage(self.usage.clone()));
         }
-        self.usage = response.usage_metadata.or(self.usage);
-        self.model = response.model_version.or(self.model.take());
+        if response.prompt_feedback.and_then(|feedback| feedback.block_reason).is_some_and(is_specified) {
+            self.finish = Some(Finish::Blocked);
+            added.is_progress = true;
+        }
+        let mut candidates = response.candidates.into_iter().flatten();
+        let Some(candidate) = candidates.find(|candidate| candidate.index.unwrap_or_default() == 0) else {
+            return Ok(added);
+        };
         let mut text = String::new();
-        if let Some(candidate) = response.candidates.into_iter().next() {
-            let parts = candidate.content.unwrap_or_default().parts;
-            text.extend(parts.into_iter().filter(|part| !part.thought).map(|part| part.text));
-            self.finish_reason = candidate
-                .finish_reason
-                .filter(|reason| !is_unspecified(reason))
-                .or(self.finish_reason.take());
+        for part in candidate.content.unwrap_or_default().parts.into_iter().flatten() {
+            self.has_begun |= !part.text.is_empty();
+            if !part.thought {
+                text.push_str(&self.surrogates.push(&part.text));
+            }
         }
-        self.has_text |= !text.is_empty();
-        Ok(text)
+        if let Some(reason) = candidate.finish_reason.filter(|reason| is_specified(reason)) {
+            self.finish = Some(Finish::Reason(reason));
+            added.is_progress = true;
+        }
+        if !text.is_empty() {
+            added.is_progress = true;
+            added.chunks.push(Chunk::Text(text));
+        }
+        Ok(added)
     }
 
-    /// Whether the answer has said how it ended; only its counts may follow.
+    /// Whether the model has written anything, thoughts included.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// Whether there was a finish reason.
     pub(super) fn is_finished(&self) -> bool {
-        self.finish_reason.is_some()
+        self.finish.is_some()
     }
 
-    /// How the answer ended, once nothing more comes.
-    pub(super) fn end(self, asked_for: &str) -> Result<Piece, ModelError> {
-        let finish_reason = self.finish_reason.ok_or_else(failure::cut_off)?;
+    /// The last chunks, once nothing more arrives.
+    pub(super) fn end(mut self) -> Result<Vec<Chunk>, ModelError> {
+        let rest = self.surrogates.finish().map(|last| Chunk::Text(last.to_string()));
+        let finish_reason = match self.finish {
+            None => return Err(failure::cut_off()),
+            Some(Finish::Blocked) => return Err(failure::blocked()),
+            Some(Finish::Reason(reason)) => reason,
+        };
         match finish_reason.as_str() {
             "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "LANGUAGE" => {
-                return Err(failure::blocked());
+                Err(failure::blocked())
             }
-            image if image.starts_with("IMAGE_") => return Err(failure::blocked()),
-            "STOP" | "MAX_TOKENS" => {}
-            // A reason that is not known yet: what there is of a text is the answer.
-            _ if self.has_text => {}
-            _ => return Err(failure::cut_off()),
+            image if image.starts_with("IMAGE_") => Err(failure::blocked()),
+            // Of an unknown reason, too: what there is of a text is the answer.
+            _ => Ok(rest.into_iter().chain([Chunk::End { finish_reason }]).collect()),
         }
-        let tokens = self.usage.map(|counted| Tokens {
-            prompt: counted.prompt,
-            output: counted.candidates + counted.thoughts,
-            thoughts: counted.thoughts,
-        });
-        Ok(Piece::End(Ending {
-            finish_reason,
-            model: Some(self.model.unwrap_or_else(|| asked_for.to_owned())),
-            tokens,
-        }))
     }
 }
 
-fn is_unspecified(finish_reason: &str) -> bool {
-    finish_reason.is_empty() || finish_reason == "FINISH_REASON_UNSPECIFIED"
+/// [Both enumerations](https://ai.google.dev/api/generate-content#FinishReason) have a default value that is unused.
+fn is_specified(reason: impl AsRef<str>) -> bool {
+    !matches!(reason.as_ref(), "" | "FINISH_REASON_UNSPECIFIED" | "BLOCK_REASON_UNSPECIFIED")
 }

@@ -3,68 +3,99 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, NaiveDateTime, Utc};
 use entity::message::FailureCode;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::{lenient, objects::Objects};
 use crate::ports::model::{ModelError, Retry};
 
 const AT_ONCE: Retry = Retry::After { at_least: Duration::ZERO };
+/// A wait that nobody waits for.
+const FOREVER: Duration = Duration::MAX;
+
+/// [HTTP's dates](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7): today's form and the two obsolete ones.
+const DATES: [&str; 3] = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 
 /// `{"error": {…}}`'s inside.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ApiError {
-    code: u16,
+    #[serde(deserialize_with = "lenient::count")]
+    code: Option<i32>,
+    #[serde(deserialize_with = "lenient::or_ignore")]
     message: String,
+    #[serde(deserialize_with = "lenient::or_ignore")]
     status: String,
+    #[serde(deserialize_with = "lenient::or_ignore")]
     details: Vec<Value>,
+    /// The response's `Retry-After`.
+    #[serde(skip)]
+    retry_after: Option<Duration>,
 }
 
 #[derive(Deserialize)]
 struct Envelope {
-    error: ApiError,
+    error: Value,
 }
 
 impl ApiError {
-    /// Reads an error's JSON, which sometimes stands in an array of one.
-    pub(super) fn read(json: &str) -> Option<Self> {
-        let value: Value = serde_json::from_str(json).ok()?;
-        let value = match value {
-            Value::Array(mut items) if items.len() == 1 => items.remove(0),
-            other => other,
-        };
-        serde_json::from_value::<Envelope>(value).ok().map(|envelope| envelope.error)
+    /// The value of an object's `error`.
+    pub(super) fn of_event(error: Value) -> Self {
+        match error {
+            Value::String(message) => Self { message, ..Self::default() },
+            error => serde_json::from_value(error).unwrap_or_default(),
+        }
     }
 
-    /// The error of an HTTP answer whose body may or may not say more.
-    pub(super) fn of_response(status: u16, body: &str) -> Self {
-        let mut error = Self::read(body).unwrap_or_default();
-        if error.code == 0 {
-            error.code = status;
-        }
+    /// The error of an HTTP response whose body may or may not say more. Its status is what counts.
+    pub(super) fn of_response(status: u16, headers: &HeaderMap, body: &str, now: DateTime<Utc>) -> Self {
+        let objects = Objects::default().push(body);
+        let envelope = objects.iter().find_map(|object| serde_json::from_str::<Envelope>(object).ok());
+        let mut error = envelope.map(|envelope| Self::of_event(envelope.error)).unwrap_or_default();
+        error.code = Some(i32::from(status));
+        error.retry_after = headers.get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now));
         error
     }
 
     pub(super) fn is_unknown_model(&self) -> bool {
-        self.code == 404
+        self.http_status() == 404
+    }
+
+    /// The code, or where it is none of HTTP's, the one that [the status's name](https://google.aip.dev/193) stands for.
+    fn http_status(&self) -> i32 {
+        match (self.code, self.status.as_str()) {
+            (Some(code @ 300..=599), _) => code,
+            (_, "INVALID_ARGUMENT" | "FAILED_PRECONDITION" | "OUT_OF_RANGE") => 400,
+            (_, "UNAUTHENTICATED") => 401,
+            (_, "PERMISSION_DENIED") => 403,
+            (_, "NOT_FOUND") => 404,
+            (_, "RESOURCE_EXHAUSTED") => 429,
+            (_, "DEADLINE_EXCEEDED") => 504,
+            // Nothing says that another try would end the same.
+            _ => 500,
+        }
     }
 
     /// What it means for a reply. The provider's words go to the log only.
     pub(super) fn into_failure(self) -> ModelError {
         let words: String = self.message.chars().take(300).collect();
-        tracing::warn!(code = self.code, status = self.status, message = words, "Gemini refused");
-        let wait = Retry::After { at_least: self.retry_delay().unwrap_or_default() };
-        match self.code {
-            400 if self.has_reason("API_KEY_INVALID") => misconfigured(),
-            401 | 403 => misconfigured(),
+        let status = self.http_status();
+        tracing::warn!(code = status, status = self.status, message = words, "gemini returned an error");
+        let wait = Retry::After { at_least: self.wait() };
+        match status {
+            // Redirects are not followed: they would carry the key elsewhere.
+            300..=399 | 401 | 402 | 403 | 407 => misconfigured(),
+            _ if self.has_reason("API_KEY_") => misconfigured(),
+            400 if self.refuses_the_project() => misconfigured(),
             404 => failure(FailureCode::ModelUnavailable, "This model is not available.", Retry::Never),
-            408 | 504 => failure(FailureCode::TimedOut, "The model took too long.", wait),
+            408 | 504 => failure(FailureCode::TimedOut, TOO_LONG, wait),
             429 if self.is_daily() => rate_limited(Retry::Never),
             429 => rate_limited(wait),
-            500 | 502 | 503 => {
-                failure(FailureCode::ModelUnavailable, "The model is overloaded or down.", wait)
-            }
+            // 499: cancelled on its way, though not by us.
+            499..=599 => failure(FailureCode::ModelUnavailable, "The model is overloaded or down.", wait),
             _ => failure(
                 FailureCode::ModelRejected,
                 "The model did not accept this conversation.",
@@ -79,8 +110,19 @@ impl ApiError {
             .filter(move |detail| detail["@type"].as_str().is_some_and(|of| of.ends_with(name)))
     }
 
-    fn has_reason(&self, reason: &str) -> bool {
-        self.of_type("google.rpc.ErrorInfo").any(|info| info["reason"] == reason)
+    /// Whether one of its [reasons](https://docs.cloud.google.com/apis/docs/errors#error_info) begins like this.
+    fn has_reason(&self, prefix: &str) -> bool {
+        let mut reasons = self.of_type("google.rpc.ErrorInfo").filter_map(|info| info["reason"].as_str());
+        reasons.any(|reason| reason.starts_with(prefix))
+    }
+
+    /// Whether a 400 is about the key, the billing or the location of the project, and not about the conversation: the
+    /// first comes without a reason, too, and the others are FAILED_PRECONDITION.
+    fn refuses_the_project(&self) -> bool {
+        let message = self.message.to_ascii_lowercase();
+        self.status == "FAILED_PRECONDITION"
+            || message.starts_with("api key ")
+            || message.contains("location is not supported")
     }
 
     /// A day's quota will not come back within a retry.
@@ -92,13 +134,34 @@ impl ApiError {
             .any(|violation| violation["quotaId"].as_str().is_some_and(|id| id.contains("PerDay")))
     }
 
+    /// How long the provider wants to be left alone: the longer of what the body and the header say.
+    fn wait(&self) -> Duration {
+        self.retry_delay().max(self.retry_after).unwrap_or_default()
+    }
+
     /// A [protobuf duration](https://protobuf.dev/programming-guides/json/), such as `"34.4s"`.
     fn retry_delay(&self) -> Option<Duration> {
         let info = self.of_type("google.rpc.RetryInfo").next()?;
-        let seconds: f64 = info["retryDelay"].as_str()?.strip_suffix('s')?.parse().ok()?;
-        Duration::try_from_secs_f64(seconds).ok()
+        seconds(info["retryDelay"].as_str()?.strip_suffix('s')?)
     }
 }
+
+/// [`Retry-After`](https://www.rfc-editor.org/rfc/rfc9110#name-retry-after): seconds or a date.
+fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let value = value.trim();
+    let date = DATES.iter().find_map(|form| NaiveDateTime::parse_from_str(value, form).ok());
+    match date {
+        Some(date) => date.and_utc().signed_duration_since(now).to_std().ok(),
+        None => seconds(value),
+    }
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    let seconds: f64 = text.parse().ok().filter(|seconds| *seconds >= 0.0)?;
+    Some(Duration::try_from_secs_f64(seconds).unwrap_or(FOREVER))
+}
+
+const TOO_LONG: &str = "The model took too long.";
 
 fn failure(code: FailureCode, message: &str, retry: Retry) -> ModelError {
     ModelError { code, message: message.to_owned(), retry }
@@ -107,30 +170,35 @@ fn failure(code: FailureCode, message: &str, retry: Retry) -> ModelError {
 fn misconfigured() -> ModelError {
     failure(
         FailureCode::Misconfigured,
-        "The server's access to the model is not set up rightly.",
+        "The server's access to the model is not set up correctly: its operator has to correct it.",
         Retry::Never,
     )
 }
 
 fn rate_limited(retry: Retry) -> ModelError {
-    failure(FailureCode::ModelRateLimited, "The model is asked too often.", retry)
+    failure(FailureCode::ModelRateLimited, "The model has received too many requests.", retry)
 }
 
 pub(super) fn blocked() -> ModelError {
     failure(FailureCode::ContentBlocked, "The model's safety rules blocked this.", Retry::Never)
 }
 
-/// The stream ended, or made no sense, before it said that it was whole.
+/// The stream ended, or could not be read, before its finish reason.
 pub(super) fn cut_off() -> ModelError {
     failure(FailureCode::ModelUnavailable, "The model's answer broke off.", AT_ONCE)
+}
+
+pub(super) fn timed_out() -> ModelError {
+    tracing::warn!("gemini was silent for too long");
+    failure(FailureCode::TimedOut, TOO_LONG, AT_ONCE)
 }
 
 /// The call failed below HTTP.
 pub(super) fn of_transport(error: &reqwest::Error) -> ModelError {
     // Without the URL, which may be an operator's own.
-    tracing::warn!(timeout = error.is_timeout(), connect = error.is_connect(), "Gemini did not answer");
+    tracing::warn!(timeout = error.is_timeout(), connect = error.is_connect(), "gemini call failed");
     if error.is_timeout() && !error.is_connect() {
-        failure(FailureCode::TimedOut, "The model took too long.", AT_ONCE)
+        failure(FailureCode::TimedOut, TOO_LONG, AT_ONCE)
     } else {
         failure(FailureCode::ModelUnavailable, "The model could not be reached.", AT_ONCE)
     }

@@ -1,9 +1,17 @@
-//! Gemini's [streamGenerateContent](https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent):
-//! [`sse`] makes events of bytes, [`answer`] makes sense of them, [`failure`] of what went wrong, [`client`] asks.
+//! Gemini's [streamGenerateContent](https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent).
+//!
+//! ```text
+//!  client ──► bytes ──► sse: lines, events ──► objects: JSON objects ──► answer: text, counts, an end
+//!     │                                                                    │
+//!     └── status, headers, silence ──► failure: retried or not, and when ◄─┘ an error between events
+//! ```
 
 mod answer;
 mod client;
 mod failure;
+mod lenient;
+mod objects;
 mod sse;
+mod surrogates;
 
-pub use client::Gemini;
+pub use client::{Gemini, Patience};

@@ -1,13 +1,15 @@
 //! [Server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation), of
-//! which only the data counts here.
+//! which only the objects in their data are used.
 //!
-//! Bytes may be split anywhere. Lines that are no field of an event are kept aside: Gemini has been seen to break off a
-//! stream with a bare JSON error.
+//! Bytes may be split anywhere. JSON that stands outside of events is read, too: Gemini has been seen to break off a stream
+//! with a bare, pretty-printed error.
 
-/// Longer than any event that is meant well.
-const LONGEST_EVENT: usize = 8 * 1024 * 1024;
+use super::objects::Objects;
 
-/// The stream holds an event past all bounds.
+/// Longer than any valid event, in bytes.
+const MAX_EVENT: usize = 8 * 1024 * 1024;
+
+/// The stream holds an event of more than [`MAX_EVENT`] bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooLong;
 
@@ -16,43 +18,46 @@ pub(super) struct Decoder {
     line: Vec<u8>,
     /// The last byte was a CR: an LF that follows belongs to it.
     after_cr: bool,
-    begun: bool,
+    has_begun: bool,
     data: Option<String>,
-    stray: String,
+    /// What stands outside of events.
+    bare: Objects,
 }
 
 impl Decoder {
-    /// The data of the events that these bytes complete.
+    /// The objects that these bytes complete; data that is no JSON object is passed on as it is.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<String>, TooLong> {
-        let mut events = Vec::new();
+        let mut found = Vec::new();
         for &byte in bytes {
             let ends_crlf = byte == b'\n' && self.after_cr;
             self.after_cr = byte == b'\r';
             match byte {
                 _ if ends_crlf => {}
-                b'\r' | b'\n' => events.extend(self.end_line()),
+                b'\r' | b'\n' => found.extend(self.end_line()),
                 _ => self.line.push(byte),
             }
         }
-        let held = self.line.len() + self.data.as_ref().map_or(0, String::len) + self.stray.len();
-        if held > LONGEST_EVENT { Err(TooLong) } else { Ok(events) }
+        let held = self.line.len() + self.data.as_ref().map_or(0, String::len) + self.bare.len();
+        if held > MAX_EVENT { Err(TooLong) } else { Ok(found) }
     }
 
-    /// What the stream held when it ended: an event that lacks its blank line, else the lines that were no event.
-    pub(super) fn finish(mut self) -> Option<String> {
-        self.end_line();
-        self.data.or_else(|| (!self.stray.is_empty()).then_some(self.stray))
+    /// The objects of an event that lacks its blank line, or of a bare last line.
+    pub(super) fn finish(mut self) -> Vec<String> {
+        let mut found = self.end_line();
+        found.extend(self.data.take().map(|data| objects(&data)).unwrap_or_default());
+        found.extend(self.bare.finish());
+        found
     }
 
-    fn end_line(&mut self) -> Option<String> {
+    fn end_line(&mut self) -> Vec<String> {
         let bytes = std::mem::take(&mut self.line);
         let text = String::from_utf8_lossy(&bytes);
         let mut line = &*text;
-        if !std::mem::replace(&mut self.begun, true) {
+        if !std::mem::replace(&mut self.has_begun, true) {
             line = line.trim_start_matches('\u{feff}');
         }
         if line.is_empty() {
-            return self.data.take();
+            return self.data.take().map(|data| objects(&data)).unwrap_or_default();
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         match field {
@@ -65,16 +70,31 @@ impl Decoder {
                     }
                     None => self.data = Some(value.to_owned()),
                 }
+                Vec::new()
             }
-            // A comment, and the fields that say nothing here.
-            "" | "event" | "id" | "retry" => {}
+            // Comments, and fields without a meaning here.
+            "" | "event" | "id" | "retry" => Vec::new(),
+            // Other fields are ignored, as the standard says, unless they are JSON.
+            _ if self.bare.is_between() && !line.trim_start().starts_with(['{', '[', ',']) => Vec::new(),
             _ => {
-                self.stray.push_str(line);
-                self.stray.push('\n');
+                let mut found = self.bare.push(line);
+                // The line's end may be white space between two tokens.
+                found.extend(self.bare.push("\n"));
+                found
             }
         }
-        None
     }
+}
+
+/// The objects of an event. `[DONE]`, which servers with OpenAI's API end a stream with, is none.
+fn objects(data: &str) -> Vec<String> {
+    if data.trim() == "[DONE]" {
+        return Vec::new();
+    }
+    let mut objects = Objects::default();
+    let mut found = objects.push(data);
+    found.extend(objects.finish());
+    found
 }
 
 #[cfg(test)]
@@ -87,85 +107,120 @@ mod tests {
 
     fn decode(pieces: &[&[u8]]) -> Vec<String> {
         let mut decoder = Decoder::default();
-        pieces.iter().flat_map(|piece| decoder.push(piece).unwrap()).collect()
+        let mut found: Vec<_> = pieces.iter().flat_map(|piece| decoder.push(piece).unwrap()).collect();
+        found.extend(decoder.finish());
+        found
     }
 
-    /// What another implementation makes of it.
+    /// The events that another implementation finds.
     fn oracle(text: &str) -> Vec<String> {
         let bytes = stream::iter([Ok::<_, std::io::Error>(text.to_owned())]);
         let events = bytes.eventsource().map(|event| event.unwrap().data).collect::<Vec<_>>();
         events.now_or_never().unwrap()
     }
 
+    /// These bytes, cut at these places.
+    fn split<'a>(bytes: &'a [u8], mut cuts: Vec<prop::sample::Index>) -> Vec<&'a [u8]> {
+        cuts.sort_by_key(|cut| cut.index(bytes.len()));
+        let mut pieces = Vec::new();
+        let mut from = 0;
+        for cut in cuts {
+            let to = cut.index(bytes.len());
+            pieces.push(&bytes[from..to]);
+            from = to;
+        }
+        pieces.push(&bytes[from..]);
+        pieces
+    }
+
+    fn cuts() -> impl Strategy<Value = Vec<prop::sample::Index>> {
+        prop::collection::vec(any::<prop::sample::Index>(), 0..20)
+    }
+
     fn line_end() -> impl Strategy<Value = &'static str> {
         prop_oneof![Just("\n"), Just("\r"), Just("\r\n")]
     }
 
+    /// Lines of events whose data holds whole objects.
     fn line() -> impl Strategy<Value = String> {
         prop_oneof![
-            "data: [a-z{}\" é€😀]{0,12}",
-            "data:[a-zé€😀]{0,12}",
+            "data: \\{\"text\":\"[a-z é€😀]{0,12}\"\\}",
+            "data:\\{[0-9]{0,3}\\}",
             ": [a-z]{0,5}",
             "event: [a-z]{1,5}",
-            Just("data".to_owned()),
             Just(String::new()),
+        ]
+    }
+
+    /// Lines of every other kind.
+    fn odd_line() -> impl Strategy<Value = String> {
+        prop_oneof![
+            line(),
+            "data: [a-z{}\\[\\],\"\\\\ é€😀]{0,12}",
+            "[a-z{}\\[\\],:\"\\\\ é€😀]{0,12}",
+            Just("data: [DONE]".to_owned()),
+            Just("data".to_owned()),
+            Just("[{\"error\": {".to_owned()),
+            Just("  \"code\": 503".to_owned()),
+            Just("}}]".to_owned()),
         ]
     }
 
     proptest! {
         #[test]
-        fn any_split_gives_the_same_events(
+        fn any_split_of_any_stream_gives_the_same_objects(
+            lines in prop::collection::vec((odd_line(), line_end()), 1..30),
+            cuts in cuts(),
+        ) {
+            let text: String = lines.iter().flat_map(|(line, end)| [line.as_str(), end]).collect();
+            let whole = decode(&[text.as_bytes()]);
+            prop_assert_eq!(&decode(&split(text.as_bytes(), cuts)), &whole);
+            prop_assert_eq!(&decode(&text.as_bytes().chunks(1).collect::<Vec<_>>()), &whole);
+        }
+
+        #[test]
+        fn events_are_those_that_another_implementation_finds(
             lines in prop::collection::vec((line(), line_end()), 1..30),
-            mut cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+            cuts in cuts(),
         ) {
             let mut text: String = lines.iter().flat_map(|(line, end)| [line.as_str(), end]).collect();
             text.push_str("\n\n");
-            let bytes = text.as_bytes();
-            let whole = decode(&[bytes]);
-            cuts.sort_by_key(|cut| cut.index(bytes.len()));
-            let mut pieces = Vec::new();
-            let mut from = 0;
-            for cut in cuts {
-                let to = cut.index(bytes.len());
-                pieces.push(&bytes[from..to]);
-                from = to;
-            }
-            pieces.push(&bytes[from..]);
-            prop_assert_eq!(&decode(&pieces), &whole);
-            prop_assert_eq!(&decode(&bytes.chunks(1).collect::<Vec<_>>()), &whole);
-            prop_assert_eq!(whole.into_iter().filter(|data| !data.is_empty()).collect::<Vec<_>>(),
-                oracle(&text).into_iter().filter(|data| !data.is_empty()).collect::<Vec<_>>());
+            // One event may hold several objects, each on a line of its own.
+            let expected: Vec<_> = oracle(&text).iter().flat_map(|data| data.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+            prop_assert_eq!(decode(&split(text.as_bytes(), cuts)), expected);
         }
     }
 
     #[test]
-    fn several_data_lines_are_one_event() {
+    fn an_object_may_stand_on_several_data_lines() {
         assert_eq!(decode(&[b"data: {\ndata: \"a\": 1}\n\n"]), ["{\n\"a\": 1}"]);
     }
 
     #[test]
-    fn a_bare_error_is_kept_to_the_end() {
+    fn a_bare_error_is_found_as_soon_as_it_is_complete() {
         let mut decoder = Decoder::default();
-        assert_eq!(
-            decoder.push(b"data: 1\n\n{\n  \"error\": {\n    \"code\": 503\n  }\n}\n").unwrap(),
-            ["1"]
-        );
-        assert_eq!(decoder.finish().unwrap(), "{\n  \"error\": {\n    \"code\": 503\n  }\n}\n");
+        let error = b"data: {}\n\n[{\n  \"error\": {\n    \"code\": 503\n  }\n}\n";
+        assert_eq!(decoder.push(error).unwrap(), ["{}", "{\n  \"error\": {\n    \"code\": 503\n  }\n}"]);
+        assert!(decoder.push(b"]\n").unwrap().is_empty());
+        assert!(decoder.finish().is_empty());
     }
 
     #[test]
     fn an_event_without_its_blank_line_is_not_lost() {
         let mut decoder = Decoder::default();
-        assert!(decoder.push(b"data: last").unwrap().is_empty());
-        assert_eq!(decoder.finish().unwrap(), "last");
+        assert!(decoder.push(b"data: {}").unwrap().is_empty());
+        assert_eq!(decoder.finish(), ["{}"]);
     }
 
     #[test]
-    fn an_endless_event_is_refused() {
-        let mut decoder = Decoder::default();
-        let megabyte = vec![b'a'; 1024 * 1024];
-        let results: Vec<_> = (0..9).map(|_| decoder.push(&megabyte)).collect();
-        assert_eq!(results[7], Ok(vec![]));
-        assert_eq!(results[8], Err(TooLong));
+    fn an_event_of_more_than_8_mib_is_an_error() {
+        for begin in ["", "data: ", "{"] {
+            let mut decoder = Decoder::default();
+            decoder.push(begin.as_bytes()).unwrap();
+            let megabyte = vec![b'a'; 1024 * 1024 - 10];
+            let results: Vec<_> = (0..9).map(|_| decoder.push(&megabyte)).collect();
+            assert_eq!(results[7], Ok(vec![]));
+            assert_eq!(results[8], Err(TooLong));
+        }
     }
 }

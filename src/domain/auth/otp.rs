@@ -162,6 +162,7 @@ impl Auth {
             })
             .await?;
         self.tell_all_ended(&ended).await;
+        signed_in.log("code");
         Ok(signed_in)
     }
 

@@ -204,6 +204,7 @@ impl Auth {
             })
             .await?;
         self.tell_all_ended(&ended).await;
+        signed_in.log("password");
         Ok(signed_in)
     }
 
@@ -241,6 +242,7 @@ impl Auth {
                 reset
             })
             .await?;
+        signed_in.log("password reset");
         self.tell_all_ended(&ended).await;
         Ok(signed_in)
     }

@@ -43,6 +43,14 @@ pub struct SignedIn {
     pub refresh_token: String,
     pub refresh_token_expires_at: Timestamp,
     pub user: user::Model,
+    session: SessionId,
+}
+
+impl SignedIn {
+    /// Logs a sign-in, once it is stored: ids as the database has them, and no number.
+    pub(super) fn log(&self, method: &'static str) {
+        tracing::info!(user_id = %self.user.id.0, session_id = %self.session.0, method, "signed in");
+    }
 }
 
 impl Auth {
@@ -85,6 +93,7 @@ impl Auth {
             refresh_token: token.to_text(&self.keys),
             refresh_token_expires_at: expires_at,
             user,
+            session: token.session,
         })
     }
 

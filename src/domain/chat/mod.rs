@@ -21,6 +21,7 @@ pub mod reply;
 mod rooms;
 mod send;
 mod stop;
+mod visible;
 mod watch;
 
 use std::{sync::Arc, time::Duration};
@@ -63,6 +64,8 @@ pub struct Chat {
     pub cache: Arc<dyn Cache>,
     pub model: Arc<dyn Model>,
     pub settings: ChatSettings,
+    /// Whether users can buy more prompts.
+    pub is_billing_configured: bool,
     /// How much of a conversation goes to the model.
     pub history_tokens: usize,
     pub pace: Pace,

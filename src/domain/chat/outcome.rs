@@ -5,15 +5,16 @@
 
 use std::time::Duration;
 
-use entity::{Timestamp, job, message};
+use entity::{ChatroomId, MessageId, Timestamp, UserId, job, message};
 use message::{FailureCode, Status};
+use sea_orm::ActiveEnum;
 
-use super::{Chat, claim, quota};
+use super::{Chat, claim, quota, visible::has_visible_text};
 use crate::{
     domain::random,
     error::Result,
     ports::{
-        model::{Ending, ModelError, Retry},
+        model::{ModelError, Retry, Usage},
         signals::Topic,
     },
     store::{chatrooms, commit, jobs, replies},
@@ -25,9 +26,30 @@ const MOST_TRIES: i32 = 4;
 const LONGEST_WAIT: Duration = Duration::from_mins(2);
 const AGAIN: Retry = Retry::After { at_least: Duration::ZERO };
 
+/// What an attempt leaves behind.
+#[derive(Clone, Copy)]
+pub(super) struct Written<'a> {
+    pub(super) text: &'a str,
+    pub(super) usage: &'a Usage,
+}
+
+impl<'a> Written<'a> {
+    /// Text of an attempt of which nothing else is known.
+    pub(super) fn text(text: &'a str) -> Self {
+        const NONE: &Usage = &Usage { model: None, tokens: None };
+        Self { text, usage: NONE }
+    }
+
+    fn usage(self) -> replies::Usage {
+        let tokens = self.usage.tokens.map(|counted| (counted.prompt, counted.output, counted.thoughts));
+        replies::Usage { model: self.usage.model.clone(), tokens }
+    }
+}
+
 /// How an attempt came to its end.
 pub(super) enum Outcome {
-    Whole(Ending),
+    /// The answer is complete, for this reason.
+    Whole(String),
     Stopped,
     Failed(ModelError),
     HandedBack,
@@ -42,7 +64,20 @@ impl Outcome {
 
     /// The text has reached the length at which every one ends.
     pub(super) fn cut_short() -> Self {
-        Self::Whole(Ending { finish_reason: "MAX_TOKENS".to_owned(), model: None, tokens: None })
+        Self::Whole("MAX_TOKENS".to_owned())
+    }
+
+    /// The model ended its answer. One that shows nothing is a failed try, whatever the model calls it.
+    pub(super) fn of_end(finish_reason: String, text: &str) -> Self {
+        if has_visible_text(text) {
+            return Self::Whole(finish_reason);
+        }
+        let message = if finish_reason == "MAX_TOKENS" {
+            "The model spent all of its tokens before any visible text (MAX_TOKENS).".to_owned()
+        } else {
+            format!("The model ended its answer without visible text ({finish_reason}).")
+        };
+        Self::failed(FailureCode::ModelUnavailable, &message, AGAIN)
     }
 
     pub(super) fn cut_off() -> Self {
@@ -64,39 +99,34 @@ impl Chat {
         &self,
         row: &message::Model,
         job: &job::Model,
-        text: &str,
+        written: Written<'_>,
         outcome: &Outcome,
     ) -> Result<()> {
         let (reply, attempt) = (row.id, job.attempt);
         let now = self.clock.now();
         match outcome {
-            Outcome::Whole(ending) => {
-                tracing::info!(%reply, attempt, finish_reason = ending.finish_reason.as_str(), "reply completed");
-                let tokens = ending.tokens.map(|counted| (counted.prompt, counted.output, counted.thoughts));
-                let (model, finish_reason) = (ending.model.clone(), Some(ending.finish_reason.clone()));
-                let end = end(Status::Completed, text, now);
-                self.end_reply(row, job, replies::End { model, finish_reason, tokens, ..end }).await
+            Outcome::Whole(finish_reason) => {
+                let finish_reason = Some(finish_reason.clone());
+                let end = end(Status::Completed, written, now);
+                self.end_reply(row, job, replies::End { finish_reason, ..end }).await
             }
-            Outcome::Stopped => {
-                tracing::info!(%reply, attempt, "reply stopped");
-                self.end_reply(row, job, end(Status::Cancelled, text, now)).await
-            }
+            Outcome::Stopped => self.end_reply(row, job, end(Status::Cancelled, written, now)).await,
             Outcome::HandedBack => {
-                tracing::info!(%reply, attempt, "reply handed back");
-                self.requeue(row, job, text, now, job.failures).await
+                tracing::info!(message_id = %reply.0, attempt, "reply released for another worker");
+                self.requeue(row, job, written, now, job.failures).await
             }
             Outcome::Failed(error) => {
                 let tries = job.failures + 1;
                 if let Some(wait) = wait_before_next(error, tries, self.pace.first_retry_after)? {
-                    tracing::warn!(%reply, attempt, %error, wait_ms = wait.as_millis(), "reply is tried again");
-                    return self.requeue(row, job, text, now + wait, tries).await;
+                    let wait_ms = wait.as_millis();
+                    tracing::warn!(message_id = %reply.0, attempt, %error, wait_ms, "reply will be retried");
+                    return self.requeue(row, job, written, now + wait, tries).await;
                 }
-                tracing::warn!(%reply, attempt, %error, "reply failed");
                 let failure = Some((error.code, error.message.clone()));
-                self.end_reply(row, job, replies::End { failure, ..end(Status::Failed, text, now) }).await
+                self.end_reply(row, job, replies::End { failure, ..end(Status::Failed, written, now) }).await
             }
             Outcome::Lost => {
-                tracing::info!(%reply, attempt, "attempt given up");
+                tracing::info!(message_id = %reply.0, attempt, "reply attempt abandoned");
                 // Where the job is still ours against all appearance, the next attempt is above whatever stood in the way.
                 if self.reply_of(job).await?.is_some() {
                     let run_at = now + self.pace.first_retry_after;
@@ -114,7 +144,8 @@ impl Chat {
         job: &job::Model,
         end: replies::End,
     ) -> Result<()> {
-        let failed = end.status == Status::Failed;
+        let is_refunded = quota::is_refunded(&end);
+        let ended = Ended::new(row, job, &end);
         let tx = self.db.begin().await?;
         let Some(version) = chatrooms::advance(&tx, row.chatroom_id).await? else {
             return Ok(());
@@ -123,10 +154,14 @@ impl Chat {
             return Ok(());
         }
         let attempt = replies::Attempt { reply: row.id, number: job.attempt };
-        if replies::end(&tx, attempt, version, end).await? && failed {
+        let is_ended = replies::end(&tx, attempt, version, end).await?;
+        if is_ended && is_refunded {
             quota::give_back(&tx, row).await?;
         }
         commit(tx).await?;
+        if is_ended {
+            ended.log();
+        }
         self.end_log(row.id).await;
         self.tell(&[Topic::Room(row.chatroom_id), Topic::Account(row.user_id), Topic::Jobs]).await;
         Ok(())
@@ -136,7 +171,7 @@ impl Chat {
         &self,
         row: &message::Model,
         job: &job::Model,
-        text: &str,
+        written: Written<'_>,
         run_at: Timestamp,
         failures: i32,
     ) -> Result<()> {
@@ -146,19 +181,67 @@ impl Chat {
         if released.stop_requested {
             // Asked for while it ran: there is nothing to wait for.
             tx.rollback().await?;
-            return self.end_reply(row, job, end(Status::Cancelled, text, self.clock.now())).await;
+            return self.end_reply(row, job, end(Status::Cancelled, written, self.clock.now())).await;
         }
         let attempt = replies::Attempt { reply: row.id, number: job.attempt };
-        replies::requeue(&tx, attempt, text, version).await?;
+        replies::requeue(&tx, attempt, written.text, written.usage(), version).await?;
         commit(tx).await?;
         self.tell(&[Topic::Room(row.chatroom_id), Topic::Jobs]).await;
         Ok(())
     }
 }
 
-pub(super) fn end(status: Status, content: &str, at: Timestamp) -> replies::End {
-    let content = content.to_owned();
-    replies::End { status, content, failure: None, model: None, finish_reason: None, tokens: None, at }
+pub(super) fn end(status: Status, written: Written<'_>, at: Timestamp) -> replies::End {
+    let (content, usage) = (written.text.to_owned(), written.usage());
+    replies::End { status, content, failure: None, finish_reason: None, usage, at }
+}
+
+/// The log's line about a reply's end: ids as the database has them, and no text.
+struct Ended {
+    user_id: UserId,
+    chatroom_id: ChatroomId,
+    message_id: MessageId,
+    attempt: i32,
+    status: Status,
+    failure: Option<FailureCode>,
+    finish_reason: Option<String>,
+    usage: replies::Usage,
+    /// Since it was requested.
+    duration_ms: i64,
+}
+
+impl Ended {
+    fn new(row: &message::Model, job: &job::Model, end: &replies::End) -> Self {
+        Self {
+            user_id: row.user_id,
+            chatroom_id: row.chatroom_id,
+            message_id: row.id,
+            attempt: job.attempt,
+            status: end.status,
+            failure: end.failure.as_ref().map(|(code, _)| *code),
+            finish_reason: end.finish_reason.clone(),
+            usage: end.usage.clone(),
+            duration_ms: end.at.signed_duration_since(row.created_at).num_milliseconds(),
+        }
+    }
+
+    fn log(self) {
+        let (prompt, output, _) = self.usage.tokens.unwrap_or_default();
+        tracing::info!(
+            user_id = %self.user_id.0,
+            chatroom_id = %self.chatroom_id.0,
+            message_id = %self.message_id.0,
+            attempt = self.attempt,
+            status = self.status.to_value(),
+            failure = self.failure.map(|code| code.to_value()),
+            finish_reason = self.finish_reason,
+            model = self.usage.model,
+            prompt_tokens = prompt,
+            output_tokens = output,
+            duration_ms = self.duration_ms,
+            "reply ended"
+        );
+    }
 }
 
 /// How long to wait before the next try: doubled each time, a quarter more or less by chance, and as long as the model

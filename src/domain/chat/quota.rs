@@ -1,14 +1,15 @@
-//! The day's prompts: reserved with the message, given back when its reply fails.
+//! The day's prompts: reserved with the message, refunded when its reply fails, unless it was blocked after some of it was
+//! shown. Otherwise whoever makes the model recite something would read page after page of it for nothing.
 
 use chrono::{Days, NaiveTime};
-use entity::{Timestamp, UserId, message};
+use entity::{Timestamp, UserId, message, message::FailureCode};
 use sea_orm::ConnectionTrait;
 
-use super::Chat;
+use super::{Chat, visible::has_visible_text};
 use crate::{
     domain::billing::tiers::{Tier, tier},
     error::{Error, Result},
-    store::{subscriptions, usage},
+    store::{replies, subscriptions, usage},
 };
 
 /// Prompts used in the current UTC day.
@@ -62,8 +63,18 @@ impl Chat {
             limit: limit.unwrap_or(i32::MAX),
             used: usage.used,
             resets_at: usage.resets_at,
-            upgradeable: tier == Tier::Basic,
+            upgradeable: self.is_billing_configured && tier == Tier::Basic,
         })
+    }
+}
+
+/// Whether a reply that ends like this gives its prompt back. Decided by the end alone, in the transaction that stores it,
+/// so that it happens once and however many replies end at the same time.
+pub(super) fn is_refunded(end: &replies::End) -> bool {
+    match end.failure {
+        Some((FailureCode::ContentBlocked, _)) => !has_visible_text(&end.content),
+        Some(_) => true,
+        None => false,
     }
 }
 

@@ -40,6 +40,13 @@ impl Chat {
         let new = path::queue_reply(&tx, &room, &asked, MessageId::generate(), now).await?;
         users::count_rooms_change(&tx, user).await?;
         commit(tx).await?;
+        tracing::info!(
+            user_id = %user.0,
+            chatroom_id = %room.id.0,
+            message_id = %asked.id.0,
+            reply_id = %new.id.0,
+            "another reply accepted"
+        );
         self.tell(&[Topic::Jobs, Topic::Room(room.id), Topic::Account(user)]).await;
         Ok(Sent { message: asked, reply: new, usage })
     }

@@ -17,11 +17,14 @@ use futures_util::{
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{Chat, Cursor, outcome::Outcome};
+use super::{
+    Chat, Cursor,
+    outcome::{Outcome, Written},
+};
 use crate::{
     error::Result,
     ports::{
-        model::{Piece, Prompt},
+        model::{Chunk, Prompt, Usage},
         reply_log::{AppendError, Entry},
         signals::Topic,
     },
@@ -49,6 +52,7 @@ pub struct Cues {
 struct Draft {
     attempt: replies::Attempt,
     text: String,
+    usage: Usage,
     /// How much of the text is in the log, and in the row.
     logged: usize,
     saved: usize,
@@ -56,7 +60,7 @@ struct Draft {
 
 impl Draft {
     fn new(attempt: replies::Attempt) -> Self {
-        Self { attempt, text: String::new(), logged: 0, saved: 0 }
+        Self { attempt, text: String::new(), usage: Usage::default(), logged: 0, saved: 0 }
     }
 
     fn cursor(&self) -> Cursor {
@@ -95,11 +99,11 @@ impl Chat {
         let Some(row) = self.reply_of(job).await? else { return Ok(()) };
         if job.stop_requested {
             let text = self.text_so_far(&row).await;
-            return self.conclude(&row, job, &text, &Outcome::Stopped).await;
+            return self.conclude(&row, job, Written::text(&text), &Outcome::Stopped).await;
         }
         if job.attempt > MOST_ATTEMPTS {
             let text = self.text_so_far(&row).await;
-            return self.conclude(&row, job, &text, &Outcome::given_up()).await;
+            return self.conclude(&row, job, Written::text(&text), &Outcome::given_up()).await;
         }
         let mut draft = Draft::new(replies::Attempt { reply: row.id, number: job.attempt });
         let outcome = match self.begin(&row, &mut draft).await? {
@@ -108,7 +112,8 @@ impl Chat {
         };
         // The text is in hand: a database that fails now is asked again for as long as the claim holds.
         loop {
-            let concluded = self.conclude(&row, job, &draft.text, &outcome);
+            let written = Written { text: &draft.text, usage: &draft.usage };
+            let concluded = self.conclude(&row, job, written, &outcome);
             match cues.lost.run_until_cancelled(concluded).await {
                 Some(Err(error)) if !cues.hand_back.is_cancelled() => {
                     tracing::warn!(reply = %row.id, ?error, "what came of a reply was not stored");
@@ -124,7 +129,7 @@ impl Chat {
     pub async fn reply_broke(&self, job: &job::Model) -> Result<()> {
         let Some(row) = self.reply_of(job).await? else { return Ok(()) };
         let text = self.text_so_far(&row).await;
-        self.conclude(&row, job, &text, &Outcome::broke()).await
+        self.conclude(&row, job, Written::text(&text), &Outcome::broke()).await
     }
 
     /// The row that a job is about; a job without one that can be written is done.
@@ -158,6 +163,15 @@ impl Chat {
             return Ok(None);
         }
         commit(tx).await?;
+        tracing::info!(
+            user_id = %row.user_id.0,
+            chatroom_id = %row.chatroom_id.0,
+            message_id = %row.id.0,
+            attempt = draft.attempt.number,
+            model = prompt.model,
+            queued_ms = self.clock.now().signed_duration_since(row.created_at).num_milliseconds(),
+            "reply started"
+        );
         let opened = self.append(draft).await;
         if !draft.logged(opened).0 {
             return Ok(None);
@@ -167,7 +181,7 @@ impl Chat {
     }
 
     async fn generate(&self, draft: &mut Draft, prompt: Prompt, cues: &Cues) -> Outcome {
-        let mut pieces = self.model.write(prompt);
+        let mut chunks = self.model.write(prompt);
         let mut save = interval_at(Instant::now() + self.pace.save_every, self.pace.save_every);
         save.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // One append is on its way at a time: what comes meanwhile goes with the next, so that a log that is slow, or
@@ -190,17 +204,23 @@ impl Chat {
                     let saved = cues.lost.run_until_cancelled(self.save(draft)).await;
                     saved.unwrap_or_default()
                 }
-                piece = pieces.next() => {
-                    match piece {
+                chunk = chunks.next() => {
+                    match chunk {
+                        Some(Ok(Chunk::Usage(usage))) => {
+                            draft.usage = usage;
+                            continue;
+                        }
                         // PostgreSQL stores no U+0000.
-                        Some(Ok(Piece::Text(text))) => {
+                        Some(Ok(Chunk::Text(text))) => {
                             draft.text.extend(text.chars().filter(|&c| c != '\0'));
                             if draft.text.len() >= LONGEST_TEXT {
                                 draft.text.truncate(draft.text.floor_char_boundary(LONGEST_TEXT));
                                 return Outcome::cut_short();
                             }
                         }
-                        Some(Ok(Piece::End(ending))) => return Outcome::Whole(ending),
+                        Some(Ok(Chunk::End { finish_reason })) => {
+                            return Outcome::of_end(finish_reason, &draft.text);
+                        }
                         Some(Err(error)) => return Outcome::Failed(error),
                         None => return Outcome::cut_off(),
                     }

@@ -68,6 +68,13 @@ impl Chat {
         let reply = path::queue_reply(&tx, &room, &message, reply_id, now).await?;
         users::count_rooms_change(&tx, user).await?;
         commit(tx).await?;
+        tracing::info!(
+            user_id = %user.0,
+            chatroom_id = %room.id.0,
+            message_id = %message.id.0,
+            reply_id = %reply.id.0,
+            "message accepted"
+        );
         self.tell(&[Topic::Jobs, Topic::Room(room.id), Topic::Account(user)]).await;
         Ok(Sent { message, reply, usage })
     }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use entity::{MessageId, UserId, message};
 use futures_util::StreamExt;
 
-use super::{Chat, outcome};
+use super::{
+    Chat,
+    outcome::{self, Written},
+};
 use crate::{error::Result, ports::signals::Topic, store::jobs};
 
 /// How long the caller waits for the worker to let go; after that the stop is still on its way.
@@ -27,7 +30,7 @@ impl Chat {
         if job.leased_until.is_none_or(|until| until <= self.clock.now()) {
             // Nobody writes it, so it ends here; whoever claims it before that sees that it was to stop.
             let text = self.text_so_far(&reply).await;
-            let end = outcome::end(message::Status::Cancelled, &text, self.clock.now());
+            let end = outcome::end(message::Status::Cancelled, Written::text(&text), self.clock.now());
             self.end_reply(&reply, &job, end).await?;
         } else {
             self.tell(&[Topic::Stop(id)]).await;

@@ -138,7 +138,7 @@ impl Message {
             prompt,
             output,
             thoughts,
-            total: prompt + output,
+            total: prompt.saturating_add(output),
         }))
     }
 
@@ -202,7 +202,7 @@ pub struct TokenUsage {
     total: i32,
 }
 
-/// Why a reply failed. A failed reply costs no prompt.
+/// Why a reply failed. A failed reply costs no prompt, unless it was blocked after some of it was shown.
 #[derive(Clone, SimpleObject)]
 pub struct ReplyFailure {
     /// For programs.
@@ -241,7 +241,7 @@ pub enum ReplyFailureCode {
     ModelRateLimited,
     /// The model did not accept the conversation.
     ModelRejected,
-    /// The server's access to the model is not set up rightly.
+    /// The server's access to the model is not set up correctly.
     Misconfigured,
     /// The model took too long.
     TimedOut,

@@ -1,0 +1,54 @@
+//! Reading fields as proto3's [JSON mapping](https://protobuf.dev/programming-guides/json/) lets servers write them: null
+//! means absent, and an integer may be a string.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error, Visitor},
+};
+use serde_json::value::RawValue;
+
+/// A value, and the default for null.
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    value: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(value).map(Option::unwrap_or_default)
+}
+
+/// A value, and the default for whatever cannot be read as one: for fields without which the rest is still of use.
+pub(super) fn or_ignore<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
+    value: D,
+) -> Result<T, D::Error> {
+    let value = Box::<RawValue>::deserialize(value)?;
+    Ok(serde_json::from_str(value.get()).unwrap_or_default())
+}
+
+/// A number of at least 0, also as a string; none for anything else.
+pub(super) fn count<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i32>, D::Error> {
+    let value = Box::<RawValue>::deserialize(value)?;
+    let number = value.get().trim_matches('"').trim().parse::<i64>().ok().filter(|number| *number >= 0);
+    Ok(number.map(|number| i32::try_from(number).unwrap_or(i32::MAX)))
+}
+
+/// A text that may hold halves of characters, as WTF-8, and nothing for null.
+pub(super) fn text<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<u8>, D::Error> {
+    struct Text;
+    impl Visitor<'_> for Text {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+            Ok(bytes.to_vec())
+        }
+    }
+    let value = Box::<RawValue>::deserialize(value)?;
+    if value.get() == "null" {
+        return Ok(Vec::new());
+    }
+    let mut json = serde_json::Deserializer::from_str(value.get());
+    json.deserialize_bytes(Text).map_err(Error::custom)
+}

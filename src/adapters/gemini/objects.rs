@@ -1,0 +1,98 @@
+//! The JSON objects in a text.
+//!
+//! An event of Gemini's is one object. Proxies and calls without `alt=sse` have been seen to send several in a row, an
+//! array over several events, and errors in an array of one: brackets and commas between objects are skipped.
+
+/// Cuts a text into its top-level objects, however it arrives. What is no object is one item, for the parser to reject.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    /// The object that is not complete yet.
+    text: String,
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+}
+
+impl Objects {
+    /// The objects that this text completes.
+    pub(super) fn push(&mut self, text: &str) -> Vec<String> {
+        let mut complete = Vec::new();
+        let mut from = 0;
+        for (at, byte) in text.bytes().enumerate() {
+            if self.in_string {
+                match byte {
+                    _ if self.escaped => self.escaped = false,
+                    b'\\' => self.escaped = true,
+                    b'"' => self.in_string = false,
+                    _ => {}
+                }
+                continue;
+            }
+            match byte {
+                b'"' => self.in_string = true,
+                b'{' => self.depth += 1,
+                b'}' if self.depth > 0 => {
+                    self.depth -= 1;
+                    if self.depth == 0 {
+                        self.text.push_str(&text[from..=at]);
+                        complete.push(std::mem::take(&mut self.text));
+                        from = at + 1;
+                    }
+                }
+                b'[' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if self.is_between() && from == at => {
+                    from = at + 1
+                }
+                _ => {}
+            }
+        }
+        self.text.push_str(&text[from..]);
+        complete
+    }
+
+    /// Whether no object has begun that is not complete.
+    pub(super) fn is_between(&self) -> bool {
+        self.depth == 0 && self.text.is_empty()
+    }
+
+    /// What has begun and was not completed.
+    pub(super) fn finish(self) -> Option<String> {
+        (!self.text.is_empty()).then_some(self.text)
+    }
+
+    /// How many bytes are held.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(text: &str) -> Vec<String> {
+        let mut objects = Objects::default();
+        let mut found = objects.push(text);
+        found.extend(objects.finish());
+        found
+    }
+
+    #[test]
+    fn objects_are_cut_apart_and_what_is_no_object_is_an_item() {
+        for (text, expected) in [
+            ("", vec![]),
+            (" \n", vec![]),
+            ("{}", vec!["{}"]),
+            ("{\"a\":{}}{\"b\":1}", vec!["{\"a\":{}}", "{\"b\":1}"]),
+            ("[{\"a\":[1,2]},\n{\"b\":1}\n]\n", vec!["{\"a\":[1,2]}", "{\"b\":1}"]),
+            ("[[{}]]", vec!["{}"]),
+            (",{}", vec!["{}"]),
+            (r#"{"a":"}\"{\\"}{}"#, vec![r#"{"a":"}\"{\\"}"#, "{}"]),
+            ("{\"a\":", vec!["{\"a\":"]),
+            ("nonsense", vec!["nonsense"]),
+            ("{} nonsense", vec!["{}", "nonsense"]),
+            ("}{}", vec!["}{}"]),
+        ] {
+            assert_eq!(cut(text), expected, "{text}");
+        }
+    }
+}
