@@ -75,7 +75,7 @@ async fn talks(file: &str) {
     }
     assert_eq!(said, "ReplyCompleted Half and half", "{file}");
     assert_eq!(example.says().await, "ReplyCancelled So far", "{file}");
-    assert_eq!(example.says().await, "QUOTA_EXCEEDED upgradeable true", "{file}");
+    assert_eq!(example.says().await, "QUOTA_EXCEEDED upgradeable false", "{file}");
     example.ended().await;
     app.stop().await;
 }
@@ -113,6 +113,75 @@ async fn clients_of_the_old_subprotocol_talk() {
 #[tokio::test]
 async fn graphql_sse_talks() {
     talks("sse.ts").await;
+}
+
+/// Runs Node in `clients/`, and returns what it printed and whether it succeeded.
+async fn node(arguments: &[&str], environment: &[(&str, &str)]) -> (String, String, bool) {
+    let mut command = Command::new("node");
+    command.current_dir(clients()).args(arguments).envs(environment.iter().copied());
+    let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(done.stdout), text(done.stderr), done.status.success())
+}
+
+#[tokio::test]
+async fn an_example_that_fails_prints_one_line_that_says_why() {
+    let app = TestApp::start().await;
+    let (url, closed) =
+        (app.url(), std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let nowhere = format!("http://{closed}/graphql");
+    for file in
+        ["apollo.ts", "apollo-multipart.ts", "urql.ts", "relay.ts", "graphql-ws.ts", "old.ts", "sse.ts"]
+    {
+        let tsx = clients().join("node_modules/tsx/dist/cli.mjs");
+        let run = async |arguments: &[&str]| {
+            let (_, error, succeeded) =
+                node(&[&[tsx.to_str().unwrap(), file], arguments].concat(), &[]).await;
+            assert!(!succeeded && error.lines().count() == 1, "{file}: {error}");
+            error
+        };
+        // Its code was sent just now.
+        let number = app.user().await.phone_number;
+        let error = run(&[&url, &number]).await;
+        assert!(error.contains("Too many calls") && error.contains("(RATE_LIMITED)"), "{file}: {error}");
+        let error = run(&[&url, "nonsense"]).await;
+        assert!(error.contains("phoneNumber") && error.contains("(BAD_USER_INPUT)"), "{file}: {error}");
+        let error = run(&[&nowhere, "+14155550123"]).await;
+        // graphql-sse keeps no more than that.
+        assert!(error.contains("ECONNREFUSED") || error == "fetch failed\n", "{file}: {error}");
+        let error = run(&[]).await;
+        assert!(error.starts_with("usage: "), "{file}: {error}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn follow_mjs_prints_the_reply_and_says_when_its_token_has_expired() {
+    let app = TestApp::at_a_standstill().await;
+    let user = app.user().await;
+    let room = user.room("x").await;
+    let script = include_str!("../clients/follow.mjs").replace("localhost:8000", &app.address.to_string());
+    // The first argument after a script that is no file stands where a file's second does.
+    let follow = async |token: &str, room: &str| {
+        let environment = [("TOKEN", token), ("ROOM", room)];
+        node(&["--input-type=module", "--eval", &script, "--", "follow.mjs", "hi"], &environment).await
+    };
+    assert_eq!(follow(&user.token, &room.id).await, ("Yes.\n".to_owned(), String::new(), true));
+    let rejected = serde_json::json!({"error": {"code": 400}});
+    app.gemini.answers(Script::new().text("Half").event(&rejected));
+    let (said, error, succeeded) = follow(&user.token, &room.id).await;
+    assert_eq!(
+        (said.as_str(), succeeded),
+        ("HalfThe model did not accept this conversation.\n", true),
+        "{error}"
+    );
+    let (_, error, succeeded) = follow(&user.token, "nonsense").await;
+    assert_eq!((error.as_str(), succeeded), ("There is no such chatroom, or it is not yours.\n", false));
+    app.pass(chrono::TimeDelta::minutes(16)).await;
+    let (_, error, succeeded) = follow(&user.token, &room.id).await;
+    assert!(error.starts_with("TOKEN has expired or is not valid") && !succeeded, "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    app.stop().await;
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ async fn the_conversation_in_curl_works() {
 
 #[test]
 fn the_node_client_is_the_one_that_is_shown() {
-    let shown = block_after("## The same, live, in Node");
+    let shown = block_after("[follow.mjs](clients/follow.mjs), whole:");
     let file = include_str!("../clients/follow.mjs");
     assert_eq!(file.split_once('\n').unwrap().1, shown);
 }

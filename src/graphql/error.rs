@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use async_graphql::{
     Error as GraphqlError, ErrorExtensionValues, PathSegment, Pos, QueryPathNode, QueryPathSegment, Response,
-    ServerError, Value,
+    ServerError,
 };
 
+use super::ErrorCode;
 use crate::error::Error;
 
 /// What an internal error carries to the boundary, for the log.
@@ -17,48 +18,56 @@ impl From<Error> for GraphqlError {
         let mut extensions = ErrorExtensionValues::default();
         let mut source: Option<Arc<dyn std::any::Any + Send + Sync>> = None;
         let (code, message) = match error {
-            Error::Unauthenticated(why) => ("UNAUTHENTICATED", why.to_owned()),
-            Error::NotFound(what) => ("NOT_FOUND", format!("There is no such {what}, or it is not yours.")),
+            Error::Unauthenticated(why) => (ErrorCode::Unauthenticated, why.to_owned()),
+            Error::NotFound(what) => {
+                (ErrorCode::NotFound, format!("There is no such {what}, or it is not yours."))
+            }
             Error::BadInput { field, message } => {
                 extensions.set("field", field);
-                ("BAD_USER_INPUT", message)
+                (ErrorCode::BadUserInput, message)
             }
-            Error::Conflict(message) => ("CONFLICT", message),
+            Error::Conflict(message) => (ErrorCode::Conflict, message),
             Error::OtpInvalid { attempts_left } => {
                 extensions.set("attemptsLeft", attempts_left);
-                ("OTP_INVALID", format!("The code is not valid; {attempts_left} attempts are left."))
+                (ErrorCode::OtpInvalid, format!("The code is not valid; {attempts_left} attempts are left."))
             }
             Error::RateLimited { retry_after_secs } => {
                 extensions.set("retryAfter", retry_after_secs);
-                ("RATE_LIMITED", format!("Too many calls: try again in {retry_after_secs} s."))
+                (ErrorCode::RateLimited, format!("Too many calls: try again in {retry_after_secs} s."))
             }
             Error::TooMuch { limit, max } => {
                 extensions.set("limit", limit);
                 extensions.set("max", max);
-                ("QUERY_TOO_COMPLEX", format!("Request {limit} exceeds the maximum of {max}."))
+                (ErrorCode::QueryTooComplex, format!("Request {limit} exceeds the maximum of {max}."))
             }
             Error::QuotaExceeded { limit, used, resets_at, upgradeable } => {
                 extensions.set("limit", limit);
                 extensions.set("used", used);
                 extensions.set("resetsAt", resets_at.to_rfc3339());
                 extensions.set("upgradeable", upgradeable);
-                ("QUOTA_EXCEEDED", format!("The {limit} prompts of today are used."))
+                (ErrorCode::QuotaExceeded, format!("The {limit} prompts of today are used."))
             }
             Error::BillingNotConfigured(missing) => {
                 let missing = missing.join(", ");
-                ("BILLING_NOT_CONFIGURED", format!("This server sells nothing: {missing} must be set."))
+                (
+                    ErrorCode::BillingNotConfigured,
+                    format!("This server sells nothing: {missing} must be set."),
+                )
             }
             Error::AlreadySubscribed => {
                 let message = "There is a subscription already: openBillingPortal leads to it.";
-                ("ALREADY_SUBSCRIBED", message.to_owned())
+                (ErrorCode::AlreadySubscribed, message.to_owned())
             }
             Error::PaymentProvider(cause) => {
                 source = Some(Arc::new(Cause(cause)));
-                ("PAYMENT_PROVIDER_ERROR", "The payment provider did not do it: try again later.".to_owned())
+                (
+                    ErrorCode::PaymentProviderError,
+                    "The payment provider did not do it: try again later.".to_owned(),
+                )
             }
             Error::Internal(cause) => {
                 source = Some(Arc::new(Cause(cause)));
-                ("INTERNAL_SERVER_ERROR", "Something went wrong on our side.".to_owned())
+                (ErrorCode::InternalServerError, "Something went wrong on our side.".to_owned())
             }
         };
         extensions.set("code", code);
@@ -67,7 +76,7 @@ impl From<Error> for GraphqlError {
 }
 
 /// A response to a request that is not executed.
-pub fn rejection(code: &str, message: impl Into<String>) -> Response {
+pub fn rejection(code: ErrorCode, message: impl Into<String>) -> Response {
     let mut error = ServerError::new(message, None);
     set_code(&mut error, code);
     Response::from_errors(vec![error])
@@ -101,19 +110,19 @@ pub(super) fn complete(response: &mut Response, request_id: &str) {
         match &error.extensions {
             Some(extensions) if extensions.get("code").is_some() => {}
             // What a field refuses without a code of ours is an argument that cannot be read.
-            _ if !error.path.is_empty() => set_code(error, "BAD_USER_INPUT"),
-            _ => set_code(error, "GRAPHQL_VALIDATION_FAILED"),
+            _ if !error.path.is_empty() => set_code(error, ErrorCode::BadUserInput),
+            _ => set_code(error, ErrorCode::GraphqlValidationFailed),
         }
         if let Some(Cause(cause)) = error.source.as_deref().and_then(|source| source.downcast_ref()) {
             tracing::error!(request_id, path = ?error.path, "{cause:#}");
         }
         let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
-        if error.source.is_some() || code == Some(&"INTERNAL_SERVER_ERROR".into()) {
+        if error.source.is_some() || code == Some(&ErrorCode::InternalServerError.into()) {
             error.extensions.get_or_insert_default().set("requestId", request_id);
         }
     }
 }
 
-fn set_code(error: &mut ServerError, code: &str) {
-    error.extensions.get_or_insert_default().set("code", Value::from(code));
+fn set_code(error: &mut ServerError, code: ErrorCode) {
+    error.extensions.get_or_insert_default().set("code", code);
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod allowance;
 mod billing;
 mod chatrooms;
+mod code;
 mod context;
 mod engine;
 mod error;
@@ -20,6 +21,7 @@ mod wire;
 use async_graphql::{MergedObject, Schema as GraphqlSchema, SchemaBuilder, ValidationMode};
 
 pub use allowance::Allowance;
+pub use code::ErrorCode;
 pub use context::{Identity, Left, Place, RequestContext, Turns};
 pub use engine::{Executor, Prepared, too_much};
 pub use error::{failure, rejection};

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use ring::digest;
 use serde::Deserialize;
 
-use super::rejection;
+use super::{ErrorCode, rejection};
 use crate::ports::cache::Cache;
 
 /// Hexadecimal digits of a SHA-256.
@@ -85,7 +85,7 @@ impl Documents {
         if let Self::Trusted(documents) = self {
             let document = documents.get(&hash.unwrap_or_else(|| sha256(&request.query)));
             let document = document.ok_or_else(|| {
-                rejection("PERSISTED_QUERY_ONLY", "Only documents of the manifest are executed here.")
+                rejection(ErrorCode::PersistedQueryOnly, "Only documents of the manifest are executed here.")
             })?;
             return Ok((with(request, document.clone()), None));
         }
@@ -98,7 +98,7 @@ impl Documents {
             };
         }
         let Self::Kept(kept) = self else {
-            return Err(rejection("PERSISTED_QUERY_NOT_SUPPORTED", "PersistedQueryNotSupported"));
+            return Err(rejection(ErrorCode::PersistedQueryNotSupported, "PersistedQueryNotSupported"));
         };
         if hash.len() != HASH || !hash.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(bad("sha256Hash must be 64 hexadecimal digits."));
@@ -107,7 +107,7 @@ impl Documents {
         match kept.get_or_load(&key(&hash), nothing.boxed()).await {
             Ok(document) => Ok((with(request, String::from_utf8_lossy(&document).into_owned()), None)),
             // The words by which Apollo's clients know it.
-            Err(_) => Err(rejection("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound")),
+            Err(_) => Err(rejection(ErrorCode::PersistedQueryNotFound, "PersistedQueryNotFound")),
         }
     }
 
@@ -130,7 +130,7 @@ fn with(mut request: Request, document: String) -> Request {
 }
 
 fn bad(message: &str) -> Response {
-    rejection("BAD_USER_INPUT", message)
+    rejection(ErrorCode::BadUserInput, message)
 }
 
 fn sha256(document: &str) -> String {

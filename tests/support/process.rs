@@ -113,6 +113,20 @@ impl Process {
         self.child.id()
     }
 
+    /// The next line of its log.
+    pub async fn line(&mut self) -> String {
+        timeout(PATIENCE, self.lines.recv()).await.expect("its log says nothing").expect("its log ended")
+    }
+
+    /// Waits for the process to end, and returns what is left of its log.
+    pub async fn rest(mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        while let Some(line) = timeout(PATIENCE, self.lines.recv()).await.expect("the server does not end") {
+            lines.push(line);
+        }
+        lines
+    }
+
     /// SIGKILL.
     pub fn kill(self) {
         drop(self);

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     domain::{auth::Auth, billing::Billing, chat::Chat},
     graphql::{
-        Documents, RequestContext, Schema, builder,
+        Documents, ErrorCode, RequestContext, Schema, builder,
         error::{complete, rejection},
         loaders::Batches,
     },
@@ -94,7 +94,7 @@ impl Executor {
     /// Runs a query or a mutation; a subscription needs a transport that streams.
     pub async fn execute(&self, prepared: Prepared, context: RequestContext) -> Response {
         if prepared.kind() == OperationType::Subscription {
-            return rejection("BAD_USER_INPUT", "A batch cannot contain a subscription.");
+            return rejection(ErrorCode::BadUserInput, "A batch cannot contain a subscription.");
         }
         self.stream(prepared, context).next().await.unwrap_or_else(internal_error)
     }
@@ -169,5 +169,5 @@ impl Executor {
 
 /// After a panic, whose hook has logged it.
 fn internal_error() -> Response {
-    rejection("INTERNAL_SERVER_ERROR", "Something went wrong on our side.")
+    rejection(ErrorCode::InternalServerError, "Something went wrong on our side.")
 }

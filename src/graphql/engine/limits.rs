@@ -2,7 +2,7 @@
 
 use async_graphql::{Pos, Response};
 
-use crate::graphql::error::rejection;
+use crate::graphql::{ErrorCode, error::rejection};
 
 /// Fields within fields.
 const DEPTH: usize = 12;
@@ -47,10 +47,10 @@ impl Refusal {
     pub(super) fn response(self) -> Response {
         match self {
             Self::TooMuch { limit, max } => too_much(limit, max),
-            Self::Syntax(faults) => faulty("GRAPHQL_PARSE_FAILED", faults),
-            Self::Invalid(faults) => faulty("GRAPHQL_VALIDATION_FAILED", faults),
+            Self::Syntax(faults) => faulty(ErrorCode::GraphqlParseFailed, faults),
+            Self::Invalid(faults) => faulty(ErrorCode::GraphqlValidationFailed, faults),
             Self::Variable { path, expected } => {
-                let mut response = rejection("BAD_USER_INPUT", format!("Variable \"${path}\" {expected}."));
+                let mut response = rejection(ErrorCode::BadUserInput, format!("Variable \"${path}\" {expected}."));
                 response.errors[0].extensions.get_or_insert_default().set("field", path);
                 response
             }
@@ -58,7 +58,7 @@ impl Refusal {
     }
 }
 
-fn faulty(code: &str, faults: Vec<Fault>) -> Response {
+fn faulty(code: ErrorCode, faults: Vec<Fault>) -> Response {
     let errors = faults.into_iter().flat_map(|fault| {
         let mut errors = rejection(code, fault.message).errors;
         errors[0].locations = fault.position.into_iter().collect();
@@ -71,7 +71,7 @@ fn faulty(code: &str, faults: Vec<Fault>) -> Response {
 #[must_use]
 pub fn too_much(limit: &str, max: usize) -> Response {
     let message = format!("Request {limit} exceeds the maximum of {max}.");
-    let mut response = rejection("QUERY_TOO_COMPLEX", message);
+    let mut response = rejection(ErrorCode::QueryTooComplex, message);
     let extensions = response.errors[0].extensions.get_or_insert_default();
     extensions.set("limit", limit);
     extensions.set("max", max);

@@ -1,6 +1,6 @@
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
-use crate::{domain::auth::PhoneNumber, error::Error};
+use crate::{domain::auth::PhoneNumber, error::Error, graphql::ErrorCode};
 
 #[derive(Clone)]
 pub struct PhoneNumberScalar(pub PhoneNumber);
@@ -12,7 +12,7 @@ impl ScalarType for PhoneNumberScalar {
         let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
         text.parse().map(Self).map_err(|error| match error {
             Error::BadInput { field, message } => InputValueError::custom(message)
-                .with_extension("code", "BAD_USER_INPUT")
+                .with_extension("code", ErrorCode::BadUserInput)
                 .with_extension("field", field),
             _ => InputValueError::expected_type(value),
         })

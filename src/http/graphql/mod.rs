@@ -30,7 +30,7 @@ use super::{Api, serve::Place, socket, text};
 use crate::{
     domain::auth::Caller,
     error::Error,
-    graphql::{Prepared, RequestContext, failure, too_much},
+    graphql::{ErrorCode, Prepared, RequestContext, failure, too_much},
 };
 
 /// The response header that names the request in the log.
@@ -51,7 +51,7 @@ pub(super) async fn post(
     };
     if let Err(message) = is_json(text(&headers, &header::CONTENT_TYPE)) {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return respond::refused(status, "BAD_USER_INPUT", &context.request_id, message);
+        return respond::refused(status, ErrorCode::BadUserInput, &context.request_id, message);
     }
     match params::from_body(&body) {
         Ok(Asked::One(request)) => {
@@ -116,7 +116,7 @@ pub(super) async fn get(State(api): State<Arc<Api>>, mut parts: Parts) -> Respon
     if prepared.as_ref().is_ok_and(|prepared| prepared.kind() == OperationType::Mutation) {
         let status = StatusCode::METHOD_NOT_ALLOWED;
         let message = "A mutation must be sent by POST.";
-        let mut response = respond::refused(status, "BAD_USER_INPUT", &context.request_id, message);
+        let mut response = respond::refused(status, ErrorCode::BadUserInput, &context.request_id, message);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
         return response;
     }
@@ -205,10 +205,10 @@ fn is_json(content_type: Option<&str>) -> Result<(), &'static str> {
 }
 
 fn bad_request(context: &RequestContext, message: String) -> Response {
-    respond::refused(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", &context.request_id, message)
+    respond::refused(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, &context.request_id, message)
 }
 
 fn not_acceptable(context: &RequestContext, how: &str) -> Response {
     let message = format!("Nothing that Accept names fits: {how}.");
-    respond::refused(StatusCode::NOT_ACCEPTABLE, "BAD_USER_INPUT", &context.request_id, message)
+    respond::refused(StatusCode::NOT_ACCEPTABLE, ErrorCode::BadUserInput, &context.request_id, message)
 }

@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 
 use super::live::{self, Event};
 use crate::{
-    graphql::{Prepared, RequestContext, Wire, rejection},
+    graphql::{ErrorCode, Prepared, RequestContext, Wire, rejection},
     http::Api,
 };
 
@@ -22,8 +22,8 @@ pub(super) fn body(api: Arc<Api>, prepared: Result<Prepared, Response>, context:
         Event::Response(response, _) => part(&format!("{{\"payload\":{}}}", Wire(&response).to_json())),
         Event::Silence => part("{}"),
         Event::Complete => "--\r\n".to_owned(),
-        Event::SignedOut => fatal("UNAUTHENTICATED", "token expired"),
-        Event::Closing => fatal("INTERNAL_SERVER_ERROR", "Service restart"),
+        Event::SignedOut => fatal(ErrorCode::Unauthenticated, "token expired"),
+        Event::Closing => fatal(ErrorCode::InternalServerError, "Service restart"),
     });
     let head = stream::once(async { DELIMITER.to_owned() });
     Body::from_stream(head.chain(events).map(Ok::<_, std::io::Error>))
@@ -34,7 +34,7 @@ fn part(json: &str) -> String {
 }
 
 /// What goes wrong with the connection, and not with the operation.
-fn fatal(code: &str, message: &str) -> String {
+fn fatal(code: ErrorCode, message: &str) -> String {
     let errors = Wire(&rejection(code, message)).to_json();
     let errors = errors.strip_prefix('{').unwrap_or_default();
     part(&format!("{{\"payload\":null,{errors}")) + "--\r\n"

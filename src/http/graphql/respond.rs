@@ -8,7 +8,7 @@ use axum::{
 };
 
 use super::{REQUEST_ID, media::Media};
-use crate::graphql::{Allowance, RequestContext, Wire, is_refused, rejection};
+use crate::graphql::{Allowance, ErrorCode, RequestContext, Wire, is_refused, rejection};
 
 /// An operation's response.
 pub(super) fn one(media: Media, context: &RequestContext, response: &GraphqlResponse) -> Response {
@@ -42,7 +42,7 @@ fn with_allowance(mut answer: Response, left: Option<Allowance>) -> Response {
 /// A request that is not executed, whatever the client accepts.
 pub(super) fn refused(
     status: StatusCode,
-    code: &str,
+    code: ErrorCode,
     request_id: &str,
     message: impl Into<String>,
 ) -> Response {
@@ -86,7 +86,7 @@ fn status(media: Media, response: &GraphqlResponse) -> StatusCode {
         return StatusCode::OK;
     }
     let codes = response.errors.iter().filter_map(|error| error.extensions.as_ref()?.get("code"));
-    let is_ours = codes.into_iter().any(|code| *code == "INTERNAL_SERVER_ERROR".into());
+    let is_ours = codes.into_iter().any(|code| *code == ErrorCode::InternalServerError.into());
     match media {
         _ if is_ours => StatusCode::INTERNAL_SERVER_ERROR,
         Media::GraphqlResponse => StatusCode::BAD_REQUEST,

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     domain::auth::Caller,
     error::Error,
-    graphql::{RequestContext, is_refused, rejection},
+    graphql::{ErrorCode, RequestContext, is_refused, rejection},
     http::Api,
 };
 
@@ -189,7 +189,7 @@ impl Connection {
             }
             Step::TooMany { id } => {
                 let problem = format!("A socket runs at most {MOST_OPERATIONS} operations at once.");
-                let refusal = rejection("RATE_LIMITED", problem);
+                let refusal = rejection(ErrorCode::RateLimited, problem);
                 self.send(&ServerMessage::Response { id: &id, response: &refusal }).await
             }
             Step::Stop { id } => {
