@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-fn ends_with(reason: &str, content: Value) -> Script {
+fn ends_with(reason: &str, content: &Value) -> Script {
     Script::new().event(&json!({
         "candidates": [{"content": content, "finishReason": reason}],
         "usageMetadata": {"promptTokenCount": 4, "thoughtsTokenCount": 6},
@@ -34,7 +34,7 @@ async fn an_end_without_visible_text_is_retried() {
         json!({"parts": [{"inlineData": {"mimeType": "image/png", "data": "eA=="}}]}),
         json!({"parts": [{"text": "Let me think.", "thought": true}]}),
     ] {
-        let (message, calls) = asker.ask([ends_with("STOP", content.clone()), Script::says(["Good"])]).await;
+        let (message, calls) = asker.ask([ends_with("STOP", &content), Script::says(["Good"])]).await;
         assert_eq!((&message["content"], calls), (&json!("Good"), 2), "{content}");
     }
 }
@@ -49,7 +49,7 @@ async fn after_four_ends_without_visible_text_the_reply_fails_says_why_and_costs
         ("MALFORMED_FUNCTION_CALL", json!({}), "without visible text (MALFORMED_FUNCTION_CALL)"),
         ("OTHER", json!({}), "without visible text (OTHER)"),
     ] {
-        let (message, calls) = asker.ask((0..4).map(|_| ends_with(reason, content.clone()))).await;
+        let (message, calls) = asker.ask((0..4).map(|_| ends_with(reason, &content))).await;
         assert_eq!((&message["status"], calls), (&json!("FAILED"), 4), "{reason}");
         assert_eq!(message["failure"]["code"], "MODEL_UNAVAILABLE");
         assert_eq!(message["failure"]["retryable"], true);

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
+use pollux::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::{
@@ -94,7 +95,7 @@ async fn retry_after_is_honoured_in_seconds_and_as_a_date() {
     }
     for form in ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"] {
         // A date is in whole seconds.
-        let date = (Utc::now() + TimeDelta::milliseconds(3900)).format(form).to_string();
+        let date = (Clock::system().now() + TimeDelta::milliseconds(3900)).format(form).to_string();
         let begun = Instant::now();
         wait_after(Script::error(503, &json!({})).header("retry-after", &date)).await;
         assert!(begun.elapsed() >= Duration::from_millis(2900), "{date}: {:?}", begun.elapsed());

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// An event with these parts.
-fn parts(parts: Value) -> Value {
+fn parts(parts: &Value) -> Value {
     json!({"candidates": [{"content": {"parts": parts}}]})
 }
 
@@ -23,13 +23,13 @@ async fn an_explicit_null_means_absent_wherever_it_stands() {
         json!({"candidates": [null]}),
         json!({"candidates": [{"content": null, "finishReason": null, "index": null}]}),
         json!({"candidates": [{"content": {"parts": null, "role": null}}]}),
-        parts(json!([null])),
-        parts(json!([{"text": null}, {"text": "", "thought": null, "thoughtSignature": null}])),
+        parts(&json!([null])),
+        parts(&json!([{"text": null}, {"text": "", "thought": null, "thoughtSignature": null}])),
         json!({"promptFeedback": null, "usageMetadata": null, "modelVersion": null, "error": null}),
         json!({"promptFeedback": {"blockReason": null}, "usageMetadata": {"promptTokenCount": null}}),
     ];
     let script = nulls.iter().fold(Script::new(), Script::event);
-    let script = script.event(&parts(json!([{"text": "Fine", "thought": null}])));
+    let script = script.event(&parts(&json!([{"text": "Fine", "thought": null}])));
     let (message, calls) = asker.ask([script.finish("STOP")]).await;
     assert_eq!((&message["content"], calls), (&json!("Fine"), 1), "{message}");
 }
@@ -40,7 +40,7 @@ async fn a_count_may_be_a_string_and_a_bad_one_costs_no_text() {
     let counted = json!({"usageMetadata": {"promptTokenCount": "3", "candidatesTokenCount": "4", "thoughtsTokenCount": 2}});
     let (message, calls) = asker
         .ask([Script::new()
-            .event(&parts(json!([{"text": "Fine"}])))
+            .event(&parts(&json!([{"text": "Fine"}])))
             .event(&counted)
             .event(&json!({"candidates": [{"finishReason": "STOP"}]}))])
         .await;
@@ -81,7 +81,7 @@ async fn smaller_counts_that_come_later_change_nothing() {
         }})
     };
     let end = json!({"candidates": [{"finishReason": "STOP"}]});
-    let script = Script::new().event(&parts(json!([{"text": "Fine"}])));
+    let script = Script::new().event(&parts(&json!([{"text": "Fine"}])));
     let script = script.event(&usage(9, 20, 7)).event(&usage(9, 3, 0)).event(&end).event(&usage(0, 0, 8));
     let (message, _) = asker.ask([script]).await;
     assert_eq!(message["tokens"], json!({"prompt": 9, "output": 28, "thoughts": 8, "total": 37}));

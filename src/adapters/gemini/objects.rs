@@ -40,7 +40,7 @@ impl Objects {
                     }
                 }
                 b'[' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if self.is_between() && from == at => {
-                    from = at + 1
+                    from = at + 1;
                 }
                 _ => {}
             }

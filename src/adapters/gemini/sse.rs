@@ -120,7 +120,7 @@ mod tests {
     }
 
     /// These bytes, cut at these places.
-    fn split<'a>(bytes: &'a [u8], mut cuts: Vec<prop::sample::Index>) -> Vec<&'a [u8]> {
+    fn split(bytes: &[u8], mut cuts: Vec<prop::sample::Index>) -> Vec<&[u8]> {
         cuts.sort_by_key(|cut| cut.index(bytes.len()));
         let mut pieces = Vec::new();
         let mut from = 0;
