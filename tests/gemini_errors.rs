@@ -55,6 +55,7 @@ async fn what_the_operator_has_to_mend_is_not_the_users_fault() {
         Script::fails(400, "INVALID_ARGUMENT", reason("API_KEY_EXPIRED")),
         Script::fails(400, "INVALID_ARGUMENT", reason("API_KEY_SERVICE_BLOCKED")),
         Script::fails(429, "RESOURCE_EXHAUSTED", reason("API_KEY_IP_ADDRESS_BLOCKED")),
+        Script::status(400).event(&json!([{"error": {"code": 400, "details": reason("API_KEY_INVALID")}}])),
         words(400, "INVALID_ARGUMENT", "API key expired. Please renew the API key."),
         words(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."),
         words(400, "FAILED_PRECONDITION", "User location is not supported for the API use."),

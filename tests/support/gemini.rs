@@ -73,8 +73,13 @@ impl Script {
         texts.into_iter().fold(Self::new(), Self::text).finish("STOP")
     }
 
+    /// An answer of this status, without a body so far.
+    pub fn status(status: u16) -> Self {
+        Self { status: StatusCode::from_u16(status).unwrap(), ..Self::new() }
+    }
+
     pub fn error(status: u16, body: &Value) -> Self {
-        Self { status: StatusCode::from_u16(status).unwrap(), ..Self::new() }.raw(body.to_string())
+        Self::status(status).raw(body.to_string())
     }
 
     /// An error as Gemini words it.

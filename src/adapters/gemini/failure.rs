@@ -52,7 +52,9 @@ impl ApiError {
 
     /// The error of an HTTP response whose body may or may not say more. Its status is what counts.
     pub(super) fn of_response(status: u16, headers: &HeaderMap, body: &str, now: DateTime<Utc>) -> Self {
-        let objects = Objects::default().push(body);
+        // Whatever it is framed in.
+        let json = &body[body.find(['{', '[']).unwrap_or(body.len())..];
+        let objects = Objects::default().push(json);
         let envelope = objects.iter().find_map(|object| serde_json::from_str::<Envelope>(object).ok());
         let mut error = envelope.map(|envelope| Self::of_event(envelope.error)).unwrap_or_default();
         error.code = Some(i32::from(status));
