@@ -17,6 +17,10 @@ use tokio::net::TcpListener;
 /// The exit code where starting once more cannot help (sysexits.h).
 const EX_CONFIG: u8 = 78;
 
+/// Its background threads give memory back to the system within seconds after a peak; glibc's allocator keeps it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// A self-hosted GraphQL backend for AI chat products, whose replies always arrive.
 ///
 /// Without a command: the API and a worker in one process. Each setting is also read from the environment and from a

@@ -1,7 +1,12 @@
 //! Logs.
 
-use std::io::IsTerminal;
+use std::{
+    io::IsTerminal,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
+use tokio::time::Instant;
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 /// How log lines are written and which.
@@ -21,4 +26,41 @@ pub fn init(logs: &Logs) -> anyhow::Result<()> {
     let lines = if logs.json { lines.json().boxed() } else { lines.with_target(false).compact().boxed() };
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     Ok(())
+}
+
+/// Limits a line that anybody can cause to one a minute.
+#[derive(Default)]
+pub struct OncePerMinute(Mutex<Option<(Instant, u64)>>);
+
+impl OncePerMinute {
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// How many times the line was left out since it was last written, if it is to be written now.
+    pub fn pass(&self) -> Option<u64> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *last {
+            Some((at, left_out)) if at.elapsed() < Duration::from_mins(1) => {
+                *left_out += 1;
+                None
+            }
+            last => Some(last.replace((Instant::now(), 0)).map_or(0, |(_, left_out)| left_out)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_is_written_once_a_minute_with_the_number_of_those_left_out() {
+        let line = OncePerMinute::default();
+        let passed: Vec<_> = (0..4).map(|_| line.pass()).collect();
+        assert_eq!(passed, [Some(0), None, None, None]);
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert_eq!([line.pass(), line.pass()], [Some(3), None]);
+    }
 }

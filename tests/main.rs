@@ -26,6 +26,7 @@ mod loaders;
 mod logs;
 mod messages;
 mod migrations;
+mod parameters;
 mod passwords;
 mod persisted;
 mod ports;

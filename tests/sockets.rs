@@ -53,8 +53,12 @@ async fn each_breach_of_the_protocol_has_its_close_code() {
     assert_eq!(socket.close_code().await, 4429, "a second init");
 
     let mut socket = opened(&app).await;
-    socket.send_raw(Message::text("x".repeat(64 * 1024 + 1))).await;
-    assert_eq!(socket.close_code().await, 1009, "a message over 64 KiB");
+    socket.send_raw(Message::text("x".repeat(512 * 1024 + 1))).await;
+    assert_eq!(socket.close_code().await, 1009, "a message over 512 KiB");
+
+    let mut socket = opened(&app).await;
+    socket.send_raw(Message::text("x".repeat(1024 * 1024 + 1))).await;
+    assert_eq!(socket.close_code().await, 1009, "a message over what is read at all");
     app.stop().await;
 }
 

@@ -17,18 +17,15 @@ pub struct ServerSettings {
     #[arg(long, env = "PORT", hide_env_values = true, value_parser = super::number::<u16>(0..=65_535))]
     port: Option<u16>,
 
-    /// Origins of the web pages that may call the API and open sockets, separated by commas; `*` for any
+    /// Origins of the web pages that may call the API and open sockets, separated by commas; `*` for any [default: pages of
+    /// this machine, such as http://localhost:5173, on any port]
     ///
     /// A page served by Pollux itself may always.
-    #[arg(
-        long,
-        env = "CORS_ORIGINS",
-        hide_env_values = true,
-        default_value = "http://localhost:3000,http://localhost:5173"
-    )]
-    cors_origins: String,
+    #[arg(long, env = "CORS_ORIGINS", hide_env_values = true)]
+    cors_origins: Option<String>,
 
-    /// Addresses or networks of the proxies whose X-Forwarded-For is believed, separated by commas, as in 10.0.0.0/8
+    /// Addresses or networks of the proxies whose X-Forwarded-For or Forwarded is believed, separated by commas, as in
+    /// 10.0.0.0/8
     #[arg(long, env = "TRUSTED_PROXIES", hide_env_values = true, value_delimiter = ',', value_parser = network)]
     trusted_proxies: Vec<IpNet>,
 
@@ -74,13 +71,14 @@ impl ServerSettings {
         (self.bind.is_some() || self.port.is_some()).then(|| self.bind_address())
     }
 
-    /// Where a request comes from: from its peer, unless that is a trusted proxy that says for whom it came. What the first
-    /// that is not trusted says of itself is what it may have made up.
+    /// Where a request comes from: from its peer, unless that is a trusted proxy that forwards it for another. `forwarded_for`
+    /// are the addresses that the proxies name, the last proxy's last; what the first that is not trusted names is what it may
+    /// have made up.
     #[must_use]
-    pub fn client(&self, peer: IpAddr, forwarded_for: &str) -> IpAddr {
+    pub fn client(&self, peer: IpAddr, forwarded_for: &[Option<IpAddr>]) -> IpAddr {
         let mut client = peer.to_canonical();
-        for before in forwarded_for.rsplit(',') {
-            let Ok(before) = before.trim().parse::<IpAddr>() else { break };
+        for before in forwarded_for.iter().rev() {
+            let Some(before) = before else { break };
             if !self.trusts(client) {
                 break;
             }
@@ -89,7 +87,9 @@ impl ServerSettings {
         client
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether an address is a trusted proxy's.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.contains(&address))
     }
 
@@ -103,12 +103,30 @@ impl ServerSettings {
     /// Whether a page of this origin, such as `https://chat.example`, may use the API. `host` is the request's own host.
     #[must_use]
     pub fn allows_origin(&self, origin: &str, host: Option<&str>) -> bool {
-        let own = || host.is_some_and(|host| origin.split_once("://").is_some_and(|(_, of)| of == host));
-        super::items(&self.cors_origins).any(|allowed| allowed == "*" || allowed == origin) || own()
+        let is_local = || host_of(origin).is_some_and(is_local_name);
+        let is_listed = match &self.cors_origins {
+            Some(list) => {
+                super::items(list).any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin))
+            }
+            None => is_local(),
+        };
+        let authority = origin.split_once("://").map(|(_, authority)| authority);
+        is_listed || host.zip(authority).is_some_and(|(host, authority)| host.eq_ignore_ascii_case(authority))
+    }
+
+    /// Whether requests may name this host, given without a port. A server on loopback answers to local names and to those of
+    /// its pages only; any other may have any name.
+    #[must_use]
+    pub fn allows_host(&self, host: &str, frontend: Option<&str>) -> bool {
+        let listed = || super::items(self.cors_origins.as_deref().unwrap_or_default());
+        let is_listed = |origin: &str| host_of(origin).is_some_and(|of| of.eq_ignore_ascii_case(host));
+        !self.bind_address().ip().is_loopback()
+            || is_local_name(host)
+            || listed().chain(frontend).any(|origin| origin == "*" || is_listed(origin))
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
-        for origin in super::items(&self.cors_origins) {
+        for origin in super::items(self.cors_origins.as_deref().unwrap_or_default()) {
             let host = origin.split_once("://").map_or("", |(_, host)| host);
             if origin != "*" && (host.is_empty() || host.contains('/')) {
                 return Err(format!(
@@ -119,6 +137,25 @@ impl ServerSettings {
         }
         Ok(())
     }
+}
+
+/// The host of an origin or another URL, without a port.
+fn host_of(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.strip_prefix('[') {
+        Some(address) => Some(&authority[..address.find(']')? + 2]),
+        None => authority.split(':').next(),
+    }
+}
+
+/// Whether a host, given without a port, is always this machine: `localhost`, `*.localhost`, 127.0.0.0/8 or `[::1]`.
+fn is_local_name(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || address.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback())
 }
 
 #[cfg(test)]
@@ -133,10 +170,17 @@ mod tests {
         settings: ServerSettings,
     }
 
+    fn settings(arguments: &[&str]) -> ServerSettings {
+        Cli::parse_from([""].iter().chain(arguments)).settings
+    }
+
     #[test]
     fn only_trusted_proxies_are_believed() {
-        let settings = Cli::parse_from(["", "--trusted-proxies=10.0.0.0/8, ::1"]).settings;
-        let client = |peer: &str, forwarded| settings.client(peer.parse().unwrap(), forwarded).to_string();
+        let settings = settings(&["--trusted-proxies=10.0.0.0/8, ::1"]);
+        let client = |peer: &str, forwarded: &str| {
+            let forwarded: Vec<_> = forwarded.split(", ").map(|address| address.parse().ok()).collect();
+            settings.client(peer.parse().unwrap(), &forwarded).to_string()
+        };
         assert_eq!(client("203.0.113.9", "198.51.100.1"), "203.0.113.9", "whoever says so of itself");
         assert_eq!(client("10.1.2.3", "198.51.100.1"), "198.51.100.1");
         assert_eq!(client("::1", "1.1.1.1, 198.51.100.1, 10.9.9.9"), "198.51.100.1", "the first is made up");
@@ -144,5 +188,50 @@ mod tests {
         for nothing in ["", "unknown", "198.51.100.1, unknown"] {
             assert_eq!(client("10.1.2.3", nothing), "10.1.2.3", "{nothing}");
         }
+    }
+
+    const LOCAL: [&str; 7] =
+        ["localhost", "LOCALHOST", "localhost.", "app.localhost", "127.0.0.1", "127.8.8.8", "[::1]"];
+    const FOREIGN: [&str; 5] =
+        ["evil.example", "localhost.evil.example", "notlocalhost", "192.168.1.2", "[2001:db8::1]"];
+
+    #[test]
+    fn pages_of_this_machine_may_call_until_origins_are_listed() {
+        let (default, listed) = (settings(&[]), settings(&["--cors-origins=https://Chat.example"]));
+        for host in LOCAL {
+            for port in ["", ":3000", ":4173", ":4200"] {
+                let origin = format!("http://{host}{port}");
+                assert!(default.allows_origin(&origin, None), "{origin}");
+                assert!(!listed.allows_origin(&origin, None), "{origin}");
+            }
+        }
+        for origin in
+            FOREIGN.map(|host| format!("http://{host}:3000")).iter().map(String::as_str).chain(["null"])
+        {
+            assert!(!default.allows_origin(origin, None), "{origin}");
+        }
+        assert!(listed.allows_origin("HTTPS://chat.EXAMPLE", None), "in any letter case");
+        assert!(!listed.allows_origin("http://chat.example", None), "another scheme");
+        assert!(listed.allows_origin("https://api.example", Some("API.example")), "its own");
+    }
+
+    #[test]
+    fn on_loopback_only_local_names_and_those_of_the_pages_are_answered() {
+        let listed = ["--cors-origins=https://chat.example:8443"];
+        let (default, listed, public, any) = (
+            settings(&[]),
+            settings(&listed),
+            settings(&["--bind=0.0.0.0:80"]),
+            settings(&["--cors-origins=*"]),
+        );
+        for host in LOCAL {
+            assert!(default.allows_host(host, None) && listed.allows_host(host, None), "{host}");
+        }
+        for host in FOREIGN {
+            assert!(!default.allows_host(host, None) && !listed.allows_host(host, None), "{host}");
+            assert!(public.allows_host(host, None) && any.allows_host(host, None), "{host}");
+        }
+        assert!(listed.allows_host("Chat.example", None));
+        assert!(default.allows_host("shop.example", Some("https://shop.example:444/chat")));
     }
 }

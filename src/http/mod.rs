@@ -1,9 +1,17 @@
 //! HTTP: routes, and operations over its transports.
 
+mod backlog;
+mod body;
+mod connection;
+mod cors;
+mod forwarded;
 mod graphql;
 mod health;
+mod host;
+mod json;
 mod my_data;
 mod page;
+mod params;
 mod peers;
 mod router;
 mod serve;
@@ -12,7 +20,7 @@ mod stripe_webhook;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, header};
 use futures_util::{
     FutureExt,
     future::{self, BoxFuture},
@@ -33,8 +41,6 @@ pub use health::Health;
 pub use router::router;
 pub use serve::serve;
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-
 /// What the handlers work with.
 #[derive(Clone)]
 pub struct Api {
@@ -51,12 +57,10 @@ pub struct Api {
 impl Api {
     /// Where a request comes from.
     fn caller(&self, peer: SocketAddr, headers: &HeaderMap) -> Caller {
-        let forwarded: Vec<_> =
-            headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
         Caller {
-            address: self.settings.client(peer.ip(), &forwarded.join(",")),
+            address: self.settings.client(peer.ip(), &forwarded::addresses(headers)),
             user_agent: text(headers, &header::USER_AGENT).map(str::to_owned),
-            is_forwarded: headers.contains_key(FORWARDED_FOR) || headers.contains_key(header::FORWARDED),
+            is_forwarded: forwarded::is_forwarded(headers),
         }
     }
 
@@ -108,4 +112,13 @@ impl Api {
 
 fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The parts of a header value, where a separator in quotes does not separate.
+fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    text.split(move |c| {
+        quoted ^= c == '"';
+        c == separator && !quoted
+    })
 }

@@ -10,7 +10,7 @@ use axum::{
 };
 
 use super::{Api, text};
-use crate::error::Error;
+use crate::{error::Error, telemetry::OncePerMinute};
 
 const SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
 
@@ -20,7 +20,11 @@ pub(super) async fn post(State(api): State<Arc<Api>>, headers: HeaderMap, body: 
     match api.billing.receive(&body, signature).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(Error::BadInput { message, .. }) => {
-            tracing::warn!(message, "a webhook was refused");
+            // Anybody can send what is not signed.
+            static REFUSED: OncePerMinute = OncePerMinute::new();
+            if let Some(others) = REFUSED.pass() {
+                tracing::warn!(message, others, "a webhook was refused");
+            }
             (StatusCode::BAD_REQUEST, message + "\n").into_response()
         }
         Err(Error::BillingNotConfigured(missing)) => {

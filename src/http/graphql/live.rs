@@ -17,8 +17,8 @@ use crate::{
     http::Api,
 };
 
-/// Responses that wait for a slow reader before their operation waits, too.
-const QUEUE: usize = 8;
+/// Responses that wait for a slow reader before their operation waits, too. Each may be as long as any answer.
+const QUEUE: usize = 1;
 /// What was on its way when the server closes may still be said for so long.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 

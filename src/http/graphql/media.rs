@@ -1,5 +1,7 @@
 //! Which media type an answer has: what the client accepts, among what can carry it.
 
+use crate::http::outside_quotes;
+
 /// A form in which answers are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Media {
@@ -70,14 +72,6 @@ impl<'a> Range<'a> {
         }
         range
     }
-}
-
-fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
-    text.split(move |c| {
-        quoted ^= c == '"';
-        c == separator && !quoted
-    })
 }
 
 /// The best that the client accepts for an operation that `follows` what happens, or that is answered once.

@@ -8,7 +8,6 @@
 mod live;
 mod media;
 mod multipart;
-mod params;
 mod respond;
 mod sse;
 
@@ -21,16 +20,22 @@ use axum::{
         ConnectInfo, FromRequestParts, Query, State, WebSocketUpgrade,
         ws::rejection::WebSocketUpgradeRejection,
     },
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 
-use self::{media::Media, params::Asked};
-use super::{Api, serve::Place, socket, text};
+use self::media::Media;
+use super::{
+    Api,
+    connection::Place,
+    host::Host,
+    params::{self, Asked, BadParameter},
+    socket, text,
+};
 use crate::{
     domain::auth::Caller,
     error::Error,
-    graphql::{ErrorCode, Prepared, RequestContext, failure, too_much},
+    graphql::{ErrorCode, Prepared, RequestContext, failure, rejection, too_much},
 };
 
 /// The response header that names the request in the log.
@@ -54,10 +59,13 @@ pub(super) async fn post(
         return respond::refused(status, ErrorCode::BadUserInput, &context.request_id, message);
     }
     match params::from_body(&body) {
-        Ok(Asked::One(request)) => {
-            let prepared = api.executor.prepare(*request).await;
-            answer(api, prepared, context, &headers).await
-        }
+        Ok(Asked::One(request)) => match *request {
+            Ok(request) => {
+                let prepared = api.executor.prepare(request).await;
+                answer(api, prepared, context, &headers).await
+            }
+            Err(bad) => bad_request(&context, bad),
+        },
         Ok(Asked::TooMany) => {
             let refusal = too_much("operations of a batch", params::LONGEST_BATCH);
             respond::failed(StatusCode::BAD_REQUEST, &context.request_id, &refusal)
@@ -68,18 +76,23 @@ pub(super) async fn post(
             };
             let mut responses = Vec::with_capacity(requests.len());
             for request in requests {
-                responses.push(match api.executor.prepare(request).await {
+                let prepared = match request {
+                    Ok(request) => api.executor.prepare(request).await,
+                    Err(bad) => Err(bad.response()),
+                };
+                responses.push(match prepared {
                     Ok(prepared) => api.executor.execute(prepared, context.clone()).await,
                     Err(refusal) => refusal,
                 });
             }
-            respond::many(media, &context, &responses)
+            respond::many(media, &context, &responses, api.auth.clock.now())
         }
-        Err(message) => bad_request(&context, message),
+        Err(message) => bad_request(&context, message.into()),
     }
 }
 
-/// `GET /graphql`: a WebSocket, a browser that is sent to the page, or an operation that changes nothing.
+/// `GET /graphql`: a WebSocket, a browser that is sent to the page, or an operation that changes nothing. `CONNECT /graphql`: a
+/// WebSocket over HTTP/2, by [RFC 8441](https://www.rfc-editor.org/rfc/rfc8441).
 pub(super) async fn get(State(api): State<Arc<Api>>, mut parts: Parts) -> Response {
     let headers = parts.headers.clone();
     let peer = match ConnectInfo::<SocketAddr>::from_request_parts(&mut parts, &api).await {
@@ -87,17 +100,9 @@ pub(super) async fn get(State(api): State<Arc<Api>>, mut parts: Parts) -> Respon
         Err(rejection) => return rejection.into_response(),
     };
     let caller = api.caller(peer, &headers);
-    if text(&headers, &header::UPGRADE).is_some_and(|to| to.eq_ignore_ascii_case("websocket")) {
-        let origin = text(&headers, &header::ORIGIN);
-        if !origin.is_none_or(|origin| api.settings.allows_origin(origin, text(&headers, &header::HOST))) {
-            return (StatusCode::FORBIDDEN, "This origin is not in CORS_ORIGINS.\n").into_response();
-        }
-        let upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection> =
-            WebSocketUpgrade::from_request_parts(&mut parts, &api).await;
-        return match upgrade {
-            Ok(upgrade) => socket::open(api, upgrade, caller, parts.extensions.remove::<Place>()),
-            Err(rejection) => rejection.into_response(),
-        };
+    let upgrades = text(&headers, &header::UPGRADE).is_some_and(|to| to.eq_ignore_ascii_case("websocket"));
+    if upgrades || parts.method == Method::CONNECT {
+        return upgrade(api, parts, caller).await;
     }
     if text(&headers, &header::ACCEPT).is_some_and(|accepted| accepted.contains("text/html")) {
         return Redirect::to("/").into_response();
@@ -107,10 +112,10 @@ pub(super) async fn get(State(api): State<Arc<Api>>, mut parts: Parts) -> Respon
         Err(unavailable) => return unavailable,
     };
     let asked = Query::<HashMap<String, String>>::from_request_parts(&mut parts, &api).await;
-    let asked = asked.map_err(|rejection| rejection.body_text());
+    let asked = asked.map_err(|rejection| rejection.body_text().into());
     let request = match asked.and_then(|Query(asked)| params::from_url(asked)) {
         Ok(request) => request,
-        Err(message) => return bad_request(&context, message),
+        Err(bad) => return bad_request(&context, bad),
     };
     let prepared = api.executor.prepare(request).await;
     if prepared.as_ref().is_ok_and(|prepared| prepared.kind() == OperationType::Mutation) {
@@ -121,6 +126,24 @@ pub(super) async fn get(State(api): State<Arc<Api>>, mut parts: Parts) -> Respon
         return response;
     }
     answer(api, prepared, context, &headers).await
+}
+
+/// Opens a WebSocket.
+async fn upgrade(api: Arc<Api>, mut parts: Parts, caller: Caller) -> Response {
+    let origin = text(&parts.headers, &header::ORIGIN);
+    if !origin.is_none_or(|origin| api.settings.allows_origin(origin, Host::of(&parts.extensions))) {
+        return forbidden("This origin is not in CORS_ORIGINS.");
+    }
+    let upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection> =
+        WebSocketUpgrade::from_request_parts(&mut parts, &api).await;
+    let place = parts.extensions.get::<Option<Place>>().cloned().flatten();
+    let mut response = match upgrade {
+        Ok(upgrade) => socket::open(api, upgrade, caller, place),
+        Err(rejection) => rejection.into_response(),
+    };
+    // Among them is how the client wrote the names of its headers: some look for Sec-WebSocket-Protocol in those letters only.
+    response.extensions_mut().extend(parts.extensions);
+    response
 }
 
 /// Runs an operation and answers in the way that the client accepts.
@@ -142,12 +165,13 @@ async fn answer(
         );
     };
     let request_id = context.request_id.clone();
+    let now = api.auth.clock.now();
     match (media, prepared) {
         (Media::GraphqlResponse | Media::Json, Ok(prepared)) => {
             let response = api.executor.execute(prepared, context.clone()).await;
-            respond::one(media, &context, &response)
+            respond::one(media, &context, &response, now)
         }
-        (Media::GraphqlResponse | Media::Json, Err(refusal)) => respond::one(media, &context, &refusal),
+        (Media::GraphqlResponse | Media::Json, Err(refusal)) => respond::one(media, &context, &refusal, now),
         (Media::EventStream, prepared) => {
             respond::stream(media, &request_id, sse::body(api, prepared, context))
         }
@@ -170,6 +194,24 @@ async fn context(api: &Api, headers: &HeaderMap, caller: Caller) -> Result<Reque
 pub(super) fn too_long(max: usize) -> Response {
     let request_id = uuid::Uuid::now_v7().to_string();
     respond::failed(StatusCode::PAYLOAD_TOO_LARGE, &request_id, &too_much("bytes of the body", max))
+}
+
+/// An answer for which there is no memory, since the client does not read what it was sent before.
+pub(super) fn too_much_unread() -> Response {
+    let request_id = uuid::Uuid::now_v7().to_string();
+    let mut refusal = failure(Error::RateLimited { retry_after_secs: 1 }, &request_id);
+    for error in &mut refusal.errors {
+        error.message =
+            "Too many bytes of answers wait to be read: read them first. The operation was executed."
+                .to_owned();
+    }
+    respond::failed(StatusCode::TOO_MANY_REQUESTS, &request_id, &refusal)
+}
+
+/// A request that is not served, whatever it asks for.
+pub(super) fn forbidden(message: &str) -> Response {
+    let request_id = uuid::Uuid::now_v7().to_string();
+    respond::failed(StatusCode::FORBIDDEN, &request_id, &rejection("FORBIDDEN", message))
 }
 
 /// A request that failed with this outside of any operation.
@@ -204,8 +246,8 @@ fn is_json(content_type: Option<&str>) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn bad_request(context: &RequestContext, message: String) -> Response {
-    respond::refused(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, &context.request_id, message)
+fn bad_request(context: &RequestContext, bad: BadParameter) -> Response {
+    respond::failed(StatusCode::BAD_REQUEST, &context.request_id, &bad.response())
 }
 
 fn not_acceptable(context: &RequestContext, how: &str) -> Response {

@@ -1,26 +1,63 @@
 //! Answers that are one body.
 
-use async_graphql::Response as GraphqlResponse;
+use async_graphql::{Response as GraphqlResponse, ServerError, Value};
 use axum::{
     body::Body,
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
+use chrono::{DateTime, Utc};
+
 use super::{REQUEST_ID, media::Media};
 use crate::graphql::{Allowance, ErrorCode, RequestContext, Wire, is_refused, rejection};
 
 /// An operation's response.
-pub(super) fn one(media: Media, context: &RequestContext, response: &GraphqlResponse) -> Response {
+pub(super) fn one(
+    media: Media,
+    context: &RequestContext,
+    response: &GraphqlResponse,
+    now: DateTime<Utc>,
+) -> Response {
     let answer = whole(media, status(media, response), &context.request_id, Wire(response).to_json());
+    let answer = with_retry_after(answer, &response.errors, Some(now));
     with_allowance(answer, context.allowance.get())
 }
 
 /// A batch's responses.
-pub(super) fn many(media: Media, context: &RequestContext, responses: &[GraphqlResponse]) -> Response {
+pub(super) fn many(
+    media: Media,
+    context: &RequestContext,
+    responses: &[GraphqlResponse],
+    now: DateTime<Utc>,
+) -> Response {
     let bodies: Vec<_> = responses.iter().map(|response| Wire(response).to_json()).collect();
     let answer = whole(media, StatusCode::OK, &context.request_id, format!("[{}]", bodies.join(",")));
-    with_allowance(answer, context.allowance.get())
+    let errors = responses.iter().flat_map(|response| &response.errors);
+    with_allowance(with_retry_after(answer, errors, Some(now)), context.allowance.get())
+}
+
+/// Says in how many seconds what was refused for its rate or quota is accepted again.
+fn with_retry_after<'a>(
+    mut answer: Response,
+    errors: impl IntoIterator<Item = &'a ServerError>,
+    now: Option<DateTime<Utc>>,
+) -> Response {
+    let seconds = errors.into_iter().filter_map(|error| {
+        let extensions = error.extensions.as_ref()?;
+        match (extensions.get("retryAfter"), extensions.get("resetsAt")) {
+            (Some(Value::Number(seconds)), _) => seconds.as_u64(),
+            (_, Some(Value::String(time))) => {
+                let left = DateTime::parse_from_rfc3339(time).ok()?.to_utc() - now?;
+                u64::try_from(left.num_seconds() + i64::from(left.subsec_nanos() > 0)).ok()
+            }
+            _ => None,
+        }
+    });
+    if let Some(seconds) = seconds.max() {
+        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    answer
 }
 
 /// Says what is left, by [RateLimit header fields](https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/).
@@ -51,7 +88,8 @@ pub(super) fn refused(
 
 /// The same for what failed otherwise.
 pub(super) fn failed(status: StatusCode, request_id: &str, response: &GraphqlResponse) -> Response {
-    whole(Media::Json, status, request_id, Wire(response).to_json())
+    let answer = whole(Media::Json, status, request_id, Wire(response).to_json());
+    with_retry_after(answer, &response.errors, None)
 }
 
 /// A body that comes as things happen.

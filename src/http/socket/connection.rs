@@ -4,7 +4,7 @@
 //! at its own pace and not at the reader's. What operations say goes through one bounded queue: a slow reader costs that
 //! many frames and nobody else anything, and what a reply says meanwhile is in its log.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, error::Error as _, sync::Arc, time::Duration};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{
@@ -17,15 +17,16 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
+use tungstenite::error::CapacityError;
 
 use super::{
     messages::{Dialect, InitPayload, ServerMessage},
-    protocol::{Close, MOST_OPERATIONS, State, Step, authorization},
+    protocol::{Close, State, Step, authorization},
 };
 use crate::{
     domain::auth::Caller,
     error::Error,
-    graphql::{ErrorCode, RequestContext, is_refused, rejection},
+    graphql::{RequestContext, is_refused},
     http::Api,
 };
 
@@ -176,21 +177,19 @@ impl Connection {
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(()),
             Some(Err(error)) if is_too_long(&error) => {
-                return Err(End::Close(Close::new(1009, "A message must be at most 64 KiB")));
+                return Err(End::Close(Close::too_long()));
             }
             Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(End::Gone),
         };
-        match self.state.hear(&text) {
+        match self.state.receive(&text) {
             Step::Authenticate(payload) => self.authenticate(&payload).await,
             Step::Pong(payload) => self.send(&ServerMessage::Pong(payload)).await,
             Step::Start { id, request } => {
                 self.start(id, *request);
                 Ok(())
             }
-            Step::TooMany { id } => {
-                let problem = format!("A socket runs at most {MOST_OPERATIONS} operations at once.");
-                let refusal = rejection(ErrorCode::RateLimited, problem);
-                self.send(&ServerMessage::Response { id: &id, response: &refusal }).await
+            Step::Refuse { id, response } => {
+                self.send(&ServerMessage::Response { id: &id, response: &response }).await
             }
             Step::Stop { id } => {
                 self.operations.remove(&id);
@@ -204,7 +203,8 @@ impl Connection {
     /// No token is nobody; a token that does not hold is refused.
     async fn authenticate(&mut self, payload: &InitPayload) -> Result<(), End> {
         let token = authorization(payload);
-        let context = self.api.context(token, self.caller.clone()).await.map_err(|error| internal(&error))?;
+        let context =
+            self.api.context(token, self.caller.clone()).await.map_err(|error| unavailable(&error))?;
         if let (Some(_), Err(why)) = (token, context.identity) {
             self.send(&ServerMessage::Refused(why)).await?;
             return Err(End::Close(Close::new(4403, why)));
@@ -306,18 +306,13 @@ impl Connection {
     }
 }
 
-fn internal(error: &Error) -> End {
+/// Clients come back after 1013; after 1011 they give up.
+fn unavailable(error: &Error) -> End {
     tracing::error!(?error, "a socket could not be authenticated");
-    End::Close(Close::new(1011, "Internal error"))
+    End::Close(Close::new(1013, "Try again later"))
 }
 
 fn is_too_long(error: &axum::Error) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if error.to_string().contains("too long") {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(tungstenite::Error::Capacity(CapacityError::MessageTooLong { .. })))
 }

@@ -12,11 +12,14 @@
 //! [graphql-transport-ws]: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 //! [graphql-ws]: https://github.com/apollographql/subscriptions-transport-ws/blob/master/PROTOCOL.md
 
-use async_graphql::{Request, Response, ServerError};
+use async_graphql::{Response, ServerError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::graphql::{Wire, is_refused};
+use crate::{
+    graphql::{Wire, is_refused},
+    http::json::{self, Json, LoneSurrogates},
+};
 
 /// A subprotocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +45,7 @@ impl Dialect {
 /// The payload of `connection_init`.
 pub(super) type InitPayload = Map<String, Value>;
 
-/// What a client says.
+/// What a client sends.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum ClientMessage {
@@ -55,7 +58,8 @@ pub(super) enum ClientMessage {
     Pong {},
     Subscribe {
         id: String,
-        payload: Box<Request>,
+        /// An operation's parameters.
+        payload: InitPayload,
     },
     Complete {
         id: String,
@@ -68,22 +72,48 @@ pub(super) enum ClientMessage {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum OldClientMessage {
     ConnectionInit { payload: Option<InitPayload> },
-    Start { id: String, payload: Box<Request> },
+    Start { id: String, payload: InitPayload },
     Stop { id: String },
     ConnectionTerminate {},
 }
 
+/// What is read of a message that is too long.
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(rename = "type")]
+    kind: String,
+    id: String,
+}
+
 impl ClientMessage {
-    pub(super) fn read(dialect: Dialect, text: &str) -> Result<Self, serde_json::Error> {
-        if dialect == Dialect::Transport {
-            return serde_json::from_str(text);
+    /// Reads a message, and where the parameters of its operation are not valid Unicode.
+    pub(super) fn read(dialect: Dialect, text: &str) -> Result<(Self, LoneSurrogates), serde_json::Error> {
+        let Json { value, lone } = json::read(text.as_bytes())?;
+        let invalid = lone.path_in(&value);
+        let message = if dialect == Dialect::Transport {
+            serde_json::from_value(value)?
+        } else {
+            match serde_json::from_value(value)? {
+                OldClientMessage::ConnectionInit { payload } => Self::ConnectionInit { payload },
+                OldClientMessage::Start { id, payload } => Self::Subscribe { id, payload },
+                OldClientMessage::Stop { id } => Self::Complete { id },
+                OldClientMessage::ConnectionTerminate {} => Self::Terminate,
+            }
+        };
+        match invalid {
+            // An operation is refused by itself.
+            Some(path) if !(path.starts_with("payload.") && matches!(message, Self::Subscribe { .. })) => {
+                Err(serde::de::Error::custom(format!("{path} is not valid Unicode")))
+            }
+            _ => Ok((message, lone)),
         }
-        Ok(match serde_json::from_str(text)? {
-            OldClientMessage::ConnectionInit { payload } => Self::ConnectionInit { payload },
-            OldClientMessage::Start { id, payload } => Self::Subscribe { id, payload },
-            OldClientMessage::Stop { id } => Self::Complete { id },
-            OldClientMessage::ConnectionTerminate {} => Self::Terminate,
-        })
+    }
+
+    /// The id of an operation whose message is too long to be executed.
+    pub(super) fn id_of_operation(dialect: Dialect, text: &str) -> Option<String> {
+        let Envelope { kind, id } = serde_json::from_str(text).ok()?;
+        let starts = if dialect == Dialect::Transport { "subscribe" } else { "start" };
+        (kind == starts).then_some(id)
     }
 }
 

@@ -14,11 +14,13 @@ use axum::{
     response::Response,
 };
 
-use super::{Api, serve::Place};
+use super::{Api, connection::Place};
 use crate::domain::auth::Caller;
 
-/// The longest message that is read, in bytes.
-const LONGEST_MESSAGE: usize = 64 * 1024;
+/// The longest message that is executed, in bytes: the longest text with every character escaped is 375 KiB.
+const LONGEST_MESSAGE: usize = 512 * 1024;
+/// The longest one that is read, so that its operation can be named when it is refused.
+const LONGEST_READ: usize = 1024 * 1024;
 /// What each socket has at hand to read into, and collects before it writes, in bytes.
 const READ: usize = 1024;
 const WRITTEN: usize = 4 * 1024;
@@ -32,8 +34,8 @@ pub(super) fn open(
 ) -> Response {
     let upgrade = upgrade
         .protocols(messages::Dialect::NAMES)
-        .max_message_size(LONGEST_MESSAGE)
-        .max_frame_size(LONGEST_MESSAGE)
+        .max_message_size(LONGEST_READ)
+        .max_frame_size(LONGEST_READ)
         .read_buffer_size(READ)
         .write_buffer_size(WRITTEN);
     upgrade.on_upgrade(move |socket: WebSocket| {

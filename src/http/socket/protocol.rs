@@ -2,10 +2,17 @@
 
 use std::collections::HashSet;
 
-use async_graphql::Request;
+use async_graphql::{Request, Response};
 use serde_json::Value;
 
-use super::messages::{ClientMessage, Dialect, InitPayload};
+use super::{
+    LONGEST_MESSAGE,
+    messages::{ClientMessage, Dialect, InitPayload},
+};
+use crate::{
+    graphql::{rejection, too_much},
+    http::params,
+};
 
 /// Operations that one socket may run at once.
 pub(super) const MOST_OPERATIONS: usize = 100;
@@ -29,6 +36,10 @@ impl Close {
         Self::new(4400, reason)
     }
 
+    pub(super) fn too_long() -> Self {
+        Self::new(1009, format!("A message must be at most {LONGEST_MESSAGE} bytes"))
+    }
+
     pub(super) fn token_expired() -> Self {
         Self::new(4403, "token expired")
     }
@@ -43,15 +54,22 @@ pub(super) enum Step {
         id: String,
         request: Box<Request>,
     },
-    /// Say that there are too many operations, under this id.
-    TooMany {
+    /// Answer an operation that is not executed.
+    Refuse {
         id: String,
+        response: Box<Response>,
     },
     Stop {
         id: String,
     },
     Nothing,
     Close(Close),
+}
+
+impl Step {
+    fn refuse(id: String, response: Response) -> Self {
+        Self::Refuse { id, response: Box::new(response) }
+    }
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -88,9 +106,13 @@ impl State {
         self.running.remove(id);
     }
 
-    pub(super) fn hear(&mut self, text: &str) -> Step {
-        let message = match ClientMessage::read(self.dialect, text) {
-            Ok(message) => message,
+    /// What to do about a message.
+    pub(super) fn receive(&mut self, text: &str) -> Step {
+        if text.len() > LONGEST_MESSAGE {
+            return self.receive_too_long(text);
+        }
+        let (message, lone) = match ClientMessage::read(self.dialect, text) {
+            Ok(read) => read,
             Err(cause) => return Step::Close(Close::invalid_message(format!("Invalid message: {cause}"))),
         };
         match message {
@@ -103,27 +125,21 @@ impl State {
             }
             ClientMessage::Ping { payload } => Step::Pong(payload),
             ClientMessage::Pong {} => Step::Nothing,
-            ClientMessage::Subscribe { .. } if !self.is_acknowledged() => {
-                Step::Close(Close::new(4401, "Unauthorized: wait for connection_ack before you subscribe"))
-            }
-            ClientMessage::Subscribe { id, .. } if id.is_empty() => {
-                Step::Close(Close::invalid_message("Invalid message: the id is empty"))
-            }
-            // There the newer one takes the older one's place.
-            ClientMessage::Subscribe { id, payload }
-                if self.dialect == Dialect::Old && self.running.contains(&id) =>
-            {
-                Step::Start { id, request: payload }
-            }
-            ClientMessage::Subscribe { id, .. } if self.running.contains(&id) => {
-                Step::Close(Close::new(4409, format!("Subscriber for {id} already exists")))
-            }
-            ClientMessage::Subscribe { id, .. } if self.running.len() >= MOST_OPERATIONS => {
-                Step::TooMany { id }
-            }
             ClientMessage::Subscribe { id, payload } => {
-                self.running.insert(id.clone());
-                Step::Start { id, request: payload }
+                if let Some(close) = self.rejects(&id) {
+                    return Step::Close(close);
+                }
+                match params::from_json(Value::Object(payload), lone) {
+                    Ok(_) if !self.running.contains(&id) && self.running.len() >= MOST_OPERATIONS => {
+                        let problem = format!("A socket runs at most {MOST_OPERATIONS} operations at once.");
+                        Step::refuse(id, rejection("RATE_LIMITED", problem))
+                    }
+                    Ok(request) => {
+                        self.running.insert(id.clone());
+                        Step::Start { id, request: Box::new(request) }
+                    }
+                    Err(bad) => Step::refuse(id, bad.response()),
+                }
             }
             ClientMessage::Complete { id } => {
                 self.running.remove(&id);
@@ -131,6 +147,30 @@ impl State {
             }
             ClientMessage::Terminate => Step::Close(Close::new(1000, "")),
         }
+    }
+
+    /// An operation is refused under its id; nothing else may be that long.
+    fn receive_too_long(&self, text: &str) -> Step {
+        match ClientMessage::id_of_operation(self.dialect, text) {
+            Some(id) => match self.rejects(&id) {
+                Some(close) => Step::Close(close),
+                None => Step::refuse(id, too_much("bytes of a message", LONGEST_MESSAGE)),
+            },
+            None => Step::Close(Close::too_long()),
+        }
+    }
+
+    /// Why an operation must not begin under this id.
+    fn rejects(&self, id: &str) -> Option<Close> {
+        if !self.is_acknowledged() {
+            return Some(Close::new(4401, "Unauthorized: wait for connection_ack before you subscribe"));
+        }
+        if id.is_empty() {
+            return Some(Close::invalid_message("Invalid message: the id is empty"));
+        }
+        // In the old subprotocol the newer one takes the older one's place.
+        (self.dialect == Dialect::Transport && self.running.contains(id))
+            .then(|| Close::new(4409, format!("Subscriber for {id} already exists")))
     }
 }
 
@@ -159,7 +199,7 @@ mod tests {
         let mut state = State::new(dialect);
         let mut last = None;
         for message in messages {
-            last = match state.hear(message) {
+            last = match state.receive(message) {
                 Step::Close(close) => Some(close.code),
                 Step::Authenticate(_) => {
                     state.acknowledge();
@@ -187,6 +227,12 @@ mod tests {
             (vec![INIT, INIT], Some(4429)),
             (vec![r#"{"type":"ping","payload":{"a":1}}"#, r#"{"type":"pong"}"#], None),
             (vec![INIT, r#"{"type":"complete","id":"unknown"}"#], None),
+            // What is wrong with an operation is answered by itself.
+            (vec![INIT, r#"{"type":"subscribe","id":"1","payload":{"query":7}}"#], None),
+            (vec![INIT, r#"{"type":"subscribe","id":"1","payload":{"query":"\ud83d"}}"#], None),
+            (vec![INIT, r#"{"type":"subscribe","id":"1","payload":7}"#], Some(4400)),
+            (vec![INIT, r#"{"type":"subscribe","id":"\ud83d","payload":{"query":"{a}"}}"#], Some(4400)),
+            (vec![r#"{"type":"ping","payload":{"a":"\ud83d"}}"#], Some(4400)),
         ] {
             assert_eq!(code(Dialect::Transport, &messages), expected, "{messages:?}");
         }
@@ -212,23 +258,23 @@ mod tests {
     #[test]
     fn a_second_init_before_the_ack_is_one_too_many() {
         let mut state = State::new(Dialect::Transport);
-        assert!(matches!(state.hear(INIT), Step::Authenticate(_)));
-        assert!(matches!(state.hear(INIT), Step::Close(Close { code: 4429, .. })));
+        assert!(matches!(state.receive(INIT), Step::Authenticate(_)));
+        assert!(matches!(state.receive(INIT), Step::Close(Close { code: 4429, .. })));
     }
 
     #[test]
     fn operations_are_bounded() {
         let mut state = State::new(Dialect::Transport);
-        state.hear(INIT);
+        state.receive(INIT);
         state.acknowledge();
         let subscribe =
             |id: usize| format!(r#"{{"type":"subscribe","id":"{id}","payload":{{"query":"{{a}}"}}}}"#);
         for id in 0..MOST_OPERATIONS {
-            assert!(matches!(state.hear(&subscribe(id)), Step::Start { .. }));
+            assert!(matches!(state.receive(&subscribe(id)), Step::Start { .. }));
         }
-        assert!(matches!(state.hear(&subscribe(MOST_OPERATIONS)), Step::TooMany { .. }));
+        assert!(matches!(state.receive(&subscribe(MOST_OPERATIONS)), Step::Refuse { .. }));
         state.ended("7");
-        assert!(matches!(state.hear(&subscribe(MOST_OPERATIONS)), Step::Start { .. }));
+        assert!(matches!(state.receive(&subscribe(MOST_OPERATIONS)), Step::Start { .. }));
     }
 
     #[test]

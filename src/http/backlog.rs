@@ -1,0 +1,336 @@
+//! Answers that wait to be read: how many bytes of them may wait, and for how long.
+//!
+//! ```text
+//!  handler ──► answer ──► capacity? ──► chunks ──► hyper ──► socket
+//!                            │ none: 429     │ none taken for 60 s: the connection is closed
+//! ```
+//!
+//! An answer waits for the socket and, over HTTP/2, for the client's flow-control windows, which the connection's own
+//! timeouts do not see. Small answers, of one chunk, are always accepted; how many there are is bounded by the streams of a
+//! connection. When the process has no capacity left, the connection that has gone longest without reading is closed.
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    extract::Request,
+    middleware::Next,
+    response::Response,
+};
+use hyper::body::{Frame, SizeHint};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::graphql::too_much_unread;
+
+/// How long a client may read nothing of what it is sent.
+pub(super) const READ_WITHIN: Duration = Duration::from_mins(1);
+/// What is handed to the connection at once, in bytes.
+const CHUNK: usize = 16 * 1024;
+/// Unread bytes of the process, and of one of its connections.
+const MOST_UNREAD: usize = 128 * 1024 * 1024;
+const MOST_UNREAD_OF_CONNECTION: usize = 32 * 1024 * 1024;
+/// With more than this unread, a connection's next requests wait before they are executed.
+const EXECUTED_BELOW: usize = 8 * 1024 * 1024;
+/// A connection that reads nothing for so long may be closed in favour of others.
+const MAY_BE_CLOSED_AFTER: Duration = Duration::from_secs(1);
+/// How long an answer waits for the memory of a connection that is being closed.
+const FREED_WITHIN: Duration = Duration::from_secs(1);
+
+/// A number of bytes of which so many may be taken.
+struct Budget {
+    taken: watch::Sender<usize>,
+    most: usize,
+}
+
+impl Budget {
+    fn new(most: usize) -> Self {
+        Self { taken: watch::Sender::new(0), most }
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        self.taken.send_if_modified(|taken| {
+            let fits = *taken + bytes <= self.most;
+            *taken += if fits { bytes } else { 0 };
+            fits
+        })
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.taken.send_modify(|taken| *taken -= bytes);
+    }
+
+    async fn falls_to(&self, bytes: usize) {
+        // The sender is `self`, so it is not gone.
+        let _ = self.taken.subscribe().wait_for(|taken| *taken <= bytes).await;
+    }
+}
+
+/// What waits to be read, of all connections of a process.
+pub(super) struct Backlog {
+    unread: Budget,
+    connections: Mutex<HashMap<u64, Weak<Unread>>>,
+    next: AtomicU64,
+}
+
+/// What waits to be read on one connection.
+pub(super) struct Unread {
+    id: u64,
+    backlog: Arc<Backlog>,
+    unread: Budget,
+    /// The answers of which chunks are held: how many, and since when none was taken.
+    answers: Mutex<HashMap<u64, (usize, Instant)>>,
+    evicted: CancellationToken,
+}
+
+/// Capacity for so many bytes, until it is dropped.
+struct Permit {
+    connection: Arc<Unread>,
+    bytes: usize,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.connection.unread.give_back(self.bytes);
+        self.connection.backlog.unread.give_back(self.bytes);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Backlog {
+    pub(super) fn new() -> Arc<Self> {
+        Self::with_capacity(MOST_UNREAD)
+    }
+
+    fn with_capacity(bytes: usize) -> Arc<Self> {
+        let (connections, next) = Default::default();
+        Arc::new(Self { unread: Budget::new(bytes), connections, next })
+    }
+
+    pub(super) fn connection(self: &Arc<Self>) -> Arc<Unread> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let connection = Arc::new(Unread {
+            id,
+            backlog: self.clone(),
+            unread: Budget::new(MOST_UNREAD_OF_CONNECTION),
+            answers: Mutex::default(),
+            evicted: CancellationToken::new(),
+        });
+        lock(&self.connections).insert(id, Arc::downgrade(&connection));
+        connection
+    }
+
+    /// Closes the connection that has read nothing for longest.
+    fn evict(&self) {
+        let connections: Vec<_> = lock(&self.connections).values().filter_map(Weak::upgrade).collect();
+        let idle = connections.iter().filter_map(|connection| Some((connection.idle_since()?, connection)));
+        let longest = idle
+            .filter(|(since, connection)| {
+                since.elapsed() >= MAY_BE_CLOSED_AFTER && *connection.unread.taken.borrow() > 0
+            })
+            .min_by_key(|(since, _)| *since);
+        if let Some((since, connection)) = longest {
+            tracing::warn!(
+                idle_secs = since.elapsed().as_secs(),
+                "closing a connection that reads nothing: memory for unread answers is used up"
+            );
+            connection.evicted.cancel();
+        }
+    }
+}
+
+impl Unread {
+    /// Waits until the client has read enough for another request to be executed.
+    async fn is_ready(&self) {
+        self.unread.falls_to(EXECUTED_BELOW).await;
+    }
+
+    /// Resolves once the client has read nothing of some answer for too long, or others need its memory.
+    pub(super) async fn is_stalled(&self) {
+        let stalled = async {
+            loop {
+                let now = Instant::now();
+                let until = self.idle_since().unwrap_or(now) + READ_WITHIN;
+                if until <= now {
+                    return;
+                }
+                sleep_until(until).await;
+            }
+        };
+        tokio::select! {
+            () = stalled => {}
+            () = self.evicted.cancelled() => {}
+        }
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        lock(&self.answers).values().map(|(_, since)| *since).min()
+    }
+
+    fn try_permit(self: &Arc<Self>, bytes: usize) -> Option<Arc<Permit>> {
+        if !self.unread.take(bytes) {
+            return None;
+        }
+        if !self.backlog.unread.take(bytes) {
+            self.unread.give_back(bytes);
+            return None;
+        }
+        Some(Arc::new(Permit { connection: self.clone(), bytes }))
+    }
+
+    async fn permit(self: &Arc<Self>, bytes: usize) -> Option<Arc<Permit>> {
+        if let Some(permit) = self.try_permit(bytes) {
+            return Some(permit);
+        }
+        let budget = &self.backlog.unread;
+        let enough = budget.most.checked_sub(bytes)?;
+        if *budget.taken.borrow() > enough {
+            self.backlog.evict();
+            timeout(FREED_WITHIN, budget.falls_to(enough)).await.ok()?;
+        }
+        self.try_permit(bytes)
+    }
+
+    fn hand_out(self: &Arc<Self>, answer: u64, bytes: Bytes, permit: Option<Arc<Permit>>) -> Bytes {
+        lock(&self.answers).entry(answer).or_insert_with(|| (0, Instant::now())).0 += 1;
+        Bytes::from_owner(Chunk { bytes, answer, connection: self.clone(), _permit: permit })
+    }
+
+    fn taken(&self, answer: u64) {
+        let mut answers = lock(&self.answers);
+        if let Some((chunks, since)) = answers.get_mut(&answer) {
+            *chunks -= 1;
+            *since = Instant::now();
+            if *chunks == 0 {
+                answers.remove(&answer);
+            }
+        }
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        lock(&self.backlog.connections).remove(&self.id);
+    }
+}
+
+/// Bytes that are on their way; dropped when the connection has written them.
+struct Chunk {
+    bytes: Bytes,
+    answer: u64,
+    connection: Arc<Unread>,
+    _permit: Option<Arc<Permit>>,
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        self.connection.taken(self.answer);
+    }
+}
+
+/// A body that is handed out chunk by chunk.
+struct Chunked {
+    body: Body,
+    answer: u64,
+    connection: Arc<Unread>,
+    /// For the whole body, where its length is known.
+    whole: Option<Arc<Permit>>,
+    /// What is left of a frame, and its capacity.
+    rest: Bytes,
+    permit: Option<Arc<Permit>>,
+}
+
+impl HttpBody for Chunked {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.rest.is_empty() {
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => frame,
+                other => return Poll::Ready(other),
+            };
+            match frame.into_data() {
+                Ok(data) if data.is_empty() => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(data) => self.rest = data,
+                Err(frame) => return Poll::Ready(Some(Ok(frame))),
+            }
+            self.permit = self.whole.clone();
+            if self.permit.is_none() && self.rest.len() > CHUNK {
+                self.permit = self.connection.try_permit(self.rest.len());
+                if self.permit.is_none() {
+                    return Poll::Ready(Some(Err(axum::Error::new("too many unread bytes"))));
+                }
+            }
+        }
+        let length = self.rest.len().min(CHUNK);
+        let chunk = self.rest.split_to(length);
+        let permit = self.permit.clone();
+        if self.rest.is_empty() {
+            self.permit = None;
+        }
+        Poll::Ready(Some(Ok(Frame::data(self.connection.hand_out(self.answer, chunk, permit)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (rest, hint) = (self.rest.len() as u64, self.body.size_hint());
+        let mut whole = SizeHint::new();
+        whole.set_lower(hint.lower() + rest);
+        if let Some(upper) = hint.upper() {
+            whole.set_upper(upper + rest);
+        }
+        whole
+    }
+}
+
+/// Executes a request once its connection has capacity, and accounts for its answer.
+pub(super) async fn bounded(request: Request, next: Next) -> Response {
+    let Some(connection) = request.extensions().get::<Arc<Unread>>().cloned() else {
+        return next.run(request).await;
+    };
+    connection.is_ready().await;
+    let response = next.run(request).await;
+    if response.body().is_end_stream() {
+        return response;
+    }
+    let length = response.body().size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    let large = length.filter(|length| *length > CHUNK);
+    let whole = match large {
+        Some(length) => match connection.permit(length).await {
+            Some(permit) => Some(permit),
+            None => return too_much_unread(),
+        },
+        None => None,
+    };
+    let answer = connection.backlog.next.fetch_add(1, Ordering::Relaxed);
+    let (rest, permit) = Default::default();
+    response.map(|body| Body::new(Chunked { body, answer, connection, whole, rest, permit }))
+}

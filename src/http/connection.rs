@@ -1,0 +1,279 @@
+//! One connection: its protocols, and when it has to end.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, extract::ConnectInfo, http::Request};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::Watcher},
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::OwnedSemaphorePermit,
+    time::sleep,
+};
+use tokio_io_timeout::TimeoutStream;
+use tower::ServiceBuilder;
+use tower_http::add_extension::AddExtensionLayer;
+
+use super::{
+    backlog::{Backlog, READ_WITHIN},
+    router::LONGEST_BODY,
+};
+
+/// How long a connection may take to send the headers of its first request.
+const HEADERS_WITHIN: Duration = Duration::from_secs(30);
+/// How long a connection may be without a request, headers of the next one included: longer than the 60 s for which common
+/// load balancers keep theirs.
+const IDLE_FOR: Duration = Duration::from_secs(75);
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PONG_WITHIN: Duration = Duration::from_secs(20);
+/// Requests of a connection that are executed or answered at once.
+const STREAMS: u32 = 32;
+/// Bytes of request bodies that may be under way: of a stream, and of a connection.
+const BODY_WINDOWS: (u32, u32) = (LONGEST_BODY as u32, 1024 * 1024);
+
+/// A connection's permit, which its sockets keep for as long as they live.
+pub(super) type Place = Arc<Seat>;
+
+pub(super) struct Seat {
+    pub(super) _of_all: OwnedSemaphorePermit,
+    pub(super) _of_peer: Option<OwnedSemaphorePermit>,
+}
+
+/// Serves connections.
+#[derive(Clone)]
+pub(super) struct Connections {
+    builder: auto::Builder<TokioExecutor>,
+    routes: Router,
+    backlog: Arc<Backlog>,
+}
+
+impl Connections {
+    pub(super) fn new(routes: Router) -> Self {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        // A response header keeps the letter case of the request header that it repeats.
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_FOR).preserve_header_case(true);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .enable_connect_protocol()
+            .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(BODY_WINDOWS.0)
+            .initial_connection_window_size(BODY_WINDOWS.1)
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PONG_WITHIN);
+        Self { builder, routes, backlog: Backlog::new() }
+    }
+
+    /// Serves a connection to its end.
+    pub(super) async fn serve<S>(self, stream: S, peer: SocketAddr, place: Option<Place>, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let requested = Arc::new(AtomicBool::new(false));
+        let is_requested = requested.clone();
+        let unread = self.backlog.connection();
+        let service = ServiceBuilder::new()
+            .layer(AddExtensionLayer::new(ConnectInfo(peer)))
+            .layer(AddExtensionLayer::new(place.clone()))
+            .layer(AddExtensionLayer::new(unread.clone()))
+            .map_request(move |request: Request<Incoming>| {
+                requested.store(true, Ordering::Relaxed);
+                request
+            })
+            .service(self.routes);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(READ_WITHIN));
+        let stream = TokioIo::new(Box::pin(stream));
+        let connection =
+            self.builder.serve_connection_with_upgrades(stream, TowerToHyperService::new(service));
+        let silent = async {
+            sleep(HEADERS_WITHIN).await;
+            if is_requested.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            ended = watcher.watch(connection.into_owned()) => if let Err(error) = ended {
+                tracing::debug!(error, "a connection broke");
+            },
+            () = silent => tracing::debug!("a connection sent no request"),
+            () = unread.is_stalled() => tracing::debug!("a connection does not read its answers"),
+        }
+        drop(place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::StatusCode, middleware, routing::get};
+    use bytes::Bytes;
+    use futures_util::{StreamExt, future::join_all, stream};
+    use h2::client::SendRequest;
+    use hyper_util::server::graceful::GracefulShutdown;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        time::Instant,
+    };
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::http::backlog::bounded;
+
+    const MIB: usize = 1024 * 1024;
+    const GET: &[u8] = b"GET /small HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+    fn connections() -> Connections {
+        let events = || async {
+            Body::from_stream(
+                stream::iter(0..).map(|_| Ok::<_, std::io::Error>(Bytes::from("x".repeat(1000)))),
+            )
+        };
+        // Those that are requested together are executed together.
+        let large = || async {
+            sleep(Duration::from_millis(1)).await;
+            "x".repeat(8 * MIB)
+        };
+        let routes = Router::new()
+            .route("/small", get("Small"))
+            .route("/large", get(large))
+            .route("/events", get(events))
+            .layer(middleware::from_fn(bounded));
+        Connections::new(routes)
+    }
+
+    /// Opens a connection; the second half resolves to how long the server kept it.
+    fn open(connections: &Connections) -> (DuplexStream, impl Future<Output = Duration> + use<>) {
+        let (client, server) = duplex(1024);
+        let (begun, peer) = (Instant::now(), SocketAddr::from(([127, 0, 0, 1], 1)));
+        let shutdown = GracefulShutdown::new();
+        let served = connections.clone().serve(server, peer, None, shutdown.watcher());
+        let served = TaskTracker::new().spawn(served);
+        (client, async move {
+            served.await.unwrap();
+            drop(shutdown);
+            begun.elapsed()
+        })
+    }
+
+    /// Begins HTTP/2 with flow-control windows of so many bytes.
+    async fn http2(io: DuplexStream, window: u32) -> SendRequest<Bytes> {
+        let mut builder = h2::client::Builder::new();
+        let (requests, connection) = builder.initial_window_size(window).handshake(io).await.unwrap();
+        TaskTracker::new().spawn(connection);
+        requests
+    }
+
+    async fn request(requests: &SendRequest<Bytes>, path: &str) -> hyper::Response<h2::RecvStream> {
+        let request = Request::get(format!("http://localhost{path}")).body(()).unwrap();
+        let mut requests = requests.clone().ready().await.unwrap();
+        requests.send_request(request, true).unwrap().0.await.unwrap()
+    }
+
+    fn assert_seconds(took: Duration, expected: u64) {
+        assert_eq!((took.as_secs_f64()).round() as u64, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unread_answer_closes_its_http2_connection_after_a_minute() {
+        for (path, window) in [("/small", 0), ("/large", 0), ("/large", 1), ("/events", 0), ("/events", 1000)]
+        {
+            let (client, ended) = open(&connections());
+            let requests = http2(client, window).await;
+            let answer = request(&requests, path).await;
+            assert_seconds(ended.await, 60);
+            drop(answer);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unread_answer_closes_its_http1_connection_after_a_minute() {
+        for path in ["/large", "/events"] {
+            let (mut client, ended) = open(&connections());
+            let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+            client.write_all(head.as_bytes()).await.unwrap();
+            assert_seconds(ended.await, 60);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_slowly_gets_the_whole_answer() {
+        let (client, _ended) = open(&connections());
+        let requests = http2(client, 64 * 1024).await;
+        let mut body = request(&requests, "/large").await.into_body();
+        let mut length = 0;
+        while let Some(data) = body.data().await {
+            let data = data.unwrap();
+            length += data.len();
+            sleep(Duration::from_millis(900) * u32::try_from(data.len()).unwrap() / 1024).await;
+            body.flow_control().release_capacity(data.len()).unwrap();
+        }
+        assert_eq!(length, 8 * MIB);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unread_bytes_of_a_connection_are_limited_and_its_requests_wait() {
+        let (client, _ended) = open(&connections());
+        let requests = http2(client, 0).await;
+        let answers = join_all((0..6).map(|_| request(&requests, "/large"))).await;
+        let statuses: Vec<_> = answers.iter().map(|answer| answer.status()).collect();
+        let refused = statuses.iter().filter(|status| **status == StatusCode::TOO_MANY_REQUESTS).count();
+        assert_eq!((refused, statuses.len()), (2, 6), "{statuses:?}");
+        let waits = tokio::time::timeout(Duration::from_secs(50), request(&requests, "/small")).await;
+        assert!(waits.is_err(), "32 MiB are unread");
+        // A reset is as good as reading.
+        drop(answers);
+        assert_eq!(request(&requests, "/small").await.status(), 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_connection_that_reads_nothing_is_closed_in_favour_of_others() {
+        let all = connections();
+        let mut unread = Vec::new();
+        for _ in 0..4 {
+            let (client, ended) = open(&all);
+            let requests = http2(client, 0).await;
+            let answers = join_all((0..4).map(|_| request(&requests, "/large"))).await;
+            assert!(answers.iter().all(|answer| answer.status() == 200));
+            unread.push((requests, answers, ended));
+            sleep(Duration::from_secs(2)).await;
+        }
+        let (client, _ended) = open(&all);
+        let requests = http2(client, 0).await;
+        assert_eq!(request(&requests, "/large").await.status(), 200);
+        assert_seconds(unread.swap_remove(0).2.await, 8);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_lives_longer_than_a_load_balancer_keeps_it() {
+        let (mut client, ended) = open(&connections());
+        client.write_all(GET).await.unwrap();
+        let mut answer = [0; 12];
+        client.read_exact(&mut answer).await.unwrap();
+        sleep(Duration::from_secs(70)).await;
+        client.write_all(GET).await.unwrap();
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(String::from_utf8(rest).unwrap().matches("HTTP/1.1 200").count(), 1);
+        assert_seconds(ended.await, 145);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_a_request_is_closed_after_half_a_minute() {
+        for sent in [&b""[..], b"GET / HTTP/1.1\r\nhost: x\r\nx-slow", b"PRI * HTTP/2.0"] {
+            let (mut client, ended) = open(&connections());
+            client.write_all(sent).await.unwrap();
+            assert_seconds(ended.await, 30);
+        }
+    }
+}

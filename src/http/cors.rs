@@ -1,0 +1,35 @@
+//! Which pages may call the API, by [CORS](https://fetch.spec.whatwg.org/#http-cors-protocol).
+
+use std::{sync::Arc, time::Duration};
+
+use axum::http::{HeaderName, HeaderValue, Method, header, request::Parts};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+
+use super::host::Host;
+use crate::{config::ServerSettings, telemetry::OncePerMinute};
+
+/// How long a browser may keep the answer to a preflight; Chromium keeps none longer.
+const MAX_AGE: Duration = Duration::from_hours(2);
+/// So much of an origin is logged.
+const LOGGED: usize = 200;
+
+/// Answers preflights, and lets allowed pages read every response, errors included.
+pub(super) fn layer(settings: Arc<ServerSettings>) -> CorsLayer {
+    let refused = OncePerMinute::default();
+    let allowed = AllowOrigin::predicate(move |origin: &HeaderValue, request: &Parts| {
+        let origin = origin.to_str().unwrap_or_default();
+        let allows = settings.allows_origin(origin, Host::of(&request.extensions));
+        if !allows && let Some(others) = refused.pass() {
+            let origin: String = origin.chars().take(LOGGED).collect();
+            tracing::warn!(?origin, others, "refused an origin that is not in CORS_ORIGINS");
+        }
+        allows
+    });
+    let exposed = ["x-request-id", "ratelimit", "ratelimit-policy"].map(HeaderName::from_static);
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(exposed.into_iter().chain([header::RETRY_AFTER]).collect::<Vec<_>>())
+        .max_age(MAX_AGE)
+}

@@ -1,0 +1,142 @@
+//! The parameters of a request, as [GraphQL over HTTP](https://graphql.github.io/graphql-over-http/draft/#sec-Request-Parameters)
+//! names them: the same in a body, in a URL and in a message of a socket.
+
+use std::collections::HashMap;
+
+use async_graphql::{Request, Response, Variables};
+use serde_json::{Map, Value};
+
+use super::json::{self, LoneSurrogates};
+use crate::graphql::rejection;
+
+/// The most operations of a batch.
+pub(super) const LONGEST_BATCH: usize = 10;
+
+/// What a body asks for.
+pub(super) enum Asked {
+    One(Box<Result<Request, BadParameter>>),
+    /// Each is answered by itself.
+    Many(Vec<Result<Request, BadParameter>>),
+    TooMany,
+}
+
+/// A parameter that cannot be read.
+#[derive(Debug)]
+pub(super) struct BadParameter {
+    pub(super) message: String,
+    /// The last name of the parameter's path.
+    field: Option<String>,
+}
+
+impl BadParameter {
+    /// What the operation is answered.
+    pub(super) fn response(self) -> Response {
+        let mut response = rejection("BAD_USER_INPUT", self.message);
+        if let (Some(field), Some(error)) = (self.field, response.errors.first_mut()) {
+            error.extensions.get_or_insert_default().set("field", field);
+        }
+        response
+    }
+}
+
+impl From<String> for BadParameter {
+    fn from(message: String) -> Self {
+        Self { message, field: None }
+    }
+}
+
+impl From<&str> for BadParameter {
+    fn from(message: &str) -> Self {
+        message.to_owned().into()
+    }
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// A sentence about what is wrong with the whole body.
+pub(super) fn from_body(body: &[u8]) -> Result<Asked, String> {
+    let json::Json { value, lone } =
+        json::read(body).map_err(|cause| format!("The body is not JSON: {cause}."))?;
+    match value {
+        Value::Array(batch) if (1..=LONGEST_BATCH).contains(&batch.len()) => {
+            Ok(Asked::Many(batch.into_iter().map(|one| from_json(one, lone)).collect()))
+        }
+        Value::Array(batch) if batch.is_empty() => {
+            Err(format!("A batch must hold 1 to {LONGEST_BATCH} operations."))
+        }
+        Value::Array(_) => Ok(Asked::TooMany),
+        one => Ok(Asked::One(Box::new(from_json(one, lone)))),
+    }
+}
+
+/// Reads the parameters of a URL, in which maps are JSON.
+///
+/// # Errors
+/// A sentence that names the parameter.
+pub(super) fn from_url(mut query: HashMap<String, String>) -> Result<Request, BadParameter> {
+    let mut parameters = Map::new();
+    for name in ["query", "operationName"] {
+        if let Some(text) = query.remove(name) {
+            parameters.insert(name.to_owned(), text.into());
+        }
+    }
+    for name in ["variables", "extensions"] {
+        if let Some(text) = query.remove(name).filter(|text| !text.is_empty()) {
+            let read =
+                json::read(text.as_bytes()).map_err(|cause| format!("{name} is not JSON: {cause}."))?;
+            check(name, &read.value, read.lone)?;
+            parameters.insert(name.to_owned(), read.value);
+        }
+    }
+    from_json(Value::Object(parameters), LoneSurrogates::default())
+}
+
+/// Reads an operation's parameters.
+///
+/// # Errors
+/// A sentence that names the parameter.
+pub(super) fn from_json(value: Value, lone: LoneSurrogates) -> Result<Request, BadParameter> {
+    let Value::Object(mut parameters) = value else {
+        return Err("A request must be an object with `query`.".into());
+    };
+    for (name, value) in &parameters {
+        check(name, value, lone)?;
+    }
+    let extensions = map(&mut parameters, "extensions")?;
+    let query = match parameters.remove("query") {
+        Some(Value::String(query)) => query,
+        // The document is named by its hash.
+        None | Some(Value::Null) if extensions.get("persistedQuery").is_some() => String::new(),
+        _ => return Err("query must be a string.".into()),
+    };
+    let mut request = Request::new(query);
+    request.extensions =
+        serde_json::from_value(extensions).map_err(|cause| format!("extensions cannot be read: {cause}."))?;
+    request.operation_name = match parameters.remove("operationName") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(name)) => Some(name).filter(|name| !name.is_empty()),
+        Some(_) => return Err("operationName must be a string.".into()),
+    };
+    request.variables = Variables::from_json(map(&mut parameters, "variables")?);
+    Ok(request)
+}
+
+/// Refuses text that is not valid Unicode.
+fn check(name: &str, value: &Value, lone: LoneSurrogates) -> Result<(), BadParameter> {
+    let Some(rest) = lone.path_in(value) else { return Ok(()) };
+    let path = if rest.is_empty() { name.to_owned() } else { format!("{name}.{rest}") };
+    let field = path.rsplit('.').next().map(str::to_owned);
+    Err(BadParameter {
+        message: format!("{path} is not valid Unicode: it holds one half of a surrogate pair."),
+        field,
+    })
+}
+
+fn map(parameters: &mut Map<String, Value>, name: &str) -> Result<Value, BadParameter> {
+    match parameters.remove(name) {
+        None | Some(Value::Null) => Ok(Value::Object(Map::new())),
+        Some(map @ Value::Object(_)) => Ok(map),
+        Some(_) => Err(format!("{name} must be a map.").into()),
+    }
+}
