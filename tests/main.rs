@@ -19,6 +19,7 @@ mod gemini_errors;
 mod gemini_frames;
 mod gemini_wire;
 mod house;
+mod http2;
 mod keys;
 mod leaving;
 mod limits;

@@ -272,3 +272,52 @@ async fn a_socket_that_does_not_read_delays_nobody() {
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_socket_is_to_come_back_later_while_the_database_does_not_answer() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    app.chat.db.clone().close().await;
+    let mut socket = opened(&app).await;
+    let payload = json!({"authorization": format!("Bearer {}", user.token)});
+    socket.send(&json!({"type": "connection_init", "payload": payload})).await;
+    assert_eq!(socket.next().await, Err((1013, "Try again later".to_owned())));
+    app.end().await;
+}
+
+#[tokio::test]
+async fn unread_answers_of_a_socket_are_limited_and_the_socket_lives() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let room = user.room("x").await;
+    let long = "x".repeat(512 * 1024);
+    app.gemini.answers_by(move |_| Script::new().text(&long).finish("STOP"));
+    for _ in 0..10 {
+        user.read(&room.ask("hi").await.reply).await;
+    }
+    let mut socket = user.socket().await;
+    let query = "query($id: ID!) { chatroom(id: $id) { messages(last: 20) { nodes { content } } } }";
+    for n in 0..40 {
+        socket.subscribe(&n.to_string(), query, &json!({ "id": room.id })).await;
+    }
+    // Nothing is read until others, asked later and one after the other, are answered.
+    for _ in 0..3 {
+        let mut other = user.socket().await;
+        other.subscribe("1", query, &json!({ "id": room.id })).await;
+        other.next().await.unwrap();
+    }
+    let (mut answered, mut refused) = (0, 0);
+    while answered + refused < 40 {
+        let message = socket.next().await.unwrap();
+        answered += usize::from(message["type"] == "complete");
+        if message["type"] == "error" {
+            assert_eq!(message["payload"][0]["extensions"]["code"], "RATE_LIMITED");
+            refused += 1;
+        }
+    }
+    assert!(answered >= 6, "{answered} were answered");
+    assert!(refused > 0, "200 MiB were held");
+    socket.subscribe("last", "{ __typename }", &json!({})).await;
+    assert_eq!(socket.next().await.unwrap()["payload"]["data"]["__typename"], "Query");
+    app.stop().await;
+}

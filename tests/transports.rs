@@ -4,7 +4,9 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::support::{Gate, Script, TestApp, TestUser, code_of, socket::PATIENCE, user::REPLY_STREAM};
+use crate::support::{
+    Gate, Script, TestApp, TestUser, app::Wishes, code_of, socket::PATIENCE, user::REPLY_STREAM,
+};
 
 const JSON: &str = "application/json";
 const NEWER: &str = "application/graphql-response+json";
@@ -305,4 +307,32 @@ async fn what_follows_ends_when_the_server_does_and_not_before_its_reply() {
     assert_eq!(followed.last().unwrap(), "event: complete\ndata:");
     assert_eq!(idled.last().unwrap(), ": the server closes");
     app.end().await;
+}
+
+#[tokio::test]
+async fn what_is_refused_for_its_rate_or_quota_says_when_to_come_back() {
+    let clock = pollux::clock::Clock::stopped("2026-11-21T23:59:00.5Z".parse().unwrap());
+    let settings = ["--basic-daily-limit=1"];
+    let wishes = Wishes { settings: &settings, clock: Some(clock), ..Wishes::default() };
+    let app = TestApp::with(wishes).await;
+    let user = app.user().await;
+    let room = user.room("x").await;
+    let answer_to = async |body: Value| {
+        let request = user.http.post(app.url()).bearer_auth(&user.token).json(&body);
+        let answer = request.send().await.unwrap();
+        let header = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
+        let answer: Value = answer.json().await.unwrap();
+        (code_of(answer.get(0).unwrap_or(&answer)).to_owned(), header)
+    };
+    let send =
+        "mutation($id: ID!) { sendMessage(input: {chatroomId: $id, content: \"hi\"}) { reply { id } } }";
+    let send = json!({"query": send, "variables": {"id": room.id}});
+    assert_eq!(answer_to(send.clone()).await, ("no error".to_owned(), None));
+    assert_eq!(answer_to(send.clone()).await, ("QUOTA_EXCEEDED".to_owned(), Some("60".to_owned())));
+    assert_eq!(answer_to(json!([send])).await, ("QUOTA_EXCEEDED".to_owned(), Some("60".to_owned())));
+    let otp = "mutation { sendOtp(input: {phoneNumber: \"+14155550199\"}) { otp } }";
+    let otp = json!({ "query": otp });
+    assert_eq!(answer_to(otp.clone()).await, ("no error".to_owned(), None));
+    assert_eq!(answer_to(otp).await, ("RATE_LIMITED".to_owned(), Some("30".to_owned())));
+    app.stop().await;
 }

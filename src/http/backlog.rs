@@ -22,18 +22,15 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::Request,
+    extract::{Request, ws::Utf8Bytes},
     middleware::Next,
     response::Response,
 };
 use hyper::body::{Frame, SizeHint};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::graphql::too_much_unread;
+use super::{budget::Budget, graphql::unread_refused};
 
 /// How long a client may read nothing of what it is sent.
 pub(super) const READ_WITHIN: Duration = Duration::from_mins(1);
@@ -46,37 +43,10 @@ const MOST_UNREAD_OF_CONNECTION: usize = 32 * 1024 * 1024;
 const EXECUTED_BELOW: usize = 8 * 1024 * 1024;
 /// A connection that reads nothing for so long may be closed in favour of others.
 const MAY_BE_CLOSED_AFTER: Duration = Duration::from_secs(1);
+/// Under this id all messages of a connection's socket are one answer.
+const SOCKET: u64 = u64::MAX;
 /// How long an answer waits for the memory of a connection that is being closed.
 const FREED_WITHIN: Duration = Duration::from_secs(1);
-
-/// A number of bytes of which so many may be taken.
-struct Budget {
-    taken: watch::Sender<usize>,
-    most: usize,
-}
-
-impl Budget {
-    fn new(most: usize) -> Self {
-        Self { taken: watch::Sender::new(0), most }
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        self.taken.send_if_modified(|taken| {
-            let fits = *taken + bytes <= self.most;
-            *taken += if fits { bytes } else { 0 };
-            fits
-        })
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.taken.send_modify(|taken| *taken -= bytes);
-    }
-
-    async fn falls_to(&self, bytes: usize) {
-        // The sender is `self`, so it is not gone.
-        let _ = self.taken.subscribe().wait_for(|taken| *taken <= bytes).await;
-    }
-}
 
 /// What waits to be read, of all connections of a process.
 pub(super) struct Backlog {
@@ -141,7 +111,7 @@ impl Backlog {
         let idle = connections.iter().filter_map(|connection| Some((connection.idle_since()?, connection)));
         let longest = idle
             .filter(|(since, connection)| {
-                since.elapsed() >= MAY_BE_CLOSED_AFTER && *connection.unread.taken.borrow() > 0
+                since.elapsed() >= MAY_BE_CLOSED_AFTER && connection.unread.taken() > 0
             })
             .min_by_key(|(since, _)| *since);
         if let Some((since, connection)) = longest {
@@ -178,6 +148,20 @@ impl Unread {
         }
     }
 
+    /// Resolves once others need the memory of what is unread here.
+    pub(super) async fn is_evicted(&self) {
+        self.evicted.cancelled().await;
+    }
+
+    /// A socket's message, which counts until it is written; none where there is no capacity for it.
+    pub(super) async fn message(self: &Arc<Self>, text: String) -> Option<Utf8Bytes> {
+        if text.len() <= CHUNK {
+            return Some(text.into());
+        }
+        let permit = self.permit(text.len()).await?;
+        self.hand_out(SOCKET, text.into(), Some(permit)).try_into().ok()
+    }
+
     fn idle_since(&self) -> Option<Instant> {
         lock(&self.answers).values().map(|(_, since)| *since).min()
     }
@@ -198,8 +182,8 @@ impl Unread {
             return Some(permit);
         }
         let budget = &self.backlog.unread;
-        let enough = budget.most.checked_sub(bytes)?;
-        if *budget.taken.borrow() > enough {
+        let enough = budget.most().checked_sub(bytes)?;
+        if budget.taken() > enough {
             self.backlog.evict();
             timeout(FREED_WITHIN, budget.falls_to(enough)).await.ok()?;
         }
@@ -326,7 +310,7 @@ pub(super) async fn bounded(request: Request, next: Next) -> Response {
     let whole = match large {
         Some(length) => match connection.permit(length).await {
             Some(permit) => Some(permit),
-            None => return too_much_unread(),
+            None => return unread_refused(),
         },
         None => None,
     };

@@ -2,6 +2,7 @@
 
 mod backlog;
 mod body;
+mod budget;
 mod connection;
 mod cors;
 mod forwarded;

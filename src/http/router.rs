@@ -40,9 +40,36 @@ pub fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-fn within_limits(routes: Router<Arc<Api>>) -> Router<Arc<Api>> {
+fn within_limits<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
     routes
         .layer(middleware::from_fn(whole_body))
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn(bounded))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, extract::Request};
+    use clap::Parser;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::config::ServerSettings;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        settings: ServerSettings,
+    }
+
+    #[tokio::test]
+    async fn a_page_can_read_that_its_request_made_the_server_panic() {
+        let panics = get(async || -> StatusCode { panic!("on purpose") });
+        let settings = Arc::new(Cli::parse_from([""]).settings);
+        let routes: Router = within_limits(Router::new().route("/", panics)).layer(cors::layer(settings));
+        let request = Request::get("/").header(header::ORIGIN, "http://localhost:3000");
+        let answer = routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), 500);
+        assert_eq!(answer.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "http://localhost:3000");
+    }
 }

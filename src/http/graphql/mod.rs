@@ -43,6 +43,8 @@ pub(super) const REQUEST_ID: &str = "x-request-id";
 /// The request header by which a client of events says how far it has come.
 pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
+const UNREAD: &str = "The operation was executed, but too many bytes of answers wait to be read: read them, then ask for less at once.";
+
 /// `POST /graphql`: one operation, or a batch.
 pub(super) async fn post(
     State(api): State<Arc<Api>>,
@@ -137,8 +139,11 @@ async fn upgrade(api: Arc<Api>, mut parts: Parts, caller: Caller) -> Response {
     let upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection> =
         WebSocketUpgrade::from_request_parts(&mut parts, &api).await;
     let place = parts.extensions.get::<Option<Place>>().cloned().flatten();
+    let Some(unread) = parts.extensions.get().cloned() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
     let mut response = match upgrade {
-        Ok(upgrade) => socket::open(api, upgrade, caller, place),
+        Ok(upgrade) => socket::open(api, upgrade, caller, place, unread),
         Err(rejection) => rejection.into_response(),
     };
     // Among them is how the client wrote the names of its headers: some look for Sec-WebSocket-Protocol in those letters only.
@@ -197,15 +202,18 @@ pub(super) fn too_long(max: usize) -> Response {
 }
 
 /// An answer for which there is no memory, since the client does not read what it was sent before.
-pub(super) fn too_much_unread() -> Response {
-    let request_id = uuid::Uuid::now_v7().to_string();
-    let mut refusal = failure(Error::RateLimited { retry_after_secs: 1 }, &request_id);
+pub(super) fn too_much_unread() -> GraphqlResponse {
+    let mut refusal = failure(Error::RateLimited { retry_after_secs: 1 }, "");
     for error in &mut refusal.errors {
-        error.message =
-            "Too many bytes of answers wait to be read: read them first. The operation was executed."
-                .to_owned();
+        UNREAD.clone_into(&mut error.message);
     }
-    respond::failed(StatusCode::TOO_MANY_REQUESTS, &request_id, &refusal)
+    refusal
+}
+
+/// The same over HTTP.
+pub(super) fn unread_refused() -> Response {
+    let request_id = uuid::Uuid::now_v7().to_string();
+    respond::failed(StatusCode::TOO_MANY_REQUESTS, &request_id, &too_much_unread())
 }
 
 /// A request that is not served, whatever it asks for.

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, error::Error as _, sync::Arc, time::Duration};
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures_util::{
     FutureExt, SinkExt, StreamExt,
     future::{self, BoxFuture},
@@ -27,7 +27,7 @@ use crate::{
     domain::auth::Caller,
     error::Error,
     graphql::{RequestContext, is_refused},
-    http::Api,
+    http::{Api, backlog::Unread, graphql::too_much_unread},
 };
 
 const INIT_WITHIN: Duration = Duration::from_secs(10);
@@ -55,7 +55,7 @@ struct Said {
     /// Which of the operations that had this id.
     number: u64,
     /// None: the subprotocol has no word for it.
-    text: Option<String>,
+    text: Option<Utf8Bytes>,
     /// Whether it is the last.
     ends: bool,
     /// Of the bytes that may wait.
@@ -84,12 +84,13 @@ struct Connection {
     say: mpsc::Sender<Said>,
     said: mpsc::Receiver<Said>,
     room: Arc<Semaphore>,
+    unread: Arc<Unread>,
     context: Option<RequestContext>,
     signed_out: BoxFuture<'static, ()>,
 }
 
 /// Serves a socket until either side closes it.
-pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller) {
+pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller, unread: Arc<Unread>) {
     let speaks = socket.protocol().and_then(|chosen| Dialect::named(chosen.as_bytes()));
     let dialect = speaks.unwrap_or(Dialect::Transport);
     let (sink, mut incoming) = socket.split();
@@ -105,6 +106,7 @@ pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller) {
         say,
         said,
         room: Arc::new(Semaphore::new(QUEUED)),
+        unread,
         context: None,
         signed_out: future::pending().boxed(),
     };
@@ -221,6 +223,7 @@ impl Connection {
         let Some(context) = self.context.as_ref().map(RequestContext::another) else { return };
         self.started += 1;
         let (number, dialect, say, room) = (self.started, self.dialect, self.say.clone(), self.room.clone());
+        let unread = self.unread.clone();
         let mut responses = self.api.executor.answer(request, context);
         let of = id.clone();
         let task = async move {
@@ -230,14 +233,26 @@ impl Connection {
                     return;
                 }
                 let response = responses.next().await;
-                let (message, ends) = match &response {
+                let (message, mut ends) = match &response {
                     Some(response) => (ServerMessage::Response { id: &of, response }, is_refused(response)),
                     None => (ServerMessage::Complete { id: &of }, true),
                 };
                 let text = message.write(dialect);
                 drop(response);
+                let text = match text {
+                    Some(text) => match unread.message(text).await {
+                        Some(text) => Some(text),
+                        None => {
+                            ends = true;
+                            let refusal = too_much_unread();
+                            let refusal = ServerMessage::Response { id: &of, response: &refusal };
+                            refusal.write(dialect).map(Utf8Bytes::from)
+                        }
+                    },
+                    None => None,
+                };
                 // One that is longer than there is room has it to itself.
-                let bytes = text.as_ref().map_or(0, String::len).min(QUEUED);
+                let bytes = text.as_ref().map_or(0, |text| text.len()).min(QUEUED);
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
                 let Ok(room) = room.clone().acquire_many_owned(bytes).await else { return };
                 if say.send(Said { id: of.clone(), number, text, ends, room }).await.is_err() || ends {
@@ -298,6 +313,7 @@ impl Connection {
             biased;
             // Whoever is signed out gets no more, however long the last of it takes.
             () = &mut self.signed_out => Err(End::Close(Close::token_expired())),
+            () = self.unread.is_evicted() => Err(End::Gone),
             written = timeout(SILENT_FOR, write(&mut self.sink)) => match written {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(_)) | Err(_) => Err(End::Gone),

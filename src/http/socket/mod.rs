@@ -14,7 +14,7 @@ use axum::{
     response::Response,
 };
 
-use super::{Api, connection::Place};
+use super::{Api, backlog::Unread, connection::Place};
 use crate::domain::auth::Caller;
 
 /// The longest message that is executed, in bytes: the longest text with every character escaped is 375 KiB.
@@ -31,6 +31,7 @@ pub(super) fn open(
     upgrade: WebSocketUpgrade,
     caller: Caller,
     place: Option<Place>,
+    unread: Arc<Unread>,
 ) -> Response {
     let upgrade = upgrade
         .protocols(messages::Dialect::NAMES)
@@ -41,7 +42,7 @@ pub(super) fn open(
     upgrade.on_upgrade(move |socket: WebSocket| {
         let tasks = api.life.tasks.clone();
         tasks.track_future(async move {
-            connection::serve(api, socket, caller).await;
+            connection::serve(api, socket, caller, unread).await;
             drop(place);
         })
     })
