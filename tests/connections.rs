@@ -127,7 +127,7 @@ async fn a_body_that_is_late_is_refused_with_cors_headers() {
 
 /// The status of a request with these header lines and no others.
 async fn status_of(app: &TestApp, request: &str, headers: &[&str]) -> u16 {
-    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    let headers = headers.iter().fold(String::new(), |headers, header| headers + header + "\r\n");
     let answer = answer_to(app, format!("{request}\r\n{headers}connection: close\r\n\r\n").as_bytes()).await;
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }

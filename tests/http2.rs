@@ -11,6 +11,7 @@ use tokio::{
     net::TcpStream,
     time::{Instant, sleep, timeout},
 };
+use tokio_util::task::TaskTracker;
 
 use crate::support::{TestApp, TestUser, process::Site, socket::PATIENCE};
 
@@ -19,7 +20,7 @@ async fn http2(server: SocketAddr, window: u32) -> SendRequest<Bytes> {
     let stream = TcpStream::connect(server).await.unwrap();
     let mut builder = h2::client::Builder::new();
     let (requests, connection) = builder.initial_window_size(window).handshake(stream).await.unwrap();
-    tokio::spawn(connection);
+    TaskTracker::new().spawn(connection);
     requests
 }
 

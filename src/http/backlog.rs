@@ -50,7 +50,7 @@ const FREED_WITHIN: Duration = Duration::from_secs(1);
 
 /// What waits to be read, of all connections of a process.
 pub(super) struct Backlog {
-    unread: Budget,
+    budget: Budget,
     connections: Mutex<HashMap<u64, Weak<Unread>>>,
     next: AtomicU64,
 }
@@ -59,7 +59,7 @@ pub(super) struct Backlog {
 pub(super) struct Unread {
     id: u64,
     backlog: Arc<Backlog>,
-    unread: Budget,
+    budget: Budget,
     /// The answers of which chunks are held: how many, and since when none was taken.
     answers: Mutex<HashMap<u64, (usize, Instant)>>,
     evicted: CancellationToken,
@@ -73,8 +73,8 @@ struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.connection.unread.give_back(self.bytes);
-        self.connection.backlog.unread.give_back(self.bytes);
+        self.connection.budget.give_back(self.bytes);
+        self.connection.backlog.budget.give_back(self.bytes);
     }
 }
 
@@ -89,7 +89,7 @@ impl Backlog {
 
     fn with_capacity(bytes: usize) -> Arc<Self> {
         let (connections, next) = Default::default();
-        Arc::new(Self { unread: Budget::new(bytes), connections, next })
+        Arc::new(Self { budget: Budget::new(bytes), connections, next })
     }
 
     pub(super) fn connection(self: &Arc<Self>) -> Arc<Unread> {
@@ -97,7 +97,7 @@ impl Backlog {
         let connection = Arc::new(Unread {
             id,
             backlog: self.clone(),
-            unread: Budget::new(MOST_UNREAD_OF_CONNECTION),
+            budget: Budget::new(MOST_UNREAD_OF_CONNECTION),
             answers: Mutex::default(),
             evicted: CancellationToken::new(),
         });
@@ -111,7 +111,7 @@ impl Backlog {
         let idle = connections.iter().filter_map(|connection| Some((connection.idle_since()?, connection)));
         let longest = idle
             .filter(|(since, connection)| {
-                since.elapsed() >= MAY_BE_CLOSED_AFTER && connection.unread.taken() > 0
+                since.elapsed() >= MAY_BE_CLOSED_AFTER && connection.budget.taken() > 0
             })
             .min_by_key(|(since, _)| *since);
         if let Some((since, connection)) = longest {
@@ -127,7 +127,7 @@ impl Backlog {
 impl Unread {
     /// Waits until the client has read enough for another request to be executed.
     async fn is_ready(&self) {
-        self.unread.falls_to(EXECUTED_BELOW).await;
+        self.budget.falls_to(EXECUTED_BELOW).await;
     }
 
     /// Resolves once the client has read nothing of some answer for too long, or others need its memory.
@@ -167,11 +167,11 @@ impl Unread {
     }
 
     fn try_permit(self: &Arc<Self>, bytes: usize) -> Option<Arc<Permit>> {
-        if !self.unread.take(bytes) {
+        if !self.budget.take(bytes) {
             return None;
         }
-        if !self.backlog.unread.take(bytes) {
-            self.unread.give_back(bytes);
+        if !self.backlog.budget.take(bytes) {
+            self.budget.give_back(bytes);
             return None;
         }
         Some(Arc::new(Permit { connection: self.clone(), bytes }))
@@ -181,7 +181,7 @@ impl Unread {
         if let Some(permit) = self.try_permit(bytes) {
             return Some(permit);
         }
-        let budget = &self.backlog.unread;
+        let budget = &self.backlog.budget;
         let enough = budget.most().checked_sub(bytes)?;
         if budget.taken() > enough {
             self.backlog.evict();

@@ -240,15 +240,14 @@ impl Connection {
                 let text = message.write(dialect);
                 drop(response);
                 let text = match text {
-                    Some(text) => match unread.message(text).await {
-                        Some(text) => Some(text),
-                        None => {
-                            ends = true;
-                            let refusal = too_much_unread();
-                            let refusal = ServerMessage::Response { id: &of, response: &refusal };
-                            refusal.write(dialect).map(Utf8Bytes::from)
-                        }
-                    },
+                    Some(text) => {
+                        let accepted = unread.message(text).await;
+                        ends |= accepted.is_none();
+                        let refuse = || {
+                            ServerMessage::Response { id: &of, response: &too_much_unread() }.write(dialect)
+                        };
+                        accepted.or_else(|| refuse().map(Utf8Bytes::from))
+                    }
                     None => None,
                 };
                 // One that is longer than there is room has it to itself.
