@@ -10,7 +10,8 @@ use tokio::{
 };
 
 use crate::support::{
-    TestApp,
+    Stripe, TestApp, TestUser,
+    process::Site,
     socket::{PATIENCE, Socket},
 };
 
@@ -211,4 +212,27 @@ async fn the_page_lets_in_only_what_it_needs() {
     assert_eq!(scripts.len(), 4);
     assert!(scripts.iter().all(|script| script.starts_with(&format!(" nonce=\"{nonce}\""))));
     app.stop().await;
+}
+
+#[tokio::test]
+async fn what_anybody_can_send_is_logged_once_a_minute() {
+    let site = Site::new().await;
+    let stripe = Stripe::start(pollux::clock::Clock::system()).await;
+    let settings = stripe.environment();
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut server = site.start_with(&[], &settings).await;
+    let http = TestUser::stranger(server.address).http;
+    for _ in 0..30 {
+        let webhook = http.post(format!("http://{}/webhook/stripe", server.address)).body("{}");
+        assert_eq!(webhook.send().await.unwrap().status(), 400);
+        let page = http.get(format!("http://{}/health/live", server.address));
+        page.header("origin", "https://evil.example").send().await.unwrap();
+    }
+    server.terminate();
+    let log = server.log_until("asked to stop").await;
+    let lines = |text: &str| log.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(lines("a webhook was refused"), 1, "{log:?}");
+    assert_eq!(lines("refused an origin"), 1, "{log:?}");
+    assert_eq!(lines("evil.example"), 1, "{log:?}");
+    assert!(server.ended().await);
 }

@@ -127,6 +127,18 @@ impl Process {
         lines
     }
 
+    /// The lines of its log up to one that has this.
+    pub async fn log_until(&mut self, text: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        let read = async {
+            while !lines.last().is_some_and(|line: &String| line.contains(text)) {
+                lines.push(self.lines.recv().await.expect("its log ended"));
+            }
+        };
+        timeout(PATIENCE, read).await.expect("its log does not have it");
+        lines
+    }
+
     /// SIGKILL.
     pub fn kill(self) {
         drop(self);
