@@ -324,6 +324,11 @@ async fn strangers_are_counted_by_address_and_a_trusted_proxy_says_which() {
         }
         assert_eq!(from("2001:db8:0:1::2").await, "RATE_LIMITED", "of the same customer's network");
         assert_eq!(from("2001:db8:0:2::1").await, elsewhere, "{settings:?}");
+        let same = from("[2001:db8:0:1::3]:4711").await;
+        assert_eq!(same, "RATE_LIMITED", "in brackets, with a port");
+        for other in ["198.51.100.7:5678", "[2001:db8:0:3::1]", "[2001:db8:0:4::1]:443"] {
+            assert_eq!(from(other).await, elsewhere, "{other}");
+        }
         app.stop().await;
     }
 }
