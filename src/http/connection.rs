@@ -123,7 +123,7 @@ mod tests {
     use hyper_util::server::graceful::GracefulShutdown;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
-        time::Instant,
+        time::{Instant, timeout},
     };
     use tokio_util::task::TaskTracker;
 
@@ -160,7 +160,8 @@ mod tests {
         let served = connections.clone().serve(server, peer, None, shutdown.watcher());
         let served = TaskTracker::new().spawn(served);
         (client, async move {
-            served.await.unwrap();
+            let served = timeout(Duration::from_mins(10), served).await;
+            served.expect("the server keeps the connection open").unwrap();
             drop(shutdown);
             begun.elapsed()
         })
@@ -229,7 +230,7 @@ mod tests {
         let statuses: Vec<_> = answers.iter().map(hyper::Response::status).collect();
         let refused = statuses.iter().filter(|status| **status == StatusCode::TOO_MANY_REQUESTS).count();
         assert_eq!((refused, statuses.len()), (2, 6), "{statuses:?}");
-        let waits = tokio::time::timeout(Duration::from_secs(50), request(&requests, "/small")).await;
+        let waits = timeout(Duration::from_secs(50), request(&requests, "/small")).await;
         assert!(waits.is_err(), "32 MiB are unread");
         // A reset is as good as reading.
         drop(answers);
