@@ -26,6 +26,7 @@ macro_rules! codes {
 
 codes! {
     Unauthenticated = "UNAUTHENTICATED",
+    Forbidden = "FORBIDDEN",
     NotFound = "NOT_FOUND",
     BadUserInput = "BAD_USER_INPUT",
     Conflict = "CONFLICT",

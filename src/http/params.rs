@@ -7,7 +7,7 @@ use async_graphql::{Request, Response, Variables};
 use serde_json::{Map, Value};
 
 use super::json::{self, LoneSurrogates};
-use crate::graphql::rejection;
+use crate::graphql::{ErrorCode, rejection};
 
 /// The most operations of a batch.
 pub(super) const LONGEST_BATCH: usize = 10;
@@ -31,7 +31,7 @@ pub(super) struct BadParameter {
 impl BadParameter {
     /// What the operation is answered.
     pub(super) fn response(self) -> Response {
-        let mut response = rejection("BAD_USER_INPUT", self.message);
+        let mut response = rejection(ErrorCode::BadUserInput, self.message);
         if let (Some(field), Some(error)) = (self.field, response.errors.first_mut()) {
             error.extensions.get_or_insert_default().set("field", field);
         }

@@ -50,7 +50,8 @@ impl Refusal {
             Self::Syntax(faults) => faulty(ErrorCode::GraphqlParseFailed, faults),
             Self::Invalid(faults) => faulty(ErrorCode::GraphqlValidationFailed, faults),
             Self::Variable { path, expected } => {
-                let mut response = rejection(ErrorCode::BadUserInput, format!("Variable \"${path}\" {expected}."));
+                let mut response =
+                    rejection(ErrorCode::BadUserInput, format!("Variable \"${path}\" {expected}."));
                 response.errors[0].extensions.get_or_insert_default().set("field", path);
                 response
             }

@@ -219,7 +219,7 @@ pub(super) fn unread_refused() -> Response {
 /// A request that is not served, whatever it asks for.
 pub(super) fn forbidden(message: &str) -> Response {
     let request_id = uuid::Uuid::now_v7().to_string();
-    respond::failed(StatusCode::FORBIDDEN, &request_id, &rejection("FORBIDDEN", message))
+    respond::failed(StatusCode::FORBIDDEN, &request_id, &rejection(ErrorCode::Forbidden, message))
 }
 
 /// A request that failed with this outside of any operation.

@@ -10,7 +10,7 @@ use super::{
     messages::{ClientMessage, Dialect, InitPayload},
 };
 use crate::{
-    graphql::{rejection, too_much},
+    graphql::{ErrorCode, rejection, too_much},
     http::params,
 };
 
@@ -132,7 +132,7 @@ impl State {
                 match params::from_json(Value::Object(payload), lone) {
                     Ok(_) if !self.running.contains(&id) && self.running.len() >= MOST_OPERATIONS => {
                         let problem = format!("A socket runs at most {MOST_OPERATIONS} operations at once.");
-                        Step::refuse(id, rejection("RATE_LIMITED", problem))
+                        Step::refuse(id, rejection(ErrorCode::RateLimited, problem))
                     }
                     Ok(request) => {
                         self.running.insert(id.clone());
