@@ -24,10 +24,10 @@ async fn http2(server: SocketAddr, window: u32) -> SendRequest<Bytes> {
     requests
 }
 
-/// An anonymous query whose answer has about a megabyte.
-fn megabyte() -> Bytes {
+/// An anonymous query whose answer is large.
+fn large() -> Bytes {
     let types = "types { name description fields { name description args { name description } } }";
-    let aliases: Vec<_> = (0..29).map(|n| format!("a{n}: __schema {{ {types} }}")).collect();
+    let aliases: Vec<_> = (0..13).map(|n| format!("a{n}: __schema {{ {types} }}")).collect();
     json!({ "query": format!("{{ {} }}", aliases.join(" ")) }).to_string().into()
 }
 
@@ -44,12 +44,13 @@ async fn unread_answers_hold_little_memory_and_give_it_back() {
     let site = Site::new().await;
     let server = site.start().await;
     let stranger = TestUser::stranger(server.address);
-    let query = megabyte();
+    let query = large();
     // What the first answers cost once: pools, caches, the allocator's own.
     for _ in 0..3 {
         let request = stranger.http.post(format!("http://{}/graphql", server.address)).body(query.clone());
         let answer = request.header("content-type", "application/json").send().await.unwrap().bytes().await;
-        assert!(answer.unwrap().len() > 500_000);
+        let answer = answer.unwrap();
+        assert!(answer.len() > 300_000, "{}", String::from_utf8_lossy(&answer[..answer.len().min(300)]));
     }
     let before = server.memory();
     let mut unread = Vec::new();

@@ -286,7 +286,7 @@ async fn a_socket_is_to_come_back_later_while_the_database_does_not_answer() {
 }
 
 #[tokio::test]
-async fn unread_answers_of_a_socket_are_limited_and_the_socket_lives() {
+async fn unread_answers_of_a_socket_wait_for_their_turn_and_delay_nobody() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let room = user.room("x").await;
@@ -306,17 +306,17 @@ async fn unread_answers_of_a_socket_are_limited_and_the_socket_lives() {
         other.subscribe("1", query, &json!({ "id": room.id })).await;
         other.next().await.unwrap();
     }
-    let (mut answered, mut refused) = (0, 0);
-    while answered + refused < 40 {
+    // Those that wait for their turn are answered in the end, too.
+    let mut answered = 0;
+    while answered < 40 {
         let message = socket.next().await.unwrap();
+        assert!(
+            message["payload"].get("errors").is_none() && message["type"] != "error",
+            "{}",
+            message["type"]
+        );
         answered += usize::from(message["type"] == "complete");
-        if message["type"] == "error" {
-            assert_eq!(message["payload"][0]["extensions"]["code"], "RATE_LIMITED");
-            refused += 1;
-        }
     }
-    assert!(answered >= 6, "{answered} were answered");
-    assert!(refused > 0, "200 MiB were held");
     socket.subscribe("last", "{ __typename }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["payload"]["data"]["__typename"], "Query");
     app.stop().await;

@@ -21,7 +21,6 @@ pub mod reply;
 mod rooms;
 mod send;
 mod stop;
-mod visible;
 mod watch;
 
 use std::{sync::Arc, time::Duration};

@@ -9,9 +9,9 @@ use entity::{ChatroomId, MessageId, Timestamp, UserId, job, message};
 use message::{FailureCode, Status};
 use sea_orm::ActiveEnum;
 
-use super::{Chat, claim, quota, visible::has_visible_text};
+use super::{Chat, claim, quota};
 use crate::{
-    domain::random,
+    domain::{random, text::is_blank},
     error::Result,
     ports::{
         model::{ModelError, Retry, Usage},
@@ -69,7 +69,7 @@ impl Outcome {
 
     /// The model ended its answer. One that shows nothing is a failed try, whatever the model calls it.
     pub(super) fn of_end(finish_reason: String, text: &str) -> Self {
-        if has_visible_text(text) {
+        if !is_blank(text) {
             return Self::Whole(finish_reason);
         }
         let message = if finish_reason == "MAX_TOKENS" {

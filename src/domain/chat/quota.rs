@@ -5,9 +5,12 @@ use chrono::{Days, NaiveTime};
 use entity::{Timestamp, UserId, message, message::FailureCode};
 use sea_orm::ConnectionTrait;
 
-use super::{Chat, visible::has_visible_text};
+use super::Chat;
 use crate::{
-    domain::billing::tiers::{Tier, tier},
+    domain::{
+        billing::tiers::{Tier, tier},
+        text::is_blank,
+    },
     error::{Error, Result},
     store::{replies, subscriptions, usage},
 };
@@ -72,7 +75,7 @@ impl Chat {
 /// so that it happens once and however many replies end at the same time.
 pub(super) fn is_refunded(end: &replies::End) -> bool {
     match end.failure {
-        Some((FailureCode::ContentBlocked, _)) => !has_visible_text(&end.content),
+        Some((FailureCode::ContentBlocked, _)) => is_blank(&end.content),
         Some(_) => true,
         None => false,
     }

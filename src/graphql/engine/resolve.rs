@@ -27,19 +27,28 @@ pub(super) struct Resolve(pub(super) Arc<dyn RateLimit>);
 
 impl ExtensionFactory for Resolve {
     fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Operation { limits: self.0.clone(), fields: AtomicUsize::new(0) })
+        Arc::new(Operation {
+            limits: self.0.clone(),
+            fields: AtomicUsize::new(0),
+            introspection_fields: AtomicUsize::new(0),
+        })
     }
 }
 
 struct Operation {
     limits: Arc<dyn RateLimit>,
     fields: AtomicUsize,
+    introspection_fields: AtomicUsize,
 }
 
 impl Operation {
     async fn before(&self, context: &RequestContext, info: &ResolveInfo<'_>) -> Result<()> {
-        let max = if info.is_for_introspection { INTROSPECTION_FIELDS } else { FIELDS };
-        if self.fields.fetch_add(1, Ordering::Relaxed) >= max {
+        let (fields, max) = if info.is_for_introspection {
+            (&self.introspection_fields, INTROSPECTION_FIELDS)
+        } else {
+            (&self.fields, FIELDS)
+        };
+        if fields.fetch_add(1, Ordering::Relaxed) >= max {
             return Err(Error::TooMuch { limit: "fields resolved", max });
         }
         // The status of a checkout is read from Stripe each time.
@@ -59,6 +68,7 @@ impl Extension for Operation {
     ) -> Response {
         // Each event of a subscription is an answer by itself.
         self.fields.store(0, Ordering::Relaxed);
+        self.introspection_fields.store(0, Ordering::Relaxed);
         next.run(ctx, operation_name).await
     }
 
