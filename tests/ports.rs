@@ -261,6 +261,21 @@ async fn hints_reach_those_who_listen_to_their_topic() {
 }
 
 #[tokio::test]
+async fn a_topic_that_is_left_and_followed_again_disturbs_no_other() {
+    let ports = Ports::open().await;
+    let topic = || Topic::Account(UserId::generate());
+    let (busy, mut quiet) = (topic(), ports.signals.listen(topic()).await);
+    for _ in 0..300 {
+        drop(ports.signals.listen(busy).await);
+        let mut again = ports.signals.listen(busy).await;
+        ports.signals.send(busy).await.unwrap();
+        assert_eq!(again.next().await, Some(()));
+    }
+    // It would be signalled once the connection had been lost.
+    assert_eq!(quiet.next().now_or_never(), None);
+}
+
+#[tokio::test]
 async fn a_cached_value_is_loaded_once_until_it_expires() {
     let ports = Ports::open().await;
     let cache = &ports.cache;

@@ -112,7 +112,7 @@ impl Target {
             server.reset_peak();
             let variables = json!({"id": self.room.id, "version": self.version});
             let answer = self.user.ask_api(&query, variables).await;
-            let cpu = server.cpu() - cpu;
+            let cpu = server.cpu().saturating_sub(cpu);
             let grown = server.peak().saturating_sub(memory);
             println!("{name}: {}, {} ms of CPU, {} MiB", code_of(&answer), cpu.as_millis(), grown >> 20);
             assert!(cpu <= CPU && grown <= MEMORY, "{name} is too expensive");

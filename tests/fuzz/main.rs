@@ -128,7 +128,7 @@ async fn frugal(server: &Process, user: &TestUser, ids: &[String], seed: u64, ca
         let (cpu, memory) = (server.cpu(), server.memory());
         server.reset_peak();
         answered(user, &request).await;
-        let (cpu, memory) = (server.cpu() - cpu, server.peak().saturating_sub(memory));
+        let (cpu, memory) = (server.cpu().saturating_sub(cpu), server.peak().saturating_sub(memory));
         assert!(cpu <= CPU && memory <= MEMORY, "{cpu:?} and {memory} bytes for {request}");
         (most_cpu, most_memory) = (most_cpu.max(cpu), most_memory.max(memory));
     }

@@ -16,6 +16,9 @@ use tokio_tungstenite::{
 /// Longer than anything that works takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Longer than a server waits for a peer that does not answer pings.
+const SILENCE: Duration = Duration::from_secs(120);
+
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
 }
@@ -97,6 +100,14 @@ impl Socket {
                 Some(Err(_)) | None => return Err((0, String::new())),
             }
         }
+    }
+
+    /// Reads what the server sends until it ends the connection, and answers none of it, not even a ping.
+    pub async fn stay_silent(self) {
+        let mut stream = self.stream.into_inner();
+        let ended = tokio::io::copy(&mut stream, &mut tokio::io::sink());
+        // A reset is an end, too.
+        let _ = timeout(SILENCE, ended).await.expect("the server keeps the connection");
     }
 
     /// The code with which the server closes, whatever it says before.

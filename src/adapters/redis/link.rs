@@ -6,7 +6,11 @@
 //!     └── wait, doubled up to 2 s ◄── down: commands are refused at once, listeners look by themselves
 //! ```
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
@@ -54,8 +58,8 @@ impl Link {
         let (owed, owing) = mpsc::channel(MOST_OWED);
         let link = Self { hub: hub.clone(), server, suspect: Arc::default(), owed };
         let suspect = link.suspect.clone();
-        let (subscribed, untold) = (HashSet::new(), Vec::new());
-        let keeper = Keeper { address, hub, changes, up, suspect, subscribed, owing, untold };
+        let (subscribed, unconfirmed, untold) = (HashSet::new(), HashMap::new(), Vec::new());
+        let keeper = Keeper { address, hub, changes, up, suspect, subscribed, unconfirmed, owing, untold };
         Ok((link, AbortOnDropHandle::new(tasks.spawn(keeper.keep()))))
     }
 
@@ -139,6 +143,9 @@ struct Keeper {
     up: watch::Sender<Result<Server, String>>,
     suspect: Arc<Notify>,
     subscribed: HashSet<String>,
+    /// How often each channel was unsubscribed from whose confirmation has not been read: it may be read after the channel was
+    /// subscribed to again.
+    unconfirmed: HashMap<String, usize>,
     owing: mpsc::Receiver<String>,
     /// Channels on which a hint is owed.
     untold: Vec<String>,
@@ -181,6 +188,7 @@ impl Keeper {
             return error.into();
         }
         self.subscribed.clear();
+        self.unconfirmed.clear();
         let channels = self.hub.channels();
         for batch in channels.chunks(BATCH) {
             if let Err(error) = self.follow(&mut server, batch).await {
@@ -240,8 +248,8 @@ impl Keeper {
             if wanted {
                 self.subscribed.insert(channel.clone());
                 self.hub.subscribed(channel);
-            } else {
-                self.subscribed.remove(channel);
+            } else if self.subscribed.remove(channel) {
+                *self.unconfirmed.entry(channel.clone()).or_default() += 1;
             }
         }
         Ok(())
@@ -261,7 +269,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn heard(&self, push: PushInfo) -> anyhow::Result<()> {
+    fn heard(&mut self, push: PushInfo) -> anyhow::Result<()> {
         let mut data = push.data.into_iter().map(|value| match value {
             Value::BulkString(bytes) => Bytes::from(bytes),
             _ => Bytes::new(),
@@ -273,12 +281,14 @@ impl Keeper {
                 self.hub.published(&channel, data.next().unwrap_or_default());
             }
             PushKind::Disconnection => bail!("the connection broke"),
-            // A cluster has moved the channel to another server.
-            PushKind::SUnsubscribe
-                if self.hub.is_listened_to(&channel) && self.subscribed.contains(&*channel) =>
-            {
-                bail!("{channel} moved to another server");
-            }
+            PushKind::SUnsubscribe | PushKind::Unsubscribe => match self.unconfirmed.get_mut(&*channel) {
+                Some(1) => drop(self.unconfirmed.remove(&*channel)),
+                Some(count) => *count -= 1,
+                None if self.hub.is_listened_to(&channel) && self.subscribed.contains(&*channel) => {
+                    bail!("a cluster moved {channel} to another server");
+                }
+                None => {}
+            },
             _ => {}
         }
         Ok(())

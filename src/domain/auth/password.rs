@@ -289,6 +289,8 @@ impl Auth {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[tokio::test]
@@ -305,6 +307,28 @@ mod tests {
                 .await
                 .unwrap()
         );
+    }
+
+    #[tokio::test]
+    async fn no_more_passwords_are_computed_at_once_than_there_are_cores() {
+        let passwords = Passwords::default();
+        let cores = passwords.turns.available_permits();
+        let (at_once, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let computations = (0..4 * cores).map(|_| {
+            let (at_once, most) = (at_once.clone(), most.clone());
+            passwords.compute(move |_| {
+                most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                // Long enough for the others to begin, if they could.
+                std::thread::yield_now();
+                std::hint::black_box(is_easy("Tr0ub4dor&3-Tr0u"));
+                at_once.fetch_sub(1, Ordering::SeqCst);
+                Ok(())
+            })
+        });
+        futures_util::future::try_join_all(computations).await.unwrap();
+        let most = most.load(Ordering::SeqCst);
+        assert!((1..=cores).contains(&most), "{most} at once on {cores} cores");
+        assert_eq!(passwords.memory.lock().unwrap().len(), most, "what they compute in is kept");
     }
 
     #[test]
