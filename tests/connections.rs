@@ -1,8 +1,9 @@
 //! Connections that take their time, or too many places, and what the page lets in.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -235,4 +236,30 @@ async fn what_anybody_can_send_is_logged_once_a_minute() {
     assert_eq!(lines("refused an origin"), 1, "{log:?}");
     assert_eq!(lines("evil.example"), 1, "{log:?}");
     assert!(server.ended().await);
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_no_ping_is_dropped() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let silent = user.socket().await;
+    let mut awake = user.socket().await;
+    let begun = Instant::now();
+    let last = async {
+        // Pings are answered while the next message is waited for.
+        let idle = awake.next_within(Duration::from_secs(110));
+        let _ = timeout(Duration::from_secs(90), idle).await;
+        awake.subscribe("1", "{ __typename }", &json!({})).await;
+        awake.next().await.unwrap()["payload"].take()
+    };
+    let (dropped, answered) = tokio::join!(
+        async {
+            silent.stay_silent().await;
+            begun.elapsed()
+        },
+        last
+    );
+    assert!(dropped >= Duration::from_mins(1), "after {dropped:?}");
+    assert_eq!(answered, json!({"data": {"__typename": "Query"}}), "a peer that answers stays");
+    app.stop().await;
 }

@@ -105,7 +105,8 @@ impl Socket {
     /// Reads what the server sends until it ends the connection, and answers none of it, not even a ping.
     pub async fn stay_silent(self) {
         let mut stream = self.stream.into_inner();
-        let ended = tokio::io::copy(&mut stream, &mut tokio::io::sink());
+        let mut nowhere = tokio::io::sink();
+        let ended = tokio::io::copy(&mut stream, &mut nowhere);
         // A reset is an end, too.
         let _ = timeout(SILENCE, ended).await.expect("the server keeps the connection");
     }
