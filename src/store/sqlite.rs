@@ -26,6 +26,9 @@ use super::{transaction::sqlx_error, write_check::WriteCheck};
 /// Says in the file's header that it is Pollux's ("POLX").
 const APPLICATION_ID: &str = "1347374168";
 const OWNER_ONLY: u32 = 0o600;
+/// Pages that a connection keeps, in KiB as SQLite writes them. There are many readers, and the system caches the file, too.
+const WRITER_CACHE: &str = "-16000";
+const READER_CACHE: &str = "-2000";
 
 /// Creates the file where it is missing, accessible to its owner only, and takes it for this process for as long as the
 /// returned lock is kept.
@@ -52,6 +55,7 @@ pub(super) async fn writer(file: &Path, checks: Arc<WriteCheck>) -> anyhow::Resu
     let configure = |sqlite: SqliteConnectOptions| {
         // The log is folded into the file every 32 MiB, and not while a burst waits for a commit.
         let sqlite = sqlite.pragma("journal_mode", "WAL").pragma("wal_autocheckpoint", "8000");
+        let sqlite = sqlite.pragma("cache_size", WRITER_CACHE);
         // Commits. SQLite opens a file that it may not write for reading without an error, and would never write it again.
         sqlite.pragma("application_id", APPLICATION_ID)
     };
@@ -75,7 +79,8 @@ pub(super) async fn writer(file: &Path, checks: Arc<WriteCheck>) -> anyhow::Resu
 }
 
 pub(super) async fn readers(file: &Path, connections: u32) -> anyhow::Result<DatabaseConnection> {
-    pool(file, connections, |sqlite| sqlite.read_only(true), |pool| pool).await
+    let configure = |sqlite: SqliteConnectOptions| sqlite.read_only(true).pragma("cache_size", READER_CACHE);
+    pool(file, connections, configure, |pool| pool).await
 }
 
 async fn pool(
@@ -92,7 +97,7 @@ async fn pool(
         // A commit waits for the disk: what was accepted survives a power cut, too.
         let sqlite = sqlite.filename(&path).synchronous(SqliteSynchronous::Full);
         let sqlite = sqlite.busy_timeout(Duration::from_secs(10)).foreign_keys(true);
-        configure(sqlite.pragma("cache_size", "-16000").pragma("temp_store", "memory"))
+        configure(sqlite.pragma("temp_store", "memory"))
     });
     Database::connect(options).await.map_err(|error| explain(&error, file))
 }

