@@ -104,10 +104,10 @@ impl Loader<MessageId> for Batches {
 pub(super) struct PageOf(pub(super) ChatroomId, pub(super) Window<i32>);
 
 impl Loader<PageOf> for Batches {
-    type Value = Page<message::Model>;
+    type Value = Page<Arc<message::Model>>;
     type Error = LoadError;
 
-    async fn load(&self, keys: &[PageOf]) -> Loaded<PageOf, Page<message::Model>> {
+    async fn load(&self, keys: &[PageOf]) -> Loaded<PageOf, Page<Arc<message::Model>>> {
         let mut loaded = HashMap::new();
         // Rooms of one list are asked for the same window.
         for (window, rooms) in group(keys.iter().map(|PageOf(room, window)| (window.clone(), *room))) {

@@ -1,6 +1,6 @@
 //! Messages, for reading and adding.
 
-use std::future::ready;
+use std::{future::ready, sync::Arc};
 
 use entity::{ChatroomId, MessageId, UserId, message};
 use futures_util::{Stream, TryStreamExt};
@@ -151,7 +151,7 @@ pub async fn pages<E: From<DbErr>>(
     rooms: &[ChatroomId],
     window: &Window<i32>,
     admit: impl Fn(&message::Model) -> Result<(), E>,
-) -> Result<Vec<(ChatroomId, Page<message::Model>)>, E> {
+) -> Result<Vec<(ChatroomId, Page<Arc<message::Model>>)>, E> {
     let mut values: Vec<Value> = rooms.iter().map(|&room| room.into()).collect();
     let mut bounds = String::new();
     for (depth, comparison) in [(window.after, ">"), (window.before, "<")] {
@@ -170,7 +170,7 @@ pub async fn pages<E: From<DbErr>>(
         limit = window.fetched(),
     );
     let rows = message::Model::find_by_statement(sql(conn, text, values));
-    let rows = collect(rows.stream(conn).await?, admit).await?;
+    let rows: Vec<_> = collect(rows.stream(conn).await?, admit).await?.into_iter().map(Arc::new).collect();
     let by_room = rows.chunk_by(|one, next| one.chatroom_id == next.chatroom_id);
     Ok(by_room.map(|rows| (rows[0].chatroom_id, window.page(rows.to_vec()))).collect())
 }

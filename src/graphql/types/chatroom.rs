@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, Object};
 use entity::{Timestamp, chatroom, message};
 
@@ -60,13 +62,13 @@ impl Chatroom {
     ) -> Result<Connection<Message>> {
         let window = PageArgs { first, after, last, before }.window::<i32>()?;
         let page = loader(ctx).load_one(PageOf(self.0.id, window.clone())).await?.unwrap_or_default();
-        Ok(Connection::new(page, &window, |message: &message::Model| message.depth, Message::of))
+        Ok(Connection::new(page, &window, |message: &Arc<message::Model>| message.depth, Message::shared))
     }
 
     /// The newest message.
     async fn last_message(&self, ctx: &Context<'_>) -> Result<Option<Message>> {
         let newest = Window { after: None, before: None, limit: 1, backward: true };
         let page = loader(ctx).load_one(PageOf(self.0.id, newest)).await?.unwrap_or_default();
-        Ok(page.items.into_iter().next().map(Message::of))
+        Ok(page.items.into_iter().next().map(Message::shared))
     }
 }

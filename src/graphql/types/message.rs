@@ -33,7 +33,7 @@ impl Message {
         Self { id, row: OnceCell::new() }
     }
 
-    fn shared(row: Arc<message::Model>) -> Self {
+    pub fn shared(row: Arc<message::Model>) -> Self {
         Self { id: row.id, row: OnceCell::new_with(Some(row)) }
     }
 
