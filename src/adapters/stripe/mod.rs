@@ -1,15 +1,15 @@
 //! Stripe, by async-stripe: its requests, its client, its pinned version of the API. Of the answers only what is needed is
 //! read, by types of our own, which no field that is new or gone can break; both places of a period's end are known.
 
-mod answers;
+mod responses;
 
 use std::{collections::HashMap, time::Duration};
 
-use answers::{Charge, Invoice, List, Made, Portal, PriceAnswer, Session, Subscription, time};
 use anyhow::{Context, anyhow};
 use async_trait::async_trait;
 use entity::subscription::State;
 use miniserde::{Deserialize, json};
+use responses::{Charge, Invoice, List, Made, Portal, PriceAnswer, Session, Subscription, time};
 use stripe::{
     ApiErrorsCode, Client, ClientBuilder, IdempotencyKey, RequestStrategy, StripeError, StripeRequest,
 };

@@ -11,13 +11,11 @@
 //! it.
 
 mod delete;
-mod deliver;
 mod export;
 mod hs256;
 mod keys;
 mod numbering;
 mod otp;
-mod otp_code;
 mod password;
 mod phone;
 mod profile;
@@ -46,10 +44,10 @@ use crate::{
     store::{Db, users},
 };
 
-pub use deliver::Deliveries;
 pub use keys::Keys;
+pub use otp::code::OtpCode;
+pub use otp::delivery::Deliveries;
 pub use otp::{Purpose, SentOtp};
-pub use otp_code::OtpCode;
 pub use password::{Password, Passwords};
 pub use phone::PhoneNumber;
 pub use profile::{Email, FullName, ProfileChanges};

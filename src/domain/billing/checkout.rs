@@ -2,7 +2,7 @@
 
 use entity::{UserId, checkout};
 
-use super::{Billing, SESSION_ID, customer::key, return_url::of_frontend, standing::is_live};
+use super::{Billing, SESSION_ID, customer::key, return_url::of_frontend, state::is_live};
 use crate::{
     domain::text::refuse_nul,
     error::{Error, Result},

@@ -12,18 +12,18 @@
 //! An event is a signal that something has changed, and never what has: in any order, and any number of times, events
 //! lead to what Stripe says.
 
-mod ask;
 mod checkout;
 mod customer;
-mod events;
-mod inbox;
-mod leave;
+mod deletion;
+mod intake;
 mod portal;
 mod return_url;
 mod reversal;
 mod signature;
-mod standing;
+mod state;
+mod sync;
 pub mod tiers;
+mod webhook;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -44,8 +44,8 @@ use crate::{
     store::{Db, jobs::Claim},
 };
 
-pub use ask::Turns;
-pub use inbox::Inbox;
+pub use intake::Inbox;
+pub use sync::Turns;
 
 /// What Stripe puts a checkout's id in place of.
 const SESSION_ID: &str = "{CHECKOUT_SESSION_ID}";

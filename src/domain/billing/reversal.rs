@@ -5,7 +5,7 @@ use entity::stripe_event;
 
 use super::{
     Billing,
-    events::{Object, Reference},
+    webhook::{Object, Reference},
 };
 use crate::{
     error::Result,

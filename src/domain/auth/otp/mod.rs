@@ -9,6 +9,9 @@ use std::time::Duration;
 use entity::{OtpId, Timestamp, otp};
 use sea_orm::DatabaseTransaction;
 
+pub(super) mod code;
+pub(super) mod delivery;
+
 use super::{AN_HOUR, Auth, Caller, OtpCode, PhoneNumber, SignedIn, SignupToken, signup::Pending};
 use crate::{
     error::{Error, Result},

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use entity::{UserId, checkout, subscription};
 
-use super::{Billing, standing::standing};
+use super::{Billing, state::standing};
 use crate::{
     error::{Error, Result},
     ports::{

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use entity::job;
 
-use super::{Keys, OtpCode, otp};
+use super::super::{Keys, OtpCode};
 use crate::{
     clock::Clock,
     error::Result,
@@ -41,7 +41,7 @@ impl Deliveries {
             return Ok(());
         };
         let code = OtpCode::of(&self.keys.current, otp.id);
-        match self.otp_sender.send(&otp::message(&otp, code)).await {
+        match self.otp_sender.send(&super::message(&otp, code)).await {
             Ok(_) => {}
             Err(DeliveryError::Refused(cause)) => {
                 tracing::warn!(otp = %otp.id, cause = format!("{cause:#}"), "a one-time password cannot be delivered");

@@ -3,7 +3,7 @@
 use entity::OtpId;
 use ring::hmac;
 
-use super::keys::Key;
+use super::super::keys::Key;
 use crate::{
     domain::text::{ascii_digit, is_separator},
     error::{Error, Result},
