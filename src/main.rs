@@ -17,7 +17,8 @@ use tokio::net::TcpListener;
 /// The exit code where starting once more cannot help (sysexits.h).
 const EX_CONFIG: u8 = 78;
 
-/// Its background threads give memory back to the system within seconds after a peak; glibc's allocator keeps it.
+/// For SQLite, too, which calls malloc. Its background threads give memory back to the system within seconds after a peak;
+/// glibc's allocator keeps it.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -37,7 +37,7 @@ pub(super) const READ_WITHIN: Duration = Duration::from_mins(1);
 /// What is handed to the connection at once, in bytes.
 const CHUNK: usize = 16 * 1024;
 /// Unread bytes of the process, and of one of its connections.
-const MOST_UNREAD: usize = 128 * 1024 * 1024;
+const MOST_UNREAD: usize = 96 * 1024 * 1024;
 const MOST_UNREAD_OF_CONNECTION: usize = 32 * 1024 * 1024;
 /// With more than this unread, a connection's next requests wait before they are executed.
 const EXECUTED_BELOW: usize = 8 * 1024 * 1024;

@@ -25,9 +25,9 @@ const ANSWER: usize = 8 * MIB;
 /// Bytes of the rows that a request reads.
 const READ: usize = 16 * MIB;
 /// Bytes that the requests of a user hold at once, or those of anonymous callers from one network.
-const USER: usize = 64 * MIB;
+const USER: usize = 48 * MIB;
 /// The same of all.
-const PROCESS: usize = 192 * MIB;
+const PROCESS: usize = 128 * MIB;
 /// When it may be worthwhile to try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Pools without a holder are dropped when there are this many more than after the last time.
