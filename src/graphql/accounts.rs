@@ -70,7 +70,7 @@ impl AccountMutations {
         #[graphql(desc = "The number and the code that came to it.")] input: VerifyOtpInput,
     ) -> Result<AuthPayload> {
         let code = OtpCode::parse(&input.otp)?;
-        let signup = input.signup_token.map(SignupToken::given);
+        let signup = input.signup_token.map(SignupToken::unverified);
         let signed_in =
             auth(ctx).verify_otp(&input.phone_number.0, &code, signup.as_ref(), caller(ctx)).await?;
         Ok(signed_in.into())

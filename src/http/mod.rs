@@ -89,7 +89,7 @@ impl Api {
         async move {
             tokio::select! {
                 () = tokio::time::sleep(left) => {}
-                () = auth.ended(viewer.session) => {}
+                () = auth.session_ended(viewer.session) => {}
             }
         }
         .boxed()

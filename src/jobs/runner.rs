@@ -135,7 +135,7 @@ impl Runner {
         match job.kind {
             job::Kind::Reply => self.chat.reply_broke(job).await,
             job::Kind::StripeEvent | job::Kind::SyncCustomer => self.billing.put_off(job).await,
-            job::Kind::DeliverOtp => self.deliveries.broke(job).await,
+            job::Kind::DeliverOtp => self.deliveries.retry_later(job).await,
             job::Kind::EraseAccount => self.erasure_broke(job).await,
         }
     }

@@ -1,4 +1,4 @@
-//! Ending an account: at once for its owner, and in a job for everything in it.
+//! Account deletion: the account is closed at once, a job erases its data.
 
 use entity::UserId;
 
@@ -9,8 +9,8 @@ use crate::{
 };
 
 impl Auth {
-    /// Ends the viewer's account: all sessions end, the number is free, and a job erases the rest. A second call does
-    /// nothing more.
+    /// Closes the viewer's account: ends all sessions, releases the phone number and creates the job that erases the data.
+    /// A second call has no effect.
     pub async fn delete_account(&self, viewer: Viewer) -> Result<UserId> {
         let ended = self
             .db
@@ -25,8 +25,8 @@ impl Auth {
                 Ok(ended)
             })
             .await?;
-        self.tell_all_ended(&ended).await;
-        self.tell_of_a_job().await;
+        self.signal_ended_sessions(&ended).await;
+        self.signal_new_job().await;
         Ok(viewer.user)
     }
 }

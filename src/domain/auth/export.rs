@@ -1,4 +1,4 @@
-//! Everything that is kept of a user, as one JSON document, streamed as it is read.
+//! Data export: everything stored about a user, as one JSON document that is streamed while it is read.
 
 use std::{collections::HashMap, pin::pin};
 
@@ -8,45 +8,48 @@ use entity::{ChatroomId, chatroom, message};
 use futures_util::{Stream, TryStreamExt};
 use serde_json::{Value, json};
 
-use super::{AN_HOUR, Auth, Viewer};
+use super::{Auth, HOUR, Viewer};
 use crate::{
     error::Result,
     ports::rate_limit::Limit,
     store::{DbErr, chatrooms, checkouts, messages, subscriptions},
 };
 
-/// Chatrooms, and the places of messages, that are read at once.
-const ROOMS_AT_ONCE: u64 = 200;
-const PLACES_AT_ONCE: u64 = 5000;
-/// What is read at once of messages, which may be long, and whose download may be slow.
-const MESSAGES_AT_ONCE: usize = 200;
-const BYTES_AT_ONCE: usize = 1024 * 1024;
+/// Chatrooms, and positions of messages, per query.
+const ROOMS_PER_QUERY: u64 = 200;
+const POSITIONS_PER_QUERY: u64 = 5000;
+/// Bounds of a batch of messages, which may be long while the download is slow.
+const MESSAGES_PER_BATCH: usize = 200;
+const BYTES_PER_BATCH: usize = 1024 * 1024;
 
 impl Auth {
+    /// Streams the viewer's data.
+    ///
     /// # Errors
-    /// [`Error::RateLimited`](crate::error::Error::RateLimited): 10 an hour a user.
+    /// [`Error::RateLimited`](crate::error::Error::RateLimited): 10 exports an hour per user.
     pub async fn export(&self, viewer: Viewer) -> Result<impl Stream<Item = Result<Bytes>> + Send + use<>> {
-        self.take(&[Limit { key: format!("export:user:{}", viewer.user), max: 10, window: AN_HOUR }]).await?;
+        self.take_limits(&[Limit { key: format!("export:user:{}", viewer.user), max: 10, window: HOUR }])
+            .await?;
         let head = self.export_head(viewer).await?.to_string();
         let auth = self.clone();
         Ok(try_stream! {
-            // The object stays open for what comes by and by.
+            // Without its closing brace: the chatrooms follow.
             yield Bytes::from(format!("{},\"chatrooms\":[", &head[..head.len() - 1]));
             let mut is_first = true;
             let mut last = None;
             loop {
-                let rooms = chatrooms::owned_by_after(auth.db.read(), viewer.user, last, ROOMS_AT_ONCE).await?;
+                let rooms = chatrooms::owned_by_after(auth.db.read(), viewer.user, last, ROOMS_PER_QUERY).await?;
                 let Some(last_room) = rooms.last() else { break };
                 last = Some(last_room.id);
                 let mut messages = pin!(auth.clone().messages_of(rooms.iter().map(|room| room.id).collect()));
                 let mut next = messages.try_next().await?;
                 for room in &rooms {
                     let comma = if std::mem::take(&mut is_first) { "" } else { "," };
-                    let about = about_room(room).to_string();
+                    let about = room_json(room).to_string();
                     yield Bytes::from(format!("{comma}{},\"messages\":[", &about[..about.len() - 1]));
                     let mut comma = "";
                     while let Some(message) = next.take_if(|message| message.chatroom_id == room.id) {
-                        yield Bytes::from(format!("{comma}{}", about_message(&message)));
+                        yield Bytes::from(format!("{comma}{}", message_json(&message)));
                         comma = ",";
                         next = messages.try_next().await?;
                     }
@@ -57,13 +60,13 @@ impl Auth {
         })
     }
 
-    /// All messages of these chatrooms, which are in the order of their ids, by chatroom and depth. How many are read at
-    /// once depends on their lengths, and the statements do not depend on the number of chatrooms.
+    /// All messages of these chatrooms, ordered by chatroom and depth. Batches are bounded by bytes, and the number of
+    /// queries does not depend on the number of chatrooms. `rooms` must be in the order of their ids.
     fn messages_of(self, rooms: Vec<ChatroomId>) -> impl Stream<Item = Result<message::Model>> + Send {
         try_stream! {
             let mut after = None;
             loop {
-                let places = messages::places_after(self.db.read(), &rooms, after, PLACES_AT_ONCE).await?;
+                let places = messages::places_after(self.db.read(), &rooms, after, POSITIONS_PER_QUERY).await?;
                 let Some(last) = places.last() else { break };
                 after = Some((last.chatroom_id, last.depth, last.id));
                 let mut left = places.as_slice();
@@ -74,7 +77,7 @@ impl Auth {
                     let admit = |_: &_| Ok::<_, DbErr>(());
                     let read = messages::by_ids(self.db.read(), &ids, admit).await?;
                     let mut read: HashMap<_, _> = read.into_iter().map(|message| (message.id, message)).collect();
-                    // One that was deleted meanwhile is left out.
+                    // Skips messages that were deleted in the meantime.
                     for message in ids.iter().filter_map(|id| read.remove(id)) {
                         yield message;
                     }
@@ -123,24 +126,24 @@ impl Auth {
     }
 }
 
-/// How many of the first are read at once: at least one.
+/// The size of the next batch: at least one message.
 fn count_within_bounds(places: &[messages::Place]) -> usize {
     let mut bytes = 0;
-    let within = places.iter().take(MESSAGES_AT_ONCE).take_while(|place| {
+    let within = places.iter().take(MESSAGES_PER_BATCH).take_while(|place| {
         bytes += place.length();
-        bytes <= BYTES_AT_ONCE
+        bytes <= BYTES_PER_BATCH
     });
     within.count().max(1)
 }
 
-fn about_room(room: &chatroom::Model) -> Value {
+fn room_json(room: &chatroom::Model) -> Value {
     json!({
         "id": room.id, "title": room.title, "systemInstruction": room.system_instruction, "model": room.model,
         "createdAt": room.created_at, "updatedAt": room.updated_at,
     })
 }
 
-fn about_message(message: &message::Model) -> Value {
+fn message_json(message: &message::Model) -> Value {
     json!({
         "id": message.id, "inReplyTo": message.parent_id, "active": message.active, "role": message.role,
         "status": message.status, "content": message.content, "model": message.model,

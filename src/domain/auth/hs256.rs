@@ -1,4 +1,4 @@
-//! HS256 on ring, so that one library does all the cryptography of the process.
+//! HS256 on ring for `jsonwebtoken`, so that the process uses one cryptography library.
 
 use std::result;
 
@@ -10,14 +10,14 @@ use jsonwebtoken::{
 };
 use ring::hmac;
 
-/// Makes `jsonwebtoken` use this module. Safe to call again.
+/// Makes `jsonwebtoken` use this module. Idempotent.
 pub(super) fn install() {
     static PROVIDER: CryptoProvider = CryptoProvider {
         signer_factory: signer,
         verifier_factory: verifier,
         key_utils: KeyUtils::new_unimplemented(),
     };
-    // An error says that it is installed already.
+    // Fails only if a provider is installed already.
     let _ = PROVIDER.install_default();
 }
 

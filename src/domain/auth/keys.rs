@@ -1,34 +1,33 @@
-//! The keys of the installation, all derived from its secret; and those of secrets that it had before, whose tokens still
-//! hold.
+//! The keys of the installation, derived from its secret, and those derived from previous secrets, whose tokens stay valid.
 
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
-/// Holds no secret that could be printed: ring's and `jsonwebtoken`'s keys show none.
+/// The `Debug` output of ring's and `jsonwebtoken`'s keys contains no secret.
 pub struct Keys {
     pub(super) current: Key,
     previous: Vec<Key>,
 }
 
-/// What is derived from one secret: a key for each purpose, so that what one signs never passes for another's.
+/// The keys derived from one secret: one per purpose, so that a tag made for one purpose is not valid for another.
 pub(super) struct Key {
     pub(super) sign: EncodingKey,
     pub(super) verify: DecodingKey,
-    /// Makes a challenge's code from its id, so that no code is stored.
+    /// Derives the code of a challenge from its id.
     pub(super) otp: hmac::Key,
-    /// Makes the token of a signup from the id of its challenge.
+    /// Authenticates signup tokens.
     pub(super) signup: hmac::Key,
-    /// Makes the next refresh token from the one that is exchanged.
+    /// Derives the next refresh token from the current one.
     pub(super) refresh: hmac::Key,
-    /// Tells the refresh tokens that were given out from all others.
+    /// Authenticates refresh tokens.
     pub(super) refresh_tag: hmac::Key,
-    /// Makes the salt of a number that has no password.
+    /// Derives the decoy salt of a number without a password.
     pub(super) salt: hmac::Key,
 }
 
 impl Keys {
-    /// New tokens are of `secret`; those of `previous` are still read.
+    /// New tokens are issued with `secret`; tokens issued with `previous` stay valid.
     #[must_use]
     pub fn derive(secret: &SecretString, previous: &[SecretString]) -> Self {
         super::hs256::install();

@@ -1,14 +1,14 @@
-//! Accounts: who somebody is and how they prove it.
+//! Accounts: signing up, signing in, sessions, profiles, account deletion and export.
 //!
 //! ```text
-//!  send_otp, signup ──► a code reaches the phone ──► verify_otp ──┐
-//!                                          login, by a password ──┼─► a session: access token (15 min) + refresh token (30 days)
-//!  forgot_password ──► a code ──► reset_password, which ends all ─┘      ▲                     │
-//!                                                                        └────── refresh ◄─────┘  each works once
+//!  send_otp, signup ──► a code is delivered ──► verify_otp ───────┐
+//!                                          login with a password ─┼─► a session: access token (15 min) + refresh token (30 days)
+//!  forgot_password ──► a code ──► reset_password, ends all others ┘      ▲                     │
+//!                                                                        └────── refresh ◄─────┘  each token works once
 //! ```
 //!
-//! Nothing here tells a stranger whether a number is known: what is looked up, is computed and is said does not depend on
-//! it.
+//! No answer to an anonymous caller reveals whether a number is registered: lookups, computations and results do not
+//! depend on it.
 
 mod delete;
 mod export;
@@ -17,9 +17,11 @@ mod keys;
 mod numbering;
 mod otp;
 mod password;
+mod password_change;
 mod phone;
 mod profile;
 mod sessions;
+mod sign_in;
 mod signup;
 mod signup_token;
 mod tokens;
@@ -38,7 +40,7 @@ use crate::{
     error::{Error, Result},
     ports::{
         otp_sender::OtpSender,
-        rate_limit::RateLimit,
+        rate_limit::{Limit, RateLimit, Verdict},
         signals::{Signals, Topic},
     },
     store::{Db, users},
@@ -55,10 +57,10 @@ pub use sessions::SignedIn;
 pub use signup::{NewUser, PROFILE_LIFETIME};
 pub use signup_token::SignupToken;
 
-/// What calls that cost or guess something are counted over.
-const AN_HOUR: Duration = Duration::from_hours(1);
+/// The window of the hourly rate limits.
+const HOUR: Duration = Duration::from_hours(1);
 
-/// What the use cases of accounts work with.
+/// What the use cases of accounts need.
 #[derive(Clone)]
 pub struct Auth {
     pub db: Db,
@@ -71,24 +73,24 @@ pub struct Auth {
     pub settings: AuthSettings,
 }
 
-/// Where a call comes from.
+/// The client that makes a call.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub address: IpAddr,
     pub user_agent: Option<String>,
-    /// Whether a proxy says that it called for another.
+    /// Whether a proxy forwarded the request.
     pub is_forwarded: bool,
 }
 
 impl Caller {
-    /// What is counted as one caller.
+    /// What rate limits count as one client.
     #[must_use]
     pub fn network(&self) -> IpAddr {
         network_of(self.address)
     }
 }
 
-/// What one customer of a provider has: an IPv4 address, or an IPv6 network.
+/// What a provider assigns to one customer: an IPv4 address, or an IPv6 /64 network.
 #[must_use]
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -97,7 +99,7 @@ pub fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Somebody who is signed in.
+/// The signed-in user of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Viewer {
     pub user: UserId,
@@ -107,17 +109,26 @@ pub struct Viewer {
 }
 
 impl Auth {
-    /// After a commit. Where the hint is lost, workers look by themselves.
-    async fn tell_of_a_job(&self) {
-        if let Err(unavailable) = self.signals.send(Topic::Jobs).await {
-            tracing::debug!(error = %unavailable, "a hint was not sent");
+    /// Wakes the workers. Call it after the commit. If the signal is lost, workers find the job when they poll.
+    async fn signal_new_job(&self) {
+        if let Err(error) = self.signals.send(Topic::Jobs).await {
+            tracing::debug!(%error, "failed to send a signal");
+        }
+    }
+
+    /// Counts one call against all limits. If the rate limiter is unavailable, the call fails: without a count, codes
+    /// would cost without bound and secrets could be guessed.
+    async fn take_limits(&self, limits: &[Limit]) -> Result<()> {
+        match self.limits.take(limits).await.map_err(anyhow::Error::new)? {
+            Verdict::Allowed { .. } => Ok(()),
+            Verdict::Refused { retry_after } => Err(Error::rate_limited(retry_after)),
         }
     }
 
     /// The signed-in user.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] if the account is gone.
+    /// [`Error::Unauthenticated`] if the account was deleted.
     pub async fn me(&self, viewer: Viewer) -> Result<user::Model> {
         users::by_id(self.db.read(), viewer.user)
             .await?

@@ -1,7 +1,7 @@
-//! The numbering plans of all countries, by libphonenumber's metadata and
+//! The numbering plans of all countries, from libphonenumber's metadata and
 //! [rules](https://github.com/google/libphonenumber/blob/master/java/libphonenumber/src/com/google/i18n/phonenumbers/PhoneNumberUtil.java).
-//! The library whose metadata this is classifies a number without its leading zeros, which belong to it in Italy, Côte
-//! d'Ivoire and elsewhere; so its metadata alone is used, and every pattern is matched against the whole number.
+//! The `phonenumber` crate drops leading zeros before it classifies a number, but they are significant in Italy, Côte
+//! d'Ivoire and elsewhere. This module therefore uses only its metadata and matches every pattern against the whole number.
 
 use phonenumber::{
     Metadata, Type,
@@ -9,7 +9,7 @@ use phonenumber::{
 };
 use regex_lite::{Regex, RegexBuilder};
 
-/// Kinds of numbers in the order in which libphonenumber looks for them: the first that fits decides.
+/// Kinds of numbers in libphonenumber's order: the first match decides.
 const KINDS: [Type; 10] = [
     Type::PremiumRate,
     Type::TollFree,
@@ -22,26 +22,26 @@ const KINDS: [Type; 10] = [
     Type::FixedLine,
     Type::Mobile,
 ];
-const LONGEST_COUNTRY_CODE: usize = 3;
+const MAX_COUNTRY_CODE: usize = 3;
 
-/// A number that its country gives out.
+/// A number that a numbering plan assigns.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Assigned {
     /// Country code and national number, leading zeros included.
     pub(super) digits: String,
     pub(super) kind: Type,
-    /// Two letters; none for a number of no country.
+    /// Two letters; none for a number that belongs to no country.
     pub(super) country: Option<&'static str>,
 }
 
-/// Decodes the metadata, which takes 0.1 s, and is done at the first use otherwise.
+/// Decodes the metadata, which takes 0.1 s. Without this call, the first use does it.
 pub(super) fn load() {
     let _ = DATABASE.iter().next();
 }
 
-/// Reads the digits of an international number, with or without a national prefix after the country code.
+/// Parses the digits of an international number, with or without a national prefix after the country code.
 pub(super) fn read(digits: &str) -> Option<Assigned> {
-    let (code, regions, national) = (1..=LONGEST_COUNTRY_CODE).find_map(|length| {
+    let (code, regions, national) = (1..=MAX_COUNTRY_CODE).find_map(|length| {
         let (code, national) = digits.split_at_checked(length)?;
         let regions = DATABASE.by_code(&code.parse::<u16>().ok()?)?;
         (!code.starts_with('0')).then_some((code, regions, national))
@@ -59,7 +59,7 @@ pub(super) fn read(digits: &str) -> Option<Assigned> {
     Some(Assigned { digits: format!("{code}{national}"), kind: kind?, country })
 }
 
-/// The number without the prefix that is dialled within the country only, if it has one and is a number without it.
+/// Removes the prefix that is dialled only within the country, if the rest is a possible number.
 fn without_national_prefix(main: &Metadata, national: &str) -> String {
     let whole = national.to_owned();
     let prefix = match main.national_prefix_for_parsing() {
@@ -100,7 +100,7 @@ fn kind_in(region: &Metadata, national: &str) -> Option<Type> {
     })
 }
 
-/// Whether numbers of a country can be so long, or longer than its shortest and not longer than its longest.
+/// Whether numbers of a country can have this length, or are all shorter.
 fn has_possible_length(region: &Metadata, national: &str) -> bool {
     let descriptors = || KINDS.into_iter().filter_map(|kind| region.descriptors().get(kind));
     descriptors().any(|descriptor| descriptor.possible_length().contains(&length(national)))
@@ -120,10 +120,10 @@ fn is_at_start(text: &str, national: &str) -> bool {
     pattern(&format!("^(?:{text})")).is_match(national)
 }
 
-/// Compiled at each use: it takes microseconds, and there are thousands.
+/// Compiles at each use: it takes microseconds, and there are thousands of patterns.
 fn pattern(text: &str) -> Regex {
     let compiled = RegexBuilder::new(text).ignore_whitespace(true).build();
-    compiled.unwrap_or_else(|cause| unreachable!("the metadata has a bad pattern: {cause}"))
+    compiled.unwrap_or_else(|error| unreachable!("invalid pattern in the metadata: {error}"))
 }
 
 #[cfg(test)]
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_examples_of_every_country_are_read_as_they_are() {
+    fn parses_the_example_numbers_of_every_country() {
         let mut examples = 0;
         for region in DATABASE.iter() {
             for kind in [Type::FixedLine, Type::Mobile] {

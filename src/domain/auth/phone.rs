@@ -1,4 +1,4 @@
-//! Phone numbers.
+//! Phone numbers: parsed as people write them, stored in E.164 form.
 
 use std::{fmt, str::FromStr};
 
@@ -14,31 +14,32 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PhoneNumber(String);
 
-/// Digits that a block of numbers, which one owner may have, does not share.
-const IN_A_BLOCK: usize = 4;
-/// In bytes: 15 digits of any script, each with punctuation and marks around it.
-const LONGEST_INPUT: usize = 200;
+/// Trailing digits that distinguish the numbers of a block, which may all have one owner.
+const BLOCK_DIGITS: usize = 4;
+/// In bytes: enough for 15 digits of any script with punctuation and invisible marks around each.
+const MAX_INPUT: usize = 200;
 
 impl FromStr for PhoneNumber {
     type Err = Error;
 
-    /// Reads an international number as people write or paste it, and only one that its country gives out.
+    /// Parses an international number as people write or paste it. Accepts only numbers that the numbering plan of their
+    /// country assigns.
     fn from_str(text: &str) -> Result<Self, Error> {
         let number = international_digits(text).and_then(|digits| numbering::read(&digits));
-        match number.filter(is_a_persons) {
+        match number.filter(is_personal) {
             Some(number) => Ok(Self(format!("+{}", number.digits))),
             None => Err(Error::bad_input(
                 "phoneNumber",
-                "phoneNumber must be a number that can be dialled, in E.164 form: + and country code, as in +14155550123.",
+                "phoneNumber must be a valid mobile or landline number in E.164 form, such as +14155550123.",
             )),
         }
     }
 }
 
-/// The digits after the plus sign, of any script; none if anything else is between them than punctuation of phone numbers
-/// and invisible characters, such as the direction marks that come along when a number is copied.
+/// The digits after the plus sign, of any script. Between them, only phone number punctuation and invisible characters are
+/// allowed, such as the direction marks in copied numbers.
 fn international_digits(text: &str) -> Option<String> {
-    if text.len() > LONGEST_INPUT {
+    if text.len() > MAX_INPUT {
         return None;
     }
     let mut shown = text.chars().filter(|&c| !is_separator(c)).peekable();
@@ -50,13 +51,13 @@ fn international_digits(text: &str) -> Option<String> {
     digits.collect::<Option<String>>().filter(|_| is_international)
 }
 
-/// Whether it may be somebody's own: others, such as premium-rate numbers, only cost whoever calls them.
-fn is_a_persons(number: &Assigned) -> bool {
+/// Whether a person can own the number. Premium-rate and similar numbers only cost the caller.
+fn is_personal(number: &Assigned) -> bool {
     matches!(number.kind, Type::FixedLine | Type::Mobile | Type::PersonalNumber | Type::Voip)
 }
 
 impl PhoneNumber {
-    /// One that was read before.
+    /// A number that was parsed before it was stored.
     #[must_use]
     pub fn stored(text: &str) -> Self {
         Self(text.to_owned())
@@ -67,20 +68,20 @@ impl PhoneNumber {
         &self.0
     }
 
-    /// Its country, as two letters; none where a number is of no country.
+    /// The ISO 3166 code of its country; none for numbers that belong to no country.
     #[must_use]
     pub fn country(&self) -> Option<&'static str> {
         numbering::read(self.0.strip_prefix('+')?)?.country
     }
 
-    /// Loads the numbering plans, which takes a moment, before the first number is to be read.
+    /// Loads the numbering plans, which takes 0.1 s, before the first number is parsed.
     pub fn load_plans() {
         numbering::load();
     }
 
-    /// What it shares with its neighbours, which whoever is paid for calls may own all.
+    /// What it shares with the other numbers of its block: someone who earns money from calls may own the whole block.
     pub(super) fn prefix(&self) -> &str {
-        &self.0[..self.0.len().saturating_sub(IN_A_BLOCK)]
+        &self.0[..self.0.len().saturating_sub(BLOCK_DIGITS)]
     }
 }
 
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_numbers_as_people_write_them() {
+    fn parses_numbers_as_people_write_them() {
         for text in ["+14155550123", "+1 415 555-0123", " +1 (415) 555.0123 "] {
             assert_eq!(text.parse::<PhoneNumber>().unwrap().as_str(), "+14155550123");
         }
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pasted_number_is_read_without_its_invisible_marks_and_in_any_script() {
+    fn parses_pasted_numbers_with_invisible_marks_in_any_script() {
         for text in [
             "\u{202a}+1 415-555-0123\u{202c}",
             "\u{2066}+1 (415) 555-0123\u{2069}",
@@ -162,12 +163,12 @@ mod tests {
         ] {
             let number: PhoneNumber = text.parse().unwrap_or_else(|_| panic!("{text}"));
             assert_eq!((number.as_str(), number.country()), (stored, Some(country)), "{text}");
-            assert_eq!(stored.parse::<PhoneNumber>().unwrap(), number, "what is stored is read as itself");
+            assert_eq!(stored.parse::<PhoneNumber>().unwrap(), number, "a stored number parses to itself");
         }
     }
 
     #[test]
-    fn a_number_has_a_country_and_a_block() {
+    fn a_number_has_a_country_and_a_prefix() {
         let number: PhoneNumber = "+491701234567".parse().unwrap();
         assert_eq!((number.country(), number.prefix()), (Some("DE"), "+49170123"));
     }

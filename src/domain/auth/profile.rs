@@ -1,4 +1,4 @@
-//! What users say of themselves.
+//! Profiles: email and full name.
 
 use entity::user;
 
@@ -9,11 +9,11 @@ use crate::{
     store::{commit, jobs, subscriptions, users},
 };
 
-/// By [RFC 5321](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3).
-const LONGEST_EMAIL: usize = 254;
-const LONGEST_NAME: usize = 100;
+/// From [RFC 5321](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3).
+const MAX_EMAIL_BYTES: usize = 254;
+const MAX_NAME_CHARACTERS: usize = 100;
 
-/// An address that mail may be sent to: whether it arrives is not known.
+/// A plausible email address. It is not verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Email(String);
 
@@ -23,7 +23,7 @@ impl Email {
     pub fn parse(text: &str) -> Result<Self> {
         refuse_nul("email", text)?;
         let text = text.trim_matches(is_invisible);
-        let plausible = text.len() <= LONGEST_EMAIL
+        let is_plausible = text.len() <= MAX_EMAIL_BYTES
             && !text.chars().any(is_invisible)
             && text.rsplit_once('@').is_some_and(|(local, domain)| {
                 !local.is_empty()
@@ -31,16 +31,16 @@ impl Email {
                     && !domain.ends_with('.')
                     && domain.contains('.')
             });
-        if plausible {
+        if is_plausible {
             return Ok(Self(text.to_owned()));
         }
         let message =
-            format!("email must be an address such as ada@example.com, of at most {LONGEST_EMAIL} bytes.");
+            format!("email must be an address such as ada@example.com, of at most {MAX_EMAIL_BYTES} bytes.");
         Err(Error::bad_input("email", message))
     }
 }
 
-/// How somebody wants to be called, in 1 to 100 characters.
+/// A user's display name, 1 to 100 characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FullName(String);
 
@@ -50,14 +50,15 @@ impl FullName {
     pub fn parse(text: &str) -> Result<Self> {
         refuse_nul("fullName", text)?;
         let text = text.trim_matches(is_invisible);
-        if (1..=LONGEST_NAME).contains(&text.chars().count())
+        if (1..=MAX_NAME_CHARACTERS).contains(&text.chars().count())
             && !text.chars().any(char::is_control)
             && !is_blank(text)
         {
             return Ok(Self(text.to_owned()));
         }
-        let message =
-            format!("fullName must be 1 to {LONGEST_NAME} visible characters, without control characters.");
+        let message = format!(
+            "fullName must be 1 to {MAX_NAME_CHARACTERS} visible characters, without control characters."
+        );
         Err(Error::bad_input("fullName", message))
     }
 }
@@ -74,7 +75,7 @@ impl From<FullName> for String {
     }
 }
 
-/// What of a profile is to change; the outer none leaves a field as it is, the inner one takes it away.
+/// Changes to a profile. The outer `None` leaves a field unchanged, the inner `None` removes its value.
 #[derive(Clone, Debug, Default)]
 pub struct ProfileChanges {
     pub email: Option<Option<Email>>,
@@ -82,7 +83,7 @@ pub struct ProfileChanges {
 }
 
 impl Auth {
-    /// Changes the viewer's profile. If the viewer is a customer of the payment provider, a job brings the change there.
+    /// Changes the viewer's profile. If the viewer is a Stripe customer, creates a job that updates the customer.
     pub async fn update_profile(&self, viewer: Viewer, changes: ProfileChanges) -> Result<user::Model> {
         let email = changes.email.map(|email| email.map(String::from));
         let full_name = changes.full_name.map(|name| name.map(String::from));
@@ -103,7 +104,7 @@ impl Auth {
             })
             .await?;
         if is_customer {
-            self.tell_of_a_job().await;
+            self.signal_new_job().await;
         }
         Ok(user)
     }
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_an_address_or_a_name_is_refused() {
+    fn invalid_emails_and_names_are_rejected() {
         for email in ["a@b.c", " ada+x@sub.example.com ", "é@exämple.de"] {
             assert!(Email::parse(email).is_ok(), "{email}");
         }

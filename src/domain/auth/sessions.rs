@@ -1,14 +1,14 @@
-//! Sessions: begun by a proof of identity, kept alive by refreshing, ended by their owner or by a stolen token's reuse.
+//! Sessions: begun by signing in, extended by refreshing, ended by their owner or when a used refresh token is reused.
 //!
 //! ```text
-//!  refresh(T1) ──► T2, A2     answer lost     refresh(T1) ──► T2, A3     as often as it takes
-//!                                             A3 is used, or T2 is exchanged: the client has T2
+//!  refresh(T1) ──► T2, A2     response lost   refresh(T1) ──► T2, A3     repeatable until T2 is received
+//!                                             A3 is used, or T2 is exchanged: the client has received T2
 //!                                             refresh(T1) ──► reuse: the session ends
 //! ```
 //!
-//! T2 is made from T1 by a key, so that it can be given out again although only its hash is stored. It counts as received
-//! once an access token that came with it is used: a thief who has T1 cannot keep step with its owner by repeating the
-//! owner's exchanges.
+//! T2 is derived from T1 and a key, so it can be issued again although only its hash is stored. It counts as received once
+//! an access token issued with it is used. A thief who has T1 therefore cannot follow its owner by repeating the owner's
+//! exchanges.
 
 use std::time::Duration;
 
@@ -27,16 +27,17 @@ use crate::{
     store::{sessions, users},
 };
 
-const ACCESS_TOKEN_LIVES: Duration = Duration::from_mins(15);
-const REFRESH_TOKEN_LIVES: Duration = Duration::from_hours(30 * 24);
-/// How long after an exchange it can be repeated although its answer was received: two tabs may refresh at the same moment.
+const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(15);
+const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_hours(30 * 24);
+/// How long an exchange can be repeated after its response was received: two tabs may refresh at the same time.
 const REFRESH_GRACE: TimeDelta = TimeDelta::seconds(10);
-/// A user's sessions; a new one past them ends the one that was refreshed longest ago.
+/// Sessions per user. A further one ends the session that was refreshed longest ago.
 const MAX_SESSIONS: usize = 100;
-const LONGEST_USER_AGENT: usize = 200;
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// In characters.
+const MAX_USER_AGENT: usize = 200;
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A session's tokens, for its owner only.
+/// The tokens of a session and its user.
 pub struct SignedIn {
     pub access_token: String,
     pub access_token_expires_at: Timestamp,
@@ -47,15 +48,15 @@ pub struct SignedIn {
 }
 
 impl SignedIn {
-    /// Logs a sign-in, once it is stored: ids as the database has them, and no number.
+    /// Logs a sign-in after its commit: ids only, no phone number.
     pub(super) fn log(&self, method: &'static str) {
         tracing::info!(user_id = %self.user.id.0, session_id = %self.session.0, method, "signed in");
     }
 }
 
 impl Auth {
-    /// Begins a session within the transaction that proved who it is, which has locked the user's row. The sessions that
-    /// end with it are to be announced after the commit.
+    /// Begins a session in the transaction that authenticated the user and locked the user's row. Also returns the sessions
+    /// that this ended; call [`signal_ended_sessions`](Self::signal_ended_sessions) for them after the commit.
     pub(super) async fn begin_session(
         &self,
         conn: &impl ConnectionTrait,
@@ -64,19 +65,18 @@ impl Auth {
     ) -> Result<(SignedIn, Vec<SessionId>)> {
         let now = self.clock.now();
         let token = RefreshToken::first(SessionId::generate())?;
-        let user_agent =
-            caller.user_agent.as_ref().map(|agent| agent.chars().take(LONGEST_USER_AGENT).collect());
+        let user_agent = caller.user_agent.as_ref().map(|agent| agent.chars().take(MAX_USER_AGENT).collect());
         let session = session::Model {
             id: token.session,
             user_id: user.id,
             refresh_hash: token.hash(),
             rotated_at: now,
-            // There is none before it that could be exchanged for it.
+            // No earlier token can be exchanged for it.
             is_received: true,
             user_agent,
             created_at: now,
             last_seen_at: now,
-            expires_at: now + REFRESH_TOKEN_LIVES,
+            expires_at: now + REFRESH_TOKEN_LIFETIME,
         };
         let expires_at = session.expires_at;
         sessions::insert(conn, session).await?;
@@ -86,9 +86,9 @@ impl Auth {
 
     fn signed_in(&self, user: user::Model, token: &RefreshToken, expires_at: Timestamp) -> Result<SignedIn> {
         let now = self.clock.now();
-        let viewer = Viewer { user: user.id, session: token.session, until: now + ACCESS_TOKEN_LIVES };
+        let viewer = Viewer { user: user.id, session: token.session, until: now + ACCESS_TOKEN_LIFETIME };
         Ok(SignedIn {
-            access_token: tokens::access_token(&self.keys, viewer, token, now)?,
+            access_token: tokens::issue_access_token(&self.keys, viewer, token, now)?,
             access_token_expires_at: viewer.until,
             refresh_token: token.to_text(&self.keys),
             refresh_token_expires_at: expires_at,
@@ -97,72 +97,72 @@ impl Auth {
         })
     }
 
-    /// Whose access token this is.
+    /// The user and session of an access token.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] if it is not ours, has expired, or its session has ended.
+    /// [`Error::Unauthenticated`] if the token is invalid or expired, or its session has ended.
     pub async fn authenticate(&self, access_token: &str) -> Result<Viewer> {
         let now = self.clock.now();
-        let (viewer, came_with) = tokens::read_access_token(&self.keys, access_token, now)?;
+        let (viewer, refresh_fingerprint) = tokens::verify_access_token(&self.keys, access_token, now)?;
         let session = sessions::live(self.db.read(), viewer.session, now).await?;
         let session = session.filter(|session| session.user_id == viewer.user);
         let session = session.ok_or(Error::Unauthenticated("The session has ended."))?;
-        if !session.is_received && came_with == tokens::fingerprint(&session.refresh_hash) {
-            self.note_received(&session).await;
+        if !session.is_received && refresh_fingerprint == tokens::fingerprint(&session.refresh_hash) {
+            self.mark_received(&session).await;
         }
         Ok(viewer)
     }
 
-    /// Notes that the client has the session's newest refresh token. A database that cannot be written to does not keep
-    /// anyone from reading.
-    async fn note_received(&self, session: &session::Model) {
-        let noted = sessions::set_received(self.db.write(), session.id, &session.refresh_hash).await;
-        if let Err(error) = noted {
-            tracing::warn!(session = %session.id, %error, "failed to note that a refresh token was received");
+    /// Records that the client received the session's newest refresh token. A failed write must not fail the request, which
+    /// may only read.
+    async fn mark_received(&self, session: &session::Model) {
+        let marked = sessions::set_received(self.db.write(), session.id, &session.refresh_hash).await;
+        if let Err(error) = marked {
+            tracing::warn!(session = %session.id, %error, "failed to mark a refresh token as received");
         }
     }
 
-    /// Exchanges a refresh token for new tokens. The same token gets the same successor again until the client has
-    /// received it; after that it is a stolen one, and ends its session.
+    /// Exchanges a refresh token for new tokens. Until the client has received the new refresh token, the exchange can be
+    /// repeated and returns the same one. After that, the old token counts as stolen, and its use ends the session.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] if it is neither the session's newest nor the one before.
+    /// [`Error::Unauthenticated`] if the token is neither the session's newest one nor the one before it.
     pub async fn refresh(&self, refresh_token: &str) -> Result<SignedIn> {
-        const REFUSED: Error = Error::Unauthenticated("The refresh token is not valid: sign in again.");
-        let (old, key) = RefreshToken::read(refresh_token, &self.keys).ok_or(REFUSED)?;
+        const REJECTED: Error = Error::Unauthenticated("The refresh token is invalid. Sign in again.");
+        let (old, key) = RefreshToken::parse(refresh_token, &self.keys).ok_or(REJECTED)?;
         let new = old.next(key);
         let now = self.clock.now();
-        let mut expires_at = now + REFRESH_TOKEN_LIVES;
+        let mut expires_at = now + REFRESH_TOKEN_LIFETIME;
         let old_hash = old.hash();
         let rotation = sessions::Rotation { old_hash: &old_hash, new_hash: new.hash(), now, expires_at };
-        let live = sessions::live(self.db.read(), old.session, now).await?.ok_or(REFUSED)?;
-        // The one statement that exchanges it decides between calls at the same time.
+        let live = sessions::live(self.db.read(), old.session, now).await?.ok_or(REJECTED)?;
+        // This statement decides between concurrent exchanges of the same token.
         if !sessions::rotate(self.db.write(), old.session, rotation).await? {
-            let live = sessions::live(self.db.write(), old.session, now).await?.ok_or(REFUSED)?;
+            let live = sessions::live(self.db.write(), old.session, now).await?.ok_or(REJECTED)?;
             let is_repeated = live.refresh_hash == new.hash()
                 && (!live.is_received || now.signed_duration_since(live.rotated_at) <= REFRESH_GRACE);
             if !is_repeated {
-                tracing::warn!(session = %old.session, "session ended: a used refresh token was used again");
+                tracing::warn!(session = %old.session, "session ended: a used refresh token was reused");
                 self.end(old.session).await?;
-                return Err(REFUSED);
+                return Err(REJECTED);
             }
             expires_at = live.expires_at;
         }
-        let user = users::by_id(self.db.read(), live.user_id).await?.ok_or(REFUSED)?;
+        let user = users::by_id(self.db.read(), live.user_id).await?.ok_or(REJECTED)?;
         self.signed_in(user, &new, expires_at)
     }
 
-    /// Ends the viewer's session, or all of the viewer's; says how many ended.
+    /// Ends the viewer's session, or all of the viewer's sessions. Returns how many ended.
     pub async fn logout(&self, viewer: Viewer, everywhere: bool) -> Result<u64> {
         if !everywhere {
             return self.end(viewer.session).await;
         }
         let ended = sessions::end_all_owned_by(self.db.write(), viewer.user).await?;
-        self.tell_all_ended(&ended).await;
+        self.signal_ended_sessions(&ended).await;
         Ok(ended.len() as u64)
     }
 
-    /// Ends one of the viewer's sessions; says how many ended.
+    /// Ends one of the viewer's sessions. Returns how many ended.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -171,25 +171,25 @@ impl Auth {
         if ended == 0 {
             return Err(Error::NotFound("session"));
         }
-        self.tell_ended(session).await;
+        self.signal_ended_session(session).await;
         Ok(ended)
     }
 
-    /// Where the user is signed in, newest activity first.
+    /// The user's sessions, most recently used first.
     pub async fn sessions(&self, user: UserId) -> Result<Vec<session::Model>> {
         Ok(sessions::owned_by(self.db.read(), user, self.clock.now()).await?)
     }
 
-    /// Returns once the session has ended. A database that does not answer is asked again.
-    pub async fn ended(&self, session: SessionId) {
-        let mut hints = self.signals.listen(Topic::Session(session)).await;
+    /// Returns once the session has ended. Retries while the database is unavailable.
+    pub async fn session_ended(&self, session: SessionId) {
+        let mut signals = self.signals.listen(Topic::Session(session)).await;
         loop {
             match sessions::live(self.db.read(), session, self.clock.now()).await {
                 Ok(None) => return,
-                Ok(Some(_)) => drop(hints.next().await),
+                Ok(Some(_)) => drop(signals.next().await),
                 Err(error) => {
-                    tracing::warn!(%session, %error, "a socket cannot tell whether its session stands");
-                    tokio::time::sleep(ASK_AGAIN_AFTER).await;
+                    tracing::warn!(%session, %error, "failed to check whether a session has ended; will retry");
+                    tokio::time::sleep(RETRY_AFTER).await;
                 }
             }
         }
@@ -197,20 +197,20 @@ impl Auth {
 
     async fn end(&self, session: SessionId) -> Result<u64> {
         let ended = sessions::end(self.db.write(), session).await?;
-        self.tell_ended(session).await;
+        self.signal_ended_session(session).await;
         Ok(ended)
     }
 
-    pub(super) async fn tell_all_ended(&self, sessions: &[SessionId]) {
+    pub(super) async fn signal_ended_sessions(&self, sessions: &[SessionId]) {
         for &session in sessions {
-            self.tell_ended(session).await;
+            self.signal_ended_session(session).await;
         }
     }
 
-    /// Open sockets close at once where the hint arrives, and with their access token where it does not.
-    async fn tell_ended(&self, session: SessionId) {
-        if let Err(unavailable) = self.signals.send(Topic::Session(session)).await {
-            tracing::warn!(%session, error = %unavailable, "the end of a session was not told");
+    /// Open sockets of the session close when the signal arrives. If it is lost, they close when their access token expires.
+    async fn signal_ended_session(&self, session: SessionId) {
+        if let Err(error) = self.signals.send(Topic::Session(session)).await {
+            tracing::warn!(%session, %error, "failed to send the signal of an ended session");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What ties a pending profile to the client that entered it. Whoever has the phone has the code, and whoever signed up has
-//! this token; only both together make the profile the user's.
+//! The token that ties a pending profile to the client that submitted it. The owner of the phone has the code and the
+//! client that signed up has the token. Registering with the profile takes both.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use entity::OtpId;
@@ -11,19 +11,19 @@ use crate::error::{Error, Result};
 
 const ID_BYTES: usize = 16;
 
-/// The id of the challenge that a signup made, and a tag that cannot be guessed, over it and the number.
+/// The id of the signup's challenge, followed by an HMAC over the id and the phone number.
 #[derive(Clone)]
 pub struct SignupToken(String);
 
 impl SignupToken {
-    pub(super) fn new(id: OtpId, phone_number: &PhoneNumber, keys: &Keys) -> Self {
+    pub(super) fn issue(id: OtpId, phone_number: &PhoneNumber, keys: &Keys) -> Self {
         let tag = hmac::sign(&keys.current.signup, &signed(id, phone_number));
         Self(URL_SAFE_NO_PAD.encode([id.0.as_bytes(), tag.as_ref()].concat()))
     }
 
-    /// One that a client sent.
+    /// A token as a client sent it. [`verify`](Self::verify) checks it.
     #[must_use]
-    pub fn given(text: String) -> Self {
+    pub fn unverified(text: String) -> Self {
         Self(text)
     }
 
@@ -32,20 +32,23 @@ impl SignupToken {
         self.0
     }
 
-    /// The challenge of the signup.
+    /// Verifies the token and returns the id of its challenge.
     ///
     /// # Errors
-    /// [`Error::BadInput`] if it is not of a signup of this number.
-    pub(super) fn read(&self, phone_number: &PhoneNumber, keys: &Keys) -> Result<OtpId> {
+    /// [`Error::BadInput`] if the token was not issued for this number.
+    pub(super) fn verify(&self, phone_number: &PhoneNumber, keys: &Keys) -> Result<OtpId> {
         let bytes = URL_SAFE_NO_PAD.decode(&self.0).unwrap_or_default();
-        let read = bytes.split_first_chunk::<ID_BYTES>().and_then(|(id, tag)| {
+        let id = bytes.split_first_chunk::<ID_BYTES>().and_then(|(id, tag)| {
             let id = OtpId(Uuid::from_bytes(*id));
-            let is_ours =
+            let is_valid =
                 |key: &super::keys::Key| hmac::verify(&key.signup, &signed(id, phone_number), tag).is_ok();
-            keys.all().any(is_ours).then_some(id)
+            keys.all().any(is_valid).then_some(id)
         });
-        read.ok_or_else(|| {
-            Error::bad_input("signupToken", "signupToken must be what signup returned for this phone number.")
+        id.ok_or_else(|| {
+            Error::bad_input(
+                "signupToken",
+                "signupToken must be the token that signup returned for this phone number.",
+            )
         })
     }
 }

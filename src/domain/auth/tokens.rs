@@ -21,13 +21,13 @@ struct Claims {
     sid: SessionId,
     iat: i64,
     exp: i64,
-    /// [`fingerprint`] of the refresh token that came with it; empty in tokens of older versions.
+    /// [`fingerprint`] of the refresh token issued with this token; empty in tokens of older versions.
     #[serde(default)]
     rft: String,
 }
 
-/// An access token that holds until `viewer.until`, given out together with `refresh`.
-pub(super) fn access_token(
+/// Issues an access token, valid until `viewer.until`, together with `refresh`.
+pub(super) fn issue_access_token(
     keys: &Keys,
     viewer: Viewer,
     refresh: &RefreshToken,
@@ -43,21 +43,22 @@ pub(super) fn access_token(
         rft: fingerprint(&refresh.hash()),
     };
     let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys.current.sign);
-    token.map_err(|cause| Error::Internal(anyhow::Error::new(cause).context("signing an access token")))
+    token
+        .map_err(|error| Error::Internal(anyhow::Error::new(error).context("failed to sign an access token")))
 }
 
-/// Whose token this is, and the fingerprint of the refresh token that came with it, if it is ours and has not expired.
-pub(super) fn read_access_token(keys: &Keys, token: &str, now: Timestamp) -> Result<(Viewer, String)> {
+/// Verifies an access token. Returns its user and session, and the fingerprint of the refresh token issued with it.
+pub(super) fn verify_access_token(keys: &Keys, token: &str, now: Timestamp) -> Result<(Viewer, String)> {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.set_issuer(&[ISSUER]);
     validation.set_audience(&[AUDIENCE]);
     validation.set_required_spec_claims(&["iss", "aud", "exp"]);
-    // The library would ask the system's clock.
+    // The library would read the system clock.
     validation.validate_exp = false;
     let claims = keys
         .all()
         .find_map(|key| jsonwebtoken::decode::<Claims>(token, &key.verify, &validation).ok())
-        .ok_or(Error::Unauthenticated("The access token is not valid."))?
+        .ok_or(Error::Unauthenticated("The access token is invalid."))?
         .claims;
     let until = DateTime::from_timestamp(claims.exp, 0).unwrap_or_default();
     if until <= now {
@@ -66,13 +67,13 @@ pub(super) fn read_access_token(keys: &Keys, token: &str, now: Timestamp) -> Res
     Ok((Viewer { user: claims.sub, session: claims.sid, until }, claims.rft))
 }
 
-/// Tells the refresh tokens of a session apart, and is of no use to whoever reads it.
+/// Distinguishes the refresh tokens of a session without revealing anything about them.
 pub(super) fn fingerprint(refresh_hash: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(&refresh_hash[..refresh_hash.len().min(9)])
 }
 
-/// An opaque token that names its session, so that a used one is known for what it is; the tag keeps anyone from making
-/// one up to end a session that is not theirs. Only its hash is stored.
+/// An opaque token that contains the id of its session, so that a reused token is recognized. Its tag prevents forging a
+/// token that ends another user's session. Only the hash is stored.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct RefreshToken {
     pub(super) session: SessionId,
@@ -84,9 +85,9 @@ impl RefreshToken {
         Ok(Self { session, secret: crate::domain::random::bytes()? })
     }
 
-    /// The token that this one is exchanged for: always the same, so that an exchange can be repeated.
-    pub(super) fn next(&self, of: &Key) -> Self {
-        let tag = hmac::sign(&of.refresh, &self.bytes());
+    /// The token that this one is exchanged for: always the same one, so that an exchange can be repeated.
+    pub(super) fn next(&self, key: &Key) -> Self {
+        let tag = hmac::sign(&key.refresh, &self.bytes());
         let mut secret = [0; 32];
         secret.copy_from_slice(tag.as_ref());
         Self { session: self.session, secret }
@@ -106,8 +107,8 @@ impl RefreshToken {
         URL_SAFE_NO_PAD.encode([&bytes, tag.as_ref()].concat())
     }
 
-    /// And the key that it was given out under. None: not one of ours.
-    pub(super) fn read<'a>(text: &str, keys: &'a Keys) -> Option<(Self, &'a Key)> {
+    /// Parses and authenticates a token. Returns it with the key it was issued with; none if it is invalid.
+    pub(super) fn parse<'a>(text: &str, keys: &'a Keys) -> Option<(Self, &'a Key)> {
         let text = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (bytes, tag) = text.split_at_checked(48)?;
         let key = keys.all().find(|key| hmac::verify(&key.refresh_tag, bytes, tag).is_ok())?;

@@ -1,4 +1,4 @@
-//! The six digits of a one-time password: how one is made, and how one is read as people type or paste it.
+//! The six digits of a one-time password: derived from a challenge, parsed as people type or paste them.
 
 use entity::OtpId;
 use ring::hmac;
@@ -10,8 +10,8 @@ use crate::{
 };
 
 const DIGITS: usize = 6;
-/// In bytes: six digits of any script, each with marks around it.
-const LONGEST_INPUT: usize = 200;
+/// In bytes: enough for six digits of any script with invisible marks around each.
+const MAX_INPUT: usize = 200;
 const CODES: u64 = 1_000_000;
 
 /// Six ASCII digits.
@@ -19,33 +19,33 @@ const CODES: u64 = 1_000_000;
 pub struct OtpCode(String);
 
 impl OtpCode {
-    /// Reads a code in digits of any script, with white space, dashes, dots and invisible characters anywhere.
+    /// Parses digits of any script. Ignores white space, dashes, dots and invisible characters.
     ///
     /// # Errors
-    /// [`Error::BadInput`] for what is not six digits then: it is compared with nothing and costs no try.
+    /// [`Error::BadInput`] if the rest is not six digits. This costs no attempt.
     pub fn parse(text: &str) -> Result<Self> {
-        let text = if text.len() > LONGEST_INPUT { "" } else { text };
+        let text = if text.len() > MAX_INPUT { "" } else { text };
         let digits: Option<String> = text.chars().filter(|&c| !is_separator(c)).map(ascii_digit).collect();
         match digits {
             Some(digits) if digits.len() == DIGITS => Ok(Self(digits)),
-            _ => Err(Error::bad_input("otp", format!("otp must be the {DIGITS} digits that were sent."))),
+            _ => Err(Error::bad_input("otp", format!("otp must be the {DIGITS} digits of the code."))),
         }
     }
 
-    /// The code of a challenge under a key, evenly distributed over all codes.
-    pub(super) fn of(key: &Key, id: OtpId) -> Self {
+    /// Derives the code of a challenge. All codes are equally likely.
+    pub(in super::super) fn derive(key: &Key, id: OtpId) -> Self {
         let tag = hmac::sign(&key.otp, id.0.as_bytes());
         let number = tag.as_ref().iter().take(8).fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
         Self(format!("{:0DIGITS$}", number % CODES))
     }
 
-    /// Whether this is the code of a challenge, compared in constant time.
-    pub(super) fn is_of(&self, key: &Key, id: OtpId) -> bool {
-        let right = hmac::sign(&key.otp, Self::of(key, id).0.as_bytes());
-        hmac::verify(&key.otp, self.0.as_bytes(), right.as_ref()).is_ok()
+    /// Whether this is the code of a challenge. Compares in constant time.
+    pub(in super::super) fn matches(&self, key: &Key, id: OtpId) -> bool {
+        let expected = hmac::sign(&key.otp, Self::derive(key, id).0.as_bytes());
+        hmac::verify(&key.otp, self.0.as_bytes(), expected.as_ref()).is_ok()
     }
 
-    pub(super) fn into_text(self) -> String {
+    pub(in super::super) fn into_text(self) -> String {
         self.0
     }
 }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_is_read_as_people_type_it() {
+    fn parses_codes_as_people_type_them() {
         for text in [
             "123456",
             " 123456\n",

@@ -1,6 +1,6 @@
-//! Delivering a one-time password by a service that may be slow or away: as a job.
+//! The job that delivers a one-time password through a service that may be slow or down.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use entity::job;
 
@@ -12,19 +12,20 @@ use crate::{
     store::{Db, jobs, jobs::Claim, otps},
 };
 
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+const FIRST_DELAY: Duration = Duration::from_secs(1);
 
-/// What it takes to deliver.
+/// What delivery jobs need. A worker has it without the rest of `Auth`.
 #[derive(Clone)]
 pub struct Deliveries {
     pub db: Db,
     pub clock: Clock,
-    pub keys: std::sync::Arc<Keys>,
-    pub otp_sender: std::sync::Arc<dyn OtpSender>,
+    pub keys: Arc<Keys>,
+    pub otp_sender: Arc<dyn OtpSender>,
 }
 
 impl Deliveries {
-    /// Delivers the code of a claimed job; again and again while it can be used, unless the service refuses the number.
+    /// Delivers the code of a claimed job. A failed delivery is retried until the code expires, is used or is replaced,
+    /// unless the service rejects the number.
     pub async fn deliver(&self, job: &job::Model) -> Result<()> {
         let claim = Claim { job: job.id, attempt: job.attempt };
         let now = self.clock.now();
@@ -40,29 +41,26 @@ impl Deliveries {
             jobs::done(self.db.write(), claim).await?;
             return Ok(());
         };
-        let code = OtpCode::of(&self.keys.current, otp.id);
+        let code = OtpCode::derive(&self.keys.current, otp.id);
         match self.otp_sender.send(&super::message(&otp, code)).await {
             Ok(_) => {}
-            Err(DeliveryError::Refused(cause)) => {
-                tracing::warn!(otp = %otp.id, cause = format!("{cause:#}"), "a one-time password cannot be delivered");
+            Err(DeliveryError::Refused(error)) => {
+                tracing::warn!(otp = %otp.id, error = format!("{error:#}"), "one-time password rejected by the delivery service");
             }
-            Err(DeliveryError::Failed(cause)) => {
-                tracing::warn!(otp = %otp.id, cause = format!("{cause:#}"), "a one-time password is sent again");
-                return self.later(job, claim).await;
+            Err(DeliveryError::Failed(error)) => {
+                tracing::warn!(otp = %otp.id, attempt = job.failures + 1, error = format!("{error:#}"), "one-time password delivery failed; will retry");
+                return self.retry_later(job).await;
             }
         }
         jobs::done(self.db.write(), claim).await?;
         Ok(())
     }
 
-    /// After a fault of ours.
-    pub async fn broke(&self, job: &job::Model) -> Result<()> {
-        self.later(job, Claim { job: job.id, attempt: job.attempt }).await
-    }
-
-    async fn later(&self, job: &job::Model, claim: Claim) -> Result<()> {
-        let wait = FIRST_WAIT * 2_u32.pow(job.failures.clamp(0, 6).cast_unsigned());
-        jobs::release(self.db.write(), claim, self.clock.now() + wait, job.failures + 1).await?;
+    /// Releases a failed job until its next retry.
+    pub async fn retry_later(&self, job: &job::Model) -> Result<()> {
+        let claim = Claim { job: job.id, attempt: job.attempt };
+        let delay = FIRST_DELAY * 2_u32.pow(job.failures.clamp(0, 6).cast_unsigned());
+        jobs::release(self.db.write(), claim, self.clock.now() + delay, job.failures + 1).await?;
         Ok(())
     }
 }

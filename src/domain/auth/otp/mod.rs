@@ -1,22 +1,24 @@
-//! One-time passwords.
+//! One-time password challenges: created, delivered, verified.
 //!
-//! A code is made from the challenge's id by a key, so that none is stored and whoever delivers it makes it again. A try is
-//! counted before anything is compared, so that guesses in parallel do not multiply. A wrong, a used, an expired code and
-//! one for a number that was never sent any all get the same answer.
+//! A code is derived from the id of its challenge and a key. No code is stored, and a retried delivery derives the same
+//! code. An attempt is counted before anything is compared, so concurrent guesses do not get extra attempts. The answer is
+//! the same for a code that is wrong, used or expired and for a number without any code.
+//!
+//! This module knows neither signups nor sessions: `sign_in`, `signup` and `password_change` build on it.
+
+pub(super) mod code;
+pub(super) mod delivery;
 
 use std::time::Duration;
 
 use entity::{OtpId, Timestamp, otp};
 use sea_orm::DatabaseTransaction;
 
-pub(super) mod code;
-pub(super) mod delivery;
-
-use super::{AN_HOUR, Auth, Caller, OtpCode, PhoneNumber, SignedIn, SignupToken, signup::Pending};
+use super::{Auth, Caller, HOUR, OtpCode, PhoneNumber};
 use crate::{
     error::{Error, Result},
     ports::{
-        otp_sender::Delivery,
+        otp_sender::{Delivery, Message},
         rate_limit::{Limit, Verdict},
     },
     store::{commit, jobs, otps},
@@ -24,65 +26,66 @@ use crate::{
 
 pub use entity::otp::Purpose;
 
-const LIVES: Duration = Duration::from_mins(5);
-const MAX_TRIES: u32 = 5;
-const RESEND_AFTER: Duration = Duration::from_secs(30);
+const CODE_LIFETIME: Duration = Duration::from_mins(5);
+const MAX_ATTEMPTS: u32 = 5;
+const RESEND_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A code that is on its way.
+/// A challenge whose code was sent or is queued for delivery.
 pub struct SentOtp {
     pub(super) id: OtpId,
     pub phone_number: PhoneNumber,
     pub expires_at: Timestamp,
-    /// When another may be asked for.
+    /// The earliest time at which another code can be requested.
     pub resend_at: Timestamp,
-    /// The code, where the response is what delivers it.
+    /// The code, if the response delivers it.
     pub code: Option<String>,
 }
 
 impl Auth {
-    /// Sends a code to a phone, which from now on is the only one that works for it and for this.
+    /// Sends a code to a phone. It replaces the earlier codes for this number and purpose.
     ///
     /// # Errors
-    /// [`Error::BadInput`] for a country that is not served; [`Error::RateLimited`]: one every 30 s and 5 an hour a phone,
-    /// 20 an hour an address, and a setting's number an hour for the numbers that differ in their last four digits alone.
+    /// [`Error::BadInput`] for a country that is not served. [`Error::RateLimited`]: one code every 30 s and 5 an hour per
+    /// phone, 20 an hour per address, and `OTP_PREFIX_LIMIT` an hour for numbers that differ only in their last four digits.
     pub async fn send_otp(
         &self,
         phone_number: PhoneNumber,
         purpose: Purpose,
         caller: &Caller,
     ) -> Result<SentOtp> {
-        self.count_otp(&phone_number, caller).await?;
-        self.make_otp(phone_number, purpose, None, caller).await
+        self.take_otp_limits(&phone_number, caller).await?;
+        self.create_otp(phone_number, purpose, None, caller).await
     }
 
-    /// Counts a code that is to be sent, before anything is done for it.
-    pub(super) async fn count_otp(&self, phone_number: &PhoneNumber, caller: &Caller) -> Result<()> {
+    /// Counts a code against its rate limits. Call it before any work is done for the code.
+    pub(super) async fn take_otp_limits(&self, phone_number: &PhoneNumber, caller: &Caller) -> Result<()> {
         if !self.settings.serves(phone_number.country()) {
             return Err(Error::bad_input(
                 "phoneNumber",
-                "phoneNumber is of a country that is not served here.",
+                "phoneNumber belongs to a country that this server does not send codes to.",
             ));
         }
         let limit = |key: String, max, window| Limit { key, max, window };
-        self.take(&[
-            limit(format!("otp:resend:{phone_number}"), 1, RESEND_AFTER),
-            limit(format!("otp:phone:{phone_number}"), 5, AN_HOUR),
-            limit(format!("otp:address:{}", caller.network()), 20, AN_HOUR),
+        self.take_limits(&[
+            limit(format!("otp:resend:{phone_number}"), 1, RESEND_INTERVAL),
+            limit(format!("otp:phone:{phone_number}"), 5, HOUR),
+            limit(format!("otp:address:{}", caller.network()), 20, HOUR),
             limit(
                 format!("otp:prefix:{}", phone_number.prefix()),
                 self.settings.otp_prefix_limit.get(),
-                AN_HOUR,
+                HOUR,
             ),
         ])
         .await
     }
 
-    /// Stores a challenge, and delivers its code or leaves that to a job.
-    pub(super) async fn make_otp(
+    /// Stores a challenge and delivers its code, or creates the job that delivers it. `signup` is the serialized profile
+    /// that is stored with the challenge.
+    pub(super) async fn create_otp(
         &self,
         phone_number: PhoneNumber,
         purpose: Purpose,
-        pending: Option<&Pending>,
+        signup: Option<String>,
         caller: &Caller,
     ) -> Result<SentOtp> {
         let now = self.clock.now();
@@ -91,130 +94,85 @@ impl Auth {
             id,
             phone_number: phone_number.as_str().to_owned(),
             purpose,
-            signup: pending.map(serde_json::to_string).transpose().map_err(anyhow::Error::new)?,
+            signup,
             tries: 0,
-            expires_at: now + LIVES,
+            expires_at: now + CODE_LIFETIME,
             used_at: None,
             created_at: now,
         };
-        let code = OtpCode::of(&self.keys.current, id);
-        let by_job = self.otp_sender.is_slow();
+        let code = OtpCode::derive(&self.keys.current, id);
+        let is_delivered_by_job = self.otp_sender.is_slow();
         self.db
             .again(|| async {
                 let tx = self.db.begin().await?;
                 otps::insert(&tx, otp.clone()).await?;
-                if by_job {
+                if is_delivered_by_job {
                     jobs::insert(&tx, jobs::delivery(id, now)).await?;
                 }
                 Ok(commit(tx).await?)
             })
             .await?;
-        let by_response = if by_job {
-            self.tell_of_a_job().await;
+        let is_delivered_by_response = if is_delivered_by_job {
+            self.signal_new_job().await;
             false
         } else {
-            self.otp_sender.send(&message(&otp, code.clone())).await.map_err(anyhow::Error::new)?
-                == Delivery::ByResponse
+            let delivery = self.otp_sender.send(&message(&otp, code.clone())).await;
+            delivery.map_err(anyhow::Error::new)? == Delivery::ByResponse
         };
-        let is_shown = by_response && (!caller.is_forwarded || self.settings.hands_codes_to_all());
-        if by_response && !is_shown {
+        let is_shown =
+            is_delivered_by_response && (!caller.is_forwarded || self.settings.hands_codes_to_all());
+        if is_delivered_by_response && !is_shown {
             tracing::warn!(
-                "OTP_DELIVERY=response hands no code to a request that a proxy forwards: set another, or OTP_RESPONSE_IN_PUBLIC"
+                "one-time password withheld from a proxied request: set OTP_DELIVERY to webhook or twilio, \
+                 or OTP_RESPONSE_IN_PUBLIC=yes"
             );
         }
         Ok(SentOtp {
             phone_number,
-            expires_at: now + LIVES,
-            resend_at: now + RESEND_AFTER,
+            expires_at: now + CODE_LIFETIME,
+            resend_at: now + RESEND_INTERVAL,
             id,
             code: is_shown.then(|| code.into_text()),
         })
     }
 
-    /// Exchanges a code for a session; a number that is new becomes a user, with the profile of the signup whose token
-    /// comes with the code.
-    ///
-    /// # Errors
-    /// [`Error::OtpInvalid`] with the tries that are left; [`Error::BadInput`], at no cost, for a token that is not of a
-    /// signup of this number.
-    pub async fn verify_otp(
-        &self,
-        phone_number: &PhoneNumber,
-        code: &OtpCode,
-        signup: Option<&SignupToken>,
-        caller: &Caller,
-    ) -> Result<SignedIn> {
-        let signup = signup.map(|token| token.read(phone_number, &self.keys)).transpose()?;
-        let without_a_code = self.tries_left_without_a_code(phone_number, Purpose::SignIn).await;
-        let (signed_in, ended) = self
-            .db
-            .again(|| async {
-                let tx = self.db.begin().await?;
-                let proven = self.prove(&tx, phone_number, code, Purpose::SignIn, without_a_code).await?;
-                let signed_in = match proven {
-                    Ok(()) => {
-                        let pending = self.take_pending(&tx, signup).await?;
-                        let user = self.proven(&tx, phone_number, pending).await?;
-                        Ok(self.begin_session(&tx, user, caller).await?)
-                    }
-                    Err(wrong) => Err(wrong),
-                };
-                // A wrong try counts.
-                commit(tx).await?;
-                signed_in
-            })
-            .await?;
-        self.tell_all_ended(&ended).await;
-        signed_in.log("code");
-        Ok(signed_in)
-    }
-
-    /// Uses up the newest code for the number and purpose if it is this one, or says that it is not.
-    pub(super) async fn prove(
+    /// Marks the newest code for this number and purpose as used, if it is `code`. The inner error is a failed attempt,
+    /// which the caller must commit; the outer error rolls back.
+    pub(super) async fn use_otp(
         &self,
         tx: &DatabaseTransaction,
         phone_number: &PhoneNumber,
         code: &OtpCode,
         purpose: Purpose,
-        without_a_code: u32,
+        decoy_attempts_left: u32,
     ) -> Result<Result<()>> {
         let now = self.clock.now();
-        let tried = otps::take_try(tx, phone_number.as_str(), purpose, MAX_TRIES.cast_signed(), now).await?;
-        let Some(otp) = tried else { return Ok(Err(Error::OtpInvalid { attempts_left: without_a_code })) };
-        let is_right = self.keys.all().any(|key| code.is_of(key, otp.id));
-        if !is_right || !otps::mark_used(tx, otp.id, now).await? {
-            let left = MAX_TRIES.saturating_sub(otp.tries.cast_unsigned());
-            return Ok(Err(Error::OtpInvalid { attempts_left: left.min(without_a_code) }));
+        let max_attempts = MAX_ATTEMPTS.cast_signed();
+        let Some(otp) = otps::take_try(tx, phone_number.as_str(), purpose, max_attempts, now).await? else {
+            return Ok(Err(Error::OtpInvalid { attempts_left: decoy_attempts_left }));
+        };
+        let is_correct = self.keys.all().any(|key| code.matches(key, otp.id));
+        if !is_correct || !otps::mark_used(tx, otp.id, now).await? {
+            let attempts_left = MAX_ATTEMPTS.saturating_sub(otp.tries.cast_unsigned());
+            return Ok(Err(Error::OtpInvalid { attempts_left: attempts_left.min(decoy_attempts_left) }));
         }
         Ok(Ok(()))
     }
 
-    /// Counts down as if there were a code to guess. Only for the answer: what protects a code is counted in its row.
-    pub(super) async fn tries_left_without_a_code(
-        &self,
-        phone_number: &PhoneNumber,
-        purpose: Purpose,
-    ) -> u32 {
+    /// Counts down attempts for a number as if it had a code, so that the answer does not reveal whether it has one. This
+    /// number is for the answer only: the row of the code holds the count that protects it.
+    pub(super) async fn decoy_attempts_left(&self, phone_number: &PhoneNumber, purpose: Purpose) -> u32 {
         let key = format!("otp:guess:{purpose:?}:{phone_number}");
-        match self.limits.take(&[Limit { key, max: MAX_TRIES, window: LIVES }]).await {
+        match self.limits.take(&[Limit { key, max: MAX_ATTEMPTS, window: CODE_LIFETIME }]).await {
             Ok(Verdict::Allowed { remaining }) => remaining,
             Ok(Verdict::Refused { .. }) | Err(_) => 0,
         }
     }
-
-    /// Counts one under all limits. With the counter gone nothing is allowed: a code that costs money and a secret that
-    /// can be guessed are not to be had uncounted.
-    pub(super) async fn take(&self, limits: &[Limit]) -> Result<()> {
-        match self.limits.take(limits).await.map_err(anyhow::Error::new)? {
-            Verdict::Allowed { .. } => Ok(()),
-            Verdict::Refused { retry_after } => Err(Error::rate_limited(retry_after)),
-        }
-    }
 }
 
-/// What is delivered.
-pub(super) fn message(otp: &otp::Model, code: OtpCode) -> crate::ports::otp_sender::Message {
-    crate::ports::otp_sender::Message {
+/// The message that delivers a challenge's code.
+fn message(otp: &otp::Model, code: OtpCode) -> Message {
+    Message {
         id: otp.id,
         phone_number: otp.phone_number.clone(),
         code: code.into_text(),
