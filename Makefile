@@ -19,6 +19,7 @@ fuzz: ## Send CASES unusual requests (optionally with SEED), and check that the 
 attack: ## Run known attacks against the release binary, and check that it loses nothing and recovers
 	cargo build --locked --release
 	POLLUX_TEST_BINARY=$(CURDIR)/target/release/pollux cargo test --locked --test attack
+	POLLUX_TEST_BINARY=$(CURDIR)/target/release/pollux cargo test --locked --test integration disk_full
 
 deny: ## Check licenses, sources and banned dependencies
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
