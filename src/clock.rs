@@ -1,4 +1,4 @@
-//! The time, handed in: everything that asks what time it is asks a [`Clock`], so that a test can move it.
+//! The current time, injected: all code reads it from a [`Clock`], which a test can move.
 
 use std::sync::{
     Arc,
@@ -7,15 +7,15 @@ use std::sync::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// The system's clock, or one that stands still until it is moved.
+/// The system clock, or one that is stopped and moved by hand.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    /// Microseconds since the epoch, where the clock is moved by hand.
+    /// Microseconds since the epoch, if the clock is moved by hand.
     stopped_at: Option<Arc<AtomicI64>>,
 }
 
 impl Clock {
-    /// The system's clock.
+    /// The system clock.
     #[must_use]
     pub fn system() -> Self {
         Self { stopped_at: None }

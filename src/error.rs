@@ -1,49 +1,49 @@
-//! What can go wrong in a use case, as its caller needs to know it.
+//! The errors of the use cases.
 //!
-//! The variants are the codes of the API. A fault of ours keeps its cause for the log and shows a client none of it.
+//! The variants correspond to the API's error codes. An internal error keeps its cause for the log; no client sees it.
 
 use chrono::{DateTime, Utc};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Has no `Display` on purpose: nothing can turn it into text for a client but the mapping at the boundary.
+/// Has no `Display` on purpose: only the mapping at the API's boundary turns it into text for a client.
 #[derive(Debug)]
 pub enum Error {
-    /// No token, or one that is expired, revoked or not ours.
+    /// The token is missing, expired, revoked or invalid.
     Unauthenticated(&'static str),
-    /// Absent or someone else's; the two look the same. Says what was looked for.
+    /// It does not exist or belongs to another user; a client cannot distinguish the two. Names what was requested.
     NotFound(&'static str),
-    /// A value out of its limits.
+    /// An invalid value.
     BadInput { field: &'static str, message: String },
-    /// The request contradicts the state of what it is about.
+    /// The request conflicts with the state of its object.
     Conflict(String),
     /// The one-time password is wrong, used, expired or unknown.
     OtpInvalid { attempts_left: u32 },
-    /// Too many calls; another may succeed after so many seconds.
+    /// Too many calls; a retry may succeed after this many seconds.
     RateLimited { retry_after_secs: u64 },
-    /// The request holds more than `max` of what `limit` names.
+    /// The request exceeds `max` of what `limit` names.
     TooMuch { limit: &'static str, max: usize },
-    /// The day's prompts are used.
+    /// The daily quota is used up.
     QuotaExceeded { limit: i32, used: i32, resets_at: DateTime<Utc>, upgradeable: bool },
-    /// These settings are missing for it.
+    /// These settings are missing.
     BillingNotConfigured(Vec<&'static str>),
-    /// There is a subscription already.
+    /// The user has a subscription already.
     AlreadySubscribed,
-    /// The payment provider refused, or does not answer. The cause is for the log.
+    /// The payment provider rejected the call or does not respond. The cause is for the log.
     PaymentProvider(anyhow::Error),
-    /// Ours.
+    /// An internal fault; the cause is for the log.
     Internal(anyhow::Error),
 }
 
 impl Error {
-    /// A value out of its limits: `message` names the limit.
+    /// An invalid value: `message` names the limit.
     pub fn bad_input(field: &'static str, message: impl Into<String>) -> Self {
         Self::BadInput { field, message: message.into() }
     }
 }
 
 impl Error {
-    /// Too many calls, until so much later.
+    /// Too many calls; the next is allowed after `retry_after`, rounded up to seconds.
     #[must_use]
     pub fn rate_limited(retry_after: std::time::Duration) -> Self {
         let begun_second = u64::from(retry_after.subsec_nanos() > 0);

@@ -6,11 +6,12 @@
 //!  jobs ──────────────┘        └────► ports ◄── adapters
 //! ```
 //!
-//! Arrows point one way only. [`app`] alone knows ports and adapters; [`clock`], [`config`], [`error`], [`lifecycle`]
+//! Arrows point one way only. [`app`] alone knows ports and adapters; [`backoff`], [`clock`], [`config`], [`error`], [`lifecycle`]
 //! and [`telemetry`] are leaves.
 
 pub mod adapters;
 pub mod app;
+pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod domain;

@@ -1,4 +1,4 @@
-//! The end of a process: asked to stop, it drains; past the grace, or asked twice, it is cut.
+//! Graceful shutdown: on the first signal the process drains; after the grace period, or on a second signal, it aborts.
 //!
 //! ```text
 //!  SIGTERM ──► soft: no new work ──► running work ends by itself ──► done
@@ -11,16 +11,16 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Shared by everything that has to end. Its clones end together.
+/// The cancellation tokens and tasks of a process. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Lifecycle {
-    /// Take on nothing new, finish what runs.
+    /// Accept no new work, finish the running work.
     pub soft: CancellationToken,
-    /// Let go of what still runs, in a state from which another can go on.
+    /// Abort the running work, in a state from which another process can continue.
     pub hard: CancellationToken,
-    /// Connections close: the work that their clients waited for has been done or handed back.
+    /// Close connections: the work that their clients waited for is finished or handed back.
     pub closing: CancellationToken,
-    /// Every task of the process that is not awaited in place.
+    /// Every spawned task of the process.
     pub tasks: TaskTracker,
 }
 
@@ -30,11 +30,11 @@ impl Lifecycle {
         Self::default()
     }
 
-    /// Listens for SIGTERM and SIGINT from now on. What comes back begins the soft end at the first, and the hard one at the
-    /// grace's end or the second.
+    /// Handles SIGTERM and SIGINT from now on. The returned future cancels `soft` on the first signal, and `hard` after the
+    /// grace period or on the second.
     ///
     /// # Errors
-    /// The process cannot listen to signals.
+    /// The signal handlers cannot be installed.
     pub fn follow_signals(self, grace: Duration) -> std::io::Result<impl Future<Output = ()>> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;

@@ -1,4 +1,4 @@
-//! Logs.
+//! Logging.
 
 use std::{
     io::IsTerminal,
@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
-/// How log lines are written and which.
+/// The format of log lines, and which of them are written.
 pub struct Logs<'a> {
     pub json: bool,
     /// Directives as in `pollux=debug,warn`.
@@ -19,7 +19,7 @@ pub struct Logs<'a> {
 /// Starts logging to standard error. Only the first call in a process has an effect.
 ///
 /// # Errors
-/// The filter cannot be read.
+/// The filter is invalid.
 pub fn init(logs: &Logs) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(logs.filter)?;
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
@@ -28,7 +28,7 @@ pub fn init(logs: &Logs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Limits a line that anybody can cause to one a minute.
+/// Limits a log line that any client can cause to one a minute.
 #[derive(Default)]
 pub struct OncePerMinute(Mutex<Option<(Instant, u64)>>);
 

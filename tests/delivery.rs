@@ -186,7 +186,8 @@ async fn twilios_error_code_is_logged_without_the_number_and_the_code() {
         ("TWILIO_API_BASE", &base),
     ];
     let mut process = site.start_with(&[], &settings).await;
-    for (status, code, log) in [(429, 20429, "sent again"), (400, 21211, "cannot be delivered")] {
+    for (status, code, log) in [(429, 20429, "will retry"), (400, 21211, "rejected by the delivery service")]
+    {
         let message = format!("The 'To' number {PHONE} is not valid.");
         office.answers_with(status, &json!({"code": code, "message": message, "status": status}).to_string());
         if code == 20429 {

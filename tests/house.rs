@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lib", &[]),
     ("main", &[]),
 ];
-const LEAVES: &[&str] = &["config", "error", "clock", "telemetry", "lifecycle"];
+const LEAVES: &[&str] = &["backoff", "config", "error", "clock", "telemetry", "lifecycle"];
 const LONGEST_FILE: usize = 350;
 
 fn root() -> &'static Path {

@@ -20,6 +20,7 @@ mod gemini_frames;
 mod gemini_wire;
 mod house;
 mod http2;
+mod jobs;
 mod keys;
 mod leaving;
 mod limits;

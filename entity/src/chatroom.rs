@@ -13,12 +13,12 @@ pub struct Model {
     pub title: String,
     pub system_instruction: Option<String>,
     pub model: String,
-    /// Grows with every change in the room, under the row's lock: the order in which `chatroomEvents` tells them.
+    /// Incremented by every change in the chatroom, under the row's lock: the order of `chatroomEvents`.
     pub version: i64,
-    /// The version at which the room itself, not a message in it, was last changed.
+    /// The version at which the chatroom itself, not a message in it, was last changed.
     pub edited_in: i64,
     pub created_at: Timestamp,
-    /// The last activity, by which rooms are listed.
+    /// The last activity, by which the list is sorted.
     pub updated_at: Timestamp,
 }
 

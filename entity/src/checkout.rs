@@ -1,4 +1,4 @@
-//! A page of Stripe's on which somebody may subscribe.
+//! A Stripe Checkout session, in which a user may subscribe.
 
 use sea_orm::entity::prelude::*;
 

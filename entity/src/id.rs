@@ -10,7 +10,7 @@ use uuid::Uuid;
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const SUFFIX_LEN: usize = 26;
 
-/// The text is not an id of the type that was asked for.
+/// The text is not an id of the expected type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidId;
 
@@ -54,10 +54,10 @@ macro_rules! typed_ids {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// What every id of this type begins with, before the underscore.
+            /// The prefix of every id of this type, before the underscore.
             pub const PREFIX: &str = $prefix;
 
-            /// A new id, greater than all that this process made before.
+            /// A new id, greater than all that this process has generated before.
             #[must_use]
             pub fn generate() -> Self {
                 Self(Uuid::now_v7())

@@ -1,4 +1,4 @@
-//! A key that a client gave with a message, and what came of it.
+//! The idempotency key of a message, and the reply that the first request with it created.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,7 +11,7 @@ pub struct Model {
     pub user_id: UserId,
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: String,
-    /// SHA-256 of what was asked: the same key with another request is a conflict.
+    /// SHA-256 of the request: the same key with another request is a conflict.
     pub fingerprint: Vec<u8>,
     pub reply_id: MessageId,
     pub created_at: Timestamp,

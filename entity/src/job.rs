@@ -1,4 +1,4 @@
-//! Work that must happen after a commit. A job that is done is deleted.
+//! Work to be done after a commit. A job that is done is deleted.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,43 +9,34 @@ use crate::{ChatroomId, JobId, MessageId, OtpId, Timestamp, UserId};
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: JobId,
-    pub kind: Kind,
-    /// Whose turn it takes: claims are fair by user.
+    /// The name of its kind, at most 32 characters. A string, so that a job that a newer release has queued can be read.
+    pub kind: String,
+    /// Claims are fair by user. None: the system's own. Deleting the user deletes the job.
     pub user_id: Option<UserId>,
-    /// A room's replies are written one after the other, since each reads those before it.
+    /// The replies of a chatroom are written one after the other, because each reads those before it.
     pub chatroom_id: Option<ChatroomId>,
+    /// The reply to write.
     #[sea_orm(unique)]
     pub message_id: Option<MessageId>,
+    /// The Stripe event to process.
     #[sea_orm(unique)]
     pub stripe_event_id: Option<String>,
+    /// The one-time password to deliver.
     pub otp_id: Option<OtpId>,
-    /// The place among a room's jobs: the depth of the message.
+    /// The position among the chatroom's jobs: the depth of the message.
     pub position: i32,
     /// Not before this.
     pub run_at: Timestamp,
-    /// Counted up by every claim; a worker's writes carry it and fail once it has moved on.
+    /// Incremented by every claim. A worker's writes carry it and are rejected once another worker has claimed the job.
     pub attempt: i32,
-    /// Tries that ended in an error; a worker that died is not counted.
+    /// Runs that ended in an error; a worker that died is not counted.
     pub failures: i32,
-    /// Until when the claim holds without a heartbeat; none while it waits.
+    /// When the claim expires unless its lease is renewed; null while the job waits.
     pub leased_until: Option<Timestamp>,
     pub stop_requested: bool,
+    /// What a kind needs beyond the ids above, in a form that it defines.
+    pub payload: Option<Json>,
     pub created_at: Timestamp,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
-#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(32))", rename_all = "snake_case")]
-pub enum Kind {
-    /// Write the reply `message_id`.
-    Reply,
-    /// Ask Stripe what the event `stripe_event_id` tells of.
-    StripeEvent,
-    /// Deliver the one-time password `otp_id`.
-    DeliverOtp,
-    /// Bring the profile of `user_id` to the user's customer at Stripe.
-    SyncCustomer,
-    /// Erase the account of `user_id` and everything in it.
-    EraseAccount,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,4 +1,4 @@
-//! A message, or the reply to one. Messages of a room form a tree; the active ones are a path through it.
+//! A message or a reply. The messages of a chatroom form a tree; the active ones are one branch of it.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,16 +12,16 @@ pub struct Model {
     pub id: MessageId,
     pub user_id: UserId,
     pub chatroom_id: ChatroomId,
-    /// What it answers or follows; none for the first of a room.
+    /// The message that it follows or replies to; null for the first of a chatroom.
     pub parent_id: Option<MessageId>,
-    /// How many messages stand before it on its path: the order of a room, whatever the clocks of the nodes say.
+    /// The number of its ancestors: the order of a branch, independent of the nodes' clocks.
     pub depth: i32,
-    /// Whether the room's path goes through it. At most one message of a depth is active.
+    /// Whether it is on the active branch. At most one message of each depth is.
     pub active: bool,
     pub role: Role,
     pub content: String,
     pub status: Status,
-    /// Which attempt at the reply `content` belongs to; 0 before the first.
+    /// The attempt at the reply that wrote `content`; 0 before the first.
     pub attempt: i32,
     pub failure_code: Option<FailureCode>,
     pub failure_message: Option<String>,
@@ -32,9 +32,9 @@ pub struct Model {
     pub output_tokens: Option<i32>,
     pub thought_tokens: Option<i32>,
     pub feedback: Option<Feedback>,
-    /// The room's version at which it came.
+    /// The chatroom's version at which it was inserted.
     pub added_in: i64,
-    /// The room's version at which it last changed; text that streams in does not count.
+    /// The chatroom's version at which it last changed; streamed text does not count.
     pub changed_in: i64,
     pub created_at: Timestamp,
     pub completed_at: Option<Timestamp>,
@@ -60,7 +60,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Whether nothing will be added any more.
+    /// Whether the status cannot change any more.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)

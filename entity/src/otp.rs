@@ -1,4 +1,4 @@
-//! A one-time password that was sent, as a challenge. Its code is made from its id by a key, and stored nowhere.
+//! A challenge: a one-time password that was sent. Its code is derived from its id with a key, and not stored.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,16 +12,16 @@ pub struct Model {
     pub id: OtpId,
     pub phone_number: String,
     pub purpose: Purpose,
-    /// The profile of a signup, as JSON, until it is taken by whoever proves the number and has the signup's token.
+    /// The profile of a pending sign-up, as JSON, until the client that verifies the number and has the sign-up token takes it.
     pub signup: Option<String>,
-    /// Counted up before a comparison, so that guesses in parallel do not multiply.
+    /// Incremented before the comparison, so that concurrent guesses do not exceed the limit.
     pub tries: i32,
     pub expires_at: Timestamp,
     pub used_at: Option<Timestamp>,
     pub created_at: Timestamp,
 }
 
-/// What a code is good for, and for nothing else.
+/// The only operation that a code is valid for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]

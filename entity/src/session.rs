@@ -1,4 +1,4 @@
-//! One signed-in device. Ending a session deletes its row.
+//! A signed-in device. Ending a session deletes its row.
 
 use sea_orm::entity::prelude::*;
 
@@ -10,7 +10,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: SessionId,
     pub user_id: UserId,
-    /// SHA-256 of the only refresh token that works now.
+    /// SHA-256 of the current refresh token.
     pub refresh_hash: Vec<u8>,
     pub rotated_at: Timestamp,
     /// Whether an access token that came with the newest refresh token has been used: the client has both then.

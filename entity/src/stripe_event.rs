@@ -10,12 +10,12 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
     pub kind: String,
-    /// Whose it is; empty where only the charge is known.
+    /// The Stripe customer; empty if only the charge is known.
     pub customer_id: String,
-    /// The charge that was taken back, where the event tells of one.
+    /// The charge that was reversed, if the event is about one.
     pub charge_id: Option<String>,
     pub received_at: Timestamp,
-    /// When Stripe had been asked what has become of it.
+    /// When its effects were read from Stripe; null until then.
     pub processed_at: Option<Timestamp>,
 }
 

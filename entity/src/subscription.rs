@@ -1,4 +1,4 @@
-//! What Stripe last said of a user's subscription. No row: never subscribed.
+//! The state of a user's subscription as last read from Stripe. No row: the user has no Stripe customer.
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
@@ -17,13 +17,13 @@ pub struct Model {
     pub state: State,
     pub current_period_end: Option<Timestamp>,
     pub cancel_at_period_end: bool,
-    /// PRO until then. Set where Stripe's state is stored, so that queries and code ask one and the same thing.
+    /// PRO until then. Computed when Stripe's state is stored, so that queries and code use the same value.
     pub pro_until: Option<Timestamp>,
-    /// When Stripe was last asked.
+    /// When Stripe was last read.
     pub updated_at: Timestamp,
-    /// Counted up by every reading that is stored: one that was begun before another was stored does not hold.
+    /// Incremented by every stored read of Stripe: a read that began before another was stored is discarded.
     pub version: i64,
-    /// The last payment that was taken back, for the operator: the kind of Stripe's event, and the charge.
+    /// The last reversed payment, for the operator: the type of Stripe's event, and the charge.
     pub reversal: Option<String>,
     pub reversed_at: Option<Timestamp>,
 }

@@ -1,4 +1,4 @@
-//! A person, known by a verified phone number.
+//! A user, identified by a verified phone number.
 
 use sea_orm::entity::prelude::*;
 
@@ -15,12 +15,12 @@ pub struct Model {
     pub full_name: Option<String>,
     pub password_hash: Option<String>,
     pub verified_at: Option<Timestamp>,
-    /// Grows with every change of the user's list of rooms, in the same transaction: part of the list's cache key, so that
-    /// a cached page can never be older than the last write.
+    /// Incremented by every change of the user's list of chatrooms, in the same transaction: part of the list's cache key,
+    /// so that a cached page is never older than the last write.
     pub rooms_version: i64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// Since when the account is being erased: nothing of it is to be seen, and its number is free.
+    /// When the account was deleted: it is hidden, its phone number is free, and a job erases it.
     pub deleted_at: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! The schema's history: one reversible file a change, the same on SQLite and PostgreSQL.
+//! The schema's migrations: one reversible file a change, for SQLite and PostgreSQL.
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigratorTrait, SchemaManager};
@@ -12,6 +12,7 @@ mod m20261121_000006_erasure;
 mod m20261125_000007_write_checks;
 mod m20261125_000008_received;
 mod m20261125_000009_reversals;
+mod m20261125_000010_job_payload;
 
 pub struct Migrator;
 
@@ -28,12 +29,12 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000007_write_checks::Migration),
             Box::new(m20261125_000008_received::Migration),
             Box::new(m20261125_000009_reversals::Migration),
+            Box::new(m20261125_000010_job_payload::Migration),
         ]
     }
 }
 
-/// Creates tables and then runs changes; a change, such as an index, is plain SQL that both databases agree on, partial
-/// ones included.
+/// Creates tables and then runs `changes`, such as indexes: plain SQL that both databases accept.
 async fn create(
     manager: &SchemaManager<'_>,
     tables: impl IntoIterator<Item = TableCreateStatement>,
@@ -48,7 +49,7 @@ async fn create(
     Ok(())
 }
 
-/// Drops tables, dependants first.
+/// Drops tables, in an order in which no table refers to a dropped one.
 async fn drop(manager: &SchemaManager<'_>, tables: &[&'static str]) -> Result<(), DbErr> {
     for table in tables {
         manager.drop_table(Table::drop().table(*table).take()).await?;
@@ -56,7 +57,7 @@ async fn drop(manager: &SchemaManager<'_>, tables: &[&'static str]) -> Result<()
     Ok(())
 }
 
-/// A foreign key whose row goes with the row that it points to.
+/// A foreign key with a cascading delete.
 fn belongs_to(table: &'static str, column: &'static str, parent: &'static str) -> ForeignKeyCreateStatement {
     ForeignKey::create().from(table, column).to(parent, "id").on_delete(ForeignKeyAction::Cascade).take()
 }

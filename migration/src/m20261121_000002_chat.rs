@@ -1,4 +1,4 @@
-//! Chatrooms, their messages, and what a day's quota has been used for.
+//! Chatrooms, their messages, and the daily usage.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

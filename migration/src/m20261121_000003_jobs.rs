@@ -1,4 +1,4 @@
-//! Work that must happen after a commit.
+//! The job queue.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

@@ -1,4 +1,4 @@
-//! Subscriptions, and the Stripe events that told of them.
+//! Subscriptions and Stripe events.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

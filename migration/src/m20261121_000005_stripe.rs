@@ -1,4 +1,4 @@
-//! What is needed to follow Stripe: checkouts, whose an event is, and which reading of a subscription is the newest.
+//! Checkouts, the customer of an event, and the version of a subscription.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -30,7 +30,7 @@ impl MigrationTrait for Migration {
         let changes = [
             "ALTER TABLE subscriptions ADD COLUMN version BIGINT NOT NULL DEFAULT 0",
             "ALTER TABLE jobs ADD COLUMN stripe_event_id TEXT",
-            // Jobs that are nobody's need not be found by whose they are.
+            // Partial: jobs that belong to no user or chatroom are not looked up by it.
             "DROP INDEX jobs_of_user",
             "DROP INDEX jobs_of_room",
             "CREATE INDEX jobs_of_user ON jobs (user_id, id) WHERE user_id IS NOT NULL",

@@ -1,4 +1,4 @@
-//! Passwords that are reset, users who sign up, codes that services deliver, accounts that are erased.
+//! Password resets, sign-ups, delivery of one-time passwords by job, and account erasure.
 
 use sea_orm_migration::prelude::*;
 
@@ -13,7 +13,7 @@ impl MigrationTrait for Migration {
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let changes = [
-            // They live for minutes, and their codes were made otherwise.
+            // They expire within minutes, and their codes were generated differently.
             "DELETE FROM otps",
             "ALTER TABLE otps DROP COLUMN code_hash",
             "ALTER TABLE otps ADD COLUMN purpose VARCHAR(16) NOT NULL DEFAULT 'sign_in'",

@@ -1,4 +1,4 @@
-//! The row that a process writes to find out whether the database can be written.
+//! The row that a process writes to check that the database is writable.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

@@ -1,4 +1,4 @@
-//! Payments that were taken back.
+//! Reversed payments.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Keeping a claim alive while its job runs, and hearing that it is to stop.
+//! Renewing the lease of a job while it runs, and cancelling the run when it is to stop or has lost its claim.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -12,40 +12,41 @@ use crate::{
     store::jobs::{self, Claim},
 };
 
-/// Renews the lease three times in its length, and passes on a request to stop and the loss of the claim: another worker
-/// has the job, it is gone, or the database was silent for the whole lease. Never returns: the job ends by itself.
-pub(super) async fn keep(chat: &Chat, job: &job::Model, lease: Duration, cues: &Cues) -> Infallible {
+/// Renews the lease three times within its length. Cancels `stop` when the reply's user has requested it, and `lost`
+/// when the claim is lost: another worker has claimed the job, it was deleted, or the database has not responded for
+/// the whole lease. Never returns: the caller drops it when the job has ended.
+pub(super) async fn keep(chat: &Chat, job: &job::Model, lease: Duration, cancel: &Cues) -> Infallible {
     let mut stops = match job.message_id {
         Some(reply) => chat.signals.listen(Topic::Stop(reply)).await,
         None => stream::pending().boxed(),
     };
-    let claim = Claim { job: job.id, attempt: job.attempt };
-    // The first at once: a stop may have been asked for between the claim and the listening.
+    let claim = Claim::of(job);
+    // The first at once: a stop may have been requested between the claim and the subscription.
     let mut beats = interval_at(Instant::now(), lease / 3);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut renewed = Instant::now();
+    let mut renewed_at = Instant::now();
     loop {
         tokio::select! {
-            // The heartbeat reads whether it is so.
+            // A signal carries nothing: the heartbeat reads whether a stop was requested.
             Some(()) = stops.next() => beats.reset_immediately(),
             _ = beats.tick() => {
-                // From before it is sent: the lease runs from then at the earliest.
-                let sent = Instant::now();
+                // Before the statement is sent: the lease runs from then at the earliest.
+                let sent_at = Instant::now();
                 let beat = jobs::heartbeat(chat.db.write(), claim, chat.clock.now() + lease);
-                // A connection that was cut says nothing.
+                // A connection that was cut yields no error.
                 match timeout(lease / 3, beat).await {
                     Ok(Ok(Some(stop_requested))) => {
-                        renewed = sent;
+                        renewed_at = sent_at;
                         if stop_requested {
-                            cues.stop.cancel();
+                            cancel.stop.cancel();
                         }
                     }
-                    Ok(Ok(None)) => cues.lost.cancel(),
-                    Ok(Err(error)) => tracing::warn!(job = %job.id, %error, "a heartbeat failed"),
-                    Err(_) => tracing::warn!(job = %job.id, "a heartbeat got no answer"),
+                    Ok(Ok(None)) => cancel.lost.cancel(),
+                    Ok(Err(error)) => tracing::warn!(job = %job.id, %error, "heartbeat failed"),
+                    Err(_) => tracing::warn!(job = %job.id, "heartbeat timed out"),
                 }
-                if renewed.elapsed() >= lease {
-                    cues.lost.cancel();
+                if renewed_at.elapsed() >= lease {
+                    cancel.lost.cancel();
                 }
             }
         }

@@ -1,9 +1,19 @@
-//! The worker: claims jobs and works on them, each kind in a file of its own.
+//! The worker: claims jobs and runs them, and runs what is due on a schedule.
+//!
+//! ```text
+//!  runner ──claim──► kinds::Registry ──by name──► kinds/<kind>.rs: run, retry policy, give_up
+//!    │                                               │
+//!    └─ lease: renewed while the job runs            └─► complete | retry after backoff | release | settled
+//!
+//!  periodic/: housekeeping, reconciliation with Stripe, SQLite checkpoints
+//! ```
+//!
+//! A kind of job is one file in `kinds/` and one line of its registry. The name under which jobs are queued belongs to
+//! the use case that queues them, since the domain does not know the worker.
 
-mod erase;
-mod housekeeping;
+mod kinds;
 mod lease;
+mod periodic;
 mod runner;
-mod silence;
 
 pub use runner::Runner;

@@ -7,7 +7,10 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use super::{housekeeping, lease, silence};
+use super::{
+    kinds::{Disposition, Kind, Registry},
+    lease, periodic,
+};
 use crate::{
     config::WorkerSettings,
     domain::{
@@ -15,16 +18,18 @@ use crate::{
         billing::Billing,
         chat::{Chat, reply::Cues},
     },
-    error::{Error, Result},
+    error::Result,
     lifecycle::Lifecycle,
     ports::signals::Topic,
-    store::jobs,
+    store::jobs::{self, Claim},
 };
 
-/// How often the queue is asked without a hint: for the hint that was lost, and for leases and waits that run out.
-const POLL_EVERY: Duration = Duration::from_secs(1);
+/// How often the queue is polled without a signal: for signals that were lost, and for leases and delays that end.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// So that one process does not take a whole queue from the others.
-const MOST_PER_CLAIM: usize = 16;
+const MAX_JOBS_PER_CLAIM: usize = 16;
+/// When to look again at a job whose kind this release does not know, which a newer one has queued.
+const UNKNOWN_KIND_DELAY: Duration = Duration::from_mins(1);
 
 /// A worker.
 #[derive(Clone)]
@@ -36,34 +41,33 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Works until it is asked to stop, and then until its running jobs have ended or been handed back.
+    /// Runs jobs until the soft end, and returns once those that run have ended or been handed back.
     pub async fn run(self, life: Lifecycle) {
-        let mut hints = self.chat.signals.listen(Topic::Jobs).await;
+        let mut signals = self.chat.signals.listen(Topic::Jobs).await;
         let permits = Arc::new(Semaphore::new(self.settings.worker_concurrency.get()));
+        let kinds = Arc::new(Registry::new(&self.chat, &self.billing, &self.deliveries));
         let running = TaskTracker::new();
-        running.spawn(housekeeping::run(self.chat.clone(), life.soft.clone()));
-        running.spawn(housekeeping::checkpoint(self.chat.db.clone(), life.soft.clone()));
-        running.spawn(silence::run(self.billing.clone(), life.soft.clone()));
+        periodic::spawn(&self.chat, &self.billing, &running, &life.soft);
         while !life.soft.is_cancelled() {
             let Some(Ok(first)) = life.soft.run_until_cancelled(permits.clone().acquire_owned()).await else {
                 break;
             };
             let mut free = vec![first];
-            while free.len() < MOST_PER_CLAIM
+            while free.len() < MAX_JOBS_PER_CLAIM
                 && let Ok(permit) = permits.clone().try_acquire_owned()
             {
                 free.push(permit);
             }
-            let room = free.len();
-            let claimed = self.claim(room).await;
-            let all_taken = claimed.len() == room;
+            let capacity = free.len();
+            let claimed = self.claim(capacity).await;
+            let is_full = claimed.len() == capacity;
             for (job, permit) in claimed.into_iter().zip(free) {
-                running.spawn(self.clone().run_job(job, life.clone(), permit));
+                running.spawn(self.clone().run_claimed(job, kinds.clone(), life.clone(), permit));
             }
-            if !all_taken {
+            if !is_full {
                 tokio::select! {
                     () = life.soft.cancelled() => {}
-                    _ = tokio::time::timeout(POLL_EVERY, hints.next()) => {}
+                    _ = tokio::time::timeout(POLL_INTERVAL, signals.next()) => {}
                 }
             }
         }
@@ -71,7 +75,7 @@ impl Runner {
         running.wait().await;
     }
 
-    /// Claims up to `limit` jobs; none where the database does not answer, which the next turn tries again.
+    /// Claims up to `limit` jobs; none if the database does not respond, and the next poll retries.
     async fn claim(&self, limit: usize) -> Vec<job::Model> {
         let now = self.chat.clock.now();
         let terms = jobs::Terms {
@@ -82,61 +86,84 @@ impl Runner {
             pro_cap: self.chat.settings.pro_parallel_replies.get(),
         };
         jobs::claim(&self.chat.db, terms).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "jobs could not be claimed");
+            tracing::error!(%error, "failed to claim jobs");
             Vec::new()
         })
     }
 
-    /// Runs a job for as long as its lease is kept.
-    async fn run_job(self, job: job::Model, life: Lifecycle, permit: OwnedSemaphorePermit) {
-        let cues = Cues { hand_back: life.hard.child_token(), ..Cues::default() };
-        let work = AssertUnwindSafe(self.work(&job, &cues)).catch_unwind();
-        let broke = tokio::select! {
-            done = work => match done {
-                Ok(Ok(())) => false,
-                Ok(Err(error)) => {
-                    tracing::error!(job = %job.id, attempt = job.attempt, ?error, "a job broke");
-                    true
-                }
-                Err(_) => {
-                    tracing::error!(job = %job.id, attempt = job.attempt, "a job panicked");
-                    true
-                }
-            },
-            never = lease::keep(&self.chat, &job, self.settings.worker_lease, &cues) => match never {},
+    /// Runs a job while renewing its lease, and frees its permit.
+    async fn run_claimed(
+        self,
+        job: job::Model,
+        kinds: Arc<Registry>,
+        life: Lifecycle,
+        permit: OwnedSemaphorePermit,
+    ) {
+        let settled = match kinds.get(&job.kind) {
+            Some(kind) => self.run_job(&job, kind, &life).await,
+            None => self.postpone_unknown(&job).await.map(|()| false),
         };
-        if broke && let Err(error) = self.broke(&job).await {
-            tracing::error!(job = %job.id, ?error, "a broken job waits for its lease to run out");
-        }
+        let frees_capacity = settled.unwrap_or_else(|error| {
+            tracing::error!(job = %job.id, ?error, "failed to update a job; it waits until its lease expires");
+            false
+        });
         drop(permit);
-        // Another of its kind may have its turn. Those of the other kinds say so themselves, with more.
-        if matches!(job.kind, job::Kind::DeliverOtp | job::Kind::EraseAccount)
-            && let Err(unavailable) = self.chat.signals.send(Topic::Jobs).await
-        {
-            tracing::debug!(error = %unavailable, "a hint was not sent");
+        // Another job of its kind may be below the cap now.
+        if frees_capacity && let Err(unavailable) = self.chat.signals.send(Topic::Jobs).await {
+            tracing::debug!(error = %unavailable, "signal not sent");
         }
     }
 
-    async fn work(&self, job: &job::Model, cues: &Cues) -> Result<(), Error> {
-        match job.kind {
-            job::Kind::Reply => self.chat.write_reply(job, cues).await,
-            job::Kind::DeliverOtp => self.deliveries.deliver(job).await,
-            job::Kind::EraseAccount => self.erase_account(job).await,
-            job::Kind::SyncCustomer => self.billing.sync_customer(job).await,
-            // Its reading takes the job with it, and has then still to tell of it; of two readings the newer holds.
-            job::Kind::StripeEvent => tokio::select! {
-                done = self.billing.see_to_event(job) => done,
-                () = cues.hand_back.cancelled() => self.billing.hand_event_back(job).await,
-            },
+    /// Whether other workers are to be signalled: not for a run that has settled its job, which signals by itself, nor
+    /// after an error, so that a provider that fails is not called more often than the queue is polled.
+    async fn run_job(&self, job: &job::Model, kind: &dyn Kind, life: &Lifecycle) -> Result<bool> {
+        let cancel = Cues { hand_back: life.hard.child_token(), ..Cues::default() };
+        let work = AssertUnwindSafe(kind.run(job, &cancel)).catch_unwind();
+        let finished = tokio::select! {
+            finished = work => finished,
+            never = lease::keep(&self.chat, job, self.settings.worker_lease, &cancel) => match never {},
+        };
+        let failed = match finished {
+            Ok(Ok(disposition)) => {
+                self.settle(job, kind, disposition).await?;
+                return Ok(disposition != Disposition::Settled);
+            }
+            Ok(Err(error)) => Some(error),
+            Err(_) => None,
+        };
+        let (kind_name, attempt) = (kind.name(), job.attempt);
+        match failed {
+            Some(error) => tracing::error!(job = %job.id, kind = kind_name, attempt, ?error, "job failed"),
+            None => tracing::error!(job = %job.id, kind = kind_name, attempt, "job panicked"),
         }
+        let disposition = kind.on_error(job).await?;
+        self.settle(job, kind, disposition).await?;
+        Ok(false)
     }
 
-    async fn broke(&self, job: &job::Model) -> Result<(), Error> {
-        match job.kind {
-            job::Kind::Reply => self.chat.reply_broke(job).await,
-            job::Kind::StripeEvent | job::Kind::SyncCustomer => self.billing.put_off(job).await,
-            job::Kind::DeliverOtp => self.deliveries.retry_later(job).await,
-            job::Kind::EraseAccount => self.erasure_broke(job).await,
+    async fn settle(&self, job: &job::Model, kind: &dyn Kind, disposition: Disposition) -> Result<()> {
+        let (db, claim, now) = (self.chat.db.write(), Claim::of(job), self.chat.clock.now());
+        match disposition {
+            Disposition::Complete => drop(jobs::done(db, claim).await?),
+            Disposition::Release => drop(jobs::release(db, claim, now, job.failures).await?),
+            Disposition::Settled => {}
+            Disposition::Retry => {
+                let failures = job.failures.saturating_add(1);
+                if let Some(delay) = kind.retry_policy().delay(failures.unsigned_abs()) {
+                    jobs::release(db, claim, now + delay, failures).await?;
+                } else {
+                    kind.give_up(job).await?;
+                    jobs::done(db, claim).await?;
+                }
+            }
         }
+        Ok(())
+    }
+
+    async fn postpone_unknown(&self, job: &job::Model) -> Result<()> {
+        tracing::warn!(job = %job.id, kind = job.kind, "job of an unknown kind left for a newer release");
+        let run_at = self.chat.clock.now() + UNKNOWN_KIND_DELAY;
+        jobs::release(self.chat.db.write(), Claim::of(job), run_at, job.failures).await?;
+        Ok(())
     }
 }

@@ -10,7 +10,7 @@ use super::{
     sql,
 };
 
-/// Where a room stands in its owner's list, newest activity first.
+/// The sort key of a chatroom in its owner's list, newest activity first.
 pub type Key = (Timestamp, ChatroomId);
 
 pub async fn insert(conn: &impl ConnectionTrait, room: &chatroom::Model) -> Result<(), DbErr> {
@@ -26,12 +26,12 @@ pub async fn owned_by(
     chatroom::Entity::find_by_id(id).filter(chatroom::Column::UserId.eq(user)).one(conn).await
 }
 
-/// For the objects that lead to their room; whoever holds one of a user's messages may see its room.
+/// For objects that link to their chatroom. The caller has checked who owns them.
 pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[ChatroomId]) -> Result<Vec<chatroom::Model>, DbErr> {
     chatroom::Entity::find().filter(chatroom::Column::Id.is_in(ids.iter().copied())).all(conn).await
 }
 
-/// A page of the user's rooms.
+/// A page of the user's chatrooms.
 pub async fn page_owned_by(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -56,8 +56,8 @@ pub async fn page_owned_by(
     Ok(window.page(rows))
 }
 
-/// Takes the room's lock and its next version. To be called first in every transaction that changes something in it.
-/// Activity (`now`) moves the room to the top of its owner's list.
+/// Locks the chatroom's row and increments its version. Every transaction that changes a chatroom calls this first.
+/// The activity at `now` moves the chatroom to the top of its owner's list.
 pub async fn advance_owned_by(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -74,7 +74,7 @@ pub async fn advance_owned_by(
     Ok(advanced.into_iter().next())
 }
 
-/// Takes the room's lock and its next version for a change that is no activity of its owner's. None: the room is gone.
+/// Locks the chatroom's row and increments its version, for a change that its owner did not make. None: it was deleted.
 pub async fn advance(conn: &impl ConnectionTrait, id: ChatroomId) -> Result<Option<i64>, DbErr> {
     let advanced = chatroom::Entity::update_many()
         .col_expr(chatroom::Column::Version, Expr::col(chatroom::Column::Version).add(1))
@@ -84,14 +84,14 @@ pub async fn advance(conn: &impl ConnectionTrait, id: ChatroomId) -> Result<Opti
     Ok(advanced.into_iter().next().map(|room| room.version))
 }
 
-/// Stores what was edited in a room that [`advance_owned_by`] has returned.
+/// Stores the edits to a chatroom that [`advance_owned_by`] has returned.
 pub async fn save(conn: &impl ConnectionTrait, room: &chatroom::Model) -> Result<(), DbErr> {
     let edited = room.clone().into_active_model().reset_all();
     chatroom::Entity::update(edited).exec(conn).await?;
     Ok(())
 }
 
-/// The first of the user's rooms that come after this one, oldest first.
+/// The user's chatrooms after this one, oldest first.
 pub async fn owned_by_after(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -105,7 +105,7 @@ pub async fn owned_by_after(
     rooms.order_by_asc(chatroom::Column::Id).limit(limit).all(conn).await
 }
 
-/// Some of the user's rooms.
+/// Up to `limit` of the user's chatrooms, in no particular order.
 pub async fn some_owned_by(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -121,13 +121,13 @@ pub async fn some_owned_by(
         .await
 }
 
-/// Whether there was such a room; everything in it goes with it.
+/// Deletes the chatroom and everything in it. False if there is none.
 pub async fn delete_owned_by(
     conn: &impl ConnectionTrait,
     user: UserId,
     id: ChatroomId,
 ) -> Result<bool, DbErr> {
-    // Message by message down its path, a database would go only so deep.
+    // A cascade from parent to child would exceed the database's recursion limit in a long chatroom.
     message::Entity::update_many()
         .col_expr(message::Column::ParentId, Expr::value(None::<MessageId>))
         .filter(message::Column::ChatroomId.eq(id))
@@ -138,7 +138,7 @@ pub async fn delete_owned_by(
     Ok(chatroom::Entity::delete_by_id(id).filter(owned).exec(conn).await?.rows_affected == 1)
 }
 
-/// The bytes that a room takes in memory.
+/// The bytes that a chatroom takes in memory.
 #[must_use]
 pub fn size_of(room: &chatroom::Model) -> usize {
     let instruction = room.system_instruction.as_ref().map_or(0, String::len);

@@ -4,7 +4,7 @@ use checkout::{Column, Entity, Status};
 use entity::{Timestamp, UserId, checkout};
 use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*, sea_query::OnConflict};
 
-/// Stores a checkout; one that is known already stays as it is.
+/// Stores a checkout, unless it is stored already.
 pub async fn insert(conn: &impl ConnectionTrait, checkout: checkout::Model) -> Result<(), DbErr> {
     let known = OnConflict::new().do_nothing().to_owned();
     Entity::insert(checkout.into_active_model()).on_conflict(known).exec_without_returning(conn).await?;
@@ -23,7 +23,7 @@ pub async fn of_user(conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<ch
     Entity::find().filter(Column::UserId.eq(user)).order_by_asc(Column::CreatedAt).all(conn).await
 }
 
-/// The one that was begun last.
+/// The newest checkout.
 pub async fn last_of(conn: &impl ConnectionTrait, user: UserId) -> Result<Option<checkout::Model>, DbErr> {
     Entity::find()
         .filter(Column::UserId.eq(user))
@@ -34,19 +34,19 @@ pub async fn last_of(conn: &impl ConnectionTrait, user: UserId) -> Result<Option
         .await
 }
 
-/// Those that may still be paid.
+/// The checkouts that can still be paid.
 pub async fn open_of(conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<checkout::Model>, DbErr> {
     Entity::find().filter(Column::UserId.eq(user)).filter(Column::Status.eq(Status::Open)).all(conn).await
 }
 
-/// Forgets those that had ended and were begun before this.
+/// Deletes the ended checkouts that were created before `before`.
 pub async fn delete_ended(conn: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     let ended =
         Entity::delete_many().filter(Column::Status.ne(Status::Open)).filter(Column::CreatedAt.lt(before));
     Ok(ended.exec(conn).await?.rows_affected)
 }
 
-/// Ends one that was open.
+/// Sets the final status of an open checkout.
 pub async fn end(conn: &impl ConnectionTrait, session: &str, status: Status) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::Status, Expr::value(status))

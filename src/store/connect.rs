@@ -15,7 +15,7 @@ use sea_orm::{
 use super::{Transaction, postgres::Server, sqlite, write_check::WriteCheck};
 use crate::config::{DatabaseSettings, DatabaseUrl};
 
-/// The database, once opened. Clones share its connections.
+/// The open database. Clones share its connections.
 #[derive(Clone)]
 pub struct Db {
     read: DatabaseConnection,
@@ -33,10 +33,10 @@ pub(super) enum Backend {
 }
 
 impl Db {
-    /// Connects, and creates the SQLite file where there is none.
+    /// Connects, and creates the SQLite file if there is none.
     ///
     /// # Errors
-    /// The database does not answer, or another process has the SQLite file.
+    /// The database does not respond, or another process uses the SQLite file.
     pub async fn open(settings: &DatabaseSettings) -> anyhow::Result<Self> {
         let DatabaseUrl::Sqlite(file) = &settings.url else { return Self::join(settings).await };
         settings.create_data_directory()?;
@@ -44,10 +44,10 @@ impl Db {
         Ok(Self { lock: Some(Arc::new(lock)), ..Self::join(settings).await? })
     }
 
-    /// Connects beside the process that has the database, to write a row that is processed there.
+    /// Connects without taking the SQLite file: for a command that writes a row which a running process then handles.
     ///
     /// # Errors
-    /// The database does not answer, or there is none.
+    /// The database does not respond, or does not exist.
     pub async fn join(settings: &DatabaseSettings) -> anyhow::Result<Self> {
         let checks = Arc::new(WriteCheck::default());
         let connections = settings.database_connections.get();
@@ -92,7 +92,7 @@ impl Db {
         &self.write
     }
 
-    /// Begins a transaction that will write. Dropping it undoes it.
+    /// Begins a transaction that will write. Dropping it rolls it back.
     pub async fn begin(&self) -> Result<Transaction, DbErr> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -103,27 +103,27 @@ impl Db {
         Ok(Transaction { inner, checks: self.checks.clone() })
     }
 
-    /// Begins a transaction that reads, all of it from the same moment.
+    /// Begins a read transaction, whose statements all see the same snapshot.
     pub async fn snapshot(&self) -> Result<DatabaseTransaction, DbErr> {
         let isolation_level = match self.read.get_database_backend() {
-            // A SQLite transaction always reads from one moment.
+            // A SQLite transaction always reads one snapshot.
             DbBackend::Sqlite => None,
             _ => Some(IsolationLevel::RepeatableRead),
         };
         self.read.begin_with_options(TransactionOptions { isolation_level, ..Default::default() }).await
     }
 
-    /// Whether the database answers.
+    /// Whether the database responds.
     pub async fn ping(&self) -> Result<(), DbErr> {
         self.read.execute_unprepared("SELECT 1").await.map(drop)
     }
 
-    /// Whether a write is committed: found out by one, after a failed write and from time to time.
+    /// Whether writes are committed: checked with a write, after a failed one and at intervals.
     pub async fn check_write(&self) -> Result<(), DbErr> {
         self.checks.run(&self.write).await
     }
 
-    /// Copies SQLite's log into its file, so that the file is not far behind.
+    /// Copies SQLite's write-ahead log into its file. Nothing on PostgreSQL.
     pub async fn checkpoint(&self) -> Result<(), DbErr> {
         match self.backend {
             Backend::Sqlite { .. } => sqlite::checkpoint(&self.write).await,
@@ -131,7 +131,7 @@ impl Db {
         }
     }
 
-    /// Closes the connections; SQLite then folds its log into its file.
+    /// Closes the connections; SQLite then copies its write-ahead log into its file.
     pub async fn close(&self) {
         for pool in [&self.read, &self.write] {
             if let Err(error) = pool.clone().close().await {

@@ -1,10 +1,10 @@
-//! Keys by which a client can safely send the same thing twice.
+//! Idempotency keys, with which a client can safely repeat a request.
 
 use entity::{Timestamp, idempotency_key};
 use sea_orm::{IntoActiveModel, entity::prelude::*, sea_query::OnConflict};
 
-/// Stores the key, or says what is stored under it already. In PostgreSQL this waits for another transaction that has
-/// stored the same key and not yet ended.
+/// Stores the key, or returns what is stored under it. On PostgreSQL this waits for a concurrent transaction that has stored
+/// the same key.
 pub async fn claim(
     conn: &impl ConnectionTrait,
     key: &idempotency_key::Model,
@@ -19,7 +19,7 @@ pub async fn claim(
     idempotency_key::Entity::find_by_id((key.user_id, key.key.clone())).one(conn).await
 }
 
-/// Forgets the keys made before this.
+/// Deletes the keys created before `before`.
 pub async fn delete_older(conn: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     let old = idempotency_key::Column::CreatedAt.lt(before);
     Ok(idempotency_key::Entity::delete_many().filter(old).exec(conn).await?.rows_affected)

@@ -1,24 +1,26 @@
 //! The queue. A claim counts up the job's attempt and takes a lease; every later write about the claim carries that
 //! attempt, and does nothing once another worker has claimed the job.
 
-use entity::{JobId, MessageId, OtpId, Timestamp, UserId, job, message};
+use entity::{JobId, MessageId, Timestamp, UserId, job};
 use sea_orm::{
     DbBackend, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, UpdateMany, entity::prelude::*,
 };
 use serde_json::json;
 
 use super::{Db, commit, json_rows, sql};
-use job::{Column, Entity, Kind};
+use job::{Column, Entity};
 
 pub async fn insert(conn: &impl ConnectionTrait, job: job::Model) -> Result<(), DbErr> {
     Entity::insert(job.into_active_model()).exec_without_returning(conn).await?;
     Ok(())
 }
 
-fn new(kind: Kind, now: Timestamp) -> job::Model {
+/// A job of this kind that is due now, with no user and no other id.
+#[must_use]
+pub fn new(kind: &'static str, now: Timestamp) -> job::Model {
     job::Model {
         id: JobId::generate(),
-        kind,
+        kind: kind.to_owned(),
         user_id: None,
         chatroom_id: None,
         message_id: None,
@@ -30,33 +32,9 @@ fn new(kind: Kind, now: Timestamp) -> job::Model {
         failures: 0,
         leased_until: None,
         stop_requested: false,
+        payload: None,
         created_at: now,
     }
-}
-
-/// To write a reply.
-#[must_use]
-pub fn reply(reply: &message::Model, position: i32, now: Timestamp) -> job::Model {
-    let (user_id, chatroom_id) = (Some(reply.user_id), Some(reply.chatroom_id));
-    job::Model { user_id, chatroom_id, message_id: Some(reply.id), position, ..new(Kind::Reply, now) }
-}
-
-/// To deliver a one-time password.
-#[must_use]
-pub fn delivery(otp: OtpId, now: Timestamp) -> job::Model {
-    job::Model { otp_id: Some(otp), ..new(Kind::DeliverOtp, now) }
-}
-
-/// To bring a user's profile to the payment provider.
-#[must_use]
-pub fn customer_sync(user: UserId, now: Timestamp) -> job::Model {
-    job::Model { user_id: Some(user), ..new(Kind::SyncCustomer, now) }
-}
-
-/// To erase an account.
-#[must_use]
-pub fn erasure(user: UserId, now: Timestamp) -> job::Model {
-    job::Model { user_id: Some(user), ..new(Kind::EraseAccount, now) }
 }
 
 /// Queues the jobs of Stripe's events. One statement, however many there are.
@@ -82,19 +60,19 @@ pub(super) fn insert_for_events_from(conn: &impl ConnectionTrait, source: &str, 
     )
 }
 
-/// Takes the jobs of events from the queue, and from whoever works on them.
+/// Deletes the jobs of events, also while a worker runs them.
 pub async fn delete_for_events(conn: &impl ConnectionTrait, events: &[String]) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::StripeEventId.is_in(events)).exec(conn).await.map(drop)
 }
 
-/// The advisory lock that claims are under.
+/// The advisory lock that serializes claims.
 const CLAIMING: i64 = 0x706f_6c6c_7578_0002;
 
 /// How many jobs of a kind that is nobody's may run at once, so that a provider that is slow does not hold up replies, and
 /// one that is quick is not asked too often.
 const OWN_CAP: u32 = 8;
 
-/// Who may claim what.
+/// What a claim may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     pub now: Timestamp,
@@ -106,10 +84,10 @@ pub struct Terms {
     pub pro_cap: u32,
 }
 
-/// Claims jobs that are due or whose lease has expired: every user's first before anyone's second, no more of a user's
-/// and a kind than may run at once, and of a room's only the first.
+/// Claims jobs that are due or whose lease has expired: round robin by user, within the caps on the jobs of a user and kind
+/// that run at once, and of a chatroom's jobs only the first.
 ///
-/// Claims take turns: one that did not see what another has just claimed would exceed the caps.
+/// Claims are serialized: two at the same time would not see each other's jobs and exceed the caps.
 pub async fn claim(db: &Db, terms: Terms) -> Result<Vec<job::Model>, DbErr> {
     let tx = db.begin().await?;
     if tx.get_database_backend() == DbBackend::Postgres {
@@ -139,7 +117,7 @@ pub async fn claim(db: &Db, terms: Terms) -> Result<Vec<job::Model>, DbErr> {
                  ORDER BY turn, id LIMIT {limit}
              ) {lock}) RETURNING *",
             lock = match tx.get_database_backend() {
-                // Its writer is alone.
+                // There is a single writer.
                 DbBackend::Sqlite => "",
                 _ => "FOR UPDATE SKIP LOCKED",
             },
@@ -154,18 +132,26 @@ pub async fn claim(db: &Db, terms: Terms) -> Result<Vec<job::Model>, DbErr> {
     Ok(claimed)
 }
 
-/// A claim, by which its worker writes.
+/// A worker's claim on a job, which each of its writes carries.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim {
     pub job: JobId,
     pub attempt: i32,
 }
 
+impl Claim {
+    /// The claim by which a worker holds this job.
+    #[must_use]
+    pub fn of(job: &job::Model) -> Self {
+        Self { job: job.id, attempt: job.attempt }
+    }
+}
+
 fn write(claim: Claim) -> UpdateMany<Entity> {
     Entity::update_many().filter(Column::Id.eq(claim.job)).filter(Column::Attempt.eq(claim.attempt))
 }
 
-/// Renews the lease. None: the claim is lost. Else: whether the job was asked to stop.
+/// Renews the lease, and returns whether a stop was requested. None: the claim is lost.
 pub async fn heartbeat(
     conn: &impl ConnectionTrait,
     claim: Claim,
@@ -179,8 +165,8 @@ pub async fn heartbeat(
     Ok(renewed.into_iter().next().map(|job| job.stop_requested))
 }
 
-/// Puts the job back into the queue, not to run before `run_at`; `failures` counts tries that ended in an error. None:
-/// the claim is lost.
+/// Returns the job to the queue, to run at `run_at` at the earliest; `failures` counts the runs that ended in an error.
+/// None: the claim is lost.
 pub async fn release(
     conn: &impl ConnectionTrait,
     claim: Claim,
@@ -202,7 +188,7 @@ pub async fn done(conn: &impl ConnectionTrait, claim: Claim) -> Result<bool, DbE
     Ok(Entity::delete_by_id(claim.job).filter(claimed).exec(conn).await?.rows_affected == 1)
 }
 
-/// Asks the job of a reply to stop, and locks its row. None: it has no job any more.
+/// Requests that the job of a reply stops, and locks its row. None: the reply has no job any more.
 pub async fn request_stop(
     conn: &impl ConnectionTrait,
     reply: MessageId,
@@ -215,7 +201,7 @@ pub async fn request_stop(
     Ok(asked.into_iter().next())
 }
 
-/// Ends every lease. For a process that starts alone on its database: whoever held them is dead.
+/// Ends every lease. For a process that starts as the only one on its database: the processes that held them are dead.
 pub async fn release_all(conn: &impl ConnectionTrait) -> Result<u64, DbErr> {
     let released = Entity::update_many()
         .col_expr(Column::LeasedUntil, Expr::value(None::<Timestamp>))
@@ -225,7 +211,7 @@ pub async fn release_all(conn: &impl ConnectionTrait) -> Result<u64, DbErr> {
     Ok(released.rows_affected)
 }
 
-/// These users' replies that wait for a worker or have one, in the order in which they are claimed.
+/// These users' replies that wait for a worker or are being written, in the order in which they are claimed.
 pub async fn queue_of(
     conn: &impl ConnectionTrait,
     users: &[UserId],

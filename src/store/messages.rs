@@ -1,4 +1,4 @@
-//! Messages, for reading and adding.
+//! Messages: reading and inserting. `replies` updates them.
 
 use std::{future::ready, sync::Arc};
 
@@ -30,7 +30,7 @@ pub async fn owned_by(
     message::Entity::find_by_id(id).filter(message::Column::UserId.eq(user)).one(conn).await
 }
 
-/// A message without its content, which may be long.
+/// How far a message has come, without its content, which may be long.
 #[derive(Clone, Copy, Debug, FromQueryResult)]
 pub struct Standing {
     pub status: message::Status,
@@ -39,7 +39,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// The content's, in bytes.
+    /// The length of the content in bytes.
     #[must_use]
     pub fn length(&self) -> usize {
         self.length.unsigned_abs() as usize
@@ -56,7 +56,7 @@ pub async fn standing(
     Standing::find_by_statement(sql(conn, text, [id.into(), user.into()])).one(conn).await
 }
 
-/// Up to `most` bytes of an attempt's text, from `offset` on; none if the content is of another attempt.
+/// Up to `max` bytes of an attempt's text from `offset` on; none if the content is of another attempt.
 pub async fn bytes_from(
     conn: &impl ConnectionTrait,
     id: MessageId,
@@ -76,12 +76,12 @@ pub async fn bytes_from(
     row.map(|row| row.try_get("", "part")).transpose()
 }
 
-/// For a worker, which acts for every user.
+/// For the worker, which acts for every user.
 pub async fn by_id(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<message::Model>, DbErr> {
     message::Entity::find_by_id(id).one(conn).await
 }
 
-/// Where a message is, and how long.
+/// The position of a message in its chatroom's tree, and the length of its content.
 #[derive(Clone, Debug, FromQueryResult)]
 pub struct Place {
     pub id: MessageId,
@@ -91,7 +91,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The content's, in bytes.
+    /// The length of the content in bytes.
     #[must_use]
     pub fn length(&self) -> usize {
         self.length.unsigned_abs() as usize
@@ -127,7 +127,7 @@ pub fn size_of(message: &message::Model) -> usize {
     size_of_val(message) + message.content.len()
 }
 
-/// Collects rows as they come, each admitted before the next is read.
+/// Collects rows as they arrive; `admit` checks each before the next is read.
 async fn collect<E: From<DbErr>>(
     rows: impl Stream<Item = Result<message::Model, DbErr>>,
     admit: impl Fn(&message::Model) -> Result<(), E>,
@@ -135,7 +135,7 @@ async fn collect<E: From<DbErr>>(
     rows.map_err(E::from).and_then(|row| ready(admit(&row).map(|()| row))).try_collect().await
 }
 
-/// For the objects that lead to a message; whoever holds one of a room's messages may see the others.
+/// For objects that link to a message. The caller has checked who owns them.
 pub async fn by_ids<E: From<DbErr>>(
     conn: &DatabaseConnection,
     ids: &[MessageId],
@@ -145,7 +145,7 @@ pub async fn by_ids<E: From<DbErr>>(
     collect(rows.stream(conn).await?, admit).await
 }
 
-/// For each of these rooms, a page of its path by depth: one query, however many rooms.
+/// For each of these chatrooms, a page of its active branch by depth: one query, however many chatrooms.
 pub async fn pages<E: From<DbErr>>(
     conn: &DatabaseConnection,
     rooms: &[ChatroomId],
@@ -175,7 +175,7 @@ pub async fn pages<E: From<DbErr>>(
     Ok(by_room.map(|rows| (rows[0].chatroom_id, window.page(rows.to_vec()))).collect())
 }
 
-/// Where versions of a message stand: after a parent, or at the beginning of a room.
+/// What versions of a message have in common: their parent, or that they begin the chatroom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum VersionsAt {
     After(MessageId),
@@ -183,14 +183,14 @@ pub enum VersionsAt {
 }
 
 impl VersionsAt {
-    /// Where this message stands.
+    /// The versions that this message is one of.
     #[must_use]
     pub fn of(message: &message::Model) -> Self {
         message.parent_id.map_or(Self::BeginningOf(message.chatroom_id), Self::After)
     }
 }
 
-/// The newest versions that stand at each of these places, oldest first; with `before`, only those that are older.
+/// The `newest` versions of each of these, oldest first; with `before`, only those older than it.
 pub async fn versions<E: From<DbErr>>(
     conn: &DatabaseConnection,
     places: &[VersionsAt],
@@ -231,7 +231,7 @@ pub async fn versions<E: From<DbErr>>(
     collect(rows.stream(conn).await?, admit).await
 }
 
-/// Where a message stands among the changes of its room.
+/// The sort key of a message among the changes of its chatroom.
 #[derive(Clone, Copy, Debug)]
 pub struct ChangeKey {
     pub version: i64,
@@ -245,15 +245,15 @@ impl ChangeKey {
     }
 }
 
-/// Messages that changed, in the order of their changes, and where the next one stands, if there are more.
+/// Messages that changed, in the order of their changes, and the key of the next one if there are more.
 #[derive(Debug, Default)]
 pub struct Changes {
     pub messages: Vec<message::Model>,
     pub next: Option<ChangeKey>,
 }
 
-/// What has changed in a room since a version, from this key on where one is given: as many messages as come to `most` bytes
-/// of content, and at least one.
+/// The messages that have changed in a chatroom since a version, from this key on if given: up to `max_bytes` of content, but
+/// at least one message.
 pub async fn changed_since(
     conn: &DatabaseTransaction,
     room: ChatroomId,
@@ -282,11 +282,11 @@ pub async fn changed_since(
     Ok(found)
 }
 
-/// The replies of a room that are not finished, oldest first.
+/// The replies of a chatroom that are queued or streaming, oldest first.
 pub async fn unfinished(conn: &impl ConnectionTrait, room: ChatroomId) -> Result<Vec<message::Model>, DbErr> {
     message::Entity::find()
         .filter(message::Column::ChatroomId.eq(room))
-        // Written out, since bound values keep SQLite from its partial index.
+        // Literals: with bound values SQLite does not use its partial index.
         .filter(Expr::cust("status IN ('queued', 'streaming')"))
         .order_by_asc(message::Column::Depth)
         .all(conn)

@@ -12,7 +12,7 @@ use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, DbErr, Statement, 
 
 use super::{Db, connect::Backend, sqlite};
 
-/// The advisory lock that migrations are under.
+/// The advisory lock that serializes migrations.
 const MIGRATION_LOCK: i64 = 0x706f_6c6c_7578_0001;
 
 /// The database belongs to a newer release, which older ones cannot work with.
@@ -26,8 +26,8 @@ pub struct IncompatibleSchema {
 }
 
 impl Db {
-    /// Applies the migrations that are missing, all or none, and returns their names. Processes that start together take
-    /// turns, and none of the limits on statements holds.
+    /// Applies the missing migrations in one transaction and returns their names. Processes that start together run this one
+    /// after the other. The statement timeout does not apply.
     ///
     /// # Errors
     /// The database fails, or [`IncompatibleSchema`].
@@ -76,7 +76,7 @@ async fn apply_missing(tx: DatabaseTransaction) -> anyhow::Result<Vec<String>> {
     Ok(missing)
 }
 
-/// The names of the migrations that the database has had.
+/// The names of the migrations that have been applied.
 async fn applied(tx: &DatabaseTransaction) -> Result<HashSet<String>, DbErr> {
     if !SchemaManager::new(tx).has_table("seaql_migrations").await? {
         return Ok(HashSet::new());

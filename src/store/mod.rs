@@ -1,4 +1,4 @@
-//! The rows: connections, transactions, and queries by feature.
+//! The database: connections, transactions, and queries by feature. It knows no rule of the product.
 //!
 //! A finder that reaches a row through its owner says so: `owned_by(user, id)`. Every statement runs on SQLite and on
 //! PostgreSQL; `$1` is a placeholder to both.
@@ -48,7 +48,7 @@ fn json_rows(conn: &impl ConnectionTrait) -> &'static str {
     }
 }
 
-/// `$from, …` for as many values, to stand in an `IN (…)`.
+/// `$from, …` for `count` values, for an `IN (…)` clause.
 fn placeholders(from: usize, count: usize) -> String {
     (from..from + count).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ")
 }

@@ -17,7 +17,7 @@ pub async fn by_id(conn: &impl ConnectionTrait, id: OtpId) -> Result<Option<otp:
     otp::Entity::find_by_id(id).one(conn).await
 }
 
-/// The code that works for this, if it has not been used and has not expired.
+/// The newest code for this number and purpose, the only one that can work: it may be used or expired.
 pub async fn newest(
     conn: &impl ConnectionTrait,
     phone_number: &str,
@@ -36,8 +36,8 @@ pub async fn newest(
         .await
 }
 
-/// Counts a try at the newest code that was sent to this number for this, before anything is compared. None if that code is
-/// used, expired or has been tried `max_tries` times, or if there is none.
+/// Counts a try at the newest code for this number and purpose, before anything is compared. None if that code is used,
+/// expired or has been tried `max_tries` times, or if there is none.
 pub async fn take_try(
     conn: &impl ConnectionTrait,
     phone_number: &str,
@@ -57,7 +57,7 @@ pub async fn take_try(
     otp::Model::find_by_statement(statement).one(conn).await
 }
 
-/// Whether this call was the one that used the code.
+/// Marks the code as used. False if another call has done so.
 pub async fn mark_used(conn: &impl ConnectionTrait, id: OtpId, now: Timestamp) -> Result<bool, DbErr> {
     let used = otp::Entity::update_many()
         .col_expr(otp::Column::UsedAt, Expr::value(now))
@@ -68,7 +68,7 @@ pub async fn mark_used(conn: &impl ConnectionTrait, id: OtpId, now: Timestamp) -
     Ok(used.rows_affected == 1)
 }
 
-/// Takes the profile that waits with a challenge made since then; none if there is none any more.
+/// Takes the pending sign-up profile of a challenge created after `since`; none if it has been taken.
 pub async fn take_signup(
     conn: &impl ConnectionTrait,
     id: OtpId,
@@ -84,7 +84,7 @@ pub async fn take_signup(
     Ok(signup)
 }
 
-/// Deletes the codes that expired before this, with the profiles that waited with them.
+/// Deletes the codes that expired before `before`, with their pending sign-up profiles.
 pub async fn delete_expired(conn: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     let deleted = otp::Entity::delete_many().filter(otp::Column::ExpiresAt.lt(before)).exec(conn).await?;
     Ok(deleted.rows_affected)

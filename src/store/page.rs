@@ -1,20 +1,20 @@
-//! A page of a list that is walked by keys, in either direction.
+//! Keyset pagination, in both directions.
 
-/// Which part of a list is wanted.
+/// The requested part of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Window<K> {
     pub after: Option<K>,
     pub before: Option<K>,
     pub limit: usize,
-    /// Take the last ones rather than the first.
+    /// Take the last rows rather than the first.
     pub backward: bool,
 }
 
-/// What a query found in a [`Window`], in the list's order whichever way it was walked.
+/// The rows in a [`Window`], in the list's order in both directions.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Page<T> {
     pub items: Vec<T>,
-    /// There is more beyond the page, in the direction of the walk.
+    /// Whether there are more rows beyond the page, in the direction of the query.
     pub more: bool,
 }
 
@@ -25,7 +25,7 @@ impl<T> Default for Page<T> {
 }
 
 impl<K> Window<K> {
-    /// One more than is shown tells whether there is more.
+    /// One row more than the page holds: whether it is there decides `more`.
     pub(super) fn fetched(&self) -> usize {
         self.limit + 1
     }

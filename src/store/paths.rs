@@ -1,11 +1,11 @@
-//! The path that a room takes through the tree of its messages.
+//! The branches of a chatroom's message tree, one of which is active.
 
 use entity::{ChatroomId, MessageId, message};
 use sea_orm::{FromQueryResult, QueryOrder, entity::prelude::*};
 
 use super::sql;
 
-/// Written out, since a bound value keeps SQLite from its partial index.
+/// A literal: with a bound value SQLite does not use its partial index.
 const ACTIVE: &str = "active";
 
 /// The last message of a room's path.
@@ -36,7 +36,7 @@ pub async fn cut(
     Ok(())
 }
 
-/// A message and those before it on its branch that are deeper than `above`, newest first.
+/// A message and its ancestors that are deeper than `above`, newest first.
 pub async fn ancestors(
     conn: &impl ConnectionTrait,
     id: MessageId,

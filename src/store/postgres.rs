@@ -1,7 +1,7 @@
-//! Finding a PostgreSQL server: waiting for one that starts, and finding out whether a connection pooler stands before it.
+//! Connecting to a PostgreSQL server: waiting for one that starts, and detecting a connection pooler in front of it.
 //!
-//! Limits on statements travel as start-up options. PgBouncer refuses or ignores those; then the database role has to have
-//! them. In transaction mode it must track prepared statements, because sqlx prepares every statement.
+//! Statement timeouts are sent as start-up options. PgBouncer rejects or ignores those; the database role must set them
+//! then. In transaction mode it must track prepared statements, because sqlx prepares every statement.
 
 use std::time::Duration;
 
@@ -18,15 +18,15 @@ use tokio::time::{Instant, sleep, timeout};
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const ATTEMPT_WITHIN: Duration = Duration::from_secs(3);
 const RETRY_AFTER: Duration = Duration::from_millis(250);
-/// How long a transaction may wait for its own process.
+/// How long a transaction may be idle.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
-/// Of PostgreSQL (its manual, appendix A): it starts or stops, or has no connection left.
+/// PostgreSQL error codes (its manual, appendix A): it starts or stops, or has no connection left.
 const TRANSIENT: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
 const PREPARED_STATEMENTS: &str = "its connection pooler does not keep prepared statements: set pool_mode = session, or use \
      PgBouncer 1.21 or newer with max_prepared_statements = 200";
 const PROTOCOL_VIOLATION: &str = "08P01";
 
-/// A server that has answered.
+/// A server to which a connection has succeeded.
 pub(super) struct Server {
     options: PgConnectOptions,
     limited: PgConnectOptions,
@@ -35,7 +35,10 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Waits for the server, and says so.
+    /// Connects, and waits for a server that is starting.
+    ///
+    /// # Errors
+    /// The server does not respond in time or rejects the connection, or a pooler does not keep prepared statements.
     pub(super) async fn find(url: &str, statement_timeout: Duration) -> anyhow::Result<Self> {
         let options: PgConnectOptions =
             url.parse().map_err(|error| anyhow!("DATABASE_URL is not a PostgreSQL URL: {error}"))?;
@@ -66,17 +69,17 @@ impl Server {
         Ok(server)
     }
 
-    /// For a pool whose statements have limits.
+    /// For a pool whose statements time out.
     pub(super) fn limited(&self, connections: u32) -> ConnectOptions {
         pool(&self.limited, connections)
     }
 
-    /// For a pool whose statements have none.
+    /// For a pool whose statements do not time out.
     pub(super) fn unlimited(&self, connections: u32) -> ConnectOptions {
         pool(&self.options, connections)
     }
 
-    /// Connects to a server that is there or will be soon.
+    /// Connects, and retries transient errors until the deadline.
     async fn connect(&self, options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
         let deadline = Instant::now() + CONNECT_WITHIN;
         let mut is_logged = false;
@@ -96,7 +99,7 @@ impl Server {
         }
     }
 
-    /// What the start-up options set is not in force, so a pooler has dropped them.
+    /// The start-up options are not in force: a pooler has dropped them.
     fn warn_about_limits(&self, in_force: (Duration, Duration), statement_timeout: Duration) {
         if in_force.0.is_zero() || in_force.1.is_zero() {
             let role = self.options.get_username();
@@ -109,7 +112,7 @@ impl Server {
         }
     }
 
-    /// Finds out whether a statement that was prepared on one server connection can be executed on another.
+    /// Checks that a statement prepared on one server connection can be executed on another.
     async fn check_prepared_statements(&self, mut first: PgConnection) -> sqlx::Result<()> {
         let check = async {
             execute_prepared(&mut first).await?;
@@ -135,14 +138,14 @@ impl Server {
 
 fn pool(options: &PgConnectOptions, connections: u32) -> ConnectOptions {
     let server = options.clone();
-    // sea-orm wants a URL, from which nothing is taken.
+    // sea-orm requires a URL, of which nothing is used.
     let mut options = ConnectOptions::new("postgres://server");
     options.max_connections(connections).sqlx_logging(false).connect_lazy(true);
     options.map_sqlx_postgres_opts(move |_| server.clone());
     options
 }
 
-/// Host, port and database: what an operator may read in a log.
+/// Host, port and database: what may appear in a log.
 fn shown(options: &PgConnectOptions) -> String {
     let database = options.get_database().unwrap_or(options.get_username());
     match options.get_socket() {
@@ -151,7 +154,7 @@ fn shown(options: &PgConnectOptions) -> String {
     }
 }
 
-/// What went wrong, in the words of the system or of the server.
+/// The message of the operating system or of the server.
 fn cause(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Io(error) => error.to_string(),
@@ -162,7 +165,7 @@ fn cause(error: &sqlx::Error) -> String {
     }
 }
 
-/// The limits in force: on a statement, and on a transaction that waits for its process. Zero is none.
+/// The timeouts in force, of a statement and of an idle transaction. Zero is none.
 async fn timeouts(connection: &mut PgConnection) -> sqlx::Result<(Duration, Duration)> {
     let text = "SELECT (SELECT setting FROM pg_settings WHERE name = 'statement_timeout'),
                        (SELECT setting FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout')";

@@ -1,5 +1,5 @@
-//! A lock on a PostgreSQL database for a process that shares no Redis with others: its signals, live text and rate limits
-//! are in its own memory, so a second one beside it would work past it.
+//! A lock on a PostgreSQL database for a process without Redis: its signals, live text and rate limits are in its own
+//! memory, which a second process would not see.
 //!
 //! The lock belongs to a transaction that stays open, because a pooler in transaction mode would hand a session, and with it
 //! a session's lock, to another client. The transaction has read nothing, so it holds back no vacuum.
@@ -16,7 +16,7 @@ use super::{Db, connect::Backend};
 use crate::lifecycle::Lifecycle;
 
 const PROCESS_LOCK: i64 = 0x706f_6c6c_7578_0002;
-/// How long another process may take to end: the one that this one replaces.
+/// How long to wait for the process that this one replaces to exit.
 const WAIT: Duration = Duration::from_secs(10);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 const CHECK_EVERY: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ impl Db {
     /// good, because another process took it while the database was away, `life` begins to end.
     ///
     /// # Errors
-    /// Another process has the database, or it does not answer.
+    /// Another process uses the database, or it does not respond.
     pub async fn hold_process_lock(&self, life: &Lifecycle) -> anyhow::Result<()> {
         if let Backend::Sqlite { .. } = self.backend {
             return Ok(());
@@ -92,7 +92,7 @@ impl Db {
 }
 
 impl ProcessLock {
-    /// Returns once the lock is gone.
+    /// Returns once the lock is lost.
     async fn lost(&self) -> DbErr {
         loop {
             sleep(CHECK_EVERY).await;

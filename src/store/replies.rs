@@ -23,7 +23,7 @@ pub struct End {
     pub at: Timestamp,
 }
 
-/// What is known of the model calls for a reply. What is none leaves what is stored as it is.
+/// What is known about the model calls for a reply. A field that is none keeps the stored value.
 #[derive(Clone, Debug, Default)]
 pub struct Usage {
     pub model: Option<String>,
@@ -76,7 +76,7 @@ pub async fn save(conn: &impl ConnectionTrait, attempt: Attempt, content: &str) 
     Ok(saved.rows_affected == 1)
 }
 
-/// Puts the reply back into the queue; the text so far stays until the next attempt begins.
+/// Returns the reply to the queue; the text so far stays until the next attempt begins.
 pub async fn requeue(
     conn: &impl ConnectionTrait,
     attempt: Attempt,
@@ -95,7 +95,7 @@ pub async fn requeue(
     Ok(requeued.rows_affected == 1)
 }
 
-/// Ends the reply, once.
+/// Ends the reply. False if it has ended already, or a later attempt has begun.
 pub async fn end(
     conn: &impl ConnectionTrait,
     attempt: Attempt,

@@ -39,7 +39,7 @@ pub struct Rotation<'a> {
     pub expires_at: Timestamp,
 }
 
-/// Whether this call was the one that exchanged `old_hash`.
+/// Replaces `old_hash`. False if it is not the current one.
 pub async fn rotate(
     conn: &impl ConnectionTrait,
     id: SessionId,
@@ -58,7 +58,7 @@ pub async fn rotate(
     Ok(rotated.rows_affected == 1)
 }
 
-/// Notes that the client has the refresh token of this hash, if that is still the newest.
+/// Records that the client has received the refresh token with this hash, if it is still the newest.
 pub async fn set_received(conn: &impl ConnectionTrait, id: SessionId, hash: &[u8]) -> Result<(), DbErr> {
     session::Entity::update_many()
         .col_expr(session::Column::IsReceived, Expr::value(true))
@@ -69,7 +69,7 @@ pub async fn set_received(conn: &impl ConnectionTrait, id: SessionId, hash: &[u8
     Ok(())
 }
 
-/// Ends the user's sessions past the `most` that were used last, of which `newest` is one, and returns those that ended.
+/// Ends the user's sessions beyond the `max` most recently used ones, of which `newest` is one, and returns the ended ones.
 pub async fn end_least_recent(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -104,7 +104,7 @@ pub async fn end_owned_by(conn: &impl ConnectionTrait, user: UserId, id: Session
     Ok(session::Entity::delete_by_id(id).filter(owned).exec(conn).await?.rows_affected)
 }
 
-/// Ends all sessions of the user but one and says which they were.
+/// Ends all sessions of the user but one and returns them.
 pub async fn end_others(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -113,7 +113,7 @@ pub async fn end_others(
     end_those(conn, session::Column::UserId.eq(user).and(session::Column::Id.ne(but))).await
 }
 
-/// Ends all sessions of the user and says which they were.
+/// Ends all sessions of the user and returns them.
 pub async fn end_all_owned_by(conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<SessionId>, DbErr> {
     end_those(conn, session::Column::UserId.eq(user)).await
 }
@@ -130,7 +130,7 @@ async fn end_those(conn: &impl ConnectionTrait, those: Expr) -> Result<Vec<Sessi
     Ok(ids)
 }
 
-/// Forgets the sessions that have expired.
+/// Deletes the sessions that have expired.
 pub async fn delete_expired(conn: &impl ConnectionTrait, now: Timestamp) -> Result<u64, DbErr> {
     let deleted =
         session::Entity::delete_many().filter(session::Column::ExpiresAt.lte(now)).exec(conn).await?;

@@ -23,13 +23,13 @@ use sea_orm::{
 
 use super::{transaction::sqlx_error, write_check::WriteCheck};
 
-/// Says in the file's header that it is Pollux's ("POLX").
+/// Marks the file in its header as Pollux's ("POLX").
 const APPLICATION_ID: &str = "1347374168";
 const OWNER_ONLY: u32 = 0o600;
-/// Pages that a connection keeps, in KiB as SQLite writes them. There are many readers, and the system caches the file, too.
+/// The page cache of a connection: a negative number is in KiB. There are many readers, and the system caches the file, too.
 const WRITER_CACHE: &str = "-16000";
 const READER_CACHE: &str = "-2000";
-/// Rows that a reader holds before they are asked for: each can hold half a megabyte.
+/// Rows that a reader prefetches: each can hold half a megabyte.
 const READ_AHEAD: usize = 4;
 
 /// Creates the file where it is missing, accessible to its owner only, and takes it for this process for as long as the
@@ -55,10 +55,10 @@ pub(super) fn take(file: &Path) -> anyhow::Result<File> {
 
 pub(super) async fn writer(file: &Path, checks: Arc<WriteCheck>) -> anyhow::Result<DatabaseConnection> {
     let configure = |sqlite: SqliteConnectOptions| {
-        // The log is folded into the file every 32 MiB, and not while a burst waits for a commit.
+        // The log is copied into the file every 32 MiB, and not while a burst of writes waits for a commit.
         let sqlite = sqlite.pragma("journal_mode", "WAL").pragma("wal_autocheckpoint", "8000");
         let sqlite = sqlite.pragma("cache_size", WRITER_CACHE);
-        // Commits. SQLite opens a file that it may not write for reading without an error, and would never write it again.
+        // Commits. SQLite opens a file that is not writable as read-only, without an error.
         sqlite.pragma("application_id", APPLICATION_ID)
     };
     let discard_broken = move |pool: SqlitePoolOptions| {
@@ -98,7 +98,7 @@ async fn pool(
     let mut options = ConnectOptions::new("sqlite://file");
     options.max_connections(connections).sqlx_logging(false).test_before_acquire(false);
     options.map_sqlx_sqlite_pool_opts(configure_pool).map_sqlx_sqlite_opts(move |sqlite| {
-        // A commit waits for the disk: what was accepted survives a power cut, too.
+        // A commit waits for the disk: accepted data survives a power cut.
         let sqlite = sqlite.filename(&path).synchronous(SqliteSynchronous::Full);
         let sqlite = sqlite.busy_timeout(Duration::from_secs(10)).foreign_keys(true);
         configure(sqlite.pragma("temp_store", "memory"))
@@ -106,12 +106,12 @@ async fn pool(
     Database::connect(options).await.map_err(|error| explain(&error, file))
 }
 
-/// Copies what the log has into the file, as far as that is possible without waiting for anybody.
+/// Copies the write-ahead log into the file, as far as possible without waiting for readers or writers.
 pub(super) async fn checkpoint(writer: &DatabaseConnection) -> Result<(), DbErr> {
     writer.execute_unprepared("PRAGMA wal_checkpoint(PASSIVE)").await.map(drop)
 }
 
-/// The error with what can be done about it.
+/// The error, with what to do about it.
 pub(super) fn explain(error: &DbErr, file: &Path) -> anyhow::Error {
     let advice = match primary_code(error) {
         Some(11 | 26) => {

@@ -1,4 +1,4 @@
-//! What Stripe has told.
+//! Webhook events of Stripe.
 
 use entity::{Timestamp, stripe_event};
 use sea_orm::{DbBackend, QuerySelect, Value, entity::prelude::*};
@@ -10,7 +10,7 @@ use super::{Db, commit, jobs, json_rows, sql};
 /// A customer's events that are marked in one go.
 const MOST: u64 = 1000;
 
-/// Stores the events that are new, each with its job, and nothing else: all or none of it, however many there are.
+/// Stores the events that are new, each with its job: all of them or none.
 pub async fn insert_new(db: &Db, events: &[stripe_event::Model], now: Timestamp) -> Result<(), DbErr> {
     let rows: Vec<_> = events
         .iter()
@@ -25,7 +25,7 @@ pub async fn insert_new(db: &Db, events: &[stripe_event::Model], now: Timestamp)
     );
     let values: [Value; 2] = [json!(rows).to_string().into(), now.into()];
     if conn.get_database_backend() == DbBackend::Postgres {
-        // One way to the server and back.
+        // One round trip.
         let jobs = jobs::insert_for_events_from(conn, "new", "new.id");
         return conn.execute_raw(sql(conn, format!("WITH new AS ({insert}) {jobs}"), values)).await.map(drop);
     }
@@ -40,7 +40,7 @@ pub async fn by_id(conn: &impl ConnectionTrait, id: &str) -> Result<Option<strip
     Entity::find_by_id(id).one(conn).await
 }
 
-/// A customer's events that wait for Stripe to be asked.
+/// A customer's unprocessed events.
 pub async fn waiting(conn: &impl ConnectionTrait, customer: &str) -> Result<Vec<String>, DbErr> {
     Entity::find()
         .select_only()
@@ -53,7 +53,7 @@ pub async fn waiting(conn: &impl ConnectionTrait, customer: &str) -> Result<Vec<
         .await
 }
 
-/// Those that nobody works on any more.
+/// Unprocessed events without a job: their jobs were given up.
 pub async fn given_up(conn: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
     let worked_on = "id NOT IN (SELECT stripe_event_id FROM jobs WHERE stripe_event_id IS NOT NULL)";
     Entity::find()
@@ -66,7 +66,7 @@ pub async fn given_up(conn: &impl ConnectionTrait) -> Result<Vec<String>, DbErr>
         .await
 }
 
-/// Notes that Stripe has been asked about these, or with none, that it is to be asked again.
+/// Marks events as processed at this time, or with none as unprocessed.
 pub async fn mark(
     conn: &impl ConnectionTrait,
     ids: &[String],
@@ -80,7 +80,7 @@ pub async fn mark(
     Ok(())
 }
 
-/// Forgets what was processed before this.
+/// Deletes the events processed before `before`.
 pub async fn delete_older(conn: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(Column::ProcessedAt.lt(before)).exec(conn).await?.rows_affected)
 }

@@ -23,7 +23,7 @@ pub async fn of_users(
     Entity::find().filter(Column::UserId.is_in(users.iter().copied())).all(conn).await
 }
 
-/// Whose customer of Stripe's this is.
+/// The user of a Stripe customer.
 pub async fn user_of(conn: &impl ConnectionTrait, customer: &str) -> Result<Option<UserId>, DbErr> {
     Entity::find()
         .select_only()
@@ -34,7 +34,7 @@ pub async fn user_of(conn: &impl ConnectionTrait, customer: &str) -> Result<Opti
         .await
 }
 
-/// Stores a user's customer, unless there is one, or no such user any more.
+/// Stores a user's Stripe customer, unless there is one or the user has been deleted.
 pub async fn insert(conn: &impl ConnectionTrait, new: subscription::Model) -> Result<(), DbErr> {
     let known = OnConflict::new().do_nothing().to_owned();
     match Entity::insert(new.into_active_model()).on_conflict(known).exec_without_returning(conn).await {
@@ -56,7 +56,7 @@ pub async fn replace(conn: &impl ConnectionTrait, subscription: &subscription::M
     Ok(replaced.rows_affected == 1)
 }
 
-/// Stores the last payment that was taken back. It counts as a reading, so that none that was begun before undoes it.
+/// Stores the last payment that was reversed. It increments the version, so that no sync that began earlier overwrites it.
 pub async fn set_reversal(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -76,9 +76,9 @@ pub async fn set_reversal(
 /// How long ago somebody must have been asked about to be asked about again.
 #[derive(Clone, Copy, Debug)]
 pub struct Silence {
-    /// While something is to be expected: a checkout is open, a period has ended, a payment is due.
+    /// While a change is expected: a checkout is open, a period has ended, a payment is due.
     pub expecting: Timestamp,
-    /// While there is a subscription.
+    /// While there is a subscription and no change is expected.
     pub subscribed: Timestamp,
 }
 
@@ -90,7 +90,7 @@ pub async fn take_silent(
     limit: u64,
 ) -> Result<Vec<UserId>, DbErr> {
     let lock = match conn.get_database_backend() {
-        // Its writer is alone.
+        // There is a single writer.
         DbBackend::Sqlite => "",
         _ => "FOR UPDATE SKIP LOCKED",
     };
@@ -111,7 +111,7 @@ pub async fn take_silent(
     conn.query_all_raw(statement).await?.into_iter().map(|row| row.try_get("", "user_id")).collect()
 }
 
-/// Forgets a customer.
+/// Deletes a user's Stripe customer.
 pub async fn delete(conn: &impl ConnectionTrait, user: UserId, customer: &str) -> Result<(), DbErr> {
     let of_customer = Column::StripeCustomerId.eq(customer);
     Entity::delete_by_id(user).filter(of_customer).exec(conn).await.map(drop)

@@ -1,4 +1,4 @@
-//! Transactions that write: their commit, and running those again that the database undid for no fault of theirs.
+//! Transactions that write: their commit, and retrying those that failed because of a conflict or a lost connection.
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
@@ -8,17 +8,22 @@ use sea_orm::{
 };
 
 use super::{Db, write_check::WriteCheck};
-use crate::error::{Error, Result};
+use crate::{
+    backoff::{Backoff, RetryPolicy},
+    error::{Error, Result},
+};
 
-const TRIES: u32 = 4;
-const FIRST_WAIT: Duration = Duration::from_millis(20);
+const RETRIES: RetryPolicy = RetryPolicy {
+    backoff: Backoff::doubling(Duration::from_millis(20), Duration::from_secs(1)).with_factor(3),
+    max_tries: Some(4),
+};
 /// Of PostgreSQL (its manual, appendix A): serialization failure, deadlock, ended by an administrator, crashed, not yet up.
 const PASSING: [&str; 5] = ["40001", "40P01", "57P01", "57P02", "57P03"];
 
 /// A transaction that writes. Dropping it rolls it back; [`commit`] ends it.
 pub struct Transaction {
     pub(super) inner: DatabaseTransaction,
-    /// Learns of a commit that failed.
+    /// Is notified of a commit that failed.
     pub(super) checks: Arc<WriteCheck>,
 }
 
@@ -70,24 +75,24 @@ pub async fn commit(tx: Transaction) -> Result<(), DbErr> {
 }
 
 impl Db {
-    /// Runs a transaction that ends with [`commit`], and runs it anew if it was undone by another or by a connection that
-    /// broke before its commit.
+    /// Runs a transaction that ends with [`commit`], and retries it after a conflict with another transaction or a connection
+    /// that was lost before the commit.
     ///
     /// # Errors
-    /// What `work` fails with otherwise, or in the end.
+    /// Any other error of `work`, or its last one.
     pub async fn again<T, F: Future<Output = Result<T>>>(&self, work: impl Fn() -> F) -> Result<T> {
-        let mut wait = FIRST_WAIT;
-        for _ in 1..TRIES {
-            match work().await {
-                Err(Error::Internal(cause)) if cause.downcast_ref().and_then(is_passing).is_some() => {
-                    tracing::info!(cause = format!("{cause:#}"), "a transaction is run anew");
-                }
-                done => return done,
+        let mut failures = 0;
+        loop {
+            let result = work().await;
+            let Err(Error::Internal(cause)) = &result else { return result };
+            if cause.downcast_ref().and_then(is_passing).is_none() {
+                return result;
             }
-            tokio::time::sleep(wait).await;
-            wait *= 3;
+            failures += 1;
+            let Some(delay) = RETRIES.delay(failures) else { return result };
+            tracing::info!(cause = format!("{cause:#}"), failures, "transaction retried");
+            tokio::time::sleep(delay).await;
         }
-        work().await
     }
 }
 
@@ -99,7 +104,7 @@ enum Passing {
     Broken,
 }
 
-/// The driver's error, where it is one.
+/// The driver's error, if it is one.
 pub(super) fn sqlx_error(error: &DbErr) -> Option<&SqlxError> {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(error))

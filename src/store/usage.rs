@@ -1,4 +1,4 @@
-//! How many prompts of a day are used.
+//! How many prompts of a day have been used.
 
 use chrono::NaiveDate;
 use entity::{UserId, daily_usage};
@@ -6,8 +6,8 @@ use sea_orm::{ExprTrait, entity::prelude::*};
 
 use super::sql;
 
-/// Takes one unit if fewer than `limit` are used, and says how many are used then; none if the limit is reached.
-/// One statement, so that parallel calls cannot take the same unit.
+/// Reserves one unit if fewer than `limit` are used, and returns how many are used then; none if the limit is reached.
+/// One statement, so that concurrent calls cannot reserve the same unit.
 pub async fn reserve(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -39,7 +39,7 @@ pub async fn give_back(conn: &impl ConnectionTrait, user: UserId, day: NaiveDate
     Ok(())
 }
 
-/// What each of these users used on `day`; none means nothing.
+/// The usage of each of these users on `day`; a user who used nothing has no row.
 pub async fn of_users(
     conn: &impl ConnectionTrait,
     users: &[UserId],

@@ -28,7 +28,7 @@ pub async fn password_hash_or(
     row.map_or_else(|| Ok(otherwise.to_owned()), |row| row.try_get("", "hash"))
 }
 
-/// The user, whom nothing else changes until the transaction ends.
+/// The user, with its row locked until the transaction ends.
 pub async fn locked(tx: &DatabaseTransaction, id: UserId) -> Result<Option<user::Model>, DbErr> {
     user::Entity::find_by_id(id).filter(Column::DeletedAt.is_null()).lock_exclusive().one(tx).await
 }
@@ -58,7 +58,7 @@ pub async fn set_password(
     Ok(user)
 }
 
-/// Changes what is given; the inner none takes it away.
+/// Changes the fields that are given; an inner none clears the field.
 pub async fn update_profile(
     conn: &impl ConnectionTrait,
     id: UserId,
@@ -105,7 +105,7 @@ pub async fn delete_deleted(tx: &DatabaseTransaction, id: UserId) -> Result<(), 
     user::Entity::delete_by_id(id).exec(tx).await.map(drop)
 }
 
-/// The user, unless the account has been ended.
+/// The user, unless the account has been deleted.
 pub async fn by_id(conn: &impl ConnectionTrait, id: UserId) -> Result<Option<user::Model>, DbErr> {
     user::Entity::find_by_id(id).filter(Column::DeletedAt.is_null()).one(conn).await
 }
@@ -114,7 +114,7 @@ pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<u
     user::Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
 }
 
-/// The version of the user's list of rooms, which every change of it counts up.
+/// The version of the user's list of chatrooms, which every change of the list increments.
 pub async fn rooms_version(conn: &impl ConnectionTrait, id: UserId) -> Result<i64, DbErr> {
     let version: Option<i64> = user::Entity::find_by_id(id)
         .select_only()

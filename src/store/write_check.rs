@@ -1,5 +1,4 @@
-//! Whether writes reach the disk: found out by writing a row, not on every question but after a failed write and from time
-//! to time.
+//! Whether writes reach the disk: checked by writing a row, after a failed write and at intervals rather than on each call.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -16,8 +15,8 @@ use super::sql;
 const CHECK_EVERY: Duration = Duration::from_secs(30);
 /// Between two checks at least.
 const CHECK_AT_MOST_EVERY: Duration = Duration::from_secs(1);
-/// What is written after a failed write, in bytes: as much as a long message takes with its indexes, so that the last free
-/// blocks of a full disk do not pass for space.
+/// Bytes written after a failed write: as much as a long message takes with its indexes, so that a disk with only a few free
+/// blocks counts as full.
 const PADDING: usize = 256 * 1024;
 
 #[derive(Default)]
@@ -27,12 +26,12 @@ pub(super) struct WriteCheck {
 }
 
 impl WriteCheck {
-    /// Has the next question answered by a write.
+    /// Makes the next call check with a write.
     pub(super) fn report_failure(&self) {
         self.write_failed.store(true, Ordering::Relaxed);
     }
 
-    /// The result of the last write, or of one made now if that is due.
+    /// The result of the last check, or of a new one if it is due.
     pub(super) async fn run(&self, conn: &DatabaseConnection) -> Result<(), DbErr> {
         let mut last = self.last.lock().await;
         let failed = self.write_failed.load(Ordering::Relaxed);
@@ -52,7 +51,7 @@ impl WriteCheck {
     }
 }
 
-/// Commits a row with so many bytes, which no database can compress away.
+/// Commits a row with this many bytes, which a database cannot compress.
 async fn write(conn: &DatabaseConnection, bytes: usize) -> Result<(), DbErr> {
     let mut padding = String::with_capacity(bytes);
     while padding.len() < bytes {

@@ -26,10 +26,9 @@ use super::{
     hub::{Heard, Hub},
     server::{Address, Server},
 };
-use crate::ports::Unavailable;
+use crate::{backoff::Backoff, ports::Unavailable};
 
-const FIRST_WAIT: Duration = Duration::from_millis(50);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const RECONNECT: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(2));
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Channels that are subscribed to together.
 const BATCH: usize = 128;
@@ -153,7 +152,7 @@ struct Keeper {
 
 impl Keeper {
     async fn keep(mut self) {
-        let mut wait = FIRST_WAIT;
+        let mut failures: u32 = 0;
         let mut was_up = true;
         loop {
             let error = match self.address.connect().await {
@@ -167,13 +166,13 @@ impl Keeper {
                 tracing::debug!(error, "Redis is still unavailable");
             }
             if self.up.send_replace(Err(error)).is_ok() {
-                wait = FIRST_WAIT;
+                failures = 0;
             }
             // All that is listened to is subscribed to by the next connection.
             while self.changes.try_recv().is_ok() {}
             self.hub.is_down();
-            sleep(wait).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
+            failures = failures.saturating_add(1);
+            sleep(RECONNECT.delay(failures)).await;
         }
     }
 

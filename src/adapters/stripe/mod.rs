@@ -32,12 +32,18 @@ use stripe_core::{
     event::RetrieveEvent,
 };
 
-use crate::ports::payments::{
-    Checkout, NewCheckout, NewCustomer, PaymentError, Payments, Profile, Result, Subscribed,
+use crate::{
+    backoff::{Backoff, RetryPolicy},
+    ports::payments::{
+        Checkout, NewCheckout, NewCustomer, PaymentError, Payments, Profile, Result, Subscribed,
+    },
 };
 
 /// Before a call is sent again, with the same key: Stripe asks for it after 409, 429 and faults of its own.
-const WAITS: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis(1500)];
+const RETRIES: RetryPolicy = RetryPolicy {
+    backoff: Backoff::doubling(Duration::from_millis(500), Duration::from_secs(2)).with_factor(3),
+    max_tries: Some(3),
+};
 /// What the metadata of a customer and a subscription say of their user.
 const USER_ID: &str = "user_id";
 
@@ -85,14 +91,15 @@ impl Stripe {
         build: impl Fn() -> RequestBuilder,
         strategy: RequestStrategy,
     ) -> Result<T> {
-        let mut waits = WAITS.iter();
+        let mut tries = 0;
         loop {
+            tries += 1;
             let call = build().customize::<T>().request_strategy(strategy.clone());
-            match (call.send(&self.client).await, waits.next()) {
+            match (call.send(&self.client).await, RETRIES.delay(tries)) {
                 (Ok(answer), _) => return Ok(answer),
-                (Err(error), Some(&wait)) if may_pass(&error) => {
+                (Err(error), Some(delay)) if may_pass(&error) => {
                     tracing::info!(error = %shown(&error), "Stripe is asked again");
-                    tokio::time::sleep(wait).await;
+                    tokio::time::sleep(delay).await;
                 }
                 (Err(StripeError::Stripe(error, _)), _)
                     if error.code == Some(ApiErrorsCode::ResourceMissing) =>

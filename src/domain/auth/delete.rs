@@ -1,12 +1,15 @@
 //! Account deletion: the account is closed at once, a job erases its data.
 
-use entity::UserId;
+use entity::{UserId, job};
 
 use super::{Auth, Viewer};
 use crate::{
     error::Result,
     store::{commit, jobs, sessions, users},
 };
+
+/// The kind of the jobs that erase a deleted account.
+pub const ERASE_ACCOUNT: &str = "erase_account";
 
 impl Auth {
     /// Closes the viewer's account: ends all sessions, releases the phone number and creates the job that erases the data.
@@ -18,7 +21,8 @@ impl Auth {
                 let tx = self.db.begin().await?;
                 let now = self.clock.now();
                 if users::forget(&tx, viewer.user, now).await? {
-                    jobs::insert(&tx, jobs::erasure(viewer.user, now)).await?;
+                    let erasure = job::Model { user_id: Some(viewer.user), ..jobs::new(ERASE_ACCOUNT, now) };
+                    jobs::insert(&tx, erasure).await?;
                 }
                 let ended = sessions::end_all_owned_by(&tx, viewer.user).await?;
                 commit(tx).await?;

@@ -46,9 +46,10 @@ use crate::{
     store::{Db, users},
 };
 
+pub use delete::ERASE_ACCOUNT;
 pub use keys::Keys;
 pub use otp::code::OtpCode;
-pub use otp::delivery::Deliveries;
+pub use otp::delivery::{DELIVER_OTP, Delivered, Deliveries};
 pub use otp::{Purpose, SentOtp};
 pub use password::{Password, Passwords};
 pub use phone::PhoneNumber;

@@ -4,7 +4,10 @@ use entity::user;
 
 use super::{Auth, Viewer};
 use crate::{
-    domain::text::{is_blank, is_invisible, refuse_nul},
+    domain::{
+        billing::sync_customer_job,
+        text::{is_blank, is_invisible, refuse_nul},
+    },
     error::{Error, Result},
     store::{commit, jobs, subscriptions, users},
 };
@@ -97,7 +100,7 @@ impl Auth {
                 let user = user.ok_or(Error::Unauthenticated("The account does not exist."))?;
                 let is_customer = subscriptions::of_user(&tx, viewer.user).await?.is_some();
                 if is_customer {
-                    jobs::insert(&tx, jobs::customer_sync(viewer.user, now)).await?;
+                    jobs::insert(&tx, sync_customer_job(viewer.user, now)).await?;
                 }
                 commit(tx).await?;
                 Ok((user, is_customer))

@@ -1,18 +1,24 @@
 //! The user's customer at Stripe: created once, kept like the user's profile, created again if Stripe has lost it.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use entity::{UserId, job, subscription, user};
+use entity::{Timestamp, UserId, job, subscription, user};
 use ring::digest;
 
 use super::Billing;
 use crate::{
     error::{Error, Result},
-    ports::{
-        payments::{self, NewCustomer, PaymentError, Profile},
-        signals::Topic,
-    },
+    ports::payments::{self, NewCustomer, PaymentError, Profile},
     store::{commit, jobs, subscriptions, users},
 };
+
+/// The kind of the jobs that copy a user's profile to the user's Stripe customer.
+pub const SYNC_CUSTOMER: &str = "sync_customer";
+
+/// To be queued in the transaction that changes the profile of a customer.
+#[must_use]
+pub fn sync_customer_job(user: UserId, now: Timestamp) -> job::Model {
+    job::Model { user_id: Some(user), ..jobs::new(SYNC_CUSTOMER, now) }
+}
 
 impl Billing {
     /// In every key that calls share: Stripe remembers an answer for a day, also if it was a fault.
@@ -51,7 +57,7 @@ impl Billing {
         };
         subscriptions::insert(&tx, new).await?;
         if profile_of(&account) != *sent {
-            jobs::insert(&tx, jobs::customer_sync(user, now)).await?;
+            jobs::insert(&tx, sync_customer_job(user, now)).await?;
         }
         Ok(commit(tx).await?)
     }
@@ -100,13 +106,13 @@ impl Billing {
         }
     }
 
-    /// Does the job of bringing the user's profile to Stripe. Jobs of several changes may run in any order: each sends the
-    /// profile as it is, and sends it again if it changed meanwhile.
+    /// Sends the user's profile to Stripe, and sends it again if it changed meanwhile: so the jobs of several changes may
+    /// run in any order.
     ///
     /// # Errors
-    /// Stripe or the database do not answer: [`put_off`](Self::put_off) then.
-    pub async fn sync_customer(&self, job: &job::Model) -> Result<()> {
-        let (Some(user), Some(payments)) = (job.user_id, &self.payments) else { return self.done(job).await };
+    /// Stripe or the database do not respond.
+    pub async fn sync_customer(&self, user: UserId) -> Result<()> {
+        let Some(payments) = &self.payments else { return Ok(()) };
         let mut sent = None;
         while let Some(account) = users::by_id(self.db.read(), user).await?
             && let Some(known) = subscriptions::of_user(self.db.read(), user).await?
@@ -122,12 +128,6 @@ impl Billing {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.done(job).await
-    }
-
-    async fn done(&self, job: &job::Model) -> Result<()> {
-        jobs::done(self.db.write(), super::claim(job)).await?;
-        self.tell(Topic::Jobs).await;
         Ok(())
     }
 }

@@ -30,7 +30,6 @@ use std::{
     time::Duration,
 };
 
-use entity::job;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -41,11 +40,13 @@ use crate::{
         payments::{PaymentError, Payments},
         signals::{Signals, Topic},
     },
-    store::{Db, jobs::Claim},
+    store::Db,
 };
 
+pub use customer::{SYNC_CUSTOMER, sync_customer_job};
 pub use intake::Inbox;
 pub use sync::Turns;
+pub use webhook::STRIPE_EVENT;
 
 /// What Stripe puts a checkout's id in place of.
 const SESSION_ID: &str = "{CHECKOUT_SESSION_ID}";
@@ -80,10 +81,6 @@ impl Billing {
             tracing::debug!(?topic, error = %unavailable, "a hint was not sent");
         }
     }
-}
-
-fn claim(job: &job::Model) -> Claim {
-    Claim { job: job.id, attempt: job.attempt }
 }
 
 impl From<PaymentError> for Error {

@@ -1,13 +1,10 @@
 //! What Stripe tells by webhook.
 
-use std::time::Duration;
-
-use entity::{job, stripe_event};
+use entity::stripe_event;
 use serde::Deserialize;
 
-use super::{Billing, claim, reversal, signature};
+use super::{Billing, reversal, signature};
 use crate::{
-    domain::random,
     error::{Error, Result},
     ports::{payments::PaymentError, signals::Topic},
     store::{commit, jobs, stripe_events, subscriptions},
@@ -29,10 +26,8 @@ const KINDS: [&str; 13] = [
     "invoice.payment_failed",
     "invoice.payment_action_required",
 ];
-/// Tries before a job is given up: about a day's worth.
-const MOST_TRIES: i32 = 36;
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_hours(1);
+/// The kind of the jobs that process a Stripe event.
+pub const STRIPE_EVENT: &str = "stripe_event";
 
 /// As much of an event as is the same in every version of Stripe's API.
 #[derive(Deserialize)]
@@ -141,52 +136,25 @@ impl Billing {
         Ok(Some(id))
     }
 
-    /// Does an event's job: asks Stripe what has become of what it tells of.
+    /// Processes a stored event: reads from Stripe the state of what it is about, and stores it.
     ///
     /// # Errors
-    /// Stripe or the database do not answer: [`put_off`](Self::put_off) then.
-    pub async fn see_to_event(&self, job: &job::Model) -> Result<()> {
-        if let Some(id) = &job.stripe_event_id {
-            while let Some(event) = stripe_events::by_id(self.db.read(), id).await?
-                && event.processed_at.is_none()
-            {
-                if let Some(charge) = &event.charge_id {
-                    self.record_reversal(&event, charge).await?;
-                } else if let Some(user) = subscriptions::user_of(self.db.read(), &event.customer_id).await? {
-                    // Another's reading may have seen to it meanwhile.
-                    self.read_once(user).await?;
-                } else {
-                    // Somebody who buys something else from the same account.
-                    let now = Some(self.clock.now());
-                    stripe_events::mark(self.db.write(), std::slice::from_ref(id), now).await?;
-                }
+    /// Stripe or the database do not respond.
+    pub async fn process_event(&self, id: &str) -> Result<()> {
+        while let Some(event) = stripe_events::by_id(self.db.read(), id).await?
+            && event.processed_at.is_none()
+        {
+            if let Some(charge) = &event.charge_id {
+                self.record_reversal(&event, charge).await?;
+            } else if let Some(user) = subscriptions::user_of(self.db.read(), &event.customer_id).await? {
+                // A concurrent read may have processed the event meanwhile: the loop checks.
+                self.read_once(user).await?;
+            } else {
+                // A customer of another product that the same Stripe account sells.
+                let now = Some(self.clock.now());
+                stripe_events::mark(self.db.write(), std::slice::from_ref(&event.id), now).await?;
             }
         }
-        jobs::done(self.db.write(), claim(job)).await?;
-        self.tell(Topic::Jobs).await;
-        Ok(())
-    }
-
-    /// Puts a job off that failed, each time for longer, or gives it up.
-    pub async fn put_off(&self, job: &job::Model) -> Result<()> {
-        let tries = job.failures + 1;
-        if tries >= MOST_TRIES {
-            let event = job.stripe_event_id.as_deref();
-            tracing::error!(job = %job.id, kind = ?job.kind, event, "job given up; `pollux stripe replay` retries an event");
-            jobs::done(self.db.write(), claim(job)).await?;
-            return Ok(());
-        }
-        let doubled = FIRST_WAIT * 2_u32.pow(job.failures.clamp(0, 20).cast_unsigned());
-        let jittered = doubled.min(LONGEST_WAIT) * (750 + random::below(501)?) / 1000;
-        let run_at = self.clock.now() + jittered;
-        jobs::release(self.db.write(), claim(job), run_at, tries).await?;
-        Ok(())
-    }
-
-    /// Hands an event's job to another worker.
-    pub async fn hand_event_back(&self, job: &job::Model) -> Result<()> {
-        jobs::release(self.db.write(), claim(job), self.clock.now(), job.failures).await?;
-        self.tell(Topic::Jobs).await;
         Ok(())
     }
 

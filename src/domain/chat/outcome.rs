@@ -11,7 +11,8 @@ use sea_orm::ActiveEnum;
 
 use super::{Chat, claim, quota};
 use crate::{
-    domain::{random, text::is_blank},
+    backoff::{Backoff, RetryPolicy},
+    domain::text::is_blank,
     error::Result,
     ports::{
         model::{ModelError, Retry, Usage},
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// Model calls for one reply, the first included.
-const MOST_TRIES: i32 = 4;
+const MAX_TRIES: u32 = 4;
 /// A model that asks for a longer wait than this has refused.
 const LONGEST_WAIT: Duration = Duration::from_mins(2);
 const AGAIN: Retry = Retry::After { at_least: Duration::ZERO };
@@ -94,6 +95,13 @@ impl Outcome {
 }
 
 impl Chat {
+    /// When a reply is retried after a failure.
+    #[must_use]
+    pub fn retry_policy(&self) -> RetryPolicy {
+        let backoff = Backoff::doubling(self.pace.first_retry_after, LONGEST_WAIT).with_jitter();
+        RetryPolicy { backoff, max_tries: Some(MAX_TRIES) }
+    }
+
     /// Does what an attempt's outcome asks for, with the text that it leaves.
     pub(super) async fn conclude(
         &self,
@@ -117,7 +125,7 @@ impl Chat {
             }
             Outcome::Failed(error) => {
                 let tries = job.failures + 1;
-                if let Some(wait) = wait_before_next(error, tries, self.pace.first_retry_after)? {
+                if let Some(wait) = delay_before_retry(error, tries, self.retry_policy()) {
                     let wait_ms = wait.as_millis();
                     tracing::warn!(message_id = %reply.0, attempt, %error, wait_ms, "reply will be retried");
                     return self.requeue(row, job, written, now + wait, tries).await;
@@ -244,15 +252,12 @@ impl Ended {
     }
 }
 
-/// How long to wait before the next try: doubled each time, a quarter more or less by chance, and as long as the model
-/// asks for. None: there is none.
-fn wait_before_next(error: &ModelError, tries: i32, first: Duration) -> Result<Option<Duration>> {
+/// The backoff, or as long as the model requires. None: no retry.
+fn delay_before_retry(error: &ModelError, failures: i32, policy: RetryPolicy) -> Option<Duration> {
     match error.retry {
-        Retry::After { at_least } if tries < MOST_TRIES && at_least <= LONGEST_WAIT => {
-            let doubled = first * 2_u32.pow(tries.cast_unsigned().saturating_sub(1));
-            let jittered = doubled * (750 + random::below(501)?) / 1000;
-            Ok(Some(jittered.max(at_least)))
+        Retry::After { at_least } if at_least <= LONGEST_WAIT => {
+            Some(policy.delay(failures.unsigned_abs())?.max(at_least))
         }
-        _ => Ok(None),
+        _ => None,
     }
 }

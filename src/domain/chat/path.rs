@@ -1,9 +1,10 @@
 //! Adding to a room's path.
 
-use entity::{MessageId, Timestamp, chatroom, message};
+use entity::{MessageId, Timestamp, chatroom, job, message};
 use message::{Role, Status};
 use sea_orm::ConnectionTrait;
 
+use super::reply::JOB_KIND;
 use crate::{
     error::Result,
     store::{jobs, messages},
@@ -73,6 +74,13 @@ pub(super) async fn queue_reply(
         ..message(room, &Place::after(Some(to)), String::new(), now)
     };
     messages::insert(tx, &reply).await?;
-    jobs::insert(tx, jobs::reply(&reply, reply.depth, now)).await?;
+    let job = job::Model {
+        user_id: Some(reply.user_id),
+        chatroom_id: Some(reply.chatroom_id),
+        message_id: Some(reply.id),
+        position: reply.depth,
+        ..jobs::new(JOB_KIND, now)
+    };
+    jobs::insert(tx, job).await?;
     Ok(reply)
 }

@@ -31,6 +31,8 @@ use crate::{
     store::{chatrooms, commit, jobs, messages, replies},
 };
 
+/// The kind of the jobs that write a reply.
+pub const JOB_KIND: &str = "reply";
 /// Attempts at one reply, those included whose worker died: past this the reply itself is what kills workers.
 const MOST_ATTEMPTS: i32 = 25;
 /// The longest text, in bytes: twice what models write. A longer one ends there, as at the model's own limit.

@@ -1,18 +1,19 @@
-//! The job that delivers a one-time password through a service that may be slow or down.
+//! Delivering a one-time password through a service that may be slow or down: from a job.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use entity::job;
+use entity::OtpId;
 
 use super::super::{Keys, OtpCode};
 use crate::{
     clock::Clock,
     error::Result,
     ports::otp_sender::{DeliveryError, OtpSender},
-    store::{Db, jobs, jobs::Claim, otps},
+    store::{Db, otps},
 };
 
-const FIRST_DELAY: Duration = Duration::from_secs(1);
+/// The kind of the jobs that deliver a one-time password.
+pub const DELIVER_OTP: &str = "deliver_otp";
 
 /// What delivery jobs need. A worker has it without the rest of `Auth`.
 #[derive(Clone)]
@@ -23,44 +24,35 @@ pub struct Deliveries {
     pub otp_sender: Arc<dyn OtpSender>,
 }
 
+/// The result of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// It was accepted, or there is nothing to deliver any more, or the service refuses the number.
+    Done,
+    /// The service failed: retry for as long as the password can be used.
+    Unavailable,
+}
+
 impl Deliveries {
-    /// Delivers the code of a claimed job. A failed delivery is retried until the code expires, is used or is replaced,
-    /// unless the service rejects the number.
-    pub async fn deliver(&self, job: &job::Model) -> Result<()> {
-        let claim = Claim { job: job.id, attempt: job.attempt };
-        let now = self.clock.now();
-        let otp = match job.otp_id {
-            Some(id) => otps::by_id(self.db.read(), id).await?,
-            None => None,
-        };
-        let is_newest = match &otp {
-            Some(otp) => otps::newest(self.db.read(), &otp.phone_number, otp.purpose).await? == Some(otp.id),
-            None => false,
-        };
-        let Some(otp) = otp.filter(|otp| is_newest && otp.used_at.is_none() && otp.expires_at > now) else {
-            jobs::done(self.db.write(), claim).await?;
-            return Ok(());
-        };
+    /// Delivers a one-time password if it is the newest of its number, unused and not expired.
+    pub async fn deliver(&self, id: OtpId) -> Result<Delivered> {
+        let Some(otp) = otps::by_id(self.db.read(), id).await? else { return Ok(Delivered::Done) };
+        let newest = otps::newest(self.db.read(), &otp.phone_number, otp.purpose).await?;
+        let is_usable = otp.used_at.is_none() && otp.expires_at > self.clock.now();
+        if newest != Some(otp.id) || !is_usable {
+            return Ok(Delivered::Done);
+        }
         let code = OtpCode::derive(&self.keys.current, otp.id);
         match self.otp_sender.send(&super::message(&otp, code)).await {
-            Ok(_) => {}
+            Ok(_) => Ok(Delivered::Done),
             Err(DeliveryError::Refused(error)) => {
                 tracing::warn!(otp = %otp.id, error = format!("{error:#}"), "one-time password rejected by the delivery service");
+                Ok(Delivered::Done)
             }
             Err(DeliveryError::Failed(error)) => {
-                tracing::warn!(otp = %otp.id, attempt = job.failures + 1, error = format!("{error:#}"), "one-time password delivery failed; will retry");
-                return self.retry_later(job).await;
+                tracing::warn!(otp = %otp.id, error = format!("{error:#}"), "one-time password delivery failed; will retry");
+                Ok(Delivered::Unavailable)
             }
         }
-        jobs::done(self.db.write(), claim).await?;
-        Ok(())
-    }
-
-    /// Releases a failed job until its next retry.
-    pub async fn retry_later(&self, job: &job::Model) -> Result<()> {
-        let claim = Claim { job: job.id, attempt: job.attempt };
-        let delay = FIRST_DELAY * 2_u32.pow(job.failures.clamp(0, 6).cast_unsigned());
-        jobs::release(self.db.write(), claim, self.clock.now() + delay, job.failures + 1).await?;
-        Ok(())
     }
 }

@@ -11,10 +11,10 @@ pub(super) mod delivery;
 
 use std::time::Duration;
 
-use entity::{OtpId, Timestamp, otp};
+use entity::{OtpId, Timestamp, job, otp};
 use sea_orm::DatabaseTransaction;
 
-use super::{Auth, Caller, HOUR, OtpCode, PhoneNumber};
+use super::{Auth, Caller, DELIVER_OTP, HOUR, OtpCode, PhoneNumber};
 use crate::{
     error::{Error, Result},
     ports::{
@@ -107,7 +107,8 @@ impl Auth {
                 let tx = self.db.begin().await?;
                 otps::insert(&tx, otp.clone()).await?;
                 if is_delivered_by_job {
-                    jobs::insert(&tx, jobs::delivery(id, now)).await?;
+                    let delivery = job::Model { otp_id: Some(id), ..jobs::new(DELIVER_OTP, now) };
+                    jobs::insert(&tx, delivery).await?;
                 }
                 Ok(commit(tx).await?)
             })

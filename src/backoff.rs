@@ -1,0 +1,119 @@
+//! Exponential backoff: how long to wait before the next try of something that failed. The only implementation.
+
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+/// Delays that grow by a constant factor from one failure to the next, up to a maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    first: Duration,
+    max: Duration,
+    factor: u32,
+    has_jitter: bool,
+}
+
+impl Backoff {
+    /// Doubles from `first` up to `max`.
+    #[must_use]
+    pub const fn doubling(first: Duration, max: Duration) -> Self {
+        Self { first, max, factor: 2, has_jitter: false }
+    }
+
+    /// Multiplies by `factor` in place of doubling.
+    #[must_use]
+    pub const fn with_factor(self, factor: u32) -> Self {
+        Self { factor, ..self }
+    }
+
+    /// Varies each delay at random by up to a quarter in both directions, so that those who failed together do not retry
+    /// together. The result may exceed the maximum by that quarter.
+    #[must_use]
+    pub const fn with_jitter(self) -> Self {
+        Self { has_jitter: true, ..self }
+    }
+
+    /// The delay after so many failures in a row: `first` after one (and after none).
+    #[must_use]
+    pub fn delay(&self, failures: u32) -> Duration {
+        let factor = self.factor.checked_pow(failures.saturating_sub(1));
+        let delay =
+            factor.and_then(|factor| self.first.checked_mul(factor)).unwrap_or(self.max).min(self.max);
+        if self.has_jitter { delay * random_per_mille() / 1000 } else { delay }
+    }
+}
+
+/// When to retry and when to give up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    pub backoff: Backoff,
+    /// Tries in total, the first included; none: as many as it takes.
+    pub max_tries: Option<u32>,
+}
+
+impl RetryPolicy {
+    /// The delay before the next try; none once `failures` tries have failed and there is no other.
+    #[must_use]
+    pub fn delay(&self, failures: u32) -> Option<Duration> {
+        let is_exhausted = self.max_tries.is_some_and(|max| failures >= max);
+        (!is_exhausted).then(|| self.backoff.delay(failures))
+    }
+}
+
+/// 750 to 1250; 1000 if the operating system has no randomness to give, since a delay without jitter is still a delay.
+fn random_per_mille() -> u32 {
+    let mut bytes = [0; 4];
+    match SystemRandom::new().fill(&mut bytes) {
+        Ok(()) => 750 + u32::from_le_bytes(bytes) % 501,
+        Err(_) => 1000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn seconds(backoff: Backoff, failures: impl IntoIterator<Item = u32>) -> Vec<u64> {
+        failures.into_iter().map(|failures| backoff.delay(failures).as_secs()).collect()
+    }
+
+    #[test]
+    fn delays_double_up_to_the_maximum() {
+        let backoff = Backoff::doubling(SECOND, Duration::from_secs(10));
+        assert_eq!(seconds(backoff, 0..=6), [1, 1, 2, 4, 8, 10, 10]);
+    }
+
+    #[test]
+    fn a_factor_replaces_doubling() {
+        let backoff = Backoff::doubling(SECOND, Duration::from_secs(100)).with_factor(3);
+        assert_eq!(seconds(backoff, 1..=6), [1, 3, 9, 27, 81, 100]);
+    }
+
+    #[test]
+    fn any_number_of_failures_yields_the_maximum_without_overflow() {
+        let backoff = Backoff::doubling(SECOND, Duration::from_hours(1));
+        assert_eq!(seconds(backoff, [12, 13, 33, 1000, u32::MAX]), [2048, 3600, 3600, 3600, 3600]);
+    }
+
+    #[test]
+    fn jitter_stays_within_a_quarter_and_differs_between_delays() {
+        let backoff = Backoff::doubling(SECOND, SECOND * 8).with_jitter();
+        let delays: Vec<_> = (0..200).map(|_| backoff.delay(3)).collect();
+        assert!(delays.iter().all(|delay| (SECOND * 3..=SECOND * 5).contains(delay)), "{delays:?}");
+        assert!(delays.iter().any(|delay| *delay != delays[0]));
+    }
+
+    #[test]
+    fn a_policy_gives_up_after_its_last_try() {
+        let backoff = Backoff::doubling(SECOND, SECOND * 2);
+        let limited = RetryPolicy { backoff, max_tries: Some(3) };
+        assert_eq!(
+            [1, 2, 3, 4].map(|failures| limited.delay(failures)),
+            [Some(SECOND), Some(SECOND * 2), None, None]
+        );
+        let endless = RetryPolicy { backoff, max_tries: None };
+        assert_eq!(endless.delay(u32::MAX), Some(SECOND * 2));
+    }
+}

@@ -1,0 +1,41 @@
+//! Delivering a one-time password through a service that may be slow or unavailable.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use entity::job;
+
+use super::{Disposition, Kind};
+use crate::{
+    backoff::{Backoff, RetryPolicy},
+    domain::{
+        auth::{DELIVER_OTP, Delivered, Deliveries},
+        chat::reply::Cues,
+    },
+    error::Result,
+};
+
+pub(super) struct DeliverOtp {
+    pub(super) deliveries: Deliveries,
+}
+
+#[async_trait]
+impl Kind for DeliverOtp {
+    fn name(&self) -> &'static str {
+        DELIVER_OTP
+    }
+
+    /// The password's expiry ends the retries.
+    fn retry_policy(&self) -> RetryPolicy {
+        let backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_secs(64));
+        RetryPolicy { backoff, max_tries: None }
+    }
+
+    async fn run(&self, job: &job::Model, _: &Cues) -> Result<Disposition> {
+        let Some(otp) = job.otp_id else { return Ok(Disposition::Complete) };
+        Ok(match self.deliveries.deliver(otp).await? {
+            Delivered::Done => Disposition::Complete,
+            Delivered::Unavailable => Disposition::Retry,
+        })
+    }
+}

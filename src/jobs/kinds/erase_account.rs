@@ -1,0 +1,48 @@
+//! Erasing a deleted account: its chatrooms, its Stripe customer, and its row with everything that belongs to it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use entity::job;
+
+use super::{Disposition, Kind};
+use crate::{
+    backoff::{Backoff, RetryPolicy},
+    domain::{
+        auth::ERASE_ACCOUNT,
+        billing::Billing,
+        chat::{Chat, reply::Cues},
+    },
+    error::Result,
+    store::{commit, users},
+};
+
+pub(super) struct EraseAccount {
+    pub(super) chat: Chat,
+    pub(super) billing: Billing,
+}
+
+#[async_trait]
+impl Kind for EraseAccount {
+    fn name(&self) -> &'static str {
+        ERASE_ACCOUNT
+    }
+
+    /// Never given up: the user may still be paying for a subscription.
+    fn retry_policy(&self) -> RetryPolicy {
+        let backoff = Backoff::doubling(Duration::from_secs(5), Duration::from_hours(1));
+        RetryPolicy { backoff, max_tries: None }
+    }
+
+    /// Each step may be repeated. The user's row is last, because deleting it deletes the job.
+    async fn run(&self, job: &job::Model, _: &Cues) -> Result<Disposition> {
+        let Some(user) = job.user_id else { return Ok(Disposition::Complete) };
+        self.chat.delete_rooms(user).await?;
+        self.billing.leave(user).await?;
+        let tx = self.chat.db.begin().await?;
+        users::delete_deleted(&tx, user).await?;
+        commit(tx).await?;
+        tracing::info!(%user, "account erased");
+        Ok(Disposition::Complete)
+    }
+}

@@ -1,0 +1,85 @@
+//! The kinds of jobs, and the registry of them.
+
+mod deliver_otp;
+mod erase_account;
+mod reply;
+mod stripe_event;
+mod sync_customer;
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use entity::job;
+
+use crate::{
+    backoff::RetryPolicy,
+    domain::{
+        auth::Deliveries,
+        billing::Billing,
+        chat::{Chat, reply::Cues},
+    },
+    error::Result,
+};
+
+/// What to do with a job's row after a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Disposition {
+    /// Delete it: the job is done.
+    Complete,
+    /// Count a failure, and run it again after the backoff or give it up.
+    Retry,
+    /// Return it to the queue for another worker, without counting a failure.
+    Release,
+    /// Nothing: the run updated or deleted the row in its own transaction.
+    Settled,
+}
+
+/// One kind of job.
+#[async_trait]
+pub(super) trait Kind: Send + Sync {
+    /// The `kind` of its rows.
+    fn name(&self) -> &'static str;
+
+    fn retry_policy(&self) -> RetryPolicy;
+
+    /// Runs a claimed job. It may run more than once: a worker that is killed leaves the job to the next one.
+    ///
+    /// # Errors
+    /// A fault of ours or of a provider; [`on_error`](Self::on_error) follows.
+    async fn run(&self, job: &job::Model, cancel: &Cues) -> Result<Disposition>;
+
+    /// Follows a run that returned an error or panicked.
+    async fn on_error(&self, _job: &job::Model) -> Result<Disposition> {
+        Ok(Disposition::Retry)
+    }
+
+    /// Follows the last failure that the retry policy allows; the job's row is deleted afterwards.
+    async fn give_up(&self, job: &job::Model) -> Result<()> {
+        tracing::error!(job = %job.id, kind = job.kind, failures = job.failures + 1, "job given up");
+        Ok(())
+    }
+}
+
+/// Every kind by its name.
+pub(super) struct Registry(HashMap<&'static str, Box<dyn Kind>>);
+
+impl Registry {
+    pub(super) fn new(chat: &Chat, billing: &Billing, deliveries: &Deliveries) -> Self {
+        Self::of([
+            Box::new(reply::WriteReply { chat: chat.clone() }) as Box<dyn Kind>,
+            Box::new(deliver_otp::DeliverOtp { deliveries: deliveries.clone() }),
+            Box::new(stripe_event::ProcessStripeEvent { billing: billing.clone() }),
+            Box::new(sync_customer::SyncCustomer { billing: billing.clone() }),
+            Box::new(erase_account::EraseAccount { chat: chat.clone(), billing: billing.clone() }),
+        ])
+    }
+
+    fn of(kinds: impl IntoIterator<Item = Box<dyn Kind>>) -> Self {
+        Self(kinds.into_iter().map(|kind| (kind.name(), kind)).collect())
+    }
+
+    /// None for a kind that only a newer release knows.
+    pub(super) fn get(&self, name: &str) -> Option<&dyn Kind> {
+        self.0.get(name).map(|kind| &**kind)
+    }
+}

@@ -1,0 +1,41 @@
+//! Writing a reply: one attempt a run.
+
+use async_trait::async_trait;
+use entity::job;
+
+use super::{Disposition, Kind};
+use crate::{
+    backoff::RetryPolicy,
+    domain::chat::{
+        Chat,
+        reply::{Cues, JOB_KIND},
+    },
+    error::Result,
+};
+
+/// The reply and its job change together, in one transaction of the domain: so it settles every run.
+pub(super) struct WriteReply {
+    pub(super) chat: Chat,
+}
+
+#[async_trait]
+impl Kind for WriteReply {
+    fn name(&self) -> &'static str {
+        JOB_KIND
+    }
+
+    fn retry_policy(&self) -> RetryPolicy {
+        self.chat.retry_policy()
+    }
+
+    async fn run(&self, job: &job::Model, cancel: &Cues) -> Result<Disposition> {
+        self.chat.write_reply(job, cancel).await?;
+        Ok(Disposition::Settled)
+    }
+
+    /// Retries the reply, or ends it as FAILED.
+    async fn on_error(&self, job: &job::Model) -> Result<Disposition> {
+        self.chat.reply_broke(job).await?;
+        Ok(Disposition::Settled)
+    }
+}

@@ -1,0 +1,58 @@
+//! Processing a Stripe event: reading from Stripe what the event says has changed.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use entity::job;
+
+use super::{Disposition, Kind};
+use crate::{
+    backoff::{Backoff, RetryPolicy},
+    domain::{
+        billing::{Billing, STRIPE_EVENT},
+        chat::reply::Cues,
+    },
+    error::Result,
+};
+
+/// About a day of retries, for what goes through Stripe.
+pub(super) const STRIPE_RETRIES: RetryPolicy = RetryPolicy {
+    backoff: Backoff::doubling(Duration::from_secs(1), Duration::from_hours(1)).with_jitter(),
+    max_tries: Some(36),
+};
+
+pub(super) struct ProcessStripeEvent {
+    pub(super) billing: Billing,
+}
+
+#[async_trait]
+impl Kind for ProcessStripeEvent {
+    fn name(&self) -> &'static str {
+        STRIPE_EVENT
+    }
+
+    fn retry_policy(&self) -> RetryPolicy {
+        STRIPE_RETRIES
+    }
+
+    /// Storing what was read deletes the job before its owner is notified, so losing the job does not cancel the run.
+    /// Of two reads at the same time, the newer one is kept.
+    async fn run(&self, job: &job::Model, cancel: &Cues) -> Result<Disposition> {
+        let Some(event) = &job.stripe_event_id else { return Ok(Disposition::Complete) };
+        tokio::select! {
+            processed = self.billing.process_event(event) => processed.map(|()| Disposition::Complete),
+            () = cancel.hand_back.cancelled() => Ok(Disposition::Release),
+        }
+    }
+
+    async fn give_up(&self, job: &job::Model) -> Result<()> {
+        let event = job.stripe_event_id.as_deref();
+        tracing::error!(
+            job = %job.id,
+            kind = job.kind,
+            event,
+            "job given up; `pollux stripe replay` retries the event"
+        );
+        Ok(())
+    }
+}

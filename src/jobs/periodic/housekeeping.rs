@@ -1,0 +1,30 @@
+//! Deleting rows that have expired.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use crate::{
+    domain::{auth::PROFILE_LIFETIME, chat::Chat},
+    error::Result,
+    store::{checkouts, idempotency, otps, sessions, stripe_events},
+};
+
+pub(super) const INTERVAL: Duration = Duration::from_mins(10);
+/// A client that repeats a request later than this sends a new one.
+const IDEMPOTENCY_KEY_LIFETIME: TimeDelta = TimeDelta::days(7);
+/// Stripe redelivers an event for some days, and returns it by id for thirty.
+const STRIPE_EVENT_LIFETIME: TimeDelta = TimeDelta::days(30);
+/// Longer than any user takes to return from a checkout.
+const CHECKOUT_LIFETIME: TimeDelta = TimeDelta::days(90);
+
+pub(super) async fn run(chat: Chat) -> Result<()> {
+    let now = chat.clock.now();
+    let otps = otps::delete_expired(chat.db.write(), now - PROFILE_LIFETIME).await?;
+    let sessions = sessions::delete_expired(chat.db.write(), now).await?;
+    let keys = idempotency::delete_older(chat.db.write(), now - IDEMPOTENCY_KEY_LIFETIME).await?;
+    let events = stripe_events::delete_older(chat.db.write(), now - STRIPE_EVENT_LIFETIME).await?;
+    let checkouts = checkouts::delete_ended(chat.db.write(), now - CHECKOUT_LIFETIME).await?;
+    tracing::debug!(otps, sessions, keys, events, checkouts, "expired rows deleted");
+    Ok(())
+}
