@@ -1,4 +1,4 @@
-//! The composition root: picks an adapter for each port and puts the parts together. The only file that knows both.
+//! The composition root: selects an adapter for each port and assembles the application. The only file that knows both.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,31 +37,32 @@ use crate::{
     store::{Db, jobs},
 };
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// How often it is looked for what Stripe should have told and has not.
-const LOOK_FOR_SILENCE_EVERY: Duration = Duration::from_mins(1);
-const REDIS_WITHIN: Duration = Duration::from_secs(3);
-/// How long a service may take to take a one-time password.
-const DELIVERED_WITHIN: Duration = Duration::from_secs(10);
-/// How long sockets and requests may take to end once they have been told to.
-const CLOSE_WITHIN: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a worker looks for users whose Stripe state is stale.
+const STALE_POLL_INTERVAL: Duration = Duration::from_mins(1);
+/// How long the start waits for Redis.
+const REDIS_TIMEOUT: Duration = Duration::from_secs(3);
+/// Timeout of a request that delivers a one-time password.
+const OTP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long connections, tasks and the database each have to close at shutdown.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Pollux, put together.
+/// The assembled application.
 pub struct App {
     pub chat: Chat,
     pub billing: Billing,
-    /// None in a process that serves no API.
+    /// None in a process without the API.
     auth: Option<Auth>,
     deliveries: Deliveries,
     documents: Documents,
     role: Role,
     config: Config,
     life: Lifecycle,
-    /// Dropped last: what ends still wants to tell of it.
+    /// Dropped last: tasks that end still send signals.
     shared: Shared,
 }
 
-/// What processes share besides the database: Redis, or for one process its own memory.
+/// What processes share besides the database: Redis, or the memory of a single process.
 struct Shared {
     log: Arc<dyn ReplyLog>,
     signals: Arc<dyn Signals>,
@@ -71,10 +72,10 @@ struct Shared {
 }
 
 impl App {
-    /// Opens and migrates the database and connects the parts that the role needs.
+    /// Migrates the database and assembles the parts that the role needs.
     ///
     /// # Errors
-    /// A sentence about what does not answer or is not set up.
+    /// A dependency is unavailable or not configured.
     pub async fn open(role: Role, config: Config, db: Db, clock: Clock) -> anyhow::Result<Self> {
         install_tls();
         let life = Lifecycle::new();
@@ -85,7 +86,7 @@ impl App {
         if db.is_exclusive() {
             let released = jobs::release_all(db.write()).await?;
             if released > 0 {
-                tracing::info!(released, "jobs that a process had when it died are done anew");
+                tracing::info!(released, "released the jobs of a process that crashed");
             }
         }
         let model = model(&config, &clock)?;
@@ -115,7 +116,7 @@ impl App {
         };
         let missing = config.billing.missing();
         if role != Role::Worker && config.billing.secret_key().is_some() && !missing.is_empty() {
-            tracing::warn!("nothing can be bought: {} must be set, too", missing.join(", "));
+            tracing::warn!(missing = missing.join(", "), "billing is not configured completely");
         }
         let billing = billing(&config, db.clone(), clock.clone(), shared.signals.clone(), &life)?;
         let chat = Chat {
@@ -134,17 +135,17 @@ impl App {
         Ok(Self { chat, billing, auth, deliveries, documents, role, config, life, shared })
     }
 
-    /// What ends this process.
+    /// The lifecycle of this process.
     #[must_use]
     pub fn life(&self) -> Lifecycle {
         self.life.clone()
     }
 
-    /// Serves what the role serves, and works on jobs, until [`life`](Self::life) ends. First the worker drains, while
-    /// clients can still follow the replies that it finishes; then connections close.
+    /// Serves the API and runs jobs, as the role says, until [`life`](Self::life) ends. At shutdown the worker drains first,
+    /// while clients can still follow its replies; then connections close.
     ///
     /// # Errors
-    /// The listener broke.
+    /// The listener failed.
     pub async fn run(self, listener: Option<TcpListener>) -> anyhow::Result<()> {
         let life = self.life.clone();
         let db = self.chat.db.clone();
@@ -185,10 +186,10 @@ impl App {
             life.soft.cancelled().await;
             tokio::time::sleep(self.config.worker.shutdown_delay).await;
             life.closing.cancel();
-            // Connections that do not end by themselves are cut.
-            tokio::time::sleep(CLOSE_WITHIN).await;
+            // Connections that are still open afterwards are aborted.
+            tokio::time::sleep(CLOSE_TIMEOUT).await;
         };
-        // The server may have nothing to do and still wait for its worker.
+        // Without a listener, the server future ends at once and must not end the worker.
         let closing = async {
             life.closing.cancelled().await;
             Ok(())
@@ -196,16 +197,16 @@ impl App {
         let both = async { tokio::try_join!(server, closing) };
         tokio::select! {
             served = both => drop(served?),
-            () = work => tracing::warn!("connections were cut"),
+            () = work => tracing::warn!("connections aborted at shutdown"),
         }
-        // The link to Redis is one of the tasks and ends with its handle.
+        // The Redis link is a tracked task and ends when its handle is dropped.
         drop(self.shared);
         life.tasks.close();
-        if tokio::time::timeout(CLOSE_WITHIN, life.tasks.wait()).await.is_err() {
-            tracing::warn!("tasks were cut");
+        if tokio::time::timeout(CLOSE_TIMEOUT, life.tasks.wait()).await.is_err() {
+            tracing::warn!("tasks aborted at shutdown");
         }
-        if tokio::time::timeout(CLOSE_WITHIN, db.close()).await.is_err() {
-            tracing::warn!("the database was not closed");
+        if tokio::time::timeout(CLOSE_TIMEOUT, db.close()).await.is_err() {
+            tracing::warn!("database did not close in time");
         }
         Ok(())
     }
@@ -230,8 +231,8 @@ impl Shared {
             });
         };
         let (link, handle) = redis::Link::open(url, &life.tasks)?;
-        if tokio::time::timeout(REDIS_WITHIN, link.is_up()).await.is_err() {
-            tracing::warn!("starting without Redis");
+        if tokio::time::timeout(REDIS_TIMEOUT, link.is_up()).await.is_err() {
+            tracing::warn!("Redis is unavailable; starting without it");
         }
         Ok(Self {
             log: Arc::new(RedisReplyLog::new(link.clone())),
@@ -244,18 +245,18 @@ impl Shared {
 }
 
 fn otp_sender(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn OtpSender>> {
-    const UNSET: &str = "OTP_DELIVERY needs more settings";
+    const UNSET: &str = "the settings of OTP_DELIVERY are incomplete";
     Ok(match config.auth.otp_delivery {
         OtpDelivery::Response => Arc::new(otp::ByResponse),
         OtpDelivery::Log => Arc::new(otp::ToLog),
         OtpDelivery::Webhook => {
             let (url, secret) = config.auth.otp_webhook().context(UNSET)?;
-            Arc::new(OtpWebhook::new(http_client(DELIVERED_WITHIN)?, url, &secret, clock.clone()))
+            Arc::new(OtpWebhook::new(http_client(OTP_TIMEOUT)?, url, &secret, clock.clone()))
         }
         OtpDelivery::Twilio => {
             let TwilioSettings { base, account_sid, auth_token, from } =
                 config.auth.twilio().context(UNSET)?;
-            Arc::new(Twilio { http: http_client(DELIVERED_WITHIN)?, base, account_sid, auth_token, from })
+            Arc::new(Twilio { http: http_client(OTP_TIMEOUT)?, base, account_sid, auth_token, from })
         }
     })
 }
@@ -263,36 +264,36 @@ fn otp_sender(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn OtpSende
 fn http_client(read_timeout: Duration) -> anyhow::Result<reqwest::Client> {
     require_ca_certificates()?;
     reqwest::Client::builder()
-        .connect_timeout(CONNECT_WITHIN)
+        .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(read_timeout)
         .redirect(reqwest::redirect::Policy::none())
         .build()
-        .context("the HTTP client could not be built")
+        .context("failed to build the HTTP client")
 }
 
-/// Without any, HTTPS clients fail in ways that do not say what to do.
+/// Without CA certificates, HTTPS requests fail with errors that do not name the cause.
 fn require_ca_certificates() -> anyhow::Result<()> {
     anyhow::ensure!(
         !rustls_native_certs::load_native_certs().certs.is_empty(),
-        "this machine has no CA certificates, and so cannot verify any HTTPS server: install the package ca-certificates \
-         (Debian, Ubuntu, Alpine, Fedora), or set SSL_CERT_FILE to a file of certificates"
+        "no CA certificates found, so no HTTPS server can be verified: install the package ca-certificates \
+         (Debian, Ubuntu, Alpine, Fedora), or set SSL_CERT_FILE to a certificate file"
     );
     Ok(())
 }
 
 fn install_tls() {
-    // An error says that a provider is installed already.
+    // Fails only if a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Has Stripe's events seen to once more by the workers of this installation, and says which.
+/// Queues Stripe events for the workers of this installation and returns their ids.
 ///
 /// # Errors
-/// The database or Stripe do not answer, or there is no such event.
+/// The database or Stripe is unavailable, or an event does not exist.
 pub async fn replay(config: &Config, events: Vec<String>) -> anyhow::Result<Vec<String>> {
     install_tls();
     let db = Db::join(&config.database).await?;
-    // The workers look by themselves.
+    // The signal reaches no worker; workers poll.
     let signals = Arc::new(MemorySignals::default());
     let billing = billing(config, db, Clock::system(), signals, &Lifecycle::new())?;
     billing.replay(events).await.map_err(|error| anyhow::anyhow!("{error:?}"))
@@ -315,7 +316,7 @@ fn billing(
         inbox: Inbox::default(),
         turns: Arc::new(std::array::from_fn(|_| Mutex::new(()))),
         product: Arc::default(),
-        look_every: LOOK_FOR_SILENCE_EVERY,
+        look_every: STALE_POLL_INTERVAL,
     })
 }
 

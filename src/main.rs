@@ -1,4 +1,4 @@
-//! The commands.
+//! The command line interface.
 
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ use pollux::{
 };
 use tokio::net::TcpListener;
 
-/// The exit code where starting once more cannot help (sysexits.h).
+/// The exit code (sysexits.h) that tells supervisors that a restart cannot help.
 const EX_CONFIG: u8 = 78;
 
 /// For SQLite, too, which calls malloc. Its background threads give memory back to the system within seconds after a peak;
@@ -22,10 +22,10 @@ const EX_CONFIG: u8 = 78;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// A self-hosted GraphQL backend for AI chat products, whose replies always arrive.
+/// A self-hosted GraphQL backend for AI chat products.
 ///
-/// Without a command: the API and a worker in one process. Each setting is also read from the environment and from a
-/// file `.env` in the working directory; the command line wins.
+/// Without a command, runs the API and a worker in one process. Each setting can be given as an option, as an environment
+/// variable, or in a file `.env` in the working directory, in this order of precedence.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
@@ -37,23 +37,26 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the API only
+    /// Run the API without a worker
     Api,
-    /// Work on jobs only
+    /// Run a worker without the API
     Worker,
-    /// Bring the database's schema up to date
+    /// Apply pending database migrations
     Migrate,
     /// Print the GraphQL schema
     Schema,
-    /// See to billing by hand
+    /// Manage billing
     #[command(subcommand)]
     Stripe(StripeCommand),
 }
 
 #[derive(Subcommand)]
 enum StripeCommand {
-    /// Have events seen to once more, such as evt_1…, whether they came or not; without any, those that were given up
-    Replay { events: Vec<String> },
+    /// Process Stripe events again, or those that processing has given up on
+    Replay {
+        /// Event ids, such as evt_1…, including events whose webhook never arrived [default: all events given up on]
+        events: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -88,11 +91,16 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 
 fn init_logs(settings: &LogSettings) -> anyhow::Result<()> {
     let json = settings.log_format == LogFormat::Json;
-    telemetry::init(&telemetry::Logs { json, filter: &settings.rust_log }).context("RUST_LOG cannot be read")
+    telemetry::init(&telemetry::Logs { json, filter: &settings.rust_log })
+        .context("RUST_LOG is not a valid log filter")
 }
 
 fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?.block_on(work)
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the async runtime")?
+        .block_on(work)
 }
 
 async fn migrate(config: Config) -> anyhow::Result<()> {
@@ -103,7 +111,7 @@ async fn migrate(config: Config) -> anyhow::Result<()> {
         println!("applied {migration}");
     }
     match applied.len() {
-        0 => println!("nothing to do: the schema is up to date"),
+        0 => println!("no pending migrations: the schema is up to date"),
         count => println!("{count} migrations applied: the schema is up to date"),
     }
     Ok(())
@@ -111,7 +119,7 @@ async fn migrate(config: Config) -> anyhow::Result<()> {
 
 async fn replay(config: Config, events: Vec<String>) -> anyhow::Result<()> {
     for event in app::replay(&config, events).await? {
-        println!("{event} is seen to once more");
+        println!("{event} queued for processing");
     }
     Ok(())
 }
@@ -119,21 +127,23 @@ async fn replay(config: Config, events: Vec<String>) -> anyhow::Result<()> {
 async fn serve(role: Role, config: Config) -> anyhow::Result<()> {
     let bind = match role {
         Role::All | Role::Api => Some(config.server.bind_address()),
-        Role::Worker => config.server.set_address(),
+        Role::Worker => config.server.explicit_bind_address(),
     };
     let grace = config.worker.shutdown_grace;
     let db = Db::open(&config.database).await?;
     let app = App::open(role, config, db, Clock::system()).await?;
-    let signals = app.life().follow_signals(grace).context("signals cannot be heard")?;
+    let signals = app.life().follow_signals(grace).context("failed to install signal handlers")?;
     let listener = match bind {
         Some(bind) => {
             let listener =
                 TcpListener::bind(bind).await.with_context(|| format!("cannot listen on {bind}"))?;
-            let address = listener.local_addr().context("cannot tell the address")?;
+            let address = listener.local_addr().context("failed to read the listening address")?;
             if role == Role::Worker {
-                tracing::info!("the worker says how it is at http://{address}/health/ready");
+                tracing::info!("the health check is at http://{address}/health/ready");
             } else {
-                tracing::info!("GraphQL is at http://{address}/graphql, its page at http://{address}/");
+                tracing::info!(
+                    "the GraphQL API is at http://{address}/graphql, the playground at http://{address}/"
+                );
             }
             Some(listener)
         }
@@ -141,11 +151,11 @@ async fn serve(role: Role, config: Config) -> anyhow::Result<()> {
     };
     let models = app.chat.model.names();
     if role == Role::Api {
-        tracing::info!("workers answer: `pollux worker` is one");
+        tracing::info!("this process runs no worker: start `pollux worker` to generate replies");
     } else if app.chat.model.provider() == "Pollux" {
-        tracing::info!("the built-in demo model answers: set GEMINI_API_KEY to have Gemini answer");
+        tracing::info!("using the built-in demo model: set GEMINI_API_KEY to use Gemini");
     } else {
-        tracing::info!(models = models.join(", "), "Gemini answers");
+        tracing::info!(models = models.join(", "), "using Gemini");
     }
     let signals = async {
         signals.await;

@@ -8,16 +8,16 @@ use crate::support::process::Process;
 fn a_setting_that_cannot_work_is_refused_with_a_sentence() {
     let directory = TempDir::new().unwrap();
     for (settings, sentence) in [
-        (vec![("BIND", "0.0.0.0:0")], "OTP_DELIVERY=response hands every stranger the code"),
+        (vec![("BIND", "0.0.0.0:0")], "OTP_DELIVERY=response returns codes to any client"),
         (vec![("BIND", "0.0.0.0:0"), ("OTP_DELIVERY", "log"), ("RATE_LIMITS", "off")], "RATE_LIMITS=off"),
         (
             vec![("JWT_SECRET", "short")],
-            "JWT_SECRET, or one of JWT_PREVIOUS_SECRETS, is shorter than 32 characters",
+            "JWT_SECRET and each of JWT_PREVIOUS_SECRETS must have at least 32 characters",
         ),
-        (vec![("JWT_PREVIOUS_SECRETS", "short")], "JWT_SECRET, or one of JWT_PREVIOUS_SECRETS"),
-        (vec![("OTP_DELIVERY", "webhook")], "OTP_WEBHOOK_URL, signed with OTP_WEBHOOK_SECRET"),
+        (vec![("JWT_PREVIOUS_SECRETS", "short")], "each of JWT_PREVIOUS_SECRETS"),
+        (vec![("OTP_DELIVERY", "webhook")], "OTP_WEBHOOK_URL and OTP_WEBHOOK_SECRET"),
         (vec![("OTP_DELIVERY", "twilio"), ("TWILIO_FROM", "+14155550123")], "TWILIO_ACCOUNT_SID"),
-        (vec![("OTP_COUNTRIES", "DE,Germany")], "OTP_COUNTRIES: `Germany` is not a country"),
+        (vec![("OTP_COUNTRIES", "DE,Germany")], "OTP_COUNTRIES: `Germany` is not a two-letter country code"),
         (
             vec![("OTP_PREFIX_LIMIT", "0")],
             "error: OTP_PREFIX_LIMIT (--otp-prefix-limit) must be a whole number from 1 to 1000000; got `0`.\n",
@@ -86,10 +86,10 @@ fn half_of_what_several_processes_need_is_refused() {
     let directory = TempDir::new().unwrap();
     let (postgres, redis) = (("DATABASE_URL", "postgres://nowhere/x"), ("REDIS_URL", "redis://nowhere"));
     for (command, settings, sentence) in [
-        ("api", vec![], "or run `pollux` alone"),
+        ("api", vec![], "or run `pollux` without a command"),
         ("worker", vec![postgres], "REDIS_URL=redis://"),
         ("worker", vec![redis], "DATABASE_URL=postgres://"),
-        ("api", vec![postgres, redis], "JWT_SECRET is what all nodes make codes and tokens with"),
+        ("api", vec![postgres, redis], "JWT_SECRET is required with PostgreSQL and Redis"),
     ] {
         let refused =
             Process::command(directory.path()).arg(command).envs(settings.clone()).output().unwrap();

@@ -38,7 +38,7 @@ async fn each_breach_of_the_protocol_has_its_close_code() {
 
     let mut socket = opened(&app).await;
     socket.send(&json!({"type": "connection_init", "payload": {"authorization": "Bearer forged"}})).await;
-    assert_eq!(socket.next().await, Err((4403, "The access token is not valid.".to_owned())));
+    assert_eq!(socket.next().await, Err((4403, "The access token is invalid.".to_owned())));
 
     let mut socket = user.socket().await;
     let subscription = "subscription { accountEvents { usage { used } } }";

@@ -1,4 +1,4 @@
-//! How people sign in.
+//! Settings of signing in: secrets, one-time passwords, rate limits.
 
 use std::num::NonZeroU32;
 
@@ -7,69 +7,70 @@ use url::Url;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct AuthSettings {
-    /// The key that signs tokens, at least 32 characters; without it one is made and kept beside the database
+    /// Secret that tokens and codes are derived from, at least 32 characters [default: generated and stored next to the
+    /// database]
     #[arg(long, env = "JWT_SECRET", hide_env_values = true, value_parser = super::secret)]
     pub jwt_secret: Option<SecretString>,
 
-    /// Earlier values of JWT_SECRET whose tokens still hold, separated by commas
+    /// Previous values of JWT_SECRET whose tokens stay valid, separated by commas
     #[arg(long, env = "JWT_PREVIOUS_SECRETS", hide_env_values = true, value_parser = super::secret)]
     jwt_previous_secrets: Option<SecretString>,
 
-    /// How a one-time password reaches its owner
+    /// How one-time passwords are delivered
     #[arg(long, env = "OTP_DELIVERY", hide_env_values = true, default_value = "response")]
     pub otp_delivery: OtpDelivery,
 
-    /// `yes`: hand every caller the code although BIND is not a loopback address
+    /// Allow OTP_DELIVERY=response on a public address: every client receives the code of any phone number
     #[arg(long, env = "OTP_RESPONSE_IN_PUBLIC", hide_env_values = true, default_value = "no")]
     otp_response_in_public: YesNo,
 
-    /// Where OTP_DELIVERY=webhook posts codes, and the key that signs the requests
+    /// URL that OTP_DELIVERY=webhook posts codes to
     #[arg(long, env = "OTP_WEBHOOK_URL", hide_env_values = true)]
     otp_webhook_url: Option<Url>,
 
-    /// The key that signs the requests of OTP_DELIVERY=webhook, at least 32 characters
+    /// Secret that signs the requests of OTP_DELIVERY=webhook, at least 32 characters
     #[arg(long, env = "OTP_WEBHOOK_SECRET", hide_env_values = true, value_parser = super::secret)]
     otp_webhook_secret: Option<SecretString>,
 
-    /// The account that OTP_DELIVERY=twilio sends by
+    /// Twilio account for OTP_DELIVERY=twilio
     #[arg(long, env = "TWILIO_ACCOUNT_SID", hide_env_values = true)]
     twilio_account_sid: Option<String>,
 
-    /// Its token
+    /// Auth token of the Twilio account
     #[arg(long, env = "TWILIO_AUTH_TOKEN", hide_env_values = true, value_parser = super::secret)]
     twilio_auth_token: Option<SecretString>,
 
-    /// The number that it sends from, or a messaging service's id (MG…)
+    /// Sender of text messages: a phone number in E.164 form or a messaging service id (MG…)
     #[arg(long, env = "TWILIO_FROM", hide_env_values = true)]
     twilio_from: Option<String>,
 
-    /// Where Twilio's API is
+    /// Base URL of Twilio's API
     #[arg(long, env = "TWILIO_API_BASE", hide_env_values = true, default_value = "https://api.twilio.com")]
     twilio_api_base: String,
 
-    /// Countries whose numbers get codes, as two letters (ISO 3166), separated by commas; `*` for all, as where codes cost
-    /// nothing
+    /// Countries whose phone numbers receive codes, as ISO 3166 two-letter codes separated by commas; `*` for all. Required
+    /// with OTP_DELIVERY=webhook and twilio [default for response and log: *]
     #[arg(long, env = "OTP_COUNTRIES", hide_env_values = true)]
     otp_countries: Option<String>,
 
-    /// Codes an hour for all numbers that differ in their last four digits alone
+    /// Maximum codes per hour for phone numbers that differ only in their last four digits
     #[arg(long, env = "OTP_PREFIX_LIMIT", hide_env_values = true, default_value = "50", value_parser = super::number::<NonZeroU32>(1..=1_000_000))]
     pub otp_prefix_limit: NonZeroU32,
 
-    /// Whether calls are limited; `off` only for load tests on loopback
+    /// Rate limits of accounts and codes; `off` is for load tests on a loopback address
     #[arg(long, env = "RATE_LIMITS", hide_env_values = true, default_value = "on")]
     pub rate_limits: Switch,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum OtpDelivery {
-    /// The mutation answers with the code itself, for development
+    /// In the response, for development
     Response,
-    /// The code is written to the log
+    /// In the log
     Log,
-    /// The code is posted to OTP_WEBHOOK_URL
+    /// Posted to OTP_WEBHOOK_URL
     Webhook,
-    /// The code is sent as a text message by Twilio
+    /// As a text message through Twilio
     Twilio,
 }
 
@@ -85,7 +86,7 @@ pub enum YesNo {
     No,
 }
 
-/// What Twilio wants to know.
+/// Twilio's credentials and sender.
 #[derive(Clone, Debug)]
 pub struct TwilioSettings {
     pub base: String,
@@ -101,7 +102,7 @@ impl AuthSettings {
         super::items(list).map(SecretString::from).collect()
     }
 
-    /// Whether numbers of this country, such as `US`, get codes.
+    /// Whether phone numbers of this country, such as `US`, receive codes.
     #[must_use]
     pub fn serves(&self, country: Option<&str>) -> bool {
         super::items(self.countries()).any(|served| {
@@ -113,19 +114,19 @@ impl AuthSettings {
         self.otp_countries.as_deref().unwrap_or("*")
     }
 
-    /// Whether a request that came by a proxy, and so may be anybody's, may be handed a code.
+    /// Whether a proxied request, which may come from anyone, may receive a code in the response.
     #[must_use]
-    pub fn hands_codes_to_all(&self) -> bool {
+    pub fn exposes_codes(&self) -> bool {
         self.otp_response_in_public == YesNo::Yes
     }
 
-    /// Where to post codes and the key to sign them with, if both are set.
+    /// The URL and the signing secret of the webhook, if both are set.
     #[must_use]
     pub fn otp_webhook(&self) -> Option<(Url, SecretString)> {
         Some((self.otp_webhook_url.clone()?, self.otp_webhook_secret.clone()?))
     }
 
-    /// If all of it is set.
+    /// The Twilio settings, if all are set.
     #[must_use]
     pub fn twilio(&self) -> Option<TwilioSettings> {
         let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
@@ -137,26 +138,25 @@ impl AuthSettings {
         })
     }
 
-    /// What every process needs, workers too.
+    /// Checks the settings that every process needs, workers included.
     pub(super) fn check_delivery(&self) -> Result<(), String> {
         let is_short = |secret: &SecretString| secret.expose_secret().len() < 32;
         match self.otp_delivery {
             OtpDelivery::Webhook if self.otp_webhook().is_none_or(|(_, secret)| is_short(&secret)) => {
-                Err("OTP_DELIVERY=webhook posts codes to OTP_WEBHOOK_URL, signed with OTP_WEBHOOK_SECRET of at least 32 \
-                     characters: set both."
+                Err("OTP_DELIVERY=webhook requires OTP_WEBHOOK_URL and OTP_WEBHOOK_SECRET of at least 32 characters."
                     .to_owned())
             }
             OtpDelivery::Twilio if self.twilio().is_none() => {
-                Err("OTP_DELIVERY=twilio needs TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM.".to_owned())
+                Err("OTP_DELIVERY=twilio requires TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM.".to_owned())
             }
             OtpDelivery::Webhook | OtpDelivery::Twilio if self.otp_countries.is_none() => {
-                Err("OTP_COUNTRIES must say whose numbers get codes, as in DE,US: each code costs money, and there are those \
-                     who are paid for it. `*` is for all."
+                Err("OTP_COUNTRIES must list the countries whose numbers receive codes, as in DE,US, or `*` for all: each code \
+                     costs money, and fraudsters earn from codes sent to premium destinations."
                     .to_owned())
             }
             _ if self.jwt_secret.iter().chain(&self.previous_secrets()).any(is_short) => {
-                Err("JWT_SECRET, or one of JWT_PREVIOUS_SECRETS, is shorter than 32 characters; \
-                     `openssl rand -hex 32` makes a good one."
+                Err("JWT_SECRET and each of JWT_PREVIOUS_SECRETS must have at least 32 characters. Generate one with \
+                     `openssl rand -hex 32`."
                     .to_owned())
             }
             _ => Ok(()),
@@ -168,21 +168,20 @@ impl AuthSettings {
             && !on_loopback
             && self.otp_response_in_public == YesNo::No
         {
-            return Err("OTP_DELIVERY=response hands every stranger the code: it is for development, and BIND is not a \
-                        loopback address. Set another OTP_DELIVERY, or BIND=127.0.0.1:8000; or say that you mean it by \
-                        OTP_RESPONSE_IN_PUBLIC=yes."
+            return Err("OTP_DELIVERY=response returns codes to any client, and BIND is not a loopback address. Set another \
+                        OTP_DELIVERY, or BIND=127.0.0.1:8000 for development, or OTP_RESPONSE_IN_PUBLIC=yes if this is \
+                        intended."
                 .to_owned());
         }
         if self.rate_limits == Switch::Off && !on_loopback {
-            return Err("RATE_LIMITS=off is for load tests on loopback, and BIND is not a loopback address."
-                .to_owned());
+            return Err("RATE_LIMITS=off requires BIND to be a loopback address.".to_owned());
         }
         for country in super::items(self.countries()) {
             if country != "*"
                 && !(country.len() == 2 && country.bytes().all(|letter| letter.is_ascii_alphabetic()))
             {
                 return Err(format!(
-                    "OTP_COUNTRIES: `{country}` is not a country: write two letters, as in DE,US."
+                    "OTP_COUNTRIES: `{country}` is not a two-letter country code such as DE."
                 ));
             }
         }

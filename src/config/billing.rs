@@ -1,4 +1,4 @@
-//! How Pro is paid for.
+//! Settings of billing with Stripe.
 
 use std::time::Duration;
 
@@ -6,59 +6,59 @@ use secrecy::{ExposeSecret, SecretString};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct BillingSettings {
-    /// Stripe's secret key; without it nothing can be bought, and everything else works
+    /// Secret API key of Stripe; without it, billing is disabled
     #[arg(long, env = "STRIPE_SECRET_KEY", hide_env_values = true, value_parser = super::secret)]
     stripe_secret_key: Option<SecretString>,
 
-    /// The recurring price of the Pro tier, such as price_1…
+    /// Stripe price of the Pro tier, a recurring price such as price_1…
     #[arg(long, env = "STRIPE_PRO_PRICE_ID", hide_env_values = true)]
     stripe_pro_price_id: Option<String>,
 
-    /// What Stripe signs its webhooks with, such as whsec_…
+    /// Signing secret of the Stripe webhook endpoint, such as whsec_…
     #[arg(long, env = "STRIPE_WEBHOOK_SECRET", hide_env_values = true, value_parser = super::secret)]
     stripe_webhook_secret: Option<SecretString>,
 
-    /// Where Stripe is
+    /// Base URL of Stripe's API
     #[arg(long, env = "STRIPE_API_BASE", hide_env_values = true, default_value = "https://api.stripe.com/")]
     pub stripe_api_base: String,
 
-    /// How long Stripe may take to answer, in seconds; a call is sent three times
+    /// Timeout of a request to Stripe in seconds; a request is attempted up to three times
     #[arg(long, env = "STRIPE_TIMEOUT", hide_env_values = true, default_value = "10", value_parser = super::seconds(1..=300))]
     pub stripe_timeout: Duration,
 
-    /// Where the front end is: people come back to it from Stripe's pages, and to nowhere else
+    /// URL of the front end: Stripe's pages redirect back to this origin only
     #[arg(long, env = "FRONTEND_URL", hide_env_values = true)]
     frontend_url: Option<String>,
 }
 
-/// A setting that is empty is not set.
-fn given(text: Option<&str>) -> Option<&str> {
+/// Treats an empty setting as not set.
+fn non_empty(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.is_empty())
 }
 
 impl BillingSettings {
     #[must_use]
     pub fn secret_key(&self) -> Option<&str> {
-        given(self.stripe_secret_key.as_ref().map(ExposeSecret::expose_secret))
+        non_empty(self.stripe_secret_key.as_ref().map(ExposeSecret::expose_secret))
     }
 
     #[must_use]
     pub fn webhook_secret(&self) -> Option<&str> {
-        given(self.stripe_webhook_secret.as_ref().map(ExposeSecret::expose_secret))
+        non_empty(self.stripe_webhook_secret.as_ref().map(ExposeSecret::expose_secret))
     }
 
     #[must_use]
     pub fn price(&self) -> Option<&str> {
-        given(self.stripe_pro_price_id.as_deref())
+        non_empty(self.stripe_pro_price_id.as_deref())
     }
 
-    /// Without a slash at its end.
+    /// The URL of the front end, without a trailing slash.
     #[must_use]
     pub fn frontend(&self) -> Option<&str> {
-        given(self.frontend_url.as_deref()).map(|url| url.trim_end_matches('/'))
+        non_empty(self.frontend_url.as_deref()).map(|url| url.trim_end_matches('/'))
     }
 
-    /// The settings that are missing for Pro to be bought.
+    /// The settings that billing still requires.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
         let settings = [

@@ -1,22 +1,22 @@
-//! What people may use.
+//! Settings of the chat: quotas, parallel replies, cache.
 
 use std::{num::NonZeroU32, time::Duration};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct ChatSettings {
-    /// Prompts a UTC day for a user without a subscription
+    /// Maximum prompts per UTC day of a user without a subscription
     #[arg(long, env = "BASIC_DAILY_LIMIT", hide_env_values = true, default_value_t = 20, value_parser = super::number::<i32>(0..=i32::MAX as u64))]
     pub basic_daily_limit: i32,
 
-    /// Replies written at once for one user without a subscription
+    /// Maximum concurrent replies of a user without a subscription
     #[arg(long, env = "BASIC_PARALLEL_REPLIES", hide_env_values = true, default_value = "2", value_parser = super::number::<NonZeroU32>(1..=1000))]
     pub basic_parallel_replies: NonZeroU32,
 
-    /// Replies written at once for one subscriber
+    /// Maximum concurrent replies of a subscriber
     #[arg(long, env = "PRO_PARALLEL_REPLIES", hide_env_values = true, default_value = "5", value_parser = super::number::<NonZeroU32>(1..=1000))]
     pub pro_parallel_replies: NonZeroU32,
 
-    /// How long a page of a user's rooms may be kept, in seconds; a write makes it void at once
+    /// Lifetime of a cached page of chatrooms in seconds; a write invalidates it at once
     #[arg(long, env = "CHATROOM_CACHE_TTL", hide_env_values = true, default_value = "300", value_parser = super::seconds(0..=86_400))]
     pub chatroom_cache_ttl: Duration,
 }

@@ -1,15 +1,15 @@
-//! The command line and the environment. A variable that is empty counts as not set; a value that cannot be used is
-//! refused with a sentence that names the setting, what it may be and, unless it may hold a secret, what was given.
+//! Parsing of the command line and the environment. An empty variable counts as not set. The error for an invalid value
+//! names the setting, its valid values and, unless it may be a secret, the value.
 
 use clap::{
     Command, CommandFactory, FromArgMatches,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-/// Parses what the process was started with. Ends it after `--help` and `--version`, and where the arguments do not parse.
+/// Parses the arguments of the process. Exits after `--help` and `--version`, and on unknown or missing arguments.
 ///
 /// # Errors
-/// A sentence about a setting's value.
+/// A sentence about an invalid value.
 pub fn parse_command_line<C: CommandFactory + FromArgMatches>() -> Result<C, String> {
     let command = C::command().mut_args(|argument| {
         let is_empty = |name| {
@@ -21,7 +21,7 @@ pub fn parse_command_line<C: CommandFactory + FromArgMatches>() -> Result<C, Str
     parsed.map_err(|error| explain(&command, &error).unwrap_or_else(|| error.exit()))
 }
 
-/// A sentence about a value that was refused; none where the error is about something else.
+/// A sentence about an invalid value; none if the error has another cause.
 fn explain(command: &Command, error: &clap::Error) -> Option<String> {
     if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
         return None;
@@ -40,7 +40,7 @@ fn explain(command: &Command, error: &clap::Error) -> Option<String> {
     let expected = match (error.get(ContextKind::ValidValue), std::error::Error::source(error)) {
         (Some(ContextValue::Strings(values)), _) => format!("must be one of {}", values.join(", ")),
         (_, Some(cause)) => cause.to_string(),
-        _ => "cannot be used".to_owned(),
+        _ => "is invalid".to_owned(),
     };
     Some(format!("{name} {expected}{given}."))
 }

@@ -1,4 +1,4 @@
-//! Where the rows are.
+//! Settings of the database.
 
 use std::{
     ffi::OsStr,
@@ -14,7 +14,7 @@ use percent_encoding::percent_decode_str;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct DatabaseSettings {
-    /// The database: a SQLite file, made when missing, or postgres://…
+    /// Database: a SQLite file, created if missing, or postgres://user:password@host/name
     #[arg(
         long = "database-url",
         env = "DATABASE_URL",
@@ -24,7 +24,7 @@ pub struct DatabaseSettings {
     )]
     pub url: DatabaseUrl,
 
-    /// Connections for reading (SQLite), or in all (PostgreSQL)
+    /// Maximum connections: for reading (SQLite) or in total (PostgreSQL)
     #[arg(
         long,
         env = "DATABASE_CONNECTIONS",
@@ -34,7 +34,7 @@ pub struct DatabaseSettings {
     )]
     pub database_connections: NonZeroU32,
 
-    /// How long a statement may wait for a connection and then run, each, in seconds (PostgreSQL)
+    /// Timeout in seconds for acquiring a connection, and for running a statement (PostgreSQL)
     #[arg(
         long,
         env = "DATABASE_STATEMENT_TIMEOUT",
@@ -45,12 +45,12 @@ pub struct DatabaseSettings {
     pub database_statement_timeout: Duration,
 }
 
-/// A database's address, parsed once.
+/// A parsed database URL.
 #[derive(Clone)]
 pub enum DatabaseUrl {
     /// The path of the file.
     Sqlite(PathBuf),
-    /// The URL as it was given; it may hold a password.
+    /// The URL as configured. It may contain a password.
     Postgres(String),
 }
 
@@ -87,17 +87,17 @@ impl DatabaseUrl {
 }
 
 impl DatabaseSettings {
-    /// Whether the rows are in PostgreSQL, which any number of processes can share.
+    /// Whether the database is PostgreSQL, which any number of processes can share.
     #[must_use]
     pub fn is_postgres(&self) -> bool {
         matches!(self.url, DatabaseUrl::Postgres(_))
     }
 
-    /// Creates the directory for files of this installation where it is missing, accessible to its owner only, and
-    /// returns its path.
+    /// Creates the directory for the files of this installation if it is missing, accessible only to its owner, and returns
+    /// its path.
     ///
     /// # Errors
-    /// It cannot be created.
+    /// The directory cannot be created.
     pub fn create_data_directory(&self) -> io::Result<PathBuf> {
         let directory = match &self.url {
             DatabaseUrl::Sqlite(file) => file.parent().unwrap_or(Path::new("")),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_names_no_database_is_refused() {
+    fn a_url_that_names_no_database_is_rejected() {
         for url in [
             "mysql://x",
             "sqlite:",

@@ -4,11 +4,10 @@ use std::{cell::Cell, fs, io};
 
 const FILE: &str = ".env";
 
-/// Adds the file's variables to the environment, whose own win.
+/// Adds the variables of the file to the environment. Variables that are already set take precedence.
 ///
 /// # Errors
-/// A sentence about a file that cannot be read, or the number of the line that cannot: never its text, which may hold a
-/// secret.
+/// A sentence about an unreadable file, or the number of a malformed line, but never its text, which may be a secret.
 pub fn load_dotenv() -> Result<(), String> {
     let text = match fs::read_to_string(FILE) {
         Ok(text) => text,
@@ -30,7 +29,7 @@ fn load(text: &str) -> Result<(), String> {
     })
 }
 
-/// Hands out a text line by line, and counts the lines.
+/// A reader that returns one line at a time and counts lines.
 struct Lines<'a> {
     rest: &'a [u8],
     read: &'a Cell<usize>,
@@ -52,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_broken_line_is_named_by_its_number_and_not_shown() {
+    fn an_error_has_the_number_of_a_malformed_line_and_not_its_text() {
         for (text, number) in [
             ("# comment\nA_1=1\n\nhush hush\n", 4),
             ("hush hush", 1),

@@ -1,4 +1,4 @@
-//! The model that answers.
+//! Settings of the model provider.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct GeminiSettings {
-    /// The key for Gemini; without it a built-in demo model answers
+    /// API key of Gemini; without it, the built-in demo model is used
     #[arg(long, env = "GEMINI_API_KEY", hide_env_values = true, value_parser = super::secret)]
     gemini_api_key: Option<SecretString>,
 
-    /// Where Gemini is
+    /// Base URL of Gemini's API
     #[arg(
         long,
         env = "GEMINI_BASE_URL",
@@ -19,35 +19,36 @@ pub struct GeminiSettings {
     )]
     pub gemini_base_url: String,
 
-    /// The model of new rooms
+    /// Default model of new chatrooms
     #[arg(long, env = "GEMINI_MODEL", hide_env_values = true, default_value = "gemini-3.5-flash-lite")]
     gemini_model: String,
 
-    /// The models that a room may choose, separated by commas; the first that answers stands in for one that is gone
+    /// Further models that a chatroom can select, separated by commas; they also replace a model that is no longer available,
+    /// in this order
     #[arg(long, env = "GEMINI_MODELS", hide_env_values = true, default_value = "")]
     gemini_models: String,
 
-    /// How much of a conversation goes to the model, in tokens of about four bytes
+    /// Maximum conversation history sent to the model, in tokens of about four bytes
     #[arg(long, env = "GEMINI_HISTORY_TOKENS", hide_env_values = true, default_value_t = 32_000, value_parser = super::number::<usize>(0..=10_000_000))]
     pub gemini_history_tokens: usize,
 
-    /// How long Gemini may take to begin its answer before the call times out, in seconds
+    /// Timeout in seconds for the first token of a response
     #[arg(long, env = "GEMINI_FIRST_TOKEN_TIMEOUT", hide_env_values = true, default_value = "180", value_parser = super::seconds(1..=3600))]
     pub gemini_first_token_timeout: Duration,
 
-    /// How long Gemini may be silent between two chunks of its answer before the call times out, in seconds
+    /// Timeout in seconds between two chunks of a response
     #[arg(long, env = "GEMINI_IDLE_TIMEOUT", hide_env_values = true, default_value = "60", value_parser = super::seconds(1..=3600))]
     pub gemini_idle_timeout: Duration,
 }
 
 impl GeminiSettings {
-    /// The key; none means that the demo model answers.
+    /// The API key; none if the demo model is used.
     #[must_use]
     pub fn api_key(&self) -> Option<&SecretString> {
         self.gemini_api_key.as_ref().filter(|key| !key.expose_secret().is_empty())
     }
 
-    /// What a room may choose; the first is the default.
+    /// The models that a chatroom can select. The first is the default.
     #[must_use]
     pub fn models(&self) -> Vec<String> {
         let mut models = vec![self.gemini_model.clone()];
@@ -62,10 +63,10 @@ impl GeminiSettings {
         if !(base.starts_with("http://") || base.starts_with("https://")) {
             return Err(format!("GEMINI_BASE_URL: `{base}` is not an http(s) URL."));
         }
-        // The names stand in a URL's path.
-        let plain = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
-        match self.models().iter().find(|name| name.is_empty() || !plain(name)) {
-            Some(name) => Err(format!("GEMINI_MODEL(S): `{name}` is not a model's name.")),
+        // Model names become part of a URL path.
+        let is_plain = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+        match self.models().iter().find(|name| name.is_empty() || !is_plain(name)) {
+            Some(name) => Err(format!("GEMINI_MODEL(S): `{name}` is not a valid model name.")),
             None => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! Which documents are executed.
+//! Settings of the GraphQL API.
 
 use std::path::PathBuf;
 
@@ -6,25 +6,26 @@ use super::Switch;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct GraphqlSettings {
-    /// Whether the schema tells of itself, in introspection, in the suggestions of errors and on the page
+    /// Introspection, suggestions in error messages, and the GraphiQL page
     #[arg(long, env = "INTROSPECTION", hide_env_values = true, default_value = "on")]
     pub introspection: Switch,
 
-    /// Documents by their hash: `off`, `on` (Apollo's automatic persisted queries), or `only` those of a manifest
+    /// Persisted queries: `on` for Apollo's automatic persisted queries, `only` to reject documents that are not in a manifest
     #[arg(long, env = "PERSISTED_QUERIES", hide_env_values = true, default_value = "on")]
     pub persisted_queries: PersistedQueries,
 
-    /// The manifest of PERSISTED_QUERIES=only: Apollo's, or an object of documents by their hashes
+    /// Manifest for PERSISTED_QUERIES=only: Apollo's format, or a JSON object from hash to document
     #[arg(long, env = "PERSISTED_QUERIES_FILE", hide_env_values = true)]
     pub persisted_queries_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum PersistedQueries {
+    /// Documents are not stored
     Off,
-    /// Any document is executed, and kept for whoever sends its hash
+    /// All documents are executed, and stored for requests that send only the hash
     On,
-    /// Only documents that the manifest names are executed
+    /// Only documents in the manifest are executed
     Only,
 }
 
@@ -32,7 +33,7 @@ impl GraphqlSettings {
     pub(super) fn check(&self) -> Result<(), String> {
         match (self.persisted_queries, &self.persisted_queries_file) {
             (PersistedQueries::Only, None) => {
-                Err("PERSISTED_QUERIES=only executes what PERSISTED_QUERIES_FILE names: set it.".to_owned())
+                Err("PERSISTED_QUERIES=only requires PERSISTED_QUERIES_FILE.".to_owned())
             }
             _ => Ok(()),
         }

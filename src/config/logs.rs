@@ -1,12 +1,12 @@
-//! What is written about what happens.
+//! Settings of logs.
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct LogSettings {
-    /// How log lines look
+    /// Format of log lines
     #[arg(long, env = "LOG_FORMAT", hide_env_values = true, default_value = "pretty")]
     pub log_format: LogFormat,
 
-    /// What is logged, as in `pollux=debug,warn`
+    /// Log filter: levels per module, as in `pollux=debug,warn`
     #[arg(long, env = "RUST_LOG", hide_env_values = true, default_value = "pollux=info,warn")]
     pub rust_log: String,
 }

@@ -1,6 +1,6 @@
-//! The settings: one struct a section, from flags, the environment or `.env`, checked against each other once, at start.
+//! Settings: one struct per section, read from flags, the environment or `.env`, cross-checked once at start.
 //!
-//! A setting's first line of documentation is what `pollux --help` prints.
+//! `pollux -h` prints the first paragraph of a setting's documentation, `pollux --help` all of it.
 
 mod auth;
 mod billing;
@@ -31,7 +31,7 @@ pub use redis::RedisSettings;
 pub use server::ServerSettings;
 pub use worker::WorkerSettings;
 
-/// Everything that can be set.
+/// All settings.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Config {
     #[command(flatten, next_help_heading = "Server")]
@@ -66,20 +66,20 @@ pub enum Role {
 }
 
 impl Config {
-    /// Refuses combinations that cannot keep their promises.
+    /// Rejects incomplete and contradictory combinations of settings.
     ///
     /// # Errors
     /// A sentence that says what to set.
     pub fn check(&self, role: Role) -> Result<(), String> {
         let shared = self.database.is_postgres();
         if role != Role::All && !(shared && self.redis.url().is_some()) {
-            return Err("`pollux api` and `pollux worker` meet in PostgreSQL and Redis: set DATABASE_URL=postgres://… and \
-                        REDIS_URL=redis://…, or run `pollux` alone, which is both and needs neither."
+            return Err("`pollux api` and `pollux worker` require PostgreSQL and Redis: set DATABASE_URL=postgres://… and \
+                        REDIS_URL=redis://…, or run `pollux` without a command, which needs neither."
                 .to_owned());
         }
         if shared && self.redis.url().is_some() && self.auth.jwt_secret.is_none() {
-            return Err("JWT_SECRET is what all nodes make codes and tokens with: give each the same; \
-                        `openssl rand -hex 32` makes a good one."
+            return Err("JWT_SECRET is required with PostgreSQL and Redis and must be the same on all nodes. Generate one with \
+                        `openssl rand -hex 32`."
                 .to_owned());
         }
         self.gemini.check()?;
@@ -116,12 +116,12 @@ fn seconds(
     }
 }
 
-/// A list in which empty items do not count, as in `a, b,`.
+/// The items of a comma-separated list, without empty ones.
 fn items(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
-/// Reads a secret, which no log and no error prints.
+/// Parses a secret, which logs and errors never print.
 #[expect(clippy::unnecessary_wraps, reason = "the signature of a clap value parser")]
 fn secret(text: &str) -> Result<secrecy::SecretString, std::convert::Infallible> {
     Ok(text.into())

@@ -1,4 +1,4 @@
-//! The secret that all keys are derived from: the setting, else one that is made once and kept.
+//! The secret that all keys are derived from: JWT_SECRET, or one that is generated once and stored in a file.
 
 use std::{
     fs::OpenOptions,
@@ -15,24 +15,26 @@ use secrecy::SecretString;
 use super::Config;
 
 impl Config {
+    /// The secret of this installation.
+    ///
     /// # Errors
-    /// It cannot be kept, or what is kept is none.
+    /// The file cannot be read or written, or is too short.
     pub fn secret(&self) -> anyhow::Result<SecretString> {
         if let Some(secret) = &self.auth.jwt_secret {
             return Ok(secret.clone());
         }
         let path = self.database.create_data_directory()?.join("jwt_secret");
-        kept_secret(&path).with_context(|| format!("cannot keep a secret in {}", path.display()))
+        stored_secret(&path).with_context(|| format!("cannot store a secret in {}", path.display()))
     }
 }
 
-fn kept_secret(path: &Path) -> anyhow::Result<SecretString> {
+fn stored_secret(path: &Path) -> anyhow::Result<SecretString> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(mut file) => {
             let mut bytes = [0; 32];
             SystemRandom::new()
                 .fill(&mut bytes)
-                .map_err(|_| anyhow::anyhow!("the system gave no random bytes"))?;
+                .map_err(|_| anyhow::anyhow!("the operating system returned no random bytes"))?;
             let secret = URL_SAFE_NO_PAD.encode(bytes);
             file.write_all(secret.as_bytes())?;
             file.sync_all()?;
@@ -42,7 +44,7 @@ fn kept_secret(path: &Path) -> anyhow::Result<SecretString> {
             let secret = std::fs::read_to_string(path)?;
             anyhow::ensure!(
                 secret.len() >= 32,
-                "the file is shorter than a secret: delete it to have a new one made"
+                "the file must have at least 32 characters; delete it to generate a new secret"
             );
             Ok(secret.into())
         }

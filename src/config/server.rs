@@ -1,4 +1,4 @@
-//! Where the server listens, and which pages may talk to it.
+//! Settings of the HTTP server: address, origins, proxies, connections.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -9,31 +9,31 @@ use ipnet::IpNet;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServerSettings {
-    /// The address to listen on [default: 127.0.0.1:8000]
+    /// Address and port to listen on [default: 127.0.0.1:8000]
     #[arg(long, env = "BIND", hide_env_values = true, value_parser = socket_address)]
     bind: Option<SocketAddr>,
 
-    /// The port to listen on, on every address; what platforms set. BIND wins
+    /// Port to listen on, on all addresses, as hosting platforms set it. BIND takes precedence
     #[arg(long, env = "PORT", hide_env_values = true, value_parser = super::number::<u16>(0..=65_535))]
     port: Option<u16>,
 
-    /// Origins of the web pages that may call the API and open sockets, separated by commas; `*` for any [default: pages of
-    /// this machine, such as http://localhost:5173, on any port]
+    /// Origins of the web pages that may use the API, separated by commas; `*` for any [default: pages on this machine, such
+    /// as http://localhost:5173, on any port]
     ///
-    /// A page served by Pollux itself may always.
+    /// Pages served by Pollux itself are always allowed.
     #[arg(long, env = "CORS_ORIGINS", hide_env_values = true)]
     cors_origins: Option<String>,
 
-    /// Addresses or networks of the proxies whose X-Forwarded-For or Forwarded is believed, separated by commas, as in
-    /// 10.0.0.0/8
+    /// Addresses or networks of the proxies whose X-Forwarded-For and Forwarded headers are trusted, separated by commas, as
+    /// in 10.0.0.0/8
     #[arg(long, env = "TRUSTED_PROXIES", hide_env_values = true, value_delimiter = ',', value_parser = network)]
     trusted_proxies: Vec<IpNet>,
 
-    /// Connections at once, sockets included; more wait to be accepted
+    /// Maximum concurrent connections, WebSockets included; further ones wait to be accepted
     #[arg(long, env = "MAX_CONNECTIONS", hide_env_values = true, default_value = "10000", value_parser = super::number::<NonZeroUsize>(1..=1_000_000))]
     pub max_connections: NonZeroUsize,
 
-    /// Connections at once from one address that is neither this machine nor a trusted proxy; the next are closed
+    /// Maximum concurrent connections from one address, except this machine and trusted proxies; further ones are closed
     #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", hide_env_values = true, default_value = "200", value_parser = super::number::<NonZeroUsize>(1..=1_000_000))]
     pub max_connections_per_address: NonZeroUsize,
 }
@@ -45,7 +45,7 @@ fn socket_address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// Reads a network, or an address as one of its own.
+/// Parses a network, or an address as a network of one address.
 fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     let address = text.parse().map(|address: IpAddr| IpNet::from(address));
@@ -65,21 +65,20 @@ impl ServerSettings {
         }
     }
 
-    /// The address to listen on, if one was set: where a process that serves no API says how it is.
+    /// The address to listen on, if BIND or PORT is set: a worker serves its health checks there.
     #[must_use]
-    pub fn set_address(&self) -> Option<SocketAddr> {
+    pub fn explicit_bind_address(&self) -> Option<SocketAddr> {
         (self.bind.is_some() || self.port.is_some()).then(|| self.bind_address())
     }
 
-    /// Where a request comes from: from its peer, unless that is a trusted proxy that forwards it for another. `forwarded_for`
-    /// are the addresses that the proxies name, the last proxy's last; what the first that is not trusted names is what it may
-    /// have made up.
+    /// The address of the client: the peer, or the address that a chain of trusted proxies forwards for. `forwarded_for` holds
+    /// the addresses that the proxies added, the nearest proxy's last. Addresses added by an untrusted peer may be forged.
     #[must_use]
     pub fn client(&self, peer: IpAddr, forwarded_for: &[Option<IpAddr>]) -> IpAddr {
         let mut client = peer.to_canonical();
         for before in forwarded_for.iter().rev() {
             let Some(before) = before else { break };
-            if !self.trusts(client) {
+            if !self.is_trusted_proxy(client) {
                 break;
             }
             client = before.to_canonical();
@@ -87,20 +86,20 @@ impl ServerSettings {
         client
     }
 
-    /// Whether an address is a trusted proxy's.
+    /// Whether an address belongs to a trusted proxy.
     #[must_use]
-    pub fn trusts(&self, address: IpAddr) -> bool {
+    pub fn is_trusted_proxy(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.contains(&address))
     }
 
-    /// Whether a peer may be many clients' proxy.
+    /// Whether a peer may forward the requests of many clients.
     #[must_use]
-    pub fn speaks_for_many(&self, peer: IpAddr) -> bool {
+    pub fn may_proxy_clients(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
-        peer.is_loopback() || self.trusts(peer)
+        peer.is_loopback() || self.is_trusted_proxy(peer)
     }
 
-    /// Whether a page of this origin, such as `https://chat.example`, may use the API. `host` is the request's own host.
+    /// Whether a page of this origin, such as `https://chat.example`, may use the API. `host` is the host that the request names.
     #[must_use]
     pub fn allows_origin(&self, origin: &str, host: Option<&str>) -> bool {
         let is_local = || host_of(origin).is_some_and(is_local_name);
@@ -114,8 +113,8 @@ impl ServerSettings {
         is_listed || host.zip(authority).is_some_and(|(host, authority)| host.eq_ignore_ascii_case(authority))
     }
 
-    /// Whether requests may name this host, given without a port. A server on loopback answers to local names and to those of
-    /// its pages only; any other may have any name.
+    /// Whether requests may name this host, given without a port. A server on a loopback address accepts only local names and
+    /// the hosts of its pages, which prevents DNS rebinding; any other server accepts all names.
     #[must_use]
     pub fn allows_host(&self, host: &str, frontend: Option<&str>) -> bool {
         let listed = || super::items(self.cors_origins.as_deref().unwrap_or_default());
@@ -130,7 +129,7 @@ impl ServerSettings {
             let host = origin.split_once("://").map_or("", |(_, host)| host);
             if origin != "*" && (host.is_empty() || host.contains('/')) {
                 return Err(format!(
-                    "CORS_ORIGINS: `{origin}` is not an origin. Write scheme and host without a path, as in \
+                    "CORS_ORIGINS: `{origin}` is not an origin. An origin is a scheme and a host without a path, as in \
                      https://chat.example, or `*`."
                 ));
             }
@@ -149,7 +148,7 @@ fn host_of(url: &str) -> Option<&str> {
     }
 }
 
-/// Whether a host, given without a port, is always this machine: `localhost`, `*.localhost`, 127.0.0.0/8 or `[::1]`.
+/// Whether a host, given without a port, always means this machine: `localhost`, `*.localhost`, 127.0.0.0/8 or `[::1]`.
 fn is_local_name(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
@@ -175,15 +174,19 @@ mod tests {
     }
 
     #[test]
-    fn only_trusted_proxies_are_believed() {
+    fn only_headers_of_trusted_proxies_are_used() {
         let settings = settings(&["--trusted-proxies=10.0.0.0/8, ::1"]);
         let client = |peer: &str, forwarded: &str| {
             let forwarded: Vec<_> = forwarded.split(", ").map(|address| address.parse().ok()).collect();
             settings.client(peer.parse().unwrap(), &forwarded).to_string()
         };
-        assert_eq!(client("203.0.113.9", "198.51.100.1"), "203.0.113.9", "whoever says so of itself");
+        assert_eq!(client("203.0.113.9", "198.51.100.1"), "203.0.113.9", "an untrusted peer");
         assert_eq!(client("10.1.2.3", "198.51.100.1"), "198.51.100.1");
-        assert_eq!(client("::1", "1.1.1.1, 198.51.100.1, 10.9.9.9"), "198.51.100.1", "the first is made up");
+        assert_eq!(
+            client("::1", "1.1.1.1, 198.51.100.1, 10.9.9.9"),
+            "198.51.100.1",
+            "the first may be forged"
+        );
         assert_eq!(client("::ffff:10.1.2.3", "2001:db8::1"), "2001:db8::1");
         for nothing in ["", "unknown", "198.51.100.1, unknown"] {
             assert_eq!(client("10.1.2.3", nothing), "10.1.2.3", "{nothing}");
@@ -196,7 +199,7 @@ mod tests {
         ["evil.example", "localhost.evil.example", "notlocalhost", "192.168.1.2", "[2001:db8::1]"];
 
     #[test]
-    fn pages_of_this_machine_may_call_until_origins_are_listed() {
+    fn local_pages_are_allowed_unless_origins_are_listed() {
         let (default, listed) = (settings(&[]), settings(&["--cors-origins=https://Chat.example"]));
         for host in LOCAL {
             for port in ["", ":3000", ":4173", ":4200"] {
@@ -212,11 +215,11 @@ mod tests {
         }
         assert!(listed.allows_origin("HTTPS://chat.EXAMPLE", None), "in any letter case");
         assert!(!listed.allows_origin("http://chat.example", None), "another scheme");
-        assert!(listed.allows_origin("https://api.example", Some("API.example")), "its own");
+        assert!(listed.allows_origin("https://api.example", Some("API.example")), "the own origin");
     }
 
     #[test]
-    fn on_loopback_only_local_names_and_those_of_the_pages_are_answered() {
+    fn a_loopback_server_accepts_only_local_hosts_and_hosts_of_its_pages() {
         let listed = ["--cors-origins=https://chat.example:8443"];
         let (default, listed, public, any) = (
             settings(&[]),

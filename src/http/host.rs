@@ -34,7 +34,7 @@ pub(super) async fn check(State(api): State<Arc<Api>>, mut request: Request, nex
     };
     let peer = request.extensions().get().map(|ConnectInfo::<SocketAddr>(peer)| peer.ip());
     let is_proxied = forwarded::is_forwarded(request.headers())
-        && peer.is_some_and(|peer| api.settings.trusts(peer.to_canonical()));
+        && peer.is_some_and(|peer| api.settings.is_trusted_proxy(peer.to_canonical()));
     let Some(host) = host else { return next.run(request).await };
     let frontend = api.billing.settings.frontend();
     if !is_proxied

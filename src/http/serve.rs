@@ -49,7 +49,7 @@ pub async fn serve(
                     continue;
                 }
             };
-            let of_peer = if settings.speaks_for_many(peer.ip()) {
+            let of_peer = if settings.may_proxy_clients(peer.ip()) {
                 None
             } else {
                 // Whoever has too many loses the newest.

@@ -120,8 +120,7 @@ impl Auth {
             let delivery = self.otp_sender.send(&message(&otp, code.clone())).await;
             delivery.map_err(anyhow::Error::new)? == Delivery::ByResponse
         };
-        let is_shown =
-            is_delivered_by_response && (!caller.is_forwarded || self.settings.hands_codes_to_all());
+        let is_shown = is_delivered_by_response && (!caller.is_forwarded || self.settings.exposes_codes());
         if is_delivered_by_response && !is_shown {
             tracing::warn!(
                 "one-time password withheld from a proxied request: set OTP_DELIVERY to webhook or twilio, \
