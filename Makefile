@@ -40,5 +40,5 @@ schema-check: ## Check that schema.graphql is current, passes the linter and bre
 	cd clients && npm run --silent schema
 
 bench: ## Measure added latency, worker throughput and the cost of rejected requests
-	cargo bench --locked --bench latency --bench webhooks --bench sockets --bench door
-	tests/with-servers cargo bench --locked --bench latency --bench webhooks --bench sockets --bench door --bench takeover --bench drain
+	cargo bench --locked --bench latency --bench webhooks --bench sockets --bench request_limits
+	tests/with-servers cargo bench --locked --bench latency --bench webhooks --bench sockets --bench request_limits --bench takeover --bench queue_drain

@@ -26,7 +26,7 @@ use crate::{
         billing::{Billing, Inbox},
         chat::{Chat, Pace},
     },
-    graphql::{Documents, Executor},
+    graphql::{self, DocumentStore, Services},
     http::{self, Api, Health},
     jobs::Runner,
     lifecycle::Lifecycle,
@@ -54,7 +54,7 @@ pub struct App {
     /// None in a process without the API.
     auth: Option<Auth>,
     deliveries: Deliveries,
-    documents: Documents,
+    documents: DocumentStore,
     role: Role,
     config: Config,
     life: Lifecycle,
@@ -110,9 +110,11 @@ impl App {
             settings: config.auth.clone(),
         });
         let documents = match (config.graphql.persisted_queries, &config.graphql.persisted_queries_file) {
-            (PersistedQueries::Off, _) => Documents::Unkept,
-            (PersistedQueries::Only, Some(manifest)) if role != Role::Worker => Documents::trusted(manifest)?,
-            _ => Documents::Kept(shared.cache.clone()),
+            (PersistedQueries::Off, _) => DocumentStore::Off,
+            (PersistedQueries::Only, Some(manifest)) if role != Role::Worker => {
+                DocumentStore::from_manifest(manifest)?
+            }
+            _ => DocumentStore::automatic(config.graphql.persisted_queries_ttl),
         };
         let missing = config.billing.missing();
         if role != Role::Worker && config.billing.secret_key().is_some() && !missing.is_empty() {
@@ -154,10 +156,8 @@ impl App {
         let is_open = self.config.graphql.introspection == Switch::On;
         let routes = match self.auth {
             Some(auth) => http::router(Api {
-                executor: Executor::new(
-                    auth.clone(),
-                    self.chat.clone(),
-                    self.billing.clone(),
+                executor: graphql::executor(
+                    Services { auth: auth.clone(), chat: self.chat.clone(), billing: self.billing.clone() },
                     self.documents,
                     is_open,
                 )?,

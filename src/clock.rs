@@ -34,14 +34,14 @@ impl Clock {
             Some(stopped_at) => stopped_at.load(Ordering::SeqCst),
             None =>
             {
-                #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+                #[expect(clippy::disallowed_methods, reason = "the only code that reads the system clock")]
                 Utc::now().timestamp_micros()
             }
         };
         DateTime::from_timestamp_micros(micros).unwrap_or_default()
     }
 
-    /// Moves a stopped clock forward; the system's clock is not affected.
+    /// Moves a stopped clock forward; the system clock is not affected.
     pub fn advance(&self, by: TimeDelta) {
         if let Some(stopped_at) = &self.stopped_at {
             stopped_at.fetch_add(by.num_microseconds().unwrap_or(0), Ordering::SeqCst);

@@ -46,8 +46,8 @@ impl Error {
     /// Too many calls; the next is allowed after `retry_after`, rounded up to seconds.
     #[must_use]
     pub fn rate_limited(retry_after: std::time::Duration) -> Self {
-        let begun_second = u64::from(retry_after.subsec_nanos() > 0);
-        Self::RateLimited { retry_after_secs: retry_after.as_secs() + begun_second }
+        let partial_second = u64::from(retry_after.subsec_nanos() > 0);
+        Self::RateLimited { retry_after_secs: retry_after.as_secs() + partial_second }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Graceful shutdown: on the first signal the process drains; after the grace period, or on a second signal, it aborts.
 //!
 //! ```text
-//!  SIGTERM ──► soft: no new work ──► running work ends by itself ──► done
-//!                    │ grace over, or a second signal
-//!                    └──────────────► hard: running work is handed back ──► done
+//!  SIGTERM ──► soft: no new work ──► running work finishes ──► exit
+//!                    │ grace period over, or a second signal
+//!                    └──────────────► hard: running work is handed back ──► exit
 //! ```
 
 use std::time::Duration;
@@ -43,7 +43,7 @@ impl Lifecycle {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            tracing::info!(grace_secs = grace.as_secs(), "asked to stop: finishing what runs");
+            tracing::info!(grace_secs = grace.as_secs(), "shutting down: finishing the running work");
             self.soft.cancel();
             tokio::select! {
                 _ = terminate.recv() => {}

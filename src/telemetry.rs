@@ -38,15 +38,15 @@ impl OncePerMinute {
         Self(Mutex::new(None))
     }
 
-    /// How many times the line was left out since it was last written, if it is to be written now.
+    /// Some if the line may be written now: how many were suppressed since the last one.
     pub fn pass(&self) -> Option<u64> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *last {
-            Some((at, left_out)) if at.elapsed() < Duration::from_mins(1) => {
-                *left_out += 1;
+            Some((at, suppressed)) if at.elapsed() < Duration::from_mins(1) => {
+                *suppressed += 1;
                 None
             }
-            last => Some(last.replace((Instant::now(), 0)).map_or(0, |(_, left_out)| left_out)),
+            last => Some(last.replace((Instant::now(), 0)).map_or(0, |(_, suppressed)| suppressed)),
         }
     }
 }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_line_is_written_once_a_minute_with_the_number_of_those_left_out() {
+    async fn a_line_is_written_once_a_minute_with_the_number_suppressed() {
         let line = OncePerMinute::default();
         let passed: Vec<_> = (0..4).map(|_| line.pass()).collect();
         assert_eq!(passed, [Some(0), None, None, None]);

@@ -143,7 +143,7 @@ async fn an_example_that_fails_prints_one_line_that_says_why() {
         // Its code was sent just now.
         let number = app.user().await.phone_number;
         let error = run(&[&url, &number]).await;
-        assert!(error.contains("Too many calls") && error.contains("(RATE_LIMITED)"), "{file}: {error}");
+        assert!(error.contains("Too many requests") && error.contains("(RATE_LIMITED)"), "{file}: {error}");
         let error = run(&[&url, "nonsense"]).await;
         assert!(error.contains("phoneNumber") && error.contains("(BAD_USER_INPUT)"), "{file}: {error}");
         let error = run(&[&nowhere, "+14155550123"]).await;
@@ -176,7 +176,7 @@ async fn follow_mjs_prints_the_reply_and_says_when_its_token_has_expired() {
         "{error}"
     );
     let (_, error, succeeded) = follow(&user.token, "nonsense").await;
-    assert_eq!((error.as_str(), succeeded), ("There is no such chatroom, or it is not yours.\n", false));
+    assert_eq!((error.as_str(), succeeded), ("The chatroom does not exist, or it is not yours.\n", false));
     app.pass(chrono::TimeDelta::minutes(16)).await;
     let (_, error, succeeded) = follow(&user.token, &room.id).await;
     assert!(error.starts_with("TOKEN has expired or is not valid") && !succeeded, "{error}");

@@ -1,6 +1,6 @@
 //! Settings of the GraphQL API.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use super::Switch;
 
@@ -17,6 +17,10 @@ pub struct GraphqlSettings {
     /// Manifest for PERSISTED_QUERIES=only: Apollo's format, or a JSON object from hash to document
     #[arg(long, env = "PERSISTED_QUERIES_FILE", hide_env_values = true)]
     pub persisted_queries_file: Option<PathBuf>,
+
+    /// With PERSISTED_QUERIES=on: how long a document is stored, in seconds
+    #[arg(long, env = "PERSISTED_QUERIES_TTL", hide_env_values = true, default_value = "3600", value_parser = super::seconds(1..=604_800))]
+    pub persisted_queries_ttl: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -1,64 +1,48 @@
-//! The API: resolvers that parse input into the domain's types, call a use case and show what came of it.
+//! The GraphQL API.
+//!
+//! ```text
+//!  schema (operations, a file a feature) ──► types (objects of the API) ──► engine (runs operations)
+//! ```
 
-mod accounts;
-mod allowance;
-mod billing;
-mod chatrooms;
-mod code;
-mod context;
 mod engine;
-mod error;
-mod loaders;
-mod messages;
-mod paging;
-mod passwords;
-mod persisted;
-mod profile;
-mod subscriptions;
+mod schema;
 mod types;
-mod wire;
 
-use async_graphql::{MergedObject, Schema as GraphqlSchema, SchemaBuilder, ValidationMode};
+use async_graphql::{Schema as GraphqlSchema, SchemaBuilder, ValidationMode};
 
-pub use allowance::Allowance;
-pub use code::ErrorCode;
-pub use context::{Identity, Left, Place, RequestContext, Turns};
-pub use engine::{Executor, Prepared, too_much};
-pub use error::{failure, rejection};
-pub use persisted::Documents;
-pub use profile::MY_DATA;
-pub use wire::{Wire, is_refused};
+pub use engine::{
+    DocumentStore, MutationRate, Prepared, SerializedResponse, Services,
+    context::{Identity, RequestContext},
+    error::{failure, rejection},
+    error_code::ErrorCode,
+    event::Event,
+    is_refused, too_much,
+};
+pub use schema::MY_DATA;
+use schema::{Mutation, Query, Subscription};
 
-/// What can be read.
-#[derive(MergedObject, Default)]
-pub struct Query(
-    accounts::AccountQueries,
-    profile::ProfileQueries,
-    chatrooms::ChatroomQueries,
-    messages::MessageQueries,
-    billing::BillingQueries,
-);
+pub type Schema = GraphqlSchema<Query, Mutation, Subscription>;
+pub type Executor = engine::Executor<Schema>;
 
-/// What can be done.
-#[derive(MergedObject, Default)]
-pub struct Mutation(
-    accounts::AccountMutations,
-    passwords::PasswordMutations,
-    profile::ProfileMutations,
-    chatrooms::ChatroomMutations,
-    messages::MessageMutations,
-    billing::BillingMutations,
-);
-
-pub type Schema = GraphqlSchema<Query, Mutation, subscriptions::Subscription>;
-
-fn builder() -> SchemaBuilder<Query, Mutation, subscriptions::Subscription> {
-    // Operations come validated.
-    GraphqlSchema::build(Query::default(), Mutation::default(), subscriptions::Subscription)
+fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
+    // The engine validates documents before async-graphql executes them.
+    GraphqlSchema::build(Query::default(), Mutation::default(), Subscription)
         .validation_mode(ValidationMode::Fast)
 }
 
-/// The schema in its own language, as `schema.graphql` holds it.
+/// Makes the executor of this schema.
+///
+/// # Errors
+/// The schema is not valid GraphQL.
+pub fn executor(
+    services: Services,
+    documents: DocumentStore,
+    introspection: bool,
+) -> anyhow::Result<Executor> {
+    Executor::new(builder(), services, documents, introspection)
+}
+
+/// The schema definition, as `schema.graphql` holds it.
 #[must_use]
 pub fn sdl() -> String {
     builder().finish().sdl()

@@ -1,13 +1,13 @@
-//! Answers that wait to be read: how many bytes of them may wait, and for how long.
+//! Limits the response bytes that clients have not read: how many there are, and for how long.
 //!
 //! ```text
 //!  handler ──► answer ──► capacity? ──► chunks ──► hyper ──► socket
 //!                            │ none: 429     │ none taken for 60 s: the connection is closed
 //! ```
 //!
-//! An answer waits for the socket and, over HTTP/2, for the client's flow-control windows, which the connection's own
-//! timeouts do not see. Small answers, of one chunk, are always accepted; how many there are is bounded by the streams of a
-//! connection. When the process has no capacity left, the connection that has gone longest without reading is closed.
+//! A response waits for the socket and, over HTTP/2, for the client's flow-control windows, which the timeouts of the
+//! connection do not cover. Responses of one chunk are always accepted; the streams of a connection limit their number. When the
+//! process has no capacity left, the connection that has not read for the longest time is closed.
 
 use std::{
     collections::HashMap,
@@ -30,42 +30,42 @@ use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{budget::Budget, graphql::unread_refused};
+use super::{budget::Budget, refusal::too_many_unread};
 
-/// How long a client may read nothing of what it is sent.
+/// A connection is closed once its client has read nothing of a response for so long.
 pub(super) const READ_WITHIN: Duration = Duration::from_mins(1);
-/// What is handed to the connection at once, in bytes.
+/// Bytes that are handed to the connection at once.
 const CHUNK: usize = 16 * 1024;
 /// Unread bytes of the process, and of one of its connections.
 const MOST_UNREAD: usize = 96 * 1024 * 1024;
 const MOST_UNREAD_OF_CONNECTION: usize = 32 * 1024 * 1024;
-/// With more than this unread, a connection's next requests wait before they are executed.
+/// While a connection has more unread bytes, its next requests wait.
 const EXECUTED_BELOW: usize = 8 * 1024 * 1024;
-/// A connection that reads nothing for so long may be closed in favour of others.
+/// A connection that has read nothing for so long may be closed to free memory for others.
 const MAY_BE_CLOSED_AFTER: Duration = Duration::from_secs(1);
-/// Under this id all messages of a connection's socket are one answer.
+/// The id under which all messages of a connection's socket count as one response.
 const SOCKET: u64 = u64::MAX;
-/// How long an answer waits for the memory of a connection that is being closed.
+/// How long a response waits for the memory of a connection that is being closed.
 const FREED_WITHIN: Duration = Duration::from_secs(1);
 
-/// What waits to be read, of all connections of a process.
+/// The unread bytes of all connections of the process.
 pub(super) struct Backlog {
     budget: Budget,
     connections: Mutex<HashMap<u64, Weak<Unread>>>,
     next: AtomicU64,
 }
 
-/// What waits to be read on one connection.
+/// The unread bytes of one connection.
 pub(super) struct Unread {
     id: u64,
     backlog: Arc<Backlog>,
     budget: Budget,
-    /// The answers of which chunks are held: how many, and since when none was taken.
+    /// The responses with unread chunks: the number of chunks, and when the last one was read.
     answers: Mutex<HashMap<u64, (usize, Instant)>>,
     evicted: CancellationToken,
 }
 
-/// Capacity for so many bytes, until it is dropped.
+/// A permit for a number of unread bytes.
 struct Permit {
     connection: Arc<Unread>,
     bytes: usize,
@@ -117,7 +117,7 @@ impl Backlog {
         if let Some((since, connection)) = longest {
             tracing::warn!(
                 idle_secs = since.elapsed().as_secs(),
-                "closing a connection that reads nothing: memory for unread answers is used up"
+                "closing a connection that does not read: the memory for unread responses is used up"
             );
             connection.evicted.cancel();
         }
@@ -130,7 +130,7 @@ impl Unread {
         self.budget.falls_to(EXECUTED_BELOW).await;
     }
 
-    /// Resolves once the client has read nothing of some answer for too long, or others need its memory.
+    /// Resolves once the client has read nothing of a response for too long, or its memory is needed.
     pub(super) async fn is_stalled(&self) {
         let stalled = async {
             loop {
@@ -148,12 +148,12 @@ impl Unread {
         }
     }
 
-    /// Resolves once others need the memory of what is unread here.
+    /// Resolves once the memory of its unread bytes is needed.
     pub(super) async fn is_evicted(&self) {
         self.evicted.cancelled().await;
     }
 
-    /// A socket's message, which counts until it is written; none where there is no capacity for it.
+    /// A message of a socket, which counts until it is written; none without capacity for it.
     pub(super) async fn message(self: &Arc<Self>, text: String) -> Option<Utf8Bytes> {
         if text.len() <= CHUNK {
             return Some(text.into());
@@ -213,7 +213,7 @@ impl Drop for Unread {
     }
 }
 
-/// Bytes that are on their way; dropped when the connection has written them.
+/// Bytes of a response; dropped when the connection has written them.
 struct Chunk {
     bytes: Bytes,
     answer: u64,
@@ -240,7 +240,7 @@ struct Chunked {
     connection: Arc<Unread>,
     /// For the whole body, where its length is known.
     whole: Option<Arc<Permit>>,
-    /// What is left of a frame, and its capacity.
+    /// The rest of a frame, and its permit.
     rest: Bytes,
     permit: Option<Arc<Permit>>,
 }
@@ -295,7 +295,7 @@ impl HttpBody for Chunked {
     }
 }
 
-/// Executes a request once its connection has capacity, and accounts for its answer.
+/// Executes a request once its connection has capacity, and counts its response.
 pub(super) async fn bounded(request: Request, next: Next) -> Response {
     let Some(connection) = request.extensions().get::<Arc<Unread>>().cloned() else {
         return next.run(request).await;
@@ -310,7 +310,7 @@ pub(super) async fn bounded(request: Request, next: Next) -> Response {
     let whole = match large {
         Some(length) => match connection.permit(length).await {
             Some(permit) => Some(permit),
-            None => return unread_refused(),
+            None => return too_many_unread(),
         },
         None => None,
     };

@@ -1,4 +1,4 @@
-//! The body of a request, which is read before anything is done about it.
+//! Reads the whole body of a request before its handler runs.
 
 use std::{error::Error, time::Duration};
 
@@ -12,22 +12,26 @@ use axum::{
 use http_body_util::LengthLimitError;
 use tokio::time::timeout;
 
-use super::{graphql::too_long, router::LONGEST_BODY};
+use super::refusal::body_too_long;
 
+/// The longest body that is read, in bytes: the longest message with every character escaped is 375 KiB.
+pub(super) const MAX_BODY: usize = 512 * 1024;
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) async fn whole_body(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    if body.size_hint().lower() > LONGEST_BODY as u64 {
-        return too_long(LONGEST_BODY);
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return body_too_long(MAX_BODY);
     }
     let refused = |status, message: String| (status, message + "\n").into_response();
-    match timeout(BODY_WITHIN, to_bytes(body, LONGEST_BODY)).await {
+    match timeout(BODY_WITHIN, to_bytes(body, MAX_BODY)).await {
         Ok(Ok(body)) => next.run(Request::from_parts(parts, Body::from(body))).await,
         Ok(Err(error)) if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) => {
-            too_long(LONGEST_BODY)
+            body_too_long(MAX_BODY)
         }
-        Ok(Err(_)) => refused(StatusCode::BAD_REQUEST, "The body broke off.".to_owned()),
-        Err(_) => refused(StatusCode::REQUEST_TIMEOUT, format!("A body must come within {BODY_WITHIN:?}.")),
+        Ok(Err(_)) => refused(StatusCode::BAD_REQUEST, "The body is incomplete.".to_owned()),
+        Err(_) => {
+            refused(StatusCode::REQUEST_TIMEOUT, format!("The body was not received within {BODY_WITHIN:?}."))
+        }
     }
 }

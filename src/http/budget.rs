@@ -1,8 +1,8 @@
-//! Memory that is given out in bytes.
+//! A limited number of bytes.
 
 use tokio::sync::watch;
 
-/// A number of bytes of which so many may be taken.
+/// A number of bytes that can be taken and given back.
 pub(super) struct Budget {
     taken: watch::Sender<usize>,
     most: usize,
@@ -21,7 +21,7 @@ impl Budget {
         *self.taken.borrow()
     }
 
-    /// Takes all of them or none.
+    /// Takes all bytes, or none if they exceed the limit.
     pub(super) fn take(&self, bytes: usize) -> bool {
         self.taken.send_if_modified(|taken| {
             let fits = *taken + bytes <= self.most;

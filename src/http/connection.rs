@@ -1,4 +1,4 @@
-//! One connection: its protocols, and when it has to end.
+//! One connection: its protocols and its timeouts.
 
 use std::{
     net::SocketAddr,
@@ -18,7 +18,6 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::OwnedSemaphorePermit,
     time::sleep,
 };
 use tokio_io_timeout::TimeoutStream;
@@ -27,7 +26,8 @@ use tower_http::add_extension::AddExtensionLayer;
 
 use super::{
     backlog::{Backlog, READ_WITHIN},
-    router::LONGEST_BODY,
+    body::MAX_BODY,
+    peers::ConnectionPermit,
 };
 
 /// How long a connection may take to send the headers of its first request.
@@ -41,14 +41,6 @@ const PONG_WITHIN: Duration = Duration::from_secs(20);
 const STREAMS: u32 = 32;
 /// Bytes of request bodies that may be under way on a connection; of a stream, as many as a body may have.
 const BODY_WINDOW: u32 = 1024 * 1024;
-
-/// A connection's permit, which its sockets keep for as long as they live.
-pub(super) type Place = Arc<Seat>;
-
-pub(super) struct Seat {
-    pub(super) _of_all: OwnedSemaphorePermit,
-    pub(super) _of_peer: Option<OwnedSemaphorePermit>,
-}
 
 /// Serves connections.
 #[derive(Clone)]
@@ -68,7 +60,7 @@ impl Connections {
             .timer(TokioTimer::new())
             .enable_connect_protocol()
             .max_concurrent_streams(STREAMS)
-            .initial_stream_window_size(u32::try_from(LONGEST_BODY).ok())
+            .initial_stream_window_size(u32::try_from(MAX_BODY).ok())
             .initial_connection_window_size(BODY_WINDOW)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PONG_WITHIN);
@@ -76,8 +68,13 @@ impl Connections {
     }
 
     /// Serves a connection to its end.
-    pub(super) async fn serve<S>(self, stream: S, peer: SocketAddr, place: Option<Place>, watcher: Watcher)
-    where
+    pub(super) async fn serve<S>(
+        self,
+        stream: S,
+        peer: SocketAddr,
+        permit: Option<Arc<ConnectionPermit>>,
+        watcher: Watcher,
+    ) where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let requested = Arc::new(AtomicBool::new(false));
@@ -85,7 +82,7 @@ impl Connections {
         let unread = self.backlog.connection();
         let service = ServiceBuilder::new()
             .layer(AddExtensionLayer::new(ConnectInfo(peer)))
-            .layer(AddExtensionLayer::new(place.clone()))
+            .layer(AddExtensionLayer::new(permit.clone()))
             .layer(AddExtensionLayer::new(unread.clone()))
             .map_request(move |request: Request<Incoming>| {
                 requested.store(true, Ordering::Relaxed);
@@ -105,12 +102,12 @@ impl Connections {
         };
         tokio::select! {
             ended = watcher.watch(connection.into_owned()) => if let Err(error) = ended {
-                tracing::debug!(error, "a connection broke");
+                tracing::debug!(error, "connection failed");
             },
-            () = silent => tracing::debug!("a connection sent no request"),
-            () = unread.is_stalled() => tracing::debug!("a connection does not read its answers"),
+            () = silent => tracing::debug!("connection closed: no request"),
+            () = unread.is_stalled() => tracing::debug!("connection closed: responses are not read"),
         }
-        drop(place);
+        drop(permit);
     }
 }
 

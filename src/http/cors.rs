@@ -10,7 +10,7 @@ use crate::{config::ServerSettings, telemetry::OncePerMinute};
 
 /// How long a browser may keep the answer to a preflight; Chromium keeps none longer.
 const MAX_AGE: Duration = Duration::from_hours(2);
-/// So much of an origin is logged.
+/// Characters of an origin that are logged.
 const LOGGED: usize = 200;
 
 /// Answers preflights, and lets allowed pages read every response, errors included.
@@ -21,7 +21,7 @@ pub(super) fn layer(settings: Arc<ServerSettings>) -> CorsLayer {
         let allows = settings.allows_origin(origin, Host::of(&request.extensions));
         if !allows && let Some(others) = refused.pass() {
             let origin: String = origin.chars().take(LOGGED).collect();
-            tracing::warn!(?origin, others, "refused an origin that is not in CORS_ORIGINS");
+            tracing::warn!(?origin, others, "origin rejected: not in CORS_ORIGINS");
         }
         allows
     });

@@ -1,10 +1,10 @@
-//! For whom proxies say that they forward a request.
+//! The client addresses in the headers of proxies.
 
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED};
 
-use super::outside_quotes;
+use super::headers::split_unquoted;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -24,12 +24,12 @@ pub(super) fn addresses(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
         return lines.flat_map(|line| line.split(',').map(node)).collect();
     }
     let lines = texts(FORWARDED).map(Result::unwrap_or_default);
-    lines.flat_map(|line| outside_quotes(line, ',').map(forwarded_for)).collect()
+    lines.flat_map(|line| split_unquoted(line, ',').map(forwarded_for)).collect()
 }
 
 /// The `for` of an element of a Forwarded header.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
-    let mut pairs = outside_quotes(element, ';').filter_map(|pair| pair.trim().split_once('='));
+    let mut pairs = split_unquoted(element, ';').filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for")).and_then(|(_, value)| node(value))
 }
 

@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether it should get traffic.
+//! Liveness and readiness of the process.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use axum::{Router, extract::State, http::StatusCode, routing::get};
 
 use crate::{lifecycle::Lifecycle, ports::signals::Signals, store::Db};
 
-/// What a process needs to do its work.
+/// The services on which readiness depends.
 #[derive(Clone)]
 pub struct Health {
     pub db: Db,
@@ -25,8 +25,8 @@ async fn live() -> &'static str {
     "live\n"
 }
 
-/// Ready while the database answers and stores what is written; not from SIGTERM on. Without Redis everything is slower and nothing is lost: a process
-/// that said no then would take the others down with it.
+/// Ready while the database can be read and written, until SIGTERM. Also ready without Redis, where everything works but slower:
+/// otherwise all processes would leave the load balancer at once.
 async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
     if health.life.soft.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Api, forwarded, graphql::forbidden};
+use super::{api::Api, forwarded, refusal::forbidden};
 
 /// Paths that any host may be asked for: they give nothing away, or check who calls by a signature.
 const OF_ANY_HOST: [&str; 3] = ["/health/live", "/health/ready", "/webhook/stripe"];

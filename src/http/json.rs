@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-/// What was read.
+/// A parsed value.
 #[derive(Debug)]
 pub(super) struct Json {
     pub(super) value: Value,
@@ -20,7 +20,7 @@ pub(super) struct LoneSurrogates(Option<char>);
 /// Reads a value.
 ///
 /// # Errors
-/// What is wrong, and where.
+/// The text is not JSON.
 pub(super) fn read(text: &[u8]) -> Result<Json, serde_json::Error> {
     let error = match serde_json::from_slice(text) {
         Ok(value) => return Ok(Json { value, lone: LoneSurrogates(None) }),

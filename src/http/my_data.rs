@@ -1,4 +1,4 @@
-//! `GET /my-data`: everything that is kept of a user, as a download.
+//! `GET /my-data`: the export of the user's data, as a download.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -9,10 +9,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Api, graphql::refusal, text};
+use super::{api::Api, headers::text, refusal};
 use crate::error::Error;
 
-const AS_A_FILE: &str = "attachment; filename=\"my-data.json\"";
+const ATTACHMENT: &str = "attachment; filename=\"my-data.json\"";
 
 pub(super) async fn get(
     State(api): State<Arc<Api>>,
@@ -22,26 +22,26 @@ pub(super) async fn get(
     let caller = api.caller(peer, &headers);
     let context = match api.context(text(&headers, &header::AUTHORIZATION), caller).await {
         Ok(context) => context,
-        Err(error) => return refusal(error),
+        Err(error) => return refusal::from_error(error),
     };
     let viewer = match context.identity {
         Ok(viewer) => viewer,
-        Err(why) => return refusal(Error::Unauthenticated(why)),
+        Err(why) => return refusal::from_error(Error::Unauthenticated(why)),
     };
     let data = match api.auth.export(viewer).await {
         Ok(data) => data,
-        Err(error) => return refusal(error),
+        Err(error) => return refusal::from_error(error),
     };
-    let told = futures_util::StreamExt::map(data, |part| {
+    let body = futures_util::StreamExt::map(data, |part| {
         part.map_err(|error| {
-            tracing::error!(?error, "an export broke off");
-            std::io::Error::other("it broke off")
+            tracing::error!(?error, "data export failed");
+            std::io::Error::other("data export failed")
         })
     });
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
-        (header::CONTENT_DISPOSITION, AS_A_FILE),
+        (header::CONTENT_DISPOSITION, ATTACHMENT),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    (StatusCode::OK, headers, Body::from_stream(told)).into_response()
+    (StatusCode::OK, headers, Body::from_stream(body)).into_response()
 }

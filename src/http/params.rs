@@ -1,5 +1,5 @@
-//! The parameters of a request, as [GraphQL over HTTP](https://graphql.github.io/graphql-over-http/draft/#sec-Request-Parameters)
-//! names them: the same in a body, in a URL and in a message of a socket.
+//! The parameters of a request, by [GraphQL over HTTP](https://graphql.github.io/graphql-over-http/draft/#sec-Request-Parameters):
+//! the same in a body, in a URL and in a message of a socket.
 
 use std::collections::HashMap;
 
@@ -9,18 +9,18 @@ use serde_json::{Map, Value};
 use super::json::{self, LoneSurrogates};
 use crate::graphql::{ErrorCode, rejection};
 
-/// The most operations of a batch.
-pub(super) const LONGEST_BATCH: usize = 10;
+/// Operations of a batch.
+pub(super) const MAX_BATCH: usize = 10;
 
-/// What a body asks for.
-pub(super) enum Asked {
+/// The operations of a body.
+pub(super) enum Body {
     One(Box<Result<Request, BadParameter>>),
-    /// Each is answered by itself.
-    Many(Vec<Result<Request, BadParameter>>),
-    TooMany,
+    /// Each has a response of its own.
+    Batch(Vec<Result<Request, BadParameter>>),
+    BatchTooLong,
 }
 
-/// A parameter that cannot be read.
+/// A parameter that is invalid.
 #[derive(Debug)]
 pub(super) struct BadParameter {
     pub(super) message: String,
@@ -29,7 +29,7 @@ pub(super) struct BadParameter {
 }
 
 impl BadParameter {
-    /// What the operation is answered.
+    /// The response of the operation.
     pub(super) fn response(self) -> Response {
         let mut response = rejection(ErrorCode::BadUserInput, self.message);
         if let (Some(field), Some(error)) = (self.field, response.errors.first_mut()) {
@@ -54,26 +54,26 @@ impl From<&str> for BadParameter {
 /// Reads a body.
 ///
 /// # Errors
-/// A sentence about what is wrong with the whole body.
-pub(super) fn from_body(body: &[u8]) -> Result<Asked, String> {
+/// The body as a whole is invalid.
+pub(super) fn from_body(body: &[u8]) -> Result<Body, String> {
     let json::Json { value, lone } =
         json::read(body).map_err(|cause| format!("The body is not JSON: {cause}."))?;
     match value {
-        Value::Array(batch) if (1..=LONGEST_BATCH).contains(&batch.len()) => {
-            Ok(Asked::Many(batch.into_iter().map(|one| from_json(one, lone)).collect()))
+        Value::Array(batch) if (1..=MAX_BATCH).contains(&batch.len()) => {
+            Ok(Body::Batch(batch.into_iter().map(|one| from_json(one, lone)).collect()))
         }
         Value::Array(batch) if batch.is_empty() => {
-            Err(format!("A batch must hold 1 to {LONGEST_BATCH} operations."))
+            Err(format!("A batch must hold 1 to {MAX_BATCH} operations."))
         }
-        Value::Array(_) => Ok(Asked::TooMany),
-        one => Ok(Asked::One(Box::new(from_json(one, lone)))),
+        Value::Array(_) => Ok(Body::BatchTooLong),
+        one => Ok(Body::One(Box::new(from_json(one, lone)))),
     }
 }
 
 /// Reads the parameters of a URL, in which maps are JSON.
 ///
 /// # Errors
-/// A sentence that names the parameter.
+/// Names the parameter that is invalid.
 pub(super) fn from_url(mut query: HashMap<String, String>) -> Result<Request, BadParameter> {
     let mut parameters = Map::new();
     for name in ["query", "operationName"] {
@@ -85,7 +85,7 @@ pub(super) fn from_url(mut query: HashMap<String, String>) -> Result<Request, Ba
         if let Some(text) = query.remove(name).filter(|text| !text.is_empty()) {
             let read =
                 json::read(text.as_bytes()).map_err(|cause| format!("{name} is not JSON: {cause}."))?;
-            check(name, &read.value, read.lone)?;
+            check_unicode(name, &read.value, read.lone)?;
             parameters.insert(name.to_owned(), read.value);
         }
     }
@@ -95,13 +95,13 @@ pub(super) fn from_url(mut query: HashMap<String, String>) -> Result<Request, Ba
 /// Reads an operation's parameters.
 ///
 /// # Errors
-/// A sentence that names the parameter.
+/// Names the parameter that is invalid.
 pub(super) fn from_json(value: Value, lone: LoneSurrogates) -> Result<Request, BadParameter> {
     let Value::Object(mut parameters) = value else {
         return Err("A request must be an object with `query`.".into());
     };
     for (name, value) in &parameters {
-        check(name, value, lone)?;
+        check_unicode(name, value, lone)?;
     }
     let extensions = map(&mut parameters, "extensions")?;
     let query = match parameters.remove("query") {
@@ -112,7 +112,7 @@ pub(super) fn from_json(value: Value, lone: LoneSurrogates) -> Result<Request, B
     };
     let mut request = Request::new(query);
     request.extensions =
-        serde_json::from_value(extensions).map_err(|cause| format!("extensions cannot be read: {cause}."))?;
+        serde_json::from_value(extensions).map_err(|cause| format!("extensions is invalid: {cause}."))?;
     request.operation_name = match parameters.remove("operationName") {
         None | Some(Value::Null) => None,
         Some(Value::String(name)) => Some(name).filter(|name| !name.is_empty()),
@@ -123,12 +123,12 @@ pub(super) fn from_json(value: Value, lone: LoneSurrogates) -> Result<Request, B
 }
 
 /// Refuses text that is not valid Unicode.
-fn check(name: &str, value: &Value, lone: LoneSurrogates) -> Result<(), BadParameter> {
+fn check_unicode(name: &str, value: &Value, lone: LoneSurrogates) -> Result<(), BadParameter> {
     let Some(rest) = lone.path_in(value) else { return Ok(()) };
     let path = if rest.is_empty() { name.to_owned() } else { format!("{name}.{rest}") };
     let field = path.rsplit('.').next().map(str::to_owned);
     Err(BadParameter {
-        message: format!("{path} is not valid Unicode: it holds one half of a surrogate pair."),
+        message: format!("{path} is not valid Unicode: it contains an unpaired surrogate."),
         field,
     })
 }
@@ -137,6 +137,6 @@ fn map(parameters: &mut Map<String, Value>, name: &str) -> Result<Value, BadPara
     match parameters.remove(name) {
         None | Some(Value::Null) => Ok(Value::Object(Map::new())),
         Some(map @ Value::Object(_)) => Ok(map),
-        Some(_) => Err(format!("{name} must be a map.").into()),
+        Some(_) => Err(format!("{name} must be an object.").into()),
     }
 }

@@ -1,4 +1,4 @@
-//! How many connections each network has.
+//! The limits of open connections, of the server and of each network.
 
 use std::{
     collections::HashMap,
@@ -10,31 +10,38 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::auth::network_of;
 
-/// Networks without a connection are forgotten when there are this many more than after the last time.
+/// Networks without a connection are dropped once there are this many more networks than after the last sweep.
 const SWEEP_EVERY: usize = 1000;
 
+/// The permit of an open connection. Its sockets share it, so it is given back when the last of them ends.
+pub(super) struct ConnectionPermit {
+    pub(super) _of_server: OwnedSemaphorePermit,
+    pub(super) _of_network: Option<OwnedSemaphorePermit>,
+}
+
+/// The number of connections of each network.
 pub(super) struct Peers {
-    most: usize,
-    places: Mutex<(HashMap<IpAddr, Arc<Semaphore>>, usize)>,
+    max: usize,
+    networks: Mutex<(HashMap<IpAddr, Arc<Semaphore>>, usize)>,
 }
 
 impl Peers {
-    pub(super) fn new(most: usize) -> Self {
-        Self { most, places: Mutex::default() }
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, networks: Mutex::default() }
     }
 
-    /// A place for one more of this address's network; none where it has as many as may be.
-    pub(super) fn place_of(&self, address: IpAddr) -> Option<OwnedSemaphorePermit> {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let (of_networks, after_last) = &mut *places;
-        let of_network = of_networks.entry(network_of(address));
-        let of_network = of_network.or_insert_with(|| Arc::new(Semaphore::new(self.most)));
-        let place = of_network.clone().try_acquire_owned().ok();
-        if of_networks.len() > *after_last + SWEEP_EVERY {
-            of_networks.retain(|_, places| places.available_permits() < self.most);
-            *after_last = of_networks.len();
+    /// A permit for another connection of this address's network; none if it has the maximum.
+    pub(super) fn try_acquire(&self, address: IpAddr) -> Option<OwnedSemaphorePermit> {
+        let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
+        let (by_address, after_last_sweep) = &mut *networks;
+        let network = by_address.entry(network_of(address));
+        let network = network.or_insert_with(|| Arc::new(Semaphore::new(self.max)));
+        let permit = network.clone().try_acquire_owned().ok();
+        if by_address.len() > *after_last_sweep + SWEEP_EVERY {
+            by_address.retain(|_, network| network.available_permits() < self.max);
+            *after_last_sweep = by_address.len();
         }
-        place
+        permit
     }
 }
 
@@ -43,17 +50,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_has_so_many_places_and_gets_them_back() {
+    fn the_connections_of_a_network_are_limited_and_given_back() {
         let peers = Peers::new(2);
-        let place = |address: &str| peers.place_of(address.parse().unwrap());
-        let held = [place("2001:db8::1"), place("2001:db8::2")];
+        let acquire = |address: &str| peers.try_acquire(address.parse().unwrap());
+        let held = [acquire("2001:db8::1"), acquire("2001:db8::2")];
         assert!(held.iter().all(Option::is_some));
-        assert!(place("2001:db8::3").is_none() && place("2001:db8:0:1::1").is_some());
+        assert!(acquire("2001:db8::3").is_none() && acquire("2001:db8:0:1::1").is_some());
         drop(held);
-        assert!(place("2001:db8::3").is_some());
+        assert!(acquire("2001:db8::3").is_some());
         for number in 0..5000_u32 {
-            drop(peers.place_of(IpAddr::V4((0x0a00_0000 + number).into())));
+            drop(peers.try_acquire(IpAddr::V4((0x0a00_0000 + number).into())));
         }
-        assert!(peers.places.lock().unwrap().0.len() <= 2 * SWEEP_EVERY);
+        assert!(peers.networks.lock().unwrap().0.len() <= 2 * SWEEP_EVERY);
     }
 }

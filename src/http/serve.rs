@@ -1,4 +1,4 @@
-//! The listener: so many connections at once, and an end that waits for what is running.
+//! The listener: limits the open connections, and on shutdown waits for running requests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,20 +13,20 @@ use tokio::{
 };
 
 use super::{
-    connection::{Connections, Seat},
-    peers::Peers,
+    connection::Connections,
+    peers::{ConnectionPermit, Peers},
 };
 use crate::{config::ServerSettings, lifecycle::Lifecycle};
 
-/// What the system keeps for a client that does not read, in bytes; by itself it would keep megabytes.
+/// Bytes that the system buffers for a client that does not read; its default is megabytes.
 const SEND_BUFFER: usize = 128 * 1024;
-/// After a fault of accepting, such as too many open files.
-const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// The pause after a failed accept, such as with too many open files.
+const ACCEPT_RETRY_AFTER: Duration = Duration::from_millis(100);
 
-/// Serves until the process closes its connections and they have ended.
+/// Serves until shutdown, then until the open connections have ended.
 ///
 /// # Errors
-/// None that a connection causes.
+/// Never for a fault of a connection.
 pub async fn serve(
     listener: TcpListener,
     routes: Router,
@@ -39,26 +39,26 @@ pub async fn serve(
     let open = GracefulShutdown::new();
     let accept = async {
         loop {
-            let of_all =
+            let of_server =
                 permits.clone().acquire_owned().await.context("the connection permits are closed")?;
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(%error, "a connection was not accepted");
-                    sleep(ACCEPT_AGAIN_AFTER).await;
+                    tracing::warn!(%error, "accepting a connection failed");
+                    sleep(ACCEPT_RETRY_AFTER).await;
                     continue;
                 }
             };
-            let of_peer = if settings.may_proxy_clients(peer.ip()) {
+            let of_network = if settings.may_proxy_clients(peer.ip()) {
                 None
             } else {
-                // Whoever has too many loses the newest.
-                let Some(permit) = peers.place_of(peer.ip()) else { continue };
+                // A connection past the limit is closed at once.
+                let Some(permit) = peers.try_acquire(peer.ip()) else { continue };
                 Some(permit)
             };
-            set_up(&stream);
-            let seat = Arc::new(Seat { _of_all: of_all, _of_peer: of_peer });
-            let serve = connections.clone().serve(stream, peer, Some(seat), open.watcher());
+            set_tcp_options(&stream);
+            let permit = Arc::new(ConnectionPermit { _of_server: of_server, _of_network: of_network });
+            let serve = connections.clone().serve(stream, peer, Some(permit), open.watcher());
             life.tasks.spawn(serve);
         }
     };
@@ -70,7 +70,7 @@ pub async fn serve(
     Ok(())
 }
 
-fn set_up(stream: &TcpStream) {
+fn set_tcp_options(stream: &TcpStream) {
     let bounded = SockRef::from(stream).set_send_buffer_size(SEND_BUFFER);
     if let Err(error) = stream.set_nodelay(true).and(bounded) {
         tracing::debug!(%error, "failed to set TCP options");

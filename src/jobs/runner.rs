@@ -78,7 +78,7 @@ impl Runner {
     /// Claims up to `limit` jobs; none if the database does not respond, and the next poll retries.
     async fn claim(&self, limit: usize) -> Vec<job::Model> {
         let now = self.chat.clock.now();
-        let terms = jobs::Terms {
+        let terms = jobs::ClaimTerms {
             now,
             leased_until: now + self.settings.worker_lease,
             limit,
@@ -132,9 +132,10 @@ impl Runner {
             Err(_) => None,
         };
         let (kind_name, attempt) = (kind.name(), job.attempt);
-        match failed {
-            Some(error) => tracing::error!(job = %job.id, kind = kind_name, attempt, ?error, "job failed"),
-            None => tracing::error!(job = %job.id, kind = kind_name, attempt, "job panicked"),
+        if let Some(error) = failed {
+            tracing::error!(job = %job.id, kind = kind_name, attempt, ?error, "job failed");
+        } else {
+            tracing::error!(job = %job.id, kind = kind_name, attempt, "job panicked");
         }
         let disposition = kind.on_error(job).await?;
         self.settle(job, kind, disposition).await?;
@@ -144,7 +145,7 @@ impl Runner {
     async fn settle(&self, job: &job::Model, kind: &dyn Kind, disposition: Disposition) -> Result<()> {
         let (db, claim, now) = (self.chat.db.write(), Claim::of(job), self.chat.clock.now());
         match disposition {
-            Disposition::Complete => drop(jobs::done(db, claim).await?),
+            Disposition::Complete => drop(jobs::complete(db, claim).await?),
             Disposition::Release => drop(jobs::release(db, claim, now, job.failures).await?),
             Disposition::Settled => {}
             Disposition::Retry => {
@@ -153,7 +154,7 @@ impl Runner {
                     jobs::release(db, claim, now + delay, failures).await?;
                 } else {
                     kind.give_up(job).await?;
-                    jobs::done(db, claim).await?;
+                    jobs::complete(db, claim).await?;
                 }
             }
         }

@@ -1,9 +1,9 @@
 //! The open database.
 //!
 //! SQLite has one writer: a pool of a single connection, whose transactions take the write lock at their first statement
-//! and queue in the process rather than at the file, so that no client ever meets "database is locked". Readers have
+//! and queue in the process rather than at the file, so that no client ever gets "database is locked". Readers have
 //! their own pool and see the last commit. PostgreSQL has one pool for both; a statement that takes too long is cancelled,
-//! and a transaction whose process stands still is undone, so that nobody waits for its locks.
+//! and a transaction whose process hangs is rolled back, which releases its locks.
 
 use std::{fs::File, path::Path, sync::Arc};
 
@@ -40,7 +40,7 @@ impl Db {
     pub async fn open(settings: &DatabaseSettings) -> anyhow::Result<Self> {
         let DatabaseUrl::Sqlite(file) = &settings.url else { return Self::join(settings).await };
         settings.create_data_directory()?;
-        let lock = sqlite::take(file)?;
+        let lock = sqlite::lock(file)?;
         Ok(Self { lock: Some(Arc::new(lock)), ..Self::join(settings).await? })
     }
 
@@ -135,7 +135,7 @@ impl Db {
     pub async fn close(&self) {
         for pool in [&self.read, &self.write] {
             if let Err(error) = pool.clone().close().await {
-                tracing::warn!(%error, "the database was not closed");
+                tracing::warn!(%error, "failed to close a database connection pool");
             }
         }
     }

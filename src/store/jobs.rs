@@ -1,5 +1,5 @@
-//! The queue. A claim counts up the job's attempt and takes a lease; every later write about the claim carries that
-//! attempt, and does nothing once another worker has claimed the job.
+//! The queue. A claim counts up the job's attempt and takes a lease; every later write under the claim carries that
+//! attempt, and has no effect once another worker has claimed the job.
 
 use entity::{JobId, MessageId, Timestamp, UserId, job};
 use sea_orm::{
@@ -68,13 +68,13 @@ pub async fn delete_for_events(conn: &impl ConnectionTrait, events: &[String]) -
 /// The advisory lock that serializes claims.
 const CLAIMING: i64 = 0x706f_6c6c_7578_0002;
 
-/// How many jobs of a kind that is nobody's may run at once, so that a provider that is slow does not hold up replies, and
-/// one that is quick is not asked too often.
-const OWN_CAP: u32 = 8;
+/// How many jobs of a kind that belong to no user may run at once: a slow provider must not delay replies, and a fast one
+/// must not be called too often.
+const SYSTEM_CAP: u32 = 8;
 
 /// What a claim may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub struct ClaimTerms {
     pub now: Timestamp,
     pub leased_until: Timestamp,
     /// Jobs to claim at most.
@@ -88,7 +88,7 @@ pub struct Terms {
 /// that run at once, and of a chatroom's jobs only the first.
 ///
 /// Claims are serialized: two at the same time would not see each other's jobs and exceed the caps.
-pub async fn claim(db: &Db, terms: Terms) -> Result<Vec<job::Model>, DbErr> {
+pub async fn claim(db: &Db, terms: ClaimTerms) -> Result<Vec<job::Model>, DbErr> {
     let tx = db.begin().await?;
     if tx.get_database_backend() == DbBackend::Postgres {
         tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({CLAIMING})")).await?;
@@ -102,7 +102,7 @@ pub async fn claim(db: &Db, terms: Terms) -> Result<Vec<job::Model>, DbErr> {
                      SELECT due.id,
                             row_number() OVER (PARTITION BY due.user_id, due.kind ORDER BY due.run_at, due.id)
                               + coalesce(running.jobs, 0) AS turn,
-                            CASE WHEN due.user_id IS NULL THEN {OWN_CAP}
+                            CASE WHEN due.user_id IS NULL THEN {SYSTEM_CAP}
                                  WHEN subscriptions.pro_until > $1 THEN {pro_cap} ELSE {basic_cap} END AS cap
                      FROM jobs AS due
                      LEFT JOIN (SELECT coalesce(user_id, $3) AS owner, kind, count(*) AS jobs
@@ -147,7 +147,7 @@ impl Claim {
     }
 }
 
-fn write(claim: Claim) -> UpdateMany<Entity> {
+fn update(claim: Claim) -> UpdateMany<Entity> {
     Entity::update_many().filter(Column::Id.eq(claim.job)).filter(Column::Attempt.eq(claim.attempt))
 }
 
@@ -157,7 +157,7 @@ pub async fn heartbeat(
     claim: Claim,
     leased_until: Timestamp,
 ) -> Result<Option<bool>, DbErr> {
-    let renewed = write(claim)
+    let renewed = update(claim)
         .col_expr(Column::LeasedUntil, Expr::value(leased_until))
         .filter(Column::LeasedUntil.is_not_null())
         .exec_with_returning(conn)
@@ -173,7 +173,7 @@ pub async fn release(
     run_at: Timestamp,
     failures: i32,
 ) -> Result<Option<job::Model>, DbErr> {
-    let released = write(claim)
+    let released = update(claim)
         .col_expr(Column::LeasedUntil, Expr::value(None::<Timestamp>))
         .col_expr(Column::RunAt, Expr::value(run_at))
         .col_expr(Column::Failures, Expr::value(failures))
@@ -182,8 +182,8 @@ pub async fn release(
     Ok(released.into_iter().next())
 }
 
-/// Removes a job that is done.
-pub async fn done(conn: &impl ConnectionTrait, claim: Claim) -> Result<bool, DbErr> {
+/// Deletes a job that is done. False: the claim is lost.
+pub async fn complete(conn: &impl ConnectionTrait, claim: Claim) -> Result<bool, DbErr> {
     let claimed = Column::Attempt.eq(claim.attempt);
     Ok(Entity::delete_by_id(claim.job).filter(claimed).exec(conn).await?.rows_affected == 1)
 }
@@ -193,12 +193,12 @@ pub async fn request_stop(
     conn: &impl ConnectionTrait,
     reply: MessageId,
 ) -> Result<Option<job::Model>, DbErr> {
-    let asked = Entity::update_many()
+    let requested = Entity::update_many()
         .col_expr(Column::StopRequested, Expr::value(true))
         .filter(Column::MessageId.eq(reply))
         .exec_with_returning(conn)
         .await?;
-    Ok(asked.into_iter().next())
+    Ok(requested.into_iter().next())
 }
 
 /// Ends every lease. For a process that starts as the only one on its database: the processes that held them are dead.

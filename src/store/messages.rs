@@ -14,7 +14,7 @@ use super::{
     placeholders, sql,
 };
 
-/// Changes that are read at once.
+/// Changes read in one batch.
 const CHANGES: u64 = 100;
 
 pub async fn insert(conn: &impl ConnectionTrait, message: &message::Model) -> Result<(), DbErr> {
@@ -32,13 +32,13 @@ pub async fn owned_by(
 
 /// How far a message has come, without its content, which may be long.
 #[derive(Clone, Copy, Debug, FromQueryResult)]
-pub struct Standing {
+pub struct Progress {
     pub status: message::Status,
     pub attempt: i32,
     length: i32,
 }
 
-impl Standing {
+impl Progress {
     /// The length of the content in bytes.
     #[must_use]
     pub fn length(&self) -> usize {
@@ -46,14 +46,14 @@ impl Standing {
     }
 }
 
-/// How the user's message stands.
-pub async fn standing(
+/// The progress of the user's message.
+pub async fn progress_of(
     conn: &impl ConnectionTrait,
     user: UserId,
     id: MessageId,
-) -> Result<Option<Standing>, DbErr> {
+) -> Result<Option<Progress>, DbErr> {
     let text = "SELECT status, attempt, octet_length(content) AS length FROM messages WHERE id = $1 AND user_id = $2";
-    Standing::find_by_statement(sql(conn, text, [id.into(), user.into()])).one(conn).await
+    Progress::find_by_statement(sql(conn, text, [id.into(), user.into()])).one(conn).await
 }
 
 /// Up to `max` bytes of an attempt's text from `offset` on; none if the content is of another attempt.
@@ -62,14 +62,14 @@ pub async fn bytes_from(
     id: MessageId,
     attempt: i32,
     offset: usize,
-    most: usize,
+    max: usize,
 ) -> Result<Option<Vec<u8>>, DbErr> {
     let bytes = match conn.get_database_backend() {
         DbBackend::Sqlite => "CAST(content AS BLOB)",
         _ => "convert_to(content, 'UTF8')",
     };
     let text = format!(
-        "SELECT substr({bytes}, {}, {most}) AS part FROM messages WHERE id = $1 AND attempt = $2",
+        "SELECT substr({bytes}, {}, {max}) AS part FROM messages WHERE id = $1 AND attempt = $2",
         offset + 1
     );
     let row = conn.query_one_raw(sql(conn, text, [id.into(), attempt.into()])).await?;
@@ -83,14 +83,14 @@ pub async fn by_id(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<
 
 /// The position of a message in its chatroom's tree, and the length of its content.
 #[derive(Clone, Debug, FromQueryResult)]
-pub struct Place {
+pub struct Position {
     pub id: MessageId,
     pub chatroom_id: ChatroomId,
     pub depth: i32,
     length: i32,
 }
 
-impl Place {
+impl Position {
     /// The length of the content in bytes.
     #[must_use]
     pub fn length(&self) -> usize {
@@ -98,14 +98,13 @@ impl Place {
     }
 }
 
-/// The first of these rooms' messages that come after this place, by room and depth, whether the active branch goes through
-/// them or not.
-pub async fn places_after(
+/// The positions of these chatrooms' messages after this one, by chatroom and depth, on all branches.
+pub async fn positions_after(
     conn: &impl ConnectionTrait,
     rooms: &[ChatroomId],
     after: Option<(ChatroomId, i32, MessageId)>,
     limit: u64,
-) -> Result<Vec<Place>, DbErr> {
+) -> Result<Vec<Position>, DbErr> {
     let mut values: Vec<Value> = rooms.iter().map(|&room| room.into()).collect();
     let mut bound = String::new();
     if let Some((room, depth, id)) = after {
@@ -118,7 +117,7 @@ pub async fn places_after(
          WHERE chatroom_id IN ({rooms}){bound} ORDER BY chatroom_id, depth, id LIMIT {limit}",
         rooms = placeholders(1, rooms.len()),
     );
-    Place::find_by_statement(sql(conn, text, values)).all(conn).await
+    Position::find_by_statement(sql(conn, text, values)).all(conn).await
 }
 
 /// The bytes that a message takes in memory.
@@ -259,7 +258,7 @@ pub async fn changed_since(
     room: ChatroomId,
     version: i64,
     from: Option<ChangeKey>,
-    most: usize,
+    max_bytes: usize,
 ) -> Result<Changes, DbErr> {
     use message::Column::{ChangedIn, ChatroomId, Depth, Id};
     let mut changed = message::Entity::find().filter(ChatroomId.eq(room)).filter(ChangedIn.gt(version));
@@ -272,7 +271,7 @@ pub async fn changed_since(
     let (mut found, mut bytes) = (Changes::default(), 0);
     while let Some(message) = rows.try_next().await? {
         bytes += message.content.len();
-        let is_full = bytes > most || found.messages.len() as u64 == CHANGES;
+        let is_full = bytes > max_bytes || found.messages.len() as u64 == CHANGES;
         if is_full && !found.messages.is_empty() {
             found.next = Some(ChangeKey::of(&message));
             break;

@@ -1,7 +1,7 @@
 //! Bringing the schema up to date.
 //!
-//! An older release may run on a newer schema, so that a deployment can be rolled back: a release's migrations add and do
-//! not change what the release before reads or writes (expand). What nothing needs any more is dropped by a later release's
+//! An older release may run on a newer schema, so that a deployment can be rolled back: a release's migrations add, and do
+//! not change what the release before reads or writes (expand). What is no longer used is dropped by a later release's
 //! migration whose name ends in `_contract`; a release that does not know such a migration refuses to start.
 
 use std::collections::HashSet;
@@ -32,7 +32,7 @@ impl Db {
     /// # Errors
     /// The database fails, or [`IncompatibleSchema`].
     pub async fn migrate(&self) -> anyhow::Result<Vec<String>> {
-        let failed = "the database could not be migrated";
+        let failed = "failed to migrate the database";
         match &self.backend {
             Backend::Sqlite { file } => {
                 let tx = self.begin().await.map_err(|error| sqlite::explain(&error, file)).context(failed)?;

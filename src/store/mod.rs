@@ -1,8 +1,9 @@
 //! The database: connections, transactions, and queries by feature. It knows no rule of the product.
 //!
-//! A finder that reaches a row through its owner says so: `owned_by(user, id)`. Every statement runs on SQLite and on
-//! PostgreSQL; `$1` is a placeholder to both.
+//! A finder that checks ownership has it in its name: `owned_by(user, id)`. Every statement runs on SQLite and on
+//! PostgreSQL; both accept `$1` as a placeholder.
 
+pub mod branches;
 pub mod chatrooms;
 pub mod checkouts;
 mod connect;
@@ -12,7 +13,6 @@ pub mod messages;
 mod migrate;
 pub mod otps;
 pub mod page;
-pub mod paths;
 mod postgres;
 mod process_lock;
 pub mod replies;
@@ -40,7 +40,7 @@ fn sql(
     Statement::from_sql_and_values(conn.get_database_backend(), text, values)
 }
 
-/// The objects of a JSON array `$1`, each as `row.value`, to stand in a `FROM`.
+/// The objects of a JSON array `$1`, each as `row.value`, for a `FROM` clause.
 fn json_rows(conn: &impl ConnectionTrait) -> &'static str {
     match conn.get_database_backend() {
         DbBackend::Sqlite => "json_each($1) AS row",

@@ -30,7 +30,7 @@ impl<K> Window<K> {
         self.limit + 1
     }
 
-    /// Makes a page of at most [`fetched`](Self::fetched) rows, given in the direction of the walk.
+    /// Makes a page of at most [`fetched`](Self::fetched) rows, given in the direction of the query.
     pub(super) fn page<T>(&self, mut rows: Vec<T>) -> Page<T> {
         let more = rows.len() > self.limit;
         rows.truncate(self.limit);

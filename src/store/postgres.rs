@@ -15,9 +15,9 @@ use sea_orm::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-const ATTEMPT_WITHIN: Duration = Duration::from_secs(3);
-const RETRY_AFTER: Duration = Duration::from_millis(250);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a transaction may be idle.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 /// PostgreSQL error codes (its manual, appendix A): it starts or stops, or has no connection left.
@@ -81,21 +81,21 @@ impl Server {
 
     /// Connects, and retries transient errors until the deadline.
     async fn connect(&self, options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
-        let deadline = Instant::now() + CONNECT_WITHIN;
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
         let mut is_logged = false;
         loop {
-            let error = match timeout(ATTEMPT_WITHIN, PgConnection::connect_with(options)).await {
+            let error = match timeout(ATTEMPT_TIMEOUT, PgConnection::connect_with(options)).await {
                 Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(error)) => error,
                 Err(_) => sqlx::Error::PoolTimedOut,
             };
-            if !is_transient(&error) || Instant::now() + RETRY_AFTER >= deadline {
+            if !is_transient(&error) || Instant::now() + RETRY_INTERVAL >= deadline {
                 return Err(error);
             }
             if !std::mem::replace(&mut is_logged, true) {
                 tracing::warn!(error = cause(&error), "waiting for PostgreSQL at {}", self.shown);
             }
-            sleep(RETRY_AFTER).await;
+            sleep(RETRY_INTERVAL).await;
         }
     }
 
@@ -104,7 +104,7 @@ impl Server {
         if in_force.0.is_zero() || in_force.1.is_zero() {
             let role = self.options.get_username();
             tracing::warn!(
-                "a connection pooler drops the limits on statements; set them in the database: ALTER ROLE {role} SET \
+                "a connection pooler drops the statement timeouts; set them in the database: ALTER ROLE {role} SET \
                  statement_timeout = '{}s'; ALTER ROLE {role} SET idle_in_transaction_session_timeout = '{}s'",
                 statement_timeout.as_secs(),
                 IDLE_IN_TRANSACTION.as_secs(),
@@ -124,7 +124,7 @@ impl Server {
             tx.rollback().await
         };
         // A pooler with a single connection lets the second wait for the first.
-        match timeout(ATTEMPT_WITHIN, check).await {
+        match timeout(ATTEMPT_TIMEOUT, check).await {
             Ok(Err(sqlx::Error::Database(_))) => Err(sqlx::Error::Protocol(PREPARED_STATEMENTS.to_owned())),
             Ok(done) => done,
             Err(_) => Ok(()),
@@ -159,7 +159,7 @@ fn cause(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Io(error) => error.to_string(),
         sqlx::Error::Database(error) => error.message().to_owned(),
-        sqlx::Error::PoolTimedOut => format!("no answer within {} s", ATTEMPT_WITHIN.as_secs()),
+        sqlx::Error::PoolTimedOut => format!("no response within {} s", ATTEMPT_TIMEOUT.as_secs()),
         sqlx::Error::Protocol(text) => text.clone(),
         other => other.to_string(),
     }

@@ -2,7 +2,7 @@
 //! memory, which a second process would not see.
 //!
 //! The lock belongs to a transaction that stays open, because a pooler in transaction mode would hand a session, and with it
-//! a session's lock, to another client. The transaction has read nothing, so it holds back no vacuum.
+//! a session's lock, to another client. The transaction has read nothing, so it does not delay vacuum.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ struct ProcessLock {
 }
 
 impl Db {
-    /// Makes this the only process without Redis on a PostgreSQL database, until `life` closes. Where the lock is lost for
-    /// good, because another process took it while the database was away, `life` begins to end.
+    /// Makes this the only process without Redis on a PostgreSQL database, until `life` closes. If another process takes
+    /// the lock while the database is unavailable, this process begins to shut down.
     ///
     /// # Errors
     /// Another process uses the database, or it does not respond.
@@ -49,16 +49,16 @@ impl Db {
     async fn keep_process_lock(self, mut lock: ProcessLock, life: &Lifecycle) {
         loop {
             let error = lock.lost().await;
-            tracing::warn!(%error, "the lock on the database was lost: taking it again");
+            tracing::warn!(%error, "process lock on the database lost; acquiring it again");
             lock = loop {
                 match self.take_process_lock().await {
                     Ok(lock) => break lock,
                     Err(error) if error.is::<InUse>() => {
-                        tracing::error!(%error, "stopping");
+                        tracing::error!(%error, "shutting down: process lock not acquired");
                         life.soft.cancel();
                         return;
                     }
-                    Err(error) => tracing::debug!(error = format!("{error:#}"), "the lock was not taken"),
+                    Err(error) => tracing::debug!(error = format!("{error:#}"), "process lock not acquired"),
                 }
                 sleep(RETRY_AFTER).await;
             };
@@ -75,7 +75,7 @@ impl Db {
             tx.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
             let take = format!("SELECT pg_try_advisory_xact_lock({PROCESS_LOCK}) AS taken");
             let take = Statement::from_string(tx.get_database_backend(), take);
-            let row = tx.query_one_raw(take).await?.context("the database did not answer")?;
+            let row = tx.query_one_raw(take).await?.context("the database returned no row")?;
             if row.try_get("", "taken")? {
                 return Ok(ProcessLock { tx, _pool: pool });
             }
@@ -84,7 +84,7 @@ impl Db {
                 bail!(InUse);
             }
             if !std::mem::replace(&mut is_logged, true) {
-                tracing::warn!("another process uses this database without Redis: waiting for it to end");
+                tracing::warn!("another process uses this database without Redis: waiting for it to exit");
             }
             sleep(RETRY_AFTER).await;
         }

@@ -1,4 +1,5 @@
-//! A reply's row while a worker writes it. Every write carries the attempt, and does nothing once another has begun.
+//! A reply's row while a worker writes it. Every write carries the attempt, and has no effect once a later
+//! one has begun.
 
 use entity::{MessageId, Timestamp, message};
 use sea_orm::{UpdateMany, entity::prelude::*};
@@ -46,8 +47,8 @@ impl Usage {
     }
 }
 
-/// To the attempt's text, or to one before it that nothing has been written over.
-fn write(attempt: Attempt) -> UpdateMany<Entity> {
+/// Matches the reply unless a later attempt has begun.
+fn update(attempt: Attempt) -> UpdateMany<Entity> {
     Entity::update_many().filter(Column::Id.eq(attempt.reply)).filter(Column::Attempt.lte(attempt.number))
 }
 
@@ -68,7 +69,7 @@ pub async fn begin(conn: &impl ConnectionTrait, attempt: Attempt, version: i64) 
 
 /// Saves the text so far.
 pub async fn save(conn: &impl ConnectionTrait, attempt: Attempt, content: &str) -> Result<bool, DbErr> {
-    let saved = write(attempt)
+    let saved = update(attempt)
         .col_expr(Column::Content, Expr::value(content))
         .filter(Column::Status.eq(Status::Streaming))
         .exec(conn)
@@ -85,7 +86,7 @@ pub async fn requeue(
     version: i64,
 ) -> Result<bool, DbErr> {
     let requeued = usage
-        .store(write(attempt))
+        .store(update(attempt))
         .col_expr(Column::Status, Expr::value(Status::Queued))
         .col_expr(Column::Content, Expr::value(content))
         .col_expr(Column::ChangedIn, Expr::value(version))
@@ -105,7 +106,7 @@ pub async fn end(
     let (failure_code, failure_message) = end.failure.unzip();
     let ended = end
         .usage
-        .store(write(attempt))
+        .store(update(attempt))
         .col_expr(Column::Status, Expr::value(end.status))
         .col_expr(Column::Content, Expr::value(end.content))
         .col_expr(Column::FailureCode, Expr::value(failure_code))

@@ -74,7 +74,7 @@ pub async fn end_least_recent(
     conn: &impl ConnectionTrait,
     user: UserId,
     newest: SessionId,
-    most: usize,
+    max: usize,
 ) -> Result<Vec<SessionId>, DbErr> {
     let ids: Vec<SessionId> = session::Entity::find()
         .select_only()
@@ -86,9 +86,9 @@ pub async fn end_least_recent(
         .into_tuple()
         .all(conn)
         .await?;
-    match ids.get(most - 1..) {
-        Some(past) if !past.is_empty() => {
-            end_those(conn, session::Column::Id.is_in(past.iter().copied())).await
+    match ids.get(max - 1..) {
+        Some(excess) if !excess.is_empty() => {
+            end_matching(conn, session::Column::Id.is_in(excess.iter().copied())).await
         }
         _ => Ok(Vec::new()),
     }
@@ -108,21 +108,21 @@ pub async fn end_owned_by(conn: &impl ConnectionTrait, user: UserId, id: Session
 pub async fn end_others(
     conn: &impl ConnectionTrait,
     user: UserId,
-    but: SessionId,
+    except: SessionId,
 ) -> Result<Vec<SessionId>, DbErr> {
-    end_those(conn, session::Column::UserId.eq(user).and(session::Column::Id.ne(but))).await
+    end_matching(conn, session::Column::UserId.eq(user).and(session::Column::Id.ne(except))).await
 }
 
 /// Ends all sessions of the user and returns them.
 pub async fn end_all_owned_by(conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<SessionId>, DbErr> {
-    end_those(conn, session::Column::UserId.eq(user)).await
+    end_matching(conn, session::Column::UserId.eq(user)).await
 }
 
-async fn end_those(conn: &impl ConnectionTrait, those: Expr) -> Result<Vec<SessionId>, DbErr> {
+async fn end_matching(conn: &impl ConnectionTrait, condition: Expr) -> Result<Vec<SessionId>, DbErr> {
     let ids = session::Entity::find()
         .select_only()
         .column(session::Column::Id)
-        .filter(those)
+        .filter(condition)
         .into_tuple()
         .all(conn)
         .await?;

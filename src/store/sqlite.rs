@@ -2,7 +2,7 @@
 //!
 //! A writer whose transaction could neither be committed nor rolled back is replaced: on a full disk or after an I/O error
 //! SQLite rolls back by itself, and sqlx, whose own ROLLBACK then fails, would begin every later transaction as a savepoint
-//! within one that never commits. Whoever replaces it must be able to write: each writer's first statement is a commit.
+//! within one that never commits. The replacement must be able to write: each writer's first statement is a commit.
 
 use std::{
     fs::{File, OpenOptions, Permissions},
@@ -32,9 +32,9 @@ const READER_CACHE: &str = "-2000";
 /// Rows that a reader prefetches: each can hold half a megabyte.
 const READ_AHEAD: usize = 4;
 
-/// Creates the file where it is missing, accessible to its owner only, and takes it for this process for as long as the
-/// returned lock is kept.
-pub(super) fn take(file: &Path) -> anyhow::Result<File> {
+/// Creates the file if it is missing, accessible to its owner only, and locks it for this process until the returned file
+/// is dropped.
+pub(super) fn lock(file: &Path) -> anyhow::Result<File> {
     let shown = file.display();
     let open =
         |path: &Path| OpenOptions::new().write(true).create(true).truncate(false).mode(OWNER_ONLY).open(path);
@@ -46,9 +46,7 @@ pub(super) fn take(file: &Path) -> anyhow::Result<File> {
     let database = open(file).with_context(|| format!("cannot open {shown}"))?;
     let permissions = database.metadata().map_or(OWNER_ONLY, |data| Permissions::mode(&data.permissions()));
     if permissions & 0o077 != 0 {
-        tracing::warn!(
-            "{shown} is accessible to other users of this machine: `chmod 600 {shown}*` ends that"
-        );
+        tracing::warn!("{shown} is accessible to other users of this machine: run `chmod 600 {shown}*`");
     }
     Ok(lock)
 }
@@ -71,7 +69,7 @@ pub(super) async fn writer(file: &Path, checks: Arc<WriteCheck>) -> anyhow::Resu
                 let is_clean = !connection.is_in_transaction();
                 if !is_clean {
                     checks.report_failure();
-                    tracing::warn!("a transaction could not be rolled back: SQLite's writer is replaced");
+                    tracing::warn!("failed to roll back a transaction: SQLite's writer is replaced");
                 }
                 Ok(is_clean)
             })
@@ -115,7 +113,7 @@ pub(super) async fn checkpoint(writer: &DatabaseConnection) -> Result<(), DbErr>
 pub(super) fn explain(error: &DbErr, file: &Path) -> anyhow::Error {
     let advice = match primary_code(error) {
         Some(11 | 26) => {
-            "it is damaged or not a SQLite database: restore it from a backup, or move it away to begin with an empty one"
+            "it is damaged or not a SQLite database: restore it from a backup, or move it away to start with an empty one"
         }
         Some(13) => "the disk is full: free some space",
         Some(10) => "the disk fails to read or write",

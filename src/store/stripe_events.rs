@@ -7,8 +7,8 @@ use stripe_event::{Column, Entity};
 
 use super::{Db, commit, jobs, json_rows, sql};
 
-/// A customer's events that are marked in one go.
-const MOST: u64 = 1000;
+/// How many of a customer's events are marked at once.
+const BATCH: u64 = 1000;
 
 /// Stores the events that are new, each with its job: all of them or none.
 pub async fn insert_new(db: &Db, events: &[stripe_event::Model], now: Timestamp) -> Result<(), DbErr> {
@@ -47,7 +47,7 @@ pub async fn waiting(conn: &impl ConnectionTrait, customer: &str) -> Result<Vec<
         .column(Column::Id)
         .filter(Column::CustomerId.eq(customer))
         .filter(Column::ProcessedAt.is_null())
-        .limit(MOST)
+        .limit(BATCH)
         .into_tuple()
         .all(conn)
         .await

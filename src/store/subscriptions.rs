@@ -75,7 +75,7 @@ pub async fn set_reversal(
 
 /// How long ago somebody must have been asked about to be asked about again.
 #[derive(Clone, Copy, Debug)]
-pub struct Silence {
+pub struct Staleness {
     /// While a change is expected: a checkout is open, a period has ended, a payment is due.
     pub expecting: Timestamp,
     /// While there is a subscription and no change is expected.
@@ -83,10 +83,10 @@ pub struct Silence {
 }
 
 /// Takes up to `limit` users about whom nothing has been heard for so long. No two callers take the same.
-pub async fn take_silent(
+pub async fn take_stale(
     conn: &impl ConnectionTrait,
     now: Timestamp,
-    since: Silence,
+    since: Staleness,
     limit: u64,
 ) -> Result<Vec<UserId>, DbErr> {
     let lock = match conn.get_database_backend() {

@@ -17,8 +17,8 @@ const RETRIES: RetryPolicy = RetryPolicy {
     backoff: Backoff::doubling(Duration::from_millis(20), Duration::from_secs(1)).with_factor(3),
     max_tries: Some(4),
 };
-/// Of PostgreSQL (its manual, appendix A): serialization failure, deadlock, ended by an administrator, crashed, not yet up.
-const PASSING: [&str; 5] = ["40001", "40P01", "57P01", "57P02", "57P03"];
+/// PostgreSQL error codes (its manual, appendix A): serialization failure, deadlock, shutdown, crash, starting up.
+const TRANSIENT: [&str; 5] = ["40001", "40P01", "57P01", "57P02", "57P03"];
 
 /// A transaction that writes. Dropping it rolls it back; [`commit`] ends it.
 pub struct Transaction {
@@ -64,13 +64,13 @@ impl ConnectionTrait for Transaction {
     }
 }
 
-/// Commits. A connection that breaks here leaves open whether it did, and so [`Db::again`] does not run it anew.
+/// Commits. After a connection is lost here, the outcome is unknown: [`Db::with_retry`] does not retry then.
 pub async fn commit(tx: Transaction) -> Result<(), DbErr> {
     let Transaction { inner, checks } = tx;
     let committed = inner.commit().await.inspect_err(|_| checks.report_failure());
-    committed.map_err(|cause| match is_passing(&cause) {
-        Some(Passing::Refused) => cause,
-        _ => DbErr::Custom(format!("the commit failed, and may have been stored all the same: {cause}")),
+    committed.map_err(|cause| match is_transient(&cause) {
+        Some(Transient::RolledBack) => cause,
+        _ => DbErr::Custom(format!("the commit failed, but may have been stored: {cause}")),
     })
 }
 
@@ -80,12 +80,12 @@ impl Db {
     ///
     /// # Errors
     /// Any other error of `work`, or its last one.
-    pub async fn again<T, F: Future<Output = Result<T>>>(&self, work: impl Fn() -> F) -> Result<T> {
+    pub async fn with_retry<T, F: Future<Output = Result<T>>>(&self, work: impl Fn() -> F) -> Result<T> {
         let mut failures = 0;
         loop {
             let result = work().await;
             let Err(Error::Internal(cause)) = &result else { return result };
-            if cause.downcast_ref().and_then(is_passing).is_none() {
+            if cause.downcast_ref().and_then(is_transient).is_none() {
                 return result;
             }
             failures += 1;
@@ -96,12 +96,12 @@ impl Db {
     }
 }
 
-/// A fault that may be gone the next time.
-enum Passing {
-    /// The database says that nothing was done.
-    Refused,
-    /// The connection is gone.
-    Broken,
+/// An error that a retry may avoid.
+enum Transient {
+    /// The database rolled the transaction back.
+    RolledBack,
+    /// The connection was lost.
+    Disconnected,
 }
 
 /// The driver's error, if it is one.
@@ -114,11 +114,11 @@ pub(super) fn sqlx_error(error: &DbErr) -> Option<&SqlxError> {
     }
 }
 
-fn is_passing(error: &DbErr) -> Option<Passing> {
+fn is_transient(error: &DbErr) -> Option<Transient> {
     match sqlx_error(error)? {
-        SqlxError::Io(_) => Some(Passing::Broken),
+        SqlxError::Io(_) => Some(Transient::Disconnected),
         SqlxError::Database(error) => {
-            error.code().is_some_and(|code| PASSING.contains(&&*code)).then_some(Passing::Refused)
+            error.code().is_some_and(|code| TRANSIENT.contains(&&*code)).then_some(Transient::RolledBack)
         }
         _ => None,
     }

@@ -27,8 +27,8 @@ pub async fn reserve(
     conn.query_one_raw(statement).await?.map(|row| row.try_get("", "used")).transpose()
 }
 
-/// Gives back a unit that was taken on `day`.
-pub async fn give_back(conn: &impl ConnectionTrait, user: UserId, day: NaiveDate) -> Result<(), DbErr> {
+/// Refunds a unit that was reserved on `day`.
+pub async fn refund(conn: &impl ConnectionTrait, user: UserId, day: NaiveDate) -> Result<(), DbErr> {
     daily_usage::Entity::update_many()
         .col_expr(daily_usage::Column::Used, Expr::col(daily_usage::Column::Used).sub(1))
         .filter(daily_usage::Column::UserId.eq(user))

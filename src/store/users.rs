@@ -8,8 +8,8 @@ use user::Column;
 
 use super::sql;
 
-/// The user of `new`'s number, which has just been verified: as known, else `new`.
-pub async fn known_or(conn: &impl ConnectionTrait, new: user::Model) -> Result<user::Model, DbErr> {
+/// The user with `new`'s phone number, which has just been verified; inserts `new` if there is none.
+pub async fn find_or_insert(conn: &impl ConnectionTrait, new: user::Model) -> Result<user::Model, DbErr> {
     let column = |column| Expr::col((user::Entity, column));
     let known = OnConflict::column(Column::PhoneNumber)
         .value(Column::VerifiedAt, column(Column::VerifiedAt).if_null(new.verified_at))
@@ -17,15 +17,15 @@ pub async fn known_or(conn: &impl ConnectionTrait, new: user::Model) -> Result<u
     user::Entity::insert(new.into_active_model()).on_conflict(known).exec_with_returning(conn).await
 }
 
-/// The hash of a number's password, or `otherwise`: the same work for every number.
+/// The hash of a number's password, or `default`: the same work for every number.
 pub async fn password_hash_or(
     conn: &impl ConnectionTrait,
     phone_number: &str,
-    otherwise: &str,
+    default: &str,
 ) -> Result<String, DbErr> {
     let text = "SELECT coalesce((SELECT password_hash FROM users WHERE phone_number = $1), $2) AS hash";
-    let row = conn.query_one_raw(sql(conn, text, [phone_number.into(), otherwise.into()])).await?;
-    row.map_or_else(|| Ok(otherwise.to_owned()), |row| row.try_get("", "hash"))
+    let row = conn.query_one_raw(sql(conn, text, [phone_number.into(), default.into()])).await?;
+    row.map_or_else(|| Ok(default.to_owned()), |row| row.try_get("", "hash"))
 }
 
 /// The user, with its row locked until the transaction ends.
@@ -77,12 +77,12 @@ pub async fn update_profile(
     Ok(update.exec_with_returning(conn).await?.into_iter().next())
 }
 
-/// Takes from a user what tells who it was, once: whether this call did. The number is free from then on.
-pub async fn forget(conn: &impl ConnectionTrait, id: UserId, now: Timestamp) -> Result<bool, DbErr> {
-    // Whom nobody can dial, and unique.
-    let nobody = format!("x{}", &id.0.simple().to_string()[17..]);
-    let forgotten = user::Entity::update_many()
-        .col_expr(Column::PhoneNumber, Expr::value(nobody))
+/// Removes all personal data from a user and frees the phone number. False if that has been done already.
+pub async fn anonymize(conn: &impl ConnectionTrait, id: UserId, now: Timestamp) -> Result<bool, DbErr> {
+    // Unique, and not a phone number.
+    let placeholder = format!("x{}", &id.0.simple().to_string()[17..]);
+    let anonymized = user::Entity::update_many()
+        .col_expr(Column::PhoneNumber, Expr::value(placeholder))
         .col_expr(Column::Email, Expr::value(None::<String>))
         .col_expr(Column::FullName, Expr::value(None::<String>))
         .col_expr(Column::PasswordHash, Expr::value(None::<String>))
@@ -91,16 +91,18 @@ pub async fn forget(conn: &impl ConnectionTrait, id: UserId, now: Timestamp) -> 
         .filter(Column::DeletedAt.is_null())
         .exec(conn)
         .await?;
-    Ok(forgotten.rows_affected == 1)
+    Ok(anonymized.rows_affected == 1)
 }
 
-/// Deletes the row of an account that was ended, and what still belongs to it; [`DbErr`] if that is a customer, which came
-/// to be meanwhile and has to be ended first.
-pub async fn delete_deleted(tx: &DatabaseTransaction, id: UserId) -> Result<(), DbErr> {
+/// Deletes the row of a deleted account and everything that belongs to it. Fails if a Stripe customer has been created
+/// meanwhile, which must be deleted first.
+pub async fn delete_erased(tx: &DatabaseTransaction, id: UserId) -> Result<(), DbErr> {
     let ended = Column::DeletedAt.is_not_null();
     user::Entity::find_by_id(id).filter(ended).lock_exclusive().one(tx).await?;
     if super::subscriptions::of_user(tx, id).await?.is_some() {
-        return Err(DbErr::Custom("the user has become a customer meanwhile".to_owned()));
+        return Err(DbErr::Custom(
+            "a Stripe customer was created while the account was being erased".to_owned(),
+        ));
     }
     user::Entity::delete_by_id(id).exec(tx).await.map(drop)
 }
@@ -125,8 +127,8 @@ pub async fn rooms_version(conn: &impl ConnectionTrait, id: UserId) -> Result<i6
     Ok(version.unwrap_or_default())
 }
 
-/// To be called in every transaction that changes the user's list of rooms or its order.
-pub async fn count_rooms_change(conn: &impl ConnectionTrait, id: UserId) -> Result<(), DbErr> {
+/// Increments the version: called in every transaction that changes the user's list of chatrooms or its order.
+pub async fn bump_rooms_version(conn: &impl ConnectionTrait, id: UserId) -> Result<(), DbErr> {
     user::Entity::update_many()
         .col_expr(Column::RoomsVersion, Expr::col(Column::RoomsVersion).add(1))
         .filter(Column::Id.eq(id))

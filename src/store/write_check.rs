@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use super::sql;
 
-/// Between two checks, if no write has failed.
-const CHECK_EVERY: Duration = Duration::from_secs(30);
-/// Between two checks at least.
-const CHECK_AT_MOST_EVERY: Duration = Duration::from_secs(1);
+/// Between two checks while no write has failed.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+/// The minimum between two checks.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes written after a failed write: as much as a long message takes with its indexes, so that a disk with only a few free
 /// blocks counts as full.
 const PADDING: usize = 256 * 1024;
@@ -36,7 +36,7 @@ impl WriteCheck {
         let mut last = self.last.lock().await;
         let failed = self.write_failed.load(Ordering::Relaxed);
         if let Some((at, result)) = &*last {
-            let wait = if failed { CHECK_AT_MOST_EVERY } else { CHECK_EVERY };
+            let wait = if failed { MIN_INTERVAL } else { CHECK_INTERVAL };
             if at.elapsed() < wait {
                 return result.clone();
             }

@@ -7,21 +7,19 @@ use pollux::{
     config::Role,
     store::{
         Db,
-        jobs::{self, Terms},
+        jobs::{self, ClaimTerms},
     },
 };
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
 
-use crate::{
+use crate::support::{
+    Backend, Gate, Script, TestApp, TestUser,
+    app::{Wishes, config},
     billing::buy_and_talk,
-    support::{
-        Backend, Gate, Script, TestApp, TestUser,
-        app::{Wishes, config},
-        code_of,
-        stripe::Fault,
-        user,
-    },
+    code_of,
+    stripe::Fault,
+    user,
 };
 
 /// An API node.
@@ -154,7 +152,7 @@ async fn workers_that_claim_at_once_exceed_no_cap() {
         }
         let now = one.clock.now();
         let terms =
-            Terms { now, leased_until: now + TimeDelta::hours(1), limit: 16, basic_cap: 2, pro_cap: 5 };
+            ClaimTerms { now, leased_until: now + TimeDelta::hours(1), limit: 16, basic_cap: 2, pro_cap: 5 };
         let claims = join_all((0..8).map(async |_| jobs::claim(&one.chat.db, terms).await.unwrap()));
         // Meanwhile another is first, and again another.
         let first = "UPDATE jobs SET run_at = (SELECT min(run_at) FROM jobs) - interval '1 second'

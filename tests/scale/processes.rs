@@ -1,8 +1,8 @@
 //! Processes of one installation, killed and stopped one by one.
 
-use crate::{
-    crash::moved,
-    support::{Gate, Script, TestUser, process::Site},
+use crate::support::{
+    Gate, Script, TestUser,
+    process::{Site, moved},
 };
 
 #[tokio::test]

@@ -108,7 +108,7 @@ async fn a_process_without_redis_takes_its_lock_again_after_the_database_was_awa
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid()";
     database.execute_unprepared(end).await.unwrap();
-    process.says("the lock on the database was lost").await;
+    process.says("process lock on the database lost").await;
     let again = async { while locks(&database).await == 0 {} };
     timeout(PATIENCE, again).await.expect("it is not taken again");
     TestUser::sign_in(process.address, "+14155550123").await;

@@ -13,11 +13,12 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use crate::{
-    crash::moved,
-    support::{
-        Gate, Script, StandIn, TestUser, app::config, process::Process, socket::PATIENCE, user::TestRoom,
-    },
+use crate::support::{
+    Gate, Script, StandIn, TestUser,
+    app::config,
+    process::{Process, moved},
+    socket::PATIENCE,
+    user::TestRoom,
 };
 
 /// A file system of 24 MB in memory.

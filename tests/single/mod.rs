@@ -5,12 +5,9 @@ mod files;
 
 use serde_json::json;
 
-use crate::{
-    crash::moved,
-    support::{
-        TestUser,
-        process::{Process, Site},
-    },
+use crate::support::{
+    TestUser,
+    process::{Process, Site, moved},
 };
 
 #[tokio::test]

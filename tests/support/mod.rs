@@ -6,13 +6,17 @@
 #![allow(clippy::disallowed_methods, reason = "what a test starts it awaits or aborts itself")]
 #![allow(clippy::needless_pass_by_value, reason = "json!(…) is handed over as it is written")]
 
+pub mod accounts;
 pub mod app;
 pub mod backend;
+pub mod billing;
 pub mod cable;
 pub mod gemini;
 pub mod letters;
 pub mod process;
+pub mod replies;
 pub mod socket;
+pub mod sources;
 pub mod stripe;
 pub mod user;
 

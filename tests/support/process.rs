@@ -204,3 +204,8 @@ impl Drop for Process {
         let _ = self.child.wait();
     }
 }
+
+/// The same person, on another process.
+pub fn moved(user: &TestUser, process: &Process) -> TestUser {
+    TestUser { address: process.address, ..user.clone() }
+}

@@ -17,7 +17,7 @@ use tokio_tungstenite::{
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Longer than a server waits for a peer that does not answer pings.
-const SILENCE: Duration = Duration::from_secs(120);
+const SILENCE: Duration = Duration::from_mins(2);
 
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,

@@ -268,5 +268,5 @@ pub async fn registered(db: &impl ConnectionTrait, phone_number: &str, now: Date
         updated_at: now,
         deleted_at: None,
     };
-    users::known_or(db, new).await.unwrap()
+    users::find_or_insert(db, new).await.unwrap()
 }

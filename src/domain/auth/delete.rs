@@ -17,10 +17,10 @@ impl Auth {
     pub async fn delete_account(&self, viewer: Viewer) -> Result<UserId> {
         let ended = self
             .db
-            .again(|| async {
+            .with_retry(|| async {
                 let tx = self.db.begin().await?;
                 let now = self.clock.now();
-                if users::forget(&tx, viewer.user, now).await? {
+                if users::anonymize(&tx, viewer.user, now).await? {
                     let erasure = job::Model { user_id: Some(viewer.user), ..jobs::new(ERASE_ACCOUNT, now) };
                     jobs::insert(&tx, erasure).await?;
                 }

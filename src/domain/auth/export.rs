@@ -66,7 +66,7 @@ impl Auth {
         try_stream! {
             let mut after = None;
             loop {
-                let places = messages::places_after(self.db.read(), &rooms, after, POSITIONS_PER_QUERY).await?;
+                let places = messages::positions_after(self.db.read(), &rooms, after, POSITIONS_PER_QUERY).await?;
                 let Some(last) = places.last() else { break };
                 after = Some((last.chatroom_id, last.depth, last.id));
                 let mut left = places.as_slice();
@@ -127,7 +127,7 @@ impl Auth {
 }
 
 /// The size of the next batch: at least one message.
-fn count_within_bounds(places: &[messages::Place]) -> usize {
+fn count_within_bounds(places: &[messages::Position]) -> usize {
     let mut bytes = 0;
     let within = places.iter().take(MESSAGES_PER_BATCH).take_while(|place| {
         bytes += place.length();

@@ -29,7 +29,7 @@ impl Auth {
         let decoy_attempts_left = self.decoy_attempts_left(phone_number, Purpose::Reset).await;
         let (signed_in, ended) = self
             .db
-            .again(|| async {
+            .with_retry(|| async {
                 let tx = self.db.begin().await?;
                 let used = self.use_otp(&tx, phone_number, code, Purpose::Reset, decoy_attempts_left).await?;
                 let reset = match used {
@@ -74,7 +74,7 @@ impl Auth {
         let hash = self.passwords.hash(new).await?;
         let (user, ended) = self
             .db
-            .again(|| async {
+            .with_retry(|| async {
                 let tx = self.db.begin().await?;
                 let user = users::locked(&tx, viewer.user).await?;
                 let user = user.ok_or(Error::Unauthenticated("The account does not exist."))?;

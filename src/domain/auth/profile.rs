@@ -92,7 +92,7 @@ impl Auth {
         let full_name = changes.full_name.map(|name| name.map(String::from));
         let (user, is_customer) = self
             .db
-            .again(|| async {
+            .with_retry(|| async {
                 let now = self.clock.now();
                 let tx = self.db.begin().await?;
                 let user =

@@ -30,7 +30,7 @@ impl Auth {
         let decoy_attempts_left = self.decoy_attempts_left(phone_number, Purpose::SignIn).await;
         let (signed_in, ended) = self
             .db
-            .again(|| async {
+            .with_retry(|| async {
                 let tx = self.db.begin().await?;
                 let used =
                     self.use_otp(&tx, phone_number, code, Purpose::SignIn, decoy_attempts_left).await?;
@@ -81,7 +81,7 @@ impl Auth {
         }
         let (signed_in, ended) = self
             .db
-            .again(|| async {
+            .with_retry(|| async {
                 let tx = self.db.begin().await?;
                 let user =
                     users::locked_by_phone_number(&tx, phone_number.as_str()).await?.ok_or(REJECTED)?;

@@ -92,7 +92,7 @@ impl Auth {
         phone_number: &PhoneNumber,
         profile: Option<PendingProfile>,
     ) -> Result<user::Model> {
-        Ok(users::known_or(conn, self.new_user(phone_number, profile)).await?)
+        Ok(users::find_or_insert(conn, self.new_user(phone_number, profile)).await?)
     }
 
     fn new_user(&self, phone_number: &PhoneNumber, profile: Option<PendingProfile>) -> user::Model {

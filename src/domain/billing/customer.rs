@@ -32,7 +32,7 @@ impl Billing {
             return Ok(known);
         }
         let (id, profile) = self.new_customer(user).await?;
-        self.db.again(|| self.store_customer(user, &id, &profile)).await?;
+        self.db.with_retry(|| self.store_customer(user, &id, &profile)).await?;
         self.stored_customer(user, &id).await
     }
 

@@ -74,7 +74,7 @@ impl Storing {
                 all.arrivals.drain(..together).map(|one| (one.event, one.stored)).unzip()
             };
             let now = events.first().map(|event| event.received_at).unwrap_or_default();
-            db.again(|| async { Ok(stripe_events::insert_new(db, &events, now).await?) }).await?;
+            db.with_retry(|| async { Ok(stripe_events::insert_new(db, &events, now).await?) }).await?;
             for one in waiting {
                 // Who has hung up does not want to know.
                 let _ = one.send(());

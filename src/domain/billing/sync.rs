@@ -14,7 +14,7 @@ use crate::{
     },
     store::{
         checkouts, commit, jobs, stripe_events,
-        subscriptions::{self, Silence},
+        subscriptions::{self, Staleness},
     },
 };
 
@@ -87,7 +87,7 @@ impl Billing {
         };
         let subscriptions = self.only_pro(subscribed).await?;
         let new = standing(&subscriptions, row.clone(), self.clock.now());
-        if !self.db.again(|| self.store(&new, &events, &ended)).await? {
+        if !self.db.with_retry(|| self.store(&new, &events, &ended)).await? {
             return Ok(Reading::Overtaken);
         }
         if new != (subscription::Model { updated_at: new.updated_at, ..row }) {
@@ -150,8 +150,8 @@ impl Billing {
             return Ok(());
         }
         let now = self.clock.now();
-        let since = Silence { expecting: now - SILENCE, subscribed: now - QUIET };
-        for user in subscriptions::take_silent(self.db.write(), now, since, MOST_SILENT).await? {
+        let since = Staleness { expecting: now - SILENCE, subscribed: now - QUIET };
+        for user in subscriptions::take_stale(self.db.write(), now, since, MOST_SILENT).await? {
             if let Err(error) = self.ask(user).await {
                 tracing::warn!(%user, ?error, "Stripe could not be asked and will be in an hour");
             }

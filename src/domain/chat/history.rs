@@ -7,7 +7,7 @@ use super::Chat;
 use crate::{
     error::Result,
     ports::model::{Prompt, Turn},
-    store::{chatrooms, paths},
+    store::{branches, chatrooms},
 };
 
 /// [About four characters of English make a token](https://ai.google.dev/gemini-api/docs/tokens); other scripts take more
@@ -25,7 +25,7 @@ impl Chat {
     ) -> Result<Option<Prompt>> {
         let Some(room) = chatrooms::by_ids(conn, &[reply.chatroom_id]).await?.pop() else { return Ok(None) };
         let Some(asked) = reply.parent_id else { return Ok(None) };
-        let before = paths::ancestors(conn, asked, reply.depth - MOST_MESSAGES).await?;
+        let before = branches::ancestors(conn, asked, reply.depth - MOST_MESSAGES).await?;
         let known = self.model.names().contains(&room.model);
         Ok(Some(Prompt {
             // A model may have been taken out of the settings since the room chose it.

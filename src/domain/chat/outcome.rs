@@ -158,7 +158,7 @@ impl Chat {
         let Some(version) = chatrooms::advance(&tx, row.chatroom_id).await? else {
             return Ok(());
         };
-        if !jobs::done(&tx, claim(job)).await? {
+        if !jobs::complete(&tx, claim(job)).await? {
             return Ok(());
         }
         let attempt = replies::Attempt { reply: row.id, number: job.attempt };

@@ -83,7 +83,7 @@ pub(super) fn is_refunded(end: &replies::End) -> bool {
 
 /// Gives back the prompt that was taken for a reply, to the day that it was taken from.
 pub(super) async fn give_back(tx: &impl ConnectionTrait, reply: &message::Model) -> Result<()> {
-    Ok(usage::give_back(tx, reply.user_id, reply.created_at.date_naive()).await?)
+    Ok(usage::refund(tx, reply.user_id, reply.created_at.date_naive()).await?)
 }
 
 fn next_day(now: Timestamp) -> Timestamp {

@@ -6,7 +6,7 @@ use super::{Chat, Sent, path};
 use crate::{
     error::{Error, Result},
     ports::signals::Topic,
-    store::{chatrooms, commit, messages, paths, users},
+    store::{branches, chatrooms, commit, messages, users},
 };
 
 impl Chat {
@@ -15,7 +15,7 @@ impl Chat {
     /// # Errors
     /// [`Error::NotFound`], [`Error::QuotaExceeded`], and [`Error::Conflict`] while the old reply is being written.
     pub async fn regenerate(&self, user: UserId, reply: MessageId) -> Result<Sent> {
-        self.db.again(|| self.regenerate_once(user, reply)).await
+        self.db.with_retry(|| self.regenerate_once(user, reply)).await
     }
 
     async fn regenerate_once(&self, user: UserId, reply: MessageId) -> Result<Sent> {
@@ -36,9 +36,9 @@ impl Chat {
         let asked = old.parent_id.ok_or(Error::NotFound("message"))?;
         let asked = messages::owned_by(&tx, user, asked).await?.ok_or(Error::NotFound("message"))?;
         let usage = self.reserve(&tx, user, now).await?;
-        paths::cut(&tx, room.id, old.depth, room.version).await?;
+        branches::truncate(&tx, room.id, old.depth, room.version).await?;
         let new = path::queue_reply(&tx, &room, &asked, MessageId::generate(), now).await?;
-        users::count_rooms_change(&tx, user).await?;
+        users::bump_rooms_version(&tx, user).await?;
         commit(tx).await?;
         tracing::info!(
             user_id = %user.0,

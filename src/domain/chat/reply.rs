@@ -142,7 +142,7 @@ impl Chat {
         };
         let row = row.filter(|row| !row.status.is_final());
         if row.is_none() {
-            jobs::done(self.db.write(), super::claim(job)).await?;
+            jobs::complete(self.db.write(), super::claim(job)).await?;
         }
         Ok(row)
     }

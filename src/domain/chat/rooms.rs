@@ -56,10 +56,10 @@ impl Chat {
             updated_at: now,
         };
         self.db
-            .again(|| async {
+            .with_retry(|| async {
                 let tx = self.db.begin().await?;
                 chatrooms::insert(&tx, &room).await?;
-                users::count_rooms_change(&tx, user).await?;
+                users::bump_rooms_version(&tx, user).await?;
                 Ok(commit(tx).await?)
             })
             .await?;
@@ -76,7 +76,7 @@ impl Chat {
     ) -> Result<chatroom::Model> {
         let model = changes.model.map(|model| self.offered(model)).transpose()?;
         let changes = RoomChanges { model, ..changes };
-        let room = self.db.again(|| self.update_once(user, id, changes.clone())).await?;
+        let room = self.db.with_retry(|| self.update_once(user, id, changes.clone())).await?;
         self.tell(&[Topic::Room(id)]).await;
         Ok(room)
     }
@@ -101,7 +101,7 @@ impl Chat {
             room.model = model;
         }
         chatrooms::save(&tx, &room).await?;
-        users::count_rooms_change(&tx, user).await?;
+        users::bump_rooms_version(&tx, user).await?;
         commit(tx).await?;
         Ok(room)
     }
@@ -113,13 +113,13 @@ impl Chat {
     pub async fn delete_room(&self, user: UserId, id: ChatroomId) -> Result<()> {
         let unfinished = self
             .db
-            .again(|| async {
+            .with_retry(|| async {
                 let tx = self.db.begin().await?;
                 let unfinished = messages::unfinished(&tx, id).await?;
                 if !chatrooms::delete_owned_by(&tx, user, id).await? {
                     return Err(Error::NotFound("chatroom"));
                 }
-                users::count_rooms_change(&tx, user).await?;
+                users::bump_rooms_version(&tx, user).await?;
                 commit(tx).await?;
                 Ok(unfinished)
             })

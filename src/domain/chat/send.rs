@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     ports::signals::Topic,
-    store::{chatrooms, commit, idempotency, messages, paths, users},
+    store::{branches, chatrooms, commit, idempotency, messages, users},
 };
 
 /// A message and the reply that is on its way.
@@ -33,7 +33,7 @@ impl Chat {
         content: Content,
         key: Option<IdempotencyKey>,
     ) -> Result<Sent> {
-        self.db.again(|| self.send_once(user, room, content.clone(), key.clone())).await
+        self.db.with_retry(|| self.send_once(user, room, content.clone(), key.clone())).await
     }
 
     async fn send_once(
@@ -62,11 +62,11 @@ impl Chat {
         let room =
             chatrooms::advance_owned_by(&tx, user, room, now).await?.ok_or(Error::NotFound("chatroom"))?;
         let usage = self.reserve(&tx, user, now).await?;
-        let place = Place::after(paths::head(&tx, room.id).await?.as_ref());
+        let place = Place::after(branches::tail(&tx, room.id).await?.as_ref());
         let message = path::message(&room, &place, content.into(), now);
         messages::insert(&tx, &message).await?;
         let reply = path::queue_reply(&tx, &room, &message, reply_id, now).await?;
-        users::count_rooms_change(&tx, user).await?;
+        users::bump_rooms_version(&tx, user).await?;
         commit(tx).await?;
         tracing::info!(
             user_id = %user.0,

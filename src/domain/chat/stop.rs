@@ -23,7 +23,7 @@ impl Chat {
     pub async fn stop(&self, user: UserId, id: MessageId) -> Result<message::Model> {
         let reply = self.owned_reply(user, id).await?;
         let mut hints = self.signals.listen(Topic::Room(reply.chatroom_id)).await;
-        let job = self.db.again(|| async { Ok(jobs::request_stop(self.db.write(), id).await?) }).await?;
+        let job = self.db.with_retry(|| async { Ok(jobs::request_stop(self.db.write(), id).await?) }).await?;
         let Some(job) = job else {
             return self.owned_message(user, id).await;
         };

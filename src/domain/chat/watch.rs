@@ -17,7 +17,7 @@ use super::{Chat, Cursor};
 use crate::{
     error::{Error, Result},
     ports::reply_log::{Announcement, Entry},
-    store::messages::{self, Standing},
+    store::messages::{self, Progress},
 };
 
 /// How much of a log or a row is read at once, in bytes.
@@ -68,8 +68,8 @@ impl Chat {
     }
 
     /// How the user's reply stands.
-    async fn standing(&self, user: UserId, id: MessageId) -> Result<Standing> {
-        messages::standing(self.db.read(), user, id).await?.ok_or(Error::NotFound("message"))
+    async fn standing(&self, user: UserId, id: MessageId) -> Result<Progress> {
+        messages::progress_of(self.db.read(), user, id).await?.ok_or(Error::NotFound("message"))
     }
 
     /// A part of the row's content; none if another attempt has begun.

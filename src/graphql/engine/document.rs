@@ -23,7 +23,7 @@ pub(super) struct DocumentSchema {
     pub(super) schema: Valid<Schema>,
     /// The object types of each interface and union.
     pub(super) possible_types: HashMap<Name, Vec<Name>>,
-    /// Whether clients may learn the schema. Where they may not, errors name no part of it.
+    /// Whether introspection is allowed. If not, errors name no part of the schema.
     pub(super) introspection: bool,
 }
 
@@ -76,7 +76,7 @@ impl DocumentSchema {
     }
 }
 
-/// What clients learn of an invalid document where they may not learn the schema.
+/// The error of an invalid document while introspection is off. It names no part of the schema.
 pub(super) fn does_not_fit(position: Option<Pos>) -> Refusal {
     let message = "The document does not fit the schema of this server.".to_owned();
     Refusal::Invalid(vec![Fault { message, position }])
@@ -107,7 +107,7 @@ pub(super) fn operation<'a>(
 
 fn faults(errors: &DiagnosticList) -> Vec<Fault> {
     let reported = errors.iter().take(REPORTED).map(|diagnostic| {
-        // In the words of graphql-js, which clients know.
+        // The messages of graphql-js, which clients know.
         let error = diagnostic.unstable_to_json_compat();
         let position = error.locations.first().map(|at| Pos { line: at.line, column: at.column });
         Fault { message: error.message, position }

@@ -2,42 +2,51 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use async_graphql::{Request, Response, dataloader::DataLoader, parser::types::OperationType};
+use async_graphql::{
+    ObjectType, Request, Response, Schema, SchemaBuilder, SubscriptionType, dataloader::DataLoader,
+    parser::types::OperationType,
+};
 use async_stream::stream;
 use futures_util::{Stream, StreamExt, stream};
 
 use super::{
+    context::RequestContext,
     document::{self, DocumentSchema},
+    error::{INTERNAL_ERROR, complete, rejection},
+    error_code::ErrorCode,
+    event::{self, Event},
     limits::Refusal,
+    loaders::Batches,
     memory::Memory,
     normalize::{Operation, normalize},
+    persisted_queries::DocumentStore,
     positions::locate,
     resolve::Resolve,
     tokens, variables,
 };
-use crate::{
-    domain::{auth::Auth, billing::Billing, chat::Chat},
-    graphql::{
-        Documents, ErrorCode, RequestContext, Schema, builder,
-        error::{complete, rejection},
-        loaders::Batches,
-    },
-};
+use crate::domain::{auth::Auth, billing::Billing, chat::Chat};
 
-/// Executes operations.
+/// The use cases that resolvers call.
+pub struct Services {
+    pub auth: Auth,
+    pub chat: Chat,
+    pub billing: Billing,
+}
+
+/// Executes operations of the schema `S`.
 #[derive(Clone)]
-pub struct Executor {
-    schema: Schema,
+pub struct Executor<S> {
+    schema: S,
     document_schema: Arc<DocumentSchema>,
     chat: Chat,
-    documents: Documents,
+    documents: DocumentStore,
     pub memory: Arc<Memory>,
 }
 
 /// An operation that is ready to be executed.
 pub struct Prepared {
     operation: Operation,
-    /// The text of its document.
+    /// The text of its document, in which errors are located.
     text: String,
 }
 
@@ -48,17 +57,21 @@ impl Prepared {
     }
 }
 
-impl Executor {
+impl<Query, Mutation, Subscription> Executor<Schema<Query, Mutation, Subscription>>
+where
+    Query: ObjectType + 'static,
+    Mutation: ObjectType + 'static,
+    Subscription: SubscriptionType + 'static,
+{
     /// # Errors
     /// The schema is not valid GraphQL.
     pub fn new(
-        auth: Auth,
-        chat: Chat,
-        billing: Billing,
-        documents: Documents,
+        builder: SchemaBuilder<Query, Mutation, Subscription>,
+        Services { auth, chat, billing }: Services,
+        documents: DocumentStore,
         introspection: bool,
     ) -> anyhow::Result<Self> {
-        let mut builder = builder().extension(Resolve(auth.limits.clone()));
+        let mut builder = builder.extension(Resolve(auth.limits.clone()));
         if !introspection {
             builder = builder.disable_introspection();
         }
@@ -66,13 +79,15 @@ impl Executor {
         let document_schema = Arc::new(DocumentSchema::new(&schema.sdl(), introspection)?);
         Ok(Self { schema, document_schema, chat, documents, memory: Arc::default() })
     }
+}
 
-    /// Finds a request's document and makes the operation that it asks for.
+impl<S: async_graphql::Executor> Executor<S> {
+    /// Finds and validates a request's document and normalizes the operation that it names.
     ///
     /// # Errors
-    /// The response to give instead.
+    /// The response to a request that is refused.
     pub async fn prepare(&self, request: Request) -> Result<Prepared, Response> {
-        let (mut request, to_keep) = self.documents.complete(request).await?;
+        let (mut request, to_store) = self.documents.resolve(request).await?;
         let read = || {
             tokens::count(&request.query)?;
             self.document_schema.read(&request.query)
@@ -85,8 +100,8 @@ impl Executor {
             normalize(schema, &document, operation, &values)
         };
         let operation = normalized().map_err(Refusal::response)?;
-        if let Some(hash) = to_keep {
-            self.documents.keep(&hash, &request.query).await;
+        if let Some(hash) = to_store {
+            self.documents.store(hash, &request.query).await;
         }
         Ok(Prepared { operation, text: request.query })
     }
@@ -96,46 +111,47 @@ impl Executor {
         if prepared.kind() == OperationType::Subscription {
             return rejection(ErrorCode::BadUserInput, "A batch cannot contain a subscription.");
         }
-        self.stream(prepared, context).next().await.unwrap_or_else(internal_error)
+        let event = self.stream(prepared, context).next().await;
+        event.map_or_else(internal_error, |event| event.response)
     }
 
     /// Prepares and runs any operation.
-    pub fn answer(
+    pub fn prepare_and_stream(
         &self,
         request: Request,
         context: RequestContext,
-    ) -> impl Stream<Item = Response> + Send + Unpin + use<> {
+    ) -> impl Stream<Item = Event> + Send + Unpin + use<S> {
         let executor = self.clone();
         stream::once(async move {
-            // A subscription mostly waits: what preparing it took is freed before.
+            // Boxed, so that a subscription that waits for events does not hold the memory of its preparation.
             match Box::pin(executor.prepare(request)).await {
                 Ok(prepared) => executor.stream(prepared, context).boxed(),
-                Err(refusal) => stream::iter([refusal]).boxed(),
+                Err(refusal) => stream::iter([refusal.into()]).boxed(),
             }
         })
         .flatten()
         .boxed()
     }
 
-    /// Runs any operation. A query or a mutation gives one response; a mutation that has begun runs to its end, even when
-    /// its client is gone.
+    /// Runs any operation. A query or a mutation gives one response. A mutation that has started runs to its end, even if its
+    /// client disconnects.
     pub fn stream(
         &self,
         prepared: Prepared,
         context: RequestContext,
-    ) -> impl Stream<Item = Response> + Send + Unpin + use<> {
+    ) -> impl Stream<Item = Event> + Send + Unpin + use<S> {
         let Prepared { operation: Operation { kind, document, shape }, text } = prepared;
         let request_id = context.request_id.clone();
-        let turns = context.turns.clone();
+        let permits = context.permits.clone();
         let mut request = Request::new("").data(self.loader(&context)).data(context);
         request.set_parsed_query(document);
         let responses = if kind == OperationType::Subscription {
-            // Each of its events takes a turn by itself.
-            self.schema.execute_stream(request).boxed()
+            // Each of its events takes a permit of its own.
+            self.schema.execute_stream(request, None).boxed()
         } else {
             let (schema, tasks) = (self.schema.clone(), self.chat.tasks.clone());
             stream! {
-                let _turn = turns.resolve.acquire().await;
+                let _permit = permits.resolve.acquire().await;
                 yield if kind == OperationType::Mutation {
                     let executed = tasks.spawn(async move { schema.execute(request).await });
                     executed.await.unwrap_or_else(|_| internal_error())
@@ -149,12 +165,12 @@ impl Executor {
             .catch_unwind()
             .map(move |response| {
                 let mut response = response.unwrap_or_else(|_| internal_error());
-                response.data = shape.complete(std::mem::take(&mut response.data));
+                response.data = shape.propagate_nulls(std::mem::take(&mut response.data));
                 for error in &mut response.errors {
                     error.locations = error.locations.iter().filter_map(|&at| locate(at, &text)).collect();
                 }
                 complete(&mut response, &request_id);
-                response
+                event::detach(response)
             })
             .boxed()
     }
@@ -169,5 +185,5 @@ impl Executor {
 
 /// After a panic, whose hook has logged it.
 fn internal_error() -> Response {
-    rejection(ErrorCode::InternalServerError, "Something went wrong on our side.")
+    rejection(ErrorCode::InternalServerError, INTERNAL_ERROR)
 }

@@ -1,28 +1,28 @@
-//! What a request may ask for, and how a request that asks for more is refused.
+//! The limits of an operation, and the errors of requests that exceed them.
 
 use async_graphql::{Pos, Response};
 
-use crate::graphql::{ErrorCode, error::rejection};
+use super::{error::rejection, error_code::ErrorCode};
 
-/// Fields within fields.
+/// Nested fields.
 const DEPTH: usize = 12;
-/// The same in questions about the schema itself, whose types stand within each other.
+/// Nested fields of an introspection query, whose types refer to each other.
 const INTROSPECTION_DEPTH: usize = 16;
-/// Lists of a schema's parts within each other: each multiplies the answer.
+/// Nested lists of an introspection query. Each multiplies the response.
 const INTROSPECTION_LISTS: usize = 3;
-/// Fields and spreads that normalization visits, those of a fragment wherever it is spread.
+/// Fields and spreads that normalization visits. The fields of a fragment count at each of its spreads.
 pub(super) const FIELDS: usize = 2000;
 /// Aliases in one selection set.
 pub(super) const ALIASES: usize = 30;
-/// Fields with those of a page's items multiplied by the page.
+/// Fields, where the fields of an item count once for each item of its page.
 pub(super) const COMPLEXITY: usize = 2000;
-/// Bytes of the arguments of a normalized operation: each use of a variable is a copy.
+/// Bytes of the arguments of a normalized operation. Each use of a variable is a copy.
 pub(super) const COPIED: usize = 1024 * 1024;
 
 /// Why an operation is not executed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// There is more than `max` of what `limit` names.
+    /// The request exceeds the maximum of a limit.
     TooMuch { limit: &'static str, max: usize },
     /// The text is not GraphQL.
     Syntax(Vec<Fault>),
@@ -32,7 +32,7 @@ pub(super) enum Refusal {
     Variable { path: String, expected: String },
 }
 
-/// A problem and where it is in the document.
+/// A problem and its position in the document.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) message: String,
@@ -68,7 +68,7 @@ fn faulty(code: ErrorCode, faults: Vec<Fault>) -> Response {
     Response::from_errors(errors.collect())
 }
 
-/// The response to a request that has more than `max` of what `limit` names.
+/// The response to a request that exceeds the maximum of a limit.
 #[must_use]
 pub fn too_much(limit: &str, max: usize) -> Response {
     let message = format!("Request {limit} exceeds the maximum of {max}.");
@@ -83,16 +83,16 @@ pub(super) fn within(limit: &'static str, count: usize, max: usize) -> Result<()
     if count > max { Err(Refusal::TooMuch { limit, max }) } else { Ok(()) }
 }
 
-/// How deep a selection set stands.
+/// The depth of a selection set.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Level {
     depth: usize,
-    /// Within a question about the schema: its own depth, and the lists around it.
+    /// Within `__schema` and `__type`: the depth and the number of lists, counted from there.
     pub(super) introspection: Option<(usize, usize)>,
 }
 
 impl Level {
-    /// The level of what is within this field.
+    /// The level of the selection set of this field.
     pub(super) fn below(self, field: &str) -> Result<Self, Refusal> {
         let Some((depth, lists)) = self.introspection else {
             let depth = self.depth + 1;

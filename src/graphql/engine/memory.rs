@@ -1,11 +1,11 @@
-//! What operations hold in memory: what they have read and what they answer, counted while they resolve.
+//! The memory that operations hold, in rows read and in bytes of their responses, counted while they resolve.
 //!
 //! ```text
 //!  request (a batch is one) ──► user, or network of anonymous callers ──► process
 //! ```
 //!
-//! A request that reaches its own bound asked for too much. One that reaches a bound further out came at a bad time, and may
-//! succeed when others have ended.
+//! A request that exceeds its own limit fails with QUERY_TOO_COMPLEX. One that exceeds the limit of its user or of the process
+//! fails with RATE_LIMITED, and may succeed once other requests have ended.
 
 use std::{
     collections::HashMap,
@@ -20,20 +20,20 @@ use crate::error::Error;
 
 const MIB: usize = 1024 * 1024;
 
-/// Bytes of an answer.
-const ANSWER: usize = 8 * MIB;
+/// Bytes of a response.
+const RESPONSE: usize = 8 * MIB;
 /// Bytes of the rows that a request reads.
 const READ: usize = 16 * MIB;
 /// Bytes that the requests of a user hold at once, or those of anonymous callers from one network.
 const USER: usize = 48 * MIB;
-/// The same of all.
+/// Bytes that all requests hold at once.
 const PROCESS: usize = 128 * MIB;
-/// When it may be worthwhile to try again.
+/// Sent to clients whose request exceeds the limit of its user or of the process.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Pools without a holder are dropped when there are this many more than after the last time.
+/// Unused pools are dropped once there are this many more pools than after the last sweep.
 const SWEEP_EVERY: usize = 1000;
 
-/// Bytes that are held, each by somebody who gives them back.
+/// A number of bytes of which requests take parts and give them back.
 #[derive(Debug)]
 struct Pool {
     limit: usize,
@@ -72,9 +72,9 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// The account of a request by this user, or from this network.
+    /// Starts to count the memory of a request by this user, or of an anonymous one from this network.
     #[must_use]
-    pub fn request(&self, owner: &str) -> Arc<Account> {
+    pub fn request(&self, owner: &str) -> Arc<RequestMemory> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         let (pools, after_last) = &mut *users;
         let user = pools.get(owner).and_then(Weak::upgrade).unwrap_or_else(|| {
@@ -86,31 +86,31 @@ impl Memory {
             pools.retain(|_, pool| pool.strong_count() > 0);
             *after_last = pools.len();
         }
-        Account::new(user, self.process.clone())
+        RequestMemory::new(user, self.process.clone())
     }
 }
 
-/// What one request holds.
+/// The memory that one request holds.
 #[derive(Debug)]
-pub struct Account {
+pub struct RequestMemory {
     user: Arc<Pool>,
     process: Arc<Pool>,
     read: AtomicUsize,
-    answered: AtomicUsize,
+    responded: AtomicUsize,
 }
 
-impl Account {
+impl RequestMemory {
     fn new(user: Arc<Pool>, process: Arc<Pool>) -> Arc<Self> {
-        Arc::new(Self { user, process, read: AtomicUsize::new(0), answered: AtomicUsize::new(0) })
+        Arc::new(Self { user, process, read: AtomicUsize::new(0), responded: AtomicUsize::new(0) })
     }
 
-    /// An account of another request by the same user.
+    /// Starts to count the memory of another request by the same user.
     #[must_use]
-    pub fn another(&self) -> Arc<Self> {
+    pub fn for_another_request(&self) -> Arc<Self> {
         Self::new(self.user.clone(), self.process.clone())
     }
 
-    /// Counts a row that has been read.
+    /// Counts the bytes of a row that has been read.
     ///
     /// # Errors
     /// [`Error::TooMuch`] or [`Error::RateLimited`].
@@ -118,12 +118,12 @@ impl Account {
         self.take(&self.read, "bytes read", READ, bytes)
     }
 
-    /// Counts a part of the answer.
+    /// Counts bytes of the response.
     ///
     /// # Errors
     /// [`Error::TooMuch`] or [`Error::RateLimited`].
-    pub(super) fn answer(&self, bytes: usize) -> Result<(), Error> {
-        self.take(&self.answered, "answer", ANSWER, bytes)
+    pub(super) fn respond(&self, bytes: usize) -> Result<(), Error> {
+        self.take(&self.responded, "answer", RESPONSE, bytes)
     }
 
     fn take(&self, count: &AtomicUsize, limit: &'static str, max: usize, bytes: usize) -> Result<(), Error> {
@@ -141,15 +141,15 @@ impl Account {
         Ok(())
     }
 
-    /// Gives everything back: what was held is gone.
+    /// Gives all bytes back, once the rows and the response are dropped.
     pub fn clear(&self) {
-        let held = self.read.swap(0, Ordering::Relaxed) + self.answered.swap(0, Ordering::Relaxed);
+        let held = self.read.swap(0, Ordering::Relaxed) + self.responded.swap(0, Ordering::Relaxed);
         self.user.give_back(held);
         self.process.give_back(held);
     }
 }
 
-impl Drop for Account {
+impl Drop for RequestMemory {
     fn drop(&mut self) {
         self.clear();
     }
@@ -160,11 +160,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_a_user_and_the_process_have_their_bounds_and_get_back_what_ends() {
+    fn the_memory_of_a_request_a_user_and_the_process_is_limited_and_given_back() {
         let memory = Memory::default();
         let one = memory.request("a");
-        assert!(one.answer(ANSWER).is_ok());
-        assert!(matches!(one.answer(1), Err(Error::TooMuch { limit: "answer", max: ANSWER })));
+        assert!(one.respond(RESPONSE).is_ok());
+        assert!(matches!(one.respond(1), Err(Error::TooMuch { limit: "answer", max: RESPONSE })));
         assert!(one.read(READ).is_ok());
         assert!(matches!(one.read(1), Err(Error::TooMuch { limit: "bytes read", max: READ })));
         let full = |owner: &str| {
@@ -172,7 +172,7 @@ mod tests {
             requests.take_while(|request| request.read(READ).is_ok()).take(100).collect::<Vec<_>>()
         };
         let others = full("a");
-        assert_eq!(others.len(), (USER - ANSWER - READ) / READ);
+        assert_eq!(others.len(), (USER - RESPONSE - READ) / READ);
         assert!(matches!(memory.request("a").read(READ), Err(Error::RateLimited { .. })));
         drop(one);
         assert!(memory.request("a").read(READ).is_ok());

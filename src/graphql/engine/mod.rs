@@ -1,22 +1,32 @@
-//! One way for every operation, whatever transport it came by.
+//! Runs every operation, whatever transport it came by. Knows no type or field of the schema.
 //!
 //! ```text
 //!  text ──► tokens ──► document ──► variables ──► normalize ──► async-graphql ──► shape ──► response
-//!           counted    parsed,      coerced       one operation without           nulls and
-//!                      validated                  fragments, variables and        order as the
-//!                                                 directives, weighed             specification says
+//!           counted    parsed,      coerced       one operation without           null propagation
+//!                      validated                  fragments, variables and        and field order
+//!                                                 directives, weighed
 //! ```
 //!
-//! async-graphql only resolves fields: what the specification says about documents, variables, fragments, directives, merging
-//! and null propagation is decided here, before and after it. Each step costs time linear in what the step before it let pass.
+//! async-graphql only resolves fields. Document validation, variables, fragments, directives, field merging and null
+//! propagation follow the GraphQL specification here, before and after it. Each step takes time linear in the output of the
+//! step before it.
 
+pub mod context;
 mod document;
+pub mod error;
+pub mod error_code;
+pub mod event;
 mod execute;
 mod limits;
+pub mod loaders;
 mod memory;
+mod mutation_rate;
 mod normalize;
+pub mod paging;
+mod persisted_queries;
 mod positions;
 mod resolve;
+mod serialization;
 mod shape;
 mod tokens;
 mod variables;
@@ -24,6 +34,8 @@ mod variables;
 #[cfg(test)]
 mod tests;
 
-pub use execute::{Executor, Prepared};
+pub use execute::{Executor, Prepared, Services};
 pub use limits::too_much;
-pub use memory::Account;
+pub use mutation_rate::MutationRate;
+pub use persisted_queries::DocumentStore;
+pub use serialization::{SerializedResponse, is_refused};

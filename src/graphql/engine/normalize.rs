@@ -25,11 +25,11 @@ use async_graphql_value::Value;
 use super::{
     document::{DocumentSchema, does_not_fit, position},
     limits::{ALIASES, COMPLEXITY, COPIED, FIELDS, Level, Refusal, within},
+    paging::{DEFAULT_PAGE, LONGEST_PAGE},
     positions::{at, nowhere},
     shape::{FieldShape, Shape, TYPENAME},
     variables::{Values, number, size_of},
 };
-use crate::graphql::paging::{DEFAULT_PAGE, LONGEST_PAGE};
 
 /// Items that a list without arguments for paging can have.
 const UNPAGED: usize = 100;

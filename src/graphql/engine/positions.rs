@@ -4,17 +4,17 @@
 use apollo_compiler::parser::SourceSpan;
 use async_graphql::{Pos, Positioned};
 
-/// A node that stands in no document.
+/// A node without a position in the document.
 pub(super) fn nowhere<T>(node: T) -> Positioned<T> {
     Positioned::new(node, Pos::default())
 }
 
-/// A node and where it stands.
+/// A node and its position.
 pub(super) fn at<T>(location: Option<SourceSpan>, node: T) -> Positioned<T> {
     Positioned::new(node, Pos { line: location.map_or(0, |span| span.offset() + 1), column: 0 })
 }
 
-/// The line and the column of a position in the text of its document; none for a node that stands in no document.
+/// The line and the column of a position in the text of its document; none for a node without one.
 pub(super) fn locate(position: Pos, text: &str) -> Option<Pos> {
     let before = text.get(..position.line.checked_sub(1)?)?;
     let line_start = before.rfind(['\n', '\r']).map_or(0, |end| end + 1);

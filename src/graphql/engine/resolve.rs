@@ -1,4 +1,4 @@
-//! What happens around each field that async-graphql resolves: mutations are counted, and so is what the answer holds.
+//! Counts what async-graphql resolves: mutations against their rate limit, fields, and the bytes of the response.
 
 use std::sync::{
     Arc,
@@ -6,21 +6,26 @@ use std::sync::{
 };
 
 use async_graphql::{
-    Response, ServerResult, Value,
+    Data, Response, ServerResult, Value,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextResolve, ResolveInfo},
 };
 
+use super::{
+    context::RequestContext,
+    error::at,
+    event::{self, EventCursor},
+    mutation_rate,
+};
 use crate::{
     error::{Error, Result},
-    graphql::{RequestContext, allowance, error::at},
     ports::rate_limit::RateLimit,
 };
 
-/// Fields that an operation resolves. No operation within the limits of documents comes close; this holds whatever they miss.
+/// Fields that an operation resolves. The limits of documents keep operations far below; this one holds whatever they miss.
 const FIELDS: usize = 10_000;
-/// The same where the schema is asked for.
+/// Introspection fields that an operation resolves.
 const INTROSPECTION_FIELDS: usize = 100_000;
-/// Bytes of a value that is no text, with the signs around it.
+/// Bytes of a value that is not a string, with its punctuation.
 const OTHER: usize = 8;
 
 pub(super) struct Resolve(pub(super) Arc<dyn RateLimit>);
@@ -42,7 +47,7 @@ struct Operation {
 }
 
 impl Operation {
-    async fn before(&self, context: &RequestContext, info: &ResolveInfo<'_>) -> Result<()> {
+    async fn count(&self, context: &RequestContext, info: &ResolveInfo<'_>) -> Result<()> {
         let (fields, max) = if info.is_for_introspection {
             (&self.introspection_fields, INTROSPECTION_FIELDS)
         } else {
@@ -54,7 +59,7 @@ impl Operation {
         // The status of a checkout is read from Stripe each time.
         let is_limited =
             info.parent_type == "Mutation" || (info.parent_type == "Query" && info.name == "checkoutStatus");
-        if is_limited { allowance::take(&*self.limits, context).await } else { Ok(()) }
+        if is_limited { mutation_rate::count(&*self.limits, context).await } else { Ok(()) }
     }
 }
 
@@ -66,10 +71,15 @@ impl Extension for Operation {
         operation_name: Option<&str>,
         next: NextExecute<'_>,
     ) -> Response {
-        // Each event of a subscription is an answer by itself.
+        // Each event of a subscription counts by itself.
         self.fields.store(0, Ordering::Relaxed);
         self.introspection_fields.store(0, Ordering::Relaxed);
-        next.run(ctx, operation_name).await
+        let cursor = Arc::new(EventCursor::default());
+        let mut data = Data::default();
+        data.insert(cursor.clone());
+        let mut response = next.run_with_data(ctx, operation_name, data).await;
+        event::attach(&mut response, &cursor);
+        response
     }
 
     async fn resolve(
@@ -81,7 +91,7 @@ impl Extension for Operation {
         let context = ctx.data_unchecked::<RequestContext>();
         let path = *info.path_node;
         let refused = |error: Error| Err(at(&path, error.into()));
-        if let Err(error) = self.before(context, &info).await {
+        if let Err(error) = self.count(context, &info).await {
             return refused(error);
         }
         let name = info.alias.unwrap_or(info.name).len();
@@ -90,7 +100,7 @@ impl Extension for Operation {
             Some(Value::String(text)) => text.len(),
             _ => OTHER,
         };
-        match context.memory.answer(name + value) {
+        match context.memory.respond(name + value) {
             Ok(()) => Ok(resolved),
             Err(error) => refused(error),
         }
@@ -130,29 +140,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_operation_resolves_so_many_fields() {
+    async fn the_fields_that_an_operation_resolves_are_limited() {
         let schema = Schema::build(Query, EmptyMutation, EmptySubscription);
         let schema = schema.extension(Resolve(Arc::new(NoLimit))).finish();
-        let answer = async |count: i32| {
+        let execute = async |count: i32| {
             let context = RequestContext {
-                identity: Err("nobody"),
+                identity: Err("anonymous"),
                 caller: Caller {
                     address: std::net::Ipv4Addr::LOCALHOST.into(),
                     user_agent: None,
                     is_forwarded: false,
                 },
                 request_id: "request".into(),
-                place: crate::graphql::Place::default(),
-                allowance: crate::graphql::Left::default(),
-                memory: Memory::default().request("nobody"),
-                turns: Arc::default(),
+                resume_after: None,
+                mutation_rate: crate::graphql::engine::context::LatestMutationRate::default(),
+                memory: Memory::default().request("anonymous"),
+                permits: Arc::default(),
             };
             let request = Request::new(format!("{{ numbers(count: {count}) }}")).data(context);
             schema.execute(request).await
         };
-        // The list is a field, too.
-        assert!(answer(9_999).await.is_ok());
-        let refused = answer(10_000).await;
+        // The list counts as a field.
+        assert!(execute(9_999).await.is_ok());
+        let refused = execute(10_000).await;
         let extensions = refused.errors[0].extensions.as_ref().unwrap();
         assert_eq!(extensions.get("limit"), Some(&"fields resolved".into()));
     }

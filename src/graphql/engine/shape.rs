@@ -1,4 +1,4 @@
-//! The shape of an operation's response, and responses brought into it: fields in the order of the document, and
+//! The shape of an operation's response: the order of its fields, that of the document, and
 //! [null propagation](https://spec.graphql.org/draft/#sec-Handling-Execution-Errors), which async-graphql 7 does not do.
 
 use std::collections::HashMap;
@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use apollo_compiler::ast::Type;
 use async_graphql::{Name, Value, indexmap::IndexMap};
 
-/// The key under which normalized operations ask for the name of a type, for this module alone. No alias can be equal to it.
+/// The key under which normalized operations select the name of a type, for this module alone. No alias can be equal to it.
 pub(super) const TYPENAME: &str = " ";
 
-/// What a selection set answers.
+/// The shape of a selection set's result.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     /// Fields of an object, in the order of the document.
@@ -30,7 +30,7 @@ pub(super) struct FieldShape {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Nullability {
     non_null: bool,
-    /// None where it is no list.
+    /// None unless the value is a list.
     item: Option<Box<Nullability>>,
 }
 
@@ -45,8 +45,8 @@ impl From<&Type> for Nullability {
 }
 
 impl Shape {
-    /// Brings the data of a response into this shape. Null where an error left nothing else.
-    pub(super) fn complete(&self, data: Value) -> Value {
+    /// Orders the fields of the data and propagates nulls. Null if they propagate to the root.
+    pub(super) fn propagate_nulls(&self, data: Value) -> Value {
         let Value::Object(fields) = data else { return Value::Null };
         self.object(fields).unwrap_or_default()
     }
@@ -69,7 +69,7 @@ impl Shape {
 }
 
 impl Nullability {
-    /// None: it would be null and cannot be.
+    /// None: the value is null and its type is not nullable.
     fn complete(&self, value: Value, selection: Option<&Shape>) -> Option<Value> {
         let completed = match (value, selection, &self.item) {
             (Value::Null, ..) => None,

@@ -3,47 +3,47 @@ use entity::{Timestamp, subscription};
 
 use crate::domain::billing::tiers;
 
-/// What a user may use.
+/// The tier of a user.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 pub enum Tier {
-    /// A number of prompts a day.
+    /// A limited number of prompts a UTC day.
     Basic,
     /// Unlimited prompts.
     Pro,
 }
 
-/// How the subscription stands with Stripe.
+/// The state of a subscription at Stripe.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "subscription::State")]
 pub enum BillingState {
-    /// Never subscribed.
+    /// The user has never subscribed.
     None,
-    /// Paid.
+    /// The subscription is paid.
     Active,
-    /// In a free trial.
+    /// The subscription is in its free trial.
     Trialing,
-    /// The last payment failed; Pro goes on for some days of grace.
+    /// The last payment failed. The user keeps Pro for a grace period of 7 days.
     PastDue,
-    /// Ended.
+    /// The subscription has ended.
     Canceled,
-    /// The first payment has not been made.
+    /// The first payment is outstanding.
     Incomplete,
-    /// Payments were given up.
+    /// The payment failed finally; Stripe no longer retries it.
     Unpaid,
-    /// Paused, or its collection is: it gives no Pro until it is resumed.
+    /// The subscription or its payment collection is paused. The user has no Pro until it is resumed.
     Paused,
 }
 
-/// A user's tier and how it is paid for.
+/// A user's tier and billing state.
 #[derive(Clone, SimpleObject)]
 pub struct SubscriptionStatus {
-    /// What the user may use.
+    /// The tier of the user.
     tier: Tier,
-    /// How the subscription stands with Stripe.
+    /// The state of the subscription at Stripe.
     state: BillingState,
-    /// When the paid period ends.
+    /// The end of the paid period. Null without a subscription.
     current_period_end: Option<Timestamp>,
-    /// Whether the subscription ends with its period.
+    /// Whether the subscription ends at the end of the paid period.
     cancel_at_period_end: bool,
 }
 

@@ -6,7 +6,7 @@ use entity::{Timestamp, chatroom, message};
 use super::Message;
 use crate::{
     error::Result,
-    graphql::{
+    graphql::engine::{
         context::loader,
         loaders::PageOf,
         paging::{Connection, PageArgs},
@@ -14,58 +14,60 @@ use crate::{
     store::page::Window,
 };
 
-/// A conversation.
+/// A conversation with a model.
 #[derive(Clone)]
 pub struct Chatroom(pub chatroom::Model);
 
-/// A conversation.
+/// A conversation with a model.
 #[Object]
 impl Chatroom {
-    /// The room's id.
+    /// The id of the chatroom.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// What the room is called.
+    /// The title.
     async fn title(&self) -> &str {
         &self.0.title
     }
 
-    /// Sent to the model before the conversation.
+    /// The instruction sent to the model before the conversation; null for none.
     async fn system_instruction(&self) -> Option<&str> {
         self.0.system_instruction.as_deref()
     }
 
-    /// The model that answers in this room.
+    /// The name of the model that writes the replies.
     async fn model(&self) -> &str {
         &self.0.model
     }
 
-    /// When the room was made.
+    /// The time at which the chatroom was created.
     async fn created_at(&self) -> Timestamp {
         self.0.created_at
     }
 
-    /// When something was last sent or changed.
+    /// The time of the last message or change.
     async fn updated_at(&self) -> Timestamp {
         self.0.updated_at
     }
 
-    /// Oldest first; last: N gives the newest N.
+    /// The messages of the active branch, oldest first. `last: N` returns the newest N.
     async fn messages(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many; at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many; at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
+        #[graphql(desc = "The number of items from the start: 0 to 100; 20 without `first` and `last`.")]
+        first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the end: 0 to 100. Not together with `first`.")]
+        last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Message>> {
         let window = PageArgs { first, after, last, before }.window::<i32>()?;
         let page = loader(ctx).load_one(PageOf(self.0.id, window.clone())).await?.unwrap_or_default();
         Ok(Connection::new(page, &window, |message: &Arc<message::Model>| message.depth, Message::shared))
     }
 
-    /// The newest message.
+    /// The newest message of the active branch. Null if the chatroom is empty.
     async fn last_message(&self, ctx: &Context<'_>) -> Result<Option<Message>> {
         let newest = Window { after: None, before: None, limit: 1, backward: true };
         let page = loader(ctx).load_one(PageOf(self.0.id, newest)).await?.unwrap_or_default();

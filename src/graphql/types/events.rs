@@ -4,7 +4,7 @@ use entity::{MessageId, Timestamp, message};
 use super::{Chatroom, Message, SubscriptionStatus, Usage, message::ReplyFailure};
 use crate::domain::chat::{self, Account, RoomChange, RoomEvent};
 
-/// What happens to a reply.
+/// An event of a reply.
 #[derive(Union)]
 pub enum ReplyEvent {
     Delta(ReplyDelta),
@@ -14,52 +14,52 @@ pub enum ReplyEvent {
     Cancelled(ReplyCancelled),
 }
 
-/// Text to append.
+/// New text of a reply. Append it to the text so far.
 #[derive(SimpleObject)]
 pub struct ReplyDelta {
-    /// Where the text ends: resume after it.
+    /// The position at the end of the text. Pass it as `after` to resume.
     cursor: String,
-    /// The text.
+    /// The text to append.
     text: String,
     /// The reply.
     message: Message,
 }
 
-/// The worker was lost or the model call is tried again: discard the text so far.
+/// A new attempt at the reply has started, after a lost worker or a failed model call. Discard the text so far.
 #[derive(SimpleObject)]
 pub struct ReplyRestarted {
-    /// The beginning of the new attempt.
+    /// The position at the start of the new attempt.
     cursor: String,
-    /// Which attempt at the reply begins.
+    /// The number of the new attempt.
     attempt: i32,
     /// The reply.
     message: Message,
 }
 
-/// The reply is whole.
+/// The reply is complete.
 #[derive(SimpleObject)]
 pub struct ReplyCompleted {
-    /// Where the text ends.
+    /// The position at the end of the text.
     cursor: String,
     /// The reply.
     message: Message,
 }
 
-/// The reply could not be written.
+/// The reply has failed.
 #[derive(SimpleObject)]
 pub struct ReplyFailed {
-    /// Where the text ends.
+    /// The position at the end of the text.
     cursor: String,
     /// The reply.
     message: Message,
-    /// Why.
+    /// The reason of the failure.
     failure: ReplyFailure,
 }
 
-/// The reply was stopped; the text so far is kept.
+/// The reply was stopped. Its text so far is kept.
 #[derive(SimpleObject)]
 pub struct ReplyCancelled {
-    /// Where the text ends.
+    /// The position at the end of the text.
     cursor: String,
     /// The reply.
     message: Message,
@@ -92,16 +92,16 @@ impl ReplyEvent {
     }
 }
 
-/// Something that happened in a room.
+/// An event of a chatroom.
 #[derive(SimpleObject)]
 pub struct ChatroomEvent {
-    /// Up to where everything has been told: resume after it.
+    /// The position of the event. Pass it as `after` to resume.
     cursor: String,
-    /// What happened.
+    /// The change.
     change: ChatroomChange,
 }
 
-/// What happened in a room.
+/// A change in a chatroom.
 #[derive(Union)]
 pub enum ChatroomChange {
     MessageAdded(MessageAdded),
@@ -115,31 +115,31 @@ pub enum ChatroomChange {
     ChatroomDeleted(ChatroomDeleted),
 }
 
-/// A message came.
+/// A message was added.
 #[derive(SimpleObject)]
 pub struct MessageAdded {
     /// The message.
     message: Message,
 }
 
-/// Replace what you have of this message.
+/// A message was changed. Replace your copy of it.
 #[derive(SimpleObject)]
 pub struct MessageChanged {
     /// The message.
     message: Message,
 }
 
-/// The room itself was changed.
+/// The chatroom itself was changed.
 #[derive(SimpleObject)]
 pub struct ChatroomUpdated {
-    /// The room as it is now.
+    /// The chatroom after the change.
     chatroom: Chatroom,
 }
 
-/// The room is gone, and everything in it.
+/// The chatroom was deleted with its messages.
 #[derive(SimpleObject)]
 pub struct ChatroomDeleted {
-    /// The room's id.
+    /// The id of the deleted chatroom.
     deleted_id: ID,
 }
 
@@ -173,9 +173,9 @@ impl From<RoomEvent> for ChatroomEvent {
 /// The state of an account.
 #[derive(SimpleObject)]
 pub struct AccountEvent {
-    /// The tier and how it is paid for.
+    /// The tier and billing state.
     subscription: SubscriptionStatus,
-    /// Prompts used today.
+    /// The quota of today.
     usage: Usage,
 }
 

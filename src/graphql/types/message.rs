@@ -8,7 +8,7 @@ use super::{Chatroom, read_id};
 use crate::{
     domain::chat::end_of,
     error::{Error, Result},
-    graphql::{
+    graphql::engine::{
         context::loader,
         loaders::{QueueOf, VersionsOf},
         paging::LONGEST_PAGE,
@@ -16,8 +16,7 @@ use crate::{
     store::messages::VersionsAt,
 };
 
-/// A message, or the reply to one. Its row is fetched when something of it is asked for: events of a stream carry only
-/// the id.
+/// A message of a user, or a reply of a model. The row is loaded when a field needs it: events of a stream carry only the id.
 #[derive(Clone)]
 pub struct Message {
     id: MessageId,
@@ -43,57 +42,57 @@ impl Message {
     }
 }
 
-/// A message, or the reply to one.
+/// A message of a user, or a reply of a model.
 #[Object]
 impl Message {
-    /// The message's id.
+    /// The id of the message.
     pub async fn id(&self) -> ID {
         self.id.into()
     }
 
-    /// The room it stands in.
+    /// The chatroom of the message.
     async fn chatroom(&self, ctx: &Context<'_>) -> Result<Chatroom> {
         let room = loader(ctx).load_one(self.row(ctx).await?.chatroom_id).await?;
         room.map(Chatroom).ok_or(Error::NotFound("chatroom"))
     }
 
-    /// Who speaks.
+    /// The author of the message.
     async fn role(&self, ctx: &Context<'_>) -> Result<Role> {
         Ok(self.row(ctx).await?.role.into())
     }
 
-    /// For a reply that is still being written: the text so far.
+    /// The text. For a reply that is being written, the text so far.
     async fn content(&self, ctx: &Context<'_>) -> Result<&str> {
         Ok(&self.row(ctx).await?.content)
     }
 
-    /// How far it is.
+    /// The status.
     async fn status(&self, ctx: &Context<'_>) -> Result<MessageStatus> {
         Ok(self.row(ctx).await?.status.into())
     }
 
-    /// Why a reply failed.
+    /// The failure of a reply. Null unless its status is FAILED.
     async fn failure(&self, ctx: &Context<'_>) -> Result<Option<ReplyFailure>> {
         Ok(ReplyFailure::of(self.row(ctx).await?))
     }
 
-    /// Where this content ends: hand it to replyStream(after:) to follow from here on.
+    /// The position at the end of `content`. Pass it to replyStream(after:) to receive the text after it.
     async fn cursor(&self, ctx: &Context<'_>) -> Result<String> {
         Ok(end_of(self.row(ctx).await?).to_string())
     }
 
-    /// The message that this one answers or follows.
+    /// The message before this one on its branch. Null for the first message.
     async fn in_reply_to(&self, ctx: &Context<'_>) -> Result<Option<Message>> {
         let Some(parent) = self.row(ctx).await?.parent_id else { return Ok(None) };
         Ok(loader(ctx).load_one(parent).await?.map(Message::shared))
     }
 
-    /// The newest versions of this message, oldest first: edits of it, or replies to the same message, itself included.
+    /// The alternatives of this message, oldest first, itself included: edits of it, or replies to the same message.
     async fn alternatives(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many: 1 to 100.", default = 20)] last: i32,
-        #[graphql(desc = "Only versions older than the one of this id.")] before: Option<ID>,
+        #[graphql(desc = "The number of alternatives, from the newest: 1 to 100.", default = 20)] last: i32,
+        #[graphql(desc = "Returns only alternatives older than the one with this id.")] before: Option<ID>,
     ) -> Result<Vec<Message>> {
         let newest = usize::try_from(last).ok().filter(|newest| (1..=LONGEST_PAGE as usize).contains(newest));
         let newest = newest.ok_or_else(|| {
@@ -105,32 +104,32 @@ impl Message {
         Ok(versions.into_iter().map(Message::shared).collect())
     }
 
-    /// For a QUEUED reply: how many of yours are written before it.
+    /// The number of your replies that are queued before this one. Null unless its status is QUEUED.
     async fn queue_position(&self, ctx: &Context<'_>) -> Result<Option<i32>> {
         let row = self.row(ctx).await?;
         if row.status != message::Status::Queued {
             return Ok(None);
         }
         let queue = loader(ctx).load_one(QueueOf(row.user_id)).await?.unwrap_or_default();
-        Ok(queue.iter().position(|&id| id == self.id).and_then(|place| i32::try_from(place).ok()))
+        Ok(queue.iter().position(|&id| id == self.id).and_then(|position| i32::try_from(position).ok()))
     }
 
-    /// What the user thought of a reply.
+    /// The user's feedback on a reply. Null without feedback.
     async fn feedback(&self, ctx: &Context<'_>) -> Result<Option<Feedback>> {
         Ok(self.row(ctx).await?.feedback.map(Feedback::from))
     }
 
-    /// The model that wrote a reply.
+    /// The name of the model that wrote a reply. Null for a message of a user.
     async fn model(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
         Ok(self.row(ctx).await?.model.as_deref())
     }
 
-    /// Why the model stopped, in its own word, such as STOP.
+    /// The reason for which the model stopped, in the provider's term, such as STOP. Null until it has.
     async fn finish_reason(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
         Ok(self.row(ctx).await?.finish_reason.as_deref())
     }
 
-    /// What a reply cost, once it is whole.
+    /// The tokens that a reply used. Null until it is complete.
     async fn tokens(&self, ctx: &Context<'_>) -> Result<Option<TokenUsage>> {
         let row = self.row(ctx).await?;
         let counted = row.prompt_tokens.zip(row.output_tokens).zip(row.thought_tokens);
@@ -142,72 +141,72 @@ impl Message {
         }))
     }
 
-    /// When it was sent, or the reply was asked for.
+    /// The time at which the message was sent, or the reply was queued.
     async fn created_at(&self, ctx: &Context<'_>) -> Result<Timestamp> {
         Ok(self.row(ctx).await?.created_at)
     }
 
-    /// When it was whole, failed or stopped.
+    /// The time at which the message was completed, failed or stopped. Null before that.
     async fn completed_at(&self, ctx: &Context<'_>) -> Result<Option<Timestamp>> {
         Ok(self.row(ctx).await?.completed_at)
     }
 }
 
-/// Who speaks.
+/// The author of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "message::Role")]
 pub enum Role {
-    /// The person.
+    /// The user.
     User,
     /// The language model.
     Model,
 }
 
-/// How far a message is. What a user sends is COMPLETED at once.
+/// The status of a message. A message of a user is always COMPLETED.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "message::Status")]
 pub enum MessageStatus {
-    /// Waits for a worker.
+    /// The reply waits for a worker.
     Queued,
-    /// Is being written.
+    /// The reply is being written.
     Streaming,
-    /// Is whole.
+    /// The message is complete.
     Completed,
-    /// Could not be written; `failure` says why.
+    /// The reply has failed; see `failure`.
     Failed,
-    /// Was stopped; the text so far is kept.
+    /// The reply was stopped. Its text so far is kept.
     Cancelled,
 }
 
-/// What a user thought of a reply.
+/// A user's feedback on a reply.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "message::Feedback")]
 pub enum Feedback {
-    /// It was good.
+    /// The reply was good.
     Up,
-    /// It was not.
+    /// The reply was not good.
     Down,
 }
 
-/// What a reply cost.
+/// The tokens that a reply used.
 #[derive(SimpleObject)]
 pub struct TokenUsage {
-    /// Tokens read.
+    /// Tokens of the prompt.
     prompt: i32,
-    /// Tokens written, thoughts included.
+    /// Tokens of the output, thoughts included.
     output: i32,
-    /// Tokens thought and not shown.
+    /// Tokens of thoughts, which are not shown.
     thoughts: i32,
-    /// All of them.
+    /// The sum of prompt and output.
     total: i32,
 }
 
-/// Why a reply failed. A failed reply costs no prompt, unless it was blocked after some of it was shown.
+/// The failure of a reply. A failed reply uses no quota, unless it was blocked after part of it was shown.
 #[derive(Clone, SimpleObject)]
 pub struct ReplyFailure {
-    /// For programs.
+    /// The kind of the failure.
     code: ReplyFailureCode,
-    /// For people.
+    /// The message for the user.
     message: String,
     /// Whether regenerateReply may succeed.
     retryable: bool,
@@ -229,22 +228,22 @@ impl ReplyFailure {
     }
 }
 
-/// Why a reply failed, for programs.
+/// The kind of a failure.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "message::FailureCode")]
 pub enum ReplyFailureCode {
     /// The model's safety rules blocked the question or the answer.
     ContentBlocked,
-    /// The model is down, overloaded or gone.
+    /// The model is down, overloaded or no longer offered.
     ModelUnavailable,
-    /// The model is asked too often.
+    /// The rate limit of the model is exceeded.
     ModelRateLimited,
-    /// The model did not accept the conversation.
+    /// The model rejected the conversation.
     ModelRejected,
-    /// The server's access to the model is not set up correctly.
+    /// The server's access to the model is misconfigured.
     Misconfigured,
-    /// The model took too long.
+    /// The model timed out.
     TimedOut,
-    /// A fault of the server's.
+    /// An internal error of the server.
     Internal,
 }

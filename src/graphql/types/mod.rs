@@ -16,16 +16,16 @@ pub use user::{Model, Session, Usage, User};
 
 use async_graphql::{ID, Interface};
 
-/// Anything that can be found by its id.
+/// An object with a globally unique id.
 #[derive(Interface)]
-#[graphql(field(name = "id", ty = "ID", desc = "Its id, unique among all objects."))]
+#[graphql(field(name = "id", ty = "ID", desc = "The globally unique id of the object."))]
 pub enum Node {
     User(User),
     Chatroom(Chatroom),
     Message(Message),
 }
 
-/// An id of the wrong type or form is as good as an id of nothing.
-pub(super) fn read_id<T: std::str::FromStr>(id: &ID, what: &'static str) -> Result<T, crate::error::Error> {
+/// Parses an id. An id of another type or form is NOT_FOUND, like the id of a missing object.
+pub fn read_id<T: std::str::FromStr>(id: &ID, what: &'static str) -> Result<T, crate::error::Error> {
     id.parse().map_err(|_| crate::error::Error::NotFound(what))
 }

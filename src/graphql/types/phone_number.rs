@@ -1,6 +1,6 @@
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
-use crate::{domain::auth::PhoneNumber, error::Error, graphql::ErrorCode};
+use crate::{domain::auth::PhoneNumber, error::Error, graphql::engine::error_code::ErrorCode};
 
 #[derive(Clone)]
 pub struct PhoneNumberScalar(pub PhoneNumber);

@@ -8,82 +8,82 @@ use crate::{
         chat,
     },
     error::{Error, Result},
-    graphql::{
+    graphql::engine::{
         context::{chat, loader},
         loaders::{SubscriptionOf, UsageOf},
     },
 };
 
-/// A person who chats.
+/// A user account.
 #[derive(Clone)]
 pub struct User(pub user::Model);
 
-/// A person who chats.
+/// A user account.
 #[Object]
 impl User {
-    /// The user's id.
+    /// The id of the user.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// The number that the user signs in with.
+    /// The phone number with which the user signs in.
     async fn phone_number(&self) -> PhoneNumberScalar {
         PhoneNumberScalar(PhoneNumber::stored(&self.0.phone_number))
     }
 
-    /// Where the user can be written to.
+    /// The email address; null if none is set.
     async fn email(&self) -> Option<&str> {
         self.0.email.as_deref()
     }
 
-    /// The user's name.
+    /// The full name; null if none is set.
     async fn full_name(&self) -> Option<&str> {
         self.0.full_name.as_deref()
     }
 
-    /// True once a password has been set, so changePassword needs the current one.
+    /// Whether a password is set. If so, changePassword requires the current one.
     async fn has_password(&self) -> bool {
         self.0.password_hash.is_some()
     }
 
-    /// When the number was first proven.
+    /// The time at which the phone number was first verified. Null before that.
     async fn verified_at(&self) -> Option<Timestamp> {
         self.0.verified_at
     }
 
-    /// When the user came.
+    /// The time at which the user registered.
     async fn created_at(&self) -> Timestamp {
         self.0.created_at
     }
 
-    /// When the profile was last changed.
+    /// The time of the last change of the profile.
     async fn updated_at(&self) -> Timestamp {
         self.0.updated_at
     }
 
-    /// The user's tier and how it is paid for.
+    /// The user's tier and billing state.
     async fn subscription(&self, ctx: &Context<'_>) -> Result<SubscriptionStatus> {
         let found = loader(ctx).load_one(SubscriptionOf(self.0.id)).await?;
         Ok(SubscriptionStatus::new(found.as_ref(), chat(ctx).clock.now()))
     }
 
-    /// Prompts used today.
+    /// The user's quota of today.
     async fn usage(&self, ctx: &Context<'_>) -> Result<Usage> {
         let usage = loader(ctx).load_one(UsageOf(self.0.id)).await?;
         usage.map(Usage::from).ok_or(Error::NotFound("user"))
     }
 }
 
-/// Prompts used in the current UTC day.
+/// The quota of prompts in the current UTC day.
 #[derive(Clone, SimpleObject)]
 pub struct Usage {
-    /// Prompts used so far.
+    /// The number of prompts used.
     used: i32,
-    /// Null means unlimited.
+    /// The maximum of prompts a day. Null if unlimited.
     limit: Option<i32>,
-    /// Prompts left; null means unlimited.
+    /// The number of prompts left. Null if unlimited.
     remaining: Option<i32>,
-    /// When the next day begins.
+    /// The time at which the quota resets.
     resets_at: Timestamp,
 }
 
@@ -94,18 +94,18 @@ impl From<chat::Usage> for Usage {
     }
 }
 
-/// A device on which the user is signed in.
+/// A session of a user on one device.
 #[derive(SimpleObject)]
 pub struct Session {
-    /// The session's id.
+    /// The id of the session.
     id: ID,
-    /// Whether it is the one that asks.
+    /// Whether it is the session of this request.
     current: bool,
-    /// What the device said of itself.
+    /// The User-Agent header at sign-in. Null if there was none.
     user_agent: Option<String>,
-    /// When the user signed in there.
+    /// The time of the sign-in.
     created_at: Timestamp,
-    /// When it last renewed its tokens.
+    /// The time at which the session last refreshed its tokens.
     last_seen_at: Timestamp,
 }
 
@@ -121,13 +121,13 @@ impl Session {
     }
 }
 
-/// A model that a room may choose.
+/// A language model that a chatroom can use.
 #[derive(SimpleObject)]
 pub struct Model {
-    /// What a room calls it by.
+    /// The name, for `model` of a chatroom.
     pub name: String,
-    /// Who runs it.
+    /// The provider of the model.
     pub provider: String,
-    /// Whether new rooms have it.
+    /// Whether it is the default of new chatrooms.
     pub is_default: bool,
 }

@@ -1,10 +1,10 @@
-//! An operation's responses as they come, for a transport that carries one operation: with signs of life between them, and
-//! an end when the caller's session ends or the server closes.
+//! The events of one operation, for a transport that carries a single one: responses, keep-alives between them, and the end
+//! when the operation completes, the caller's session ends or the server shuts down.
 
 use std::{sync::Arc, time::Duration};
 
 use async_graphql::Response;
-use async_stream::stream as told;
+use async_stream::stream as generate;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::{
     sync::mpsc,
@@ -13,47 +13,45 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    graphql::{Prepared, RequestContext},
-    http::Api,
+    graphql::{Event, Prepared, RequestContext},
+    http::api::Api,
 };
 
-/// Responses that wait for a slow reader before their operation waits, too. Each may be as long as any answer.
+/// Responses that are queued for a slow reader before its operation is paused. Each may have the maximum size of a response.
 const QUEUE: usize = 1;
-/// What was on its way when the server closes may still be said for so long.
-const LAST_WORDS: Duration = Duration::from_millis(250);
+/// How long queued responses are still sent once the server shuts down.
+const DRAIN_WITHIN: Duration = Duration::from_millis(250);
 
-pub(super) enum Event {
-    /// With the cursor from which the next one is, where there is one.
-    Response(Box<Response>, Option<String>),
-    /// Nothing has come for a while.
-    Silence,
+pub(super) enum LiveEvent {
+    Response(Box<Event>),
+    /// There was no response for a while.
+    KeepAlive,
     /// The operation is complete.
     Complete,
     /// The access token has expired, or its session has ended.
     SignedOut,
-    /// The server closes: another goes on.
+    /// The server shuts down. The client reconnects to another.
     Closing,
 }
 
-/// The operation runs at its own pace and ends when the stream is dropped. After an event that ends it there is none.
+/// Runs the operation as a task, which ends when the stream is dropped. The stream ends after the last three kinds of event.
 pub(super) fn events(
     api: Arc<Api>,
     prepared: Result<Prepared, Response>,
     context: RequestContext,
-    silence: Duration,
-) -> impl Stream<Item = Event> + Send + 'static {
-    told! {
-        let (say, mut said) = mpsc::channel(QUEUE);
-        let place = context.place.clone();
+    keep_alive: Duration,
+) -> impl Stream<Item = LiveEvent> + Send + 'static {
+    generate! {
+        let (sender, mut receiver) = mpsc::channel(QUEUE);
         let signed_out = api.signed_out(&context.identity);
         tokio::pin!(signed_out);
-        let mut responses = match prepared {
+        let mut events = match prepared {
             Ok(prepared) => api.executor.stream(prepared, context).left_stream(),
-            Err(refusal) => stream::iter([refusal]).right_stream(),
+            Err(refusal) => stream::iter([Event::from(refusal)]).right_stream(),
         };
         let _task = AbortOnDropHandle::new(api.life.tasks.spawn(async move {
-            while let Some(response) = responses.next().await {
-                if say.send((response, place.reached())).await.is_err() {
+            while let Some(event) = events.next().await {
+                if sender.send(event).await.is_err() {
                     return;
                 }
             }
@@ -61,28 +59,28 @@ pub(super) fn events(
         loop {
             let event = tokio::select! {
                 biased;
-                () = &mut signed_out => Event::SignedOut,
-                said = said.recv() => match said {
-                    Some((response, cursor)) => Event::Response(Box::new(response), cursor),
-                    None => Event::Complete,
+                () = &mut signed_out => LiveEvent::SignedOut,
+                received = receiver.recv() => match received {
+                    Some(event) => LiveEvent::Response(Box::new(event)),
+                    None => LiveEvent::Complete,
                 },
                 () = api.life.closing.cancelled() => break,
-                () = tokio::time::sleep(silence) => Event::Silence,
+                () = tokio::time::sleep(keep_alive) => LiveEvent::KeepAlive,
             };
-            let ends = matches!(event, Event::Complete | Event::SignedOut);
+            let ends = matches!(event, LiveEvent::Complete | LiveEvent::SignedOut);
             yield event;
             if ends {
                 return;
             }
         }
-        let until = Instant::now() + LAST_WORDS;
-        while let Ok(said) = timeout_at(until, said.recv()).await {
-            let Some((response, cursor)) = said else {
-                yield Event::Complete;
+        let until = Instant::now() + DRAIN_WITHIN;
+        while let Ok(received) = timeout_at(until, receiver.recv()).await {
+            let Some(event) = received else {
+                yield LiveEvent::Complete;
                 return;
             };
-            yield Event::Response(Box::new(response), cursor);
+            yield LiveEvent::Response(Box::new(event));
         }
-        yield Event::Closing;
+        yield LiveEvent::Closing;
     }
 }

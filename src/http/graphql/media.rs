@@ -1,6 +1,6 @@
 //! Which media type an answer has: what the client accepts, among what can carry it.
 
-use crate::http::outside_quotes;
+use crate::http::headers::split_unquoted;
 
 /// A form in which answers are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ struct Range<'a> {
 
 impl<'a> Range<'a> {
     fn read(text: &'a str) -> Self {
-        let mut parts = outside_quotes(text, ';').map(str::trim);
+        let mut parts = split_unquoted(text, ';').map(str::trim);
         let mut range = Self { name: parts.next().unwrap_or_default(), quality: 1000, follows: false };
         for (name, value) in parts.filter_map(|part| part.split_once('=')) {
             let value = value.trim_matches('"');
@@ -82,7 +82,7 @@ pub(super) fn choose(accept: Option<&str>, follows: bool) -> Option<Media> {
         &[Media::GraphqlResponse, Media::Json, Media::EventStream, Media::Multipart]
     };
     let accept = accept.filter(|accept| !accept.trim().is_empty()).unwrap_or("*/*");
-    let ranges: Vec<_> = outside_quotes(accept, ',').map(|range| Range::read(range.trim())).collect();
+    let ranges: Vec<_> = split_unquoted(accept, ',').map(|range| Range::read(range.trim())).collect();
     let quality = |media: Media| {
         let named = ranges.iter().filter_map(|range| Some((media.named_by(range, follows)?, range.quality)));
         named.max().map_or(0, |(_, quality)| quality)

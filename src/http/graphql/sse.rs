@@ -1,6 +1,6 @@
 //! GraphQL over Server-Sent Events, in its
 //! [distinct connections mode](https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md#distinct-connections-mode).
-//! An event that has a cursor carries it as its id; a client that comes back with it as `Last-Event-ID` goes on from there.
+//! The cursor of an event is its `id`. A client that reconnects sends it as `Last-Event-ID` and resumes after it.
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 
@@ -8,32 +8,32 @@ use async_graphql::Response;
 use axum::body::Body;
 use futures_util::{StreamExt, stream};
 
-use super::live::{self, Event};
+use super::live::{self, LiveEvent};
 use crate::{
-    graphql::{Prepared, RequestContext, Wire},
-    http::Api,
+    graphql::{Prepared, RequestContext, SerializedResponse},
+    http::api::Api,
 };
 
-/// Shorter than the half minute after which proxies cut what is silent.
-const SILENCE: Duration = Duration::from_secs(12);
+/// Shorter than the 30 s after which proxies close idle connections.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(12);
 
 pub(super) fn body(api: Arc<Api>, prepared: Result<Prepared, Response>, context: RequestContext) -> Body {
-    let events = live::events(api, prepared, context, SILENCE).map(|event| match event {
-        Event::Response(response, cursor) => {
+    let events = live::events(api, prepared, context, KEEP_ALIVE_EVERY).map(|event| match event {
+        LiveEvent::Response(event) => {
             let mut text = String::from("event: next\n");
-            if let Some(cursor) = cursor {
+            if let Some(cursor) = event.cursor {
                 // Writing to a string cannot fail.
                 let _ = writeln!(text, "id: {cursor}");
             }
-            let _ = write!(text, "data: {}\n\n", Wire(&response).to_json());
+            let _ = write!(text, "data: {}\n\n", SerializedResponse(&event.response).to_json());
             text
         }
-        Event::Silence => ":\n\n".to_owned(),
-        Event::Complete => "event: complete\ndata:\n\n".to_owned(),
-        // The end without `complete` tells the client to come back.
-        Event::SignedOut => ": token expired\n\n".to_owned(),
-        Event::Closing => ": the server closes\n\n".to_owned(),
+        LiveEvent::KeepAlive => ":\n\n".to_owned(),
+        LiveEvent::Complete => "event: complete\ndata:\n\n".to_owned(),
+        // A client that reads the end without `complete` reconnects.
+        LiveEvent::SignedOut => ": token expired\n\n".to_owned(),
+        LiveEvent::Closing => ": the server shuts down\n\n".to_owned(),
     });
-    // The head goes out with something behind it, before anything has happened.
+    // The first bytes of the body flush the response head before the first event.
     Body::from_stream(stream::once(async { ":\n\n".to_owned() }).chain(events).map(Ok::<_, std::io::Error>))
 }

@@ -1,8 +1,14 @@
 //! One socket: reads, runs operations, writes.
 //!
-//! Each operation is a task of its own, so that whatever it holds, such as a connection to the database, it gives back
-//! at its own pace and not at the reader's. What operations say goes through one bounded queue: a slow reader costs that
-//! many frames and nobody else anything, and what a reply says meanwhile is in its log.
+//! ```text
+//!  operation (a task) ──► Frame ──┐
+//!  operation (a task) ──► Frame ──┼──► queue (256 frames, 256 KiB) ──► socket
+//!  operation (a task) ──► Frame ──┘
+//! ```
+//!
+//! Each operation is a task, so that it releases what it holds, such as a database connection, at its own pace and not at the
+//! reader's. All operations share one bounded queue: a slow reader pauses its own operations and no others. The text that a
+//! reply receives meanwhile is in its log.
 
 use std::{collections::HashMap, error::Error as _, sync::Arc, time::Duration};
 
@@ -27,39 +33,40 @@ use crate::{
     domain::auth::Caller,
     error::Error,
     graphql::{RequestContext, is_refused},
-    http::{Api, backlog::Unread, graphql::too_much_unread},
+    http::{api::Api, backlog::Unread, refusal::unread_limit},
 };
 
 const INIT_WITHIN: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(25);
-/// A peer that says nothing and reads nothing for so long is gone.
+/// A peer that sends nothing and reads nothing for so long is gone.
 const SILENT_FOR: Duration = Duration::from_mins(1);
-/// A server that closes waits for its operations to fall silent for so long, and no longer than that.
-const QUIET: Duration = Duration::from_millis(250);
-const LAST_WORDS: Duration = Duration::from_secs(2);
-/// How long a peer may take to answer a close.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// On shutdown, frames are drained until none is queued for so long,
+const DRAINED_AFTER: Duration = Duration::from_millis(250);
+/// and at most for so long.
+const DRAIN_WITHIN: Duration = Duration::from_secs(2);
+/// The time within which a peer answers a close.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// Frames that are ready together are written together, up to so many.
 const WRITTEN_TOGETHER: usize = 64;
 
-/// Frames that wait for a slow reader before its operations wait, too, and their bytes.
-const QUEUE: usize = 256;
-const QUEUED: usize = 256 * 1024;
+/// Frames that are queued for a slow reader before its operations are paused, and their bytes.
+const MAX_QUEUED: usize = 256;
+const MAX_QUEUED_BYTES: usize = 256 * 1024;
 
-/// An operation goes on where so much of it is free.
-const ROOM_TO_SPEAK: u32 = 64 * 1024;
+/// An operation makes its next frame once so many bytes of the queue are free.
+const FREE_BYTES: u32 = 64 * 1024;
 
-/// What an operation says.
-struct Said {
+/// A message of an operation on its way to the socket.
+struct Frame {
     id: String,
-    /// Which of the operations that had this id.
+    /// Distinguishes operations that have had the same id.
     number: u64,
-    /// None: the subprotocol has no word for it.
+    /// None: the subprotocol has no such message.
     text: Option<Utf8Bytes>,
-    /// Whether it is the last.
+    /// Whether it is the last frame of the operation.
     ends: bool,
-    /// Of the bytes that may wait.
-    room: OwnedSemaphorePermit,
+    /// The permit for its bytes in the queue.
+    permit: OwnedSemaphorePermit,
 }
 
 /// A running operation, which ends when this is dropped.
@@ -81,9 +88,9 @@ struct Connection {
     state: State,
     operations: HashMap<String, Operation>,
     started: u64,
-    say: mpsc::Sender<Said>,
-    said: mpsc::Receiver<Said>,
-    room: Arc<Semaphore>,
+    frame_sender: mpsc::Sender<Frame>,
+    frames: mpsc::Receiver<Frame>,
+    queue_bytes: Arc<Semaphore>,
     unread: Arc<Unread>,
     context: Option<RequestContext>,
     signed_out: BoxFuture<'static, ()>,
@@ -91,10 +98,10 @@ struct Connection {
 
 /// Serves a socket until either side closes it.
 pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller, unread: Arc<Unread>) {
-    let speaks = socket.protocol().and_then(|chosen| Dialect::named(chosen.as_bytes()));
-    let dialect = speaks.unwrap_or(Dialect::Transport);
+    let chosen = socket.protocol().and_then(|name| Dialect::named(name.as_bytes()));
+    let dialect = chosen.unwrap_or(Dialect::Transport);
     let (sink, mut incoming) = socket.split();
-    let (say, said) = mpsc::channel(QUEUE);
+    let (frame_sender, frames) = mpsc::channel(MAX_QUEUED);
     let mut connection = Connection {
         api,
         caller,
@@ -103,14 +110,14 @@ pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller, unre
         state: State::new(dialect),
         operations: HashMap::new(),
         started: 0,
-        say,
-        said,
-        room: Arc::new(Semaphore::new(QUEUED)),
+        frame_sender,
+        frames,
+        queue_bytes: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)),
         unread,
         context: None,
         signed_out: future::pending().boxed(),
     };
-    let end = if speaks.is_some() {
+    let end = if chosen.is_some() {
         connection.run(incoming.by_ref()).await
     } else {
         End::Close(Close::new(4406, "Subprotocol not acceptable: use graphql-transport-ws"))
@@ -119,15 +126,15 @@ pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller, unre
     if let End::Close(Close { code, reason }) = end {
         let frame = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
         // The peer's own close frame, or its silence, ends it.
-        let farewell = async {
+        let close = async {
             connection.sink.send(frame).await.ok()?;
             while let Some(Ok(_)) = incoming.next().await {}
             Some(())
         };
-        let _ = timeout(FAREWELL, farewell).await;
+        let _ = timeout(CLOSE_WITHIN, close).await;
     } else {
         // Answers the peer's close frame.
-        let _ = timeout(FAREWELL, connection.sink.close()).await;
+        let _ = timeout(CLOSE_WITHIN, connection.sink.close()).await;
     }
 }
 
@@ -135,30 +142,30 @@ impl Connection {
     async fn run(&mut self, incoming: &mut SplitStream<WebSocket>) -> End {
         let closing = self.api.life.closing.clone();
         let init_until = Instant::now() + INIT_WITHIN;
-        let mut heard = Instant::now();
+        let mut received = Instant::now();
         let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let step = tokio::select! {
                 message = incoming.next() => {
-                    heard = Instant::now();
-                    // A socket mostly waits: what it needs to answer it has only while it answers.
-                    Box::pin(self.hear(message)).await
+                    received = Instant::now();
+                    // Boxed, so that an idle socket does not hold the memory of a response.
+                    Box::pin(self.receive(message)).await
                 }
-                Some(said) = self.said.recv() => Box::pin(self.write_said(said)).await,
+                Some(frame) = self.frames.recv() => Box::pin(self.write_frame(frame)).await,
                 () = sleep_until(init_until), if !self.state.is_acknowledged() => {
                     Err(End::Close(Close::new(4408, "Connection initialisation timeout")))
                 }
                 () = &mut self.signed_out => Err(End::Close(Close::token_expired())),
                 _ = pings.tick() => {
-                    if heard.elapsed() > SILENT_FOR {
+                    if received.elapsed() > SILENT_FOR {
                         Err(End::Gone)
                     } else {
                         Box::pin(self.ping()).await
                     }
                 }
                 () = closing.cancelled() => {
-                    Box::pin(self.write_last_words()).await;
+                    Box::pin(self.drain()).await;
                     Err(End::Close(Close::new(1012, "Service restart")))
                 }
             };
@@ -168,7 +175,7 @@ impl Connection {
         }
     }
 
-    async fn hear(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+    async fn receive(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
         if (&mut self.signed_out).now_or_never().is_some() {
             return Err(End::Close(Close::token_expired()));
         }
@@ -202,7 +209,7 @@ impl Connection {
         }
     }
 
-    /// No token is nobody; a token that does not hold is refused.
+    /// Without a token the caller is anonymous. An invalid token closes the socket.
     async fn authenticate(&mut self, payload: &InitPayload) -> Result<(), End> {
         let token = authorization(payload);
         let context =
@@ -220,19 +227,20 @@ impl Connection {
 
     fn start(&mut self, id: String, request: async_graphql::Request) {
         // Each operation is a request of its own in the log.
-        let Some(context) = self.context.as_ref().map(RequestContext::another) else { return };
+        let Some(context) = self.context.as_ref().map(RequestContext::for_another_operation) else { return };
         self.started += 1;
-        let (number, dialect, say, room) = (self.started, self.dialect, self.say.clone(), self.room.clone());
+        let (number, dialect) = (self.started, self.dialect);
+        let (frames, queue_bytes) = (self.frame_sender.clone(), self.queue_bytes.clone());
         let unread = self.unread.clone();
-        let mut responses = self.api.executor.answer(request, context);
+        let mut responses = self.api.executor.prepare_and_stream(request, context);
         let of = id.clone();
         let task = async move {
             loop {
-                // Nothing is made to be told before there is room for it.
-                if room.acquire_many(ROOM_TO_SPEAK).await.is_err() {
+                // The next response is not made before the queue has capacity for it.
+                if queue_bytes.acquire_many(FREE_BYTES).await.is_err() {
                     return;
                 }
-                let response = responses.next().await;
+                let response = responses.next().await.map(|event| event.response);
                 let (message, mut ends) = match &response {
                     Some(response) => (ServerMessage::Response { id: &of, response }, is_refused(response)),
                     None => (ServerMessage::Complete { id: &of }, true),
@@ -243,18 +251,17 @@ impl Connection {
                     Some(text) => {
                         let accepted = unread.message(text).await;
                         ends |= accepted.is_none();
-                        let refuse = || {
-                            ServerMessage::Response { id: &of, response: &too_much_unread() }.write(dialect)
-                        };
+                        let refuse =
+                            || ServerMessage::Response { id: &of, response: &unread_limit() }.write(dialect);
                         accepted.or_else(|| refuse().map(Utf8Bytes::from))
                     }
                     None => None,
                 };
-                // One that is longer than there is room has it to itself.
-                let bytes = text.as_ref().map_or(0, |text| text.len()).min(QUEUED);
+                // A frame that is longer than the queue takes all of it.
+                let bytes = text.as_ref().map_or(0, |text| text.len()).min(MAX_QUEUED_BYTES);
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-                let Ok(room) = room.clone().acquire_many_owned(bytes).await else { return };
-                if say.send(Said { id: of.clone(), number, text, ends, room }).await.is_err() || ends {
+                let Ok(permit) = queue_bytes.clone().acquire_many_owned(bytes).await else { return };
+                if frames.send(Frame { id: of.clone(), number, text, ends, permit }).await.is_err() || ends {
                     return;
                 }
             }
@@ -263,12 +270,12 @@ impl Connection {
         self.operations.insert(id, Operation { number, _task: task });
     }
 
-    /// Writes what an operation said, and with it what is ready by then.
-    async fn write_said(&mut self, said: Said) -> Result<(), End> {
-        let mut next = Some(said);
+    /// Writes a frame, together with those that are queued by then.
+    async fn write_frame(&mut self, frame: Frame) -> Result<(), End> {
+        let mut next = Some(frame);
         let mut written = Vec::new();
-        while let Some(Said { id, number, text, ends, room }) = next {
-            // What a stopped operation had still to say is not said.
+        while let Some(Frame { id, number, text, ends, permit }) = next {
+            // The queued frames of a stopped operation are dropped.
             if self.operations.get(&id).is_some_and(|operation| operation.number == number) {
                 if ends {
                     self.operations.remove(&id);
@@ -277,20 +284,20 @@ impl Connection {
                 if let Some(text) = text {
                     self.in_time(async |sink| sink.feed(Message::text(text)).await).await?;
                 }
-                written.push(room);
+                written.push(permit);
             }
-            next = if written.len() < WRITTEN_TOGETHER { self.said.try_recv().ok() } else { None };
+            next = if written.len() < WRITTEN_TOGETHER { self.frames.try_recv().ok() } else { None };
         }
         self.in_time(async |sink| sink.flush().await).await
     }
 
-    /// Lets operations say what they were about to, such as the end of a reply that the closing waited for.
-    async fn write_last_words(&mut self) {
-        let until = Instant::now() + LAST_WORDS;
+    /// Writes what operations still send, such as the end of a reply for which the shutdown waited.
+    async fn drain(&mut self) {
+        let until = Instant::now() + DRAIN_WITHIN;
         while !self.operations.is_empty()
             && Instant::now() < until
-            && let Ok(Some(said)) = timeout(QUIET, self.said.recv()).await
-            && self.write_said(said).await.is_ok()
+            && let Ok(Some(frame)) = timeout(DRAINED_AFTER, self.frames.recv()).await
+            && self.write_frame(frame).await.is_ok()
         {}
     }
 
@@ -310,7 +317,7 @@ impl Connection {
     ) -> Result<(), End> {
         tokio::select! {
             biased;
-            // Whoever is signed out gets no more, however long the last of it takes.
+            // Nothing more is written after the session has ended, even if a write is pending.
             () = &mut self.signed_out => Err(End::Close(Close::token_expired())),
             () = self.unread.is_evicted() => Err(End::Gone),
             written = timeout(SILENT_FOR, write(&mut self.sink)) => match written {
@@ -321,9 +328,9 @@ impl Connection {
     }
 }
 
-/// Clients come back after 1013; after 1011 they give up.
+/// Clients reconnect after 1013, and give up after 1011.
 fn unavailable(error: &Error) -> End {
-    tracing::error!(?error, "a socket could not be authenticated");
+    tracing::error!(?error, "socket authentication failed");
     End::Close(Close::new(1013, "Try again later"))
 }
 

@@ -1,4 +1,4 @@
-//! What is said on a socket, in both subprotocols.
+//! The messages of a socket, in both subprotocols.
 //!
 //! | here | [graphql-transport-ws] | [graphql-ws], of subscriptions-transport-ws |
 //! |---|---|---|
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    graphql::{Wire, is_refused},
+    graphql::{SerializedResponse, is_refused},
     http::json::{self, Json, LoneSurrogates},
 };
 
@@ -25,12 +25,12 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     Transport,
-    /// Of clients that are no longer maintained.
+    /// The subprotocol of clients that are no longer maintained.
     Old,
 }
 
 impl Dialect {
-    /// Those that are spoken, the better one first.
+    /// The supported subprotocols, the preferred one first.
     pub(super) const NAMES: [&str; 2] = ["graphql-transport-ws", "graphql-ws"];
 
     pub(super) fn named(name: &[u8]) -> Option<Self> {
@@ -45,7 +45,7 @@ impl Dialect {
 /// The payload of `connection_init`.
 pub(super) type InitPayload = Map<String, Value>;
 
-/// What a client sends.
+/// A message of a client.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum ClientMessage {
@@ -77,7 +77,7 @@ enum OldClientMessage {
     ConnectionTerminate {},
 }
 
-/// What is read of a message that is too long.
+/// The fields of a too long message that are read.
 #[derive(Deserialize)]
 struct Envelope {
     #[serde(rename = "type")]
@@ -117,7 +117,7 @@ impl ClientMessage {
     }
 }
 
-/// What the server says.
+/// A message of the server.
 pub(super) enum ServerMessage<'a> {
     Ack,
     Pong(Option<Value>),
@@ -129,14 +129,14 @@ pub(super) enum ServerMessage<'a> {
     Complete {
         id: &'a str,
     },
-    /// Why the server will not talk to this client.
+    /// The reason for which authentication failed.
     Refused(&'a str),
     Alive,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Said<'a> {
+enum TypedMessage<'a> {
     ConnectionAck,
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,11 +144,11 @@ enum Said<'a> {
     },
     Next {
         id: &'a str,
-        payload: Wire<'a>,
+        payload: SerializedResponse<'a>,
     },
     Data {
         id: &'a str,
-        payload: Wire<'a>,
+        payload: SerializedResponse<'a>,
     },
     Error {
         id: &'a str,
@@ -176,25 +176,29 @@ struct Reason<'a> {
 }
 
 impl ServerMessage<'_> {
-    /// None: this subprotocol has no word for it.
+    /// None: the subprotocol has no such message.
     pub(super) fn write(&self, dialect: Dialect) -> Option<String> {
         let old = dialect == Dialect::Old;
-        let said = match self {
-            Self::Ack => Said::ConnectionAck,
-            Self::Pong(payload) => Said::Pong { payload },
+        let typed = match self {
+            Self::Ack => TypedMessage::ConnectionAck,
+            Self::Pong(payload) => TypedMessage::Pong { payload },
             Self::Response { id, response } if is_refused(response) => {
                 let first = response.errors.first().filter(|_| old);
                 let payload = first.map_or(Errors::All(&response.errors), Errors::First);
-                Said::Error { id, payload }
+                TypedMessage::Error { id, payload }
             }
-            Self::Response { id, response } if old => Said::Data { id, payload: Wire(response) },
-            Self::Response { id, response } => Said::Next { id, payload: Wire(response) },
-            Self::Complete { id } => Said::Complete { id },
-            Self::Refused(message) if old => Said::ConnectionError { payload: Reason { message } },
-            Self::Alive if old => Said::Ka,
+            Self::Response { id, response } if old => {
+                TypedMessage::Data { id, payload: SerializedResponse(response) }
+            }
+            Self::Response { id, response } => {
+                TypedMessage::Next { id, payload: SerializedResponse(response) }
+            }
+            Self::Complete { id } => TypedMessage::Complete { id },
+            Self::Refused(message) if old => TypedMessage::ConnectionError { payload: Reason { message } },
+            Self::Alive if old => TypedMessage::Ka,
             Self::Refused(_) | Self::Alive => return None,
         };
-        // Only a map with keys that are no strings cannot be written, and there is none.
-        serde_json::to_string(&said).ok()
+        // Serialization fails only for maps whose keys are not strings, and there is none.
+        serde_json::to_string(&typed).ok()
     }
 }

@@ -1,7 +1,7 @@
 //! GraphQL over WebSocket.
 //!
-//! [`messages`] is what is said, in either subprotocol, [`protocol`] what it means, as a pure state machine, and
-//! [`connection`] the I/O around it.
+//! [`messages`] are the messages of both subprotocols, [`protocol`] is the state machine without I/O, and [`connection`] the I/O
+//! around it.
 
 mod connection;
 mod messages;
@@ -14,14 +14,14 @@ use axum::{
     response::Response,
 };
 
-use super::{Api, backlog::Unread, connection::Place};
+use super::{api::Api, backlog::Unread, peers::ConnectionPermit};
 use crate::domain::auth::Caller;
 
 /// The longest message that is executed, in bytes: the longest text with every character escaped is 375 KiB.
 const LONGEST_MESSAGE: usize = 512 * 1024;
-/// The longest one that is read, so that its operation can be named when it is refused.
+/// The longest message that is read. Up to there, the refusal of a too long one names its operation.
 const LONGEST_READ: usize = 1024 * 1024;
-/// What each socket has at hand to read into, and collects before it writes, in bytes.
+/// Bytes of the read buffer and of the write buffer of a socket.
 const READ: usize = 1024;
 const WRITTEN: usize = 4 * 1024;
 
@@ -30,7 +30,7 @@ pub(super) fn open(
     api: Arc<Api>,
     upgrade: WebSocketUpgrade,
     caller: Caller,
-    place: Option<Place>,
+    permit: Option<Arc<ConnectionPermit>>,
     unread: Arc<Unread>,
 ) -> Response {
     let upgrade = upgrade
@@ -43,7 +43,7 @@ pub(super) fn open(
         let tasks = api.life.tasks.clone();
         tasks.track_future(async move {
             connection::serve(api, socket, caller, unread).await;
-            drop(place);
+            drop(permit);
         })
     })
 }

@@ -1,4 +1,4 @@
-//! The protocol's rules, without I/O: what a message means at the point where it comes.
+//! The rules of the protocol as a state machine without I/O.
 
 use std::collections::HashSet;
 
@@ -45,7 +45,7 @@ impl Close {
     }
 }
 
-/// What is to be done about a message.
+/// The reaction to a message.
 pub(super) enum Step {
     /// Authenticate, then acknowledge by [`State::acknowledge`] or close.
     Authenticate(InitPayload),
@@ -54,7 +54,7 @@ pub(super) enum Step {
         id: String,
         request: Box<Request>,
     },
-    /// Answer an operation that is not executed.
+    /// Refuse an operation.
     Refuse {
         id: String,
         response: Box<Response>,
@@ -80,7 +80,7 @@ enum Phase {
     Acknowledged,
 }
 
-/// Where a socket stands.
+/// The state of a socket.
 #[derive(Debug)]
 pub(super) struct State {
     dialect: Dialect,
@@ -106,7 +106,7 @@ impl State {
         self.running.remove(id);
     }
 
-    /// What to do about a message.
+    /// The reaction to a message, and the state after it.
     pub(super) fn receive(&mut self, text: &str) -> Step {
         if text.len() > LONGEST_MESSAGE {
             return self.receive_too_long(text);
@@ -160,7 +160,7 @@ impl State {
         }
     }
 
-    /// Why an operation must not begin under this id.
+    /// Why an operation cannot start under this id.
     fn rejects(&self, id: &str) -> Option<Close> {
         if !self.is_acknowledged() {
             return Some(Close::new(4401, "Unauthorized: wait for connection_ack before you subscribe"));
@@ -168,7 +168,7 @@ impl State {
         if id.is_empty() {
             return Some(Close::invalid_message("Invalid message: the id is empty"));
         }
-        // In the old subprotocol the newer one takes the older one's place.
+        // In the old subprotocol the newer operation replaces the older one.
         (self.dialect == Dialect::Transport && self.running.contains(id))
             .then(|| Close::new(4409, format!("Subscriber for {id} already exists")))
     }
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn each_breach_has_its_code() {
+    fn each_protocol_violation_has_its_close_code() {
         for (messages, expected) in [
             (vec![INIT, SUBSCRIBE], None),
             (vec!["{"], Some(4400)),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_old_subprotocol_has_words_of_its_own() {
+    fn the_old_subprotocol_has_its_own_messages_and_codes() {
         for (messages, expected) in [
             (vec![INIT, START], None),
             (vec![INIT, START, START], None),
@@ -256,14 +256,14 @@ mod tests {
     }
 
     #[test]
-    fn a_second_init_before_the_ack_is_one_too_many() {
+    fn a_second_init_before_the_ack_closes_the_socket() {
         let mut state = State::new(Dialect::Transport);
         assert!(matches!(state.receive(INIT), Step::Authenticate(_)));
         assert!(matches!(state.receive(INIT), Step::Close(Close { code: 4429, .. })));
     }
 
     #[test]
-    fn operations_are_bounded() {
+    fn concurrent_operations_are_limited() {
         let mut state = State::new(Dialect::Transport);
         state.receive(INIT);
         state.acknowledge();
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_found_wherever_clients_put_it() {
+    fn the_token_is_found_under_every_name_that_clients_use() {
         let find = |json: &str| authorization(&serde_json::from_str(json).unwrap()).map(str::to_owned);
         for json in [
             r#"{"authorization":"Bearer x"}"#,
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_fits_into_its_frame() {
+    fn a_close_reason_is_truncated_to_the_length_of_a_frame() {
         assert_eq!(Close::new(4400, "é".repeat(100)).reason.len(), 122);
     }
 }

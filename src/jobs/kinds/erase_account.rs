@@ -40,7 +40,7 @@ impl Kind for EraseAccount {
         self.chat.delete_rooms(user).await?;
         self.billing.leave(user).await?;
         let tx = self.chat.db.begin().await?;
-        users::delete_deleted(&tx, user).await?;
+        users::delete_erased(&tx, user).await?;
         commit(tx).await?;
         tracing::info!(%user, "account erased");
         Ok(Disposition::Complete)

@@ -103,7 +103,7 @@ impl Auth {
         let code = OtpCode::derive(&self.keys.current, id);
         let is_delivered_by_job = self.otp_sender.is_slow();
         self.db
-            .again(|| async {
+            .with_retry(|| async {
                 let tx = self.db.begin().await?;
                 otps::insert(&tx, otp.clone()).await?;
                 if is_delivered_by_job {

@@ -1,0 +1,128 @@
+//! The data of a request that resolvers use.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_graphql::{Context, dataloader::DataLoader};
+use tokio::sync::Semaphore;
+
+use super::{loaders::Batches, memory::RequestMemory, mutation_rate::MutationRate};
+use crate::{
+    domain::{
+        auth::{Auth, Caller, Viewer},
+        billing::Billing,
+        chat::Chat,
+    },
+    error::{Error, Result},
+};
+
+/// The viewer, or why the caller is anonymous.
+pub type Identity = Result<Viewer, &'static str>;
+
+/// A request, apart from its document.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    pub identity: Identity,
+    pub caller: Caller,
+    /// Ties an internal error to its cause in the log.
+    pub request_id: Arc<str>,
+    /// The cursor after which a subscription resumes, where the transport gives one (`Last-Event-ID`).
+    pub resume_after: Option<String>,
+    pub mutation_rate: LatestMutationRate,
+    /// The memory that the request holds. The operations of a batch share it.
+    pub memory: Arc<RequestMemory>,
+    pub permits: Arc<ConnectionPermits>,
+}
+
+/// Operations of one connection that are resolved and written at once.
+const RESOLVE_PERMITS: usize = 4;
+/// Pages that its subscriptions hold at once.
+const PAGE_PERMITS: usize = 4;
+
+/// Permits that the operations of one connection share, so that the memory they hold is bounded, however many they are.
+#[derive(Debug)]
+pub struct ConnectionPermits {
+    /// For each operation, or event of a subscription, that is resolved and written.
+    pub(super) resolve: Semaphore,
+    /// For each page of a backlog that a subscription holds.
+    pub pages: Arc<Semaphore>,
+}
+
+impl Default for ConnectionPermits {
+    fn default() -> Self {
+        Self { resolve: Semaphore::new(RESOLVE_PERMITS), pages: Arc::new(Semaphore::new(PAGE_PERMITS)) }
+    }
+}
+
+impl ConnectionPermits {
+    /// A permit to resolve and write one event; none once the connection is gone.
+    pub async fn resolve(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.resolve.acquire().await.ok()
+    }
+}
+
+/// The mutation rate after the latest mutation of the request; none before the first.
+#[derive(Clone, Debug, Default)]
+pub struct LatestMutationRate(Arc<Mutex<Option<MutationRate>>>);
+
+impl LatestMutationRate {
+    pub(super) fn set(&self, rate: MutationRate) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(rate);
+    }
+
+    #[must_use]
+    pub fn get(&self) -> Option<MutationRate> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RequestContext {
+    /// The context of another operation on the same connection, with a request id and a memory count of its own.
+    #[must_use]
+    pub fn for_another_operation(&self) -> Self {
+        let request_id = uuid::Uuid::now_v7().to_string().into();
+        let memory = self.memory.for_another_request();
+        Self { request_id, resume_after: None, memory, ..self.clone() }
+    }
+}
+
+#[must_use]
+pub fn request<'a>(ctx: &Context<'a>) -> &'a RequestContext {
+    ctx.data_unchecked::<RequestContext>()
+}
+
+/// # Errors
+/// [`Error::Unauthenticated`].
+pub fn viewer(ctx: &Context<'_>) -> Result<Viewer> {
+    request(ctx).identity.map_err(Error::Unauthenticated)
+}
+
+#[must_use]
+pub fn memory<'a>(ctx: &Context<'a>) -> &'a RequestMemory {
+    &request(ctx).memory
+}
+
+#[must_use]
+pub fn caller<'a>(ctx: &Context<'a>) -> &'a Caller {
+    &request(ctx).caller
+}
+
+#[must_use]
+pub fn auth<'a>(ctx: &Context<'a>) -> &'a Auth {
+    ctx.data_unchecked::<Auth>()
+}
+
+#[must_use]
+pub fn chat<'a>(ctx: &Context<'a>) -> &'a Chat {
+    ctx.data_unchecked::<Chat>()
+}
+
+#[must_use]
+pub fn billing<'a>(ctx: &Context<'a>) -> &'a Billing {
+    ctx.data_unchecked::<Billing>()
+}
+
+/// Loads nested objects, all of a level in one query.
+#[must_use]
+pub fn loader<'a>(ctx: &Context<'a>) -> &'a DataLoader<Batches> {
+    ctx.data_unchecked::<DataLoader<Batches>>()
+}

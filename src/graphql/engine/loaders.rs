@@ -1,0 +1,207 @@
+//! Loaders of nested objects: one query for each level of a document, however many objects the level has.
+
+use std::{collections::HashMap, hash::Hash, sync::Arc};
+
+use async_graphql::dataloader::Loader;
+use entity::{ChatroomId, MessageId, UserId, chatroom, message, subscription};
+
+use crate::{
+    domain::{
+        billing::tiers::tier,
+        chat::{Chat, Usage},
+    },
+    error::Error,
+    graphql::engine::memory::RequestMemory,
+    store::{
+        DbErr, chatrooms, jobs,
+        messages::{self, VersionsAt},
+        page::{Page, Window},
+        subscriptions, usage,
+    },
+};
+
+/// Loads batches. The keys come from objects that the viewer owns, so ownership is not checked again.
+pub struct Batches {
+    chat: Chat,
+    memory: Arc<RequestMemory>,
+}
+
+impl Batches {
+    pub fn new(chat: Chat, memory: Arc<RequestMemory>) -> Self {
+        Self { chat, memory }
+    }
+}
+
+/// Why a whole batch was not loaded.
+#[derive(Clone, Debug)]
+pub enum LoadError {
+    /// The database failed.
+    Database(Arc<DbErr>),
+    /// The request has read more than its limit.
+    TooMuch { limit: &'static str, max: usize },
+    /// The requests of the user, or of the process, hold more memory than their limit.
+    Busy { retry_after_secs: u64 },
+}
+
+impl From<DbErr> for LoadError {
+    fn from(cause: DbErr) -> Self {
+        Self::Database(Arc::new(cause))
+    }
+}
+
+impl From<LoadError> for Error {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Database(cause) => {
+                Self::Internal(anyhow::Error::new(cause).context("failed to load a batch"))
+            }
+            LoadError::TooMuch { limit, max } => Self::TooMuch { limit, max },
+            LoadError::Busy { retry_after_secs } => Self::RateLimited { retry_after_secs },
+        }
+    }
+}
+
+impl Batches {
+    /// Counts the bytes of a row.
+    fn read(&self, bytes: usize) -> Result<(), LoadError> {
+        match self.memory.read(bytes) {
+            Err(Error::TooMuch { limit, max }) => Err(LoadError::TooMuch { limit, max }),
+            Err(Error::RateLimited { retry_after_secs }) => Err(LoadError::Busy { retry_after_secs }),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn admit(&self) -> impl Fn(&message::Model) -> Result<(), LoadError> + use<'_> {
+        |message| self.read(messages::size_of(message))
+    }
+}
+
+type Loaded<K, V> = Result<HashMap<K, V>, LoadError>;
+
+impl Loader<ChatroomId> for Batches {
+    type Value = chatroom::Model;
+    type Error = LoadError;
+
+    async fn load(&self, ids: &[ChatroomId]) -> Loaded<ChatroomId, chatroom::Model> {
+        let rooms = chatrooms::by_ids(self.chat.db.read(), ids).await?;
+        rooms.iter().try_for_each(|room| self.read(chatrooms::size_of(room)))?;
+        Ok(rooms.into_iter().map(|room| (room.id, room)).collect())
+    }
+}
+
+impl Loader<MessageId> for Batches {
+    type Value = Arc<message::Model>;
+    type Error = LoadError;
+
+    async fn load(&self, ids: &[MessageId]) -> Loaded<MessageId, Arc<message::Model>> {
+        let found = messages::by_ids(self.chat.db.read(), ids, self.admit()).await?;
+        Ok(found.into_iter().map(|message| (message.id, Arc::new(message))).collect())
+    }
+}
+
+/// A page of a chatroom's active branch.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PageOf(pub ChatroomId, pub Window<i32>);
+
+impl Loader<PageOf> for Batches {
+    type Value = Page<Arc<message::Model>>;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[PageOf]) -> Loaded<PageOf, Page<Arc<message::Model>>> {
+        let mut loaded = HashMap::new();
+        // The chatrooms of one list have the same window.
+        for (window, rooms) in group(keys.iter().map(|PageOf(room, window)| (window.clone(), *room))) {
+            let pages = messages::pages(self.chat.db.read(), &rooms, &window, self.admit()).await?;
+            loaded.extend(pages.into_iter().map(|(room, page)| (PageOf(room, window.clone()), page)));
+        }
+        Ok(loaded)
+    }
+}
+
+/// A page of the alternatives of one message.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VersionsOf {
+    pub at: VersionsAt,
+    pub newest: usize,
+    pub before: Option<MessageId>,
+}
+
+impl Loader<VersionsOf> for Batches {
+    type Value = Vec<Arc<message::Model>>;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[VersionsOf]) -> Loaded<VersionsOf, Vec<Arc<message::Model>>> {
+        let mut loaded = Vec::new();
+        for ((newest, before), places) in group(keys.iter().map(|key| ((key.newest, key.before), key.at))) {
+            let found =
+                messages::versions(self.chat.db.read(), &places, newest, before, self.admit()).await?;
+            loaded.extend(found.into_iter().map(|message| {
+                (VersionsOf { at: VersionsAt::of(&message), newest, before }, Arc::new(message))
+            }));
+        }
+        Ok(group(loaded.into_iter()))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SubscriptionOf(pub UserId);
+
+impl Loader<SubscriptionOf> for Batches {
+    type Value = subscription::Model;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[SubscriptionOf]) -> Loaded<SubscriptionOf, subscription::Model> {
+        let users: Vec<UserId> = keys.iter().map(|key| key.0).collect();
+        let found = subscriptions::of_users(self.chat.db.read(), &users).await?;
+        Ok(found
+            .into_iter()
+            .map(|subscription| (SubscriptionOf(subscription.user_id), subscription))
+            .collect())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UsageOf(pub UserId);
+
+impl Loader<UsageOf> for Batches {
+    type Value = Usage;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[UsageOf]) -> Loaded<UsageOf, Usage> {
+        let now = self.chat.clock.now();
+        let users: Vec<UserId> = keys.iter().map(|key| key.0).collect();
+        let subscriptions = subscriptions::of_users(self.chat.db.read(), &users).await?;
+        let used = usage::of_users(self.chat.db.read(), &users, now.date_naive()).await?;
+        Ok(keys
+            .iter()
+            .map(|&key| {
+                let subscription = subscriptions.iter().find(|subscription| subscription.user_id == key.0);
+                let used = used.iter().find(|today| today.user_id == key.0).map_or(0, |today| today.used);
+                (key, self.chat.usage_of(tier(subscription, now), used))
+            })
+            .collect())
+    }
+}
+
+/// The user's queued replies, the next one first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct QueueOf(pub UserId);
+
+impl Loader<QueueOf> for Batches {
+    type Value = Vec<MessageId>;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[QueueOf]) -> Loaded<QueueOf, Vec<MessageId>> {
+        let users: Vec<UserId> = keys.iter().map(|key| key.0).collect();
+        let queued = jobs::queue_of(self.chat.db.read(), &users).await?;
+        Ok(group(queued.into_iter().map(|(user, reply)| (QueueOf(user), reply))))
+    }
+}
+
+fn group<K: Eq + Hash, V>(pairs: impl Iterator<Item = (K, V)>) -> HashMap<K, Vec<V>> {
+    let mut groups: HashMap<K, Vec<V>> = HashMap::new();
+    for (key, value) in pairs {
+        groups.entry(key).or_default().push(value);
+    }
+    groups
+}

@@ -1,0 +1,184 @@
+//! Documents by their hash: Apollo's [automatic persisted queries](https://www.apollographql.com/docs/apollo-server/performance/apq),
+//! and the documents of a manifest.
+
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use async_graphql::{Request, Response};
+use moka::future::Cache;
+use ring::digest;
+use serde::Deserialize;
+
+use super::{error::rejection, error_code::ErrorCode};
+
+/// Hexadecimal digits of a SHA-256.
+const HASH_DIGITS: usize = 64;
+/// Longer documents are not stored, in bytes.
+const MAX_DOCUMENT: usize = 16 * 1024;
+/// Bytes of all stored documents and their hashes.
+const MAX_STORED: u64 = 16 * 1024 * 1024;
+
+/// Finds documents by their hash.
+#[derive(Clone)]
+pub enum DocumentStore {
+    /// Every request carries its document.
+    Off,
+    /// Stores the documents that clients send with their hash, in this process. Clients resend a document that is not stored.
+    Automatic(Cache<String, Arc<str>>),
+    /// The documents of a manifest, by hash and by id. No other document is executed.
+    Manifest(Arc<HashMap<String, String>>),
+}
+
+/// A manifest, as `@apollo/generate-persisted-query-manifest` or Relay's compiler writes it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Manifest {
+    Apollo { operations: Vec<Operation> },
+    ByHash(HashMap<String, String>),
+}
+
+#[derive(Deserialize)]
+struct Operation {
+    id: String,
+    body: String,
+}
+
+/// `extensions.persistedQuery` of a request.
+#[derive(Deserialize)]
+struct PersistedQuery {
+    version: u32,
+    #[serde(rename = "sha256Hash")]
+    hash: String,
+}
+
+impl DocumentStore {
+    /// An empty store. A document expires `ttl` after it was sent.
+    #[must_use]
+    pub fn automatic(ttl: Duration) -> Self {
+        let weight = |hash: &String, document: &Arc<str>| {
+            u32::try_from(hash.len() + document.len()).unwrap_or(u32::MAX)
+        };
+        Self::Automatic(Cache::builder().weigher(weight).max_capacity(MAX_STORED).time_to_live(ttl).build())
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not a manifest.
+    pub fn from_manifest(manifest: &Path) -> anyhow::Result<Self> {
+        let read = || anyhow::Ok(serde_json::from_slice(&std::fs::read(manifest)?)?);
+        let read: Manifest = read()
+            .with_context(|| format!("PERSISTED_QUERIES_FILE {} cannot be read", manifest.display()))?;
+        let mut documents = match read {
+            Manifest::Apollo { operations } => {
+                operations.into_iter().map(|operation| (operation.id, operation.body)).collect()
+            }
+            Manifest::ByHash(documents) => documents,
+        };
+        // A request that carries the whole document is looked up by its hash.
+        let by_hash: Vec<_> =
+            documents.values().map(|document| (sha256(document), document.clone())).collect();
+        documents.extend(by_hash);
+        Ok(Self::Manifest(Arc::new(documents)))
+    }
+
+    /// Puts the document into a request that names it by its hash. Also returns the hash under which to store the document
+    /// once it is validated, if the request sends both.
+    pub(super) async fn resolve(&self, request: Request) -> Result<(Request, Option<String>), Response> {
+        let extension = request.extensions.get("persistedQuery").cloned();
+        let Ok(named) = extension.map(async_graphql::from_value::<PersistedQuery>).transpose() else {
+            return Err(invalid("persistedQuery must hold a version and a sha256Hash."));
+        };
+        if named.as_ref().is_some_and(|named| named.version != 1) {
+            return Err(invalid("The version of persistedQuery must be 1."));
+        }
+        let hash = named.map(|named| named.hash);
+        if let Self::Manifest(documents) = self {
+            let document = documents.get(&hash.unwrap_or_else(|| sha256(&request.query)));
+            let document = document.ok_or_else(|| {
+                let message = "This server executes only the documents of its manifest.";
+                rejection(ErrorCode::PersistedQueryOnly, message)
+            })?;
+            return Ok((with_document(request, document), None));
+        }
+        let Some(hash) = hash.map(|hash| hash.to_ascii_lowercase()) else { return Ok((request, None)) };
+        if !request.query.is_empty() {
+            return if sha256(&request.query) == hash {
+                Ok((request, Some(hash)))
+            } else {
+                Err(invalid("sha256Hash is not the hash of query."))
+            };
+        }
+        let Self::Automatic(stored) = self else {
+            return Err(rejection(ErrorCode::PersistedQueryNotSupported, "PersistedQueryNotSupported"));
+        };
+        if hash.len() != HASH_DIGITS || !hash.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(invalid("sha256Hash must be 64 hexadecimal digits."));
+        }
+        match stored.get(&hash).await {
+            Some(document) => Ok((with_document(request, &document), None)),
+            // Apollo's clients match this message.
+            None => Err(rejection(ErrorCode::PersistedQueryNotFound, "PersistedQueryNotFound")),
+        }
+    }
+
+    /// Stores a validated document under its hash.
+    pub(super) async fn store(&self, hash: String, document: &str) {
+        if let Self::Automatic(stored) = self
+            && document.len() <= MAX_DOCUMENT
+        {
+            stored.insert(hash, document.into()).await;
+        }
+    }
+}
+
+fn with_document(mut request: Request, document: &str) -> Request {
+    document.clone_into(&mut request.query);
+    request
+}
+
+fn invalid(message: &str) -> Response {
+    rejection(ErrorCode::BadUserInput, message)
+}
+
+fn sha256(document: &str) -> String {
+    hex::encode(digest::digest(&digest::SHA256, document.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn find(store: &DocumentStore, document: &str) -> Option<String> {
+        let extension = serde_json::json!({"version": 1, "sha256Hash": sha256(document)});
+        let mut request = Request::new("");
+        request.extensions =
+            serde_json::from_value(serde_json::json!({ "persistedQuery": extension })).unwrap();
+        store.resolve(request).await.ok().map(|(request, _)| request.query)
+    }
+
+    #[tokio::test]
+    async fn a_stored_document_expires_and_one_that_is_too_long_is_not_stored() {
+        let store = DocumentStore::automatic(Duration::from_hours(1));
+        store.store(sha256("{ me }"), "{ me }").await;
+        assert_eq!(find(&store, "{ me }").await.as_deref(), Some("{ me }"));
+        let long = "x".repeat(MAX_DOCUMENT + 1);
+        store.store(sha256(&long), &long).await;
+        assert_eq!(find(&store, &long).await, None);
+        let expired = DocumentStore::automatic(Duration::ZERO);
+        expired.store(sha256("{ me }"), "{ me }").await;
+        assert_eq!(find(&expired, "{ me }").await, None);
+    }
+
+    #[tokio::test]
+    async fn the_bytes_of_stored_documents_are_limited() {
+        let store = DocumentStore::automatic(Duration::from_hours(1));
+        let DocumentStore::Automatic(stored) = &store else { panic!("the store is automatic") };
+        for number in 0..2 * MAX_STORED / MAX_DOCUMENT as u64 {
+            let document = format!("{number:>MAX_DOCUMENT$}");
+            store.store(sha256(&document), &document).await;
+        }
+        stored.run_pending_tasks().await;
+        assert!(stored.weighted_size() <= MAX_STORED);
+    }
+}

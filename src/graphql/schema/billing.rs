@@ -1,0 +1,108 @@
+//! The subscription to the Pro tier.
+
+use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
+use entity::checkout;
+
+use crate::{
+    error::Result,
+    graphql::{
+        engine::context::{billing, chat, viewer},
+        types::SubscriptionStatus,
+    },
+};
+
+#[derive(Default)]
+pub struct BillingQueries;
+
+#[Object]
+impl BillingQueries {
+    /// Your tier and billing state. Errors: UNAUTHENTICATED.
+    async fn subscription_status(&self, ctx: &Context<'_>) -> Result<SubscriptionStatus> {
+        let account = chat(ctx).account(viewer(ctx)?.user).await?;
+        Ok(SubscriptionStatus::new(account.subscription.as_ref(), chat(ctx).clock.now()))
+    }
+
+    /// The status of a checkout. While its webhook is outstanding, the status is fetched from Stripe. Errors: UNAUTHENTICATED,
+    /// NOT_FOUND, RATE_LIMITED, BILLING_NOT_CONFIGURED, PAYMENT_PROVIDER_ERROR.
+    async fn checkout_status(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The id of the checkout session, from startCheckout or the success URL.")]
+        session_id: String,
+    ) -> Result<CheckoutStatus> {
+        billing(ctx).checkout_status(viewer(ctx)?.user, &session_id).await.map(CheckoutStatus::from)
+    }
+}
+
+#[derive(Default)]
+pub struct BillingMutations;
+
+#[Object]
+impl BillingMutations {
+    /// Starts a Stripe Checkout for the Pro tier. A subscription that is INCOMPLETE, UNPAID or PAUSED after a trial is cancelled
+    /// first. Errors: UNAUTHENTICATED, BAD_USER_INPUT, BILLING_NOT_CONFIGURED, PAYMENT_PROVIDER_ERROR, and ALREADY_SUBSCRIBED while a
+    /// subscription is ACTIVE, TRIALING or PAST_DUE or its collection is paused.
+    async fn start_checkout(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The URLs to which Stripe redirects. Null: the front end.")] input: Option<
+            StartCheckoutInput,
+        >,
+    ) -> Result<StartCheckoutPayload> {
+        let input = input.unwrap_or_default();
+        let viewer = viewer(ctx)?;
+        let begun = billing(ctx).start_checkout(viewer.user, input.success_url, input.cancel_url).await?;
+        Ok(StartCheckoutPayload { url: begun.url, session_id: begun.session_id })
+    }
+
+    /// Opens Stripe's customer portal. Errors: UNAUTHENTICATED, NOT_FOUND, BAD_USER_INPUT, BILLING_NOT_CONFIGURED,
+    /// PAYMENT_PROVIDER_ERROR.
+    async fn open_billing_portal(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The URL of the portal's link back. Null: the front end.")] return_url: Option<
+            String,
+        >,
+    ) -> Result<BillingPortalPayload> {
+        let url = billing(ctx).open_portal(viewer(ctx)?.user, return_url).await?;
+        Ok(BillingPortalPayload { url })
+    }
+}
+
+/// The status of a checkout.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "checkout::Status")]
+pub enum CheckoutStatus {
+    /// The checkout can still be paid.
+    Open,
+    /// The checkout is complete and the subscription is stored.
+    Complete,
+    /// The checkout can no longer be paid.
+    Expired,
+}
+
+/// The URLs to which Stripe redirects after a checkout. Both must have the origin of the front end.
+#[derive(Default, InputObject)]
+pub struct StartCheckoutInput {
+    /// The URL after payment. `{CHECKOUT_SESSION_ID}` in it is replaced by the session id, and added if missing. Null: the front
+    /// end.
+    success_url: Option<String>,
+    /// The URL after the user cancels. Null: the front end.
+    cancel_url: Option<String>,
+}
+
+/// A started checkout.
+#[derive(SimpleObject)]
+pub struct StartCheckoutPayload {
+    /// The URL of Stripe's checkout page.
+    url: String,
+    /// The id of the checkout session, for checkoutStatus.
+    session_id: String,
+}
+
+/// An opened customer portal.
+#[derive(SimpleObject)]
+pub struct BillingPortalPayload {
+    /// The URL of Stripe's portal page, valid for a few minutes.
+    url: String,
+}

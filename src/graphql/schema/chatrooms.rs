@@ -1,0 +1,156 @@
+//! Chatrooms.
+
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
+use entity::chatroom;
+
+use crate::{
+    domain::chat::{NewRoom, RoomChanges, SystemInstruction, Title},
+    error::Result,
+    graphql::{
+        engine::{
+            context::{chat, memory, viewer},
+            paging::{Connection, PageArgs},
+        },
+        types::{Chatroom, Model, read_id},
+    },
+    store::chatrooms,
+};
+
+#[derive(Default)]
+pub struct ChatroomQueries;
+
+#[Object]
+impl ChatroomQueries {
+    /// One of your chatrooms. Null if it does not exist or is not yours. Errors: UNAUTHENTICATED.
+    async fn chatroom(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The id of the chatroom.")] id: ID,
+    ) -> Result<Option<Chatroom>> {
+        let viewer = viewer(ctx)?;
+        let Ok(id) = id.parse() else { return Ok(None) };
+        Ok(chat(ctx).room(viewer.user, id).await?.map(Chatroom))
+    }
+
+    /// Your chatrooms, the most recently active first. Errors: UNAUTHENTICATED, BAD_USER_INPUT.
+    async fn chatrooms(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The number of items from the start: 0 to 100; 20 without `first` and `last`.")]
+        first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the end: 0 to 100. Not together with `first`.")]
+        last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Chatroom>> {
+        let viewer = viewer(ctx)?;
+        let window = PageArgs { first, after, last, before }.window()?;
+        let page = chat(ctx).rooms(viewer.user, window.clone()).await?;
+        page.items.iter().try_for_each(|room| memory(ctx).read(chatrooms::size_of(room)))?;
+        Ok(Connection::new(page, &window, |room: &chatroom::Model| (room.updated_at, room.id), Chatroom))
+    }
+
+    /// The models that a chatroom can use.
+    async fn models(&self, ctx: &Context<'_>) -> Vec<Model> {
+        let model = &chat(ctx).model;
+        let offered = model.names().iter().enumerate();
+        offered
+            .map(|(index, name)| Model {
+                name: name.clone(),
+                provider: model.provider().to_owned(),
+                is_default: index == 0,
+            })
+            .collect()
+    }
+}
+
+#[derive(Default)]
+pub struct ChatroomMutations;
+
+#[Object]
+impl ChatroomMutations {
+    /// Creates a chatroom. Errors: UNAUTHENTICATED, BAD_USER_INPUT.
+    async fn create_chatroom(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Title, system instruction and model of the new chatroom.")]
+        input: CreateChatroomInput,
+    ) -> Result<ChatroomPayload> {
+        let viewer = viewer(ctx)?;
+        let new = NewRoom {
+            title: input.title.map(Title::new).transpose()?,
+            system_instruction: input.system_instruction.map(SystemInstruction::new).transpose()?,
+            model: input.model,
+        };
+        let room = chat(ctx).create_room(viewer.user, new).await?;
+        Ok(ChatroomPayload { chatroom: Chatroom(room) })
+    }
+
+    /// Changes a chatroom. Errors: UNAUTHENTICATED, NOT_FOUND, BAD_USER_INPUT.
+    async fn update_chatroom(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The chatroom and the fields to change. Omitted fields stay unchanged.")]
+        input: UpdateChatroomInput,
+    ) -> Result<ChatroomPayload> {
+        let viewer = viewer(ctx)?;
+        let system_instruction = match input.system_instruction {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(None),
+            MaybeUndefined::Value(text) => Some(Some(SystemInstruction::new(text)?)),
+        };
+        let title = input.title.map(Title::new).transpose()?;
+        let changes = RoomChanges { title, system_instruction, model: input.model };
+        let room = chat(ctx).update_room(viewer.user, read_id(&input.id, "chatroom")?, changes).await?;
+        Ok(ChatroomPayload { chatroom: Chatroom(room) })
+    }
+
+    /// Deletes a chatroom and its messages. Errors: UNAUTHENTICATED, NOT_FOUND.
+    async fn delete_chatroom(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The id of the chatroom.")] id: ID,
+    ) -> Result<DeleteChatroomPayload> {
+        let viewer = viewer(ctx)?;
+        chat(ctx).delete_room(viewer.user, read_id(&id, "chatroom")?).await?;
+        Ok(DeleteChatroomPayload { deleted_id: id })
+    }
+}
+
+/// Title, system instruction and model of a new chatroom.
+#[derive(InputObject)]
+pub struct CreateChatroomInput {
+    /// The title: 1 to 200 characters.
+    title: Option<String>,
+    /// The instruction sent to the model before the conversation: at most 8000 characters; null for none.
+    system_instruction: Option<String>,
+    /// The name of one of `models`. Null: the default model.
+    model: Option<String>,
+}
+
+/// The fields of a chatroom to change. Omitted fields stay unchanged.
+#[derive(InputObject)]
+pub struct UpdateChatroomInput {
+    /// The id of the chatroom.
+    id: ID,
+    /// The title: 1 to 200 characters.
+    title: Option<String>,
+    /// The instruction sent to the model before the conversation: at most 8000 characters. Null clears it.
+    system_instruction: MaybeUndefined<String>,
+    /// The name of one of `models`.
+    model: Option<String>,
+}
+
+/// A created or changed chatroom.
+#[derive(SimpleObject)]
+pub struct ChatroomPayload {
+    /// The chatroom.
+    chatroom: Chatroom,
+}
+
+/// A deleted chatroom.
+#[derive(SimpleObject)]
+pub struct DeleteChatroomPayload {
+    /// The id of the deleted chatroom.
+    deleted_id: ID,
+}

@@ -1,0 +1,120 @@
+//! Messages and replies.
+
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use entity::{ChatroomId, MessageId, UserId};
+
+use crate::{
+    domain::chat::{Content, IdempotencyKey, Sent},
+    error::Result,
+    graphql::{
+        engine::context::{auth, chat, viewer},
+        types::{Chatroom, Message, Node, Usage, User, read_id},
+    },
+};
+
+#[derive(Default)]
+pub struct MessageQueries;
+
+#[Object]
+impl MessageQueries {
+    /// Any object by its id. Null if it does not exist or is not yours.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The id of the object.")] id: ID,
+    ) -> Result<Option<Node>> {
+        let Ok(viewer) = viewer(ctx) else { return Ok(None) };
+        if let Ok(room) = id.parse::<ChatroomId>() {
+            return Ok(chat(ctx).room(viewer.user, room).await?.map(|room| Node::Chatroom(Chatroom(room))));
+        }
+        if let Ok(message) = id.parse::<MessageId>() {
+            return Ok(chat(ctx)
+                .message(viewer.user, message)
+                .await?
+                .map(|row| Node::Message(Message::of(row))));
+        }
+        if id.parse::<UserId>() == Ok(viewer.user) {
+            return auth(ctx).me(viewer).await.map(|user| Some(Node::User(User(user))));
+        }
+        Ok(None)
+    }
+}
+
+#[derive(Default)]
+pub struct MessageMutations;
+
+#[Object]
+impl MessageMutations {
+    /// Stores a message and queues the reply to it, in one transaction. Subscribe to the reply with replyStream. Errors:
+    /// UNAUTHENTICATED, NOT_FOUND, BAD_USER_INPUT, QUOTA_EXCEEDED, and CONFLICT if the idempotency key was used with other content.
+    async fn send_message(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The message and its chatroom.")] input: SendMessageInput,
+    ) -> Result<SendMessagePayload> {
+        let viewer = viewer(ctx)?;
+        let content = Content::new(input.content)?;
+        let key = input.idempotency_key.map(IdempotencyKey::new).transpose()?;
+        let room = read_id(&input.chatroom_id, "chatroom")?;
+        chat(ctx).send(viewer.user, room, content, key).await.map(SendMessagePayload::from)
+    }
+
+    /// Stops a queued or streaming reply and keeps its text so far. Errors: UNAUTHENTICATED, NOT_FOUND, BAD_USER_INPUT, CONFLICT.
+    async fn stop_reply(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The id of the reply.")] message_id: ID,
+    ) -> Result<MessagePayload> {
+        let viewer = viewer(ctx)?;
+        let reply = chat(ctx).stop(viewer.user, read_id(&message_id, "message")?).await?;
+        Ok(MessagePayload { message: Message::of(reply) })
+    }
+
+    /// Queues a new reply to the same message, which replaces a completed, failed or stopped one. Errors: UNAUTHENTICATED,
+    /// NOT_FOUND, BAD_USER_INPUT, CONFLICT, QUOTA_EXCEEDED.
+    async fn regenerate_reply(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The id of the reply to replace.")] message_id: ID,
+    ) -> Result<SendMessagePayload> {
+        let viewer = viewer(ctx)?;
+        let sent = chat(ctx).regenerate(viewer.user, read_id(&message_id, "message")?).await?;
+        Ok(sent.into())
+    }
+}
+
+/// A message to send and its chatroom.
+#[derive(InputObject)]
+pub struct SendMessageInput {
+    /// The id of the chatroom.
+    chatroom_id: ID,
+    /// The text: 1 to 32000 characters.
+    content: String,
+    /// A key that makes retries safe: a request with the same key and content returns the first result and uses no quota. At most
+    /// 255 characters.
+    idempotency_key: Option<String>,
+}
+
+/// A stored message and its queued reply.
+#[derive(SimpleObject)]
+pub struct SendMessagePayload {
+    /// The stored message.
+    message: Message,
+    /// The queued reply. Subscribe to it with replyStream.
+    reply: Message,
+    /// The user's quota of today, after this prompt.
+    usage: Usage,
+}
+
+impl From<Sent> for SendMessagePayload {
+    fn from(sent: Sent) -> Self {
+        Self { message: Message::of(sent.message), reply: Message::of(sent.reply), usage: sent.usage.into() }
+    }
+}
+
+/// A changed message.
+#[derive(SimpleObject)]
+pub struct MessagePayload {
+    /// The message.
+    message: Message,
+}

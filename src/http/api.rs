@@ -1,0 +1,103 @@
+//! The services of the handlers, and the authentication of requests.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::http::{HeaderMap, header};
+use futures_util::{
+    FutureExt,
+    future::{self, BoxFuture},
+};
+
+use super::{forwarded, headers::text, health::Health};
+use crate::{
+    config::ServerSettings,
+    domain::{
+        auth::{Auth, Caller},
+        billing::Billing,
+    },
+    error::{Error, Result},
+    graphql::{Executor, Identity, RequestContext},
+    lifecycle::Lifecycle,
+};
+
+/// The services of the handlers.
+#[derive(Clone)]
+pub struct Api {
+    pub executor: Executor,
+    pub auth: Auth,
+    pub billing: Billing,
+    pub settings: Arc<ServerSettings>,
+    pub life: Lifecycle,
+    pub health: Health,
+    /// Whether introspection is allowed and the playground is served.
+    pub is_open: bool,
+}
+
+impl Api {
+    /// The address and the user agent of a request.
+    pub(super) fn caller(&self, peer: SocketAddr, headers: &HeaderMap) -> Caller {
+        Caller {
+            address: self.settings.client(peer.ip(), &forwarded::addresses(headers)),
+            user_agent: text(headers, &header::USER_AGENT).map(str::to_owned),
+            is_forwarded: forwarded::is_forwarded(headers),
+        }
+    }
+
+    /// Authenticates a request. An invalid token is no error here, since some operations need none: it is kept in the
+    /// context's identity.
+    ///
+    /// # Errors
+    /// Internal ones.
+    pub(super) async fn context(
+        &self,
+        authorization: Option<&str>,
+        caller: Caller,
+    ) -> Result<RequestContext> {
+        let identity = self.identify(authorization).await?;
+        let request_id = uuid::Uuid::now_v7().to_string().into();
+        let owner = match &identity {
+            Ok(viewer) => viewer.user.to_string(),
+            Err(_) => caller.network().to_string(),
+        };
+        let memory = self.executor.memory.request(&owner);
+        let (mutation_rate, permits) = Default::default();
+        Ok(RequestContext {
+            identity,
+            caller,
+            request_id,
+            resume_after: None,
+            mutation_rate,
+            memory,
+            permits,
+        })
+    }
+
+    /// Resolves once the viewer's access token has expired or the session has ended. Never resolves for an anonymous caller.
+    pub(super) fn signed_out(&self, identity: &Identity) -> BoxFuture<'static, ()> {
+        let Ok(viewer) = *identity else { return future::pending().boxed() };
+        let left = (viewer.until - self.auth.clock.now()).to_std().unwrap_or_default();
+        let auth = self.auth.clone();
+        async move {
+            tokio::select! {
+                () = tokio::time::sleep(left) => {}
+                () = auth.session_ended(viewer.session) => {}
+            }
+        }
+        .boxed()
+    }
+
+    async fn identify(&self, authorization: Option<&str>) -> Result<Identity> {
+        let Some(authorization) = authorization else {
+            return Ok(Err("Sign in first: the request has no access token."));
+        };
+        let (scheme, token) = authorization.split_once(' ').unwrap_or((authorization, ""));
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Ok(Err("The Authorization header must be `Bearer` and an access token."));
+        }
+        match self.auth.authenticate(token.trim()).await {
+            Ok(viewer) => Ok(Ok(viewer)),
+            Err(Error::Unauthenticated(why)) => Ok(Err(why)),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Responses to requests that are refused before an operation is executed.
+
+use async_graphql::{Response as GraphqlResponse, ServerError, Value};
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+
+use crate::{
+    error::Error,
+    graphql::{ErrorCode, SerializedResponse, failure, rejection, too_much},
+};
+
+/// The response header that holds the id of the request in the log.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+const UNREAD_LIMIT: &str = "The operation was executed, but too many response bytes of this connection are unread. Read them, then request less at once.";
+
+/// A GraphQL error in a JSON body.
+pub(super) fn refuse(
+    status: StatusCode,
+    code: ErrorCode,
+    request_id: &str,
+    message: impl Into<String>,
+) -> Response {
+    respond(status, request_id, &rejection(code, message))
+}
+
+/// A GraphQL response without data in a JSON body.
+pub(super) fn respond(status: StatusCode, request_id: &str, refusal: &GraphqlResponse) -> Response {
+    let body = SerializedResponse(refusal).to_json();
+    let mut response = (status, [(header::CONTENT_TYPE, JSON)], body).into_response();
+    set_request_id(&mut response, request_id);
+    set_retry_after(&mut response, &refusal.errors, None);
+    response
+}
+
+/// A request that failed with an error outside of an operation.
+pub(super) fn from_error(error: Error) -> Response {
+    let status = match &error {
+        Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+        Error::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let request_id = new_request_id();
+    respond(status, &request_id, &failure(error, &request_id))
+}
+
+/// A request that is not allowed, whatever its operation.
+pub(super) fn forbidden(message: &str) -> Response {
+    refuse(StatusCode::FORBIDDEN, ErrorCode::Forbidden, &new_request_id(), message)
+}
+
+/// A request whose body exceeds the maximum.
+pub(super) fn body_too_long(max: usize) -> Response {
+    respond(StatusCode::PAYLOAD_TOO_LARGE, &new_request_id(), &too_much("bytes of the body", max))
+}
+
+/// A response for which there is no memory, since the client does not read earlier ones.
+pub(super) fn unread_limit() -> GraphqlResponse {
+    let mut refusal = failure(Error::RateLimited { retry_after_secs: 1 }, "");
+    for error in &mut refusal.errors {
+        UNREAD_LIMIT.clone_into(&mut error.message);
+    }
+    refusal
+}
+
+/// [`unread_limit`] over HTTP.
+pub(super) fn too_many_unread() -> Response {
+    respond(StatusCode::TOO_MANY_REQUESTS, &new_request_id(), &unread_limit())
+}
+
+/// Sets the header that names the request in the log.
+pub(super) fn set_request_id(response: &mut Response, request_id: &str) {
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+}
+
+/// Sets `Retry-After` to the seconds until requests that exceeded a rate limit or a quota are accepted.
+pub(super) fn set_retry_after<'a>(
+    response: &mut Response,
+    errors: impl IntoIterator<Item = &'a ServerError>,
+    now: Option<DateTime<Utc>>,
+) {
+    let seconds = errors.into_iter().filter_map(|error| {
+        let extensions = error.extensions.as_ref()?;
+        match (extensions.get("retryAfter"), extensions.get("resetsAt")) {
+            (Some(Value::Number(seconds)), _) => seconds.as_u64(),
+            (_, Some(Value::String(time))) => {
+                let left = DateTime::parse_from_rfc3339(time).ok()?.to_utc() - now?;
+                u64::try_from(left.num_seconds() + i64::from(left.subsec_nanos() > 0)).ok()
+            }
+            _ => None,
+        }
+    });
+    if let Some(seconds) = seconds.max() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+}
+
+fn new_request_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}

@@ -1,0 +1,110 @@
+//! Registering, and what a user says of themselves.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::support::{
+    TestApp,
+    accounts::{ME, PASSWORD, PHONE, SIGNUP, UNKNOWN, login, token, verify_signup, with_password},
+    code_of,
+    user::SEND_OTP,
+};
+
+#[tokio::test]
+async fn a_signup_becomes_true_with_its_code() {
+    let app = TestApp::at_a_standstill().await;
+    let input =
+        json!({"phoneNumber": PHONE, "email": "ada@example.com", "fullName": "Ada", "password": PASSWORD});
+    let signup = app.stranger().data(SIGNUP, json!({ "input": input })).await;
+    let user = &signup["signup"]["user"];
+    let shown = json!({"id": user["id"], "phoneNumber": PHONE, "email": "ada@example.com", "fullName": "Ada",
+        "hasPassword": true, "verifiedAt": null, "subscription": {"tier": "BASIC"},
+        "usage": {"used": 0, "limit": 20}});
+    assert_eq!(*user, shown);
+    assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "UNAUTHENTICATED", "nothing is proven yet");
+    let verified = verify_signup(&app, PHONE, &signup["signup"]).await;
+    let me = token(&app.stranger(), &verified, "verifyOtp").data(ME, json!({})).await;
+    let proven = json!({"id": user["id"], "email": "ada@example.com", "fullName": "Ada", "hasPassword": true,
+        "verifiedAt": me["me"]["verifiedAt"]});
+    assert_eq!(me["me"], proven);
+    assert!(me["me"]["verifiedAt"].is_string());
+    assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "no error");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_signup_of_a_known_number_changes_nothing_and_tells_nothing() {
+    let app = TestApp::at_a_standstill().await;
+    let owner = with_password(&app).await;
+    let before = owner.data(ME, json!({})).await;
+    app.pass(TimeDelta::seconds(31)).await;
+    let shape = async |phone: &str| {
+        let input = json!({"phoneNumber": phone, "fullName": "Mallory", "password": "mallory's own"});
+        let mut signup = app.stranger().data(SIGNUP, json!({ "input": input })).await["signup"].take();
+        let otp = signup["otp"]["otp"].take();
+        let token = signup["signupToken"].take();
+        assert_eq!(token.as_str().unwrap().len(), 64);
+        (json!({"otp": {"otp": otp}, "signupToken": token}), signup)
+    };
+    let (otp, mut known) = shape(PHONE).await;
+    let (_, mut unknown) = shape(UNKNOWN).await;
+    assert_ne!(known["user"]["id"], owner.id.as_str(), "not even the id is told");
+    for signup in [&mut known, &mut unknown] {
+        for field in ["id", "phoneNumber"] {
+            signup["user"][field].take();
+        }
+        signup["otp"]["phoneNumber"].take();
+    }
+    assert_eq!(known, unknown);
+    // Its owner, whom the code reaches, uses it.
+    let verified = verify_signup(&app, PHONE, &otp).await;
+    assert_eq!(verified["data"]["verifyOtp"]["user"]["id"], owner.id.as_str());
+    assert_eq!(owner.data(ME, json!({})).await, before);
+    assert_eq!(code_of(&login(&app, PHONE, "mallory's own").await), "UNAUTHENTICATED");
+    assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "no error");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_another_signed_up_with_is_gone_with_the_next_code() {
+    let app = TestApp::at_a_standstill().await;
+    let input = json!({"phoneNumber": PHONE, "password": "mallory's own"});
+    app.stranger().data(SIGNUP, json!({ "input": input })).await;
+    app.pass(TimeDelta::seconds(31)).await;
+    let owner = app.signed_in(PHONE).await;
+    assert_eq!(owner.data(ME, json!({})).await["me"]["hasPassword"], false);
+    assert_eq!(code_of(&login(&app, PHONE, "mallory's own").await), "UNAUTHENTICATED");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn no_code_is_handed_to_a_request_that_a_proxy_forwards() {
+    let app = TestApp::start().await;
+    let request = app.stranger().http.post(app.url()).header("x-forwarded-for", "203.0.113.9");
+    let body = json!({"query": SEND_OTP, "variables": {"phone": PHONE}});
+    let sent: Value = request.json(&body).send().await.unwrap().json().await.unwrap();
+    assert_eq!(sent["data"]["sendOtp"]["otp"], Value::Null);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_profile_is_changed_field_by_field() {
+    const UPDATE: &str = "mutation($input: UpdateProfileInput!) {
+        updateProfile(input: $input) { user { email fullName } }
+    }";
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    for (input, email, name) in [
+        (json!({"email": "ada@example.com", "fullName": " Ada "}), json!("ada@example.com"), json!("Ada")),
+        (json!({"fullName": "Ada Lovelace"}), json!("ada@example.com"), json!("Ada Lovelace")),
+        (json!({"email": null}), json!(null), json!("Ada Lovelace")),
+        (json!({}), json!(null), json!("Ada Lovelace")),
+    ] {
+        let updated = user.data(UPDATE, json!({ "input": input })).await;
+        assert_eq!(updated["updateProfile"]["user"], json!({"email": email, "fullName": name}));
+    }
+    assert_eq!(user.refusal(UPDATE, json!({"input": {"email": "a b@c.d"}})).await, "BAD_USER_INPUT");
+    let stranger = app.stranger();
+    assert_eq!(stranger.refusal(UPDATE, json!({"input": {}})).await, "UNAUTHENTICATED");
+    app.stop().await;
+}

@@ -1,0 +1,5 @@
+//! Chatrooms, their messages and their events.
+
+mod events;
+mod management;
+mod messages;

@@ -1,0 +1,4 @@
+//! The documentation agrees with the code.
+
+mod errors;
+mod readme;

@@ -1,0 +1,253 @@
+//! Every pitfall of Gemini's wire, fed to the real client over real HTTP.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    Gate, Script, TestApp,
+    gemini::{chunk, finish},
+    replies::{Asker, Failure, failure},
+};
+
+async fn ask(answers: impl IntoIterator<Item = Script>) -> (Value, usize) {
+    Asker::start().await.ask(answers).await
+}
+
+async fn ask_with(settings: &[&str], answers: impl IntoIterator<Item = Script>) -> (Value, usize) {
+    Asker::with(settings).await.ask(answers).await
+}
+
+async fn text_of(answer: Script) -> String {
+    Asker::start().await.text_of(answer).await
+}
+
+async fn failure_of(answers: impl IntoIterator<Item = Script>) -> Failure {
+    Asker::start().await.failure_of(answers).await
+}
+
+#[tokio::test]
+async fn the_call_is_as_the_documentation_says_and_the_key_stands_in_the_header() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    user.read(&user.room("x").await.ask("hi").await.reply).await;
+    let call = app.gemini.calls().pop().unwrap();
+    assert_eq!(call.uri, "/v1beta/models/model-a:streamGenerateContent?alt=sse");
+    assert_eq!(call.headers["x-goog-api-key"], "test-key");
+    assert_eq!(call.body, json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn events_are_read_however_they_are_cut_and_their_lines_end() {
+    let events = [chunk("Grüße, "), chunk("世界 "), chunk("😀"), finish("STOP")];
+    for end in ["\n", "\r\n", "\r"] {
+        let text: String =
+            events.iter().flat_map(|event| [format!("data: {event}{end}"), end.to_owned()]).collect();
+        // Byte by byte splits every character and every line end.
+        let script = text.bytes().fold(Script::new(), |script, byte| script.raw(vec![byte]));
+        assert_eq!(text_of(script).await, "Grüße, 世界 😀", "{end:?}");
+        assert_eq!(text_of(Script::new().raw(text)).await, "Grüße, 世界 😀", "{end:?}");
+    }
+}
+
+#[tokio::test]
+async fn comments_and_several_data_lines_are_read() {
+    let pretty = serde_json::to_string_pretty(&chunk("Hello")).unwrap();
+    let lines: String = pretty.lines().flat_map(|line| ["data: ", line, "\n"]).collect();
+    let script = Script::new().raw(format!(": hello\n\nevent: message\nid: 1\n{lines}\n")).finish("STOP");
+    assert_eq!(text_of(script).await, "Hello");
+}
+
+#[tokio::test]
+async fn thoughts_are_not_shown() {
+    let parts = json!([{"text": "Let me think.", "thought": true}, {"text": "Four."}]);
+    let script = Script::new()
+        .event(&json!({"candidates": [{"content": {"parts": [{"text": "Hm.", "thought": true}]}}]}))
+        .event(&json!({"candidates": [{"content": {"parts": parts}}]}))
+        .finish("STOP");
+    assert_eq!(text_of(script).await, "Four.");
+}
+
+#[tokio::test]
+async fn empty_and_unknown_things_are_survived() {
+    let script = Script::new()
+        .event(&json!({"candidates": []}))
+        .event(&json!({"usageMetadata": {"promptTokenCount": 1, "aNewCount": 3}, "aNewField": {"x": []}}))
+        .text("")
+        .event(&json!({"candidates": [{"content": {"parts": [{"aNewPart": {"x": 1}}, {"text": "Fine"}]}, "new": 1}]}))
+        .event(&json!({"candidates": [{"content": {"role": "model"}}]}))
+        .event(&json!({"candidates": [{"finishReason": "A_NEW_REASON"}]}));
+    assert_eq!(text_of(script).await, "Fine");
+}
+
+#[tokio::test]
+async fn a_finish_reason_may_stand_on_the_last_text_and_counts_may_follow_it() {
+    let mut last = chunk("end.");
+    last["candidates"][0]["finishReason"] = json!("MAX_TOKENS");
+    let script = Script::new().text("The ").event(&last).event(
+        &json!({"usageMetadata": {"promptTokenCount": 4, "candidatesTokenCount": 9, "thoughtsTokenCount": 2}}),
+    );
+    let (message, _) = ask([script]).await;
+    assert_eq!((&message["content"], &message["finishReason"]), (&json!("The end."), &json!("MAX_TOKENS")));
+    assert_eq!(message["tokens"], json!({"prompt": 7, "output": 11, "thoughts": 2, "total": 18}));
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_or_hangs_after_the_finish_harms_nothing() {
+    assert_eq!(text_of(Script::says(["Whole"]).hang()).await, "Whole");
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let gate = Gate::closed();
+    let mut whole = chunk("Whole");
+    whole["candidates"][0]["finishReason"] = json!("STOP");
+    app.gemini.answers(Script::new().event(&whole).wait(&gate).cut());
+    let asked = user.room("x").await.ask("hi").await;
+    let mut follower = user.follow(&asked.reply, None).await;
+    follower.until("Whole").await;
+    gate.open();
+    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    assert_eq!((follower.text.as_str(), app.gemini.calls().len()), ("Whole", 1));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_without_its_blank_line_counts() {
+    assert_eq!(text_of(Script::new().text("Whole").raw(format!("data: {}", finish("STOP")))).await, "Whole");
+}
+
+#[tokio::test]
+async fn safety_blocks_fail_the_reply_for_good() {
+    let asker = Asker::start().await;
+    for reason in
+        ["SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "IMAGE_SAFETY"]
+    {
+        let failed = asker.failure_of([Script::new().text("Well, ").finish(reason)]).await;
+        assert_eq!(failed, failure("CONTENT_BLOCKED", false, 1), "{reason}");
+    }
+    let blocked =
+        json!({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 4}});
+    assert_eq!(failure_of([Script::new().event(&blocked)]).await, failure("CONTENT_BLOCKED", false, 1));
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_no_success() {
+    let broken_off = || Script::new().text("Half");
+    let (message, calls) = ask([broken_off(), broken_off().cut(), Script::says(["Whole"])]).await;
+    assert_eq!((&message["content"], calls), (&json!("Whole"), 3));
+    let nothing = || Script::new();
+    let failed = failure_of([broken_off(), broken_off().cut(), nothing(), broken_off()]).await;
+    assert_eq!(failed, failure("MODEL_UNAVAILABLE", true, 4));
+}
+
+#[tokio::test]
+async fn an_answer_that_makes_no_sense_is_asked_for_again() {
+    let (message, calls) =
+        ask([Script::new().raw("data: {\"candidates\": 7}\n\n"), Script::says(["Good"])]).await;
+    assert_eq!((&message["content"], calls), (&json!("Good"), 2));
+}
+
+#[tokio::test]
+async fn an_error_may_come_mid_stream_in_a_frame_or_bare() {
+    let error = json!({"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}});
+    let pretty = serde_json::to_string_pretty(&error).unwrap();
+    for broken in [
+        Script::new().text("Ha").event(&error),
+        Script::new().text("Ha").event(&json!([error])),
+        Script::new().text("Ha").raw(pretty.clone()),
+        Script::new().text("Ha").raw(format!("[{pretty}\n]")),
+        Script::new().text("Ha").raw(pretty.replace('\n', "\r\n")),
+    ] {
+        let (message, calls) = ask([broken, Script::says(["Whole"])]).await;
+        assert_eq!((&message["content"], calls), (&json!("Whole"), 2));
+    }
+    let rejected = json!({"error": {"code": 400, "message": "no", "status": "INVALID_ARGUMENT"}});
+    let pretty = serde_json::to_string_pretty(&rejected).unwrap();
+    let failed = failure_of([Script::new().text("Ha").raw(pretty)]).await;
+    assert_eq!(
+        failed,
+        failure("MODEL_REJECTED", false, 1),
+        "the bare error was read, not only the missing end"
+    );
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
+    let asker = Asker::start().await;
+    for status in [408, 429, 500, 502, 503, 504] {
+        let (message, calls) =
+            asker.ask([Script::fails(status, "X", json!([])), Script::says(["Good"])]).await;
+        assert_eq!((&message["content"], calls), (&json!("Good"), 2), "{status}");
+    }
+    for (status, code) in
+        [(400, "MODEL_REJECTED"), (401, "MISCONFIGURED"), (403, "MISCONFIGURED"), (404, "MODEL_UNAVAILABLE")]
+    {
+        let failed = asker.failure_of([Script::fails(status, "X", json!([]))]).await;
+        assert_eq!((failed.code.as_str(), failed.calls), (code, 1), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn errors_are_read_in_every_form() {
+    let bad_key = json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]);
+    let failed = failure_of([Script::fails(400, "INVALID_ARGUMENT", bad_key)]).await;
+    assert_eq!(failed, failure("MISCONFIGURED", false, 1));
+    let in_array = json!([{"error": {"code": 403, "message": "no", "status": "PERMISSION_DENIED"}}]);
+    assert_eq!(failure_of([Script::error(403, &in_array)]).await, failure("MISCONFIGURED", false, 1));
+    let no_json = Script::error(503, &json!("down"));
+    let (message, calls) = ask([no_json, Script::says(["Good"])]).await;
+    assert_eq!((&message["content"], calls), (&json!("Good"), 2));
+}
+
+#[tokio::test]
+async fn a_days_quota_is_not_waited_for() {
+    let daily = json!([{
+        "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+        "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}],
+    }]);
+    let failed = failure_of([Script::fails(429, "RESOURCE_EXHAUSTED", daily)]).await;
+    assert_eq!(failed, failure("MODEL_RATE_LIMITED", true, 1));
+}
+
+#[tokio::test]
+async fn the_wait_that_gemini_asks_for_is_kept() {
+    let wait = |delay: &str| {
+        let info = json!([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}]);
+        Script::fails(429, "RESOURCE_EXHAUSTED", info)
+    };
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    app.gemini.answers(wait("0.7s"));
+    let asked_at = std::time::Instant::now();
+    let asked = user.room("x").await.ask("hi").await;
+    assert_eq!(user.read(&asked.reply).await.text, "Yes.");
+    assert!(asked_at.elapsed() >= std::time::Duration::from_millis(700));
+    app.stop().await;
+    // Longer than anyone waits.
+    let failed = failure_of([wait("3600s")]).await;
+    assert_eq!(failed, failure("MODEL_RATE_LIMITED", true, 1));
+}
+
+#[tokio::test]
+async fn a_model_that_is_gone_is_stood_in_for() {
+    let gone = || Script::fails(404, "NOT_FOUND", json!([]));
+    let settings = ["--gemini-models=model-a,model-b,model-c"];
+    let (message, calls) = ask_with(&settings, [gone(), gone(), Script::says(["From c"])]).await;
+    assert_eq!((&message["content"], calls), (&json!("From c"), 3));
+    let (message, calls) = ask_with(&settings, [gone(), gone(), gone()]).await;
+    assert_eq!((&message["failure"]["code"], calls), (&json!("MODEL_UNAVAILABLE"), 3));
+}
+
+#[tokio::test]
+async fn a_silent_model_times_out() {
+    let settings = ["--gemini-idle-timeout=1"];
+    let (message, calls) =
+        ask_with(&settings, [Script::new().text("Hm").hang(), Script::says(["Good"])]).await;
+    assert_eq!((&message["content"], calls), (&json!("Good"), 2));
+}
+
+#[tokio::test]
+async fn no_gemini_at_all_is_a_model_that_is_unavailable() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let base = format!("--gemini-base-url=http://{nobody}");
+    let (message, _) = ask_with(&[&base], []).await;
+    assert_eq!(message["failure"]["code"], "MODEL_UNAVAILABLE");
+}

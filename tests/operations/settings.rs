@@ -1,0 +1,115 @@
+//! Settings: those that cannot work are refused, and all of them are written down.
+
+use tempfile::TempDir;
+
+use crate::support::process::Process;
+
+#[test]
+fn a_setting_that_cannot_work_is_refused_with_a_sentence() {
+    let directory = TempDir::new().unwrap();
+    for (settings, sentence) in [
+        (vec![("BIND", "0.0.0.0:0")], "OTP_DELIVERY=response returns codes to any client"),
+        (vec![("BIND", "0.0.0.0:0"), ("OTP_DELIVERY", "log"), ("RATE_LIMITS", "off")], "RATE_LIMITS=off"),
+        (
+            vec![("JWT_SECRET", "short")],
+            "JWT_SECRET and each of JWT_PREVIOUS_SECRETS must have at least 32 characters",
+        ),
+        (vec![("JWT_PREVIOUS_SECRETS", "short")], "each of JWT_PREVIOUS_SECRETS"),
+        (vec![("OTP_DELIVERY", "webhook")], "OTP_WEBHOOK_URL and OTP_WEBHOOK_SECRET"),
+        (vec![("OTP_DELIVERY", "twilio"), ("TWILIO_FROM", "+14155550123")], "TWILIO_ACCOUNT_SID"),
+        (vec![("OTP_COUNTRIES", "DE,Germany")], "OTP_COUNTRIES: `Germany` is not a two-letter country code"),
+        (
+            vec![("OTP_PREFIX_LIMIT", "0")],
+            "error: OTP_PREFIX_LIMIT (--otp-prefix-limit) must be a whole number from 1 to 1000000; got `0`.\n",
+        ),
+        (
+            vec![("TRUSTED_PROXIES", "10.0.0.0/8,proxy")],
+            "TRUSTED_PROXIES (--trusted-proxies) must be IP addresses",
+        ),
+        (
+            vec![("MAX_CONNECTIONS", "0")],
+            "MAX_CONNECTIONS (--max-connections) must be a whole number from 1 to",
+        ),
+        (vec![("PORT", "99999")], "PORT (--port) must be a whole number from 0 to 65535; got `99999`.\n"),
+        (vec![("BIND", "localhost")], "BIND (--bind) must be an IP address and a port, as in 127.0.0.1:8000"),
+        (vec![("LOG_FORMAT", "xml")], "LOG_FORMAT (--log-format) must be one of pretty, json; got `xml`.\n"),
+        (vec![("RUST_LOG", "pollux=loud")], "RUST_LOG"),
+        (vec![("PERSISTED_QUERIES", "only")], "PERSISTED_QUERIES_FILE"),
+        (
+            vec![("PERSISTED_QUERIES", "only"), ("PERSISTED_QUERIES_FILE", "missing.json")],
+            "PERSISTED_QUERIES_FILE missing.json cannot be read",
+        ),
+        (vec![("GEMINI_BASE_URL", "gemini")], "GEMINI_BASE_URL"),
+        (vec![("GEMINI_MODEL", "../x")], "GEMINI_MODEL"),
+        (vec![("CORS_ORIGINS", "chat.example")], "CORS_ORIGINS"),
+        (vec![("FRONTEND_URL", "chat.example")], "FRONTEND_URL: `chat.example` is not an http(s) URL"),
+        (vec![("STRIPE_API_BASE", "stripe")], "STRIPE_API_BASE"),
+        (
+            vec![("WORKER_CONCURRENCY", "0")],
+            "WORKER_CONCURRENCY (--worker-concurrency) must be a whole number",
+        ),
+        (
+            vec![("WORKER_LEASE", "0")],
+            "WORKER_LEASE (--worker-lease) must be a whole number from 1 to 86400, in seconds",
+        ),
+        (vec![("REDIS_URL", "localhost:6379")], "REDIS_URL cannot be read"),
+        (
+            vec![("DATABASE_URL", "mysql://x")],
+            "DATABASE_URL (--database-url) must begin with sqlite: or postgres:",
+        ),
+    ] {
+        let refused = Process::command(directory.path()).envs(settings.clone()).output().unwrap();
+        assert!(!refused.status.success(), "{settings:?}");
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(said.contains(sentence), "{settings:?}: {said}");
+    }
+}
+
+#[test]
+fn a_bad_value_that_may_hold_a_secret_is_not_shown() {
+    let directory = TempDir::new().unwrap();
+    for (name, value) in [
+        ("DATABASE_URL", "postgress://pollux:hush@db/chat"),
+        ("OTP_WEBHOOK_URL", "hush"),
+        ("REDIS_URL", "redis//:hush@redis"),
+        ("DATABASE_URL", "postgres://pollux:hush@db:port/chat"),
+    ] {
+        let refused = Process::command(directory.path()).env(name, value).output().unwrap();
+        assert!(!refused.status.success(), "{name}");
+        let error = String::from_utf8(refused.stderr).unwrap();
+        assert!(error.contains(name) && !error.contains("hush"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn half_of_what_several_processes_need_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let (postgres, redis) = (("DATABASE_URL", "postgres://nowhere/x"), ("REDIS_URL", "redis://nowhere"));
+    for (command, settings, sentence) in [
+        ("api", vec![], "or run `pollux` without a command"),
+        ("worker", vec![postgres], "REDIS_URL=redis://"),
+        ("worker", vec![redis], "DATABASE_URL=postgres://"),
+        ("api", vec![postgres, redis], "JWT_SECRET is required with PostgreSQL and Redis"),
+    ] {
+        let refused =
+            Process::command(directory.path()).arg(command).envs(settings.clone()).output().unwrap();
+        assert!(!refused.status.success(), "{command} {settings:?}");
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(said.contains(sentence), "{command} {settings:?}: {said}");
+    }
+}
+
+#[test]
+fn help_names_every_setting_and_no_secret_value() {
+    let directory = TempDir::new().unwrap();
+    let help =
+        Process::command(directory.path()).env("GEMINI_API_KEY", "hush-hush").arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let example = include_str!("../../.env.example");
+    let names: Vec<&str> = help.split("[env: ").skip(1).map(|rest| rest.split(']').next().unwrap()).collect();
+    assert!(names.len() > 15);
+    for name in names {
+        assert!(example.contains(&format!("{name}=")), "{name} is not in .env.example");
+    }
+    assert!(!help.contains("hush-hush"));
+}

@@ -1,0 +1,48 @@
+//! Signing up and in with a password.
+
+use serde_json::{Value, json};
+
+use super::{TestApp, TestUser, user::VERIFY_OTP};
+
+pub const PHONE: &str = "+14155550199";
+pub const UNKNOWN: &str = "+14155550100";
+pub const PASSWORD: &str = "correct horse";
+pub const SIGNUP: &str = "mutation($input: SignupInput!) { signup(input: $input) {
+    user { id phoneNumber email fullName hasPassword verifiedAt subscription { tier } usage { used limit } }
+    signupToken otp { otp phoneNumber expiresAt resendAt }
+} }";
+pub const LOGIN: &str = "mutation($phone: PhoneNumber!, $password: String!) {
+    login(input: { phoneNumber: $phone, password: $password }) { accessToken refreshToken user { id hasPassword } }
+}";
+pub const CHANGE: &str = "mutation($current: String, $new: String!) {
+    changePassword(input: { currentPassword: $current, newPassword: $new }) { user { id hasPassword } }
+}";
+pub const ME: &str = "{ me { id email fullName hasPassword verifiedAt } }";
+
+pub async fn login(app: &TestApp, phone: &str, password: &str) -> Value {
+    app.stranger().ask_api(LOGIN, json!({"phone": phone, "password": password})).await
+}
+
+pub async fn verify(app: &TestApp, phone: &str, otp: &Value) -> Value {
+    app.stranger().ask_api(VERIFY_OTP, json!({"phone": phone, "otp": otp})).await
+}
+
+/// Verifies the code of a signup together with its token.
+pub async fn verify_signup(app: &TestApp, phone: &str, signup: &Value) -> Value {
+    let query = "mutation($input: VerifyOtpInput!) { verifyOtp(input: $input) { accessToken user { id } } }";
+    let input =
+        json!({"phoneNumber": phone, "otp": signup["otp"]["otp"], "signupToken": signup["signupToken"]});
+    app.stranger().ask_api(query, json!({ "input": input })).await
+}
+
+/// A user who has a password.
+pub async fn with_password(app: &TestApp) -> TestUser {
+    let user = app.signed_in(PHONE).await;
+    user.data(CHANGE, json!({"new": PASSWORD})).await;
+    user
+}
+
+pub fn token(user: &TestUser, response: &Value, field: &str) -> TestUser {
+    let token = response["data"][field]["accessToken"].as_str().unwrap().to_owned();
+    TestUser { token, ..user.clone() }
+}

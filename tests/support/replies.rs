@@ -1,0 +1,68 @@
+//! Replies that a test reads to their end, with what they cost.
+
+use serde_json::{Value, json};
+
+use super::{Script, TestApp, TestUser};
+
+#[derive(Debug, PartialEq)]
+pub struct Failure {
+    pub code: String,
+    pub retryable: bool,
+    pub calls: usize,
+}
+
+/// A user who sends messages to a server, whose model answers as the test says.
+pub struct Asker {
+    app: TestApp,
+    user: TestUser,
+}
+
+impl Asker {
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    pub async fn with(settings: &[&str]) -> Self {
+        let settings: Vec<_> = ["--basic-daily-limit=1000"].iter().chain(settings).copied().collect();
+        let app = TestApp::with_settings(&settings).await;
+        let user = app.user().await;
+        Self { app, user }
+    }
+
+    /// Sends a message that these answers are for, and returns its reply at its end and the number of model calls.
+    pub async fn ask(&self, answers: impl IntoIterator<Item = Script>) -> (Value, usize) {
+        let (used, calls) = (self.user.used().await, self.app.gemini.calls().len());
+        for answer in answers {
+            self.app.gemini.answers(answer);
+        }
+        let asked = self.user.room("x").await.ask("hi").await;
+        let followed = self.user.read(&asked.reply).await;
+        let message = self.user.message(&asked.reply).await;
+        assert_eq!(message["content"], followed.text, "the row and the followers agree");
+        // A failed reply costs nothing, unless it was blocked after some of it was shown.
+        let blocked_after_text = message["failure"]["code"] == "CONTENT_BLOCKED" && message["content"] != "";
+        let is_charged = message["status"] != "FAILED" || blocked_after_text;
+        assert_eq!(self.user.used().await - used, i64::from(is_charged), "{message}");
+        (message, self.app.gemini.calls().len() - calls)
+    }
+
+    pub async fn text_of(&self, answer: Script) -> String {
+        let (message, calls) = self.ask([answer]).await;
+        assert_eq!((&message["status"], calls), (&json!("COMPLETED"), 1), "{message}");
+        message["content"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn failure_of(&self, answers: impl IntoIterator<Item = Script>) -> Failure {
+        let (message, calls) = self.ask(answers).await;
+        assert_eq!(message["status"], "FAILED", "{message}");
+        Failure {
+            code: message["failure"]["code"].as_str().unwrap().to_owned(),
+            retryable: message["failure"]["retryable"].as_bool().unwrap(),
+            calls,
+        }
+    }
+}
+
+pub fn failure(code: &str, retryable: bool, calls: usize) -> Failure {
+    Failure { code: code.to_owned(), retryable, calls }
+}

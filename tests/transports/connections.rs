@@ -1,0 +1,265 @@
+//! Connections that take their time, or too many places, and what the page lets in.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::support::{
+    Stripe, TestApp, TestUser,
+    process::Site,
+    socket::{PATIENCE, Socket},
+};
+
+#[tokio::test]
+async fn connections_past_their_number_wait() {
+    let app = TestApp::with_settings(&["--max-connections=2"]).await;
+    let sockets = [
+        Socket::open(app.address, "graphql-transport-ws", &[]).await,
+        Socket::open(app.address, "graphql-transport-ws", &[]).await,
+    ];
+    let mut third = TcpStream::connect(app.address).await.unwrap();
+    third.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = [0; 12];
+    let early = timeout(Duration::from_millis(100), third.read_exact(&mut answer)).await;
+    assert!(early.is_err(), "two sockets are two connections");
+    drop(sockets);
+    timeout(PATIENCE, third.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    app.stop().await;
+}
+
+/// What the server answers to these bytes before it closes.
+async fn answer_to(app: &TestApp, said: &[u8]) -> String {
+    let mut connection = TcpStream::connect(app.address).await.unwrap();
+    connection.write_all(said).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(2 * PATIENCE, connection.read_to_end(&mut answer)).await.expect("it is not closed").unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_is_ended() {
+    let app = TestApp::start().await;
+    let body = b"POST /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
+    let (body, head, nothing, older) = tokio::join!(
+        answer_to(&app, body),
+        answer_to(&app, b"GET /graphql HTTP/1.1\r\nhost: localhost\r\nx-slow"),
+        answer_to(&app, b""),
+        // The beginning of HTTP/2's.
+        answer_to(&app, b"PRI * HTTP/2.0"),
+    );
+    assert!(body.starts_with("HTTP/1.1 408"), "{body}");
+    assert!(body.contains("The body was not received within 10s."), "{body}");
+    assert!(head.is_empty() || head.starts_with("HTTP/1.1 408"), "{head}");
+    assert_eq!((nothing, older), (String::new(), String::new()));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn every_answer_to_an_allowed_page_has_cors_headers_errors_included() {
+    let app = TestApp::with_settings(&["--cors-origins=https://Chat.example"]).await;
+    let http = app.stranger().http;
+    let own = format!("http://{}", app.address);
+    for (origin, allowed) in [
+        ("https://chat.example", true),
+        ("HTTPS://CHAT.EXAMPLE", true),
+        (own.as_str(), true),
+        ("https://evil.example", false),
+        ("https://chat.example.evil.example", false),
+        ("null", false),
+    ] {
+        let call = |method: Method, path: &str| {
+            http.request(method, format!("{own}{path}")).header("origin", origin)
+        };
+        let post = || call(Method::POST, "/graphql").header("content-type", "application/json");
+        let mut answers = Vec::new();
+        for (request, status) in [
+            (post().body(r#"{"query": "{ __typename }"}"#), 200),
+            (post().body("{"), 400),
+            (post().body("x".repeat(512 * 1024 + 1)), 413),
+            (call(Method::POST, "/graphql").body("{}"), 415),
+            (call(Method::DELETE, "/graphql"), 405),
+            (call(Method::GET, "/nothing"), 404),
+            (call(Method::GET, "/my-data"), 401),
+            (call(Method::GET, "/health/ready"), 200),
+        ] {
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), status);
+            let exposed = answer.headers()["access-control-expose-headers"].to_str().unwrap();
+            assert!(exposed.contains("retry-after") && exposed.contains("x-request-id"));
+            answers.push(answer);
+        }
+        let asked = "apollographql-client-name,authorization,content-type,traceparent,x-anything";
+        let preflight = call(Method::OPTIONS, "/graphql").header("access-control-request-method", "POST");
+        let preflight = preflight.header("access-control-request-headers", asked).send().await.unwrap();
+        assert_eq!(preflight.headers()["access-control-allow-headers"], asked);
+        assert_eq!(preflight.headers()["access-control-max-age"], "7200");
+        answers.push(preflight);
+        for answer in answers {
+            let told = answer.headers().get("access-control-allow-origin").map(|told| told.to_str().unwrap());
+            assert_eq!(told, allowed.then_some(origin));
+            assert!(!answer.headers().contains_key("access-control-allow-credentials"));
+        }
+    }
+    let webhook = http.post(format!("{own}/webhook/stripe")).header("origin", "https://chat.example");
+    let answer = webhook.send().await.unwrap();
+    assert!(!answer.headers().contains_key("access-control-allow-origin"), "no page calls it");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_late_is_refused_with_cors_headers() {
+    let app = TestApp::start().await;
+    let late = answer_to(
+        &app,
+        b"POST /graphql HTTP/1.1\r\nhost: localhost\r\norigin: http://localhost:4173\r\nconnection: close\r\n\
+          content-type: application/json\r\ncontent-length: 99\r\n\r\n{",
+    )
+    .await;
+    assert!(late.starts_with("HTTP/1.1 408"), "{late}");
+    assert!(late.contains("access-control-allow-origin: http://localhost:4173\r\n"), "{late}");
+    app.stop().await;
+}
+
+/// The status of a request with these header lines and no others.
+async fn status_of(app: &TestApp, request: &str, headers: &[&str]) -> u16 {
+    let headers = headers.iter().fold(String::new(), |headers, header| headers + header + "\r\n");
+    let answer = answer_to(app, format!("{request}\r\n{headers}connection: close\r\n\r\n").as_bytes()).await;
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_request_without_one_host_is_refused() {
+    let app = TestApp::start().await;
+    for path in ["/", "/graphql", "/my-data", "/health/live", "/nothing"] {
+        let get = format!("GET {path} HTTP/1.1");
+        assert_eq!(status_of(&app, &get, &[]).await, 400, "{path}");
+        assert_eq!(status_of(&app, &get, &["host: localhost", "host: localhost"]).await, 400, "{path}");
+        assert_eq!(status_of(&app, &get, &["host: local host"]).await, 400, "{path}");
+    }
+    assert_eq!(status_of(&app, "POST /webhook/stripe HTTP/1.1", &["content-length: 0"]).await, 400);
+    assert_eq!(status_of(&app, "GET /health/live HTTP/1.0", &[]).await, 200);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn on_loopback_a_foreign_host_is_refused_on_every_route() {
+    let settings = ["--cors-origins=https://chat.example", "--frontend-url=https://shop.example/chat"];
+    let app = TestApp::with_settings(&settings).await;
+    let query = "GET /graphql?query=%7B__typename%7D HTTP/1.1";
+    for request in [query, "GET / HTTP/1.1", "GET /my-data HTTP/1.1", "GET /nothing HTTP/1.1"] {
+        assert_eq!(status_of(&app, request, &["host: evil.example:8000"]).await, 403, "{request}");
+        let own = ["host: evil.example:8000", "origin: http://evil.example:8000"];
+        assert_eq!(status_of(&app, request, &own).await, 403, "{request}");
+        let forwarded = ["host: evil.example", "x-forwarded-for: 127.0.0.1"];
+        assert_eq!(status_of(&app, request, &forwarded).await, 403, "{request}: no proxy is trusted");
+    }
+    let socket = [("host", "evil.example:8000"), ("origin", "http://evil.example:8000")];
+    assert!(Socket::open(app.address, "graphql-transport-ws", &socket).await.is_err());
+    for host in ["localhost:1", "app.localhost", "127.0.0.1", "[::1]:9", "chat.example", "shop.example"] {
+        assert_eq!(status_of(&app, query, &[&format!("host: {host}")]).await, 200, "{host}");
+    }
+    assert_eq!(status_of(&app, "GET /health/ready HTTP/1.1", &["host: 10.1.2.3"]).await, 200, "a probe");
+    app.stop().await;
+    let app = TestApp::with_settings(&["--trusted-proxies=127.0.0.1"]).await;
+    let forwarded = ["host: chat.example", "x-forwarded-for: 198.51.100.1"];
+    assert_eq!(status_of(&app, query, &forwarded).await, 200, "a trusted proxy forwards the public name");
+    assert_eq!(status_of(&app, query, &["host: evil.example"]).await, 403, "a page of this machine");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_websocket_response_names_the_subprotocol_as_its_client_writes_it() {
+    let app = TestApp::start().await;
+    for name in ["Sec-WebSocket-Protocol", "sec-websocket-protocol"] {
+        let mut connection = TcpStream::connect(app.address).await.unwrap();
+        let request = format!(
+            "GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             {name}: graphql-transport-ws\r\n\r\n"
+        );
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let length = timeout(PATIENCE, connection.read(&mut answer)).await.unwrap().unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+        assert!(answer.contains(&format!("\r\n{name}: graphql-transport-ws\r\n")), "{answer}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_page_lets_in_only_what_it_needs() {
+    let app = TestApp::start().await;
+    let page = app.stranger().http.get(format!("http://{}/", app.address)).send().await.unwrap();
+    let header = |name: &str| page.headers()[name].to_str().unwrap().to_owned();
+    let policy = header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert!(!policy.contains("unsafe-eval") && !policy.contains("script-src 'unsafe-inline'"), "{policy}");
+    assert_eq!(
+        (header("x-frame-options"), header("x-content-type-options")),
+        ("DENY".into(), "nosniff".into())
+    );
+    let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap().to_owned();
+    let page = page.text().await.unwrap();
+    assert!(!page.contains("name=\"referrer\""), "the header's word on it holds");
+    let scripts: Vec<_> = page.split("<script").skip(1).collect();
+    assert_eq!(scripts.len(), 4);
+    assert!(scripts.iter().all(|script| script.starts_with(&format!(" nonce=\"{nonce}\""))));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_anybody_can_send_is_logged_once_a_minute() {
+    let site = Site::new().await;
+    let stripe = Stripe::start(pollux::clock::Clock::system()).await;
+    let settings = stripe.environment();
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut server = site.start_with(&[], &settings).await;
+    let http = TestUser::stranger(server.address).http;
+    for _ in 0..30 {
+        let webhook = http.post(format!("http://{}/webhook/stripe", server.address)).body("{}");
+        assert_eq!(webhook.send().await.unwrap().status(), 400);
+        let page = http.get(format!("http://{}/health/live", server.address));
+        page.header("origin", "https://evil.example").send().await.unwrap();
+    }
+    server.terminate();
+    let log = server.log_until("shutting down").await;
+    let lines = |text: &str| log.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(lines("stripe webhook rejected"), 1, "{log:?}");
+    assert_eq!(lines("origin rejected"), 1, "{log:?}");
+    assert_eq!(lines("evil.example"), 1, "{log:?}");
+    assert!(server.ended().await);
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_no_ping_is_dropped() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let silent = user.socket().await;
+    let mut awake = user.socket().await;
+    let begun = Instant::now();
+    let last = async {
+        // Pings are answered while the next message is waited for.
+        let idle = awake.next_within(Duration::from_secs(110));
+        let _ = timeout(Duration::from_secs(90), idle).await;
+        awake.subscribe("1", "{ __typename }", &json!({})).await;
+        awake.next().await.unwrap()["payload"].take()
+    };
+    let (dropped, answered) = tokio::join!(
+        async {
+            silent.stay_silent().await;
+            begun.elapsed()
+        },
+        last
+    );
+    assert!(dropped >= Duration::from_mins(1), "after {dropped:?}");
+    assert_eq!(answered, json!({"data": {"__typename": "Query"}}), "a peer that answers stays");
+    app.stop().await;
+}

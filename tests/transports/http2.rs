@@ -1,0 +1,151 @@
+//! What HTTP/2 has that HTTP/1 has not: answers that wait for the client's windows, and WebSockets on a stream.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::http::{Method, Request, Response, StatusCode};
+use bytes::{Bytes, BytesMut};
+use futures_util::future::join_all;
+use h2::{RecvStream, SendStream, client::SendRequest, ext::Protocol};
+use serde_json::{Value, json};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::task::TaskTracker;
+
+use crate::support::{TestApp, TestUser, process::Site, socket::PATIENCE};
+
+/// Begins HTTP/2 with flow-control windows of so many bytes.
+async fn http2(server: SocketAddr, window: u32) -> SendRequest<Bytes> {
+    let stream = TcpStream::connect(server).await.unwrap();
+    let mut builder = h2::client::Builder::new();
+    let (requests, connection) = builder.initial_window_size(window).handshake(stream).await.unwrap();
+    TaskTracker::new().spawn(connection);
+    requests
+}
+
+/// An anonymous query whose answer is large.
+fn large() -> Bytes {
+    let types = "types { name description fields { name description args { name description } } }";
+    let aliases: Vec<_> = (0..13).map(|n| format!("a{n}: __schema {{ {types} }}")).collect();
+    json!({ "query": format!("{{ {} }}", aliases.join(" ")) }).to_string().into()
+}
+
+async fn post(requests: &SendRequest<Bytes>, host: SocketAddr, body: Bytes) -> Option<Response<RecvStream>> {
+    let request = Request::post(format!("http://{host}/graphql")).header("content-type", "application/json");
+    let mut requests = requests.clone().ready().await.ok()?;
+    let (response, mut sent) = requests.send_request(request.body(()).unwrap(), false).ok()?;
+    sent.send_data(body, true).ok()?;
+    response.await.ok()
+}
+
+#[tokio::test]
+async fn unread_answers_hold_little_memory_and_give_it_back() {
+    let site = Site::new().await;
+    let server = site.start().await;
+    let stranger = TestUser::stranger(server.address);
+    let query = large();
+    // What the first answers cost once: pools, caches, the allocator's own.
+    for _ in 0..3 {
+        let request = stranger.http.post(format!("http://{}/graphql", server.address)).body(query.clone());
+        let answer = request.header("content-type", "application/json").send().await.unwrap().bytes().await;
+        let answer = answer.unwrap();
+        assert!(answer.len() > 300_000, "{}", String::from_utf8_lossy(&answer[..answer.len().min(300)]));
+    }
+    let before = server.memory();
+    let mut unread = Vec::new();
+    for _ in 0..3 {
+        let requests = http2(server.address, 0).await;
+        let posts = (0..100).map(|_| post(&requests, server.address, query.clone()));
+        // Most of them wait, since the answers before are not read, or are refused for the memory that those hold.
+        let _ = timeout(Duration::from_secs(10), join_all(posts)).await;
+        unread.push(requests);
+    }
+    let during = server.memory();
+    assert!(during < before + 160 * 1024 * 1024, "{} MiB more", (during - before) >> 20);
+    drop(unread);
+    let closed = Instant::now();
+    while server.memory() > before * 3 / 2 {
+        assert!(closed.elapsed() < Duration::from_mins(1), "{before} before, {} after", server.memory());
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(stranger.data("{ __typename }", json!({})).await, json!({"__typename": "Query"}));
+}
+
+#[tokio::test]
+async fn a_connection_has_32_requests_at_once() {
+    let app = TestApp::start().await;
+    let requests = http2(app.address, 65_535).await;
+    let answer = post(&requests, app.address, Bytes::from_static(b"{\"query\":\"{ __typename }\"}")).await;
+    assert_eq!(answer.unwrap().status(), 200);
+    assert_eq!(requests.current_max_send_streams(), 32);
+    app.stop().await;
+}
+
+/// A WebSocket on a stream of HTTP/2, by RFC 8441.
+struct Stream {
+    sent: SendStream<Bytes>,
+    received: RecvStream,
+    read: BytesMut,
+}
+
+impl Stream {
+    async fn open(app: &TestApp, origin: &str) -> Result<Self, StatusCode> {
+        let mut requests = http2(app.address, 65_535).await.ready().await.unwrap();
+        // The server's settings say that it takes WebSockets, and have come with the first answer at the latest.
+        post(&requests, app.address, Bytes::from_static(b"{}")).await.unwrap();
+        assert!(requests.is_extended_connect_protocol_enabled());
+        let request = Request::builder()
+            .method(Method::CONNECT)
+            .uri(format!("http://{}/graphql", app.address))
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-protocol", "graphql-transport-ws")
+            .header("origin", origin)
+            .extension(Protocol::from("websocket"));
+        let (response, sent) = requests.send_request(request.body(()).unwrap(), false).unwrap();
+        let (head, received) = timeout(PATIENCE, response).await.unwrap().unwrap().into_parts();
+        if head.status != StatusCode::OK {
+            return Err(head.status);
+        }
+        assert_eq!(head.headers["sec-websocket-protocol"], "graphql-transport-ws");
+        Ok(Self { sent, received, read: BytesMut::new() })
+    }
+
+    /// Sends a short message, masked with zeros.
+    fn send(&mut self, message: &Value) {
+        let text = message.to_string();
+        assert!(text.len() < 126);
+        let mut frame = vec![0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0];
+        frame.extend_from_slice(text.as_bytes());
+        self.sent.send_data(frame.into(), false).unwrap();
+    }
+
+    /// The next message, which is short.
+    async fn next(&mut self) -> Value {
+        loop {
+            if let [0x81, length, ..] = self.read[..]
+                && self.read.len() >= 2 + usize::from(length)
+            {
+                assert!(length < 126);
+                let frame = self.read.split_to(2 + usize::from(length));
+                return serde_json::from_slice(&frame[2..]).unwrap();
+            }
+            let data = timeout(PATIENCE, self.received.data()).await.unwrap().unwrap().unwrap();
+            self.received.flow_control().release_capacity(data.len()).unwrap();
+            self.read.extend_from_slice(&data);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_runs_on_a_stream_of_http2() {
+    let app = TestApp::start().await;
+    let mut socket = Stream::open(&app, "http://localhost:5173").await.unwrap();
+    socket.send(&json!({"type": "connection_init"}));
+    assert_eq!(socket.next().await, json!({"type": "connection_ack"}));
+    socket.send(&json!({"type": "subscribe", "id": "1", "payload": {"query": "{ __typename }"}}));
+    assert_eq!(socket.next().await["payload"], json!({"data": {"__typename": "Query"}}));
+    assert_eq!(socket.next().await, json!({"type": "complete", "id": "1"}));
+    assert_eq!(Stream::open(&app, "https://evil.example").await.err(), Some(StatusCode::FORBIDDEN));
+    app.stop().await;
+}

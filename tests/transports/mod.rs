@@ -1,0 +1,6 @@
+//! HTTP, HTTP/2 and WebSocket.
+
+mod connections;
+mod http;
+mod http2;
+mod websocket;
