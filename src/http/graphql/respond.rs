@@ -57,6 +57,8 @@ fn whole(media: Media, status: StatusCode, context: &RequestContext, body: Strin
     let content_type = HeaderValue::from_static(media.content_type());
     let mut response = (status, [(header::CONTENT_TYPE, content_type)], body).into_response();
     set_request_id(&mut response, &context.request_id);
+    // Counts for its user until the connection has accepted the body.
+    response.extensions_mut().insert(context.memory.clone());
     if let Some(rate) = context.mutation_rate.get() {
         set_rate_limit(&mut response, &rate);
     }
