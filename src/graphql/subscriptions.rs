@@ -34,7 +34,7 @@ impl Subscription {
         let place = place(ctx);
         let after = place.after(after).map(|cursor| cursor.parse::<Cursor>()).transpose();
         let after = after.map_err(|_| Error::bad_input("after", "after is not a cursor of a reply."))?;
-        let events = chat(ctx).watch(viewer.user, reply, after).await?;
+        let events = chat(ctx).reply_events(viewer.user, reply, after).await?;
         let events = in_turn(ctx, events);
         Ok(events.map(move |event| {
             let event = event?;
@@ -59,7 +59,7 @@ impl Subscription {
         let after = place.after(after).map(|cursor| cursor.parse::<i64>()).transpose();
         let after =
             after.map_err(|_| Error::bad_input("after", "after is not a cursor of a room's event."))?;
-        let events = chat(ctx).room_events(viewer.user, room, after, pages).await?;
+        let events = chat(ctx).chatroom_events(viewer.user, room, after, pages).await?;
         let events = in_turn(ctx, events);
         Ok(events.map(move |event| {
             let event = event?;

@@ -17,7 +17,7 @@ impl Runner {
     /// Safe to run again: what is gone is gone. The row goes last, since the job goes with it.
     pub(super) async fn erase_account(&self, job: &job::Model) -> Result<()> {
         let Some(user) = job.user_id else { return Ok(()) };
-        self.chat.delete_rooms(user).await?;
+        self.chat.delete_chatrooms(user).await?;
         self.billing.leave(user).await?;
         let tx = self.chat.db.begin().await?;
         users::delete_deleted(&tx, user).await?;

@@ -7,16 +7,16 @@ use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::{
-    domain::chat::{Chat, reply::Cues},
+    domain::chat::{CancelTokens, Chat},
     ports::signals::Topic,
     store::jobs::{self, Claim},
 };
 
 /// Renews the lease three times in its length, and passes on a request to stop and the loss of the claim: another worker
 /// has the job, it is gone, or the database was silent for the whole lease. Never returns: the job ends by itself.
-pub(super) async fn keep(chat: &Chat, job: &job::Model, lease: Duration, cues: &Cues) -> Infallible {
+pub(super) async fn keep(chat: &Chat, job: &job::Model, lease: Duration, cues: &CancelTokens) -> Infallible {
     let mut stops = match job.message_id {
-        Some(reply) => chat.signals.listen(Topic::Stop(reply)).await,
+        Some(reply) => chat.signals.subscribe(Topic::Stop(reply)).await,
         None => stream::pending().boxed(),
     };
     let claim = Claim { job: job.id, attempt: job.attempt };
@@ -40,12 +40,12 @@ pub(super) async fn keep(chat: &Chat, job: &job::Model, lease: Duration, cues: &
                             cues.stop.cancel();
                         }
                     }
-                    Ok(Ok(None)) => cues.lost.cancel(),
+                    Ok(Ok(None)) => cues.claim_lost.cancel(),
                     Ok(Err(error)) => tracing::warn!(job = %job.id, %error, "a heartbeat failed"),
                     Err(_) => tracing::warn!(job = %job.id, "a heartbeat got no answer"),
                 }
                 if renewed.elapsed() >= lease {
-                    cues.lost.cancel();
+                    cues.claim_lost.cancel();
                 }
             }
         }

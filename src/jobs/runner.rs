@@ -13,7 +13,7 @@ use crate::{
     domain::{
         auth::Deliveries,
         billing::Billing,
-        chat::{Chat, reply::Cues},
+        chat::{CancelTokens, Chat},
     },
     error::{Error, Result},
     lifecycle::Lifecycle,
@@ -38,7 +38,7 @@ pub struct Runner {
 impl Runner {
     /// Works until it is asked to stop, and then until its running jobs have ended or been handed back.
     pub async fn run(self, life: Lifecycle) {
-        let mut hints = self.chat.signals.listen(Topic::Jobs).await;
+        let mut hints = self.chat.signals.subscribe(Topic::Jobs).await;
         let permits = Arc::new(Semaphore::new(self.settings.worker_concurrency.get()));
         let running = TaskTracker::new();
         running.spawn(housekeeping::run(self.chat.clone(), life.soft.clone()));
@@ -89,7 +89,7 @@ impl Runner {
 
     /// Runs a job for as long as its lease is kept.
     async fn run_job(self, job: job::Model, life: Lifecycle, permit: OwnedSemaphorePermit) {
-        let cues = Cues { hand_back: life.hard.child_token(), ..Cues::default() };
+        let cues = CancelTokens { release: life.hard.child_token(), ..CancelTokens::default() };
         let work = AssertUnwindSafe(self.work(&job, &cues)).catch_unwind();
         let broke = tokio::select! {
             done = work => match done {
@@ -111,29 +111,29 @@ impl Runner {
         drop(permit);
         // Another of its kind may have its turn. Those of the other kinds say so themselves, with more.
         if matches!(job.kind, job::Kind::DeliverOtp | job::Kind::EraseAccount)
-            && let Err(unavailable) = self.chat.signals.send(Topic::Jobs).await
+            && let Err(unavailable) = self.chat.signals.publish(Topic::Jobs).await
         {
             tracing::debug!(error = %unavailable, "a hint was not sent");
         }
     }
 
-    async fn work(&self, job: &job::Model, cues: &Cues) -> Result<(), Error> {
+    async fn work(&self, job: &job::Model, cues: &CancelTokens) -> Result<(), Error> {
         match job.kind {
-            job::Kind::Reply => self.chat.write_reply(job, cues).await,
+            job::Kind::Reply => self.chat.run_attempt(job, cues).await,
             job::Kind::DeliverOtp => self.deliveries.deliver(job).await,
             job::Kind::EraseAccount => self.erase_account(job).await,
             job::Kind::SyncCustomer => self.billing.sync_customer(job).await,
             // Its reading takes the job with it, and has then still to tell of it; of two readings the newer holds.
             job::Kind::StripeEvent => tokio::select! {
                 done = self.billing.see_to_event(job) => done,
-                () = cues.hand_back.cancelled() => self.billing.hand_event_back(job).await,
+                () = cues.release.cancelled() => self.billing.hand_event_back(job).await,
             },
         }
     }
 
     async fn broke(&self, job: &job::Model) -> Result<(), Error> {
         match job.kind {
-            job::Kind::Reply => self.chat.reply_broke(job).await,
+            job::Kind::Reply => self.chat.fail_attempt(job).await,
             job::Kind::StripeEvent | job::Kind::SyncCustomer => self.billing.put_off(job).await,
             job::Kind::DeliverOtp => self.deliveries.retry_later(job).await,
             job::Kind::EraseAccount => self.erasure_broke(job).await,

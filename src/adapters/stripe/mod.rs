@@ -33,7 +33,7 @@ use stripe_core::{
 };
 
 use crate::ports::payments::{
-    Checkout, NewCheckout, NewCustomer, PaymentError, Payments, Profile, Result, Subscribed,
+    Checkout, CustomerProfile, NewCheckout, NewCustomer, PaymentError, Payments, Result, Subscribed,
 };
 
 /// Before a call is sent again, with the same key: Stripe asks for it after 409, 429 and faults of its own.
@@ -143,7 +143,7 @@ impl Payments for Stripe {
         Ok(made.id)
     }
 
-    async fn update_customer(&self, id: &str, profile: Profile) -> Result<()> {
+    async fn update_customer(&self, id: &str, profile: CustomerProfile) -> Result<()> {
         // An empty text takes a value away.
         let request = UpdateCustomer::new(id)
             .email(profile.email.unwrap_or_default())

@@ -4,7 +4,7 @@ use entity::user;
 
 use super::{Auth, Viewer};
 use crate::{
-    domain::text::{is_blank, is_invisible, refuse_nul},
+    domain::text::{is_blank, is_invisible, reject_nul},
     error::{Error, Result},
     store::{commit, jobs, subscriptions, users},
 };
@@ -21,7 +21,7 @@ impl Email {
     /// # Errors
     /// [`Error::BadInput`].
     pub fn parse(text: &str) -> Result<Self> {
-        refuse_nul("email", text)?;
+        reject_nul("email", text)?;
         let text = text.trim_matches(is_invisible);
         let is_plausible = text.len() <= MAX_EMAIL_BYTES
             && !text.chars().any(is_invisible)
@@ -48,7 +48,7 @@ impl FullName {
     /// # Errors
     /// [`Error::BadInput`].
     pub fn parse(text: &str) -> Result<Self> {
-        refuse_nul("fullName", text)?;
+        reject_nul("fullName", text)?;
         let text = text.trim_matches(is_invisible);
         if (1..=MAX_NAME_CHARACTERS).contains(&text.chars().count())
             && !text.chars().any(char::is_control)

@@ -6,7 +6,7 @@ use tokio::sync::OnceCell;
 
 use super::{Chatroom, read_id};
 use crate::{
-    domain::chat::end_of,
+    domain::chat::end_cursor,
     error::{Error, Result},
     graphql::{
         context::loader,
@@ -79,7 +79,7 @@ impl Message {
 
     /// Where this content ends: hand it to replyStream(after:) to follow from here on.
     async fn cursor(&self, ctx: &Context<'_>) -> Result<String> {
-        Ok(end_of(self.row(ctx).await?).to_string())
+        Ok(end_cursor(self.row(ctx).await?).to_string())
     }
 
     /// The message that this one answers or follows.
