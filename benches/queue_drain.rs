@@ -12,7 +12,7 @@ use entity::{job, message};
 use futures_util::{StreamExt, future::join_all, stream};
 use pollux::{
     config::Role,
-    domain::chat::{Content, NewRoom},
+    domain::chat::{Content, NewChatroom},
 };
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use support::{Backend, TestApp, app::Wishes, user::registered};
@@ -58,7 +58,7 @@ async fn queue(app: &TestApp, number: u32) {
     let chat = &app.chat;
     let user = registered(chat.db.write(), &format!("+1415{number:07}"), chat.clock.now()).await.id;
     for _ in 0..ROOMS {
-        let Ok(room) = chat.create_room(user, NewRoom::default()).await else { panic!("no room") };
+        let Ok(room) = chat.create_chatroom(user, NewChatroom::default()).await else { panic!("no room") };
         let Ok(content) = Content::new("Go".to_owned()) else { panic!("no content") };
         let Ok(_) = chat.send(user, room.id, content, None).await else { panic!("not sent") };
     }

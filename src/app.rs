@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     adapters::{
         demo_model::DemoModel,
-        gemini::{Gemini, Patience},
+        gemini::{Gemini, Timeouts},
         memory::{MemoryCache, MemoryRateLimit, MemoryReplyLog, MemorySignals},
         no_limit::NoLimit,
         otp,
@@ -24,14 +24,14 @@ use crate::{
     domain::{
         auth::{Auth, Deliveries, Keys, Passwords, PhoneNumber},
         billing::{Billing, Inbox},
-        chat::{Chat, Pace},
+        chat::{Chat, Timing},
     },
     graphql::{self, DocumentStore, Services},
     http::{self, Api, Health},
     jobs::Runner,
     lifecycle::Lifecycle,
     ports::{
-        cache::Cache, model::Model, otp_sender::OtpSender, payments::Payments, rate_limit::RateLimit,
+        cache::Cache, model::LanguageModel, otp_sender::OtpSender, payments::Payments, rate_limit::RateLimit,
         reply_log::ReplyLog, signals::Signals,
     },
     store::{Db, jobs},
@@ -132,7 +132,7 @@ impl App {
             settings: config.chat.clone(),
             is_billing_configured: missing.is_empty(),
             history_tokens: config.gemini.gemini_history_tokens,
-            pace: Pace::default(),
+            timing: Timing::default(),
         };
         Ok(Self { chat, billing, auth, deliveries, documents, role, config, life, shared })
     }
@@ -231,7 +231,7 @@ impl Shared {
             });
         };
         let (link, handle) = redis::Link::open(url, &life.tasks)?;
-        if tokio::time::timeout(REDIS_TIMEOUT, link.is_up()).await.is_err() {
+        if tokio::time::timeout(REDIS_TIMEOUT, link.connected()).await.is_err() {
             tracing::warn!("Redis is unavailable; starting without it");
         }
         Ok(Self {
@@ -326,14 +326,14 @@ fn payments(settings: &BillingSettings) -> anyhow::Result<Option<Arc<dyn Payment
     Ok(Some(Arc::new(Stripe::new(key, &settings.stripe_api_base, settings.stripe_timeout)?)))
 }
 
-fn model(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn Model>> {
+fn model(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn LanguageModel>> {
     let settings = &config.gemini;
     let Some(key) = settings.api_key() else { return Ok(Arc::new(DemoModel::default())) };
-    let patience = Patience {
+    let timeouts = Timeouts {
         first_token: settings.gemini_first_token_timeout,
         between_chunks: settings.gemini_idle_timeout,
     };
-    let http = http_client(patience.first_token.max(patience.between_chunks))?;
+    let http = http_client(timeouts.first_token.max(timeouts.between_chunks))?;
     let (base_url, key) = (&settings.gemini_base_url, key.expose_secret());
-    Ok(Arc::new(Gemini::new(http, base_url, key, settings.models(), patience, clock.clone())?))
+    Ok(Arc::new(Gemini::new(http, base_url, key, settings.models(), timeouts, clock.clone())?))
 }

@@ -15,7 +15,7 @@ use pollux::{
     ports::{
         cache::Cache,
         rate_limit::{Limit, RateLimit, Verdict},
-        reply_log::{Announcement, AppendError, Cursor, Entry, ReplyLog},
+        reply_log::{AppendError, Cursor, LogEntry, LogUpdate, ReplyLog},
         signals::{Signals, Topic},
     },
 };
@@ -57,7 +57,7 @@ impl Ports {
             };
         };
         let (link, handle) = Link::open(url, &TaskTracker::new()).unwrap();
-        link.is_up().await;
+        link.connected().await;
         Self {
             log: Arc::new(RedisReplyLog::new(link.clone())),
             signals: Arc::new(RedisSignals::new(link.clone())),
@@ -80,8 +80,8 @@ fn to_the_second(time: Duration) -> Duration {
     Duration::from_secs(time.as_millis().div_ceil(1000).try_into().unwrap())
 }
 
-fn entry(attempt: u32, offset: usize, text: &str) -> Entry {
-    Entry { end: Cursor { attempt, offset }, text: text.to_owned() }
+fn entry(attempt: u32, offset: usize, text: &str) -> LogEntry {
+    LogEntry { end: Cursor { attempt, offset }, text: text.to_owned() }
 }
 
 fn cursor(attempt: u32, offset: usize) -> Cursor {
@@ -152,7 +152,7 @@ async fn a_piece_is_in_the_log_once_and_none_is_left_out() {
     let ports = Ports::open().await;
     let log = &ports.log;
     let reply = MessageId::generate();
-    let ends_at = async |piece: Entry| match log.append(reply, piece).await {
+    let ends_at = async |piece: LogEntry| match log.append(reply, piece).await {
         Err(AppendError::OutOfStep { end }) => end,
         other => panic!("{other:?}"),
     };
@@ -172,10 +172,10 @@ async fn a_writer_that_is_refused_is_not_heard() {
     let log = &ports.log;
     let reply = MessageId::generate();
     log.append(reply, entry(2, 2, "Hi")).await.unwrap();
-    let mut subscriber = log.attach(reply).await;
+    let mut subscriber = log.subscribe(reply).await;
     assert!(log.append(reply, entry(1, 5, "Hello")).await.is_err());
     log.append(reply, entry(2, 4, "!!")).await.unwrap();
-    assert_eq!(subscriber.next().await, Some(Announcement::Appended(entry(2, 4, "!!"))));
+    assert_eq!(subscriber.next().await, Some(LogUpdate::Appended(entry(2, 4, "!!"))));
 }
 
 #[tokio::test]
@@ -199,13 +199,13 @@ async fn every_subscriber_hears_what_is_appended_after_it_attached() {
     let log = &ports.log;
     let reply = MessageId::generate();
     log.append(reply, entry(1, 0, "")).await.unwrap();
-    let (mut one, mut other) = (log.attach(reply).await, log.attach(reply).await);
+    let (mut one, mut other) = (log.subscribe(reply).await, log.subscribe(reply).await);
     log.append(MessageId::generate(), entry(1, 4, "else")).await.unwrap();
     log.append(reply, entry(1, 5, "Hello")).await.unwrap();
     log.end(reply).await.unwrap();
     for subscriber in [&mut one, &mut other] {
-        assert_eq!(subscriber.next().await, Some(Announcement::Appended(entry(1, 5, "Hello"))));
-        assert_eq!(subscriber.next().await, Some(Announcement::Look));
+        assert_eq!(subscriber.next().await, Some(LogUpdate::Appended(entry(1, 5, "Hello"))));
+        assert_eq!(subscriber.next().await, Some(LogUpdate::Reread));
     }
 }
 
@@ -214,15 +214,15 @@ async fn a_subscriber_that_falls_behind_is_told_to_look() {
     let ports = Ports::open().await;
     let log = &ports.log;
     let reply = MessageId::generate();
-    let mut slow = log.attach(reply).await;
+    let mut slow = log.subscribe(reply).await;
     for offset in 0..10_000 {
         log.append(reply, entry(1, offset + 1, "x")).await.unwrap();
     }
     let mut seen = 0;
     loop {
         match slow.next().await.unwrap() {
-            Announcement::Look => break,
-            Announcement::Appended(entry) => seen = entry.end.offset,
+            LogUpdate::Reread => break,
+            LogUpdate::Appended(entry) => seen = entry.end.offset,
         }
     }
     let (_, rest) = read(log, reply, cursor(1, seen)).await;
@@ -250,10 +250,10 @@ async fn hints_reach_those_who_listen_to_their_topic() {
     let signals = &ports.signals;
     let (user, other) = (UserId::generate(), UserId::generate());
     let mut listeners =
-        [signals.listen(Topic::Account(user)).await, signals.listen(Topic::Account(user)).await];
-    let mut elsewhere = signals.listen(Topic::Account(other)).await;
-    signals.send(Topic::Account(user)).await.unwrap();
-    signals.send(Topic::Jobs).await.unwrap();
+        [signals.subscribe(Topic::Account(user)).await, signals.subscribe(Topic::Account(user)).await];
+    let mut elsewhere = signals.subscribe(Topic::Account(other)).await;
+    signals.publish(Topic::Account(user)).await.unwrap();
+    signals.publish(Topic::Jobs).await.unwrap();
     for listener in &mut listeners {
         assert_eq!(listener.next().await, Some(()));
     }
@@ -264,11 +264,11 @@ async fn hints_reach_those_who_listen_to_their_topic() {
 async fn a_topic_that_is_left_and_followed_again_disturbs_no_other() {
     let ports = Ports::open().await;
     let topic = || Topic::Account(UserId::generate());
-    let (busy, mut quiet) = (topic(), ports.signals.listen(topic()).await);
+    let (busy, mut quiet) = (topic(), ports.signals.subscribe(topic()).await);
     for _ in 0..300 {
-        drop(ports.signals.listen(busy).await);
-        let mut again = ports.signals.listen(busy).await;
-        ports.signals.send(busy).await.unwrap();
+        drop(ports.signals.subscribe(busy).await);
+        let mut again = ports.signals.subscribe(busy).await;
+        ports.signals.publish(busy).await.unwrap();
         assert_eq!(again.next().await, Some(()));
     }
     // It would be signalled once the connection had been lost.

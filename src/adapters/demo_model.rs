@@ -1,16 +1,16 @@
-//! A model for when there is no key: it writes at a human pace and says plainly that it is a demo.
+//! The built-in model for servers without an API key: its answers say that it is a demo.
 
 use std::time::Duration;
 
 use async_stream::stream;
 use futures_util::{StreamExt, stream::BoxStream};
 
-use crate::ports::model::{Chunk, Model, ModelError, Prompt, Tokens, Usage};
+use crate::ports::model::{Chunk, LanguageModel, ModelError, ModelUsage, Prompt, Tokens};
 
 const NAME: &str = "demo";
-/// About the speed at which people read along.
+/// About the speed at which people read.
 const PER_WORD: Duration = Duration::from_millis(40);
-const LONGEST_QUOTE: usize = 80;
+const MAX_QUOTE: usize = 80;
 
 #[derive(Debug)]
 pub struct DemoModel {
@@ -23,7 +23,7 @@ impl Default for DemoModel {
     }
 }
 
-impl Model for DemoModel {
+impl LanguageModel for DemoModel {
     fn names(&self) -> &[String] {
         &self.names
     }
@@ -32,7 +32,7 @@ impl Model for DemoModel {
         "Pollux"
     }
 
-    fn write(&self, prompt: Prompt) -> BoxStream<'static, Result<Chunk, ModelError>> {
+    fn generate(&self, prompt: Prompt) -> BoxStream<'static, Result<Chunk, ModelError>> {
         let answer = answer(&prompt);
         stream! {
             let mut words = 0;
@@ -43,7 +43,7 @@ impl Model for DemoModel {
             }
             let read = prompt.turns.iter().map(|turn| turn.text.split_whitespace().count()).sum::<usize>();
             let tokens = Tokens { prompt: i32::try_from(read).unwrap_or(i32::MAX), output: words, thoughts: 0 };
-            yield Ok(Chunk::Usage(Usage { model: Some(NAME.to_owned()), tokens: Some(tokens) }));
+            yield Ok(Chunk::Usage(ModelUsage { model: Some(NAME.to_owned()), tokens: Some(tokens) }));
             yield Ok(Chunk::End { finish_reason: "STOP".to_owned() });
         }
         .boxed()
@@ -51,9 +51,9 @@ impl Model for DemoModel {
 }
 
 fn answer(prompt: &Prompt) -> String {
-    let asked = prompt.turns.last().map_or("", |turn| turn.text.trim());
-    let mut quote: String = asked.chars().take(LONGEST_QUOTE).collect();
-    if quote.len() < asked.len() {
+    let question = prompt.turns.last().map_or("", |turn| turn.text.trim());
+    let mut quote: String = question.chars().take(MAX_QUOTE).collect();
+    if quote.len() < question.len() {
         quote.push('…');
     }
     let so_far = match prompt.turns.len() {

@@ -1,4 +1,4 @@
-//! The world behind the ports.
+//! Implementations of the ports.
 
 pub mod demo_model;
 pub mod gemini;

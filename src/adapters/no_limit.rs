@@ -1,4 +1,4 @@
-//! No rate limits, for load tests.
+//! Disabled rate limits, for load tests.
 
 use async_trait::async_trait;
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::ports::otp_sender::{Delivery, DeliveryError, Message, OtpSender};
+use crate::ports::otp_sender::{Delivery, DeliveryError, OtpMessage, OtpSender};
 
 /// The response carries the code, for development.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ impl OtpSender for ByResponse {
         false
     }
 
-    async fn send(&self, _: &Message) -> Result<Delivery, DeliveryError> {
+    async fn send(&self, _: &OtpMessage) -> Result<Delivery, DeliveryError> {
         Ok(Delivery::ByResponse)
     }
 }
@@ -29,8 +29,8 @@ impl OtpSender for ToLog {
         false
     }
 
-    async fn send(&self, message: &Message) -> Result<Delivery, DeliveryError> {
-        let Message { phone_number, code, .. } = message;
+    async fn send(&self, message: &OtpMessage) -> Result<Delivery, DeliveryError> {
+        let OtpMessage { phone_number, code, .. } = message;
         tracing::info!(phone_number, code, "one-time password");
         Ok(Delivery::Sent)
     }

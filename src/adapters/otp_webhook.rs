@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     clock::Clock,
-    ports::otp_sender::{Delivery, DeliveryError, Message, OtpSender},
+    ports::otp_sender::{Delivery, DeliveryError, OtpMessage, OtpSender},
 };
 
 pub struct OtpWebhook {
@@ -35,7 +35,7 @@ impl OtpSender for OtpWebhook {
         true
     }
 
-    async fn send(&self, message: &Message) -> Result<Delivery, DeliveryError> {
+    async fn send(&self, message: &OtpMessage) -> Result<Delivery, DeliveryError> {
         let body = json!({
             "id": message.id,
             "type": "otp",

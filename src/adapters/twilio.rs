@@ -6,7 +6,7 @@ use reqwest::Response;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::otp_webhook::{refusal, sent};
-use crate::ports::otp_sender::{Delivery, DeliveryError, Message, OtpSender};
+use crate::ports::otp_sender::{Delivery, DeliveryError, OtpMessage, OtpSender};
 
 /// In bytes.
 const LONGEST_ERROR: usize = 16 * 1024;
@@ -26,7 +26,7 @@ impl OtpSender for Twilio {
         true
     }
 
-    async fn send(&self, message: &Message) -> Result<Delivery, DeliveryError> {
+    async fn send(&self, message: &OtpMessage) -> Result<Delivery, DeliveryError> {
         let (base, sid) = (self.base.trim_end_matches('/'), &self.account_sid);
         let what = match message.purpose {
             Purpose::SignIn => "sign in",

@@ -1,4 +1,4 @@
-//! The rules and use cases. Nothing here knows axum, async-graphql, Redis or a dialect of SQL.
+//! Rules and use cases. Must not depend on axum, async-graphql, Redis or an SQL dialect.
 
 pub mod auth;
 pub mod billing;

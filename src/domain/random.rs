@@ -1,12 +1,14 @@
-//! Randomness from the operating system.
+//! Random bytes and numbers from the operating system.
 
 use anyhow::anyhow;
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// # Errors
-/// The operating system has none to give.
+/// The operating system's random number generator failed.
 pub(super) fn bytes<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| anyhow!("the system gave no random bytes"))?;
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| anyhow!("the operating system's random number generator failed"))?;
     Ok(bytes)
 }

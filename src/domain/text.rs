@@ -1,18 +1,18 @@
-//! Characters of all scripts: what a text shows, what a digit is worth, and what no database stores.
+//! Unicode helpers: blank texts, invisible characters, separators, digits of all scripts, and U+0000.
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 use crate::error::{Error, Result};
 
-/// Whether nothing of the text is visible: it is empty, or all white space, control, format and filler characters.
+/// Whether the text has no visible character: it is empty, or all white space, control, format and filler characters.
 pub(super) fn is_blank(text: &str) -> bool {
     text.chars().all(is_invisible)
 }
 
-/// Whether a character has no ink of its own, by Unicode's White_Space, Default_Ignorable_Code_Point and general
-/// categories, and three that are blank by their design.
+/// Whether a character is invisible: by Unicode's White_Space, Default_Ignorable_Code_Point and general category, or one of
+/// three characters with a blank glyph.
 pub(super) fn is_invisible(c: char) -> bool {
-    // Format characters that enclose digits with a sign of their own: Prepended_Concatenation_Mark.
+    // Visible format characters that enclose digits: Prepended_Concatenation_Mark.
     let is_visible_format = matches!(
         c,
         '\u{600}'
@@ -27,38 +27,38 @@ pub(super) fn is_invisible(c: char) -> bool {
     );
     let is_ignorable = matches!(c, '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
         | '\u{2065}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{e0000}'..='\u{e0fff}');
-    let is_blank_by_design = matches!(c, '\u{2800}' | '\u{1d159}' | '\u{16fe4}');
+    let has_blank_glyph = matches!(c, '\u{2800}' | '\u{1d159}' | '\u{16fe4}');
     c.is_whitespace()
         || c.is_control()
         || is_ignorable
-        || is_blank_by_design
+        || has_blank_glyph
         || c.general_category() == GeneralCategory::Format && !is_visible_format
 }
 
-/// Whether people put it between digits to read them more easily: a dash, a dot, or what is not visible.
+/// Whether the character separates groups of digits: a dash, a dot, or an invisible character.
 pub(super) fn is_separator(c: char) -> bool {
     is_invisible(c)
         || c.general_category() == GeneralCategory::DashPunctuation
         || matches!(c, '.' | '\u{2212}')
 }
 
-/// The ASCII digit of the same value, for a decimal digit of any script.
+/// The ASCII digit with the value of a decimal digit of any script; none for other characters.
 pub(super) fn ascii_digit(c: char) -> Option<char> {
     if c.is_ascii() {
         return c.is_ascii_digit().then_some(c);
     }
     let is_digit = |c: char| c.general_category() == GeneralCategory::DecimalNumber;
-    // A script's digits follow each other from zero to nine, and so do several sets of them.
-    let before =
+    // The digits of a script are consecutive, zero to nine, and sets of digits may follow each other.
+    let preceding =
         (0..u32::from(c)).rev().take_while(|&code| char::from_u32(code).is_some_and(is_digit)).count();
-    is_digit(c).then(|| char::from_digit(u32::try_from(before).ok()? % 10, 10)).flatten()
+    is_digit(c).then(|| char::from_digit(u32::try_from(preceding).ok()? % 10, 10)).flatten()
 }
 
-/// Refuses U+0000, which PostgreSQL does not store.
+/// Rejects U+0000, which PostgreSQL cannot store.
 ///
 /// # Errors
 /// [`Error::BadInput`] that names the field.
-pub(super) fn refuse_nul(field: &'static str, text: &str) -> Result<()> {
+pub(super) fn reject_nul(field: &'static str, text: &str) -> Result<()> {
     if text.contains('\0') {
         return Err(Error::bad_input(field, format!("{field} must not contain the character U+0000.")));
     }

@@ -7,17 +7,22 @@ use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::{
-    domain::chat::{Chat, reply::Cues},
+    domain::chat::{CancelTokens, Chat},
     ports::signals::Topic,
     store::jobs::{self, Claim},
 };
 
-/// Renews the lease three times within its length. Cancels `stop` when the reply's user has requested it, and `lost`
+/// Renews the lease three times within its length. Cancels `stop` when the reply's user has requested it, and `claim_lost`
 /// when the claim is lost: another worker has claimed the job, it was deleted, or the database has not responded for
 /// the whole lease. Never returns: the caller drops it when the job has ended.
-pub(super) async fn keep(chat: &Chat, job: &job::Model, lease: Duration, cancel: &Cues) -> Infallible {
+pub(super) async fn keep(
+    chat: &Chat,
+    job: &job::Model,
+    lease: Duration,
+    cancel: &CancelTokens,
+) -> Infallible {
     let mut stops = match job.message_id {
-        Some(reply) => chat.signals.listen(Topic::Stop(reply)).await,
+        Some(reply) => chat.signals.subscribe(Topic::Stop(reply)).await,
         None => stream::pending().boxed(),
     };
     let claim = Claim::of(job);
@@ -41,12 +46,12 @@ pub(super) async fn keep(chat: &Chat, job: &job::Model, lease: Duration, cancel:
                             cancel.stop.cancel();
                         }
                     }
-                    Ok(Ok(None)) => cancel.lost.cancel(),
+                    Ok(Ok(None)) => cancel.claim_lost.cancel(),
                     Ok(Err(error)) => tracing::warn!(job = %job.id, %error, "heartbeat failed"),
                     Err(_) => tracing::warn!(job = %job.id, "heartbeat timed out"),
                 }
                 if renewed_at.elapsed() >= lease {
-                    cancel.lost.cancel();
+                    cancel.claim_lost.cancel();
                 }
             }
         }

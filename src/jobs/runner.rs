@@ -16,7 +16,7 @@ use crate::{
     domain::{
         auth::Deliveries,
         billing::Billing,
-        chat::{Chat, reply::Cues},
+        chat::{CancelTokens, Chat},
     },
     error::Result,
     lifecycle::Lifecycle,
@@ -43,7 +43,7 @@ pub struct Runner {
 impl Runner {
     /// Runs jobs until the soft end, and returns once those that run have ended or been handed back.
     pub async fn run(self, life: Lifecycle) {
-        let mut signals = self.chat.signals.listen(Topic::Jobs).await;
+        let mut signals = self.chat.signals.subscribe(Topic::Jobs).await;
         let permits = Arc::new(Semaphore::new(self.settings.worker_concurrency.get()));
         let kinds = Arc::new(Registry::new(&self.chat, &self.billing, &self.deliveries));
         let running = TaskTracker::new();
@@ -109,7 +109,7 @@ impl Runner {
         });
         drop(permit);
         // Another job of its kind may be below the cap now.
-        if frees_capacity && let Err(unavailable) = self.chat.signals.send(Topic::Jobs).await {
+        if frees_capacity && let Err(unavailable) = self.chat.signals.publish(Topic::Jobs).await {
             tracing::debug!(error = %unavailable, "signal not sent");
         }
     }
@@ -117,7 +117,7 @@ impl Runner {
     /// Whether other workers are to be signalled: not for a run that has settled its job, which signals by itself, nor
     /// after an error, so that a provider that fails is not called more often than the queue is polled.
     async fn run_job(&self, job: &job::Model, kind: &dyn Kind, life: &Lifecycle) -> Result<bool> {
-        let cancel = Cues { hand_back: life.hard.child_token(), ..Cues::default() };
+        let cancel = CancelTokens { release: life.hard.child_token(), ..CancelTokens::default() };
         let work = AssertUnwindSafe(kind.run(job, &cancel)).catch_unwind();
         let finished = tokio::select! {
             finished = work => finished,

@@ -1,4 +1,4 @@
-//! Copies of what a query said, under keys that change when the answer may.
+//! A cache of query results. Keys contain a version of the data, so that an entry is never stale.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -6,11 +6,11 @@ use futures_util::future::BoxFuture;
 
 #[async_trait]
 pub trait Cache: Send + Sync {
-    /// What is kept under `key`; else what `load` brings, kept for the cache's time to live. Loads of one key at the same
-    /// time in one process are one.
+    /// The cached value of `key`; on a miss, the result of `load`, cached for the cache's time to live. Concurrent loads of
+    /// one key in one process are merged.
     ///
     /// # Errors
-    /// Those of `load`; a cache that does not answer is as good as an empty one.
+    /// Those of `load`; an unavailable cache is treated as empty.
     async fn get_or_load(
         &self,
         key: &str,

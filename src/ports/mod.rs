@@ -1,4 +1,4 @@
-//! What the rules need from the world: small traits, each with its errors, filled by the adapters.
+//! The traits through which the domain uses external systems, with their errors; the adapters implement them.
 
 pub mod cache;
 pub mod model;
@@ -8,7 +8,7 @@ pub mod rate_limit;
 pub mod reply_log;
 pub mod signals;
 
-/// The store behind a port does not answer. What it holds is a hint or a copy, so its callers go on without it.
+/// The store behind a port is unavailable. It holds only signals and copies, so callers continue without it.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} is unavailable")]
 pub struct Unavailable {

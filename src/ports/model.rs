@@ -5,12 +5,12 @@ use std::time::Duration;
 use entity::message::{FailureCode, Role};
 use futures_util::stream::BoxStream;
 
-/// A conversation to be continued by the model.
+/// A conversation that the model continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
     pub model: String,
     pub system_instruction: Option<String>,
-    /// Oldest first; begins and ends with the user.
+    /// Oldest first; the first and the last are the user's.
     pub turns: Vec<Turn>,
 }
 
@@ -20,30 +20,30 @@ pub struct Turn {
     pub text: String,
 }
 
-/// What arrives while a reply is written: text and usage in any order, then one end.
+/// An item of the model's response stream: text and usage in any order, then one end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Chunk {
     /// Text to append; never empty.
     Text(String),
-    /// What the provider has reported so far; replaces what it reported before.
-    Usage(Usage),
+    /// Cumulative: replaces the usage of earlier chunks.
+    Usage(ModelUsage),
     /// The answer is complete, with the provider's own finish reason, such as `STOP`.
     End { finish_reason: String },
 }
 
-/// What a provider reports of a call, successful or not.
+/// The usage that a provider reports for a call, successful or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
+pub struct ModelUsage {
     /// The model that answers, as the provider names it.
     pub model: Option<String>,
     pub tokens: Option<Tokens>,
 }
 
-/// What the provider counted.
+/// Token counts as the provider reports them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
     pub prompt: i32,
-    /// Shown and thought.
+    /// Includes thoughts.
     pub output: i32,
     pub thoughts: i32,
 }
@@ -53,7 +53,7 @@ pub struct Tokens {
 #[error("{code:?}: {message}")]
 pub struct ModelError {
     pub code: FailureCode,
-    /// For people; carries no key and no address.
+    /// Shown to the user; contains no key and no URL.
     pub message: String,
     pub retry: Retry,
 }
@@ -62,19 +62,19 @@ pub struct ModelError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     Never,
-    /// After a wait of the caller's choice, and not before `at_least`.
+    /// After a backoff of the caller's choice that is at least this long.
     After {
         at_least: Duration,
     },
 }
 
-pub trait Model: Send + Sync {
-    /// What a room may choose; the first is the default.
+pub trait LanguageModel: Send + Sync {
+    /// The models that a chatroom can choose from; the first is the default.
     fn names(&self) -> &[String];
 
-    /// Who runs the models, for people.
+    /// The display name of the provider.
     fn provider(&self) -> &'static str;
 
-    /// Writes a reply. Ends after [`Chunk::End`] or the first error; dropping it ends the call.
-    fn write(&self, prompt: Prompt) -> BoxStream<'static, Result<Chunk, ModelError>>;
+    /// Generates a reply. The stream ends after [`Chunk::End`] or the first error; dropping it cancels the call.
+    fn generate(&self, prompt: Prompt) -> BoxStream<'static, Result<Chunk, ModelError>>;
 }

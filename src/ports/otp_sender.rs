@@ -1,21 +1,21 @@
-//! How a one-time password reaches its owner.
+//! Delivery of one-time passwords.
 
 use async_trait::async_trait;
 use entity::{OtpId, Timestamp, otp::Purpose};
 
-/// Where the code went.
+/// How the code was delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// To its owner.
+    /// Sent to the phone number.
     Sent,
-    /// Nowhere: the response is to carry it, for development.
+    /// Not sent: the API response contains it, for development.
     ByResponse,
 }
 
-/// A code for a phone.
+/// A code for a phone number.
 #[derive(Clone)]
-pub struct Message {
-    /// The same for every try to deliver it.
+pub struct OtpMessage {
+    /// The same for every delivery attempt.
     pub id: OtpId,
     pub phone_number: String,
     pub code: String,
@@ -25,17 +25,18 @@ pub struct Message {
 
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// It will not be delivered to this number, however often it is sent.
+    /// Permanent: it cannot be delivered to this number.
     #[error("{0:#}")]
     Refused(anyhow::Error),
+    /// Temporary: a retry may succeed.
     #[error("{0:#}")]
     Failed(anyhow::Error),
 }
 
 #[async_trait]
 pub trait OtpSender: Send + Sync {
-    /// Whether sending waits for somebody else, and so is a job's work.
+    /// Whether sending waits for an external service, so that a job must do it.
     fn is_slow(&self) -> bool;
 
-    async fn send(&self, message: &Message) -> Result<Delivery, DeliveryError>;
+    async fn send(&self, message: &OtpMessage) -> Result<Delivery, DeliveryError>;
 }

@@ -1,39 +1,39 @@
-//! Who takes the money: Stripe, as far as the rules need it.
+//! The payment provider: Stripe, as far as the domain uses it.
 
 use async_trait::async_trait;
 use entity::{Timestamp, UserId, checkout, subscription};
 
-/// The provider did not do it.
+/// A call to the provider failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PaymentError {
-    /// There is no such thing with the provider; says in which parameter it was named.
-    #[error("the provider knows no such {0}")]
+    /// The provider has no object with this id; holds the name of the parameter.
+    #[error("the payment provider has no such {0}")]
     Missing(String),
-    /// Refused, unreachable or not understood.
+    /// Rejected, unreachable, or the response could not be parsed.
     #[error(transparent)]
     Failed(#[from] anyhow::Error),
 }
 
 pub type Result<T> = std::result::Result<T, PaymentError>;
 
-/// Whom to bill.
+/// The customer to create.
 #[derive(Clone, Debug)]
 pub struct NewCustomer {
     pub user: UserId,
     pub phone_number: String,
-    pub profile: Profile,
-    /// The same key gives the same customer.
+    pub profile: CustomerProfile,
+    /// A retry with the same key returns the same customer.
     pub idempotency_key: String,
 }
 
-/// What of a user's profile the provider has, for its receipts.
+/// The part of a user's profile that the provider stores, for its receipts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Profile {
+pub struct CustomerProfile {
     pub email: Option<String>,
     pub full_name: Option<String>,
 }
 
-/// A page on which a customer can subscribe.
+/// The checkout page to create, on which a customer can subscribe.
 #[derive(Clone, Debug)]
 pub struct NewCheckout {
     pub user: UserId,
@@ -42,39 +42,39 @@ pub struct NewCheckout {
     /// May hold `{CHECKOUT_SESSION_ID}`.
     pub success_url: String,
     pub cancel_url: String,
-    /// The same key gives the same page.
+    /// A retry with the same key returns the same page.
     pub idempotency_key: String,
 }
 
-/// A checkout as it stands.
+/// The current state of a checkout.
 #[derive(Clone, Debug)]
 pub struct Checkout {
     pub id: String,
     pub status: checkout::Status,
-    /// Where to pay; none once it has ended.
+    /// The URL of the page; none once the checkout has ended.
     pub url: Option<String>,
 }
 
-/// A customer's subscription as it stands.
+/// The current state of a customer's subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscribed {
     pub id: String,
-    /// [`Paused`](subscription::State::Paused), too, if it would be active but its collection is paused.
+    /// [`Paused`](subscription::State::Paused) also if it is active with its collection paused.
     pub state: subscription::State,
-    /// What it is for.
+    /// The prices of its items.
     pub prices: Vec<Price>,
-    /// It is waiting for a payment that may never come and gives nothing meanwhile: cancelling it takes nothing away.
+    /// Incomplete: it waits for a first payment and grants nothing, so it can be cancelled without loss.
     pub may_be_replaced: bool,
     pub created_at: Timestamp,
     pub period_start: Option<Timestamp>,
     pub period_end: Option<Timestamp>,
-    /// When it will end; none if it renews itself.
+    /// When it will end; none if it renews.
     pub ends_at: Option<Timestamp>,
-    /// Since when there is an invoice that is not paid, if it is past due.
+    /// When the oldest unpaid invoice became due; none unless it is past due.
     pub unpaid_since: Option<Timestamp>,
 }
 
-/// A price, and the product that it is a price of.
+/// A price and its product.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Price {
     pub id: String,
@@ -83,37 +83,37 @@ pub struct Price {
 
 #[async_trait]
 pub trait Payments: Send + Sync {
-    /// Makes a customer and says its id.
+    /// Creates a customer and returns its id.
     async fn customer(&self, new: NewCustomer) -> Result<String>;
 
-    /// Replaces what the provider knows of a customer's profile.
-    async fn update_customer(&self, id: &str, profile: Profile) -> Result<()>;
+    /// Replaces the customer's profile at the provider.
+    async fn update_customer(&self, id: &str, profile: CustomerProfile) -> Result<()>;
 
-    /// Ends all of a customer's subscriptions at once, and deletes what it is known by.
+    /// Ends all subscriptions of a customer immediately and deletes the customer's personal data.
     async fn delete_customer(&self, id: &str) -> Result<()>;
 
     async fn begin_checkout(&self, new: NewCheckout) -> Result<Checkout>;
 
     async fn checkout(&self, id: &str) -> Result<Checkout>;
 
-    /// Ends a checkout that is open; [`PaymentError`] if it has ended.
+    /// Ends an open checkout; [`PaymentError`] if it has ended.
     async fn expire_checkout(&self, id: &str) -> Result<()>;
 
-    /// The address of a page on which the customer manages cards, invoices and the subscription.
+    /// The URL of a page on which the customer manages cards, invoices and the subscription.
     async fn portal(&self, customer: &str, return_url: &str) -> Result<String>;
 
     /// All of the customer's subscriptions, ended ones included.
     async fn subscriptions(&self, customer: &str) -> Result<Vec<Subscribed>>;
 
-    /// Ends a subscription at once.
+    /// Ends a subscription immediately.
     async fn cancel_subscription(&self, id: &str) -> Result<()>;
 
-    /// The product that a price is of.
+    /// The product of a price.
     async fn product_of(&self, price: &str) -> Result<Option<String>>;
 
-    /// The customer who paid a charge; none if it was paid by none that is known.
+    /// The customer who paid a charge; none if the charge has no customer.
     async fn customer_of_charge(&self, id: &str) -> Result<Option<String>>;
 
-    /// An event that was sent or should have been, as its webhook's body would be.
+    /// An event, in the format of a webhook body.
     async fn event(&self, id: &str) -> Result<Vec<u8>>;
 }

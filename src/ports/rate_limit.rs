@@ -1,4 +1,4 @@
-//! How often something may be done, counted across all processes.
+//! Rate limits that are counted across all processes.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::Unavailable;
 
-/// At most `max` in any `window`, for whatever `key` names.
+/// At most `max` events in any `window`, for the subject that `key` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limit {
     pub key: String,
@@ -16,14 +16,14 @@ pub struct Limit {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Counted; so many more are allowed now under the tightest of the limits.
+    /// Counted. `remaining` further events are allowed now under the tightest of the limits.
     Allowed { remaining: u32 },
-    /// Not counted anywhere; all limits allow it again after so long.
+    /// Not counted. All limits allow an event after `retry_after`.
     Refused { retry_after: Duration },
 }
 
 #[async_trait]
 pub trait RateLimit: Send + Sync {
-    /// Counts one under all `limits`, or under none if one of them is reached.
+    /// Counts one event under all `limits`, or under none if one of them is reached.
     async fn take(&self, limits: &[Limit]) -> Result<Verdict, Unavailable>;
 }

@@ -1,14 +1,14 @@
-//! The text of a reply while it is written: an append-only log addressed by cursors, and its announcements.
+//! The text of a reply while it is written: an append-only log addressed by cursors, whose entries are published.
 //!
 //! ```text
 //!   worker ── append(1-0 "") ── append(1-5 "Hello") ── append(1-12 ", world") ── end
-//!                                      │ announced
-//!   subscriber ── attach ── read(after) ── announcements, less what was read ──►
+//!                                      │ published
+//!   subscriber ── subscribe ── read(after) ── live updates, without what was read ──►
 //! ```
 //!
-//! A cursor is also the fence: the log takes an entry only where its text continues what it holds or opens a later
-//! attempt, so that a worker that was presumed dead and writes on under an old attempt is refused by the store itself, a
-//! piece whose answer got lost is not appended twice, and a log that lost its end is noticed by its writer.
+//! A cursor is also the fence: the log accepts an entry only if it continues the log's text or opens a later attempt. So a
+//! worker that was presumed dead and still writes under an old attempt is rejected by the store itself, an entry whose
+//! acknowledgement was lost is not appended twice, and the writer detects a log that has lost its end.
 
 use std::{fmt, str::FromStr};
 
@@ -18,12 +18,12 @@ use futures_util::stream::BoxStream;
 
 use super::Unavailable;
 
-/// How long a log can be read after its reply has ended; from then on the row serves the same cursors.
+/// How long a log stays readable after its reply has ended; afterwards the row serves the same cursors.
 pub const KEPT_AFTER_END: std::time::Duration = std::time::Duration::from_mins(10);
 
-/// A position in a reply: which attempt at it, and how many bytes of its text (UTF-8) end there.
+/// A position in a reply: the attempt, and the number of UTF-8 bytes of its text before the position.
 ///
-/// Written `<attempt>-<offset>`; clients treat that as opaque.
+/// Formatted as `<attempt>-<offset>`; opaque to clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     /// 0 before the first attempt.
@@ -32,12 +32,11 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Why an entry from `start` to `end`, both of this cursor's attempt or both of another, cannot be appended to a log
-    /// that ends here.
+    /// Checks whether an entry can be appended to a log that ends at this cursor.
     ///
     /// # Errors
     /// [`AppendError::Fenced`] or [`AppendError::OutOfStep`].
-    pub fn takes(self, entry: &Entry) -> Result<(), AppendError> {
+    pub fn check_append(self, entry: &LogEntry) -> Result<(), AppendError> {
         let start = Self { offset: entry.start(), ..entry.end };
         let opens = start.offset == 0 && self.attempt < start.attempt;
         if self.attempt > start.attempt {
@@ -74,37 +73,37 @@ impl FromStr for Cursor {
     }
 }
 
-/// A piece of a reply. An attempt opens with an empty one that ends at offset 0.
+/// Part of a reply's text. The first entry of an attempt is empty and ends at offset 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Where its text ends.
+pub struct LogEntry {
+    /// The position at the end of the text.
     pub end: Cursor,
     pub text: String,
 }
 
-impl Entry {
-    /// The offset at which its text begins.
+impl LogEntry {
+    /// The offset at which the text begins.
     #[must_use]
     pub fn start(&self) -> usize {
         self.end.offset.saturating_sub(self.text.len())
     }
 }
 
-/// What a subscriber that has attached to a log hears.
+/// What a log publishes to its subscribers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Announcement {
-    Appended(Entry),
-    /// The reply has ended, or something may have been missed: read the row and the log again.
-    Look,
+pub enum LogUpdate {
+    Appended(LogEntry),
+    /// The reply has ended, or updates may have been missed: read the row and the log.
+    Reread,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// Another attempt has begun.
-    #[error("the log is past this attempt")]
+    #[error("the log holds a later attempt")]
     Fenced,
-    /// The entry does not begin where the log ends: go on from there, or from the attempt's beginning where that is of
-    /// an earlier attempt.
+    /// The entry does not begin where the log ends. Continue from `end`, or from the beginning of the attempt if `end` is of
+    /// an earlier one.
     #[error("the log ends at {end}")]
     OutOfStep { end: Cursor },
     #[error(transparent)]
@@ -113,19 +112,24 @@ pub enum AppendError {
 
 #[async_trait]
 pub trait ReplyLog: Send + Sync {
-    /// Appends and announces.
-    async fn append(&self, reply: MessageId, entry: Entry) -> Result<(), AppendError>;
+    /// Appends an entry and publishes it.
+    async fn append(&self, reply: MessageId, entry: LogEntry) -> Result<(), AppendError>;
 
-    /// What ends above `after`, in order, neighbours possibly merged; a cursor inside an entry gets that entry whole or cut
-    /// at the cursor. All of it if the texts together have less than `most` bytes, else the first that reach it. Empty when
-    /// the log has expired or never was.
-    async fn read(&self, reply: MessageId, after: Cursor, most: usize) -> Result<Vec<Entry>, Unavailable>;
+    /// The entries that end after a cursor, in order; adjacent ones may be merged. For a cursor inside an entry, that entry is
+    /// returned whole or cut at the cursor. Stops once the texts have `max_bytes` together. Empty if the log has expired or
+    /// does not exist.
+    async fn read(
+        &self,
+        reply: MessageId,
+        after: Cursor,
+        max_bytes: usize,
+    ) -> Result<Vec<LogEntry>, Unavailable>;
 
-    /// Announcements of everything from now on, without an end. A reader that is too slow hears [`Announcement::Look`]
-    /// instead; so does everybody now and then while the log is unavailable, and once when it is there again.
-    async fn attach(&self, reply: MessageId) -> BoxStream<'static, Announcement>;
+    /// All updates from now on; the stream does not end. A subscriber that lags receives [`LogUpdate::Reread`] instead; so do
+    /// all subscribers now and then while the log is unavailable, and once when it is available again.
+    async fn subscribe(&self, reply: MessageId) -> BoxStream<'static, LogUpdate>;
 
-    /// Announces that the row tells how it ended, and lets the log expire [`KEPT_AFTER_END`] from now.
+    /// Publishes that the row has ended, and lets the log expire after [`KEPT_AFTER_END`].
     async fn end(&self, reply: MessageId) -> Result<(), Unavailable>;
 }
 
@@ -134,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_reads_back_what_it_writes_and_nothing_else() {
+    fn a_cursor_parses_only_its_own_format() {
         let cursor = Cursor { attempt: 3, offset: 1207 };
         assert_eq!(cursor.to_string(), "3-1207");
         assert_eq!("3-1207".parse(), Ok(cursor));

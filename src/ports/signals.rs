@@ -1,4 +1,5 @@
-//! Hints between processes that something has changed. The truth is in the database: whoever hears a hint reads it there.
+//! Signals between processes: notifications without payload that something has changed. The truth is in the database: a
+//! subscriber that receives a signal reads it there.
 
 use async_trait::async_trait;
 use entity::{ChatroomId, MessageId, SessionId, UserId};
@@ -11,25 +12,25 @@ use super::Unavailable;
 pub enum Topic {
     /// There may be a job to claim.
     Jobs,
-    /// This reply was asked to stop.
+    /// A stop of this reply was requested.
     Stop(MessageId),
     /// This session may have ended.
     Session(SessionId),
-    /// Something in this room changed, or it is gone.
-    Room(ChatroomId),
+    /// Something in this chatroom changed, or it was deleted.
+    Chatroom(ChatroomId),
     /// This user's tier, billing state or usage changed.
     Account(UserId),
 }
 
 #[async_trait]
 pub trait Signals: Send + Sync {
-    /// Whether hints can be sent and heard now.
+    /// Whether signals can be published and received now.
     async fn check(&self) -> Result<(), Unavailable>;
 
-    /// Tells every listener in every process.
-    async fn send(&self, topic: Topic) -> Result<(), Unavailable>;
+    /// Publishes a signal to every subscriber in every process.
+    async fn publish(&self, topic: Topic) -> Result<(), Unavailable>;
 
-    /// One item for every hint from now on, without an end; hints that come while none is awaited are one. While hints
-    /// cannot be heard, there is one now and then, so that whoever listens looks by itself.
-    async fn listen(&self, topic: Topic) -> BoxStream<'static, ()>;
+    /// One item for every signal from now on; the stream does not end. Signals that arrive between two polls are merged.
+    /// While signals cannot be received, the stream yields an item now and then, so that the subscriber polls the database.
+    async fn subscribe(&self, topic: Topic) -> BoxStream<'static, ()>;
 }

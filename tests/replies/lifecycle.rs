@@ -201,7 +201,8 @@ async fn a_follower_that_was_busy_elsewhere_misses_no_end() {
     let gate = Gate::closed();
     app.gemini.answers(Script::new().text("One").wait(&gate).text(", two").finish("STOP"));
     let asked = user.room("x").await.ask("hi").await;
-    let events = app.chat.watch(user.id.parse().unwrap(), asked.reply.parse().unwrap(), None).await.unwrap();
+    let events =
+        app.chat.reply_events(user.id.parse().unwrap(), asked.reply.parse().unwrap(), None).await.unwrap();
     let mut events = pin!(events);
     assert!(matches!(events.next().await, Some(Ok(ReplyEvent::Delta { text, .. })) if text == "One"));
     gate.open();

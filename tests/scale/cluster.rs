@@ -18,7 +18,7 @@ use pollux::{
     ports::{
         cache::Cache,
         rate_limit::{Limit, RateLimit, Verdict},
-        reply_log::{Announcement, AppendError, Cursor, Entry, ReplyLog},
+        reply_log::{AppendError, Cursor, LogEntry, LogUpdate, ReplyLog},
         signals::{Signals, Topic},
     },
 };
@@ -105,8 +105,8 @@ fn free_port() -> u16 {
     }
 }
 
-fn entry(attempt: u32, offset: usize, text: &str) -> Entry {
-    Entry { end: Cursor { attempt, offset }, text: text.to_owned() }
+fn entry(attempt: u32, offset: usize, text: &str) -> LogEntry {
+    LogEntry { end: Cursor { attempt, offset }, text: text.to_owned() }
 }
 
 #[tokio::test]
@@ -115,26 +115,26 @@ async fn every_port_works_over_a_cluster() {
     let cluster = Cluster::start().await;
     let (link, _kept) =
         Link::open(&format!("redis://127.0.0.1:{}", cluster.ports[0]), &TaskTracker::new()).unwrap();
-    timeout(PATIENCE, link.is_up()).await.unwrap();
+    timeout(PATIENCE, link.connected()).await.unwrap();
     let log = RedisReplyLog::new(link.clone());
     let signals = RedisSignals::new(link.clone());
     // As many as make it certain that each server has some of them.
     join_all((0..64).map(async |_| {
         let reply = MessageId::generate();
-        let mut subscriber = log.attach(reply).await;
+        let mut subscriber = log.subscribe(reply).await;
         log.append(reply, entry(1, 5, "Hello")).await.unwrap();
         log.append(reply, entry(1, 12, ", world")).await.unwrap();
-        assert_eq!(subscriber.next().await, Some(Announcement::Appended(entry(1, 5, "Hello"))));
-        assert_eq!(subscriber.next().await, Some(Announcement::Appended(entry(1, 12, ", world"))));
+        assert_eq!(subscriber.next().await, Some(LogUpdate::Appended(entry(1, 5, "Hello"))));
+        assert_eq!(subscriber.next().await, Some(LogUpdate::Appended(entry(1, 12, ", world"))));
         log.append(reply, entry(2, 2, "Hi")).await.unwrap();
         assert!(matches!(log.append(reply, entry(1, 13, "!")).await, Err(AppendError::Fenced)));
         assert_eq!(log.read(reply, Cursor::default(), usize::MAX).await.unwrap(), [entry(2, 2, "Hi")]);
         log.end(reply).await.unwrap();
-        assert_eq!(subscriber.next().await, Some(Announcement::Appended(entry(2, 2, "Hi"))));
-        assert_eq!(subscriber.next().await, Some(Announcement::Look));
+        assert_eq!(subscriber.next().await, Some(LogUpdate::Appended(entry(2, 2, "Hi"))));
+        assert_eq!(subscriber.next().await, Some(LogUpdate::Reread));
         let topic = Topic::Account(UserId::generate());
-        let mut listener = signals.listen(topic).await;
-        signals.send(topic).await.unwrap();
+        let mut listener = signals.subscribe(topic).await;
+        signals.publish(topic).await.unwrap();
         assert_eq!(listener.next().await, Some(()));
     }))
     .await;

@@ -135,12 +135,12 @@ impl TestApp {
         let role = wishes.role.unwrap_or(Role::All);
         let mut app = App::open(role, config, db, clock.clone()).await.unwrap();
         // Retries wait for milliseconds, not for seconds.
-        app.chat.pace.first_retry_after = Duration::from_millis(10);
+        app.chat.timing.first_backoff = Duration::from_millis(10);
         if is_moved {
             app.billing.look_every = Duration::from_millis(50);
         }
         // A follower that hears nothing is one that missed something.
-        app.chat.pace.look_every = Duration::from_hours(1);
+        app.chat.timing.poll_every = Duration::from_hours(1);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         Self {
@@ -186,7 +186,7 @@ impl TestApp {
 
     /// Waits until no job is left.
     pub async fn is_idle(&self) {
-        let mut hints = self.chat.signals.listen(Topic::Jobs).await;
+        let mut hints = self.chat.signals.subscribe(Topic::Jobs).await;
         let jobs = async || entity::job::Entity::find().count(self.chat.db.read()).await.unwrap();
         let done = async {
             while jobs().await > 0 {

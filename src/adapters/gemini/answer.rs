@@ -1,4 +1,4 @@
-//! Making sense of the objects of an answer. Each is a whole
+//! Interprets the JSON objects of an answer. Each is a complete
 //! [GenerateContentResponse](https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse).
 
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use super::{
     lenient,
     surrogates::Surrogates,
 };
-use crate::ports::model::{Chunk, ModelError, Tokens, Usage};
+use crate::ports::model::{Chunk, ModelError, ModelUsage, Tokens};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -54,7 +54,7 @@ struct PromptFeedback {
     block_reason: Option<String>,
 }
 
-/// Cumulative, so that the largest of each is the last.
+/// Cumulative, so the maximum of each count is the latest.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 struct UsageMetadata {
@@ -67,13 +67,13 @@ struct UsageMetadata {
 }
 
 impl UsageMetadata {
-    fn include(&mut self, later: Self) {
+    fn merge(&mut self, later: Self) {
         self.prompt = self.prompt.max(later.prompt);
         self.candidates = self.candidates.max(later.candidates);
         self.thoughts = self.thoughts.max(later.thoughts);
     }
 
-    /// None if nothing was counted.
+    /// None if the answer had no counts.
     fn tokens(self) -> Option<Tokens> {
         self.prompt.or(self.candidates).or(self.thoughts)?;
         let thoughts = self.thoughts.unwrap_or_default();
@@ -93,50 +93,50 @@ enum Finish {
     Blocked,
 }
 
-/// An answer as it arrives.
+/// An answer that is being received.
 #[derive(Debug)]
 pub(super) struct Answer {
     has_begun: bool,
     finish: Option<Finish>,
     counted: UsageMetadata,
-    usage: Usage,
+    usage: ModelUsage,
     surrogates: Surrogates,
 }
 
-/// What an object added to the answer.
+/// The chunks of one object.
 #[derive(Debug, Default)]
 pub(super) struct Added {
     pub(super) chunks: Vec<Chunk>,
-    /// There was text, or a finish reason.
+    /// Whether the object had text or a finish reason.
     pub(super) is_progress: bool,
 }
 
 impl Answer {
-    /// `model` is the one that was asked for, and holds until the answer names another.
+    /// `model` is the requested model; it is reported until the answer names another.
     pub(super) fn new(model: String) -> Self {
         Self {
             has_begun: false,
             finish: None,
             counted: UsageMetadata::default(),
-            usage: Usage { model: Some(model), tokens: None },
+            usage: ModelUsage { model: Some(model), tokens: None },
             surrogates: Surrogates::default(),
         }
     }
 
-    /// What the provider has reported so far.
-    pub(super) fn usage(&self) -> Usage {
+    /// The usage reported so far.
+    pub(super) fn usage(&self) -> ModelUsage {
         self.usage.clone()
     }
 
-    /// Reads an object. After the finish reason nothing fails: text and counts may follow it, the rest is ignored.
+    /// Parses an object. After the finish reason nothing fails: text and counts may follow, the rest is ignored.
     pub(super) fn read(&mut self, object: &str) -> Result<Added, ModelError> {
         let response: Response = match serde_json::from_str(object) {
             Ok(response) => response,
             Err(_) if self.is_finished() => return Ok(Added::default()),
             Err(cause) => {
-                // Without its words, which quote what was sent.
-                tracing::warn!(kind = ?cause.classify(), column = cause.column(), "gemini event is not readable");
-                return Err(failure::cut_off());
+                // Without the parser's message, which quotes the object.
+                tracing::warn!(kind = ?cause.classify(), column = cause.column(), "parsing a gemini event failed");
+                return Err(failure::truncated());
             }
         };
         if let Some(error) = response.error {
@@ -147,9 +147,9 @@ impl Answer {
             };
         }
         let mut added = Added::default();
-        self.counted.include(response.usage_metadata);
+        self.counted.merge(response.usage_metadata);
         let model = response.model_version.or(self.usage.model.take());
-        let usage = Usage { model, tokens: self.counted.tokens() };
+        let usage = ModelUsage { model, tokens: self.counted.tokens() };
         if usage != self.usage {
             self.usage = usage;
             added.chunks.push(Chunk::Usage(self.usage.clone()));
@@ -185,16 +185,16 @@ impl Answer {
         self.has_begun
     }
 
-    /// Whether there was a finish reason.
+    /// Whether there was a finish reason or a block.
     pub(super) fn is_finished(&self) -> bool {
         self.finish.is_some()
     }
 
-    /// The last chunks, once nothing more arrives.
+    /// The last chunks, after the end of the stream.
     pub(super) fn end(mut self) -> Result<Vec<Chunk>, ModelError> {
         let rest = self.surrogates.finish().map(|last| Chunk::Text(last.to_string()));
         let finish_reason = match self.finish {
-            None => return Err(failure::cut_off()),
+            None => return Err(failure::truncated()),
             Some(Finish::Blocked) => return Err(failure::blocked()),
             Some(Finish::Reason(reason)) => reason,
         };
@@ -203,7 +203,7 @@ impl Answer {
                 Err(failure::blocked())
             }
             image if image.starts_with("IMAGE_") => Err(failure::blocked()),
-            // Of an unknown reason, too: what there is of a text is the answer.
+            // An unknown reason also ends the answer normally, with the text so far.
             _ => Ok(rest.into_iter().chain([Chunk::End { finish_reason }]).collect()),
         }
     }

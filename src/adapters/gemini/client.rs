@@ -1,4 +1,4 @@
-//! Calling Gemini.
+//! The HTTP client for Gemini.
 
 use std::time::Duration;
 
@@ -16,53 +16,54 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    ports::model::{Chunk, Model, ModelError, Prompt},
+    ports::model::{Chunk, LanguageModel, ModelError, Prompt},
 };
 
-/// How long text and counts that may follow a finish reason are waited for, where the body stays open.
+/// How long to wait for text and counts after a finish reason while the body stays open.
 const AFTER_FINISH: Duration = Duration::from_secs(10);
 
-/// How long Gemini may be silent.
+/// How long Gemini may send nothing.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// Before the first text, thoughts included: models think before they write.
+pub struct Timeouts {
+    /// Before the first text or thought.
     pub first_token: Duration,
-    /// Between two events after that.
+    /// Between two events afterwards.
     pub between_chunks: Duration,
 }
 
-/// Gemini behind its base URL.
+/// Calls Gemini at a base URL.
 #[derive(Clone)]
 pub struct Gemini {
     http: reqwest::Client,
     base_url: String,
-    /// Marked as sensitive, so that no debug output shows it.
+    /// Marked as sensitive, so that debug output hides it.
     key: HeaderValue,
     models: Vec<String>,
-    patience: Patience,
+    timeouts: Timeouts,
     clock: Clock,
 }
 
 impl Gemini {
-    /// `http` follows no redirects, and has no timeout shorter than those of `patience`.
+    /// `http` must not follow redirects, and must not have a timeout shorter than `timeouts`.
     ///
     /// # Errors
-    /// The key cannot stand in a header.
+    /// The key is not a valid header value.
     pub fn new(
         http: reqwest::Client,
         base_url: &str,
         key: &str,
         models: Vec<String>,
-        patience: Patience,
+        timeouts: Timeouts,
         clock: Clock,
     ) -> anyhow::Result<Self> {
-        let mut key = HeaderValue::from_str(key)
-            .map_err(|_| anyhow::anyhow!("GEMINI_API_KEY holds characters that cannot stand in a header"))?;
+        let mut key = HeaderValue::from_str(key).map_err(|_| {
+            anyhow::anyhow!("GEMINI_API_KEY contains characters that are not allowed in an HTTP header")
+        })?;
         key.set_sensitive(true);
-        Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), key, models, patience, clock })
+        Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), key, models, timeouts, clock })
     }
 
-    /// Opens the stream with the first of the models that exists, the requested one before all; returns which.
+    /// Opens the stream with the requested model, or if it does not exist with the first that does; returns the model's name.
     async fn open(&self, prompt: &Prompt) -> Result<(Response, String), ModelError> {
         let others = self.models.iter().filter(|&name| *name != prompt.model);
         let body = body(prompt);
@@ -75,7 +76,7 @@ impl Gemini {
                 return Ok((response, model.clone()));
             }
             let (status, headers) = (response.status(), response.headers().clone());
-            // Without a body that can be read, the status alone counts.
+            // If the body cannot be read, the status decides.
             let text = response.text().await.unwrap_or_default();
             let error = ApiError::of_response(status.as_u16(), &headers, &text, self.clock.now());
             if !error.is_unknown_model() {
@@ -83,11 +84,11 @@ impl Gemini {
             }
             unknown = Some(error);
         }
-        Err(unknown.map_or_else(failure::cut_off, ApiError::into_failure))
+        Err(unknown.map_or_else(failure::truncated, ApiError::into_failure))
     }
 }
 
-impl Model for Gemini {
+impl LanguageModel for Gemini {
     fn names(&self) -> &[String] {
         &self.models
     }
@@ -96,9 +97,9 @@ impl Model for Gemini {
         "Google"
     }
 
-    fn write(&self, prompt: Prompt) -> BoxStream<'static, Result<Chunk, ModelError>> {
+    fn generate(&self, prompt: Prompt) -> BoxStream<'static, Result<Chunk, ModelError>> {
         let gemini = self.clone();
-        let Patience { first_token, between_chunks } = self.patience;
+        let Timeouts { first_token, between_chunks } = self.timeouts;
         let chunks = try_stream! {
             let mut deadline = Instant::now() + first_token;
             let opened = timeout_at(deadline, gemini.open(&prompt)).await;
@@ -110,11 +111,11 @@ impl Model for Gemini {
             loop {
                 let objects = match timeout_at(deadline, bytes.next()).await {
                     Ok(None) => break,
-                    Ok(Some(Ok(read))) => decoder.push(&read).map_err(|_| failure::cut_off()),
+                    Ok(Some(Ok(read))) => decoder.push(&read).map_err(|_| failure::truncated()),
                     Ok(Some(Err(error))) => Err(failure::of_transport(&error)),
                     Err(_) => Err(failure::timed_out()),
                 };
-                // Once there was a finish reason, neither a break nor silence can harm the answer.
+                // After a finish reason the answer is complete, even if the connection breaks or times out.
                 if objects.is_err() && answer.is_finished() {
                     break;
                 }
@@ -123,8 +124,8 @@ impl Model for Gemini {
                     if added.is_progress && answer.is_finished() {
                         deadline = Instant::now() + AFTER_FINISH;
                     } else if !answer.is_finished() {
-                        let patience = if answer.has_begun() { between_chunks } else { first_token };
-                        deadline = Instant::now() + patience;
+                        let timeout = if answer.has_begun() { between_chunks } else { first_token };
+                        deadline = Instant::now() + timeout;
                     }
                     for chunk in added.chunks {
                         yield chunk;

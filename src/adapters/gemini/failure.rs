@@ -1,4 +1,4 @@
-//! What went wrong, in the product's terms: [Gemini's errors](https://ai.google.dev/gemini-api/docs/troubleshooting) in
+//! Maps errors to reply failures: [Gemini's errors](https://ai.google.dev/gemini-api/docs/troubleshooting) in
 //! [Google's error model](https://cloud.google.com/apis/design/errors#error_model).
 
 use std::time::Duration;
@@ -12,14 +12,14 @@ use serde_json::Value;
 use super::{lenient, objects::Objects};
 use crate::ports::model::{ModelError, Retry};
 
-const AT_ONCE: Retry = Retry::After { at_least: Duration::ZERO };
-/// A wait that nobody waits for.
+const IMMEDIATELY: Retry = Retry::After { at_least: Duration::ZERO };
+/// Stands for waits that do not fit into a `Duration`.
 const FOREVER: Duration = Duration::MAX;
 
-/// [HTTP's dates](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7): today's form and the two obsolete ones.
+/// [HTTP's dates](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7): the current format and the two obsolete ones.
 const DATES: [&str; 3] = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 
-/// `{"error": {…}}`'s inside.
+/// The value of `error` in `{"error": {…}}`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ApiError {
@@ -42,7 +42,7 @@ struct Envelope {
 }
 
 impl ApiError {
-    /// The value of an object's `error`.
+    /// From the `error` field of an event.
     pub(super) fn of_event(error: Value) -> Self {
         match error {
             Value::String(message) => Self { message, ..Self::default() },
@@ -50,9 +50,9 @@ impl ApiError {
         }
     }
 
-    /// The error of an HTTP response whose body may or may not say more. Its status is what counts.
+    /// From an HTTP response. The status decides; the body may add details.
     pub(super) fn of_response(status: u16, headers: &HeaderMap, body: &str, now: DateTime<Utc>) -> Self {
-        // Whatever it is framed in.
+        // Skips framing such as `data:`.
         let json = &body[body.find(['{', '[']).unwrap_or(body.len())..];
         let objects = Objects::default().push(json);
         let envelope = objects.iter().find_map(|object| serde_json::from_str::<Envelope>(object).ok());
@@ -66,7 +66,7 @@ impl ApiError {
         self.http_status() == 404
     }
 
-    /// The code, or where it is none of HTTP's, the one that [the status's name](https://google.aip.dev/193) stands for.
+    /// The code, or if it is not an HTTP status, the HTTP status of [the status name](https://google.aip.dev/193).
     fn http_status(&self) -> i32 {
         match (self.code, self.status.as_str()) {
             (Some(code @ 300..=599), _) => code,
@@ -76,28 +76,28 @@ impl ApiError {
             (_, "NOT_FOUND") => 404,
             (_, "RESOURCE_EXHAUSTED") => 429,
             (_, "DEADLINE_EXCEEDED") => 504,
-            // Nothing says that another try would end the same.
+            // Unknown errors are retried.
             _ => 500,
         }
     }
 
-    /// What it means for a reply. The provider's words go to the log only.
+    /// The failure of the reply. The provider's message is logged, not shown.
     pub(super) fn into_failure(self) -> ModelError {
-        let words: String = self.message.chars().take(300).collect();
+        let message: String = self.message.chars().take(300).collect();
         let status = self.http_status();
-        tracing::warn!(code = status, status = self.status, message = words, "gemini returned an error");
-        let wait = Retry::After { at_least: self.wait() };
+        tracing::warn!(code = status, status = self.status, message, "gemini returned an error");
+        let later = Retry::After { at_least: self.required_wait() };
         match status {
-            // Redirects are not followed: they would carry the key elsewhere.
+            // Redirects are not followed: they would send the key to another host.
             300..=399 | 401 | 402 | 403 | 407 => misconfigured(),
             _ if self.has_reason("API_KEY_") => misconfigured(),
-            400 if self.refuses_the_project() => misconfigured(),
+            400 if self.rejects_the_project() => misconfigured(),
             404 => failure(FailureCode::ModelUnavailable, "This model is not available.", Retry::Never),
-            408 | 504 => failure(FailureCode::TimedOut, TOO_LONG, wait),
+            408 | 504 => failure(FailureCode::TimedOut, TIMED_OUT, later),
             429 if self.is_daily() => rate_limited(Retry::Never),
-            429 => rate_limited(wait),
-            // 499: cancelled on its way, though not by us.
-            499..=599 => failure(FailureCode::ModelUnavailable, "The model is overloaded or down.", wait),
+            429 => rate_limited(later),
+            // 499: cancelled, but not by this client.
+            499..=599 => failure(FailureCode::ModelUnavailable, "The model is overloaded or down.", later),
             _ => failure(
                 FailureCode::ModelRejected,
                 "The model did not accept this conversation.",
@@ -112,22 +112,22 @@ impl ApiError {
             .filter(move |detail| detail["@type"].as_str().is_some_and(|of| of.ends_with(name)))
     }
 
-    /// Whether one of its [reasons](https://docs.cloud.google.com/apis/docs/errors#error_info) begins like this.
+    /// Whether one of the [reasons](https://docs.cloud.google.com/apis/docs/errors#error_info) begins with this prefix.
     fn has_reason(&self, prefix: &str) -> bool {
         let mut reasons = self.of_type("google.rpc.ErrorInfo").filter_map(|info| info["reason"].as_str());
         reasons.any(|reason| reason.starts_with(prefix))
     }
 
-    /// Whether a 400 is about the key, the billing or the location of the project, and not about the conversation: the
-    /// first comes without a reason, too, and the others are FAILED_PRECONDITION.
-    fn refuses_the_project(&self) -> bool {
+    /// Whether a 400 is about the key, the billing or the location of the project rather than the conversation. An invalid
+    /// key may come without a reason; billing and location are FAILED_PRECONDITION.
+    fn rejects_the_project(&self) -> bool {
         let message = self.message.to_ascii_lowercase();
         self.status == "FAILED_PRECONDITION"
             || message.starts_with("api key ")
             || message.contains("location is not supported")
     }
 
-    /// A day's quota will not come back within a retry.
+    /// Whether a daily quota is exhausted, which no retry can wait for.
     fn is_daily(&self) -> bool {
         let violations =
             self.of_type("google.rpc.QuotaFailure").filter_map(|failure| failure["violations"].as_array());
@@ -136,8 +136,8 @@ impl ApiError {
             .any(|violation| violation["quotaId"].as_str().is_some_and(|id| id.contains("PerDay")))
     }
 
-    /// How long the provider wants to be left alone: the longer of what the body and the header say.
-    fn wait(&self) -> Duration {
+    /// The wait that the provider requires: the longer of the body's and the header's.
+    fn required_wait(&self) -> Duration {
         self.retry_delay().max(self.retry_after).unwrap_or_default()
     }
 
@@ -163,7 +163,7 @@ fn seconds(text: &str) -> Option<Duration> {
     Some(Duration::try_from_secs_f64(seconds).unwrap_or(FOREVER))
 }
 
-const TOO_LONG: &str = "The model took too long.";
+const TIMED_OUT: &str = "The model took too long.";
 
 fn failure(code: FailureCode, message: &str, retry: Retry) -> ModelError {
     ModelError { code, message: message.to_owned(), retry }
@@ -172,7 +172,7 @@ fn failure(code: FailureCode, message: &str, retry: Retry) -> ModelError {
 fn misconfigured() -> ModelError {
     failure(
         FailureCode::Misconfigured,
-        "The server's access to the model is not set up correctly: its operator has to correct it.",
+        "The server's access to the model is misconfigured. Contact the operator of this server.",
         Retry::Never,
     )
 }
@@ -182,26 +182,26 @@ fn rate_limited(retry: Retry) -> ModelError {
 }
 
 pub(super) fn blocked() -> ModelError {
-    failure(FailureCode::ContentBlocked, "The model's safety rules blocked this.", Retry::Never)
+    failure(FailureCode::ContentBlocked, "The model's safety rules blocked this conversation.", Retry::Never)
 }
 
-/// The stream ended, or could not be read, before its finish reason.
-pub(super) fn cut_off() -> ModelError {
-    failure(FailureCode::ModelUnavailable, "The model's answer broke off.", AT_ONCE)
+/// The stream ended, or could not be parsed, before its finish reason.
+pub(super) fn truncated() -> ModelError {
+    failure(FailureCode::ModelUnavailable, "The model's answer ended before it was complete.", IMMEDIATELY)
 }
 
 pub(super) fn timed_out() -> ModelError {
-    tracing::warn!("gemini was silent for too long");
-    failure(FailureCode::TimedOut, TOO_LONG, AT_ONCE)
+    tracing::warn!("gemini call timed out");
+    failure(FailureCode::TimedOut, TIMED_OUT, IMMEDIATELY)
 }
 
-/// The call failed below HTTP.
+/// The call failed without an HTTP response.
 pub(super) fn of_transport(error: &reqwest::Error) -> ModelError {
-    // Without the URL, which may be an operator's own.
+    // Without the URL, which may be internal to the operator.
     tracing::warn!(timeout = error.is_timeout(), connect = error.is_connect(), "gemini call failed");
     if error.is_timeout() && !error.is_connect() {
-        failure(FailureCode::TimedOut, TOO_LONG, AT_ONCE)
+        failure(FailureCode::TimedOut, TIMED_OUT, IMMEDIATELY)
     } else {
-        failure(FailureCode::ModelUnavailable, "The model could not be reached.", AT_ONCE)
+        failure(FailureCode::ModelUnavailable, "The model could not be reached.", IMMEDIATELY)
     }
 }

@@ -1,5 +1,5 @@
-//! Reading fields as proto3's [JSON mapping](https://protobuf.dev/programming-guides/json/) lets servers write them: null
-//! means absent, and an integer may be a string.
+//! Deserializers that accept what proto3's [JSON mapping](https://protobuf.dev/programming-guides/json/) allows: null for
+//! absent, and integers as strings.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// A value, and the default for null.
+/// A value; the default for null.
 pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     value: D,
 ) -> Result<T, D::Error> {
     Option::deserialize(value).map(Option::unwrap_or_default)
 }
 
-/// A value, and the default for whatever cannot be read as one: for fields without which the rest is still of use.
+/// A value; the default for anything that cannot be deserialized. For optional details.
 pub(super) fn or_ignore<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
     value: D,
 ) -> Result<T, D::Error> {
@@ -24,14 +24,14 @@ pub(super) fn or_ignore<'de, D: Deserializer<'de>, T: DeserializeOwned + Default
     Ok(serde_json::from_str(value.get()).unwrap_or_default())
 }
 
-/// A number of at least 0, also as a string; none for anything else.
+/// A number of at least 0, or a string of one; none for anything else.
 pub(super) fn count<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i32>, D::Error> {
     let value = Box::<RawValue>::deserialize(value)?;
     let number = value.get().trim_matches('"').trim().parse::<i64>().ok().filter(|number| *number >= 0);
     Ok(number.map(|number| i32::try_from(number).unwrap_or(i32::MAX)))
 }
 
-/// A text that may hold halves of characters, as WTF-8, and nothing for null.
+/// A text that may contain unpaired surrogates, as WTF-8; empty for null.
 pub(super) fn text<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<u8>, D::Error> {
     struct Text;
     impl Visitor<'_> for Text {

@@ -3,7 +3,7 @@
 //! ```text
 //!  client ──► bytes ──► sse: lines, events ──► objects: JSON objects ──► answer: text, counts, an end
 //!     │                                                                    │
-//!     └── status, headers, silence ──► failure: retried or not, and when ◄─┘ an error between events
+//!     └── status, headers, timeout ──► failure: retry or not, and when ◄──┘ an error between events
 //! ```
 
 mod answer;
@@ -14,4 +14,4 @@ mod objects;
 mod sse;
 mod surrogates;
 
-pub use client::{Gemini, Patience};
+pub use client::{Gemini, Timeouts};

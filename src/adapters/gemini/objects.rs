@@ -1,12 +1,13 @@
-//! The JSON objects in a text.
+//! Splits a text into JSON objects.
 //!
-//! An event of Gemini's is one object. Proxies and calls without `alt=sse` have been seen to send several in a row, an
-//! array over several events, and errors in an array of one: brackets and commas between objects are skipped.
+//! A Gemini event is one object. Proxies and calls without `alt=sse` have sent several in a row, an array over several
+//! events, and errors in an array of one: brackets and commas between objects are skipped.
 
-/// Cuts a text into its top-level objects, however it arrives. What is no object is one item, for the parser to reject.
+/// Splits a text, which may arrive in parts, into its top-level objects. Text that is not an object is one item, for the
+/// parser to reject.
 #[derive(Debug, Default)]
 pub(super) struct Objects {
-    /// The object that is not complete yet.
+    /// The beginning of an incomplete object.
     text: String,
     depth: usize,
     in_string: bool,
@@ -49,17 +50,17 @@ impl Objects {
         complete
     }
 
-    /// Whether no object has begun that is not complete.
+    /// Whether there is no incomplete object.
     pub(super) fn is_between(&self) -> bool {
         self.depth == 0 && self.text.is_empty()
     }
 
-    /// What has begun and was not completed.
+    /// The incomplete object.
     pub(super) fn finish(self) -> Option<String> {
         (!self.text.is_empty()).then_some(self.text)
     }
 
-    /// How many bytes are held.
+    /// The number of bytes held.
     pub(super) fn len(&self) -> usize {
         self.text.len()
     }
@@ -69,7 +70,7 @@ impl Objects {
 mod tests {
     use super::*;
 
-    fn cut(text: &str) -> Vec<String> {
+    fn split(text: &str) -> Vec<String> {
         let mut objects = Objects::default();
         let mut found = objects.push(text);
         found.extend(objects.finish());
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_are_cut_apart_and_what_is_no_object_is_an_item() {
+    fn objects_are_split_and_other_text_is_one_item() {
         for (text, expected) in [
             ("", vec![]),
             (" \n", vec![]),
@@ -92,7 +93,7 @@ mod tests {
             ("{} nonsense", vec!["{}", "nonsense"]),
             ("}{}", vec!["}{}"]),
         ] {
-            assert_eq!(cut(text), expected, "{text}");
+            assert_eq!(split(text), expected, "{text}");
         }
     }
 }

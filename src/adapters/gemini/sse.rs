@@ -1,15 +1,15 @@
-//! [Server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation), of
-//! which only the objects in their data are used.
+//! [Server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation).
+//! Only the JSON objects in their data are used.
 //!
-//! Bytes may be split anywhere. JSON that stands outside of events is read, too: Gemini has been seen to break off a stream
-//! with a bare, pretty-printed error.
+//! Bytes may be split anywhere. JSON outside of events is parsed too: Gemini has ended a stream with a bare,
+//! pretty-printed error.
 
 use super::objects::Objects;
 
-/// Longer than any valid event, in bytes.
+/// Maximum size of an event, in bytes; larger than any valid one.
 const MAX_EVENT: usize = 8 * 1024 * 1024;
 
-/// The stream holds an event of more than [`MAX_EVENT`] bytes.
+/// The stream contains an event of more than [`MAX_EVENT`] bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooLong;
 
@@ -20,12 +20,12 @@ pub(super) struct Decoder {
     after_cr: bool,
     has_begun: bool,
     data: Option<String>,
-    /// What stands outside of events.
+    /// JSON outside of events.
     bare: Objects,
 }
 
 impl Decoder {
-    /// The objects that these bytes complete; data that is no JSON object is passed on as it is.
+    /// The objects that these bytes complete; data that is not a JSON object is returned unchanged.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<String>, TooLong> {
         let mut found = Vec::new();
         for &byte in bytes {
@@ -72,9 +72,9 @@ impl Decoder {
                 }
                 Vec::new()
             }
-            // Comments, and fields without a meaning here.
+            // Comments, and fields that are not used.
             "" | "event" | "id" | "retry" => Vec::new(),
-            // Other fields are ignored, as the standard says, unless they are JSON.
+            // Other fields are ignored, as the standard requires, unless they are JSON.
             _ if self.bare.is_between() && !line.trim_start().starts_with(['{', '[', ',']) => Vec::new(),
             _ => {
                 let mut found = self.bare.push(line);
@@ -86,7 +86,7 @@ impl Decoder {
     }
 }
 
-/// The objects of an event. `[DONE]`, which servers with OpenAI's API end a stream with, is none.
+/// The objects of an event. `[DONE]`, with which OpenAI-compatible servers end a stream, contains none.
 fn objects(data: &str) -> Vec<String> {
     if data.trim() == "[DONE]" {
         return Vec::new();
@@ -105,32 +105,32 @@ mod tests {
 
     use super::*;
 
-    fn decode(pieces: &[&[u8]]) -> Vec<String> {
+    fn decode(parts: &[&[u8]]) -> Vec<String> {
         let mut decoder = Decoder::default();
-        let mut found: Vec<_> = pieces.iter().flat_map(|piece| decoder.push(piece).unwrap()).collect();
+        let mut found: Vec<_> = parts.iter().flat_map(|part| decoder.push(part).unwrap()).collect();
         found.extend(decoder.finish());
         found
     }
 
-    /// The events that another implementation finds.
+    /// The events that another implementation parses.
     fn oracle(text: &str) -> Vec<String> {
         let bytes = stream::iter([Ok::<_, std::io::Error>(text.to_owned())]);
         let events = bytes.eventsource().map(|event| event.unwrap().data).collect::<Vec<_>>();
         events.now_or_never().unwrap()
     }
 
-    /// These bytes, cut at these places.
+    /// The bytes, split at these positions.
     fn split(bytes: &[u8], mut cuts: Vec<prop::sample::Index>) -> Vec<&[u8]> {
         cuts.sort_by_key(|cut| cut.index(bytes.len()));
-        let mut pieces = Vec::new();
+        let mut parts = Vec::new();
         let mut from = 0;
         for cut in cuts {
             let to = cut.index(bytes.len());
-            pieces.push(&bytes[from..to]);
+            parts.push(&bytes[from..to]);
             from = to;
         }
-        pieces.push(&bytes[from..]);
-        pieces
+        parts.push(&bytes[from..]);
+        parts
     }
 
     fn cuts() -> impl Strategy<Value = Vec<prop::sample::Index>> {
@@ -141,7 +141,7 @@ mod tests {
         prop_oneof![Just("\n"), Just("\r"), Just("\r\n")]
     }
 
-    /// Lines of events whose data holds whole objects.
+    /// Lines of events whose data contains complete objects.
     fn line() -> impl Strategy<Value = String> {
         prop_oneof![
             "data: \\{\"text\":\"[a-z é€😀]{0,12}\"\\}",
@@ -179,7 +179,7 @@ mod tests {
         }
 
         #[test]
-        fn events_are_those_that_another_implementation_finds(
+        fn events_equal_those_of_another_implementation(
             lines in prop::collection::vec((line(), line_end()), 1..30),
             cuts in cuts(),
         ) {
@@ -192,12 +192,12 @@ mod tests {
     }
 
     #[test]
-    fn an_object_may_stand_on_several_data_lines() {
+    fn an_object_may_span_several_data_lines() {
         assert_eq!(decode(&[b"data: {\ndata: \"a\": 1}\n\n"]), ["{\n\"a\": 1}"]);
     }
 
     #[test]
-    fn a_bare_error_is_found_as_soon_as_it_is_complete() {
+    fn a_bare_error_is_returned_as_soon_as_it_is_complete() {
         let mut decoder = Decoder::default();
         let error = b"data: {}\n\n[{\n  \"error\": {\n    \"code\": 503\n  }\n}\n";
         assert_eq!(decoder.push(error).unwrap(), ["{}", "{\n  \"error\": {\n    \"code\": 503\n  }\n}"]);

@@ -1,4 +1,4 @@
-//! The cache, bounded in bytes.
+//! The cache in memory, bounded in bytes.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 #[derive(Clone)]
 pub struct MemoryCache {
-    kept: moka::future::Cache<String, (DateTime<Utc>, Bytes)>,
+    cached: moka::future::Cache<String, (DateTime<Utc>, Bytes)>,
     ttl: Duration,
     clock: Clock,
 }
@@ -26,7 +26,7 @@ impl MemoryCache {
             u32::try_from(key.len() + value.len()).unwrap_or(u32::MAX)
         };
         Self {
-            kept: moka::future::Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build(),
+            cached: moka::future::Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build(),
             ttl,
             clock,
         }
@@ -41,12 +41,12 @@ impl Cache for MemoryCache {
         load: BoxFuture<'_, anyhow::Result<Bytes>>,
     ) -> anyhow::Result<Bytes> {
         let now = self.clock.now();
-        if self.kept.get(key).await.is_some_and(|(until, _)| until <= now) {
-            self.kept.invalidate(key).await;
+        if self.cached.get(key).await.is_some_and(|(until, _)| until <= now) {
+            self.cached.invalidate(key).await;
         }
         let until = now + self.ttl;
-        let loaded = self.kept.try_get_with_by_ref(key, async { anyhow::Ok((until, load.await?)) }).await;
-        // The error is shared by all that waited for this load, so it can only be told, not handed on.
+        let loaded = self.cached.try_get_with_by_ref(key, async { anyhow::Ok((until, load.await?)) }).await;
+        // The error is shared by all callers that waited for this load, so only its text can be returned.
         loaded.map(|(_, value)| value).map_err(|cause| anyhow!("{cause:#}"))
     }
 }

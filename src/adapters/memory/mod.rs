@@ -1,4 +1,4 @@
-//! The ports within one process: nothing to install, the same semantics as the real ones.
+//! The ports in one process's memory, with the semantics of the Redis adapters.
 
 mod cache;
 mod rate_limit;

@@ -1,4 +1,4 @@
-//! Rate limits as a log of moments a key: exact over any window.
+//! Rate limits as a sliding log of timestamps for each key: exact over any window.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Keys are swept when there are this many more than after the last sweep.
+/// Expired keys are removed when there are this many more keys than after the last sweep.
 const SWEEP_EVERY: usize = 10_000;
 
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct MemoryRateLimit {
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// By key: when the newest stops to count, and the moments, oldest first.
+    /// By key: when the newest timestamp expires, and the timestamps, oldest first.
     taken: HashMap<String, (DateTime<Utc>, VecDeque<DateTime<Utc>>)>,
     swept_at: usize,
 }
@@ -49,15 +49,15 @@ impl RateLimit for MemoryRateLimit {
         let mut wait = Duration::ZERO;
         let mut remaining = u32::MAX;
         for limit in limits {
-            let Some((_, moments)) = counts.taken.get_mut(&limit.key) else {
+            let Some((_, timestamps)) = counts.taken.get_mut(&limit.key) else {
                 remaining = remaining.min(limit.max.saturating_sub(1));
                 continue;
             };
-            while moments.front().is_some_and(|&moment| moment + limit.window <= now) {
-                moments.pop_front();
+            while timestamps.front().is_some_and(|&timestamp| timestamp + limit.window <= now) {
+                timestamps.pop_front();
             }
-            let taken = u32::try_from(moments.len()).unwrap_or(u32::MAX);
-            if let Some(&oldest) = moments.front().filter(|_| taken >= limit.max) {
+            let taken = u32::try_from(timestamps.len()).unwrap_or(u32::MAX);
+            if let Some(&oldest) = timestamps.front().filter(|_| taken >= limit.max) {
                 wait = wait.max((oldest + limit.window - now).to_std().unwrap_or_default());
             }
             remaining = remaining.min(limit.max.saturating_sub(taken + 1));
@@ -66,9 +66,9 @@ impl RateLimit for MemoryRateLimit {
             return Ok(Verdict::Refused { retry_after: wait });
         }
         for limit in limits {
-            let (until, moments) = counts.taken.entry(limit.key.clone()).or_default();
+            let (until, timestamps) = counts.taken.entry(limit.key.clone()).or_default();
             *until = now + limit.window;
-            moments.push_back(now);
+            timestamps.push_back(now);
         }
         if counts.taken.len() > counts.swept_at + SWEEP_EVERY {
             counts.taken.retain(|_, (until, _)| *until > now);

@@ -1,4 +1,4 @@
-//! The reply log as one text a reply, with a broadcast of what is appended to it.
+//! The reply log as one string for each reply, with a broadcast of appended entries.
 
 use std::{
     collections::HashMap,
@@ -17,11 +17,11 @@ use crate::{
     clock::Clock,
     ports::{
         Unavailable,
-        reply_log::{Announcement, AppendError, Cursor, Entry, KEPT_AFTER_END, ReplyLog},
+        reply_log::{AppendError, Cursor, KEPT_AFTER_END, LogEntry, LogUpdate, ReplyLog},
     },
 };
 
-/// How far a subscriber may fall behind before it is told to read again.
+/// Updates that a subscriber may lag behind before it must reread.
 const BACKLOG: usize = 256;
 
 type Logs = Arc<Mutex<HashMap<MessageId, Log>>>;
@@ -37,18 +37,13 @@ struct Log {
     /// The current attempt; 0 while there are only subscribers.
     attempt: u32,
     text: String,
-    announcements: broadcast::Sender<Announcement>,
+    updates: broadcast::Sender<LogUpdate>,
     expires_at: Option<DateTime<Utc>>,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            attempt: 0,
-            text: String::new(),
-            announcements: broadcast::Sender::new(BACKLOG),
-            expires_at: None,
-        }
+        Self { attempt: 0, text: String::new(), updates: broadcast::Sender::new(BACKLOG), expires_at: None }
     }
 }
 
@@ -57,9 +52,9 @@ impl Log {
         Cursor { attempt: self.attempt, offset: self.text.len() }
     }
 
-    fn announce(&self, announcement: Announcement) {
-        // An error says that nobody listens.
-        let _ = self.announcements.send(announcement);
+    fn publish(&self, update: LogUpdate) {
+        // An error means that there are no subscribers.
+        let _ = self.updates.send(update);
     }
 }
 
@@ -72,42 +67,49 @@ impl MemoryReplyLog {
 
 #[async_trait]
 impl ReplyLog for MemoryReplyLog {
-    async fn append(&self, reply: MessageId, entry: Entry) -> Result<(), AppendError> {
+    async fn append(&self, reply: MessageId, entry: LogEntry) -> Result<(), AppendError> {
         let mut logs = lock(&self.logs);
         let log = logs.entry(reply).or_default();
-        log.end().takes(&entry)?;
+        log.end().check_append(&entry)?;
         if entry.end.attempt > log.attempt {
             log.attempt = entry.end.attempt;
             log.text.clear();
             log.expires_at = None;
         }
         log.text.push_str(&entry.text);
-        log.announce(Announcement::Appended(entry));
+        log.publish(LogUpdate::Appended(entry));
         Ok(())
     }
 
-    async fn read(&self, reply: MessageId, after: Cursor, most: usize) -> Result<Vec<Entry>, Unavailable> {
+    async fn read(
+        &self,
+        reply: MessageId,
+        after: Cursor,
+        max_bytes: usize,
+    ) -> Result<Vec<LogEntry>, Unavailable> {
         let now = self.clock.now();
         let logs = lock(&self.logs);
         let readable = |log: &&Log| log.expires_at.is_none_or(|at| at > now) && log.end() > after;
         let Some(log) = logs.get(&reply).filter(readable) else { return Ok(Vec::new()) };
         let begin = Cursor { attempt: log.attempt, offset: 0 };
         let read_up_to = if after.attempt == log.attempt { after.offset } else { 0 };
-        // A cursor that splits a character was never given out: it gets the text from the start.
+        // A cursor that splits a character was never issued: return the text from the start.
         let start = if log.text.is_char_boundary(read_up_to) { read_up_to } else { 0 };
-        let end = log.text.ceil_char_boundary(start.saturating_add(most));
-        let opening = (after < begin).then(|| Entry { end: begin, text: String::new() });
-        let text = (start < end)
-            .then(|| Entry { end: Cursor { offset: end, ..begin }, text: log.text[start..end].to_owned() });
+        let end = log.text.ceil_char_boundary(start.saturating_add(max_bytes));
+        let opening = (after < begin).then(|| LogEntry { end: begin, text: String::new() });
+        let text = (start < end).then(|| LogEntry {
+            end: Cursor { offset: end, ..begin },
+            text: log.text[start..end].to_owned(),
+        });
         Ok(opening.into_iter().chain(text).collect())
     }
 
-    async fn attach(&self, reply: MessageId) -> BoxStream<'static, Announcement> {
-        let announcements = lock(&self.logs).entry(reply).or_default().announcements.subscribe();
+    async fn subscribe(&self, reply: MessageId) -> BoxStream<'static, LogUpdate> {
+        let updates = lock(&self.logs).entry(reply).or_default().updates.subscribe();
         let guard = Guard { logs: self.logs.clone(), reply };
-        let live = BroadcastStream::new(announcements).map(|heard| match heard {
-            Ok(announcement) => announcement,
-            Err(BroadcastStreamRecvError::Lagged(_)) => Announcement::Look,
+        let live = BroadcastStream::new(updates).map(|received| match received {
+            Ok(update) => update,
+            Err(BroadcastStreamRecvError::Lagged(_)) => LogUpdate::Reread,
         });
         Guarded::new(live, guard).boxed()
     }
@@ -117,14 +119,14 @@ impl ReplyLog for MemoryReplyLog {
         let mut logs = lock(&self.logs);
         logs.retain(|_, log| log.expires_at.is_none_or(|at| at > now));
         if let Some(log) = logs.get_mut(&reply) {
-            log.announce(Announcement::Look);
+            log.publish(LogUpdate::Reread);
             log.expires_at = Some(now + KEPT_AFTER_END);
         }
         Ok(())
     }
 }
 
-/// Takes a log that never held anything with it when its subscriber was the last.
+/// Removes a log without entries when its last subscriber is dropped.
 struct Guard {
     logs: Logs,
     reply: MessageId,
@@ -133,7 +135,7 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let mut logs = lock(&self.logs);
-        let unused = |log: &Log| log.attempt == 0 && log.announcements.receiver_count() == 0;
+        let unused = |log: &Log| log.attempt == 0 && log.updates.receiver_count() == 0;
         if logs.get(&self.reply).is_some_and(unused) {
             logs.remove(&self.reply);
         }
@@ -147,10 +149,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nothing_is_left_of_a_log_that_never_held_anything() {
+    async fn a_log_without_entries_and_subscribers_is_removed() {
         let log = MemoryReplyLog::new(Clock::system());
         let reply = MessageId::generate();
-        let mut subscriber = log.attach(reply).await;
+        let mut subscriber = log.subscribe(reply).await;
         assert!(subscriber.next().now_or_never().is_none());
         assert_eq!(lock(&log.logs).len(), 1);
         drop(subscriber);

@@ -1,4 +1,4 @@
-//! Signals as one watch channel a topic that somebody listens to.
+//! Signals as one watch channel for each topic with subscribers.
 
 use std::{
     collections::HashMap,
@@ -29,21 +29,21 @@ impl Signals for MemorySignals {
         Ok(())
     }
 
-    async fn send(&self, topic: Topic) -> Result<(), Unavailable> {
+    async fn publish(&self, topic: Topic) -> Result<(), Unavailable> {
         if let Some(channel) = lock(&self.channels).get(&topic) {
             channel.send_replace(());
         }
         Ok(())
     }
 
-    async fn listen(&self, topic: Topic) -> BoxStream<'static, ()> {
-        let hints = lock(&self.channels).entry(topic).or_insert_with(|| watch::Sender::new(())).subscribe();
+    async fn subscribe(&self, topic: Topic) -> BoxStream<'static, ()> {
+        let signals = lock(&self.channels).entry(topic).or_insert_with(|| watch::Sender::new(())).subscribe();
         let guard = Guard { topic, channels: self.channels.clone() };
-        Guarded::new(WatchStream::from_changes(hints), guard).boxed()
+        Guarded::new(WatchStream::from_changes(signals), guard).boxed()
     }
 }
 
-/// Takes its topic's channel with it when its listener was the last.
+/// Removes the topic's channel when its last subscriber is dropped.
 struct Guard {
     topic: Topic,
     channels: Channels,
@@ -65,12 +65,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nothing_is_left_of_a_topic_that_nobody_listens_to() {
+    async fn the_channel_of_a_topic_without_subscribers_is_removed() {
         let signals = MemorySignals::default();
-        let mut listeners = [signals.listen(Topic::Jobs).await, signals.listen(Topic::Jobs).await];
-        assert!(listeners[0].next().now_or_never().is_none());
+        let mut subscribers = [signals.subscribe(Topic::Jobs).await, signals.subscribe(Topic::Jobs).await];
+        assert!(subscribers[0].next().now_or_never().is_none());
         assert_eq!(lock(&signals.channels).len(), 1);
-        drop(listeners);
+        drop(subscribers);
         assert_eq!(lock(&signals.channels).len(), 0);
     }
 }

@@ -1,7 +1,6 @@
-//! The cache: what any process has loaded, before it what this one has.
+//! The cache in two levels: this process's memory, then Redis, which all processes share.
 //!
-//! Keys change when the answer may, so a copy is never out of date, only out of use; a cache that does not answer is passed
-//! by.
+//! Keys contain a version of the data, so an entry is never stale, only unused. If Redis is unavailable, values are loaded.
 
 use std::time::Duration;
 
@@ -14,31 +13,31 @@ use crate::{adapters::memory::MemoryCache, ports::cache::Cache};
 
 pub struct RedisCache {
     link: Link,
-    near: MemoryCache,
+    memory: MemoryCache,
     ttl: Duration,
 }
 
 impl RedisCache {
-    /// `near` makes the loads of one key at the same time one.
+    /// `memory` also merges concurrent loads of one key.
     #[must_use]
-    pub fn new(link: Link, near: MemoryCache, ttl: Duration) -> Self {
-        Self { link, near, ttl }
+    pub fn new(link: Link, memory: MemoryCache, ttl: Duration) -> Self {
+        Self { link, memory, ttl }
     }
 
-    async fn kept(&self, key: &str) -> Option<Bytes> {
+    async fn get(&self, key: &str) -> Option<Bytes> {
         let mut get = redis::pipe();
         get.cmd("GET").arg(key);
-        let (kept,): (Option<Vec<u8>>,) = self.link.run(&get).await.ok()?;
-        kept.map(Bytes::from)
+        let (cached,): (Option<Vec<u8>>,) = self.link.run(&get).await.ok()?;
+        cached.map(Bytes::from)
     }
 
-    async fn keep(&self, key: &str, value: &Bytes) {
+    async fn set(&self, key: &str, value: &Bytes) {
         let mut set = redis::pipe();
-        // A time to live of none is not one that SET takes.
+        // SET rejects a time to live of 0.
         let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX).max(1);
         set.cmd("SET").arg(key).arg(&value[..]).arg("PX").arg(ttl).ignore();
         if let Err(error) = self.link.run::<()>(&set).await {
-            tracing::debug!(%error, "a value was not kept");
+            tracing::debug!(%error, "caching a value in Redis failed");
         }
     }
 }
@@ -50,15 +49,15 @@ impl Cache for RedisCache {
         key: &str,
         load: BoxFuture<'_, anyhow::Result<Bytes>>,
     ) -> anyhow::Result<Bytes> {
-        let far_key = format!("pollux:cache:{key}");
+        let redis_key = format!("pollux:cache:{key}");
         let load = async {
-            if let Some(kept) = self.kept(&far_key).await {
-                return Ok(kept);
+            if let Some(cached) = self.get(&redis_key).await {
+                return Ok(cached);
             }
             let loaded = load.await?;
-            self.keep(&far_key, &loaded).await;
+            self.set(&redis_key, &loaded).await;
             Ok(loaded)
         };
-        self.near.get_or_load(key, load.boxed()).await
+        self.memory.get_or_load(key, load.boxed()).await
     }
 }

@@ -1,7 +1,7 @@
-//! Who in this process listens to which channel.
+//! This process's subscribers, by channel.
 //!
-//! The link subscribes to the channels that are here and tells what it hears; listeners know nothing of connections. A
-//! listener that may have missed something hears [`Heard::Again`].
+//! The link subscribes to the channels in the hub and passes on what is published; subscribers know nothing of connections.
+//! A subscriber that may have missed a message receives [`Received::Gap`].
 
 use std::{
     collections::{HashMap, hash_map},
@@ -16,76 +16,76 @@ use tokio_stream::wrappers::BroadcastStream;
 
 use crate::adapters::guarded::{Guarded, lock};
 
-/// How long a listener waits for its channel's subscription; a later one is told as [`Heard::Again`].
+/// How long a subscriber waits for its channel's subscription; if it comes later, the subscriber receives [`Received::Gap`].
 const SUBSCRIBED_WITHIN: Duration = Duration::from_secs(1);
 
-/// What a listener hears.
+/// What a subscriber receives.
 #[derive(Clone, Debug)]
-pub(super) enum Heard {
+pub(super) enum Received {
     Message(Bytes),
-    /// Something may have been missed.
-    Again,
+    /// Messages may have been missed.
+    Gap,
 }
 
 #[derive(Clone)]
 pub(super) struct Hub {
     channels: Arc<Mutex<HashMap<String, Channel>>>,
-    /// Names of channels that somebody has begun or ceased to listen to.
+    /// Names of channels that got their first or lost their last subscriber.
     changed: mpsc::UnboundedSender<String>,
 }
 
 struct Channel {
-    heard: broadcast::Sender<Heard>,
+    messages: broadcast::Sender<Received>,
     state: watch::Sender<State>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// The link is up and will subscribe.
-    Awaited,
+    Pending,
     Subscribed,
-    /// Somebody listens who was not subscribed all the time.
+    /// A subscriber of the channel may have missed messages.
     Missed,
 }
 
 impl Hub {
-    /// And the names of channels to look after.
+    /// Also returns the names of channels whose subscription may have to change.
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<String>) {
         let (changed, changes) = mpsc::unbounded_channel();
         (Self { channels: Arc::default(), changed }, changes)
     }
 
-    /// What is published on a channel from now on. A listener more than `backlog` messages behind loses some of them.
-    pub(super) async fn listen(
+    /// The messages of a channel from now on. A subscriber that lags more than `backlog` messages loses the oldest.
+    pub(super) async fn subscribe(
         &self,
         channel: String,
         backlog: usize,
         link_is_up: bool,
-    ) -> impl Stream<Item = Heard> + Send + use<> {
-        let begun = if link_is_up { State::Awaited } else { State::Missed };
-        let (heard, mut state) = {
+    ) -> impl Stream<Item = Received> + Send + use<> {
+        let initial = if link_is_up { State::Pending } else { State::Missed };
+        let (messages, mut state) = {
             let mut channels = lock(&self.channels);
             let entry = channels.entry(channel.clone());
             let is_new = matches!(entry, hash_map::Entry::Vacant(_));
-            let listened = entry.or_insert_with(|| Channel {
-                heard: broadcast::Sender::new(backlog),
-                state: watch::Sender::new(begun),
+            let shared = entry.or_insert_with(|| Channel {
+                messages: broadcast::Sender::new(backlog),
+                state: watch::Sender::new(initial),
             });
             if is_new {
-                // Nobody receives it after the link has ended, and then nobody needs to.
+                // An error means that the link has ended.
                 let _ = self.changed.send(channel.clone());
             }
-            (listened.heard.subscribe(), listened.state.subscribe())
+            (shared.messages.subscribe(), shared.state.subscribe())
         };
         let guard = Guard { hub: self.clone(), channel };
-        let subscribed = state.wait_for(|state| *state != State::Awaited);
+        let subscribed = state.wait_for(|state| *state != State::Pending);
         if tokio::time::timeout(SUBSCRIBED_WITHIN, subscribed).await.is_err() {
             self.with(&guard.channel, |channel| {
                 channel.state.send_replace(State::Missed);
             });
         }
-        let heard = BroadcastStream::new(heard).map(|heard| heard.unwrap_or(Heard::Again));
-        Guarded::new(heard, guard)
+        let messages = BroadcastStream::new(messages).map(|received| received.unwrap_or(Received::Gap));
+        Guarded::new(messages, guard)
     }
 
     fn with(&self, channel: &str, act: impl FnOnce(&Channel)) {
@@ -94,7 +94,7 @@ impl Hub {
         }
     }
 
-    pub(super) fn is_listened_to(&self, channel: &str) -> bool {
+    pub(super) fn has_subscribers(&self, channel: &str) -> bool {
         lock(&self.channels).contains_key(channel)
     }
 
@@ -102,36 +102,36 @@ impl Hub {
         lock(&self.channels).keys().cloned().collect()
     }
 
-    /// From now on everything that is published on the channel will be told.
-    pub(super) fn subscribed(&self, channel: &str) {
+    /// Call when the link has subscribed to the channel: from now on no message is missed.
+    pub(super) fn on_subscribed(&self, channel: &str) {
         self.with(channel, |channel| {
             if channel.state.send_replace(State::Subscribed) == State::Missed {
-                channel.say(Heard::Again);
+                channel.send(Received::Gap);
             }
         });
     }
 
-    pub(super) fn published(&self, channel: &str, message: Bytes) {
-        self.with(channel, |channel| channel.say(Heard::Message(message)));
+    pub(super) fn on_message(&self, channel: &str, message: Bytes) {
+        self.with(channel, |channel| channel.send(Received::Message(message)));
     }
 
-    /// Nothing is heard while this is so.
-    pub(super) fn is_down(&self) {
+    /// Call when the connection is lost: messages are missed until the link has subscribed.
+    pub(super) fn on_disconnected(&self) {
         for channel in lock(&self.channels).values() {
             channel.state.send_replace(State::Missed);
-            channel.say(Heard::Again);
+            channel.send(Received::Gap);
         }
     }
 }
 
 impl Channel {
-    fn say(&self, heard: Heard) {
-        // An error says that nobody listens.
-        let _ = self.heard.send(heard);
+    fn send(&self, received: Received) {
+        // An error means that there are no subscribers.
+        let _ = self.messages.send(received);
     }
 }
 
-/// Takes its channel with it when its listener was the last.
+/// Removes its channel when the last subscriber is dropped.
 struct Guard {
     hub: Hub,
     channel: String,
@@ -140,7 +140,7 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let mut channels = lock(&self.hub.channels);
-        if channels.get(&self.channel).is_some_and(|channel| channel.heard.receiver_count() == 0) {
+        if channels.get(&self.channel).is_some_and(|channel| channel.messages.receiver_count() == 0) {
             channels.remove(&self.channel);
             let _ = self.hub.changed.send(std::mem::take(&mut self.channel));
         }
@@ -154,31 +154,31 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_listener_is_told_to_look_when_it_may_have_missed_something_and_only_then() {
+    async fn a_subscriber_receives_a_gap_only_when_it_may_have_missed_messages() {
         let (hub, mut changes) = Hub::new();
         let subscribe = async {
             let channel = changes.recv().await.unwrap();
-            hub.subscribed(&channel);
+            hub.on_subscribed(&channel);
         };
-        let (mut heard, ()) = tokio::join!(hub.listen("c".to_owned(), 8, true), subscribe);
-        assert!(heard.next().now_or_never().is_none(), "it was subscribed from the beginning");
-        hub.is_down();
-        assert!(matches!(heard.next().await, Some(Heard::Again)));
-        let mut late = hub.listen("c".to_owned(), 8, false).await;
-        hub.subscribed("c");
-        for listener in [&mut heard, &mut late] {
-            assert!(matches!(listener.next().now_or_never(), Some(Some(Heard::Again))));
-            assert!(listener.next().now_or_never().is_none());
+        let (mut subscriber, ()) = tokio::join!(hub.subscribe("c".to_owned(), 8, true), subscribe);
+        assert!(subscriber.next().now_or_never().is_none(), "it was subscribed from the beginning");
+        hub.on_disconnected();
+        assert!(matches!(subscriber.next().await, Some(Received::Gap)));
+        let mut late = hub.subscribe("c".to_owned(), 8, false).await;
+        hub.on_subscribed("c");
+        for subscriber in [&mut subscriber, &mut late] {
+            assert!(matches!(subscriber.next().now_or_never(), Some(Some(Received::Gap))));
+            assert!(subscriber.next().now_or_never().is_none());
         }
     }
 
     #[tokio::test]
-    async fn nothing_is_left_of_a_channel_that_nobody_listens_to() {
+    async fn a_channel_without_subscribers_is_removed() {
         let (hub, mut changes) = Hub::new();
-        let listeners =
-            [hub.listen("c".to_owned(), 8, false).await, hub.listen("c".to_owned(), 8, false).await];
+        let subscribers =
+            [hub.subscribe("c".to_owned(), 8, false).await, hub.subscribe("c".to_owned(), 8, false).await];
         assert_eq!(changes.recv().await.as_deref(), Some("c"));
-        drop(listeners);
+        drop(subscribers);
         assert_eq!(changes.recv().await.as_deref(), Some("c"), "so that it is unsubscribed");
         assert!(hub.channels().is_empty());
     }

@@ -1,9 +1,9 @@
-//! A process's one connection to Redis: kept, lost, made anew.
+//! A process's one connection to Redis, which reconnects with backoff.
 //!
 //! ```text
-//!  connect ──► write, subscribe to what is listened to ──► up: commands, messages, a write every second
-//!     ▲                                                               │ it broke, did not answer, or refused a write
-//!     └── wait, doubled up to 2 s ◄── down: commands are refused at once, listeners look by themselves
+//!  connect ──► write check, subscribe to the hub's channels ──► up: commands, messages, a write check every second
+//!     ▲                                                               │ it broke, timed out, or rejected a write
+//!     └── backoff, up to 2 s ◄── down: commands fail at once, subscribers poll
 //! ```
 
 use std::{
@@ -23,71 +23,73 @@ use tokio::{
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{
-    hub::{Heard, Hub},
+    hub::{Hub, Received},
     server::{Address, Server},
 };
 use crate::{backoff::Backoff, ports::Unavailable};
 
 const RECONNECT: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(2));
 const CHECK_EVERY: Duration = Duration::from_secs(1);
-/// Channels that are subscribed to together.
+/// Subscriptions that are sent together.
 const BATCH: usize = 128;
-/// Hints that wait to be told again. Past so many one is let go: who missed it looks by itself before long.
-const MOST_OWED: usize = 4096;
+/// Signals that wait to be published when Redis is available again. Further ones are dropped: their subscribers poll.
+const MAX_UNPUBLISHED: usize = 4096;
 
 #[derive(Clone)]
 pub struct Link {
     hub: Hub,
-    /// Or why there is none.
+    /// The connection, or why there is none.
     server: watch::Receiver<Result<Server, String>>,
-    /// Told when a command found that the connection is no good.
+    /// Notified when a command found the connection unusable.
     suspect: Arc<Notify>,
-    owed: mpsc::Sender<String>,
+    /// Channels of signals that could not be published.
+    failed_signals: mpsc::Sender<String>,
 }
 
 impl Link {
-    /// Begins to connect, and to go on connecting for as long as the handle is kept.
+    /// Starts to connect, and reconnects until the handle is dropped.
     ///
     /// # Errors
-    /// `urls` cannot be read.
+    /// `urls` cannot be parsed.
     pub fn open(urls: &str, tasks: &TaskTracker) -> anyhow::Result<(Self, AbortOnDropHandle<()>)> {
-        let address = Address::read(urls)?;
+        let address = Address::parse(urls)?;
         let (hub, changes) = Hub::new();
-        let (up, server) = watch::channel(Err("it has not answered yet".to_owned()));
-        let (owed, owing) = mpsc::channel(MOST_OWED);
-        let link = Self { hub: hub.clone(), server, suspect: Arc::default(), owed };
+        let (up, server) = watch::channel(Err("not connected yet".to_owned()));
+        let (failed_signals, retries) = mpsc::channel(MAX_UNPUBLISHED);
+        let link = Self { hub: hub.clone(), server, suspect: Arc::default(), failed_signals };
         let suspect = link.suspect.clone();
-        let (subscribed, unconfirmed, untold) = (HashSet::new(), HashMap::new(), Vec::new());
-        let keeper = Keeper { address, hub, changes, up, suspect, subscribed, unconfirmed, owing, untold };
-        Ok((link, AbortOnDropHandle::new(tasks.spawn(keeper.keep()))))
+        let (subscribed, unconfirmed, unpublished) = (HashSet::new(), HashMap::new(), Vec::new());
+        let connector =
+            Connector { address, hub, changes, up, suspect, subscribed, unconfirmed, retries, unpublished };
+        Ok((link, AbortOnDropHandle::new(tasks.spawn(connector.run()))))
     }
 
     /// Waits until there is a connection.
-    pub async fn is_up(&self) {
-        // An error says that the link has ended.
+    pub async fn connected(&self) {
+        // An error means that the link has ended.
         let _ = self.server.clone().wait_for(Result::is_ok).await;
     }
 
-    pub(super) async fn listen(
+    pub(super) async fn subscribe(
         &self,
         channel: String,
         backlog: usize,
-    ) -> impl Stream<Item = Heard> + Send + use<> {
+    ) -> impl Stream<Item = Received> + Send + use<> {
         let is_up = self.server.borrow().is_ok();
-        self.hub.listen(channel, backlog, is_up).await
+        self.hub.subscribe(channel, backlog, is_up).await
     }
 
     pub(super) fn server(&self) -> Result<Server, Unavailable> {
         self.server.borrow().clone().map_err(|why| unavailable(anyhow!(why)))
     }
 
-    /// Whether Redis answers and takes writes now.
+    /// Whether Redis answers and accepts writes now.
     pub(super) async fn check(&self) -> Result<(), Unavailable> {
         let mut server = self.server()?;
         self.checked(server.write_check().await)
     }
 
-    /// Runs commands whose keys are in one slot.
+    /// Runs commands whose keys are in one cluster slot.
     pub(super) async fn run<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Unavailable> {
         let mut server = self.server()?;
         self.checked(commands.query_async(&mut server).await)
@@ -101,21 +103,21 @@ impl Link {
         self.checked(script.invoke_async(&mut server).await)
     }
 
-    /// Says on a channel that there is something to look at. What cannot be said now is said when Redis answers again.
-    pub(super) async fn hint(&self, channel: String) -> Result<(), Unavailable> {
-        let said = match self.server() {
+    /// Publishes a signal. If that fails, the signal is published when Redis is available again.
+    pub(super) async fn publish_signal(&self, channel: String) -> Result<(), Unavailable> {
+        let published = match self.server() {
             Ok(mut server) => self.checked(server.publish(&channel).await),
             Err(unavailable) => Err(unavailable),
         };
-        if said.is_err() {
-            // Full, or the link has ended.
-            let _ = self.owed.try_send(channel);
+        if published.is_err() {
+            // An error means that the queue is full or the link has ended.
+            let _ = self.failed_signals.try_send(channel);
         }
-        said
+        published
     }
 
-    fn checked<T>(&self, done: RedisResult<T>) -> Result<T, Unavailable> {
-        done.map_err(|error| {
+    fn checked<T>(&self, result: RedisResult<T>) -> Result<T, Unavailable> {
+        result.map_err(|error| {
             if makes_unusable(&error) {
                 self.suspect.notify_one();
             }
@@ -124,34 +126,34 @@ impl Link {
     }
 }
 
-/// Whether the server cannot be used after this error: the connection broke, or writes are refused, because the server
-/// became a replica, is out of memory, lacks replicas or cannot save its data.
+/// Whether the server is unusable after this error: the connection broke, or writes are rejected, because the server
+/// became a replica, is out of memory, lacks replicas or cannot persist its data.
 fn makes_unusable(error: &RedisError) -> bool {
-    const REFUSES_WRITES: [&str; 5] = ["READONLY", "MASTERDOWN", "OOM", "NOREPLICAS", "MISCONF"];
-    error.is_unrecoverable_error() || error.code().is_some_and(|code| REFUSES_WRITES.contains(&code))
+    const REJECTS_WRITES: [&str; 5] = ["READONLY", "MASTERDOWN", "OOM", "NOREPLICAS", "MISCONF"];
+    error.is_unrecoverable_error() || error.code().is_some_and(|code| REJECTS_WRITES.contains(&code))
 }
 
 fn unavailable(cause: anyhow::Error) -> Unavailable {
     Unavailable { what: "Redis", cause }
 }
 
-struct Keeper {
+struct Connector {
     address: Address,
     hub: Hub,
     changes: mpsc::UnboundedReceiver<String>,
     up: watch::Sender<Result<Server, String>>,
     suspect: Arc<Notify>,
     subscribed: HashSet<String>,
-    /// How often each channel was unsubscribed from whose confirmation has not been read: it may be read after the channel was
-    /// subscribed to again.
+    /// For each channel, how many unsubscriptions are not confirmed yet: a confirmation may arrive after the channel was
+    /// subscribed to once more.
     unconfirmed: HashMap<String, usize>,
-    owing: mpsc::Receiver<String>,
-    /// Channels on which a hint is owed.
-    untold: Vec<String>,
+    retries: mpsc::Receiver<String>,
+    /// Channels of signals to publish once connected.
+    unpublished: Vec<String>,
 }
 
-impl Keeper {
-    async fn keep(mut self) {
+impl Connector {
+    async fn run(mut self) {
         let mut failures: u32 = 0;
         let mut was_up = true;
         loop {
@@ -168,15 +170,15 @@ impl Keeper {
             if self.up.send_replace(Err(error)).is_ok() {
                 failures = 0;
             }
-            // All that is listened to is subscribed to by the next connection.
+            // The next connection subscribes to all of the hub's channels.
             while self.changes.try_recv().is_ok() {}
-            self.hub.is_down();
+            self.hub.on_disconnected();
             failures = failures.saturating_add(1);
             sleep(RECONNECT.delay(failures)).await;
         }
     }
 
-    /// Serves a connection to its end, and says why it ended.
+    /// Serves a connection until it ends; returns why.
     async fn serve(
         &mut self,
         mut server: Server,
@@ -190,7 +192,7 @@ impl Keeper {
         self.unconfirmed.clear();
         let channels = self.hub.channels();
         for batch in channels.chunks(BATCH) {
-            if let Err(error) = self.follow(&mut server, batch).await {
+            if let Err(error) = self.update_subscriptions(&mut server, batch).await {
                 return error;
             }
         }
@@ -198,25 +200,25 @@ impl Keeper {
         if !std::mem::replace(was_up, true) {
             tracing::info!("Redis is available again");
         }
-        let mut alive = std::pin::pin!(keep_checking(server.clone()));
-        if let Err(error) = self.tell(&server).await {
+        let mut write_checks = std::pin::pin!(keep_checking(server.clone()));
+        if let Err(error) = self.publish_failed_signals(&server).await {
             return error;
         }
         loop {
             let done = tokio::select! {
-                Some(push) = pushed.recv() => self.heard(push),
+                Some(push) = pushed.recv() => self.on_push(push),
                 Some(changed) = self.changes.recv() => {
                     let mut batch = vec![changed];
                     while batch.len() < BATCH && let Ok(changed) = self.changes.try_recv() {
                         batch.push(changed);
                     }
-                    self.follow(&mut server, &batch).await
+                    self.update_subscriptions(&mut server, &batch).await
                 }
-                Some(owed) = self.owing.recv() => {
-                    self.untold.push(owed);
-                    self.tell(&server).await
+                Some(channel) = self.retries.recv() => {
+                    self.unpublished.push(channel);
+                    self.publish_failed_signals(&server).await
                 }
-                error = &mut alive => Err(error),
+                error = &mut write_checks => Err(error),
                 () = self.suspect.notified() => Err(anyhow!("a command found the connection broken")),
                 else => Err(anyhow!("the connection ended")),
             };
@@ -226,17 +228,17 @@ impl Keeper {
         }
     }
 
-    /// Makes the subscriptions to these channels what they are to be.
-    async fn follow(&mut self, server: &mut Server, channels: &[String]) -> anyhow::Result<()> {
+    /// Subscribes to those of these channels that have subscribers, and unsubscribes from the others.
+    async fn update_subscriptions(&mut self, server: &mut Server, channels: &[String]) -> anyhow::Result<()> {
         let channels: HashSet<&String> = channels.iter().collect();
         let changes = channels.into_iter().map(|channel| {
             let mut server = server.clone();
-            let wanted = self.hub.is_listened_to(channel);
-            let done = self.subscribed.contains(channel) == wanted;
+            let wanted = self.hub.has_subscribers(channel);
+            let is_current = self.subscribed.contains(channel) == wanted;
             async move {
-                if !done && wanted {
+                if !is_current && wanted {
                     server.subscribe(channel).await.context("SUBSCRIBE")?;
-                } else if !done {
+                } else if !is_current {
                     server.unsubscribe(channel).await.context("UNSUBSCRIBE")?;
                 }
                 anyhow::Ok((channel, wanted))
@@ -246,7 +248,7 @@ impl Keeper {
             let (channel, wanted) = changed?;
             if wanted {
                 self.subscribed.insert(channel.clone());
-                self.hub.subscribed(channel);
+                self.hub.on_subscribed(channel);
             } else if self.subscribed.remove(channel) {
                 *self.unconfirmed.entry(channel.clone()).or_default() += 1;
             }
@@ -254,21 +256,21 @@ impl Keeper {
         Ok(())
     }
 
-    /// Says the hints that are owed.
-    async fn tell(&mut self, server: &Server) -> anyhow::Result<()> {
-        while let Ok(owed) = self.owing.try_recv() {
-            self.untold.push(owed);
+    /// Publishes the signals that could not be published before.
+    async fn publish_failed_signals(&mut self, server: &Server) -> anyhow::Result<()> {
+        while let Ok(channel) = self.retries.try_recv() {
+            self.unpublished.push(channel);
         }
-        let hints = self.untold.iter().map(|channel| {
+        let signals = self.unpublished.iter().map(|channel| {
             let mut server = server.clone();
             async move { server.publish(channel).await }
         });
-        join_all(hints).await.into_iter().collect::<RedisResult<()>>().context("a hint")?;
-        self.untold.clear();
+        join_all(signals).await.into_iter().collect::<RedisResult<()>>().context("PUBLISH")?;
+        self.unpublished.clear();
         Ok(())
     }
 
-    fn heard(&mut self, push: PushInfo) -> anyhow::Result<()> {
+    fn on_push(&mut self, push: PushInfo) -> anyhow::Result<()> {
         let mut data = push.data.into_iter().map(|value| match value {
             Value::BulkString(bytes) => Bytes::from(bytes),
             _ => Bytes::new(),
@@ -277,13 +279,13 @@ impl Keeper {
         let channel = String::from_utf8_lossy(&channel);
         match push.kind {
             PushKind::Message | PushKind::SMessage => {
-                self.hub.published(&channel, data.next().unwrap_or_default());
+                self.hub.on_message(&channel, data.next().unwrap_or_default());
             }
             PushKind::Disconnection => bail!("the connection broke"),
             PushKind::SUnsubscribe | PushKind::Unsubscribe => match self.unconfirmed.get_mut(&*channel) {
                 Some(1) => drop(self.unconfirmed.remove(&*channel)),
                 Some(count) => *count -= 1,
-                None if self.hub.is_listened_to(&channel) && self.subscribed.contains(&*channel) => {
+                None if self.hub.has_subscribers(&channel) && self.subscribed.contains(&*channel) => {
                     bail!("a cluster moved {channel} to another server");
                 }
                 None => {}
@@ -294,7 +296,7 @@ impl Keeper {
     }
 }
 
-/// Returns once the server does not answer or refuses a write.
+/// Returns once the server does not answer or rejects a write.
 async fn keep_checking(mut server: Server) -> anyhow::Error {
     loop {
         if let Err(error) = server.write_check().await {

@@ -1,13 +1,13 @@
 //! The ports over Redis or Valkey, one server or a cluster, shared by all processes.
 //!
 //! ```text
-//!  reply log ──┐                       ┌── link: one connection, made anew when it breaks ──► Redis
-//!  signals ────┼── hub: who listens ◄──┤
-//!  cache ──────┤    to which channel   └── commands; refused at once while there is no connection
+//!  reply log ──┐                       ┌── link: one connection, reconnects with backoff ──► Redis
+//!  signals ────┼── hub: subscribers ◄──┤
+//!  cache ──────┤    by channel         └── commands; fail at once while there is no connection
 //!  limits ─────┘
 //! ```
 //!
-//! Everything about one reply, room, user or session is under its id's hash tag, so that a cluster keeps it together:
+//! The keys of one reply, chatroom, user or session share a hash tag, so that they are in one cluster slot:
 //! `pollux:{<id>}:…`. Rate limits that are taken together share one tag.
 
 mod cache;

@@ -1,4 +1,5 @@
-//! Rate limits as a list of moments a key: exact over any window, counted by one script by Redis's own clock.
+//! Rate limits as a sliding list of timestamps for each key: exact over any window, counted by one script with Redis's own
+//! clock.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +12,7 @@ use crate::ports::{
     rate_limit::{Limit, RateLimit, Verdict},
 };
 
-/// All times are in microseconds. Answers with how long to wait, and with how many are left if that is none.
+/// All times are in microseconds. Returns how long to wait and, if that is 0, how many events remain.
 const TAKE: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

@@ -1,6 +1,7 @@
-//! The reply log as a stream a reply, whose entries' ids are the cursors, and a channel on which each is announced.
+//! The reply log as one Redis stream for each reply, whose entry ids are the cursors, and a channel on which entries are
+//! published.
 //!
-//! `pollux:{<reply>}:log` holds the current attempt's entries; what was written of an earlier one is trimmed away.
+//! `pollux:{<reply>}:log` holds the current attempt's entries; those of earlier attempts are trimmed.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,20 +9,20 @@ use entity::MessageId;
 use futures_util::{StreamExt, stream::BoxStream};
 use redis::Script;
 
-use super::{hub::Heard, link::Link};
+use super::{hub::Received, link::Link};
 use crate::ports::{
     Unavailable,
-    reply_log::{Announcement, AppendError, Cursor, Entry, KEPT_AFTER_END, ReplyLog},
+    reply_log::{AppendError, Cursor, KEPT_AFTER_END, LogEntry, LogUpdate, ReplyLog},
 };
 
-/// How far a subscriber may fall behind before it is told to read again.
+/// Updates that a subscriber may lag behind before it must reread.
 const BACKLOG: usize = 256;
-/// Entries that are read at once.
-const PAGE: usize = 64;
-/// How long a log is kept after its last entry: for the one whose end a killed process could not tell.
+/// Entries that are read in one command.
+const READ_COUNT: usize = 64;
+/// How long a log is kept after its last entry, in case a killed process never ends it.
 const KEPT_WHILE_WRITTEN: std::time::Duration = std::time::Duration::from_hours(24);
 
-/// Appends what continues the log or opens a later attempt, and announces it; else says where the log ends.
+/// Appends an entry that continues the log or opens a later attempt, and publishes it; otherwise returns where the log ends.
 const APPEND: &str = r"
 local attempt, start, offset = ARGV[1], ARGV[2], ARGV[3]
 local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
@@ -62,7 +63,7 @@ fn channel(reply: MessageId) -> String {
 
 #[async_trait]
 impl ReplyLog for RedisReplyLog {
-    async fn append(&self, reply: MessageId, entry: Entry) -> Result<(), AppendError> {
+    async fn append(&self, reply: MessageId, entry: LogEntry) -> Result<(), AppendError> {
         let server = self.link.server()?;
         let mut append = self.append.prepare_invoke();
         append.key(log(reply)).key(channel(reply));
@@ -72,54 +73,65 @@ impl ReplyLog for RedisReplyLog {
         if last.is_empty() {
             return Ok(());
         }
-        let end: Cursor = last.parse().map_err(|_| not_ours(&last))?;
-        end.takes(&entry)?;
-        // By the rules it fits, and Redis has refused its id.
+        let end: Cursor = last.parse().map_err(|_| invalid_id(&last))?;
+        end.check_append(&entry)?;
+        // The check accepts the entry, yet Redis has rejected its id.
         Err(AppendError::OutOfStep { end })
     }
 
-    async fn read(&self, reply: MessageId, after: Cursor, most: usize) -> Result<Vec<Entry>, Unavailable> {
-        let mut entries: Vec<Entry> = Vec::new();
+    async fn read(
+        &self,
+        reply: MessageId,
+        after: Cursor,
+        max_bytes: usize,
+    ) -> Result<Vec<LogEntry>, Unavailable> {
+        let mut entries: Vec<LogEntry> = Vec::new();
         let mut bytes = 0;
         let mut after = after;
         loop {
             let mut range = redis::pipe();
-            range.cmd("XRANGE").arg(log(reply)).arg(format!("({after}")).arg("+").arg("COUNT").arg(PAGE);
-            let (page,): (Vec<(String, Vec<(String, String)>)>,) = self.link.run(&range).await?;
-            let is_last = page.len() < PAGE;
-            for (id, fields) in page {
-                after = id.parse().map_err(|_| not_ours(&id))?;
+            range
+                .cmd("XRANGE")
+                .arg(log(reply))
+                .arg(format!("({after}"))
+                .arg("+")
+                .arg("COUNT")
+                .arg(READ_COUNT);
+            let (batch,): (Vec<(String, Vec<(String, String)>)>,) = self.link.run(&range).await?;
+            let is_last = batch.len() < READ_COUNT;
+            for (id, fields) in batch {
+                after = id.parse().map_err(|_| invalid_id(&id))?;
                 let text = fields.into_iter().next().map(|(_, text)| text).unwrap_or_default();
                 bytes += text.len();
                 match entries.last_mut() {
-                    // An opening stays by itself.
+                    // The opening entry of an attempt is not merged.
                     Some(last) if last.end.attempt == after.attempt && last.end.offset > 0 => {
                         last.text.push_str(&text);
                         last.end = after;
                     }
-                    _ => entries.push(Entry { end: after, text }),
+                    _ => entries.push(LogEntry { end: after, text }),
                 }
             }
-            if is_last || bytes >= most {
+            if is_last || bytes >= max_bytes {
                 return Ok(entries);
             }
         }
     }
 
-    async fn attach(&self, reply: MessageId) -> BoxStream<'static, Announcement> {
-        let heard = self.link.listen(channel(reply), BACKLOG).await;
-        heard
-            .map(|heard| match heard {
-                Heard::Message(message) => {
-                    announced(&message).map_or(Announcement::Look, Announcement::Appended)
+    async fn subscribe(&self, reply: MessageId) -> BoxStream<'static, LogUpdate> {
+        let received = self.link.subscribe(channel(reply), BACKLOG).await;
+        received
+            .map(|received| match received {
+                Received::Message(message) => {
+                    parse_published(&message).map_or(LogUpdate::Reread, LogUpdate::Appended)
                 }
-                Heard::Again => Announcement::Look,
+                Received::Gap => LogUpdate::Reread,
             })
             .boxed()
     }
 
     async fn end(&self, reply: MessageId) -> Result<(), Unavailable> {
-        self.link.hint(channel(reply)).await?;
+        self.link.publish_signal(channel(reply)).await?;
         let mut expire = redis::pipe();
         expire.cmd("PEXPIRE").arg(log(reply)).arg(millis(KEPT_AFTER_END)).ignore();
         self.link.run(&expire).await
@@ -130,12 +142,12 @@ fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn not_ours(id: &str) -> Unavailable {
-    Unavailable { what: "the reply log", cause: anyhow::anyhow!("an entry has the id {id}") }
+fn invalid_id(id: &str) -> Unavailable {
+    Unavailable { what: "the reply log", cause: anyhow::anyhow!("invalid entry id {id}") }
 }
 
-/// Reads `<cursor> <text>`; anything else asks for a look.
-fn announced(message: &Bytes) -> Option<Entry> {
+/// Parses `<cursor> <text>`. None for anything else: the subscriber must reread.
+fn parse_published(message: &Bytes) -> Option<LogEntry> {
     let (end, text) = std::str::from_utf8(message).ok()?.split_once(' ')?;
-    Some(Entry { end: end.parse().ok()?, text: text.to_owned() })
+    Some(LogEntry { end: end.parse().ok()?, text: text.to_owned() })
 }

@@ -1,4 +1,4 @@
-//! A connection to one server or to a cluster: the same to all that use it.
+//! A connection to one server or to a cluster, behind one type.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,40 +13,40 @@ use redis::{
 };
 use tokio::sync::mpsc;
 
-/// Within this a server answers, or it counts as gone.
-pub(super) const ANSWERS_WITHIN: Duration = Duration::from_millis(500);
-const CONNECTS_WITHIN: Duration = Duration::from_secs(2);
+/// A server that does not answer within this time is considered down.
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where Redis is: one server, or some of a cluster's.
+/// The addresses of one server, or of some nodes of a cluster.
 pub(super) struct Address(Vec<ConnectionInfo>);
 
 impl Address {
-    /// Reads URLs such as `redis://user:password@host:6379/0` or `rediss://host`, separated by commas.
-    pub(super) fn read(urls: &str) -> anyhow::Result<Self> {
-        // What cannot be read may hold a password, so it is not repeated.
-        let read = |url: &str| {
+    /// Parses URLs such as `redis://user:password@host:6379/0` or `rediss://host`, separated by commas.
+    pub(super) fn parse(urls: &str) -> anyhow::Result<Self> {
+        // The URL may contain a password, so the error does not repeat it.
+        let parse = |url: &str| {
             url.into_connection_info().map_err(|error| anyhow!("REDIS_URL cannot be read: {error}"))
         };
         let servers = urls.split(',').map(str::trim).filter(|url| !url.is_empty()).map(|url| {
-            let info = read(url)?;
+            let info = parse(url)?;
             let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
             Ok(info.set_redis_settings(settings).set_tcp_settings(TcpSettings::default().set_nodelay(true)))
         });
         let servers = servers.collect::<anyhow::Result<Vec<_>>>()?;
         if servers.is_empty() {
-            bail!("REDIS_URL names no server");
+            bail!("REDIS_URL contains no URL");
         }
         Ok(Self(servers))
     }
 
-    /// Connects, and finds out by itself whether it talks to a cluster. What is published arrives by the receiver.
+    /// Connects, and detects whether the server is part of a cluster. Published messages arrive at the receiver.
     pub(super) async fn connect(&self) -> anyhow::Result<(Server, mpsc::UnboundedReceiver<PushInfo>)> {
-        let mut last = anyhow!("there is no server");
+        let mut last = anyhow!("no server is configured");
         for seed in &self.0 {
-            match tokio::time::timeout(CONNECTS_WITHIN, self.connect_by(seed)).await {
+            match tokio::time::timeout(CONNECT_TIMEOUT, self.connect_by(seed)).await {
                 Ok(Ok(connected)) => return Ok(connected),
                 Ok(Err(error)) => last = error,
-                Err(_) => last = anyhow!("it did not answer within {CONNECTS_WITHIN:?}"),
+                Err(_) => last = anyhow!("no answer within {CONNECT_TIMEOUT:?}"),
             }
         }
         Err(last)
@@ -58,8 +58,8 @@ impl Address {
     ) -> anyhow::Result<(Server, mpsc::UnboundedReceiver<PushInfo>)> {
         let (pushes, pushed) = mpsc::unbounded_channel();
         let settings = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECTS_WITHIN))
-            .set_response_timeout(Some(ANSWERS_WITHIN))
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
             .set_push_sender(pushes.clone());
         let client = Client::open(seed.clone())?;
         let mut one = client.get_multiplexed_async_connection_with_config(&settings).await?;
@@ -78,8 +78,8 @@ impl Address {
         let cluster = ClusterClient::builder(self.0.clone())
             .use_protocol(ProtocolVersion::RESP3)
             .tcp_settings(TcpSettings::default().set_nodelay(true))
-            .connection_timeout(CONNECTS_WITHIN)
-            .response_timeout(ANSWERS_WITHIN)
+            .connection_timeout(CONNECT_TIMEOUT)
+            .response_timeout(RESPONSE_TIMEOUT)
             .push_sender(pushes)
             .build()?;
         let connection = cluster.get_async_connection().await?;
@@ -87,11 +87,11 @@ impl Address {
     }
 }
 
-/// A server or a cluster that has answered.
+/// A connected server or cluster.
 #[derive(Clone)]
 pub(super) struct Server {
     connection: Connection,
-    /// Whether it keeps published messages to the channel's shard: Redis 7 and Valkey do.
+    /// Whether it supports sharded pub/sub: Redis 7 and Valkey do.
     sharded: bool,
 }
 
@@ -106,25 +106,25 @@ impl Server {
         if self.sharded { "SPUBLISH" } else { "PUBLISH" }
     }
 
-    /// Whether the server answers and takes writes.
+    /// Whether the server answers and accepts writes.
     pub(super) async fn write_check(&mut self) -> RedisResult<()> {
         redis::cmd("SET").arg("pollux:write-check").arg("").arg("PX").arg(60_000).exec_async(self).await
     }
 
-    /// Publishes a message without content.
+    /// Publishes an empty message.
     pub(super) async fn publish(&mut self, channel: &str) -> RedisResult<()> {
         redis::cmd(self.publish_command()).arg(channel).arg("").exec_async(self).await
     }
 
     pub(super) async fn subscribe(&mut self, channel: &str) -> RedisResult<()> {
-        self.about("SUBSCRIBE", channel).await
+        self.change_subscription("SUBSCRIBE", channel).await
     }
 
     pub(super) async fn unsubscribe(&mut self, channel: &str) -> RedisResult<()> {
-        self.about("UNSUBSCRIBE", channel).await
+        self.change_subscription("UNSUBSCRIBE", channel).await
     }
 
-    async fn about(&mut self, command: &str, channel: &str) -> RedisResult<()> {
+    async fn change_subscription(&mut self, command: &str, channel: &str) -> RedisResult<()> {
         let shard = if self.sharded { "S" } else { "" };
         redis::cmd(&format!("{shard}{command}")).arg(channel).query_async(self).await
     }

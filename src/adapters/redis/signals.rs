@@ -1,4 +1,4 @@
-//! Signals as a channel a topic.
+//! Signals as one pub/sub channel for each topic.
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream::BoxStream};
@@ -9,7 +9,7 @@ use crate::ports::{
     signals::{Signals, Topic},
 };
 
-/// Hints that wait for a listener are one.
+/// Signals that wait for a subscriber are merged.
 const BACKLOG: usize = 1;
 
 #[derive(Clone)]
@@ -29,7 +29,7 @@ fn channel(topic: Topic) -> String {
         Topic::Jobs => "pollux:jobs".to_owned(),
         Topic::Stop(reply) => format!("pollux:{{{reply}}}:stop"),
         Topic::Session(session) => format!("pollux:{{{session}}}:session"),
-        Topic::Room(room) => format!("pollux:{{{room}}}:room"),
+        Topic::Chatroom(chatroom) => format!("pollux:{{{chatroom}}}:room"),
         Topic::Account(user) => format!("pollux:{{{user}}}:account"),
     }
 }
@@ -40,11 +40,11 @@ impl Signals for RedisSignals {
         self.link.check().await
     }
 
-    async fn send(&self, topic: Topic) -> Result<(), Unavailable> {
-        self.link.hint(channel(topic)).await
+    async fn publish(&self, topic: Topic) -> Result<(), Unavailable> {
+        self.link.publish_signal(channel(topic)).await
     }
 
-    async fn listen(&self, topic: Topic) -> BoxStream<'static, ()> {
-        self.link.listen(channel(topic), BACKLOG).await.map(|_| ()).boxed()
+    async fn subscribe(&self, topic: Topic) -> BoxStream<'static, ()> {
+        self.link.subscribe(channel(topic), BACKLOG).await.map(|_| ()).boxed()
     }
 }

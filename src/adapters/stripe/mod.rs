@@ -35,7 +35,7 @@ use stripe_core::{
 use crate::{
     backoff::{Backoff, RetryPolicy},
     ports::payments::{
-        Checkout, NewCheckout, NewCustomer, PaymentError, Payments, Profile, Result, Subscribed,
+        Checkout, CustomerProfile, NewCheckout, NewCustomer, PaymentError, Payments, Result, Subscribed,
     },
 };
 
@@ -150,7 +150,7 @@ impl Payments for Stripe {
         Ok(made.id)
     }
 
-    async fn update_customer(&self, id: &str, profile: Profile) -> Result<()> {
+    async fn update_customer(&self, id: &str, profile: CustomerProfile) -> Result<()> {
         // An empty text takes a value away.
         let request = UpdateCustomer::new(id)
             .email(profile.email.unwrap_or_default())

@@ -112,7 +112,7 @@ pub struct Viewer {
 impl Auth {
     /// Wakes the workers. Call it after the commit. If the signal is lost, workers find the job when they poll.
     async fn signal_new_job(&self) {
-        if let Err(error) = self.signals.send(Topic::Jobs).await {
+        if let Err(error) = self.signals.publish(Topic::Jobs).await {
             tracing::debug!(%error, "failed to send a signal");
         }
     }

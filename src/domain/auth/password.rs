@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use zxcvbn::{Score, zxcvbn};
 
 use crate::{
-    domain::{random, text::refuse_nul},
+    domain::{random, text::reject_nul},
     error::{Error, Result},
 };
 
@@ -48,7 +48,7 @@ impl Password {
                 format!("{field} must be {MIN_LENGTH} to {MAX_LENGTH} characters; got {length}."),
             ));
         }
-        refuse_nul(field, &text)?;
+        reject_nul(field, &text)?;
         Ok(Self { field, text: text.into() })
     }
 }

@@ -6,7 +6,7 @@ use super::{Auth, Viewer};
 use crate::{
     domain::{
         billing::sync_customer_job,
-        text::{is_blank, is_invisible, refuse_nul},
+        text::{is_blank, is_invisible, reject_nul},
     },
     error::{Error, Result},
     store::{commit, jobs, subscriptions, users},
@@ -24,7 +24,7 @@ impl Email {
     /// # Errors
     /// [`Error::BadInput`].
     pub fn parse(text: &str) -> Result<Self> {
-        refuse_nul("email", text)?;
+        reject_nul("email", text)?;
         let text = text.trim_matches(is_invisible);
         let is_plausible = text.len() <= MAX_EMAIL_BYTES
             && !text.chars().any(is_invisible)
@@ -51,7 +51,7 @@ impl FullName {
     /// # Errors
     /// [`Error::BadInput`].
     pub fn parse(text: &str) -> Result<Self> {
-        refuse_nul("fullName", text)?;
+        reject_nul("fullName", text)?;
         let text = text.trim_matches(is_invisible);
         if (1..=MAX_NAME_CHARACTERS).contains(&text.chars().count())
             && !text.chars().any(char::is_control)

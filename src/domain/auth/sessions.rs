@@ -182,7 +182,7 @@ impl Auth {
 
     /// Returns once the session has ended. Retries while the database is unavailable.
     pub async fn session_ended(&self, session: SessionId) {
-        let mut signals = self.signals.listen(Topic::Session(session)).await;
+        let mut signals = self.signals.subscribe(Topic::Session(session)).await;
         loop {
             match sessions::live(self.db.read(), session, self.clock.now()).await {
                 Ok(None) => return,
@@ -209,7 +209,7 @@ impl Auth {
 
     /// Open sockets of the session close when the signal arrives. If it is lost, they close when their access token expires.
     async fn signal_ended_session(&self, session: SessionId) {
-        if let Err(error) = self.signals.send(Topic::Session(session)).await {
+        if let Err(error) = self.signals.publish(Topic::Session(session)).await {
             tracing::warn!(%session, %error, "failed to send the signal of an ended session");
         }
     }

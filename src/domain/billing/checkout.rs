@@ -4,7 +4,7 @@ use entity::{UserId, checkout};
 
 use super::{Billing, SESSION_ID, customer::key, return_url::of_frontend, state::is_live};
 use crate::{
-    domain::text::refuse_nul,
+    domain::text::reject_nul,
     error::{Error, Result},
     ports::payments::{Checkout, NewCheckout, PaymentError},
     store::checkouts,
@@ -123,7 +123,7 @@ impl Billing {
     /// # Errors
     /// [`Error::NotFound`], [`Error::BillingNotConfigured`], [`Error::PaymentProvider`].
     pub async fn checkout_status(&self, user: UserId, session: &str) -> Result<checkout::Status> {
-        refuse_nul("sessionId", session)?;
+        reject_nul("sessionId", session)?;
         let known = async || checkouts::owned_by(self.db.read(), user, session).await;
         let checkout = known().await?.ok_or(Error::NotFound("checkout"))?;
         if checkout.status != checkout::Status::Open {

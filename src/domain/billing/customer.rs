@@ -7,7 +7,7 @@ use ring::digest;
 use super::Billing;
 use crate::{
     error::{Error, Result},
-    ports::payments::{self, NewCustomer, PaymentError, Profile},
+    ports::payments::{self, CustomerProfile, NewCustomer, PaymentError},
     store::{commit, jobs, subscriptions, users},
 };
 
@@ -38,7 +38,7 @@ impl Billing {
 
     /// Stores the user's customer, and a job if the profile changed while it was being made. A change of the profile waits
     /// for the lock, and then finds the customer.
-    async fn store_customer(&self, user: UserId, id: &str, sent: &Profile) -> Result<()> {
+    async fn store_customer(&self, user: UserId, id: &str, sent: &CustomerProfile) -> Result<()> {
         let now = self.clock.now();
         let tx = self.db.begin().await?;
         let Some(account) = users::locked(&tx, user).await? else { return Ok(()) };
@@ -72,7 +72,7 @@ impl Billing {
         stored.ok_or(Error::NotFound("user"))
     }
 
-    async fn new_customer(&self, user: UserId) -> Result<(String, Profile)> {
+    async fn new_customer(&self, user: UserId) -> Result<(String, CustomerProfile)> {
         let account = users::by_id(self.db.read(), user).await?.ok_or(Error::NotFound("user"))?;
         let profile = profile_of(&account);
         let sent = [&profile.email, &profile.full_name].map(|text| text.as_deref().unwrap_or_default());
@@ -132,8 +132,8 @@ impl Billing {
     }
 }
 
-fn profile_of(user: &user::Model) -> Profile {
-    Profile { email: user.email.clone(), full_name: user.full_name.clone() }
+fn profile_of(user: &user::Model) -> CustomerProfile {
+    CustomerProfile { email: user.email.clone(), full_name: user.full_name.clone() }
 }
 
 /// An idempotency key for what these say.

@@ -77,7 +77,7 @@ impl Billing {
 
     /// Sends a hint after a commit. Where it is lost, those who wait for it look by themselves.
     async fn tell(&self, topic: Topic) {
-        if let Err(unavailable) = self.signals.send(topic).await {
+        if let Err(unavailable) = self.signals.publish(topic).await {
             tracing::debug!(?topic, error = %unavailable, "a hint was not sent");
         }
     }

@@ -4,7 +4,7 @@ use url::Url;
 
 use super::SESSION_ID;
 use crate::{
-    domain::text::refuse_nul,
+    domain::text::reject_nul,
     error::{Error, Result},
 };
 
@@ -17,7 +17,7 @@ pub fn of_frontend(frontend: &str, given: Option<String>, path: &str, field: &'s
     let Some(given) = given else { return Ok(format!("{frontend}{path}")) };
     let own =
         Url::parse(frontend).map_err(|cause| anyhow::anyhow!("FRONTEND_URL cannot be read: {cause}"))?;
-    refuse_nul(field, &given)?;
+    reject_nul(field, &given)?;
     let url = Url::parse(&given)
         .ok()
         .filter(|url| url.origin() == own.origin() && url.username().is_empty() && url.password().is_none());

@@ -1,4 +1,4 @@
-//! What a user may use and has used, as it changes.
+//! A user's subscription and usage, and the stream of their changes.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use async_stream::try_stream;
 use entity::{UserId, subscription};
 use futures_util::{Stream, StreamExt};
 
-use super::{Chat, Usage};
+use super::{Chat, DailyUsage};
 use crate::{error::Result, ports::signals::Topic, store::subscriptions};
 
-/// For the hint that a killed process could not send, and for the day's end.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Polls for changes whose signal was lost with a killed process, and for the start of a new day.
+const POLL_EVERY: Duration = Duration::from_secs(30);
 
-/// An account's state.
+/// A user's subscription and usage.
 #[derive(Clone, Debug)]
-pub struct Account {
-    /// None: never subscribed.
+pub struct AccountState {
+    /// None if the user has never subscribed.
     pub subscription: Option<subscription::Model>,
-    pub usage: Usage,
+    pub usage: DailyUsage,
 }
 
-impl Account {
-    /// As much of it as its owner sees.
-    fn shown(&self) -> impl PartialEq + use<> {
+impl AccountState {
+    /// The part that the user sees.
+    fn visible(&self) -> impl PartialEq + use<> {
         let subscription = self.subscription.as_ref().map(|subscription| {
             let ends = (subscription.current_period_end, subscription.cancel_at_period_end);
             (subscription.state, ends, subscription.pro_until)
@@ -32,30 +32,30 @@ impl Account {
 }
 
 impl Chat {
-    /// The state now.
-    pub async fn account(&self, user: UserId) -> Result<Account> {
+    /// The current state.
+    pub async fn account(&self, user: UserId) -> Result<AccountState> {
         let subscription = subscriptions::of_user(self.db.read(), user).await?;
-        Ok(Account { subscription, usage: self.usage(self.db.read(), user).await? })
+        Ok(AccountState { subscription, usage: self.usage(self.db.read(), user).await? })
     }
 
-    /// The state now, and each time it has changed.
+    /// The current state, then each changed state.
     pub async fn account_events(
         &self,
         user: UserId,
-    ) -> Result<impl Stream<Item = Result<Account>> + Send + 'static> {
-        let mut hints = self.signals.listen(Topic::Account(user)).await;
+    ) -> Result<impl Stream<Item = Result<AccountState>> + Send + 'static> {
+        let mut signals = self.signals.subscribe(Topic::Account(user)).await;
         let chat = self.clone();
         Ok(try_stream! {
-            let mut told = None;
+            let mut sent = None;
             loop {
-                let Some(now) = chat.wait_out(chat.account(user)).await? else { continue };
-                let shows = now.shown();
-                if told.as_ref() != Some(&shows) {
-                    told = Some(shows);
+                let Some(now) = chat.with_retry(chat.account(user)).await? else { continue };
+                let visible = now.visible();
+                if sent.as_ref() != Some(&visible) {
+                    sent = Some(visible);
                     yield now;
                 }
-                // Either way it is time to look.
-                let _ = tokio::time::timeout(LOOK_EVERY, hints.next()).await;
+                // Read the state after a signal and after the timeout alike.
+                let _ = tokio::time::timeout(POLL_EVERY, signals.next()).await;
             }
         })
     }

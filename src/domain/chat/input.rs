@@ -1,7 +1,7 @@
-//! What people write, within its limits. A value of one of these types has been checked.
+//! Texts that clients send. Each type holds only values within its limits.
 
 use crate::{
-    domain::text::{is_blank, refuse_nul},
+    domain::text::{is_blank, reject_nul},
     error::{Error, Result},
 };
 
@@ -13,10 +13,10 @@ macro_rules! texts {
 
         impl $name {
             /// # Errors
-            /// [`Error::BadInput`] that names the field and the limit; lengths are counted in characters.
+            /// [`Error::BadInput`] with the field and the limit; lengths are in characters.
             pub fn new(text: String) -> Result<Self> {
                 let length = text.chars().count();
-                refuse_nul($field, &text)?;
+                reject_nul($field, &text)?;
                 if ($min..=$max).contains(&length) && (!is_blank(&text) || $min == 0) {
                     return Ok(Self(text));
                 }
@@ -24,7 +24,7 @@ macro_rules! texts {
                     0 => concat!($field, " must be at most ", $max, " characters"),
                     _ => concat!($field, " must be ", $min, " to ", $max, " characters and not blank"),
                 };
-                Err(Error::bad_input($field, format!("{rule}; this is {length}.")))
+                Err(Error::bad_input($field, format!("{rule}; got {length}.")))
             }
 
             #[must_use]
@@ -42,13 +42,13 @@ macro_rules! texts {
 }
 
 texts! {
-    /// A message.
+    /// A message's text.
     Content: "content", 1 to 32000;
-    /// A room's title.
+    /// A chatroom's title.
     Title: "title", 1 to 200;
-    /// What the model is told before a conversation.
+    /// The instruction that the model gets before the conversation.
     SystemInstruction: "systemInstruction", 0 to 8000;
-    /// A client's name for one request, to send it twice safely.
+    /// A client's key for one request, which makes it safe to retry.
     IdempotencyKey: "idempotencyKey", 1 to 255;
 }
 
@@ -57,13 +57,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_are_counted_in_characters_and_named() {
+    fn limits_are_in_characters_and_named_in_the_error() {
         assert!(Content::new("é".repeat(32_000)).is_ok());
         let Err(Error::BadInput { field, message }) = Content::new("é".repeat(32_001)) else {
             panic!("accepted")
         };
         assert_eq!(field, "content");
-        assert_eq!(message, "content must be 1 to 32000 characters and not blank; this is 32001.");
+        assert_eq!(message, "content must be 1 to 32000 characters and not blank; got 32001.");
         for blank in ["", " \n\t", "\u{200b}\u{2066}", "\u{3164}", "\u{2800}"] {
             assert!(Title::new(blank.to_owned()).is_err());
         }

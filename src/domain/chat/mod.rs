@@ -1,27 +1,27 @@
 //! Chatrooms, messages and replies.
 //!
 //! ```text
-//!  send ──► one transaction: message, QUEUED reply, job, quota, idempotency key ──► hints: jobs, room, account
-//!                                                │
-//!  a worker claims the job ──► reply::write ──► the reply's log (live) and its row (the truth)
-//!                                                │                │
-//!                              watch: attach, then read, then live; the row says how it ended
+//!  send ──► one transaction: message, QUEUED reply, job, quota, idempotency key ──► signals: jobs, chatroom, account
+//!
+//!  a worker claims the job ──► attempt: model ──Chunk──► reply log ──LogEntry──► subscribe ──ReplyEvent──► API
+//!                                 │                                                 ▲
+//!                                 └──► row: text so far, then the end ──────────────┘
 //! ```
 
 mod account;
-mod changes;
-mod history;
+mod attempt;
+mod attempt_result;
+mod branch;
+mod buffered;
+mod chatroom_events;
+mod chatrooms;
 mod input;
-mod outcome;
-mod paced;
-mod path;
+mod prompt;
 mod quota;
 mod regenerate;
-pub mod reply;
-mod rooms;
 mod send;
 mod stop;
-mod watch;
+mod subscribe;
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,7 +35,7 @@ use crate::{
     error::{Error, Result},
     ports::{
         cache::Cache,
-        model::Model,
+        model::LanguageModel,
         reply_log::ReplyLog,
         signals::{Signals, Topic},
     },
@@ -43,59 +43,59 @@ use crate::{
 };
 
 pub use crate::ports::reply_log::Cursor;
-pub use account::Account;
-pub use changes::{RoomChange, RoomEvent};
+pub use account::AccountState;
+pub use attempt::{CancelTokens, JOB_KIND as REPLY_JOB_KIND};
+pub use chatroom_events::{ChatroomChange, ChatroomEvent};
+pub use chatrooms::{ChatroomUpdate, NewChatroom};
 pub use input::{Content, IdempotencyKey, SystemInstruction, Title};
-pub use quota::Usage;
-pub use rooms::{NewRoom, RoomChanges};
+pub use quota::DailyUsage;
 pub use send::Sent;
-pub use watch::{ReplyEvent, end_of};
+pub use subscribe::{ReplyEvent, end_cursor};
 
-/// What the use cases of chatting work with.
+/// The dependencies and settings of the chat use cases.
 #[derive(Clone)]
 pub struct Chat {
     pub db: Db,
-    /// What is followed on behalf of others runs here, so that its pace is not theirs.
+    /// Runs the buffered streams of replies that chatroom subscriptions merge.
     pub tasks: TaskTracker,
     pub clock: Clock,
     pub log: Arc<dyn ReplyLog>,
     pub signals: Arc<dyn Signals>,
     pub cache: Arc<dyn Cache>,
-    pub model: Arc<dyn Model>,
+    pub model: Arc<dyn LanguageModel>,
     pub settings: ChatSettings,
-    /// Whether users can buy more prompts.
+    /// Whether users can subscribe to Pro.
     pub is_billing_configured: bool,
-    /// How much of a conversation goes to the model.
+    /// Token budget of a prompt's history.
     pub history_tokens: usize,
-    pub pace: Pace,
+    pub timing: Timing,
 }
 
-/// How long things take that nobody sets.
+/// Intervals without a setting.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct Timing {
     /// Between two saves of a reply's text so far.
     pub save_every: Duration,
-    /// Before the second attempt at a reply; doubled for each one after.
-    pub first_retry_after: Duration,
-    /// How long a subscriber that hears nothing waits before it looks at the row: for the announcement that a killed
-    /// process could not make.
-    pub look_every: Duration,
-    /// How long a subscriber waits after a read that failed.
-    pub look_again_after: Duration,
+    /// Before the second try of a model call; doubled for each further one.
+    pub first_backoff: Duration,
+    /// How long a subscriber waits for an update of the log before it reads the row: a killed process publishes no end.
+    pub poll_every: Duration,
+    /// How long a subscriber waits after a failed read.
+    pub read_retry_delay: Duration,
 }
 
-impl Default for Pace {
+impl Default for Timing {
     fn default() -> Self {
         Self {
             save_every: Duration::from_secs(2),
-            first_retry_after: Duration::from_secs(1),
-            look_every: Duration::from_secs(5),
-            look_again_after: Duration::from_secs(1),
+            first_backoff: Duration::from_secs(1),
+            poll_every: Duration::from_secs(5),
+            read_retry_delay: Duration::from_secs(1),
         }
     }
 }
 
-/// What a job's worker writes by.
+/// The claim under which a job's worker writes.
 fn claim(job: &job::Model) -> Claim {
     Claim { job: job.id, attempt: job.attempt }
 }
@@ -110,41 +110,44 @@ impl Chat {
         self.message(user, id).await?.ok_or(Error::NotFound("message"))
     }
 
-    /// What a follower reads; none after a fault of ours, which it waits out for a moment and then reads again.
-    async fn wait_out<T>(&self, read: impl Future<Output = Result<T>>) -> Result<Option<T>> {
-        // A follower mostly waits: what it needs to read it has only while it reads.
+    /// A subscriber's read. None after an internal error and a delay: the subscriber then retries.
+    async fn with_retry<T>(&self, read: impl Future<Output = Result<T>>) -> Result<Option<T>> {
+        // Boxed: a subscriber mostly waits, so its future should not hold the space that a read needs.
         match Box::pin(read).await {
             Err(Error::Internal(cause)) => {
-                tracing::warn!(cause = format!("{cause:#}"), "a follower waits for the database");
-                tokio::time::sleep(self.pace.look_again_after).await;
+                tracing::warn!(cause = format!("{cause:#}"), "subscription read failed; retrying");
+                tokio::time::sleep(self.timing.read_retry_delay).await;
                 Ok(None)
             }
             read => read.map(Some),
         }
     }
 
-    /// The user's message that is a reply.
+    /// The user's message, which must be a reply.
     async fn owned_reply(&self, user: UserId, id: MessageId) -> Result<message::Model> {
         let message = self.owned_message(user, id).await?;
         if message.role == message::Role::Model {
             Ok(message)
         } else {
-            Err(Error::bad_input("messageId", "messageId must be of a reply; this message was sent by you."))
+            Err(Error::bad_input(
+                "messageId",
+                "messageId must be the id of a reply; this message was sent by the user.",
+            ))
         }
     }
 
-    /// Tells a reply's followers that it has ended or is gone, and lets its log expire.
+    /// Notifies a reply's subscribers that it has ended or was deleted, and lets its log expire.
     async fn end_log(&self, reply: MessageId) {
         if let Err(unavailable) = self.log.end(reply).await {
-            tracing::debug!(%reply, error = %unavailable, "a reply's end was not announced");
+            tracing::debug!(%reply, error = %unavailable, "publishing the reply's end failed");
         }
     }
 
-    /// Sends hints after a commit. One that is lost delays its listeners until they look by themselves.
-    async fn tell(&self, topics: &[Topic]) {
+    /// Publishes signals after a commit. A lost signal delays its subscribers until they poll.
+    async fn publish(&self, topics: &[Topic]) {
         join_all(topics.iter().map(async |&topic| {
-            if let Err(unavailable) = self.signals.send(topic).await {
-                tracing::debug!(?topic, error = %unavailable, "a hint was not sent");
+            if let Err(unavailable) = self.signals.publish(topic).await {
+                tracing::debug!(?topic, error = %unavailable, "publishing a signal failed");
             }
         }))
         .await;

@@ -1,5 +1,5 @@
-//! The day's prompts: reserved with the message, refunded when its reply fails, unless it was blocked after some of it was
-//! shown. Otherwise whoever makes the model recite something would read page after page of it for nothing.
+//! The daily quota of prompts: reserved with the message, refunded when the reply fails. A reply that was blocked after
+//! some text was shown is not refunded: otherwise a user who makes the model recite a text would read it for free.
 
 use chrono::{Days, NaiveTime};
 use entity::{Timestamp, UserId, message, message::FailureCode};
@@ -17,15 +17,15 @@ use crate::{
 
 /// Prompts used in the current UTC day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
+pub struct DailyUsage {
     pub used: i32,
-    /// None: unlimited.
+    /// None if unlimited.
     pub limit: Option<i32>,
     pub resets_at: Timestamp,
 }
 
 impl Chat {
-    /// What the tier allows a day; none: any number.
+    /// The prompts that the tier allows per day; none if unlimited.
     #[must_use]
     pub fn daily_limit(&self, tier: Tier) -> Option<i32> {
         match tier {
@@ -34,14 +34,14 @@ impl Chat {
         }
     }
 
-    /// What a user of this tier has used today, given the count.
+    /// The usage of a user of this tier who has used `used` prompts today.
     #[must_use]
-    pub fn usage_of(&self, tier: Tier, used: i32) -> Usage {
-        Usage { used, limit: self.daily_limit(tier), resets_at: next_day(self.clock.now()) }
+    pub fn usage_of(&self, tier: Tier, used: i32) -> DailyUsage {
+        DailyUsage { used, limit: self.daily_limit(tier), resets_at: next_day(self.clock.now()) }
     }
 
-    /// What the user has used today.
-    pub async fn usage(&self, conn: &impl ConnectionTrait, user: UserId) -> Result<Usage> {
+    /// The user's usage today.
+    pub async fn usage(&self, conn: &impl ConnectionTrait, user: UserId) -> Result<DailyUsage> {
         let now = self.clock.now();
         let subscription = subscriptions::of_user(conn, user).await?;
         let used =
@@ -49,13 +49,13 @@ impl Chat {
         Ok(self.usage_of(tier(subscription.as_ref(), now), used))
     }
 
-    /// Takes one prompt of the day of `now`, which is also when its reply is asked for.
+    /// Reserves one prompt of the day of `now`. The reply must be created with the same `now`: a refund goes to its day.
     pub(super) async fn reserve(
         &self,
         tx: &impl ConnectionTrait,
         user: UserId,
         now: Timestamp,
-    ) -> Result<Usage> {
+    ) -> Result<DailyUsage> {
         let tier = tier(subscriptions::of_user(tx, user).await?.as_ref(), now);
         let limit = self.daily_limit(tier);
         if let Some(used) = usage::reserve(tx, user, now.date_naive(), limit.unwrap_or(i32::MAX)).await? {
@@ -71,8 +71,8 @@ impl Chat {
     }
 }
 
-/// Whether a reply that ends like this gives its prompt back. Decided by the end alone, in the transaction that stores it,
-/// so that it happens once and however many replies end at the same time.
+/// Whether the prompt of a reply with this end is refunded. Depends on the end alone, in the transaction that stores it, so
+/// the refund happens exactly once.
 pub(super) fn is_refunded(end: &replies::End) -> bool {
     match end.failure {
         Some((FailureCode::ContentBlocked, _)) => is_blank(&end.content),
@@ -81,8 +81,8 @@ pub(super) fn is_refunded(end: &replies::End) -> bool {
     }
 }
 
-/// Gives back the prompt that was taken for a reply, to the day that it was taken from.
-pub(super) async fn give_back(tx: &impl ConnectionTrait, reply: &message::Model) -> Result<()> {
+/// Refunds the prompt that was reserved for a reply, to the day on which it was reserved.
+pub(super) async fn refund(tx: &impl ConnectionTrait, reply: &message::Model) -> Result<()> {
     Ok(usage::refund(tx, reply.user_id, reply.created_at.date_naive()).await?)
 }
 

@@ -1,11 +1,11 @@
-//! Sending a message: everything it causes is in one transaction, so that there is no second write to lose.
+//! Sending a message. One transaction holds everything it causes, so that no second write can be lost.
 
 use entity::{ChatroomId, MessageId, UserId, idempotency_key, message};
 use ring::digest;
 
 use super::{
-    Chat, Content, IdempotencyKey, Usage,
-    path::{self, Place},
+    Chat, Content, DailyUsage, IdempotencyKey,
+    branch::{self, Position},
 };
 use crate::{
     error::{Error, Result},
@@ -13,33 +13,33 @@ use crate::{
     store::{branches, chatrooms, commit, idempotency, messages, users},
 };
 
-/// A message and the reply that is on its way.
+/// A stored message and its queued reply.
 pub struct Sent {
     pub message: message::Model,
     pub reply: message::Model,
-    pub usage: Usage,
+    pub usage: DailyUsage,
 }
 
 impl Chat {
-    /// Stores the message and queues its reply. The same key again returns the first result and uses no quota.
+    /// Stores the message and queues its reply. A repeated idempotency key returns the first result and uses no quota.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a room that is not the user's, [`Error::QuotaExceeded`], [`Error::Conflict`] for a key that
-    /// was used for something else.
+    /// [`Error::NotFound`] for a chatroom that is not the user's, [`Error::QuotaExceeded`], [`Error::Conflict`] for a key
+    /// that was used for another message.
     pub async fn send(
         &self,
         user: UserId,
-        room: ChatroomId,
+        chatroom: ChatroomId,
         content: Content,
         key: Option<IdempotencyKey>,
     ) -> Result<Sent> {
-        self.db.with_retry(|| self.send_once(user, room, content.clone(), key.clone())).await
+        self.db.with_retry(|| self.send_once(user, chatroom, content.clone(), key.clone())).await
     }
 
     async fn send_once(
         &self,
         user: UserId,
-        room: ChatroomId,
+        chatroom: ChatroomId,
         content: Content,
         key: Option<IdempotencyKey>,
     ) -> Result<Sent> {
@@ -50,36 +50,37 @@ impl Chat {
             let key = idempotency_key::Model {
                 user_id: user,
                 key: key.into(),
-                fingerprint: fingerprint(room, &content),
+                fingerprint: fingerprint(chatroom, &content),
                 reply_id,
                 created_at: now,
             };
             if let Some(first) = idempotency::claim(&tx, &key).await? {
                 drop(tx);
-                return self.sent_before(user, &key, &first).await;
+                return self.first_result(user, &key, &first).await;
             }
         }
-        let room =
-            chatrooms::advance_owned_by(&tx, user, room, now).await?.ok_or(Error::NotFound("chatroom"))?;
+        let chatroom = chatrooms::advance_owned_by(&tx, user, chatroom, now)
+            .await?
+            .ok_or(Error::NotFound("chatroom"))?;
         let usage = self.reserve(&tx, user, now).await?;
-        let place = Place::after(branches::tail(&tx, room.id).await?.as_ref());
-        let message = path::message(&room, &place, content.into(), now);
+        let position = Position::after(branches::tail(&tx, chatroom.id).await?.as_ref());
+        let message = branch::message(&chatroom, &position, content.into(), now);
         messages::insert(&tx, &message).await?;
-        let reply = path::queue_reply(&tx, &room, &message, reply_id, now).await?;
+        let reply = branch::queue_reply(&tx, &chatroom, &message, reply_id, now).await?;
         users::bump_rooms_version(&tx, user).await?;
         commit(tx).await?;
         tracing::info!(
             user_id = %user.0,
-            chatroom_id = %room.id.0,
+            chatroom_id = %chatroom.id.0,
             message_id = %message.id.0,
             reply_id = %reply.id.0,
             "message accepted"
         );
-        self.tell(&[Topic::Jobs, Topic::Room(room.id), Topic::Account(user)]).await;
+        self.publish(&[Topic::Jobs, Topic::Chatroom(chatroom.id), Topic::Account(user)]).await;
         Ok(Sent { message, reply, usage })
     }
 
-    async fn sent_before(
+    async fn first_result(
         &self,
         user: UserId,
         key: &idempotency_key::Model,
@@ -95,7 +96,7 @@ impl Chat {
     }
 }
 
-fn fingerprint(room: ChatroomId, content: &Content) -> Vec<u8> {
-    let asked = [room.0.as_bytes().as_slice(), content.as_str().as_bytes()].concat();
-    digest::digest(&digest::SHA256, &asked).as_ref().to_vec()
+fn fingerprint(chatroom: ChatroomId, content: &Content) -> Vec<u8> {
+    let request = [chatroom.0.as_bytes().as_slice(), content.as_str().as_bytes()].concat();
+    digest::digest(&digest::SHA256, &request).as_ref().to_vec()
 }

@@ -8,7 +8,7 @@ use entity::{ChatroomId, MessageId, UserId, chatroom, message, subscription};
 use crate::{
     domain::{
         billing::tiers::tier,
-        chat::{Chat, Usage},
+        chat::{Chat, DailyUsage},
     },
     error::Error,
     graphql::engine::memory::RequestMemory,
@@ -164,10 +164,10 @@ impl Loader<SubscriptionOf> for Batches {
 pub struct UsageOf(pub UserId);
 
 impl Loader<UsageOf> for Batches {
-    type Value = Usage;
+    type Value = DailyUsage;
     type Error = LoadError;
 
-    async fn load(&self, keys: &[UsageOf]) -> Loaded<UsageOf, Usage> {
+    async fn load(&self, keys: &[UsageOf]) -> Loaded<UsageOf, DailyUsage> {
         let now = self.chat.clock.now();
         let users: Vec<UserId> = keys.iter().map(|key| key.0).collect();
         let subscriptions = subscriptions::of_users(self.chat.db.read(), &users).await?;

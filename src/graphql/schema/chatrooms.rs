@@ -4,7 +4,7 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObje
 use entity::chatroom;
 
 use crate::{
-    domain::chat::{NewRoom, RoomChanges, SystemInstruction, Title},
+    domain::chat::{ChatroomUpdate, NewChatroom, SystemInstruction, Title},
     error::Result,
     graphql::{
         engine::{
@@ -29,7 +29,7 @@ impl ChatroomQueries {
     ) -> Result<Option<Chatroom>> {
         let viewer = viewer(ctx)?;
         let Ok(id) = id.parse() else { return Ok(None) };
-        Ok(chat(ctx).room(viewer.user, id).await?.map(Chatroom))
+        Ok(chat(ctx).chatroom(viewer.user, id).await?.map(Chatroom))
     }
 
     /// Your chatrooms, the most recently active first. Errors: UNAUTHENTICATED, BAD_USER_INPUT.
@@ -45,7 +45,7 @@ impl ChatroomQueries {
     ) -> Result<Connection<Chatroom>> {
         let viewer = viewer(ctx)?;
         let window = PageArgs { first, after, last, before }.window()?;
-        let page = chat(ctx).rooms(viewer.user, window.clone()).await?;
+        let page = chat(ctx).chatrooms(viewer.user, window.clone()).await?;
         page.items.iter().try_for_each(|room| memory(ctx).read(chatrooms::size_of(room)))?;
         Ok(Connection::new(page, &window, |room: &chatroom::Model| (room.updated_at, room.id), Chatroom))
     }
@@ -77,12 +77,12 @@ impl ChatroomMutations {
         input: CreateChatroomInput,
     ) -> Result<ChatroomPayload> {
         let viewer = viewer(ctx)?;
-        let new = NewRoom {
+        let new = NewChatroom {
             title: input.title.map(Title::new).transpose()?,
             system_instruction: input.system_instruction.map(SystemInstruction::new).transpose()?,
             model: input.model,
         };
-        let room = chat(ctx).create_room(viewer.user, new).await?;
+        let room = chat(ctx).create_chatroom(viewer.user, new).await?;
         Ok(ChatroomPayload { chatroom: Chatroom(room) })
     }
 
@@ -100,8 +100,8 @@ impl ChatroomMutations {
             MaybeUndefined::Value(text) => Some(Some(SystemInstruction::new(text)?)),
         };
         let title = input.title.map(Title::new).transpose()?;
-        let changes = RoomChanges { title, system_instruction, model: input.model };
-        let room = chat(ctx).update_room(viewer.user, read_id(&input.id, "chatroom")?, changes).await?;
+        let changes = ChatroomUpdate { title, system_instruction, model: input.model };
+        let room = chat(ctx).update_chatroom(viewer.user, read_id(&input.id, "chatroom")?, changes).await?;
         Ok(ChatroomPayload { chatroom: Chatroom(room) })
     }
 
@@ -112,7 +112,7 @@ impl ChatroomMutations {
         #[graphql(desc = "The id of the chatroom.")] id: ID,
     ) -> Result<DeleteChatroomPayload> {
         let viewer = viewer(ctx)?;
-        chat(ctx).delete_room(viewer.user, read_id(&id, "chatroom")?).await?;
+        chat(ctx).delete_chatroom(viewer.user, read_id(&id, "chatroom")?).await?;
         Ok(DeleteChatroomPayload { deleted_id: id })
     }
 }

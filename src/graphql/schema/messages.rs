@@ -25,7 +25,10 @@ impl MessageQueries {
     ) -> Result<Option<Node>> {
         let Ok(viewer) = viewer(ctx) else { return Ok(None) };
         if let Ok(room) = id.parse::<ChatroomId>() {
-            return Ok(chat(ctx).room(viewer.user, room).await?.map(|room| Node::Chatroom(Chatroom(room))));
+            return Ok(chat(ctx)
+                .chatroom(viewer.user, room)
+                .await?
+                .map(|room| Node::Chatroom(Chatroom(room))));
         }
         if let Ok(message) = id.parse::<MessageId>() {
             return Ok(chat(ctx)

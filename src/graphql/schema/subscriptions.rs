@@ -36,7 +36,7 @@ impl Subscription {
         let viewer = viewer(ctx)?;
         let reply: MessageId = read_id(&message_id, "message")?;
         let after: Option<Cursor> = resume_after(ctx, after, "after must be a cursor of this reply.")?;
-        let events = chat(ctx).watch(viewer.user, reply, after).await?;
+        let events = chat(ctx).reply_events(viewer.user, reply, after).await?;
         let events = with_permits(ctx, events);
         Ok(events.map(move |event| {
             let event = event?;
@@ -57,7 +57,7 @@ impl Subscription {
         let room = read_id(&chatroom_id, "chatroom")?;
         let pages = context::request(ctx).permits.pages.clone();
         let after = resume_after(ctx, after, "after must be a cursor of an event of this chatroom.")?;
-        let events = chat(ctx).room_events(viewer.user, room, after, pages).await?;
+        let events = chat(ctx).chatroom_events(viewer.user, room, after, pages).await?;
         let events = with_permits(ctx, events);
         Ok(events.map(move |event| {
             let event = event?;

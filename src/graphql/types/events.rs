@@ -2,7 +2,7 @@ use async_graphql::{ID, SimpleObject, Union};
 use entity::{MessageId, Timestamp, message};
 
 use super::{Chatroom, Message, SubscriptionStatus, Usage, message::ReplyFailure};
-use crate::domain::chat::{self, Account, RoomChange, RoomEvent};
+use crate::domain::chat::{self, AccountState};
 
 /// An event of a reply.
 #[derive(Union)]
@@ -143,22 +143,22 @@ pub struct ChatroomDeleted {
     deleted_id: ID,
 }
 
-impl From<RoomEvent> for ChatroomEvent {
-    fn from(event: RoomEvent) -> Self {
+impl From<chat::ChatroomEvent> for ChatroomEvent {
+    fn from(event: chat::ChatroomEvent) -> Self {
         let change = match event.change {
-            RoomChange::Added(row) => {
+            chat::ChatroomChange::Added(row) => {
                 ChatroomChange::MessageAdded(MessageAdded { message: Message::of(*row) })
             }
-            RoomChange::Changed(row) => {
+            chat::ChatroomChange::Changed(row) => {
                 ChatroomChange::MessageChanged(MessageChanged { message: Message::of(*row) })
             }
-            RoomChange::Updated(room) => {
+            chat::ChatroomChange::Updated(room) => {
                 ChatroomChange::ChatroomUpdated(ChatroomUpdated { chatroom: Chatroom(*room) })
             }
-            RoomChange::Deleted(id) => {
+            chat::ChatroomChange::Deleted(id) => {
                 ChatroomChange::ChatroomDeleted(ChatroomDeleted { deleted_id: id.into() })
             }
-            RoomChange::Reply(id, event) => match ReplyEvent::new(id, event) {
+            chat::ChatroomChange::Reply(id, event) => match ReplyEvent::new(id, event) {
                 ReplyEvent::Delta(event) => ChatroomChange::Delta(event),
                 ReplyEvent::Restarted(event) => ChatroomChange::Restarted(event),
                 ReplyEvent::Completed(event) => ChatroomChange::Completed(event),
@@ -180,7 +180,7 @@ pub struct AccountEvent {
 }
 
 impl AccountEvent {
-    pub fn new(account: &Account, now: Timestamp) -> Self {
+    pub fn new(account: &AccountState, now: Timestamp) -> Self {
         Self {
             subscription: SubscriptionStatus::new(account.subscription.as_ref(), now),
             usage: account.usage.into(),

@@ -6,7 +6,7 @@ use tokio::sync::OnceCell;
 
 use super::{Chatroom, read_id};
 use crate::{
-    domain::chat::end_of,
+    domain::chat::end_cursor,
     error::{Error, Result},
     graphql::engine::{
         context::loader,
@@ -78,7 +78,7 @@ impl Message {
 
     /// The position at the end of `content`. Pass it to replyStream(after:) to receive the text after it.
     async fn cursor(&self, ctx: &Context<'_>) -> Result<String> {
-        Ok(end_of(self.row(ctx).await?).to_string())
+        Ok(end_cursor(self.row(ctx).await?).to_string())
     }
 
     /// The message before this one on its branch. Null for the first message.

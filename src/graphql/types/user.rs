@@ -87,8 +87,8 @@ pub struct Usage {
     resets_at: Timestamp,
 }
 
-impl From<chat::Usage> for Usage {
-    fn from(usage: chat::Usage) -> Self {
+impl From<chat::DailyUsage> for Usage {
+    fn from(usage: chat::DailyUsage) -> Self {
         let remaining = usage.limit.map(|limit| (limit - usage.used).max(0));
         Self { used: usage.used, limit: usage.limit, remaining, resets_at: usage.resets_at }
     }

@@ -10,7 +10,7 @@ use crate::{
     backoff::{Backoff, RetryPolicy},
     domain::{
         auth::{DELIVER_OTP, Delivered, Deliveries},
-        chat::reply::Cues,
+        chat::CancelTokens,
     },
     error::Result,
 };
@@ -31,7 +31,7 @@ impl Kind for DeliverOtp {
         RetryPolicy { backoff, max_tries: None }
     }
 
-    async fn run(&self, job: &job::Model, _: &Cues) -> Result<Disposition> {
+    async fn run(&self, job: &job::Model, _: &CancelTokens) -> Result<Disposition> {
         let Some(otp) = job.otp_id else { return Ok(Disposition::Complete) };
         Ok(match self.deliveries.deliver(otp).await? {
             Delivered::Done => Disposition::Complete,

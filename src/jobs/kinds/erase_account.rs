@@ -11,7 +11,7 @@ use crate::{
     domain::{
         auth::ERASE_ACCOUNT,
         billing::Billing,
-        chat::{Chat, reply::Cues},
+        chat::{CancelTokens, Chat},
     },
     error::Result,
     store::{commit, users},
@@ -35,9 +35,9 @@ impl Kind for EraseAccount {
     }
 
     /// Each step may be repeated. The user's row is last, because deleting it deletes the job.
-    async fn run(&self, job: &job::Model, _: &Cues) -> Result<Disposition> {
+    async fn run(&self, job: &job::Model, _: &CancelTokens) -> Result<Disposition> {
         let Some(user) = job.user_id else { return Ok(Disposition::Complete) };
-        self.chat.delete_rooms(user).await?;
+        self.chat.delete_chatrooms(user).await?;
         self.billing.leave(user).await?;
         let tx = self.chat.db.begin().await?;
         users::delete_erased(&tx, user).await?;

@@ -16,7 +16,7 @@ use crate::{
     domain::{
         auth::Deliveries,
         billing::Billing,
-        chat::{Chat, reply::Cues},
+        chat::{CancelTokens, Chat},
     },
     error::Result,
 };
@@ -46,7 +46,7 @@ pub(super) trait Kind: Send + Sync {
     ///
     /// # Errors
     /// A fault of ours or of a provider; [`on_error`](Self::on_error) follows.
-    async fn run(&self, job: &job::Model, cancel: &Cues) -> Result<Disposition>;
+    async fn run(&self, job: &job::Model, cancel: &CancelTokens) -> Result<Disposition>;
 
     /// Follows a run that returned an error or panicked.
     async fn on_error(&self, _job: &job::Model) -> Result<Disposition> {

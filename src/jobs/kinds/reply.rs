@@ -6,10 +6,7 @@ use entity::job;
 use super::{Disposition, Kind};
 use crate::{
     backoff::RetryPolicy,
-    domain::chat::{
-        Chat,
-        reply::{Cues, JOB_KIND},
-    },
+    domain::chat::{CancelTokens, Chat, REPLY_JOB_KIND},
     error::Result,
 };
 
@@ -21,21 +18,21 @@ pub(super) struct WriteReply {
 #[async_trait]
 impl Kind for WriteReply {
     fn name(&self) -> &'static str {
-        JOB_KIND
+        REPLY_JOB_KIND
     }
 
     fn retry_policy(&self) -> RetryPolicy {
         self.chat.retry_policy()
     }
 
-    async fn run(&self, job: &job::Model, cancel: &Cues) -> Result<Disposition> {
-        self.chat.write_reply(job, cancel).await?;
+    async fn run(&self, job: &job::Model, cancel: &CancelTokens) -> Result<Disposition> {
+        self.chat.run_attempt(job, cancel).await?;
         Ok(Disposition::Settled)
     }
 
     /// Retries the reply, or ends it as FAILED.
     async fn on_error(&self, job: &job::Model) -> Result<Disposition> {
-        self.chat.reply_broke(job).await?;
+        self.chat.fail_attempt(job).await?;
         Ok(Disposition::Settled)
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     backoff::{Backoff, RetryPolicy},
     domain::{
         billing::{Billing, STRIPE_EVENT},
-        chat::reply::Cues,
+        chat::CancelTokens,
     },
     error::Result,
 };
@@ -37,11 +37,11 @@ impl Kind for ProcessStripeEvent {
 
     /// Storing what was read deletes the job before its owner is notified, so losing the job does not cancel the run.
     /// Of two reads at the same time, the newer one is kept.
-    async fn run(&self, job: &job::Model, cancel: &Cues) -> Result<Disposition> {
+    async fn run(&self, job: &job::Model, cancel: &CancelTokens) -> Result<Disposition> {
         let Some(event) = &job.stripe_event_id else { return Ok(Disposition::Complete) };
         tokio::select! {
             processed = self.billing.process_event(event) => processed.map(|()| Disposition::Complete),
-            () = cancel.hand_back.cancelled() => Ok(Disposition::Release),
+            () = cancel.release.cancelled() => Ok(Disposition::Release),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     backoff::RetryPolicy,
     domain::{
         billing::{Billing, SYNC_CUSTOMER},
-        chat::reply::Cues,
+        chat::CancelTokens,
     },
     error::Result,
 };
@@ -27,7 +27,7 @@ impl Kind for SyncCustomer {
         STRIPE_RETRIES
     }
 
-    async fn run(&self, job: &job::Model, _: &Cues) -> Result<Disposition> {
+    async fn run(&self, job: &job::Model, _: &CancelTokens) -> Result<Disposition> {
         if let Some(user) = job.user_id {
             self.billing.sync_customer(user).await?;
         }

@@ -18,7 +18,7 @@ use super::{Auth, Caller, DELIVER_OTP, HOUR, OtpCode, PhoneNumber};
 use crate::{
     error::{Error, Result},
     ports::{
-        otp_sender::{Delivery, Message},
+        otp_sender::{Delivery, OtpMessage},
         rate_limit::{Limit, Verdict},
     },
     store::{commit, jobs, otps},
@@ -171,8 +171,8 @@ impl Auth {
 }
 
 /// The message that delivers a challenge's code.
-fn message(otp: &otp::Model, code: OtpCode) -> Message {
-    Message {
+fn message(otp: &otp::Model, code: OtpCode) -> OtpMessage {
+    OtpMessage {
         id: otp.id,
         phone_number: otp.phone_number.clone(),
         code: code.into_text(),

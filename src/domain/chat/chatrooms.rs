@@ -1,4 +1,4 @@
-//! Rooms: made, changed, listed, deleted.
+//! Creating, updating, listing and deleting chatrooms.
 
 use bytes::Bytes;
 use entity::{ChatroomId, UserId, chatroom};
@@ -16,22 +16,22 @@ use crate::{
     },
 };
 
-const ROOMS_AT_ONCE: u64 = 100;
+const DELETE_BATCH: u64 = 100;
 const UNTITLED: &str = "New chat";
 
-/// A room that is to be made.
+/// The fields of a new chatroom.
 #[derive(Clone, Debug, Default)]
-pub struct NewRoom {
+pub struct NewChatroom {
     pub title: Option<Title>,
     pub system_instruction: Option<SystemInstruction>,
     pub model: Option<String>,
 }
 
-/// What of a room is to change; none leaves a field as it is.
+/// Changes to a chatroom; none leaves a field unchanged.
 #[derive(Clone, Debug, Default)]
-pub struct RoomChanges {
+pub struct ChatroomUpdate {
     pub title: Option<Title>,
-    /// The inner none takes the instruction away.
+    /// `Some(None)` removes the instruction.
     pub system_instruction: Option<Option<SystemInstruction>>,
     pub model: Option<String>,
 }
@@ -39,9 +39,9 @@ pub struct RoomChanges {
 impl Chat {
     /// # Errors
     /// [`Error::BadInput`] for a model that is not offered.
-    pub async fn create_room(&self, user: UserId, new: NewRoom) -> Result<chatroom::Model> {
+    pub async fn create_chatroom(&self, user: UserId, new: NewChatroom) -> Result<chatroom::Model> {
         let now = self.clock.now();
-        let room = chatroom::Model {
+        let chatroom = chatroom::Model {
             id: ChatroomId::generate(),
             user_id: user,
             title: new.title.map_or_else(|| UNTITLED.to_owned(), String::from),
@@ -58,26 +58,26 @@ impl Chat {
         self.db
             .with_retry(|| async {
                 let tx = self.db.begin().await?;
-                chatrooms::insert(&tx, &room).await?;
+                chatrooms::insert(&tx, &chatroom).await?;
                 users::bump_rooms_version(&tx, user).await?;
                 Ok(commit(tx).await?)
             })
             .await?;
-        Ok(room)
+        Ok(chatroom)
     }
 
     /// # Errors
     /// [`Error::NotFound`], or [`Error::BadInput`] for a model that is not offered.
-    pub async fn update_room(
+    pub async fn update_chatroom(
         &self,
         user: UserId,
         id: ChatroomId,
-        changes: RoomChanges,
+        update: ChatroomUpdate,
     ) -> Result<chatroom::Model> {
-        let model = changes.model.map(|model| self.offered(model)).transpose()?;
-        let changes = RoomChanges { model, ..changes };
-        let room = self.db.with_retry(|| self.update_once(user, id, changes.clone())).await?;
-        self.tell(&[Topic::Room(id)]).await;
+        let model = update.model.map(|model| self.offered(model)).transpose()?;
+        let update = ChatroomUpdate { model, ..update };
+        let room = self.db.with_retry(|| self.update_once(user, id, update.clone())).await?;
+        self.publish(&[Topic::Chatroom(id)]).await;
         Ok(room)
     }
 
@@ -85,32 +85,32 @@ impl Chat {
         &self,
         user: UserId,
         id: ChatroomId,
-        changes: RoomChanges,
+        update: ChatroomUpdate,
     ) -> Result<chatroom::Model> {
         let tx = self.db.begin().await?;
         let advanced = chatrooms::advance_owned_by(&tx, user, id, self.clock.now()).await?;
-        let mut room = advanced.ok_or(Error::NotFound("chatroom"))?;
-        room.edited_in = room.version;
-        if let Some(title) = changes.title {
-            room.title = title.into();
+        let mut chatroom = advanced.ok_or(Error::NotFound("chatroom"))?;
+        chatroom.edited_in = chatroom.version;
+        if let Some(title) = update.title {
+            chatroom.title = title.into();
         }
-        if let Some(instruction) = changes.system_instruction {
-            room.system_instruction = instruction.map(String::from);
+        if let Some(instruction) = update.system_instruction {
+            chatroom.system_instruction = instruction.map(String::from);
         }
-        if let Some(model) = changes.model {
-            room.model = model;
+        if let Some(model) = update.model {
+            chatroom.model = model;
         }
-        chatrooms::save(&tx, &room).await?;
+        chatrooms::save(&tx, &chatroom).await?;
         users::bump_rooms_version(&tx, user).await?;
         commit(tx).await?;
-        Ok(room)
+        Ok(chatroom)
     }
 
-    /// Deletes a room and everything in it; a reply that is being written in it ends.
+    /// Deletes a chatroom with its messages; a reply that is being written in it ends.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn delete_room(&self, user: UserId, id: ChatroomId) -> Result<()> {
+    pub async fn delete_chatroom(&self, user: UserId, id: ChatroomId) -> Result<()> {
         let unfinished = self
             .db
             .with_retry(|| async {
@@ -127,19 +127,19 @@ impl Chat {
         for reply in unfinished {
             self.end_log(reply.id).await;
         }
-        self.tell(&[Topic::Room(id), Topic::Jobs]).await;
+        self.publish(&[Topic::Chatroom(id), Topic::Jobs]).await;
         Ok(())
     }
 
-    /// Deletes all of the user's rooms.
-    pub async fn delete_rooms(&self, user: UserId) -> Result<()> {
+    /// Deletes all chatrooms of the user.
+    pub async fn delete_chatrooms(&self, user: UserId) -> Result<()> {
         loop {
-            let rooms = chatrooms::some_owned_by(self.db.write(), user, ROOMS_AT_ONCE).await?;
-            if rooms.is_empty() {
+            let chatrooms = chatrooms::some_owned_by(self.db.write(), user, DELETE_BATCH).await?;
+            if chatrooms.is_empty() {
                 return Ok(());
             }
-            for room in rooms {
-                match self.delete_room(user, room).await {
+            for chatroom in chatrooms {
+                match self.delete_chatroom(user, chatroom).await {
                     Ok(()) | Err(Error::NotFound(_)) => {}
                     Err(error) => return Err(error),
                 }
@@ -147,22 +147,22 @@ impl Chat {
         }
     }
 
-    /// The user's room.
-    pub async fn room(&self, user: UserId, id: ChatroomId) -> Result<Option<chatroom::Model>> {
+    /// The user's chatroom.
+    pub async fn chatroom(&self, user: UserId, id: ChatroomId) -> Result<Option<chatroom::Model>> {
         Ok(chatrooms::owned_by(self.db.read(), user, id).await?)
     }
 
-    /// A page of the user's rooms, newest activity first. Kept under the version of the list, which every write to it
-    /// counts up in its own transaction: what is kept is never older than the user's last write.
-    pub async fn rooms(&self, user: UserId, window: Window<Key>) -> Result<Page<chatroom::Model>> {
+    /// A page of the user's chatrooms, newest activity first. Cached under the version of the list, which every write
+    /// increments in its own transaction: a cached page is never older than the user's last write.
+    pub async fn chatrooms(&self, user: UserId, window: Window<Key>) -> Result<Page<chatroom::Model>> {
         let version = users::rooms_version(self.db.read(), user).await?;
         let key = format!("rooms:{user}:{version}:{window:?}");
         let load = async {
             let page = chatrooms::page_owned_by(self.db.read(), user, &window).await?;
             Ok(Bytes::from(serde_json::to_vec(&page)?))
         };
-        let kept = self.cache.get_or_load(&key, load.boxed()).await?;
-        serde_json::from_slice(&kept).map_err(|cause| Error::Internal(cause.into()))
+        let cached = self.cache.get_or_load(&key, load.boxed()).await?;
+        serde_json::from_slice(&cached).map_err(|cause| Error::Internal(cause.into()))
     }
 
     fn offered(&self, model: String) -> Result<String> {

@@ -1,22 +1,22 @@
-//! Adding to a room's path.
+//! Appending to a chatroom's active branch.
 
 use entity::{MessageId, Timestamp, chatroom, job, message};
 use message::{Role, Status};
 use sea_orm::ConnectionTrait;
 
-use super::reply::JOB_KIND;
+use super::attempt::JOB_KIND;
 use crate::{
     error::Result,
     store::{jobs, messages},
 };
 
-/// Where a message is to stand.
-pub(super) struct Place {
+/// Where a message is inserted in the tree.
+pub(super) struct Position {
     pub(super) parent: Option<MessageId>,
     pub(super) depth: i32,
 }
 
-impl Place {
+impl Position {
     pub(super) fn after(message: Option<&message::Model>) -> Self {
         Self {
             parent: message.map(|message| message.id),
@@ -25,19 +25,19 @@ impl Place {
     }
 }
 
-/// A message at the end of the path, in the version of a room that the transaction has taken.
+/// A user's message at this position, in the chatroom version that the transaction has taken.
 pub(super) fn message(
-    room: &chatroom::Model,
-    place: &Place,
+    chatroom: &chatroom::Model,
+    position: &Position,
     content: String,
     now: Timestamp,
 ) -> message::Model {
     message::Model {
         id: MessageId::generate(),
-        user_id: room.user_id,
-        chatroom_id: room.id,
-        parent_id: place.parent,
-        depth: place.depth,
+        user_id: chatroom.user_id,
+        chatroom_id: chatroom.id,
+        parent_id: position.parent,
+        depth: position.depth,
         active: true,
         role: Role::User,
         content,
@@ -51,8 +51,8 @@ pub(super) fn message(
         output_tokens: None,
         thought_tokens: None,
         feedback: None,
-        added_in: room.version,
-        changed_in: room.version,
+        added_in: chatroom.version,
+        changed_in: chatroom.version,
         created_at: now,
         completed_at: Some(now),
     }
@@ -61,7 +61,7 @@ pub(super) fn message(
 /// Stores a QUEUED reply to `to`, and the job that writes it.
 pub(super) async fn queue_reply(
     tx: &impl ConnectionTrait,
-    room: &chatroom::Model,
+    chatroom: &chatroom::Model,
     to: &message::Model,
     id: MessageId,
     now: Timestamp,
@@ -71,7 +71,7 @@ pub(super) async fn queue_reply(
         role: Role::Model,
         status: Status::Queued,
         completed_at: None,
-        ..message(room, &Place::after(Some(to)), String::new(), now)
+        ..message(chatroom, &Position::after(Some(to)), String::new(), now)
     };
     messages::insert(tx, &reply).await?;
     let job = job::Model {

@@ -1,6 +1,7 @@
-//! What comes of an attempt at a reply: an end, another try, or nothing because the reply has moved on.
+//! The result of an attempt at a reply, and finishing the attempt: the reply ends, is requeued, or stays as it is because
+//! the claim is lost.
 //!
-//! Each is one transaction that begins by taking the job from the queue under the claim's attempt: whoever cannot do that
+//! Finishing is one transaction that first takes the job from the queue under the claim's attempt: a worker that cannot
 //! has lost the claim, and writes nothing.
 
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::{
     domain::text::is_blank,
     error::Result,
     ports::{
-        model::{ModelError, Retry, Usage},
+        model::{ModelError, ModelUsage, Retry},
         signals::Topic,
     },
     store::{chatrooms, commit, jobs, replies},
@@ -23,21 +24,21 @@ use crate::{
 
 /// Model calls for one reply, the first included.
 const MAX_TRIES: u32 = 4;
-/// A model that asks for a longer wait than this has refused.
-const LONGEST_WAIT: Duration = Duration::from_mins(2);
-const AGAIN: Retry = Retry::After { at_least: Duration::ZERO };
+/// A longer `Retry-After` than this counts as a final failure.
+const MAX_BACKOFF: Duration = Duration::from_mins(2);
+const IMMEDIATELY: Retry = Retry::After { at_least: Duration::ZERO };
 
-/// What an attempt leaves behind.
+/// The text and the usage that an attempt produced.
 #[derive(Clone, Copy)]
-pub(super) struct Written<'a> {
+pub(super) struct AttemptOutput<'a> {
     pub(super) text: &'a str,
-    pub(super) usage: &'a Usage,
+    pub(super) usage: &'a ModelUsage,
 }
 
-impl<'a> Written<'a> {
-    /// Text of an attempt of which nothing else is known.
+impl<'a> AttemptOutput<'a> {
+    /// Of an attempt whose usage is unknown.
     pub(super) fn text(text: &'a str) -> Self {
-        const NONE: &Usage = &Usage { model: None, tokens: None };
+        const NONE: &ModelUsage = &ModelUsage { model: None, tokens: None };
         Self { text, usage: NONE }
     }
 
@@ -47,50 +48,55 @@ impl<'a> Written<'a> {
     }
 }
 
-/// How an attempt came to its end.
-pub(super) enum Outcome {
-    /// The answer is complete, for this reason.
-    Whole(String),
+/// How an attempt ended.
+pub(super) enum AttemptResult {
+    /// The answer is complete, with this finish reason.
+    Complete(String),
     Stopped,
     Failed(ModelError),
-    HandedBack,
-    /// The claim is lost: another attempt has begun, or the reply has been ended or deleted.
-    Lost,
+    /// The process shuts down: another worker continues.
+    Released,
+    /// Another attempt has begun, or the reply has ended or was deleted.
+    ClaimLost,
 }
 
-impl Outcome {
+impl AttemptResult {
     fn failed(code: FailureCode, message: &str, retry: Retry) -> Self {
         Self::Failed(ModelError { code, message: message.to_owned(), retry })
     }
 
-    /// The text has reached the length at which every one ends.
-    pub(super) fn cut_short() -> Self {
-        Self::Whole("MAX_TOKENS".to_owned())
+    /// The text has reached the maximum length.
+    pub(super) fn text_limit_reached() -> Self {
+        Self::Complete("MAX_TOKENS".to_owned())
     }
 
-    /// The model ended its answer. One that shows nothing is a failed try, whatever the model calls it.
+    /// The model ended its answer. A blank answer is a failed try, whatever the finish reason.
     pub(super) fn of_end(finish_reason: String, text: &str) -> Self {
         if !is_blank(text) {
-            return Self::Whole(finish_reason);
+            return Self::Complete(finish_reason);
         }
         let message = if finish_reason == "MAX_TOKENS" {
             "The model spent all of its tokens before any visible text (MAX_TOKENS).".to_owned()
         } else {
             format!("The model ended its answer without visible text ({finish_reason}).")
         };
-        Self::failed(FailureCode::ModelUnavailable, &message, AGAIN)
+        Self::failed(FailureCode::ModelUnavailable, &message, IMMEDIATELY)
     }
 
-    pub(super) fn cut_off() -> Self {
-        Self::failed(FailureCode::ModelUnavailable, "The model's answer ended before it was whole.", AGAIN)
+    pub(super) fn truncated() -> Self {
+        Self::failed(
+            FailureCode::ModelUnavailable,
+            "The model's answer ended before it was complete.",
+            IMMEDIATELY,
+        )
     }
 
-    pub(super) fn broke() -> Self {
-        Self::failed(FailureCode::Internal, "Something went wrong on our side.", AGAIN)
+    pub(super) fn internal_error() -> Self {
+        Self::failed(FailureCode::Internal, "An internal error occurred.", IMMEDIATELY)
     }
 
-    pub(super) fn given_up() -> Self {
-        Self::failed(FailureCode::Internal, "The reply could not be written.", Retry::Never)
+    pub(super) fn too_many_attempts() -> Self {
+        Self::failed(FailureCode::Internal, "The reply could not be output.", Retry::Never)
     }
 }
 
@@ -98,46 +104,47 @@ impl Chat {
     /// When a reply is retried after a failure.
     #[must_use]
     pub fn retry_policy(&self) -> RetryPolicy {
-        let backoff = Backoff::doubling(self.pace.first_retry_after, LONGEST_WAIT).with_jitter();
+        let backoff = Backoff::doubling(self.timing.first_backoff, MAX_BACKOFF).with_jitter();
         RetryPolicy { backoff, max_tries: Some(MAX_TRIES) }
     }
 
-    /// Does what an attempt's outcome asks for, with the text that it leaves.
-    pub(super) async fn conclude(
+    /// Stores the result and the output of an attempt.
+    pub(super) async fn finish_attempt(
         &self,
         row: &message::Model,
         job: &job::Model,
-        written: Written<'_>,
-        outcome: &Outcome,
+        output: AttemptOutput<'_>,
+        result: &AttemptResult,
     ) -> Result<()> {
         let (reply, attempt) = (row.id, job.attempt);
         let now = self.clock.now();
-        match outcome {
-            Outcome::Whole(finish_reason) => {
+        match result {
+            AttemptResult::Complete(finish_reason) => {
                 let finish_reason = Some(finish_reason.clone());
-                let end = end(Status::Completed, written, now);
+                let end = end(Status::Completed, output, now);
                 self.end_reply(row, job, replies::End { finish_reason, ..end }).await
             }
-            Outcome::Stopped => self.end_reply(row, job, end(Status::Cancelled, written, now)).await,
-            Outcome::HandedBack => {
+            AttemptResult::Stopped => self.end_reply(row, job, end(Status::Cancelled, output, now)).await,
+            AttemptResult::Released => {
                 tracing::info!(message_id = %reply.0, attempt, "reply released for another worker");
-                self.requeue(row, job, written, now, job.failures).await
+                self.requeue(row, job, output, now, job.failures).await
             }
-            Outcome::Failed(error) => {
+            AttemptResult::Failed(error) => {
                 let tries = job.failures + 1;
                 if let Some(wait) = delay_before_retry(error, tries, self.retry_policy()) {
-                    let wait_ms = wait.as_millis();
-                    tracing::warn!(message_id = %reply.0, attempt, %error, wait_ms, "reply will be retried");
-                    return self.requeue(row, job, written, now + wait, tries).await;
+                    let backoff_ms = wait.as_millis();
+                    tracing::warn!(message_id = %reply.0, attempt, %error, backoff_ms, "reply will be retried");
+                    return self.requeue(row, job, output, now + wait, tries).await;
                 }
                 let failure = Some((error.code, error.message.clone()));
-                self.end_reply(row, job, replies::End { failure, ..end(Status::Failed, written, now) }).await
+                self.end_reply(row, job, replies::End { failure, ..end(Status::Failed, output, now) }).await
             }
-            Outcome::Lost => {
+            AttemptResult::ClaimLost => {
                 tracing::info!(message_id = %reply.0, attempt, "reply attempt abandoned");
-                // Where the job is still ours against all appearance, the next attempt is above whatever stood in the way.
-                if self.reply_of(job).await?.is_some() {
-                    let run_at = now + self.pace.first_retry_after;
+                // If the job is still claimed by this worker, requeue it: the next attempt's number is above the one that
+                // fenced this attempt.
+                if self.unfinished_reply(job).await?.is_some() {
+                    let run_at = now + self.timing.first_backoff;
                     jobs::release(self.db.write(), claim(job), run_at, job.failures).await?;
                 }
                 Ok(())
@@ -145,7 +152,7 @@ impl Chat {
         }
     }
 
-    /// Ends a reply under the claim of its job: once, and not at all if another has claimed it since.
+    /// Ends a reply under the claim of its job: once, and not at all if the claim is lost.
     pub(super) async fn end_reply(
         &self,
         row: &message::Model,
@@ -153,7 +160,7 @@ impl Chat {
         end: replies::End,
     ) -> Result<()> {
         let is_refunded = quota::is_refunded(&end);
-        let ended = Ended::new(row, job, &end);
+        let log_line = EndLogLine::new(row, job, &end);
         let tx = self.db.begin().await?;
         let Some(version) = chatrooms::advance(&tx, row.chatroom_id).await? else {
             return Ok(());
@@ -164,14 +171,14 @@ impl Chat {
         let attempt = replies::Attempt { reply: row.id, number: job.attempt };
         let is_ended = replies::end(&tx, attempt, version, end).await?;
         if is_ended && is_refunded {
-            quota::give_back(&tx, row).await?;
+            quota::refund(&tx, row).await?;
         }
         commit(tx).await?;
         if is_ended {
-            ended.log();
+            log_line.log();
         }
         self.end_log(row.id).await;
-        self.tell(&[Topic::Room(row.chatroom_id), Topic::Account(row.user_id), Topic::Jobs]).await;
+        self.publish(&[Topic::Chatroom(row.chatroom_id), Topic::Account(row.user_id), Topic::Jobs]).await;
         Ok(())
     }
 
@@ -179,7 +186,7 @@ impl Chat {
         &self,
         row: &message::Model,
         job: &job::Model,
-        written: Written<'_>,
+        output: AttemptOutput<'_>,
         run_at: Timestamp,
         failures: i32,
     ) -> Result<()> {
@@ -187,25 +194,25 @@ impl Chat {
         let Some(version) = chatrooms::advance(&tx, row.chatroom_id).await? else { return Ok(()) };
         let Some(released) = jobs::release(&tx, claim(job), run_at, failures).await? else { return Ok(()) };
         if released.stop_requested {
-            // Asked for while it ran: there is nothing to wait for.
+            // Requested during the attempt: no other attempt follows.
             tx.rollback().await?;
-            return self.end_reply(row, job, end(Status::Cancelled, written, self.clock.now())).await;
+            return self.end_reply(row, job, end(Status::Cancelled, output, self.clock.now())).await;
         }
         let attempt = replies::Attempt { reply: row.id, number: job.attempt };
-        replies::requeue(&tx, attempt, written.text, written.usage(), version).await?;
+        replies::requeue(&tx, attempt, output.text, output.usage(), version).await?;
         commit(tx).await?;
-        self.tell(&[Topic::Room(row.chatroom_id), Topic::Jobs]).await;
+        self.publish(&[Topic::Chatroom(row.chatroom_id), Topic::Jobs]).await;
         Ok(())
     }
 }
 
-pub(super) fn end(status: Status, written: Written<'_>, at: Timestamp) -> replies::End {
-    let (content, usage) = (written.text.to_owned(), written.usage());
+pub(super) fn end(status: Status, output: AttemptOutput<'_>, at: Timestamp) -> replies::End {
+    let (content, usage) = (output.text.to_owned(), output.usage());
     replies::End { status, content, failure: None, finish_reason: None, usage, at }
 }
 
-/// The log's line about a reply's end: ids as the database has them, and no text.
-struct Ended {
+/// The log line of a reply's end: ids as in the database, and no text.
+struct EndLogLine {
     user_id: UserId,
     chatroom_id: ChatroomId,
     message_id: MessageId,
@@ -214,11 +221,11 @@ struct Ended {
     failure: Option<FailureCode>,
     finish_reason: Option<String>,
     usage: replies::Usage,
-    /// Since it was requested.
+    /// Since the reply was requested.
     duration_ms: i64,
 }
 
-impl Ended {
+impl EndLogLine {
     fn new(row: &message::Model, job: &job::Model, end: &replies::End) -> Self {
         Self {
             user_id: row.user_id,
@@ -255,7 +262,7 @@ impl Ended {
 /// The backoff, or as long as the model requires. None: no retry.
 fn delay_before_retry(error: &ModelError, failures: i32, policy: RetryPolicy) -> Option<Duration> {
     match error.retry {
-        Retry::After { at_least } if at_least <= LONGEST_WAIT => {
+        Retry::After { at_least } if at_least <= MAX_BACKOFF => {
             Some(policy.delay(failures.unsigned_abs())?.max(at_least))
         }
         _ => None,

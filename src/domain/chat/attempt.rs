@@ -1,0 +1,271 @@
+//! One attempt at a reply, made by one worker.
+//!
+//! ```text
+//!  begin (row: STREAMING, attempt n; log: n-0) ──► model ──► chunk ──► log entry, published
+//!                                                    │         └─ every 2 s: text so far to the row
+//!                                                    ▼
+//!           end | error | stop | released | claim lost (then nothing more is written)
+//! ```
+
+use std::time::Duration;
+
+use entity::{job, message};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, Fuse, FusedFuture},
+};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Chat, Cursor,
+    attempt_result::{AttemptOutput, AttemptResult},
+};
+use crate::{
+    error::Result,
+    ports::{
+        model::{Chunk, ModelUsage, Prompt},
+        reply_log::{AppendError, LogEntry},
+        signals::Topic,
+    },
+    store::{chatrooms, commit, jobs, messages, replies},
+};
+
+/// The kind of the jobs that write a reply.
+pub const JOB_KIND: &str = "reply";
+/// Attempts at one reply, those included whose worker died: beyond this the reply itself is assumed to crash workers.
+const MAX_ATTEMPTS: i32 = 25;
+/// Maximum length of a text, in bytes: twice what models write. A longer one is cut as at the model's own token limit.
+const MAX_TEXT: usize = 512 * 1024;
+const FINISH_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// The reasons to end a running attempt early.
+#[derive(Clone, Debug, Default)]
+pub struct CancelTokens {
+    /// The user requested a stop.
+    pub stop: CancellationToken,
+    /// The process shuts down: release the job to another worker.
+    pub release: CancellationToken,
+    /// The claim is no longer held: write nothing more.
+    pub claim_lost: CancellationToken,
+}
+
+/// A reply while it is written.
+struct Draft {
+    attempt: replies::Attempt,
+    text: String,
+    usage: ModelUsage,
+    /// Bytes of the text that are in the log.
+    logged: usize,
+    /// Bytes of the text that are in the row.
+    saved: usize,
+}
+
+/// What to do after the log has answered an append.
+enum AfterAppend {
+    /// More text has arrived meanwhile: append it now.
+    AppendMore,
+    /// Wait for the next chunk.
+    Wait,
+    /// The log holds another attempt: the claim is lost.
+    Fenced,
+}
+
+/// Where an entry ends, and whether it was appended.
+type Appended = (usize, Result<(), AppendError>);
+
+impl Draft {
+    fn new(attempt: replies::Attempt) -> Self {
+        Self { attempt, text: String::new(), usage: ModelUsage::default(), logged: 0, saved: 0 }
+    }
+
+    fn cursor(&self) -> Cursor {
+        Cursor { attempt: self.attempt.number.cast_unsigned(), offset: self.text.len() }
+    }
+
+    /// Records the result of an append. An unavailable log gets the text with the next chunk; the row has it in the end.
+    fn record_append(&mut self, (end, result): Appended) -> AfterAppend {
+        match result {
+            Ok(()) => self.logged = end,
+            Err(AppendError::Fenced) => return AfterAppend::Fenced,
+            Err(AppendError::OutOfStep { end }) => {
+                self.logged = if end.attempt == self.cursor().attempt { end.offset } else { 0 };
+                if !self.text.is_char_boundary(self.logged) {
+                    // Also if the log holds more text of this attempt than was written: it is another writer's.
+                    return AfterAppend::Fenced;
+                }
+            }
+            Err(AppendError::Unavailable(unavailable)) => {
+                tracing::debug!(reply = %self.attempt.reply, error = %unavailable, "reply log append failed");
+                return AfterAppend::Wait;
+            }
+        }
+        if self.logged < self.text.len() { AfterAppend::AppendMore } else { AfterAppend::Wait }
+    }
+}
+
+impl Chat {
+    /// Makes one attempt at the reply of a claimed job. Afterwards the job is done, requeued, or claimed by another worker.
+    ///
+    /// # Errors
+    /// An internal error, after which the job is unchanged: call [`fail_attempt`](Self::fail_attempt).
+    pub async fn run_attempt(&self, job: &job::Model, tokens: &CancelTokens) -> Result<()> {
+        let Some(row) = self.unfinished_reply(job).await? else { return Ok(()) };
+        if job.stop_requested {
+            let text = self.text_so_far(&row).await;
+            return self.finish_attempt(&row, job, AttemptOutput::text(&text), &AttemptResult::Stopped).await;
+        }
+        if job.attempt > MAX_ATTEMPTS {
+            let text = self.text_so_far(&row).await;
+            let result = AttemptResult::too_many_attempts();
+            return self.finish_attempt(&row, job, AttemptOutput::text(&text), &result).await;
+        }
+        let mut draft = Draft::new(replies::Attempt { reply: row.id, number: job.attempt });
+        let result = match self.begin_attempt(&row, &mut draft).await? {
+            Some(prompt) => self.generate(&mut draft, prompt, tokens).await,
+            None => AttemptResult::ClaimLost,
+        };
+        // The text exists only here: retry the database for as long as the claim is held.
+        loop {
+            let output = AttemptOutput { text: &draft.text, usage: &draft.usage };
+            let finished = self.finish_attempt(&row, job, output, &result);
+            match tokens.claim_lost.run_until_cancelled(finished).await {
+                Some(Err(error)) if !tokens.release.is_cancelled() => {
+                    tracing::warn!(reply = %row.id, ?error, "storing the attempt's result failed; retrying");
+                    tokens.claim_lost.run_until_cancelled(tokio::time::sleep(FINISH_RETRY_DELAY)).await;
+                }
+                Some(finished) => return finished,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Finishes an attempt that ended with an internal error: it counts as a failed try.
+    pub async fn fail_attempt(&self, job: &job::Model) -> Result<()> {
+        let Some(row) = self.unfinished_reply(job).await? else { return Ok(()) };
+        let text = self.text_so_far(&row).await;
+        self.finish_attempt(&row, job, AttemptOutput::text(&text), &AttemptResult::internal_error()).await
+    }
+
+    /// The row of a job's reply. If it has ended or is gone, marks the job as done and returns none.
+    pub(super) async fn unfinished_reply(&self, job: &job::Model) -> Result<Option<message::Model>> {
+        let row = match job.message_id {
+            Some(id) => messages::by_id(self.db.read(), id).await?,
+            None => None,
+        };
+        let row = row.filter(|row| !row.status.is_final());
+        if row.is_none() {
+            jobs::complete(self.db.write(), super::claim(job)).await?;
+        }
+        Ok(row)
+    }
+
+    /// The text that subscribers may have received: the log's, where it is ahead of the row.
+    pub(super) async fn text_so_far(&self, row: &message::Model) -> String {
+        let entries = self.log.read(row.id, Cursor::default(), usize::MAX).await.unwrap_or_default();
+        let of_attempt =
+            entries.into_iter().filter(|entry| i64::from(entry.end.attempt) == i64::from(row.attempt));
+        let logged: String = of_attempt.map(|entry| entry.text).collect();
+        if logged.len() > row.content.len() { logged } else { row.content.clone() }
+    }
+
+    /// Opens the attempt in the row and in the log. None: the claim is lost.
+    async fn begin_attempt(&self, row: &message::Model, draft: &mut Draft) -> Result<Option<Prompt>> {
+        let Some(prompt) = self.prompt(self.db.read(), row).await? else { return Ok(None) };
+        let tx = self.db.begin().await?;
+        let Some(version) = chatrooms::advance(&tx, row.chatroom_id).await? else { return Ok(None) };
+        if !replies::begin(&tx, draft.attempt, version).await? {
+            return Ok(None);
+        }
+        commit(tx).await?;
+        tracing::info!(
+            user_id = %row.user_id.0,
+            chatroom_id = %row.chatroom_id.0,
+            message_id = %row.id.0,
+            attempt = draft.attempt.number,
+            model = prompt.model,
+            queued_ms = self.clock.now().signed_duration_since(row.created_at).num_milliseconds(),
+            "reply started"
+        );
+        let opened = self.append(draft).await;
+        if matches!(draft.record_append(opened), AfterAppend::Fenced) {
+            return Ok(None);
+        }
+        self.publish(&[Topic::Chatroom(row.chatroom_id)]).await;
+        Ok(Some(prompt))
+    }
+
+    async fn generate(&self, draft: &mut Draft, prompt: Prompt, tokens: &CancelTokens) -> AttemptResult {
+        let mut chunks = self.model.generate(prompt);
+        let mut save = interval_at(Instant::now() + self.timing.save_every, self.timing.save_every);
+        save.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // One append at a time: chunks that arrive meanwhile go with the next one, so that a slow or unavailable log
+        // delays nothing.
+        let mut appending = Fuse::terminated();
+        loop {
+            tokio::select! {
+                biased;
+                () = tokens.claim_lost.cancelled() => return AttemptResult::ClaimLost,
+                () = tokens.stop.cancelled() => return AttemptResult::Stopped,
+                () = tokens.release.cancelled() => return AttemptResult::Released,
+                appended = &mut appending => match draft.record_append(appended) {
+                    AfterAppend::AppendMore => appending = self.append(draft).fuse(),
+                    AfterAppend::Wait => {}
+                    AfterAppend::Fenced => return AttemptResult::ClaimLost,
+                },
+                _ = save.tick(), if draft.saved < draft.text.len() => {
+                    let saved = tokens.claim_lost.run_until_cancelled(self.save(draft)).await;
+                    if !saved.unwrap_or_default() {
+                        return AttemptResult::ClaimLost;
+                    }
+                }
+                chunk = chunks.next() => {
+                    match chunk {
+                        Some(Ok(Chunk::Usage(usage))) => {
+                            draft.usage = usage;
+                            continue;
+                        }
+                        // PostgreSQL stores no U+0000.
+                        Some(Ok(Chunk::Text(text))) => {
+                            draft.text.extend(text.chars().filter(|&c| c != '\0'));
+                            if draft.text.len() >= MAX_TEXT {
+                                draft.text.truncate(draft.text.floor_char_boundary(MAX_TEXT));
+                                return AttemptResult::text_limit_reached();
+                            }
+                        }
+                        Some(Ok(Chunk::End { finish_reason })) => {
+                            return AttemptResult::of_end(finish_reason, &draft.text);
+                        }
+                        Some(Err(error)) => return AttemptResult::Failed(error),
+                        None => return AttemptResult::truncated(),
+                    }
+                    if appending.is_terminated() {
+                        appending = self.append(draft).fuse();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Saves the text so far in the row. False: the claim is lost. A failed save is retried with the next text.
+    async fn save(&self, draft: &mut Draft) -> bool {
+        match replies::save(self.db.write(), draft.attempt, &draft.text).await {
+            Ok(is_held) => {
+                draft.saved = draft.text.len();
+                is_held
+            }
+            Err(error) => {
+                tracing::warn!(reply = %draft.attempt.reply, %error, "saving the reply's text so far failed");
+                true
+            }
+        }
+    }
+
+    /// Appends the text that is not in the log yet.
+    fn append(&self, draft: &Draft) -> BoxFuture<'static, Appended> {
+        let (log, reply) = (self.log.clone(), draft.attempt.reply);
+        let entry = LogEntry { end: draft.cursor(), text: draft.text[draft.logged..].to_owned() };
+        let end = entry.end.offset;
+        async move { (end, log.append(reply, entry).await) }.boxed()
+    }
+}

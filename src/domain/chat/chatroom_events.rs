@@ -1,0 +1,256 @@
+//! Subscribing to a chatroom: the changes since a version of it, then live events, the same on every device.
+//!
+//! Each change takes the chatroom's next version in its transaction, so resuming needs no event log. The events of replies
+//! that are being written ([`Chat::reply_events`]) are merged into the chatroom's events.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_stream::try_stream;
+use entity::{ChatroomId, MessageId, UserId, chatroom, message};
+use futures_util::{
+    Stream, StreamExt,
+    stream::{BoxStream, SelectAll},
+};
+use tokio::sync::Semaphore;
+
+use super::{Chat, ReplyEvent, buffered::buffered, subscribe::end_cursor};
+use crate::{
+    error::{Error, Result},
+    ports::signals::Topic,
+    store::{
+        chatrooms,
+        messages::{self, ChangeKey},
+    },
+};
+
+/// Polls for changes whose signal was lost with a killed process.
+const POLL_EVERY: Duration = Duration::from_secs(30);
+
+/// A change, and the version to resume from: every change up to it has been sent with this event.
+#[derive(Clone, Debug)]
+pub struct ChatroomEvent {
+    pub version: i64,
+    pub change: ChatroomChange,
+}
+
+#[derive(Clone, Debug)]
+pub enum ChatroomChange {
+    /// A new message.
+    Added(Box<message::Model>),
+    /// Replaces the client's copy of this message.
+    Changed(Box<message::Model>),
+    Reply(MessageId, ReplyEvent),
+    /// The chatroom's own fields changed.
+    Updated(Box<chatroom::Model>),
+    Deleted(ChatroomId),
+}
+
+/// Bytes of content that are read in one query and held until they have been sent.
+const CHANGES_SIZE: usize = 256 * 1024;
+
+/// Some of the changes in a chatroom.
+struct ChangeBatch {
+    chatroom: chatroom::Model,
+    changed: Vec<message::Model>,
+    /// Where the next batch begins; none for the last.
+    next: Option<ChangeKey>,
+}
+
+impl Chat {
+    /// A batch of the changes in a chatroom since a version, from one snapshot. With `with_unfinished`, the replies that
+    /// are being written are included. None: the chatroom was deleted.
+    async fn changes(
+        &self,
+        user: UserId,
+        id: ChatroomId,
+        since: i64,
+        from: Option<ChangeKey>,
+        with_unfinished: bool,
+    ) -> Result<Option<ChangeBatch>> {
+        let snapshot = self.db.snapshot().await?;
+        let Some(chatroom) = chatrooms::owned_by(&snapshot, user, id).await? else { return Ok(None) };
+        if chatroom.version == since && !with_unfinished {
+            return Ok(Some(ChangeBatch { chatroom, changed: Vec::new(), next: None }));
+        }
+        let found = messages::changed_since(&snapshot, id, since, from, CHANGES_SIZE).await?;
+        let mut changed = found.messages;
+        if with_unfinished {
+            let unfinished = messages::unfinished(&snapshot, id).await?;
+            changed.extend(unfinished.into_iter().filter(|reply| reply.changed_in <= since));
+        }
+        Ok(Some(ChangeBatch { chatroom, changed, next: found.next }))
+    }
+
+    /// The events of the user's chatroom. With a version, the changes since then come first, in batches. `batches` has a
+    /// permit for each batch that may be held at the same time.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn chatroom_events(
+        &self,
+        user: UserId,
+        id: ChatroomId,
+        after: Option<i64>,
+        batches: Arc<Semaphore>,
+    ) -> Result<impl Stream<Item = Result<ChatroomEvent>> + Send + 'static> {
+        let mut signals = self.signals.subscribe(Topic::Chatroom(id)).await;
+        let chatroom =
+            chatrooms::owned_by(self.db.read(), user, id).await?.ok_or(Error::NotFound("chatroom"))?;
+        let mut subscriber = Subscriber {
+            chat: self.clone(),
+            user,
+            chatroom: id,
+            read_to: after.unwrap_or(chatroom.version).min(chatroom.version),
+            replies: SelectAll::new(),
+            followed: HashMap::new(),
+        };
+        let chat = self.clone();
+        Ok(try_stream! {
+            let mut first = true;
+            loop {
+                let (since, mut from) = (subscriber.read_to, None);
+                loop {
+                    let _permit = batches.acquire().await;
+                    let batch = chat.changes(user, id, since, from, first && from.is_none());
+                    let Some(batch) = chat.with_retry(batch).await? else { continue };
+                    let Some(batch) = batch else {
+                        yield subscriber.deleted();
+                        return;
+                    };
+                    from = batch.next;
+                    for event in subscriber.batch_events(batch, since, first) {
+                        yield event;
+                    }
+                    if from.is_none() {
+                        break;
+                    }
+                }
+                first = false;
+                loop {
+                    let received = tokio::select! {
+                        Some(received) = subscriber.replies.next() => Some(received),
+                        _ = tokio::time::timeout(POLL_EVERY, signals.next()) => None,
+                    };
+                    let Some((reply, event)) = received else { break };
+                    let Some(event) = subscriber.reply_event(reply, event)? else { break };
+                    yield event;
+                }
+            }
+        })
+    }
+}
+
+struct Subscriber {
+    chat: Chat,
+    user: UserId,
+    chatroom: ChatroomId,
+    /// The version up to which the changes have been read.
+    read_to: i64,
+    replies: SelectAll<BoxStream<'static, (MessageId, Result<ReplyEvent>)>>,
+    followed: HashMap<MessageId, Followed>,
+}
+
+/// A reply whose changes are sent as its own events.
+#[derive(Clone, Copy)]
+enum Followed {
+    Writing,
+    /// The row has ended at this version; the event of the end has not been sent yet.
+    EndPending(i64),
+    /// The event of the end has been sent; the row ended at this version.
+    EndSent(i64),
+}
+
+impl Subscriber {
+    /// The events of a batch of changes since a version. On the first read, each changed message and each reply that is being
+    /// written is reported as changed, because the client may have it already.
+    fn batch_events(&mut self, batch: ChangeBatch, since: i64, first: bool) -> Vec<ChatroomEvent> {
+        let ChangeBatch { chatroom, changed, next } = batch;
+        let end = next.map_or(chatroom.version, |next| next.version - 1);
+        let before = self.read_to;
+        self.read_to = end.max(before);
+        let mut changes = Vec::new();
+        for message in changed {
+            let version = message.changed_in.max(since + 1);
+            let added = !first && message.added_in > since;
+            if !added && self.is_sent_as_reply_event(&message) {
+                continue;
+            }
+            self.follow(&message);
+            let message = Box::new(message);
+            changes.push((
+                version,
+                if added { ChatroomChange::Added(message) } else { ChatroomChange::Changed(message) },
+            ));
+        }
+        if chatroom.edited_in > before && chatroom.edited_in <= self.read_to {
+            changes.push((chatroom.edited_in, ChatroomChange::Updated(Box::new(chatroom))));
+        }
+        changes.sort_by_key(|(version, _)| *version);
+        // After each change, a client can resume from just before the next one.
+        let resume_at: Vec<i64> =
+            changes.iter().skip(1).map(|(version, _)| version - 1).chain([self.read_to]).collect();
+        let events = changes.into_iter().zip(resume_at);
+        let events = events
+            .map(|((_, change), version)| ChatroomEvent { version: version.min(self.sent_to()), change })
+            .collect();
+        self.followed.retain(|_, state| !matches!(state, Followed::EndSent(at) if *at <= self.read_to));
+        events
+    }
+
+    fn deleted(&self) -> ChatroomEvent {
+        ChatroomEvent { version: self.read_to, change: ChatroomChange::Deleted(self.chatroom) }
+    }
+
+    /// Whether this change is sent as an event of the reply itself.
+    fn is_sent_as_reply_event(&mut self, message: &message::Model) -> bool {
+        match self.followed.get_mut(&message.id) {
+            Some(Followed::EndSent(at)) => *at >= message.changed_in,
+            Some(state) => {
+                if message.status.is_final() {
+                    *state = Followed::EndPending(message.changed_in);
+                }
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The version up to which every change has been sent: below a pending end.
+    fn sent_to(&self) -> i64 {
+        let pending = self.followed.values().filter_map(|state| match state {
+            Followed::EndPending(at) => Some(at - 1),
+            Followed::Writing | Followed::EndSent(_) => None,
+        });
+        pending.min().map_or(self.read_to, |pending| pending.min(self.read_to))
+    }
+
+    /// Subscribes to the events of a reply that is being written.
+    fn follow(&mut self, message: &message::Model) {
+        if message.status.is_final() || self.followed.contains_key(&message.id) {
+            return;
+        }
+        let id = message.id;
+        let events = self.chat.clone().events_of_reply(self.user, id, Some(end_cursor(message)));
+        // Buffered, so that it holds no database connection while it waits to be polled here.
+        let events = buffered(&self.chat.tasks, events);
+        self.followed.insert(id, Followed::Writing);
+        self.replies.push(events.map(move |event| (id, event)).boxed());
+    }
+
+    /// None: the reply was deleted; the next read of the chatroom reports it.
+    fn reply_event(&mut self, reply: MessageId, event: Result<ReplyEvent>) -> Result<Option<ChatroomEvent>> {
+        match event {
+            Ok(event) => {
+                if let ReplyEvent::Ended { message, .. } = &event {
+                    self.followed.insert(reply, Followed::EndSent(message.changed_in));
+                }
+                Ok(Some(ChatroomEvent {
+                    version: self.sent_to(),
+                    change: ChatroomChange::Reply(reply, event),
+                }))
+            }
+            Err(Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
