@@ -20,14 +20,15 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) async fn whole_body(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    if body.size_hint().lower() > MAX_BODY as u64 {
-        return body_too_long(MAX_BODY);
+    let length = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if length > MAX_BODY {
+        return body_too_long(length, MAX_BODY);
     }
     let refused = |status, message: String| (status, message + "\n").into_response();
     match timeout(BODY_WITHIN, to_bytes(body, MAX_BODY)).await {
         Ok(Ok(body)) => next.run(Request::from_parts(parts, Body::from(body))).await,
         Ok(Err(error)) if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) => {
-            body_too_long(MAX_BODY)
+            body_too_long(MAX_BODY + 1, MAX_BODY)
         }
         Ok(Err(_)) => refused(StatusCode::BAD_REQUEST, "The body is incomplete.".to_owned()),
         Err(_) => {

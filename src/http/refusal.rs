@@ -8,8 +8,8 @@ use axum::{
 use chrono::{DateTime, Utc};
 
 use crate::{
-    error::Error,
-    graphql::{ErrorCode, SerializedResponse, failure, rejection, too_much},
+    error::{Error, LimitExceeded, RequestLimit},
+    graphql::{ErrorCode, SerializedResponse, failure, limit_exceeded, rejection},
 };
 
 /// The response header that holds the id of the request in the log.
@@ -53,9 +53,10 @@ pub(super) fn forbidden(message: &str) -> Response {
     refuse(StatusCode::FORBIDDEN, ErrorCode::Forbidden, &new_request_id(), message)
 }
 
-/// A request whose body exceeds the maximum.
-pub(super) fn body_too_long(max: usize) -> Response {
-    respond(StatusCode::PAYLOAD_TOO_LARGE, &new_request_id(), &too_much("bytes of the body", max))
+/// A request whose body of `count` bytes or more exceeds the maximum.
+pub(super) fn body_too_long(count: usize, max: usize) -> Response {
+    let exceeded = LimitExceeded { limit: RequestLimit::BodyBytes, count, max };
+    respond(StatusCode::PAYLOAD_TOO_LARGE, &new_request_id(), &limit_exceeded(exceeded))
 }
 
 /// A response for which there is no memory, since the client does not read earlier ones.

@@ -35,7 +35,8 @@ use super::{
 };
 use crate::{
     domain::auth::Caller,
-    graphql::{ErrorCode, Prepared, RequestContext, too_much},
+    error::{LimitExceeded, RequestLimit},
+    graphql::{ErrorCode, Prepared, RequestContext, limit_exceeded},
 };
 
 /// The request header by which a client of Server-Sent Events resumes.
@@ -64,8 +65,9 @@ pub(super) async fn post(
             }
             Err(bad) => bad_request(&context, bad),
         },
-        Ok(Body::BatchTooLong) => {
-            let refusal = too_much("operations of a batch", params::MAX_BATCH);
+        Ok(Body::BatchTooLong { count }) => {
+            let limit = RequestLimit::BatchSize;
+            let refusal = limit_exceeded(LimitExceeded { limit, count, max: params::MAX_BATCH });
             refusal::respond(StatusCode::BAD_REQUEST, &context.request_id, &refusal)
         }
         Ok(Body::Batch(requests)) => {

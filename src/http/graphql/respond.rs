@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::media::Media;
 use crate::{
-    graphql::{ErrorCode, MutationRate, RequestContext, SerializedResponse, is_refused},
+    graphql::{ErrorCode, MutationRate, RequestContext, SerializedResponse, is_rejected},
     http::refusal::{set_request_id, set_retry_after},
 };
 
@@ -83,7 +83,7 @@ fn set_rate_limit(response: &mut Response, rate: &MutationRate) {
 /// With `application/graphql-response+json` the status says whether the operation was executed. With `application/json` it is
 /// 200 for every request that could be parsed.
 fn status(media: Media, response: &GraphqlResponse) -> StatusCode {
-    if !is_refused(response) {
+    if !is_rejected(response) {
         return StatusCode::OK;
     }
     let codes = response.errors.iter().filter_map(|error| error.extensions.as_ref()?.get("code"));

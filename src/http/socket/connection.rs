@@ -32,7 +32,7 @@ use super::{
 use crate::{
     domain::auth::Caller,
     error::Error,
-    graphql::{RequestContext, is_refused},
+    graphql::{RequestContext, is_rejected},
     http::{api::Api, backlog::Unread, refusal::unread_limit},
 };
 
@@ -242,7 +242,7 @@ impl Connection {
                 }
                 let response = responses.next().await.map(|event| event.response);
                 let (message, mut ends) = match &response {
-                    Some(response) => (ServerMessage::Response { id: &of, response }, is_refused(response)),
+                    Some(response) => (ServerMessage::Response { id: &of, response }, is_rejected(response)),
                     None => (ServerMessage::Complete { id: &of }, true),
                 };
                 let text = message.write(dialect);

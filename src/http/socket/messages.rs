@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    graphql::{SerializedResponse, is_refused},
+    graphql::{SerializedResponse, is_rejected},
     http::json::{self, Json, LoneSurrogates},
 };
 
@@ -182,7 +182,7 @@ impl ServerMessage<'_> {
         let typed = match self {
             Self::Ack => TypedMessage::ConnectionAck,
             Self::Pong(payload) => TypedMessage::Pong { payload },
-            Self::Response { id, response } if is_refused(response) => {
+            Self::Response { id, response } if is_rejected(response) => {
                 let first = response.errors.first().filter(|_| old);
                 let payload = first.map_or(Errors::All(&response.errors), Errors::First);
                 TypedMessage::Error { id, payload }

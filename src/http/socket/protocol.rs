@@ -10,7 +10,8 @@ use super::{
     messages::{ClientMessage, Dialect, InitPayload},
 };
 use crate::{
-    graphql::{ErrorCode, rejection, too_much},
+    error::{LimitExceeded, RequestLimit},
+    graphql::{ErrorCode, limit_exceeded, rejection},
     http::params,
 };
 
@@ -154,7 +155,11 @@ impl State {
         match ClientMessage::id_of_operation(self.dialect, text) {
             Some(id) => match self.rejects(&id) {
                 Some(close) => Step::Close(close),
-                None => Step::refuse(id, too_much("bytes of a message", LONGEST_MESSAGE)),
+                None => {
+                    let (limit, count) = (RequestLimit::MessageBytes, text.len());
+                    let exceeded = LimitExceeded { limit, count, max: LONGEST_MESSAGE };
+                    Step::refuse(id, limit_exceeded(exceeded))
+                }
             },
             None => Step::Close(Close::too_long()),
         }
