@@ -1,4 +1,4 @@
-//! Reads the whole body of a request before its handler runs.
+//! Receives the whole body of a request before its handler runs.
 
 use std::{error::Error, time::Duration};
 
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::refusal::body_too_long;
 
-/// The longest body that is read, in bytes: the longest message with every character escaped is 375 KiB.
+/// The maximum size of a request body, in bytes. The longest message of a user is 375 KiB if every character is escaped.
 pub(super) const MAX_BODY: usize = 512 * 1024;
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 

@@ -59,7 +59,7 @@ impl From<&str> for BadParameter {
 /// The body as a whole is invalid.
 pub(super) fn from_body(body: &[u8]) -> Result<Body, String> {
     let json::Json { value, lone } =
-        json::read(body).map_err(|cause| format!("The body is not JSON: {cause}."))?;
+        json::parse(body).map_err(|cause| format!("The body is not JSON: {cause}."))?;
     match value {
         Value::Array(batch) if (1..=MAX_BATCH).contains(&batch.len()) => {
             Ok(Body::Batch(batch.into_iter().map(|one| from_json(one, lone)).collect()))
@@ -86,7 +86,7 @@ pub(super) fn from_url(mut query: HashMap<String, String>) -> Result<Request, Ba
     for name in ["variables", "extensions"] {
         if let Some(text) = query.remove(name).filter(|text| !text.is_empty()) {
             let read =
-                json::read(text.as_bytes()).map_err(|cause| format!("{name} is not JSON: {cause}."))?;
+                json::parse(text.as_bytes()).map_err(|cause| format!("{name} is not JSON: {cause}."))?;
             check_unicode(name, &read.value, read.lone)?;
             parameters.insert(name.to_owned(), read.value);
         }

@@ -1,4 +1,4 @@
-//! Responses to requests that are refused before an operation is executed.
+//! Responses to requests that are rejected before an operation is executed.
 
 use async_graphql::{Response as GraphqlResponse, ServerError, Value};
 use axum::{
