@@ -24,15 +24,15 @@ pub(super) async fn whole_body(request: Request, next: Next) -> Response {
     if length > MAX_BODY {
         return body_too_long(length, MAX_BODY);
     }
-    let refused = |status, message: String| (status, message + "\n").into_response();
+    let reject = |status, message: String| (status, message + "\n").into_response();
     match timeout(BODY_WITHIN, to_bytes(body, MAX_BODY)).await {
         Ok(Ok(body)) => next.run(Request::from_parts(parts, Body::from(body))).await,
         Ok(Err(error)) if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) => {
             body_too_long(MAX_BODY + 1, MAX_BODY)
         }
-        Ok(Err(_)) => refused(StatusCode::BAD_REQUEST, "The body is incomplete.".to_owned()),
+        Ok(Err(_)) => reject(StatusCode::BAD_REQUEST, "The body is incomplete.".to_owned()),
         Err(_) => {
-            refused(StatusCode::REQUEST_TIMEOUT, format!("The body was not received within {BODY_WITHIN:?}."))
+            reject(StatusCode::REQUEST_TIMEOUT, format!("The body was not received within {BODY_WITHIN:?}."))
         }
     }
 }

@@ -15,11 +15,11 @@ const LOGGED: usize = 200;
 
 /// Responds to preflight requests, and lets allowed pages read every response, including errors.
 pub(super) fn layer(settings: Arc<ServerSettings>) -> CorsLayer {
-    let refused = OncePerMinute::default();
+    let rejected = OncePerMinute::default();
     let allowed = AllowOrigin::predicate(move |origin: &HeaderValue, request: &Parts| {
         let origin = origin.to_str().unwrap_or_default();
         let allows = settings.allows_origin(origin, Host::of(&request.extensions));
-        if !allows && let Some(others) = refused.pass() {
+        if !allows && let Some(others) = rejected.pass() {
             let origin: String = origin.chars().take(LOGGED).collect();
             tracing::warn!(?origin, others, "origin rejected: not in CORS_ORIGINS");
         }

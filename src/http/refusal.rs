@@ -19,7 +19,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 const UNREAD_LIMIT: &str = "The operation was executed, but too many response bytes of this connection are unread. Read them, then request less at once.";
 
 /// A GraphQL error in a JSON body.
-pub(super) fn refuse(
+pub(super) fn reject(
     status: StatusCode,
     code: ErrorCode,
     request_id: &str,
@@ -50,7 +50,7 @@ pub(super) fn from_error(error: Error) -> Response {
 
 /// A request that is not allowed, whatever its operation.
 pub(super) fn forbidden(message: &str) -> Response {
-    refuse(StatusCode::FORBIDDEN, ErrorCode::Forbidden, &new_request_id(), message)
+    reject(StatusCode::FORBIDDEN, ErrorCode::Forbidden, &new_request_id(), message)
 }
 
 /// A request whose body of `count` bytes or more exceeds the maximum.

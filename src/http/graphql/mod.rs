@@ -55,13 +55,13 @@ pub(super) async fn post(
     };
     if let Err(message) = check_content_type(text(&headers, &header::CONTENT_TYPE)) {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return refusal::refuse(status, ErrorCode::BadUserInput, &context.request_id, message);
+        return refusal::reject(status, ErrorCode::BadUserInput, &context.request_id, message);
     }
     match params::from_body(&body) {
         Ok(Body::One(request)) => match *request {
             Ok(request) => {
                 let prepared = api.executor.prepare(request).await;
-                answer(api, prepared, context, &headers).await
+                respond_to(api, prepared, context, &headers).await
             }
             Err(bad) => bad_request(&context, bad),
         },
@@ -121,11 +121,11 @@ pub(super) async fn get(State(api): State<Arc<Api>>, mut parts: Parts) -> Respon
     if prepared.as_ref().is_ok_and(|prepared| prepared.kind() == OperationType::Mutation) {
         let status = StatusCode::METHOD_NOT_ALLOWED;
         let message = "A mutation must be sent by POST.";
-        let mut response = refusal::refuse(status, ErrorCode::BadUserInput, &context.request_id, message);
+        let mut response = refusal::reject(status, ErrorCode::BadUserInput, &context.request_id, message);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
         return response;
     }
-    answer(api, prepared, context, &headers).await
+    respond_to(api, prepared, context, &headers).await
 }
 
 /// Opens a WebSocket.
@@ -150,7 +150,7 @@ async fn upgrade(api: Arc<Api>, mut parts: Parts, caller: Caller) -> Response {
 }
 
 /// Runs an operation and responds with a media type that the client accepts.
-async fn answer(
+async fn respond_to(
     api: Arc<Api>,
     prepared: Result<Prepared, GraphqlResponse>,
     context: RequestContext,
@@ -220,5 +220,5 @@ fn bad_request(context: &RequestContext, bad: BadParameter) -> Response {
 
 fn not_acceptable(context: &RequestContext, offered: &str) -> Response {
     let message = format!("Accept names no media type that this server can send: {offered}.");
-    refusal::refuse(StatusCode::NOT_ACCEPTABLE, ErrorCode::BadUserInput, &context.request_id, message)
+    refusal::reject(StatusCode::NOT_ACCEPTABLE, ErrorCode::BadUserInput, &context.request_id, message)
 }

@@ -133,7 +133,7 @@ pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller, unre
         };
         let _ = timeout(CLOSE_WITHIN, close).await;
     } else {
-        // Answers the peer's close frame.
+        // Responds to the peer's close frame.
         let _ = timeout(CLOSE_WITHIN, connection.sink.close()).await;
     }
 }
@@ -197,7 +197,7 @@ impl Connection {
                 self.start(id, *request);
                 Ok(())
             }
-            Step::Refuse { id, response } => {
+            Step::Reject { id, response } => {
                 self.send(&ServerMessage::Response { id: &id, response: &response }).await
             }
             Step::Stop { id } => {
@@ -215,7 +215,7 @@ impl Connection {
         let context =
             self.api.context(token, self.caller.clone()).await.map_err(|error| unavailable(&error))?;
         if let (Some(_), Err(why)) = (token, context.identity) {
-            self.send(&ServerMessage::Refused(why)).await?;
+            self.send(&ServerMessage::Rejected(why)).await?;
             return Err(End::Close(Close::new(4403, why)));
         }
         self.signed_out = self.api.signed_out(&context.identity);
@@ -251,9 +251,9 @@ impl Connection {
                     Some(text) => {
                         let accepted = unread.message(text).await;
                         ends |= accepted.is_none();
-                        let refuse =
+                        let rejection =
                             || ServerMessage::Response { id: &of, response: &unread_limit() }.write(dialect);
-                        accepted.or_else(|| refuse().map(Utf8Bytes::from))
+                        accepted.or_else(|| rejection().map(Utf8Bytes::from))
                     }
                     None => None,
                 };

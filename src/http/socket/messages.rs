@@ -6,7 +6,7 @@
 //! | Subscribe, Complete | `subscribe`, `complete` | `start`, `stop` |
 //! | Next, Error, Complete | `next`, `error`, `complete` | `data`, `error`, `complete` |
 //! | Terminate | | `connection_terminate` |
-//! | Refused | | `connection_error` |
+//! | Rejected | | `connection_error` |
 //! | Alive | | `ka` |
 //!
 //! [graphql-transport-ws]: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
@@ -130,7 +130,7 @@ pub(super) enum ServerMessage<'a> {
         id: &'a str,
     },
     /// The reason for which authentication failed.
-    Refused(&'a str),
+    Rejected(&'a str),
     Alive,
 }
 
@@ -194,9 +194,9 @@ impl ServerMessage<'_> {
                 TypedMessage::Next { id, payload: SerializedResponse(response) }
             }
             Self::Complete { id } => TypedMessage::Complete { id },
-            Self::Refused(message) if old => TypedMessage::ConnectionError { payload: Reason { message } },
+            Self::Rejected(message) if old => TypedMessage::ConnectionError { payload: Reason { message } },
             Self::Alive if old => TypedMessage::Ka,
-            Self::Refused(_) | Self::Alive => return None,
+            Self::Rejected(_) | Self::Alive => return None,
         };
         // Serialization fails only for maps whose keys are not strings, and a message has none.
         serde_json::to_string(&typed).ok()

@@ -56,7 +56,7 @@ pub(super) enum Step {
         request: Box<Request>,
     },
     /// Reject an operation.
-    Refuse {
+    Reject {
         id: String,
         response: Box<Response>,
     },
@@ -68,8 +68,8 @@ pub(super) enum Step {
 }
 
 impl Step {
-    fn refuse(id: String, response: Response) -> Self {
-        Self::Refuse { id, response: Box::new(response) }
+    fn reject(id: String, response: Response) -> Self {
+        Self::Reject { id, response: Box::new(response) }
     }
 }
 
@@ -133,13 +133,13 @@ impl State {
                 match params::from_json(Value::Object(payload), lone) {
                     Ok(_) if !self.running.contains(&id) && self.running.len() >= MOST_OPERATIONS => {
                         let problem = format!("A socket runs at most {MOST_OPERATIONS} operations at once.");
-                        Step::refuse(id, rejection(ErrorCode::RateLimited, problem))
+                        Step::reject(id, rejection(ErrorCode::RateLimited, problem))
                     }
                     Ok(request) => {
                         self.running.insert(id.clone());
                         Step::Start { id, request: Box::new(request) }
                     }
-                    Err(bad) => Step::refuse(id, bad.response()),
+                    Err(bad) => Step::reject(id, bad.response()),
                 }
             }
             ClientMessage::Complete { id } => {
@@ -158,7 +158,7 @@ impl State {
                 None => {
                     let (limit, count) = (RequestLimit::MessageBytes, text.len());
                     let exceeded = LimitExceeded { limit, count, max: LONGEST_MESSAGE };
-                    Step::refuse(id, limit_exceeded(exceeded))
+                    Step::reject(id, limit_exceeded(exceeded))
                 }
             },
             None => Step::Close(Close::too_long()),
@@ -277,7 +277,7 @@ mod tests {
         for id in 0..MOST_OPERATIONS {
             assert!(matches!(state.receive(&subscribe(id)), Step::Start { .. }));
         }
-        assert!(matches!(state.receive(&subscribe(MOST_OPERATIONS)), Step::Refuse { .. }));
+        assert!(matches!(state.receive(&subscribe(MOST_OPERATIONS)), Step::Reject { .. }));
         state.ended("7");
         assert!(matches!(state.receive(&subscribe(MOST_OPERATIONS)), Step::Start { .. }));
     }
