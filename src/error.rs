@@ -150,3 +150,29 @@ impl From<sea_orm::DbErr> for Error {
         Self::Internal(anyhow::Error::new(cause).context("database"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_error_names_the_value_and_the_maximum() {
+        for (limit, count, max, message) in [
+            (RequestLimit::BatchSize, 11, 10, "Batch size 11 exceeds the maximum of 10 operations."),
+            (
+                RequestLimit::BodyBytes,
+                600_000,
+                524_288,
+                "Request body size of at least 600000 exceeds the maximum of 524288 bytes.",
+            ),
+            (
+                RequestLimit::MessageBytes,
+                600_000,
+                524_288,
+                "Message size of at least 600000 exceeds the maximum of 524288 bytes.",
+            ),
+        ] {
+            assert_eq!(LimitExceeded { limit, count, max }.message(), message);
+        }
+    }
+}

@@ -152,17 +152,14 @@ impl State {
 
     /// Rejects a too long operation under its id. A too long message of another type closes the socket.
     fn receive_too_long(&self, text: &str) -> Step {
-        match ClientMessage::id_of_operation(self.dialect, text) {
-            Some(id) => match self.rejects(&id) {
-                Some(close) => Step::Close(close),
-                None => {
-                    let (limit, count) = (RequestLimit::MessageBytes, text.len());
-                    let exceeded = LimitExceeded { limit, count, max: LONGEST_MESSAGE };
-                    Step::reject(id, limit_exceeded(exceeded))
-                }
-            },
-            None => Step::Close(Close::too_long()),
+        let Some(id) = ClientMessage::id_of_operation(self.dialect, text) else {
+            return Step::Close(Close::too_long());
+        };
+        if let Some(close) = self.rejects(&id) {
+            return Step::Close(close);
         }
+        let (limit, count) = (RequestLimit::MessageBytes, text.len());
+        Step::reject(id, limit_exceeded(LimitExceeded { limit, count, max: LONGEST_MESSAGE }))
     }
 
     /// Why an operation cannot start under this id.
