@@ -43,7 +43,7 @@ pub async fn insert(conn: &impl ConnectionTrait, new: subscription::Model) -> Re
     }
 }
 
-/// Stores a state read from Stripe, unless one was stored after `subscription.version`. Returns whether it was stored.
+/// Stores a reading, if none has been stored since `subscription.version` was; says whether it did.
 pub async fn replace(conn: &impl ConnectionTrait, subscription: &subscription::Model) -> Result<bool, DbErr> {
     let read_at = subscription.version;
     let new = subscription::Model { version: read_at + 1, ..subscription.clone() };
@@ -73,7 +73,7 @@ pub async fn set_reversal(
     Ok(())
 }
 
-/// The minimum time between two claims of the same user.
+/// How long ago somebody must have been asked about to be asked about again.
 #[derive(Clone, Copy, Debug)]
 pub struct Staleness {
     /// While a change is expected: a checkout is open, a period has ended, a payment is due.
@@ -82,7 +82,7 @@ pub struct Staleness {
     pub subscribed: Timestamp,
 }
 
-/// Claims up to `limit` users whose state is stale. Concurrent callers claim different users.
+/// Takes up to `limit` users about whom nothing has been heard for so long. No two callers take the same.
 pub async fn take_stale(
     conn: &impl ConnectionTrait,
     now: Timestamp,
