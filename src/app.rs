@@ -143,7 +143,7 @@ impl App {
         self.life.clone()
     }
 
-    /// Serves the API and runs jobs, as the role says, until [`life`](Self::life) ends. At shutdown the worker drains first,
+    /// Serves the API and runs jobs, depending on the role, until [`life`](Self::life) ends. At shutdown the worker drains first,
     /// while clients can still follow its replies; then connections close.
     ///
     /// # Errors

@@ -7,10 +7,10 @@ use std::sync::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// The system clock, or one that is stopped and moved by hand.
+/// The system clock, or a stopped one that a test advances.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    /// Microseconds since the epoch, if the clock is moved by hand.
+    /// Microseconds since the epoch, if the clock is stopped.
     stopped_at: Option<Arc<AtomicI64>>,
 }
 
@@ -27,7 +27,7 @@ impl Clock {
         Self { stopped_at: Some(Arc::new(AtomicI64::new(time.timestamp_micros()))) }
     }
 
-    /// Now, truncated to the microsecond: what PostgreSQL keeps, so that a value is equal before and after it was stored.
+    /// The current time, truncated to microseconds as PostgreSQL does, so that a stored value is equal to the original.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         let micros = match &self.stopped_at {

@@ -21,8 +21,8 @@ pub enum Error {
     OtpInvalid { attempts_left: u32 },
     /// Too many calls; a retry may succeed after this many seconds.
     RateLimited { retry_after_secs: u64 },
-    /// The request exceeds `max` of what `limit` names.
-    TooMuch { limit: &'static str, max: usize },
+    /// The request exceeds a limit of documents, bodies or responses.
+    LimitExceeded(LimitExceeded),
     /// The daily quota is used up.
     QuotaExceeded { limit: i32, used: i32, resets_at: DateTime<Utc>, upgradeable: bool },
     /// These settings are missing.
@@ -33,6 +33,94 @@ pub enum Error {
     PaymentProvider(anyhow::Error),
     /// An internal fault; the cause is for the log.
     Internal(anyhow::Error),
+}
+
+/// A limit that a request exceeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitExceeded {
+    pub limit: RequestLimit,
+    /// The value of the request. Where counting stops at the limit: the value at which it stopped.
+    pub count: usize,
+    pub max: usize,
+}
+
+/// What is limited of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestLimit {
+    Depth,
+    IntrospectionDepth,
+    IntrospectionLists,
+    Fields,
+    Aliases,
+    Complexity,
+    Tokens,
+    Nesting,
+    NameLength,
+    ArgumentBytes,
+    BatchSize,
+    BodyBytes,
+    MessageBytes,
+    FieldsResolved,
+    BytesRead,
+    ResponseBytes,
+}
+
+impl RequestLimit {
+    /// The name in `extensions.limit`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Depth => "depth",
+            Self::IntrospectionDepth => "introspection depth",
+            Self::IntrospectionLists => "introspection lists",
+            Self::Fields => "fields",
+            Self::Aliases => "aliases",
+            Self::Complexity => "complexity",
+            Self::Tokens => "tokens",
+            Self::Nesting => "nesting",
+            Self::NameLength => "name length",
+            Self::ArgumentBytes => "bytes of arguments",
+            Self::BatchSize => "operations of a batch",
+            Self::BodyBytes => "bytes of the body",
+            Self::MessageBytes => "bytes of a message",
+            Self::FieldsResolved => "fields resolved",
+            Self::BytesRead => "bytes read",
+            Self::ResponseBytes => "answer",
+        }
+    }
+
+    /// What is counted, its unit, and whether counting stops at the limit.
+    fn wording(self) -> (&'static str, &'static str, bool) {
+        match self {
+            Self::Depth => ("Query depth", "", false),
+            Self::IntrospectionDepth => ("Introspection depth", "", false),
+            Self::IntrospectionLists => ("Introspection list depth", "", false),
+            Self::Fields => ("Query field count", "", true),
+            Self::Aliases => ("Alias count", " in one selection set", false),
+            Self::Complexity => ("Query complexity", "", false),
+            Self::Tokens => ("Query token count", "", false),
+            Self::Nesting => ("Bracket nesting", "", false),
+            Self::NameLength => ("Name length", " characters", false),
+            Self::ArgumentBytes => ("Argument size", " bytes", true),
+            Self::BatchSize => ("Batch size", " operations", false),
+            Self::BodyBytes => ("Request body size", " bytes", true),
+            Self::MessageBytes => ("Message size", " bytes", true),
+            Self::FieldsResolved => ("Resolved field count", "", true),
+            Self::BytesRead => ("Size of the data read", " bytes", true),
+            Self::ResponseBytes => ("Response size", " bytes", true),
+        }
+    }
+}
+
+impl LimitExceeded {
+    /// The message for clients.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let Self { limit, count, max } = self;
+        let (counted, unit, is_partial) = limit.wording();
+        let at_least = if is_partial { "of at least " } else { "" };
+        format!("{counted} {at_least}{count} exceeds the maximum of {max}{unit}.")
+    }
 }
 
 impl Error {
@@ -60,5 +148,31 @@ impl From<anyhow::Error> for Error {
 impl From<sea_orm::DbErr> for Error {
     fn from(cause: sea_orm::DbErr) -> Self {
         Self::Internal(anyhow::Error::new(cause).context("database"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_error_names_the_value_and_the_maximum() {
+        for (limit, count, max, message) in [
+            (RequestLimit::BatchSize, 11, 10, "Batch size 11 exceeds the maximum of 10 operations."),
+            (
+                RequestLimit::BodyBytes,
+                600_000,
+                524_288,
+                "Request body size of at least 600000 exceeds the maximum of 524288 bytes.",
+            ),
+            (
+                RequestLimit::MessageBytes,
+                600_000,
+                524_288,
+                "Message size of at least 600000 exceeds the maximum of 524288 bytes.",
+            ),
+        ] {
+            assert_eq!(LimitExceeded { limit, count, max }.message(), message);
+        }
     }
 }

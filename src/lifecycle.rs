@@ -30,7 +30,7 @@ impl Lifecycle {
         Self::default()
     }
 
-    /// Handles SIGTERM and SIGINT from now on. The returned future cancels `soft` on the first signal, and `hard` after the
+    /// Installs handlers for SIGTERM and SIGINT. The returned future cancels `soft` on the first signal, and `hard` after the
     /// grace period or on the second.
     ///
     /// # Errors

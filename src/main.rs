@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 /// The exit code (sysexits.h) that tells supervisors that a restart cannot help.
 const EX_CONFIG: u8 = 78;
 
-/// For SQLite, too, which calls malloc. Its background threads give memory back to the system within seconds after a peak;
+/// Also used by SQLite, which calls malloc. Its background threads return memory to the system within seconds after a peak;
 /// glibc's allocator keeps it.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -52,9 +52,9 @@ enum Command {
 
 #[derive(Subcommand)]
 enum StripeCommand {
-    /// Process Stripe events again, or those that processing has given up on
+    /// Reprocess Stripe events: the given ones, or all whose processing has failed
     Replay {
-        /// Event ids, such as evt_1…, including events whose webhook never arrived [default: all events given up on]
+        /// Event ids, such as evt_1…, including events whose webhook never arrived [default: all failed events]
         events: Vec<String>,
     },
 }

@@ -9,10 +9,10 @@ use std::{
 use tokio::time::Instant;
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
-/// The format of log lines, and which of them are written.
+/// The format of log lines and the filter.
 pub struct Logs<'a> {
     pub json: bool,
-    /// Directives as in `pollux=debug,warn`.
+    /// Filter directives, such as `pollux=debug,warn`.
     pub filter: &'a str,
 }
 
@@ -38,7 +38,7 @@ impl OncePerMinute {
         Self(Mutex::new(None))
     }
 
-    /// Some if the line may be written now: how many were suppressed since the last one.
+    /// Returns the number of lines suppressed since the last one if a line may be written now.
     pub fn pass(&self) -> Option<u64> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *last {

@@ -69,7 +69,7 @@ impl Config {
     /// Rejects incomplete and contradictory combinations of settings.
     ///
     /// # Errors
-    /// A sentence that says what to set.
+    /// A sentence that names the setting to change.
     pub fn check(&self, role: Role) -> Result<(), String> {
         let shared = self.database.is_postgres();
         if role != Role::All && !(shared && self.redis.url().is_some()) {

@@ -16,7 +16,7 @@ pub use engine::{
     error::{failure, rejection},
     error_code::ErrorCode,
     event::Event,
-    is_refused, too_much,
+    is_rejected, limit_exceeded,
 };
 pub use schema::MY_DATA;
 use schema::{Mutation, Query, Subscription};

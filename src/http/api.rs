@@ -43,8 +43,8 @@ impl Api {
         }
     }
 
-    /// Authenticates a request. An invalid token is no error here, since some operations need none: it is kept in the
-    /// context's identity.
+    /// Authenticates a request. An invalid token is not an error here, because some operations need no token. The
+    /// identity of the context holds the reason.
     ///
     /// # Errors
     /// Internal ones.

@@ -1,8 +1,8 @@
-//! Limits the response bytes that clients have not read: how many there are, and for how long.
+//! Limits the response bytes that clients have not read, in number and in time.
 //!
 //! ```text
-//!  handler ──► answer ──► capacity? ──► chunks ──► hyper ──► socket
-//!                            │ none: 429     │ none taken for 60 s: the connection is closed
+//!  handler ──► response ──► permit? ──► chunks ──► hyper ──► socket
+//!                              │ no: 429     │ none read for 60 s: the connection is closed
 //! ```
 //!
 //! A response waits for the socket and, over HTTP/2, for the client's flow-control windows, which the timeouts of the
@@ -32,17 +32,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{budget::Budget, refusal::too_many_unread};
 
-/// A connection is closed once its client has read nothing of a response for so long.
+/// A connection is closed when its client has read nothing of a response for this long.
 pub(super) const READ_WITHIN: Duration = Duration::from_mins(1);
-/// Bytes that are handed to the connection at once.
+/// The maximum size of a chunk that is handed to the connection, in bytes.
 const CHUNK: usize = 16 * 1024;
-/// Unread bytes of the process, and of one of its connections.
-const MOST_UNREAD: usize = 96 * 1024 * 1024;
-const MOST_UNREAD_OF_CONNECTION: usize = 32 * 1024 * 1024;
-/// While a connection has more unread bytes, its next requests wait.
+/// The maximum of unread bytes of the process, and of one connection.
+const MAX_UNREAD: usize = 96 * 1024 * 1024;
+const MAX_UNREAD_OF_CONNECTION: usize = 32 * 1024 * 1024;
+/// While a connection has more unread bytes than this, its next requests wait.
 const EXECUTED_BELOW: usize = 8 * 1024 * 1024;
-/// A connection that has read nothing for so long may be closed to free memory for others.
-const MAY_BE_CLOSED_AFTER: Duration = Duration::from_secs(1);
+/// A connection that has read nothing for this long may be closed to free memory for others.
+const EVICTABLE_AFTER: Duration = Duration::from_secs(1);
 /// The id under which all messages of a connection's socket count as one response.
 const SOCKET: u64 = u64::MAX;
 /// How long a response waits for the memory of a connection that is being closed.
@@ -61,7 +61,7 @@ pub(super) struct Unread {
     backlog: Arc<Backlog>,
     budget: Budget,
     /// The responses with unread chunks: the number of chunks, and when the last one was read.
-    answers: Mutex<HashMap<u64, (usize, Instant)>>,
+    responses: Mutex<HashMap<u64, (usize, Instant)>>,
     evicted: CancellationToken,
 }
 
@@ -73,8 +73,8 @@ struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.connection.budget.give_back(self.bytes);
-        self.connection.backlog.budget.give_back(self.bytes);
+        self.connection.budget.release(self.bytes);
+        self.connection.backlog.budget.release(self.bytes);
     }
 }
 
@@ -84,7 +84,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Backlog {
     pub(super) fn new() -> Arc<Self> {
-        Self::with_capacity(MOST_UNREAD)
+        Self::with_capacity(MAX_UNREAD)
     }
 
     fn with_capacity(bytes: usize) -> Arc<Self> {
@@ -97,22 +97,20 @@ impl Backlog {
         let connection = Arc::new(Unread {
             id,
             backlog: self.clone(),
-            budget: Budget::new(MOST_UNREAD_OF_CONNECTION),
-            answers: Mutex::default(),
+            budget: Budget::new(MAX_UNREAD_OF_CONNECTION),
+            responses: Mutex::default(),
             evicted: CancellationToken::new(),
         });
         lock(&self.connections).insert(id, Arc::downgrade(&connection));
         connection
     }
 
-    /// Closes the connection that has read nothing for longest.
+    /// Closes the connection that has read nothing for the longest time.
     fn evict(&self) {
         let connections: Vec<_> = lock(&self.connections).values().filter_map(Weak::upgrade).collect();
         let idle = connections.iter().filter_map(|connection| Some((connection.idle_since()?, connection)));
         let longest = idle
-            .filter(|(since, connection)| {
-                since.elapsed() >= MAY_BE_CLOSED_AFTER && connection.budget.taken() > 0
-            })
+            .filter(|(since, connection)| since.elapsed() >= EVICTABLE_AFTER && connection.budget.used() > 0)
             .min_by_key(|(since, _)| *since);
         if let Some((since, connection)) = longest {
             tracing::warn!(
@@ -126,12 +124,12 @@ impl Backlog {
 
 impl Unread {
     /// Waits until the client has read enough for another request to be executed.
-    async fn is_ready(&self) {
-        self.budget.falls_to(EXECUTED_BELOW).await;
+    async fn ready(&self) {
+        self.budget.wait_until_at_most(EXECUTED_BELOW).await;
     }
 
     /// Resolves once the client has read nothing of a response for too long, or its memory is needed.
-    pub(super) async fn is_stalled(&self) {
+    pub(super) async fn stalled(&self) {
         let stalled = async {
             loop {
                 let now = Instant::now();
@@ -149,29 +147,29 @@ impl Unread {
     }
 
     /// Resolves once the memory of its unread bytes is needed.
-    pub(super) async fn is_evicted(&self) {
+    pub(super) async fn evicted(&self) {
         self.evicted.cancelled().await;
     }
 
-    /// A message of a socket, which counts until it is written; none without capacity for it.
+    /// Counts a WebSocket message until it is written; none without capacity.
     pub(super) async fn message(self: &Arc<Self>, text: String) -> Option<Utf8Bytes> {
         if text.len() <= CHUNK {
             return Some(text.into());
         }
         let permit = self.permit(text.len()).await?;
-        self.hand_out(SOCKET, text.into(), Some(permit)).try_into().ok()
+        self.count_chunk(SOCKET, text.into(), Some(permit)).try_into().ok()
     }
 
     fn idle_since(&self) -> Option<Instant> {
-        lock(&self.answers).values().map(|(_, since)| *since).min()
+        lock(&self.responses).values().map(|(_, since)| *since).min()
     }
 
     fn try_permit(self: &Arc<Self>, bytes: usize) -> Option<Arc<Permit>> {
-        if !self.budget.take(bytes) {
+        if !self.budget.try_acquire(bytes) {
             return None;
         }
-        if !self.backlog.budget.take(bytes) {
-            self.budget.give_back(bytes);
+        if !self.backlog.budget.try_acquire(bytes) {
+            self.budget.release(bytes);
             return None;
         }
         Some(Arc::new(Permit { connection: self.clone(), bytes }))
@@ -182,26 +180,26 @@ impl Unread {
             return Some(permit);
         }
         let budget = &self.backlog.budget;
-        let enough = budget.most().checked_sub(bytes)?;
-        if budget.taken() > enough {
+        let enough = budget.limit().checked_sub(bytes)?;
+        if budget.used() > enough {
             self.backlog.evict();
-            timeout(FREED_WITHIN, budget.falls_to(enough)).await.ok()?;
+            timeout(FREED_WITHIN, budget.wait_until_at_most(enough)).await.ok()?;
         }
         self.try_permit(bytes)
     }
 
-    fn hand_out(self: &Arc<Self>, answer: u64, bytes: Bytes, permit: Option<Arc<Permit>>) -> Bytes {
-        lock(&self.answers).entry(answer).or_insert_with(|| (0, Instant::now())).0 += 1;
-        Bytes::from_owner(Chunk { bytes, answer, connection: self.clone(), _permit: permit })
+    fn count_chunk(self: &Arc<Self>, response_id: u64, bytes: Bytes, permit: Option<Arc<Permit>>) -> Bytes {
+        lock(&self.responses).entry(response_id).or_insert_with(|| (0, Instant::now())).0 += 1;
+        Bytes::from_owner(Chunk { bytes, response_id, connection: self.clone(), _permit: permit })
     }
 
-    fn taken(&self, answer: u64) {
-        let mut answers = lock(&self.answers);
-        if let Some((chunks, since)) = answers.get_mut(&answer) {
+    fn chunk_read(&self, response_id: u64) {
+        let mut responses = lock(&self.responses);
+        if let Some((chunks, since)) = responses.get_mut(&response_id) {
             *chunks -= 1;
             *since = Instant::now();
             if *chunks == 0 {
-                answers.remove(&answer);
+                responses.remove(&response_id);
             }
         }
     }
@@ -216,7 +214,7 @@ impl Drop for Unread {
 /// Bytes of a response; dropped when the connection has written them.
 struct Chunk {
     bytes: Bytes,
-    answer: u64,
+    response_id: u64,
     connection: Arc<Unread>,
     _permit: Option<Arc<Permit>>,
 }
@@ -229,16 +227,16 @@ impl AsRef<[u8]> for Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        self.connection.taken(self.answer);
+        self.connection.chunk_read(self.response_id);
     }
 }
 
-/// A body that is handed out chunk by chunk.
+/// A body that is handed to the connection in chunks.
 struct Chunked {
     body: Body,
-    answer: u64,
+    response_id: u64,
     connection: Arc<Unread>,
-    /// For the whole body, where its length is known.
+    /// The permit for the whole body, if its length is known.
     whole: Option<Arc<Permit>>,
     /// The rest of a frame, and its permit.
     rest: Bytes,
@@ -277,7 +275,7 @@ impl HttpBody for Chunked {
         if self.rest.is_empty() {
             self.permit = None;
         }
-        Poll::Ready(Some(Ok(Frame::data(self.connection.hand_out(self.answer, chunk, permit)))))
+        Poll::Ready(Some(Ok(Frame::data(self.connection.count_chunk(self.response_id, chunk, permit)))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -300,7 +298,7 @@ pub(super) async fn bounded(request: Request, next: Next) -> Response {
     let Some(connection) = request.extensions().get::<Arc<Unread>>().cloned() else {
         return next.run(request).await;
     };
-    connection.is_ready().await;
+    connection.ready().await;
     let response = next.run(request).await;
     if response.body().is_end_stream() {
         return response;
@@ -314,7 +312,7 @@ pub(super) async fn bounded(request: Request, next: Next) -> Response {
         },
         None => None,
     };
-    let answer = connection.backlog.next.fetch_add(1, Ordering::Relaxed);
+    let response_id = connection.backlog.next.fetch_add(1, Ordering::Relaxed);
     let (rest, permit) = Default::default();
-    response.map(|body| Body::new(Chunked { body, answer, connection, whole, rest, permit }))
+    response.map(|body| Body::new(Chunked { body, response_id, connection, whole, rest, permit }))
 }

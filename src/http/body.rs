@@ -1,4 +1,4 @@
-//! Reads the whole body of a request before its handler runs.
+//! Receives the whole body of a request before its handler runs.
 
 use std::{error::Error, time::Duration};
 
@@ -14,24 +14,25 @@ use tokio::time::timeout;
 
 use super::refusal::body_too_long;
 
-/// The longest body that is read, in bytes: the longest message with every character escaped is 375 KiB.
+/// The maximum size of a request body, in bytes. The longest message of a user is 375 KiB if every character is escaped.
 pub(super) const MAX_BODY: usize = 512 * 1024;
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) async fn whole_body(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    if body.size_hint().lower() > MAX_BODY as u64 {
-        return body_too_long(MAX_BODY);
+    let length = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if length > MAX_BODY {
+        return body_too_long(length, MAX_BODY);
     }
-    let refused = |status, message: String| (status, message + "\n").into_response();
+    let reject = |status, message: String| (status, message + "\n").into_response();
     match timeout(BODY_WITHIN, to_bytes(body, MAX_BODY)).await {
         Ok(Ok(body)) => next.run(Request::from_parts(parts, Body::from(body))).await,
         Ok(Err(error)) if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) => {
-            body_too_long(MAX_BODY)
+            body_too_long(MAX_BODY + 1, MAX_BODY)
         }
-        Ok(Err(_)) => refused(StatusCode::BAD_REQUEST, "The body is incomplete.".to_owned()),
+        Ok(Err(_)) => reject(StatusCode::BAD_REQUEST, "The body is incomplete.".to_owned()),
         Err(_) => {
-            refused(StatusCode::REQUEST_TIMEOUT, format!("The body was not received within {BODY_WITHIN:?}."))
+            reject(StatusCode::REQUEST_TIMEOUT, format!("The body was not received within {BODY_WITHIN:?}."))
         }
     }
 }

@@ -1,41 +1,41 @@
-//! A limited number of bytes.
+//! A budget of bytes.
 
 use tokio::sync::watch;
 
-/// A number of bytes that can be taken and given back.
+/// A limited number of bytes that can be acquired and released.
 pub(super) struct Budget {
-    taken: watch::Sender<usize>,
-    most: usize,
+    used: watch::Sender<usize>,
+    limit: usize,
 }
 
 impl Budget {
-    pub(super) fn new(most: usize) -> Self {
-        Self { taken: watch::Sender::new(0), most }
+    pub(super) fn new(limit: usize) -> Self {
+        Self { used: watch::Sender::new(0), limit }
     }
 
-    pub(super) fn most(&self) -> usize {
-        self.most
+    pub(super) fn limit(&self) -> usize {
+        self.limit
     }
 
-    pub(super) fn taken(&self) -> usize {
-        *self.taken.borrow()
+    pub(super) fn used(&self) -> usize {
+        *self.used.borrow()
     }
 
-    /// Takes all bytes, or none if they exceed the limit.
-    pub(super) fn take(&self, bytes: usize) -> bool {
-        self.taken.send_if_modified(|taken| {
-            let fits = *taken + bytes <= self.most;
-            *taken += if fits { bytes } else { 0 };
+    /// Acquires all bytes, or none if they exceed the limit.
+    pub(super) fn try_acquire(&self, bytes: usize) -> bool {
+        self.used.send_if_modified(|used| {
+            let fits = *used + bytes <= self.limit;
+            *used += if fits { bytes } else { 0 };
             fits
         })
     }
 
-    pub(super) fn give_back(&self, bytes: usize) {
-        self.taken.send_modify(|taken| *taken -= bytes);
+    pub(super) fn release(&self, bytes: usize) {
+        self.used.send_modify(|used| *used -= bytes);
     }
 
-    pub(super) async fn falls_to(&self, bytes: usize) {
-        // The sender is `self`, so it is not gone.
-        let _ = self.taken.subscribe().wait_for(|taken| *taken <= bytes).await;
+    pub(super) async fn wait_until_at_most(&self, bytes: usize) {
+        // Fails only without a sender, which is `self`.
+        let _ = self.used.subscribe().wait_for(|used| *used <= bytes).await;
     }
 }

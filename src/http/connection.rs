@@ -1,4 +1,4 @@
-//! One connection: its protocols and its timeouts.
+//! Serves one connection: selects its protocol and enforces its timeouts.
 
 use std::{
     net::SocketAddr,
@@ -32,14 +32,14 @@ use super::{
 
 /// How long a connection may take to send the headers of its first request.
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
-/// How long a connection may be without a request, headers of the next one included: longer than the 60 s for which common
-/// load balancers keep theirs.
+/// How long a connection may be idle, including the time for the headers of the next request. Longer than the 60 s for which
+/// common load balancers keep idle connections.
 const IDLE_FOR: Duration = Duration::from_secs(75);
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PONG_WITHIN: Duration = Duration::from_secs(20);
-/// Requests of a connection that are executed or answered at once.
+/// The maximum number of concurrent requests on an HTTP/2 connection.
 const STREAMS: u32 = 32;
-/// Bytes of request bodies that may be under way on a connection; of a stream, as many as a body may have.
+/// The flow-control window for request bodies of an HTTP/2 connection, in bytes. That of a stream is the maximum body size.
 const BODY_WINDOW: u32 = 1024 * 1024;
 
 /// Serves connections.
@@ -53,7 +53,7 @@ pub(super) struct Connections {
 impl Connections {
     pub(super) fn new(routes: Router) -> Self {
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        // A response header keeps the letter case of the request header that it repeats.
+        // Preserves the letter case of header names.
         builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_FOR).preserve_header_case(true);
         builder
             .http2()
@@ -67,7 +67,7 @@ impl Connections {
         Self { builder, routes, backlog: Backlog::new() }
     }
 
-    /// Serves a connection to its end.
+    /// Serves a connection until it closes.
     pub(super) async fn serve<S>(
         self,
         stream: S,
@@ -77,15 +77,15 @@ impl Connections {
     ) where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
-        let requested = Arc::new(AtomicBool::new(false));
-        let is_requested = requested.clone();
+        let has_request = Arc::new(AtomicBool::new(false));
+        let request_seen = has_request.clone();
         let unread = self.backlog.connection();
         let service = ServiceBuilder::new()
             .layer(AddExtensionLayer::new(ConnectInfo(peer)))
             .layer(AddExtensionLayer::new(permit.clone()))
             .layer(AddExtensionLayer::new(unread.clone()))
             .map_request(move |request: Request<Incoming>| {
-                requested.store(true, Ordering::Relaxed);
+                has_request.store(true, Ordering::Relaxed);
                 request
             })
             .service(self.routes);
@@ -94,9 +94,9 @@ impl Connections {
         let stream = TokioIo::new(Box::pin(stream));
         let connection =
             self.builder.serve_connection_with_upgrades(stream, TowerToHyperService::new(service));
-        let silent = async {
+        let no_request = async {
             sleep(HEADERS_WITHIN).await;
-            if is_requested.load(Ordering::Relaxed) {
+            if request_seen.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
         };
@@ -104,8 +104,8 @@ impl Connections {
             ended = watcher.watch(connection.into_owned()) => if let Err(error) = ended {
                 tracing::debug!(error, "connection failed");
             },
-            () = silent => tracing::debug!("connection closed: no request"),
-            () = unread.is_stalled() => tracing::debug!("connection closed: responses are not read"),
+            () = no_request => tracing::debug!("connection closed: no request"),
+            () = unread.stalled() => tracing::debug!("connection closed: the client does not read responses"),
         }
         drop(permit);
     }
@@ -136,7 +136,7 @@ mod tests {
                 stream::iter(0..).map(|_| Ok::<_, std::io::Error>(Bytes::from("x".repeat(1000)))),
             )
         };
-        // Those that are requested together are executed together.
+        // The delay makes concurrent requests overlap.
         let large = || async {
             sleep(Duration::from_millis(1)).await;
             "x".repeat(8 * MIB)
@@ -149,7 +149,7 @@ mod tests {
         Connections::new(routes)
     }
 
-    /// Opens a connection; the second half resolves to how long the server kept it.
+    /// Opens a connection. The future resolves to the time until the server closed it.
     fn open(connections: &Connections) -> (DuplexStream, impl Future<Output = Duration> + use<>) {
         let (client, server) = duplex(1024);
         let (begun, peer) = (Instant::now(), SocketAddr::from(([127, 0, 0, 1], 1)));
@@ -164,7 +164,7 @@ mod tests {
         })
     }
 
-    /// Begins HTTP/2 with flow-control windows of so many bytes.
+    /// Starts an HTTP/2 client with flow-control windows of `window` bytes.
     async fn http2(io: DuplexStream, window: u32) -> SendRequest<Bytes> {
         let mut builder = h2::client::Builder::new();
         let (requests, connection) = builder.initial_window_size(window).handshake(io).await.unwrap();
@@ -183,19 +183,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_unread_answer_closes_its_http2_connection_after_a_minute() {
+    async fn an_unread_response_closes_its_http2_connection_after_a_minute() {
         for (path, window) in [("/small", 0), ("/large", 0), ("/large", 1), ("/events", 0), ("/events", 1000)]
         {
             let (client, ended) = open(&connections());
             let requests = http2(client, window).await;
-            let answer = request(&requests, path).await;
+            let response = request(&requests, path).await;
             assert_seconds(ended.await, 60);
-            drop(answer);
+            drop(response);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_unread_answer_closes_its_http1_connection_after_a_minute() {
+    async fn an_unread_response_closes_its_http1_connection_after_a_minute() {
         for path in ["/large", "/events"] {
             let (mut client, ended) = open(&connections());
             let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_reads_slowly_gets_the_whole_answer() {
+    async fn a_client_that_reads_slowly_receives_the_whole_response() {
         let (client, _ended) = open(&connections());
         let requests = http2(client, 64 * 1024).await;
         let mut body = request(&requests, "/large").await.into_body();
@@ -220,30 +220,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn unread_bytes_of_a_connection_are_limited_and_its_requests_wait() {
+    async fn requests_wait_while_a_connection_has_too_many_unread_bytes() {
         let (client, _ended) = open(&connections());
         let requests = http2(client, 0).await;
-        let answers = join_all((0..6).map(|_| request(&requests, "/large"))).await;
-        let statuses: Vec<_> = answers.iter().map(hyper::Response::status).collect();
-        let refused = statuses.iter().filter(|status| **status == StatusCode::TOO_MANY_REQUESTS).count();
-        assert_eq!((refused, statuses.len()), (2, 6), "{statuses:?}");
-        let waits = timeout(Duration::from_secs(50), request(&requests, "/small")).await;
-        assert!(waits.is_err(), "32 MiB are unread");
-        // A reset is as good as reading.
-        drop(answers);
+        let responses = join_all((0..6).map(|_| request(&requests, "/large"))).await;
+        let statuses: Vec<_> = responses.iter().map(hyper::Response::status).collect();
+        let rejected = statuses.iter().filter(|status| **status == StatusCode::TOO_MANY_REQUESTS).count();
+        assert_eq!((rejected, statuses.len()), (2, 6), "{statuses:?}");
+        let waiting = timeout(Duration::from_secs(50), request(&requests, "/small")).await;
+        assert!(waiting.is_err(), "the request waits while 32 MiB are unread");
+        // Resetting the streams frees their bytes, like reading them.
+        drop(responses);
         assert_eq!(request(&requests, "/small").await.status(), 200);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_connection_that_reads_nothing_is_closed_in_favour_of_others() {
+    async fn the_longest_stalled_connection_is_closed_when_memory_runs_out() {
         let all = connections();
         let mut unread = Vec::new();
         for _ in 0..4 {
             let (client, ended) = open(&all);
             let requests = http2(client, 0).await;
-            let answers = join_all((0..4).map(|_| request(&requests, "/large"))).await;
-            assert!(answers.iter().all(|answer| answer.status() == 200));
-            unread.push((requests, answers, ended));
+            let responses = join_all((0..4).map(|_| request(&requests, "/large"))).await;
+            assert!(responses.iter().all(|response| response.status() == 200));
+            unread.push((requests, responses, ended));
             sleep(Duration::from_secs(2)).await;
         }
         let (client, _ended) = open(&all);
@@ -253,11 +253,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_idle_connection_lives_longer_than_a_load_balancer_keeps_it() {
+    async fn an_idle_connection_stays_open_for_75_seconds() {
         let (mut client, ended) = open(&connections());
         client.write_all(GET).await.unwrap();
-        let mut answer = [0; 12];
-        client.read_exact(&mut answer).await.unwrap();
+        let mut response = [0; 12];
+        client.read_exact(&mut response).await.unwrap();
         sleep(Duration::from_secs(70)).await;
         client.write_all(GET).await.unwrap();
         let mut rest = Vec::new();
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_without_a_request_is_closed_after_half_a_minute() {
+    async fn a_connection_without_a_request_is_closed_after_30_seconds() {
         for sent in [&b""[..], b"GET / HTTP/1.1\r\nhost: x\r\nx-slow", b"PRI * HTTP/2.0"] {
             let (mut client, ended) = open(&connections());
             client.write_all(sent).await.unwrap();

@@ -1,4 +1,4 @@
-//! Which pages may call the API, by [CORS](https://fetch.spec.whatwg.org/#http-cors-protocol).
+//! Allows web pages of configured origins to call the API, by [CORS](https://fetch.spec.whatwg.org/#http-cors-protocol).
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,18 +8,18 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use super::host::Host;
 use crate::{config::ServerSettings, telemetry::OncePerMinute};
 
-/// How long a browser may keep the answer to a preflight; Chromium keeps none longer.
+/// How long a browser may cache a preflight response. Chromium caches no longer.
 const MAX_AGE: Duration = Duration::from_hours(2);
-/// Characters of an origin that are logged.
+/// The maximum number of characters of an origin in the log.
 const LOGGED: usize = 200;
 
-/// Answers preflights, and lets allowed pages read every response, errors included.
+/// Responds to preflight requests, and lets allowed pages read every response, including errors.
 pub(super) fn layer(settings: Arc<ServerSettings>) -> CorsLayer {
-    let refused = OncePerMinute::default();
+    let rejected = OncePerMinute::default();
     let allowed = AllowOrigin::predicate(move |origin: &HeaderValue, request: &Parts| {
         let origin = origin.to_str().unwrap_or_default();
         let allows = settings.allows_origin(origin, Host::of(&request.extensions));
-        if !allows && let Some(others) = refused.pass() {
+        if !allows && let Some(others) = rejected.pass() {
             let origin: String = origin.chars().take(LOGGED).collect();
             tracing::warn!(?origin, others, "origin rejected: not in CORS_ORIGINS");
         }

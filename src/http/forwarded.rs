@@ -12,9 +12,9 @@ pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.contains_key(FORWARDED_FOR) || headers.contains_key(FORWARDED)
 }
 
-/// The addresses from the client to the last proxy before this server; none for one that cannot be read. X-Forwarded-For
-/// counts where it is sent, else [Forwarded](https://www.rfc-editor.org/rfc/rfc7239): a proxy that sets one of them may pass
-/// on the other as the client made it up.
+/// The addresses from the client to the last proxy before this server; none for one that is invalid. X-Forwarded-For
+/// takes precedence over [Forwarded](https://www.rfc-editor.org/rfc/rfc7239): a proxy that sets one of them may pass on a forged
+/// other one.
 pub(super) fn addresses(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let texts = |name: HeaderName| {
         headers.get_all(name).into_iter().map(HeaderValue::to_str).collect::<Vec<_>>().into_iter()
@@ -33,7 +33,7 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for")).and_then(|(_, value)| node(value))
 }
 
-/// Reads an address with or without quotes, brackets and a port.
+/// Parses an address with or without quotes, brackets and a port.
 fn node(text: &str) -> Option<IpAddr> {
     let text = text.trim().trim_matches('"').trim();
     if let Ok(address) = text.parse() {
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_with_and_without_ports_and_brackets() {
+    fn addresses_with_ports_and_brackets_are_parsed() {
         for (text, expected) in [
             ("1.2.3.4", Some("1.2.3.4")),
             ("1.2.3.4:5678", Some("1.2.3.4")),
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_read_element_by_element() {
+    fn every_element_of_forwarded_is_parsed() {
         let text =
             "for=192.0.2.60;proto=http;by=203.0.113.43, For=\"[2001:db8:cafe::17]:4711\", for=_hidden, by=x";
         let expected = ["192.0.2.60", "2001:db8:cafe::17"].map(|address| Some(address.to_owned()));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn x_forwarded_for_counts_where_both_are_sent() {
+    fn x_forwarded_for_takes_precedence_over_forwarded() {
         let headers = HeaderMap::from_iter([
             (FORWARDED, HeaderValue::from_static("for=198.51.100.1")),
             (FORWARDED_FOR, HeaderValue::from_static("198.51.100.2")),

@@ -32,7 +32,7 @@ async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     }
     if let Err(error) = health.db.ping().await {
-        tracing::warn!(%error, "not ready: the database does not answer");
+        tracing::warn!(%error, "not ready: the database does not respond");
         return (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n");
     }
     if let Err(error) = health.db.check_write().await {

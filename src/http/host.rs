@@ -1,6 +1,7 @@
-//! The host that a request names: one, and where the server listens on loopback one of this machine's own names. A page whose
-//! name is made to lead to 127.0.0.1 (DNS rebinding) is of the same origin as the server and could do whatever a local page
-//! may, but its requests carry its own name.
+//! Checks the host of a request. A request must have exactly one; on a loopback address it must be a local name.
+//!
+//! The latter prevents DNS rebinding: a page whose domain resolves to 127.0.0.1 would be of the same origin as the server, but
+//! its requests still carry the page's domain as their host.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -13,8 +14,8 @@ use axum::{
 
 use super::{api::Api, forwarded, refusal::forbidden};
 
-/// Paths that any host may be asked for: they give nothing away, or check who calls by a signature.
-const OF_ANY_HOST: [&str; 3] = ["/health/live", "/health/ready", "/webhook/stripe"];
+/// Paths that are served for any host: they disclose nothing, or verify a signature.
+const SERVED_FOR_ANY_HOST: [&str; 3] = ["/health/live", "/health/ready", "/webhook/stripe"];
 
 /// The host of a request, with its port if it has one.
 #[derive(Clone, Debug)]
@@ -26,9 +27,9 @@ impl Host {
     }
 }
 
-/// Refuses requests without a host, with several, and with one that is not served here.
+/// Rejects requests without a host, with several hosts, or with a host that is not allowed.
 pub(super) async fn check(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let host = match read(request.uri(), request.headers(), request.version()) {
+    let host = match parse(request.uri(), request.headers(), request.version()) {
         Ok(host) => host,
         Err(message) => return (StatusCode::BAD_REQUEST, format!("{message}\n")).into_response(),
     };
@@ -38,39 +39,41 @@ pub(super) async fn check(State(api): State<Arc<Api>>, mut request: Request, nex
     let Some(host) = host else { return next.run(request).await };
     let frontend = api.billing.settings.frontend();
     if !is_proxied
-        && !OF_ANY_HOST.contains(&request.uri().path())
+        && !SERVED_FOR_ANY_HOST.contains(&request.uri().path())
         && !api.settings.allows_host(host.host(), frontend)
     {
         return forbidden(
-            "This server listens on loopback and answers to local names only, such as localhost. For another name, add its \
-             origin to CORS_ORIGINS, or name the proxy that forwards it in TRUSTED_PROXIES.",
+            "This server listens on a loopback address and accepts only local host names, such as localhost. To allow \
+             another name, add its origin to CORS_ORIGINS, or add the proxy that forwards it to TRUSTED_PROXIES.",
         );
     }
     request.extensions_mut().insert(Host(host));
     next.run(request).await
 }
 
-/// The host by [RFC 9112](https://www.rfc-editor.org/rfc/rfc9112#section-3.2), or over HTTP/2 by
+/// Parses the host by [RFC 9112](https://www.rfc-editor.org/rfc/rfc9112#section-3.2), or over HTTP/2 by
 /// [RFC 9113](https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1).
-fn read(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Option<Authority>, &'static str> {
+fn parse(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Option<Authority>, &'static str> {
     let mut hosts = headers.get_all(header::HOST).into_iter();
-    let named = match (hosts.next(), hosts.next()) {
+    let header = match (hosts.next(), hosts.next()) {
         (_, Some(_)) => return Err("A request must have one Host header."),
         (Some(host), None) if host.is_empty() => None,
         (Some(host), None) => {
             let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
-            Some(host.filter(|host| !host.as_str().contains('@')).ok_or("The Host header is not a host.")?)
+            Some(host.filter(|host| !host.as_str().contains('@')).ok_or("The Host header is invalid.")?)
         }
         (None, None) if version == Version::HTTP_11 => return Err("A request must have a Host header."),
         (None, None) => None,
     };
-    match (uri.authority(), named) {
-        (Some(target), _) if target.as_str().contains('@') => Err("The request's target is not a host."),
-        (Some(target), Some(named)) if version == Version::HTTP_2 && *target != named => {
-            Err("The Host header is not the :authority.")
+    match (uri.authority(), header) {
+        (Some(target), _) if target.as_str().contains('@') => {
+            Err("The host in the request target is invalid.")
+        }
+        (Some(target), Some(header)) if version == Version::HTTP_2 && *target != header => {
+            Err("The Host header and :authority differ.")
         }
         (Some(target), _) => Ok(Some(target.clone())),
-        (None, named) => Ok(named),
+        (None, header) => Ok(header),
     }
 }
 
@@ -86,11 +89,11 @@ mod tests {
         hosts.for_each(|(name, host)| {
             headers.append(name, host);
         });
-        read(&uri.parse().unwrap(), &headers, version).map(|host| host.map(|host| host.to_string()))
+        parse(&uri.parse().unwrap(), &headers, version).map(|host| host.map(|host| host.to_string()))
     }
 
     #[test]
-    fn a_request_has_one_valid_host() {
+    fn a_request_must_have_exactly_one_valid_host() {
         let some = |host: &str| Ok(Some(host.to_owned()));
         for (uri, hosts, version, expected) in [
             ("/", &["a:80"][..], Version::HTTP_11, some("a:80")),

@@ -1,8 +1,8 @@
-//! JSON as clients send it, including text that is not valid Unicode.
+//! Parses JSON from clients, including strings with unpaired surrogates.
 //!
-//! JavaScript cuts strings between the halves of a surrogate pair and escapes what is left as `\ud83d`, which no Rust string
-//! can hold. Each lone half is read as a noncharacter that the text does not hold otherwise, so that the values that held one
-//! are known and the others are not lost.
+//! JavaScript can split a string inside a surrogate pair and then escapes the remaining half as `\ud83d`, which is not valid
+//! Unicode and which no Rust string can represent. This parser replaces each unpaired surrogate by a marker: a noncharacter that
+//! does not occur in the input. So an error can name the affected field, and the other fields stay readable.
 
 use serde_json::Value;
 
@@ -13,38 +13,38 @@ pub(super) struct Json {
     pub(super) lone: LoneSurrogates,
 }
 
-/// Where the text held half of a surrogate pair.
+/// Finds the strings that contained an unpaired surrogate. Holds the marker, if the input had any.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LoneSurrogates(Option<char>);
 
-/// Reads a value.
+/// Parses a value.
 ///
 /// # Errors
 /// The text is not JSON.
-pub(super) fn read(text: &[u8]) -> Result<Json, serde_json::Error> {
+pub(super) fn parse(text: &[u8]) -> Result<Json, serde_json::Error> {
     let error = match serde_json::from_slice(text) {
         Ok(value) => return Ok(Json { value, lone: LoneSurrogates(None) }),
         Err(error) => error,
     };
-    let Some((text, mark)) = marked(text) else { return Err(error) };
-    Ok(Json { value: serde_json::from_slice(&text)?, lone: LoneSurrogates(Some(mark)) })
+    let Some((text, marker)) = replace_unpaired(text) else { return Err(error) };
+    Ok(Json { value: serde_json::from_slice(&text)?, lone: LoneSurrogates(Some(marker)) })
 }
 
 impl LoneSurrogates {
-    /// The path of the first text in this value that held one, such as `input.content`; empty for the value itself.
+    /// The path of the first string in this value with an unpaired surrogate, such as `input.content`; empty for the value itself.
     pub(super) fn path_in(self, value: &Value) -> Option<String> {
-        let mark = self.0?;
+        let marker = self.0?;
         let join = |name: &str, rest: String| {
-            if rest.is_empty() { name.replace(mark, "\u{fffd}") } else { format!("{name}.{rest}") }
+            if rest.is_empty() { name.replace(marker, "\u{fffd}") } else { format!("{name}.{rest}") }
         };
         match value {
-            Value::String(text) => text.contains(mark).then(String::new),
+            Value::String(text) => text.contains(marker).then(String::new),
             Value::Array(items) => items
                 .iter()
                 .enumerate()
                 .find_map(|(index, item)| self.path_in(item).map(|rest| join(&index.to_string(), rest))),
             Value::Object(map) => map.iter().find_map(|(name, item)| {
-                let rest = if name.contains(mark) { Some(String::new()) } else { self.path_in(item) };
+                let rest = if name.contains(marker) { Some(String::new()) } else { self.path_in(item) };
                 rest.map(|rest| join(name, rest))
             }),
             _ => None,
@@ -52,24 +52,24 @@ impl LoneSurrogates {
     }
 }
 
-/// The text with a mark for each lone half, and the mark; none if there is no lone half.
-fn marked(text: &[u8]) -> Option<(Vec<u8>, char)> {
-    let mark = ('\u{fdd0}'..='\u{fdef}').find(|mark| {
+/// Replaces each unpaired surrogate by a marker, and returns the text and the marker; none if there is no unpaired surrogate.
+fn replace_unpaired(text: &[u8]) -> Option<(Vec<u8>, char)> {
+    let marker = ('\u{fdd0}'..='\u{fdef}').find(|marker| {
         let mut utf8 = [0; 4];
-        let utf8 = mark.encode_utf8(&mut utf8).as_bytes();
-        let escape = format!("\\u{:04x}", u32::from(*mark));
-        let holds = |wanted: &[u8]| text.windows(wanted.len()).any(|at| at.eq_ignore_ascii_case(wanted));
-        !holds(utf8) && !holds(escape.as_bytes())
+        let utf8 = marker.encode_utf8(&mut utf8).as_bytes();
+        let escape = format!("\\u{:04x}", u32::from(*marker));
+        let contains = |wanted: &[u8]| text.windows(wanted.len()).any(|at| at.eq_ignore_ascii_case(wanted));
+        !contains(utf8) && !contains(escape.as_bytes())
     })?;
-    let escape = format!("\\u{:04x}", u32::from(mark));
-    let (mut marked, mut found, mut at) = (Vec::with_capacity(text.len()), false, 0);
+    let escape = format!("\\u{:04x}", u32::from(marker));
+    let (mut replaced, mut found, mut at) = (Vec::with_capacity(text.len()), false, 0);
     while at < text.len() {
         let rest = &text[at..];
-        let taken = match (surrogate(rest), rest) {
+        let length = match (surrogate(rest), rest) {
             (Some(0xd800..0xdc00), _) if matches!(surrogate(&rest[6..]), Some(0xdc00..0xe000)) => 12,
             (Some(_), _) => {
                 found = true;
-                marked.extend_from_slice(escape.as_bytes());
+                replaced.extend_from_slice(escape.as_bytes());
                 at += 6;
                 continue;
             }
@@ -77,13 +77,13 @@ fn marked(text: &[u8]) -> Option<(Vec<u8>, char)> {
             (None, [b'\\', _, ..]) => 2,
             _ => 1,
         };
-        marked.extend_from_slice(&rest[..taken]);
-        at += taken;
+        replaced.extend_from_slice(&rest[..length]);
+        at += length;
     }
-    found.then_some((marked, mark))
+    found.then_some((replaced, marker))
 }
 
-/// The half of a surrogate pair that is escaped at the beginning of this text.
+/// The escaped surrogate at the beginning of the text.
 fn surrogate(text: &[u8]) -> Option<u32> {
     let digits = text.strip_prefix(b"\\u")?.get(..4)?;
     if !digits.iter().all(u8::is_ascii_hexdigit) {
@@ -100,12 +100,12 @@ mod tests {
     use super::*;
 
     fn path(text: &str) -> Option<String> {
-        let json = read(text.as_bytes()).unwrap();
+        let json = parse(text.as_bytes()).unwrap();
         json.lone.path_in(&json.value)
     }
 
     #[test]
-    fn a_lone_half_of_a_surrogate_pair_is_found_by_its_path() {
+    fn an_unpaired_surrogate_is_located_by_its_path() {
         for (text, expected) in [
             (r#"{"a": "\ud83d"}"#, Some("a")),
             (r#"{"a": {"b": ["x", "\uDE00!"]}}"#, Some("a.b.1")),
@@ -115,7 +115,7 @@ mod tests {
             (r#""\ud83d""#, Some("")),
             (r#"{"a": "\ud83d\ude00"}"#, None),
             (r#"{"a": "\\ud83d"}"#, None),
-            // The mark itself is text like any other.
+            // Text that equals a marker is not affected.
             (r#"{"a": "\ufdd0", "b": "\udc00"}"#, Some("b")),
             ("{\"a\": \"\u{fdd0}\u{fdd1}\", \"b\": \"\\udc00\"}", Some("b")),
         ] {
@@ -124,15 +124,15 @@ mod tests {
     }
 
     #[test]
-    fn the_other_values_are_as_they_were_sent() {
-        let json = read(br#"{"a": "\ud83d", "b": "\ud83d\ude00 \\u0041 \u00e9"}"#).unwrap();
+    fn values_without_unpaired_surrogates_are_unchanged() {
+        let json = parse(br#"{"a": "\ud83d", "b": "\ud83d\ude00 \\u0041 \u00e9"}"#).unwrap();
         assert_eq!(json.value["b"], json!("😀 \\u0041 é"));
     }
 
     #[test]
-    fn what_is_not_json_stays_an_error() {
+    fn invalid_json_is_an_error() {
         for text in [r#"{"a": "\ud83d"#, "{", r#""\ud83""#, r#""\ud83d" 1"#] {
-            assert!(read(text.as_bytes()).is_err(), "{text}");
+            assert!(parse(text.as_bytes()).is_err(), "{text}");
         }
     }
 }

@@ -7,7 +7,7 @@
 //!                            body)
 //! ```
 //!
-//! All handlers use [`api`] and answer refused requests by [`refusal`].
+//! All handlers use [`api`] and reject requests with [`refusal`].
 
 mod api;
 mod backlog;

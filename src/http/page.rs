@@ -1,4 +1,4 @@
-//! The page at `/`.
+//! The playground at `/`.
 
 use async_graphql::http::GraphiQLSource;
 use axum::{
@@ -7,10 +7,10 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-/// The version that the policy below was seen to let work.
+/// The version that the content security policy below was tested with.
 const GRAPHIQL: &str = "4.1.2";
 
-pub(super) async fn show() -> Response {
+pub(super) async fn get() -> Response {
     let nonce = STANDARD.encode(uuid::Uuid::new_v4().as_bytes());
     let page = GraphiQLSource::build()
         .endpoint("/graphql")
@@ -18,10 +18,10 @@ pub(super) async fn show() -> Response {
         .version(GRAPHIQL)
         .title("Pollux")
         .finish()
-        // The page's own word on it would hold, and tell the CDN who runs a server.
+        // The tag would override the Referrer-Policy header and disclose this server's address to the CDN.
         .replace("<meta name=\"referrer\" content=\"origin\">", "")
         .replace("<script", &format!("<script nonce=\"{nonce}\""));
-    // Styles are set by GraphiQL as it runs, and its fonts and pictures stand in its style sheet.
+    // GraphiQL sets styles at run time, and embeds fonts and images in its style sheet.
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'unsafe-inline' https://unpkg.com; font-src data:; \
          img-src data: https://graphql.org; connect-src 'self'; base-uri 'none'; form-action 'none'; \

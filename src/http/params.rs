@@ -1,5 +1,5 @@
 //! The parameters of a request, by [GraphQL over HTTP](https://graphql.github.io/graphql-over-http/draft/#sec-Request-Parameters):
-//! the same in a body, in a URL and in a message of a socket.
+//! the same in a body, in a URL and in a WebSocket message.
 
 use std::collections::HashMap;
 
@@ -9,15 +9,17 @@ use serde_json::{Map, Value};
 use super::json::{self, LoneSurrogates};
 use crate::graphql::{ErrorCode, rejection};
 
-/// Operations of a batch.
+/// The maximum number of operations in a batch.
 pub(super) const MAX_BATCH: usize = 10;
 
 /// The operations of a body.
 pub(super) enum Body {
     One(Box<Result<Request, BadParameter>>),
-    /// Each has a response of its own.
+    /// Each operation has its own response.
     Batch(Vec<Result<Request, BadParameter>>),
-    BatchTooLong,
+    BatchTooLong {
+        count: usize,
+    },
 }
 
 /// A parameter that is invalid.
@@ -51,13 +53,13 @@ impl From<&str> for BadParameter {
     }
 }
 
-/// Reads a body.
+/// Parses a body.
 ///
 /// # Errors
 /// The body as a whole is invalid.
 pub(super) fn from_body(body: &[u8]) -> Result<Body, String> {
     let json::Json { value, lone } =
-        json::read(body).map_err(|cause| format!("The body is not JSON: {cause}."))?;
+        json::parse(body).map_err(|cause| format!("The body is not JSON: {cause}."))?;
     match value {
         Value::Array(batch) if (1..=MAX_BATCH).contains(&batch.len()) => {
             Ok(Body::Batch(batch.into_iter().map(|one| from_json(one, lone)).collect()))
@@ -65,12 +67,12 @@ pub(super) fn from_body(body: &[u8]) -> Result<Body, String> {
         Value::Array(batch) if batch.is_empty() => {
             Err(format!("A batch must hold 1 to {MAX_BATCH} operations."))
         }
-        Value::Array(_) => Ok(Body::BatchTooLong),
+        Value::Array(batch) => Ok(Body::BatchTooLong { count: batch.len() }),
         one => Ok(Body::One(Box::new(from_json(one, lone)))),
     }
 }
 
-/// Reads the parameters of a URL, in which maps are JSON.
+/// Parses the parameters of a URL, where maps are JSON.
 ///
 /// # Errors
 /// Names the parameter that is invalid.
@@ -84,7 +86,7 @@ pub(super) fn from_url(mut query: HashMap<String, String>) -> Result<Request, Ba
     for name in ["variables", "extensions"] {
         if let Some(text) = query.remove(name).filter(|text| !text.is_empty()) {
             let read =
-                json::read(text.as_bytes()).map_err(|cause| format!("{name} is not JSON: {cause}."))?;
+                json::parse(text.as_bytes()).map_err(|cause| format!("{name} is not JSON: {cause}."))?;
             check_unicode(name, &read.value, read.lone)?;
             parameters.insert(name.to_owned(), read.value);
         }
@@ -92,7 +94,7 @@ pub(super) fn from_url(mut query: HashMap<String, String>) -> Result<Request, Ba
     from_json(Value::Object(parameters), LoneSurrogates::default())
 }
 
-/// Reads an operation's parameters.
+/// Parses an operation's parameters.
 ///
 /// # Errors
 /// Names the parameter that is invalid.
@@ -122,7 +124,7 @@ pub(super) fn from_json(value: Value, lone: LoneSurrogates) -> Result<Request, B
     Ok(request)
 }
 
-/// Refuses text that is not valid Unicode.
+/// Rejects text that is not valid Unicode.
 fn check_unicode(name: &str, value: &Value, lone: LoneSurrogates) -> Result<(), BadParameter> {
     let Some(rest) = lone.path_in(value) else { return Ok(()) };
     let path = if rest.is_empty() { name.to_owned() } else { format!("{name}.{rest}") };

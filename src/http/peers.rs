@@ -1,4 +1,4 @@
-//! The limits of open connections, of the server and of each network.
+//! Limits the open connections of each network.
 
 use std::{
     collections::HashMap,
@@ -13,13 +13,13 @@ use crate::domain::auth::network_of;
 /// Networks without a connection are dropped once there are this many more networks than after the last sweep.
 const SWEEP_EVERY: usize = 1000;
 
-/// The permit of an open connection. Its sockets share it, so it is given back when the last of them ends.
+/// The permit of an open connection. Its sockets share it, so it is released when the last of them closes.
 pub(super) struct ConnectionPermit {
     pub(super) _of_server: OwnedSemaphorePermit,
     pub(super) _of_network: Option<OwnedSemaphorePermit>,
 }
 
-/// The number of connections of each network.
+/// The open connections of each network.
 pub(super) struct Peers {
     max: usize,
     networks: Mutex<(HashMap<IpAddr, Arc<Semaphore>>, usize)>,
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_connections_of_a_network_are_limited_and_given_back() {
+    fn the_connections_of_a_network_are_limited_and_released() {
         let peers = Peers::new(2);
         let acquire = |address: &str| peers.try_acquire(address.parse().unwrap());
         let held = [acquire("2001:db8::1"), acquire("2001:db8::2")];

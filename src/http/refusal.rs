@@ -1,4 +1,4 @@
-//! Responses to requests that are refused before an operation is executed.
+//! Responses to requests that are rejected before an operation is executed.
 
 use async_graphql::{Response as GraphqlResponse, ServerError, Value};
 use axum::{
@@ -8,8 +8,8 @@ use axum::{
 use chrono::{DateTime, Utc};
 
 use crate::{
-    error::Error,
-    graphql::{ErrorCode, SerializedResponse, failure, rejection, too_much},
+    error::{Error, LimitExceeded, RequestLimit},
+    graphql::{ErrorCode, SerializedResponse, failure, limit_exceeded, rejection},
 };
 
 /// The response header that holds the id of the request in the log.
@@ -19,7 +19,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 const UNREAD_LIMIT: &str = "The operation was executed, but too many response bytes of this connection are unread. Read them, then request less at once.";
 
 /// A GraphQL error in a JSON body.
-pub(super) fn refuse(
+pub(super) fn reject(
     status: StatusCode,
     code: ErrorCode,
     request_id: &str,
@@ -50,12 +50,13 @@ pub(super) fn from_error(error: Error) -> Response {
 
 /// A request that is not allowed, whatever its operation.
 pub(super) fn forbidden(message: &str) -> Response {
-    refuse(StatusCode::FORBIDDEN, ErrorCode::Forbidden, &new_request_id(), message)
+    reject(StatusCode::FORBIDDEN, ErrorCode::Forbidden, &new_request_id(), message)
 }
 
-/// A request whose body exceeds the maximum.
-pub(super) fn body_too_long(max: usize) -> Response {
-    respond(StatusCode::PAYLOAD_TOO_LARGE, &new_request_id(), &too_much("bytes of the body", max))
+/// A request whose body of `count` bytes or more exceeds the maximum.
+pub(super) fn body_too_long(count: usize, max: usize) -> Response {
+    let exceeded = LimitExceeded { limit: RequestLimit::BodyBytes, count, max };
+    respond(StatusCode::PAYLOAD_TOO_LARGE, &new_request_id(), &limit_exceeded(exceeded))
 }
 
 /// A response for which there is no memory, since the client does not read earlier ones.

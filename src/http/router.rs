@@ -18,7 +18,7 @@ use crate::graphql::MY_DATA;
 /// All routes of the API.
 pub fn router(api: Api) -> Router {
     let cors = cors::layer(api.settings.clone());
-    let page = if api.is_open { get(page::show) } else { get(StatusCode::NOT_FOUND) };
+    let page = if api.is_open { get(page::get) } else { get(StatusCode::NOT_FOUND) };
     // Every response has CORS headers except those of the webhook, which no page calls.
     let for_pages = Router::new()
         .route("/", page)
@@ -67,8 +67,8 @@ mod tests {
         let settings = Arc::new(Cli::parse_from([""]).settings);
         let routes: Router = with_limits(Router::new().route("/", panics)).layer(cors::layer(settings));
         let request = Request::get("/").header(header::ORIGIN, "http://localhost:3000");
-        let answer = routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-        assert_eq!(answer.status(), 500);
-        assert_eq!(answer.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "http://localhost:3000");
+        let response = routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "http://localhost:3000");
     }
 }

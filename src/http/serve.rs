@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{config::ServerSettings, lifecycle::Lifecycle};
 
-/// Bytes that the system buffers for a client that does not read; its default is megabytes.
+/// The send buffer of a connection in the system, in bytes. The default can be megabytes.
 const SEND_BUFFER: usize = 128 * 1024;
 /// The pause after a failed accept, such as with too many open files.
 const ACCEPT_RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -26,7 +26,7 @@ const ACCEPT_RETRY_AFTER: Duration = Duration::from_millis(100);
 /// Serves until shutdown, then until the open connections have ended.
 ///
 /// # Errors
-/// Never for a fault of a connection.
+/// None for a failed connection.
 pub async fn serve(
     listener: TcpListener,
     routes: Router,
@@ -52,7 +52,7 @@ pub async fn serve(
             let of_network = if settings.may_proxy_clients(peer.ip()) {
                 None
             } else {
-                // A connection past the limit is closed at once.
+                // A connection above the limit is closed at once.
                 let Some(permit) = peers.try_acquire(peer.ip()) else { continue };
                 Some(permit)
             };

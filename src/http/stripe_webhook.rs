@@ -14,15 +14,15 @@ use crate::{error::Error, telemetry::OncePerMinute};
 
 const SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
 
-/// Answers 200 once the event is stored. Stripe retries after any other status.
+/// Responds with 200 once the event is stored. Stripe retries after any other status.
 pub(super) async fn post(State(api): State<Arc<Api>>, headers: HeaderMap, body: Bytes) -> Response {
     let signature = text(&headers, &SIGNATURE).unwrap_or_default();
     match api.billing.receive(&body, signature).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(Error::BadInput { message, .. }) => {
             // At most one line a minute: anyone can send requests without a valid signature.
-            static REFUSED: OncePerMinute = OncePerMinute::new();
-            if let Some(others) = REFUSED.pass() {
+            static REJECTED: OncePerMinute = OncePerMinute::new();
+            if let Some(others) = REJECTED.pass() {
                 tracing::warn!(message, others, "stripe webhook rejected");
             }
             (StatusCode::BAD_REQUEST, message + "\n").into_response()

@@ -9,9 +9,12 @@ use super::sql;
 const ACTIVE: &str = "active";
 
 /// The last message of the active branch.
-pub async fn tail(conn: &impl ConnectionTrait, room: ChatroomId) -> Result<Option<message::Model>, DbErr> {
+pub async fn tail(
+    conn: &impl ConnectionTrait,
+    chatroom: ChatroomId,
+) -> Result<Option<message::Model>, DbErr> {
     message::Entity::find()
-        .filter(message::Column::ChatroomId.eq(room))
+        .filter(message::Column::ChatroomId.eq(chatroom))
         .filter(Expr::cust(ACTIVE))
         .order_by_desc(message::Column::Depth)
         .one(conn)
@@ -21,14 +24,14 @@ pub async fn tail(conn: &impl ConnectionTrait, room: ChatroomId) -> Result<Optio
 /// Ends the active branch before `depth`; the messages from there on stay in the tree.
 pub async fn truncate(
     conn: &impl ConnectionTrait,
-    room: ChatroomId,
+    chatroom: ChatroomId,
     depth: i32,
     version: i64,
 ) -> Result<(), DbErr> {
     message::Entity::update_many()
         .col_expr(message::Column::Active, Expr::value(false))
         .col_expr(message::Column::ChangedIn, Expr::value(version))
-        .filter(message::Column::ChatroomId.eq(room))
+        .filter(message::Column::ChatroomId.eq(chatroom))
         .filter(Expr::cust(ACTIVE))
         .filter(message::Column::Depth.gte(depth))
         .exec(conn)

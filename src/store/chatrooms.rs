@@ -13,8 +13,8 @@ use super::{
 /// The sort key of a chatroom in its owner's list, newest activity first.
 pub type Key = (Timestamp, ChatroomId);
 
-pub async fn insert(conn: &impl ConnectionTrait, room: &chatroom::Model) -> Result<(), DbErr> {
-    chatroom::Entity::insert(room.clone().into_active_model()).exec_without_returning(conn).await?;
+pub async fn insert(conn: &impl ConnectionTrait, chatroom: &chatroom::Model) -> Result<(), DbErr> {
+    chatroom::Entity::insert(chatroom.clone().into_active_model()).exec_without_returning(conn).await?;
     Ok(())
 }
 
@@ -26,7 +26,7 @@ pub async fn owned_by(
     chatroom::Entity::find_by_id(id).filter(chatroom::Column::UserId.eq(user)).one(conn).await
 }
 
-/// For objects that link to their chatroom. The caller has checked who owns them.
+/// Without an ownership check, for chatrooms that the caller's objects link to.
 pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[ChatroomId]) -> Result<Vec<chatroom::Model>, DbErr> {
     chatroom::Entity::find().filter(chatroom::Column::Id.is_in(ids.iter().copied())).all(conn).await
 }
@@ -74,19 +74,19 @@ pub async fn advance_owned_by(
     Ok(advanced.into_iter().next())
 }
 
-/// Locks the chatroom's row and increments its version, for a change that its owner did not make. None: it was deleted.
+/// Locks the chatroom's row and increments its version, for a change that its owner did not make. Returns none if it was deleted.
 pub async fn advance(conn: &impl ConnectionTrait, id: ChatroomId) -> Result<Option<i64>, DbErr> {
     let advanced = chatroom::Entity::update_many()
         .col_expr(chatroom::Column::Version, Expr::col(chatroom::Column::Version).add(1))
         .filter(chatroom::Column::Id.eq(id))
         .exec_with_returning(conn)
         .await?;
-    Ok(advanced.into_iter().next().map(|room| room.version))
+    Ok(advanced.into_iter().next().map(|chatroom| chatroom.version))
 }
 
 /// Stores the edits to a chatroom that [`advance_owned_by`] has returned.
-pub async fn save(conn: &impl ConnectionTrait, room: &chatroom::Model) -> Result<(), DbErr> {
-    let edited = room.clone().into_active_model().reset_all();
+pub async fn save(conn: &impl ConnectionTrait, chatroom: &chatroom::Model) -> Result<(), DbErr> {
+    let edited = chatroom.clone().into_active_model().reset_all();
     chatroom::Entity::update(edited).exec(conn).await?;
     Ok(())
 }
@@ -121,7 +121,7 @@ pub async fn some_owned_by(
         .await
 }
 
-/// Deletes the chatroom and everything in it. False if there is none.
+/// Deletes the chatroom and everything in it. Returns false if it does not exist.
 pub async fn delete_owned_by(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -140,7 +140,7 @@ pub async fn delete_owned_by(
 
 /// The bytes that a chatroom takes in memory.
 #[must_use]
-pub fn size_of(room: &chatroom::Model) -> usize {
-    let instruction = room.system_instruction.as_ref().map_or(0, String::len);
-    size_of_val(room) + room.title.len() + room.model.len() + instruction
+pub fn size_of(chatroom: &chatroom::Model) -> usize {
+    let instruction = chatroom.system_instruction.as_ref().map_or(0, String::len);
+    size_of_val(chatroom) + chatroom.title.len() + chatroom.model.len() + instruction
 }

@@ -22,7 +22,7 @@ pub struct Db {
     write: DatabaseConnection,
     pub(super) backend: Backend,
     checks: Arc<WriteCheck>,
-    /// Held while the process lives: a SQLite file belongs to one process.
+    /// The lock on the SQLite file, held until the process exits.
     lock: Option<Arc<File>>,
 }
 
@@ -33,7 +33,7 @@ pub(super) enum Backend {
 }
 
 impl Db {
-    /// Connects, and creates the SQLite file if there is none.
+    /// Connects, and creates a missing SQLite file.
     ///
     /// # Errors
     /// The database does not respond, or another process uses the SQLite file.
@@ -44,7 +44,7 @@ impl Db {
         Ok(Self { lock: Some(Arc::new(lock)), ..Self::join(settings).await? })
     }
 
-    /// Connects without taking the SQLite file: for a command that writes a row which a running process then handles.
+    /// Connects without locking the SQLite file, for a command whose rows a running process handles.
     ///
     /// # Errors
     /// The database does not respond, or does not exist.
@@ -74,7 +74,7 @@ impl Db {
         Ok(Self { read, write, backend, checks, lock: None })
     }
 
-    /// Whether no other process can work on this database.
+    /// Whether this process is the only one that can use the database.
     #[must_use]
     pub fn is_exclusive(&self) -> bool {
         self.lock.is_some()
@@ -86,7 +86,7 @@ impl Db {
         &self.read
     }
 
-    /// For a single statement that writes. Inside a transaction use the transaction: SQLite's writer is taken.
+    /// For a single statement that writes. Not inside a transaction, which holds SQLite's only writer.
     #[must_use]
     pub fn write(&self) -> &DatabaseConnection {
         &self.write

@@ -1,9 +1,9 @@
-//! Idempotency keys, with which a client can safely repeat a request.
+//! Idempotency keys, with which a client can safely retry a mutation.
 
 use entity::{Timestamp, idempotency_key};
 use sea_orm::{IntoActiveModel, entity::prelude::*, sea_query::OnConflict};
 
-/// Stores the key, or returns what is stored under it. On PostgreSQL this waits for a concurrent transaction that has stored
+/// Stores the key, or returns the row that is stored under it. On PostgreSQL this waits for a concurrent transaction that has stored
 /// the same key.
 pub async fn claim(
     conn: &impl ConnectionTrait,

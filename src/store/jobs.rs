@@ -1,5 +1,5 @@
-//! The queue. A claim counts up the job's attempt and takes a lease; every later write under the claim carries that
-//! attempt, and has no effect once another worker has claimed the job.
+//! The job queue. A claim increments the attempt of the job and sets its lease. Every write under the claim carries the attempt, and
+//! has no effect after another worker has claimed the job.
 
 use entity::{JobId, MessageId, Timestamp, UserId, job};
 use sea_orm::{
@@ -37,7 +37,7 @@ pub fn new(kind: &'static str, now: Timestamp) -> job::Model {
     }
 }
 
-/// Queues the jobs of Stripe's events. One statement, however many there are.
+/// Queues jobs for Stripe events, in one statement.
 pub async fn insert_for_events(
     conn: &impl ConnectionTrait,
     events: &[String],
@@ -60,7 +60,7 @@ pub(super) fn insert_for_events_from(conn: &impl ConnectionTrait, source: &str, 
     )
 }
 
-/// Deletes the jobs of events, also while a worker runs them.
+/// Deletes the jobs of events, including running ones.
 pub async fn delete_for_events(conn: &impl ConnectionTrait, events: &[String]) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::StripeEventId.is_in(events)).exec(conn).await.map(drop)
 }
@@ -68,18 +68,18 @@ pub async fn delete_for_events(conn: &impl ConnectionTrait, events: &[String]) -
 /// The advisory lock that serializes claims.
 const CLAIMING: i64 = 0x706f_6c6c_7578_0002;
 
-/// How many jobs of a kind that belong to no user may run at once: a slow provider must not delay replies, and a fast one
-/// must not be called too often.
+/// The maximum number of concurrent jobs of one kind that belong to no user. Bounds the calls to a provider, and the workers that a
+/// slow provider occupies.
 const SYSTEM_CAP: u32 = 8;
 
-/// What a claim may take.
+/// The limits of a claim.
 #[derive(Clone, Copy, Debug)]
 pub struct ClaimTerms {
     pub now: Timestamp,
     pub leased_until: Timestamp,
-    /// Jobs to claim at most.
+    /// The maximum number of jobs to claim.
     pub limit: usize,
-    /// How many of one user's jobs may run at once, without a subscription and with one.
+    /// The maximum number of concurrent jobs of one user, without a subscription and with one.
     pub basic_cap: u32,
     pub pro_cap: u32,
 }
@@ -188,7 +188,7 @@ pub async fn complete(conn: &impl ConnectionTrait, claim: Claim) -> Result<bool,
     Ok(Entity::delete_by_id(claim.job).filter(claimed).exec(conn).await?.rows_affected == 1)
 }
 
-/// Requests that the job of a reply stops, and locks its row. None: the reply has no job any more.
+/// Requests that the job of a reply stops, and locks its row. Returns none if the reply has no job.
 pub async fn request_stop(
     conn: &impl ConnectionTrait,
     reply: MessageId,

@@ -30,7 +30,7 @@ pub async fn owned_by(
     message::Entity::find_by_id(id).filter(message::Column::UserId.eq(user)).one(conn).await
 }
 
-/// How far a message has come, without its content, which may be long.
+/// The progress of a message, without its content.
 #[derive(Clone, Copy, Debug, FromQueryResult)]
 pub struct Progress {
     pub status: message::Status,
@@ -76,7 +76,7 @@ pub async fn bytes_from(
     row.map(|row| row.try_get("", "part")).transpose()
 }
 
-/// For the worker, which acts for every user.
+/// Without an ownership check, for workers.
 pub async fn by_id(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<message::Model>, DbErr> {
     message::Entity::find_by_id(id).one(conn).await
 }
@@ -101,21 +101,21 @@ impl Position {
 /// The positions of these chatrooms' messages after this one, by chatroom and depth, on all branches.
 pub async fn positions_after(
     conn: &impl ConnectionTrait,
-    rooms: &[ChatroomId],
+    chatrooms: &[ChatroomId],
     after: Option<(ChatroomId, i32, MessageId)>,
     limit: u64,
 ) -> Result<Vec<Position>, DbErr> {
-    let mut values: Vec<Value> = rooms.iter().map(|&room| room.into()).collect();
+    let mut values: Vec<Value> = chatrooms.iter().map(|&chatroom| chatroom.into()).collect();
     let mut bound = String::new();
-    if let Some((room, depth, id)) = after {
+    if let Some((chatroom, depth, id)) = after {
         let first = values.len() + 1;
-        values.extend([room.into(), depth.into(), id.into()]);
+        values.extend([chatroom.into(), depth.into(), id.into()]);
         bound = format!(" AND (chatroom_id, depth, id) > ({})", placeholders(first, 3));
     }
     let text = format!(
         "SELECT id, chatroom_id, depth, octet_length(content) AS length FROM messages
-         WHERE chatroom_id IN ({rooms}){bound} ORDER BY chatroom_id, depth, id LIMIT {limit}",
-        rooms = placeholders(1, rooms.len()),
+         WHERE chatroom_id IN ({chatrooms}){bound} ORDER BY chatroom_id, depth, id LIMIT {limit}",
+        chatrooms = placeholders(1, chatrooms.len()),
     );
     Position::find_by_statement(sql(conn, text, values)).all(conn).await
 }
@@ -134,7 +134,7 @@ async fn collect<E: From<DbErr>>(
     rows.map_err(E::from).and_then(|row| ready(admit(&row).map(|()| row))).try_collect().await
 }
 
-/// For objects that link to a message. The caller has checked who owns them.
+/// Without an ownership check, for messages that the caller's objects link to.
 pub async fn by_ids<E: From<DbErr>>(
     conn: &DatabaseConnection,
     ids: &[MessageId],
@@ -144,14 +144,14 @@ pub async fn by_ids<E: From<DbErr>>(
     collect(rows.stream(conn).await?, admit).await
 }
 
-/// For each of these chatrooms, a page of its active branch by depth: one query, however many chatrooms.
+/// For each of these chatrooms, a page of its active branch by depth, in one query.
 pub async fn pages<E: From<DbErr>>(
     conn: &DatabaseConnection,
-    rooms: &[ChatroomId],
+    chatrooms: &[ChatroomId],
     window: &Window<i32>,
     admit: impl Fn(&message::Model) -> Result<(), E>,
 ) -> Result<Vec<(ChatroomId, Page<Arc<message::Model>>)>, E> {
-    let mut values: Vec<Value> = rooms.iter().map(|&room| room.into()).collect();
+    let mut values: Vec<Value> = chatrooms.iter().map(|&chatroom| chatroom.into()).collect();
     let mut bounds = String::new();
     for (depth, comparison) in [(window.after, ">"), (window.before, "<")] {
         if let Some(depth) = depth {
@@ -163,9 +163,9 @@ pub async fn pages<E: From<DbErr>>(
     let text = format!(
         "SELECT * FROM (
              SELECT messages.*, row_number() OVER (PARTITION BY chatroom_id ORDER BY depth {direction}) AS place
-             FROM messages WHERE active AND chatroom_id IN ({rooms}){bounds}
+             FROM messages WHERE active AND chatroom_id IN ({chatrooms}){bounds}
          ) AS placed WHERE place <= {limit} ORDER BY chatroom_id, place",
-        rooms = placeholders(1, rooms.len()),
+        chatrooms = placeholders(1, chatrooms.len()),
         limit = window.fetched(),
     );
     let rows = message::Model::find_by_statement(sql(conn, text, values));
@@ -174,7 +174,7 @@ pub async fn pages<E: From<DbErr>>(
     Ok(by_room.map(|rows| (rows[0].chatroom_id, window.page(rows.to_vec()))).collect())
 }
 
-/// What versions of a message have in common: their parent, or that they begin the chatroom.
+/// The position that the versions of a message share: after their parent, or at the root of the chatroom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum VersionsAt {
     After(MessageId),
@@ -182,7 +182,7 @@ pub enum VersionsAt {
 }
 
 impl VersionsAt {
-    /// The versions that this message is one of.
+    /// The position of this message.
     #[must_use]
     pub fn of(message: &message::Model) -> Self {
         message.parent_id.map_or(Self::BeginningOf(message.chatroom_id), Self::After)
@@ -201,7 +201,7 @@ pub async fn versions<E: From<DbErr>>(
     for place in places {
         let (value, group) = match *place {
             VersionsAt::After(parent) => (parent.into(), &mut after),
-            VersionsAt::BeginningOf(room) => (room.into(), &mut beginning),
+            VersionsAt::BeginningOf(chatroom) => (chatroom.into(), &mut beginning),
         };
         values.push(value);
         group.push(format!("${}", values.len()));
@@ -255,13 +255,13 @@ pub struct Changes {
 /// at least one message.
 pub async fn changed_since(
     conn: &DatabaseTransaction,
-    room: ChatroomId,
+    chatroom: ChatroomId,
     version: i64,
     from: Option<ChangeKey>,
     max_bytes: usize,
 ) -> Result<Changes, DbErr> {
     use message::Column::{ChangedIn, ChatroomId, Depth, Id};
-    let mut changed = message::Entity::find().filter(ChatroomId.eq(room)).filter(ChangedIn.gt(version));
+    let mut changed = message::Entity::find().filter(ChatroomId.eq(chatroom)).filter(ChangedIn.gt(version));
     if let Some(ChangeKey { version, depth, id }) = from {
         let of_version = Depth.gt(depth).or(Depth.eq(depth).and(Id.gte(id)));
         changed = changed.filter(ChangedIn.gt(version).or(ChangedIn.eq(version).and(of_version)));
@@ -282,9 +282,12 @@ pub async fn changed_since(
 }
 
 /// The replies of a chatroom that are queued or streaming, oldest first.
-pub async fn unfinished(conn: &impl ConnectionTrait, room: ChatroomId) -> Result<Vec<message::Model>, DbErr> {
+pub async fn unfinished(
+    conn: &impl ConnectionTrait,
+    chatroom: ChatroomId,
+) -> Result<Vec<message::Model>, DbErr> {
     message::Entity::find()
-        .filter(message::Column::ChatroomId.eq(room))
+        .filter(message::Column::ChatroomId.eq(chatroom))
         // Literals: with bound values SQLite does not use its partial index.
         .filter(Expr::cust("status IN ('queued', 'streaming')"))
         .order_by_asc(message::Column::Depth)

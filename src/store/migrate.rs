@@ -1,8 +1,8 @@
-//! Bringing the schema up to date.
+//! Applies database migrations.
 //!
 //! An older release may run on a newer schema, so that a deployment can be rolled back: a release's migrations add, and do
-//! not change what the release before reads or writes (expand). What is no longer used is dropped by a later release's
-//! migration whose name ends in `_contract`; a release that does not know such a migration refuses to start.
+//! not change what the previous release reads or writes (expand). Columns that are no longer used are dropped by a later
+//! release, in a migration whose name ends in `_contract`; a release that does not know such a migration refuses to start.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use super::{Db, connect::Backend, sqlite};
 /// The advisory lock that serializes migrations.
 const MIGRATION_LOCK: i64 = 0x706f_6c6c_7578_0001;
 
-/// The database belongs to a newer release, which older ones cannot work with.
+/// The schema belongs to a newer release and is incompatible with this one.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the database was migrated by a newer release of Pollux ({unknown}), and this one cannot work with its schema: start \
@@ -26,8 +26,8 @@ pub struct IncompatibleSchema {
 }
 
 impl Db {
-    /// Applies the missing migrations in one transaction and returns their names. Processes that start together run this one
-    /// after the other. The statement timeout does not apply.
+    /// Applies the missing migrations in one transaction and returns their names. Concurrent processes run this one after
+    /// another. The statement timeout does not apply.
     ///
     /// # Errors
     /// The database fails, or [`IncompatibleSchema`].
@@ -66,7 +66,7 @@ async fn apply_missing(tx: DatabaseTransaction) -> anyhow::Result<Vec<String>> {
         if unknown.iter().any(|name| name.ends_with("_contract")) || !missing.is_empty() {
             bail!(IncompatibleSchema { unknown: shown });
         }
-        tracing::warn!(migrations = shown, "the schema is of a newer release that this one can work with");
+        tracing::warn!(migrations = shown, "the schema belongs to a newer, compatible release");
         return Ok(missing);
     }
     if !missing.is_empty() {

@@ -37,7 +37,7 @@ pub async fn newest(
 }
 
 /// Counts a try at the newest code for this number and purpose, before anything is compared. None if that code is used,
-/// expired or has been tried `max_tries` times, or if there is none.
+/// expired or has been tried `max_tries` times, or does not exist.
 pub async fn take_try(
     conn: &impl ConnectionTrait,
     phone_number: &str,

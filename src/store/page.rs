@@ -25,7 +25,7 @@ impl<T> Default for Page<T> {
 }
 
 impl<K> Window<K> {
-    /// One row more than the page holds: whether it is there decides `more`.
+    /// The number of rows to fetch: one more than the page holds, to determine `more`.
     pub(super) fn fetched(&self) -> usize {
         self.limit + 1
     }

@@ -1,4 +1,4 @@
-//! Connecting to a PostgreSQL server: waiting for one that starts, and detecting a connection pooler in front of it.
+//! Connects to PostgreSQL: waits for a server that is starting, and detects a connection pooler in front of it.
 //!
 //! Statement timeouts are sent as start-up options. PgBouncer rejects or ignores those; the database role must set them
 //! then. In transaction mode it must track prepared statements, because sqlx prepares every statement.
@@ -20,7 +20,8 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a transaction may be idle.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
-/// PostgreSQL error codes (its manual, appendix A): it starts or stops, or has no connection left.
+/// [Error codes](https://www.postgresql.org/docs/current/errcodes-appendix.html) of a server that is starting or stopping, or has no
+/// connection left.
 const TRANSIENT: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
 const PREPARED_STATEMENTS: &str = "its connection pooler does not keep prepared statements: set pool_mode = session, or use \
      PgBouncer 1.21 or newer with max_prepared_statements = 200";
@@ -31,7 +32,7 @@ pub(super) struct Server {
     options: PgConnectOptions,
     limited: PgConnectOptions,
     /// Host, port and database.
-    shown: String,
+    location: String,
 }
 
 impl Server {
@@ -47,11 +48,11 @@ impl Server {
             ("statement_timeout", format!("{}s", statement_timeout.as_secs())),
             ("idle_in_transaction_session_timeout", format!("{}s", IDLE_IN_TRANSACTION.as_secs())),
         ]);
-        let shown = shown(&options);
-        let mut server = Self { options, limited, shown };
+        let location = location(&options);
+        let mut server = Self { options, limited, location };
         let mut connection = match server.connect(&server.limited).await {
             Ok(connection) => connection,
-            Err(error) if refuses_options(&error) => {
+            Err(error) if may_reject_options(&error) => {
                 server.limited = server.options.clone();
                 server.connect(&server.options).await.map_err(|error| server.explain(&error))?
             }
@@ -93,13 +94,13 @@ impl Server {
                 return Err(error);
             }
             if !std::mem::replace(&mut is_logged, true) {
-                tracing::warn!(error = cause(&error), "waiting for PostgreSQL at {}", self.shown);
+                tracing::warn!(error = cause(&error), "waiting for PostgreSQL at {}", self.location);
             }
             sleep(RETRY_INTERVAL).await;
         }
     }
 
-    /// The start-up options are not in force: a pooler has dropped them.
+    /// Logs that the pooler has dropped the start-up options.
     fn warn_about_limits(&self, in_force: (Duration, Duration), statement_timeout: Duration) {
         if in_force.0.is_zero() || in_force.1.is_zero() {
             let role = self.options.get_username();
@@ -116,14 +117,14 @@ impl Server {
     async fn check_prepared_statements(&self, mut first: PgConnection) -> sqlx::Result<()> {
         let check = async {
             execute_prepared(&mut first).await?;
-            // Takes the server connection that the first has just left.
+            // Uses the server connection that the first one has just released.
             let mut other = self.connect(&self.limited).await?;
             let mut tx = other.begin().await?;
             execute_prepared(&mut tx).await?;
             execute_prepared(&mut first).await?;
             tx.rollback().await
         };
-        // A pooler with a single connection lets the second wait for the first.
+        // With a single server connection, the pooler makes the second client wait for the first.
         match timeout(ATTEMPT_TIMEOUT, check).await {
             Ok(Err(sqlx::Error::Database(_))) => Err(sqlx::Error::Protocol(PREPARED_STATEMENTS.to_owned())),
             Ok(done) => done,
@@ -132,21 +133,21 @@ impl Server {
     }
 
     fn explain(&self, error: &sqlx::Error) -> anyhow::Error {
-        anyhow!("cannot connect to PostgreSQL at {}: {}", self.shown, cause(error))
+        anyhow!("cannot connect to PostgreSQL at {}: {}", self.location, cause(error))
     }
 }
 
 fn pool(options: &PgConnectOptions, connections: u32) -> ConnectOptions {
     let server = options.clone();
-    // sea-orm requires a URL, of which nothing is used.
+    // sea-orm requires a URL, but does not use it.
     let mut options = ConnectOptions::new("postgres://server");
     options.max_connections(connections).sqlx_logging(false).connect_lazy(true);
     options.map_sqlx_postgres_opts(move |_| server.clone());
     options
 }
 
-/// Host, port and database: what may appear in a log.
-fn shown(options: &PgConnectOptions) -> String {
+/// Host, port and database, without secrets.
+fn location(options: &PgConnectOptions) -> String {
     let database = options.get_database().unwrap_or(options.get_username());
     match options.get_socket() {
         Some(socket) => format!("{} (port {}), database {database}", socket.display(), options.get_port()),
@@ -169,7 +170,7 @@ fn cause(error: &sqlx::Error) -> String {
 async fn timeouts(connection: &mut PgConnection) -> sqlx::Result<(Duration, Duration)> {
     let text = "SELECT (SELECT setting FROM pg_settings WHERE name = 'statement_timeout'),
                        (SELECT setting FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout')";
-    // A simple query, which every pooler passes on. The settings are in milliseconds.
+    // A simple query, which every pooler supports. The settings are in milliseconds.
     let row = sqlx::raw_sql(text).fetch_one(connection).await?;
     let limit = |index| Duration::from_millis(row.get::<String, usize>(index).parse().unwrap_or(0));
     Ok((limit(0), limit(1)))
@@ -188,6 +189,8 @@ fn is_transient(error: &sqlx::Error) -> bool {
         || code(error).is_some_and(|code| TRANSIENT.contains(&&*code))
 }
 
-fn refuses_options(error: &sqlx::Error) -> bool {
-    code(error).as_deref() == Some(PROTOCOL_VIOLATION) && cause(error).contains("startup parameter")
+/// PgBouncer gives all of its errors this code. If the options are not the cause, connecting without them fails, too, and
+/// reports the cause.
+fn may_reject_options(error: &sqlx::Error) -> bool {
+    code(error).as_deref() == Some(PROTOCOL_VIOLATION)
 }

@@ -1,5 +1,5 @@
-//! A lock on a PostgreSQL database for a process without Redis: its signals, live text and rate limits are in its own
-//! memory, which a second process would not see.
+//! Locks a PostgreSQL database for a process without Redis: a second process would not see its signals, live text and rate
+//! limits, which are in its memory.
 //!
 //! The lock belongs to a transaction that stays open, because a pooler in transaction mode would hand a session, and with it
 //! a session's lock, to another client. The transaction has read nothing, so it does not delay vacuum.

@@ -13,7 +13,7 @@ pub struct Attempt {
     pub number: i32,
 }
 
-/// How a reply ended.
+/// The end of a reply.
 #[derive(Clone, Debug)]
 pub struct End {
     pub status: Status,
@@ -24,7 +24,7 @@ pub struct End {
     pub at: Timestamp,
 }
 
-/// What is known about the model calls for a reply. A field that is none keeps the stored value.
+/// Facts about the model calls of a reply. A field that is none keeps its stored value.
 #[derive(Clone, Debug, Default)]
 pub struct Usage {
     pub model: Option<String>,

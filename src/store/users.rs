@@ -8,7 +8,7 @@ use user::Column;
 
 use super::sql;
 
-/// The user with `new`'s phone number, which has just been verified; inserts `new` if there is none.
+/// The user with `new`'s phone number, which has just been verified; inserts `new` if it does not exist.
 pub async fn find_or_insert(conn: &impl ConnectionTrait, new: user::Model) -> Result<user::Model, DbErr> {
     let column = |column| Expr::col((user::Entity, column));
     let known = OnConflict::column(Column::PhoneNumber)

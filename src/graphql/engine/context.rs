@@ -18,7 +18,7 @@ use crate::{
 /// The viewer, or why the caller is anonymous.
 pub type Identity = Result<Viewer, &'static str>;
 
-/// A request, apart from its document.
+/// The context of a request: everything except its document.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     pub identity: Identity,
@@ -33,17 +33,17 @@ pub struct RequestContext {
     pub permits: Arc<ConnectionPermits>,
 }
 
-/// Operations of one connection that are resolved and written at once.
+/// Operations of one connection that are resolved and serialized concurrently.
 const RESOLVE_PERMITS: usize = 4;
-/// Pages that its subscriptions hold at once.
+/// Pages that the subscriptions of one connection hold concurrently.
 const PAGE_PERMITS: usize = 4;
 
-/// Permits that the operations of one connection share, so that the memory they hold is bounded, however many they are.
+/// Permits that the operations of one connection share. They bound the memory that the operations hold.
 #[derive(Debug)]
 pub struct ConnectionPermits {
-    /// For each operation, or event of a subscription, that is resolved and written.
+    /// One for each operation, or event of a subscription, while it is resolved and serialized.
     pub(super) resolve: Semaphore,
-    /// For each page of a backlog that a subscription holds.
+    /// One for each page of a backlog while a subscription holds it.
     pub pages: Arc<Semaphore>,
 }
 
@@ -54,7 +54,7 @@ impl Default for ConnectionPermits {
 }
 
 impl ConnectionPermits {
-    /// A permit to resolve and write one event; none once the connection is gone.
+    /// A permit to resolve and serialize one event; none once the connection is closed.
     pub async fn resolve(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
         self.resolve.acquire().await.ok()
     }
@@ -76,7 +76,7 @@ impl LatestMutationRate {
 }
 
 impl RequestContext {
-    /// The context of another operation on the same connection, with a request id and a memory count of its own.
+    /// The context of another operation on the same connection, with its own request id and memory count.
     #[must_use]
     pub fn for_another_operation(&self) -> Self {
         let request_id = uuid::Uuid::now_v7().to_string().into();

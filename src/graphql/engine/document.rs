@@ -1,5 +1,5 @@
-//! Documents, parsed and validated against the schema as the [specification](https://spec.graphql.org/draft/#sec-Validation)
-//! says, by apollo-compiler.
+//! Parses documents and validates them against the schema with apollo-compiler, by the
+//! [specification](https://spec.graphql.org/draft/#sec-Validation).
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,15 +15,15 @@ use async_graphql::Pos;
 
 use super::limits::{Fault, Refusal};
 
-/// Errors of one document that are reported; the others are left out.
-const REPORTED: usize = 10;
+/// The maximum number of errors that are reported for one document.
+const MAX_REPORTED: usize = 10;
 
-/// The schema, as documents are validated against it.
+/// The schema against which documents are validated.
 pub(super) struct DocumentSchema {
     pub(super) schema: Valid<Schema>,
     /// The object types of each interface and union.
     pub(super) possible_types: HashMap<Name, Vec<Name>>,
-    /// Whether introspection is allowed. If not, errors name no part of the schema.
+    /// Whether introspection is allowed. If not, error messages name no part of the schema.
     pub(super) introspection: bool,
 }
 
@@ -51,8 +51,8 @@ impl DocumentSchema {
     }
 
     /// # Errors
-    /// The text is not GraphQL, or does not fit the schema.
-    pub(super) fn read(&self, text: &str) -> Result<Valid<ExecutableDocument>, Refusal> {
+    /// The text is not GraphQL, or not valid against the schema.
+    pub(super) fn parse(&self, text: &str) -> Result<Valid<ExecutableDocument>, Refusal> {
         let parsed = Parser::new().parse_ast(text, "document");
         let ast = parsed.map_err(|invalid| Refusal::Syntax(faults(&invalid.errors)))?;
         if let Some((name, location)) = duplicate_input_field(&ast) {
@@ -62,8 +62,8 @@ impl DocumentSchema {
         let validate = |ast: &Ast| {
             ast.to_executable_validate(&self.schema).map_err(|invalid| self.invalid(faults(&invalid.errors)))
         };
-        if let Some(without) = without_null_defaults(&ast) {
-            validate(&without)?;
+        if let Some(ast) = without_null_defaults(&ast) {
+            validate(&ast)?;
         }
         validate(&ast)
     }
@@ -85,7 +85,7 @@ pub(super) fn does_not_fit(position: Option<Pos>) -> Refusal {
 /// The operation to execute.
 ///
 /// # Errors
-/// There is none of this name, or several and no name.
+/// No operation has this name, or the name is missing and there are several operations.
 pub(super) fn operation<'a>(
     document: &'a ExecutableDocument,
     name: Option<&str>,
@@ -106,8 +106,8 @@ pub(super) fn operation<'a>(
 }
 
 fn faults(errors: &DiagnosticList) -> Vec<Fault> {
-    let reported = errors.iter().take(REPORTED).map(|diagnostic| {
-        // The messages of graphql-js, which clients know.
+    let reported = errors.iter().take(MAX_REPORTED).map(|diagnostic| {
+        // The messages of graphql-js, which developers know.
         let error = diagnostic.unstable_to_json_compat();
         let position = error.locations.first().map(|at| Pos { line: at.line, column: at.column });
         Fault { message: error.message, position }
@@ -120,8 +120,8 @@ pub(super) fn position(location: Option<SourceSpan>, sources: &SourceMap) -> Opt
     Some(Pos { line: found.line, column: found.column })
 }
 
-/// The document without the variables' defaults that are null, if it has any: apollo-compiler takes one for a
-/// [default that is not null](https://spec.graphql.org/draft/#IsVariableUsageAllowed()).
+/// A copy of the document without null defaults of variables; none if it has no such default. apollo-compiler treats a null
+/// default as a [non-null default](https://spec.graphql.org/draft/#IsVariableUsageAllowed()), so the copy is validated, too.
 fn without_null_defaults(ast: &Ast) -> Option<Ast> {
     let is_null = |variable: &Node<VariableDefinition>| {
         variable.default_value.as_ref().is_some_and(|default| default.is_null())
@@ -130,8 +130,8 @@ fn without_null_defaults(ast: &Ast) -> Option<Ast> {
         definition.as_operation_definition().is_some_and(|operation| operation.variables.iter().any(is_null))
     };
     ast.definitions.iter().any(has_null).then(|| {
-        let mut without = ast.clone();
-        for definition in &mut without.definitions {
+        let mut ast = ast.clone();
+        for definition in &mut ast.definitions {
             let Definition::OperationDefinition(operation) = definition else { continue };
             for variable in &mut operation.make_mut().variables {
                 if is_null(variable) {
@@ -139,12 +139,12 @@ fn without_null_defaults(ast: &Ast) -> Option<Ast> {
                 }
             }
         }
-        without
+        ast
     })
 }
 
-/// [Input object field uniqueness](https://spec.graphql.org/draft/#sec-Input-Object-Field-Uniqueness), which apollo-compiler does
-/// not check.
+/// The first violation of [input object field uniqueness](https://spec.graphql.org/draft/#sec-Input-Object-Field-Uniqueness), which
+/// apollo-compiler does not check.
 fn duplicate_input_field(ast: &Ast) -> Option<(&Name, Option<SourceSpan>)> {
     ast.definitions.iter().find_map(|definition| match definition {
         Definition::OperationDefinition(operation) => {

@@ -38,10 +38,10 @@ impl From<Error> for GraphqlError {
                 extensions.set("retryAfter", retry_after_secs);
                 (ErrorCode::RateLimited, format!("Too many requests. Retry in {retry_after_secs} s."))
             }
-            Error::TooMuch { limit, max } => {
-                extensions.set("limit", limit);
-                extensions.set("max", max);
-                (ErrorCode::QueryTooComplex, format!("Request {limit} exceeds the maximum of {max}."))
+            Error::LimitExceeded(exceeded) => {
+                extensions.set("limit", exceeded.limit.name());
+                extensions.set("max", exceeded.max);
+                (ErrorCode::QueryTooComplex, exceeded.message())
             }
             Error::QuotaExceeded { limit, used, resets_at, upgradeable } => {
                 extensions.set("limit", limit);
@@ -78,7 +78,7 @@ impl From<Error> for GraphqlError {
     }
 }
 
-/// The response to a request that is refused before execution.
+/// The response to a request that is rejected before execution.
 pub fn rejection(code: ErrorCode, message: impl Into<String>) -> Response {
     let mut error = ServerError::new(message, None);
     set_code(&mut error, code);
@@ -90,11 +90,11 @@ pub fn rejection(code: ErrorCode, message: impl Into<String>) -> Response {
 pub fn failure(error: Error, request_id: &str) -> Response {
     let error = GraphqlError::from(error).into_server_error(Pos::default());
     let mut response = Response::from_errors(vec![ServerError { locations: Vec::new(), ..error }]);
-    complete(&mut response, request_id);
+    finish_errors(&mut response, request_id);
     response
 }
 
-/// The error of a field that is refused before it is resolved.
+/// The error of a field that is rejected, at its path in the response.
 pub fn at(path: &QueryPathNode<'_>, error: GraphqlError) -> ServerError {
     let mut nodes: Vec<_> = std::iter::once(path).chain(path.parents()).collect();
     nodes.reverse();
@@ -107,8 +107,8 @@ pub fn at(path: &QueryPathNode<'_>, error: GraphqlError) -> ServerError {
     ServerError { locations: Vec::new(), path, ..error }
 }
 
-/// Adds codes to the errors of a response. Causes of internal errors are logged here and nowhere else.
-pub fn complete(response: &mut Response, request_id: &str) {
+/// Adds missing codes and request ids to the errors of a response. Causes of internal errors are logged here and nowhere else.
+pub fn finish_errors(response: &mut Response, request_id: &str) {
     for error in &mut response.errors {
         match &error.extensions {
             Some(extensions) if extensions.get("code").is_some() => {}

@@ -4,8 +4,8 @@
 //!  WithCursor<T> ── resolve ──► EventCursor of this event ──► Event { response, cursor } ──► SSE `id:`
 //! ```
 //!
-//! async-graphql turns each event into a response and drops what the selection does not name. So the cursor is recorded while
-//! the event is resolved, in data that exists for this one event, and leaves the engine beside its response.
+//! async-graphql turns each event into a response with the selected fields only. So the cursor is recorded while
+//! the event is resolved, in data that exists for this one event, and returned beside its response.
 
 use std::{
     borrow::Cow,
@@ -17,7 +17,7 @@ use async_graphql::{
     registry::Registry,
 };
 
-/// A response of an operation. For an event of a subscription that can be resumed, with the cursor after which to resume.
+/// A response of an operation, with the cursor after which to resume if it is an event of a resumable subscription.
 pub struct Event {
     pub response: Response,
     pub cursor: Option<String>,
@@ -33,10 +33,10 @@ impl From<Response> for Event {
 #[derive(Default)]
 pub(super) struct EventCursor(OnceLock<String>);
 
-/// The key of a response's extensions that holds the cursor until the response leaves the engine.
+/// The key in a response's extensions under which the cursor is kept inside the engine.
 const CURSOR: &str = "pollux.cursor";
 
-/// Keeps the cursor that was recorded while the event was resolved.
+/// Adds the recorded cursor to the response.
 pub(super) fn attach(response: &mut Response, cursor: &EventCursor) {
     if let Some(cursor) = cursor.0.get() {
         response.extensions.insert(CURSOR.to_owned(), cursor.as_str().into());

@@ -12,13 +12,13 @@ use futures_util::{Stream, StreamExt, stream};
 use super::{
     context::RequestContext,
     document::{self, DocumentSchema},
-    error::{INTERNAL_ERROR, complete, rejection},
+    error::{INTERNAL_ERROR, finish_errors, rejection},
     error_code::ErrorCode,
     event::{self, Event},
     limits::Refusal,
     loaders::Batches,
     memory::Memory,
-    normalize::{Operation, normalize},
+    normalize::{self, Operation},
     persisted_queries::DocumentStore,
     positions::locate,
     resolve::Resolve,
@@ -46,7 +46,7 @@ pub struct Executor<S> {
 /// An operation that is ready to be executed.
 pub struct Prepared {
     operation: Operation,
-    /// The text of its document, in which errors are located.
+    /// The text of its document, from which the locations of errors are computed.
     text: String,
 }
 
@@ -82,31 +82,31 @@ where
 }
 
 impl<S: async_graphql::Executor> Executor<S> {
-    /// Finds and validates a request's document and normalizes the operation that it names.
+    /// Resolves and validates a request's document and normalizes its operation.
     ///
     /// # Errors
-    /// The response to a request that is refused.
+    /// The response to a request that is rejected.
     pub async fn prepare(&self, request: Request) -> Result<Prepared, Response> {
         let (mut request, to_store) = self.documents.resolve(request).await?;
-        let read = || {
+        let parse = || {
             tokens::count(&request.query)?;
-            self.document_schema.read(&request.query)
+            self.document_schema.parse(&request.query)
         };
-        let document = read().map_err(Refusal::response)?;
-        let mut normalized = || {
+        let document = parse().map_err(Refusal::into_response)?;
+        let mut normalize = || {
             let operation = document::operation(&document, request.operation_name.as_deref())?;
             let schema = &self.document_schema;
             let values = variables::coerce(&schema.schema, &operation.variables, &mut request.variables)?;
-            normalize(schema, &document, operation, &values)
+            normalize::normalize(schema, &document, operation, &values)
         };
-        let operation = normalized().map_err(Refusal::response)?;
+        let operation = normalize().map_err(Refusal::into_response)?;
         if let Some(hash) = to_store {
             self.documents.store(hash, &request.query).await;
         }
         Ok(Prepared { operation, text: request.query })
     }
 
-    /// Runs a query or a mutation; a subscription needs a transport that streams.
+    /// Executes a query or a mutation of a batch.
     pub async fn execute(&self, prepared: Prepared, context: RequestContext) -> Response {
         if prepared.kind() == OperationType::Subscription {
             return rejection(ErrorCode::BadUserInput, "A batch cannot contain a subscription.");
@@ -115,7 +115,7 @@ impl<S: async_graphql::Executor> Executor<S> {
         event.map_or_else(internal_error, |event| event.response)
     }
 
-    /// Prepares and runs any operation.
+    /// Prepares and executes an operation.
     pub fn prepare_and_stream(
         &self,
         request: Request,
@@ -123,7 +123,7 @@ impl<S: async_graphql::Executor> Executor<S> {
     ) -> impl Stream<Item = Event> + Send + Unpin + use<S> {
         let executor = self.clone();
         stream::once(async move {
-            // Boxed, so that a subscription that waits for events does not hold the memory of its preparation.
+            // Boxed, so that the memory of the preparation is freed before a subscription waits for events.
             match Box::pin(executor.prepare(request)).await {
                 Ok(prepared) => executor.stream(prepared, context).boxed(),
                 Err(refusal) => stream::iter([refusal.into()]).boxed(),
@@ -133,7 +133,7 @@ impl<S: async_graphql::Executor> Executor<S> {
         .boxed()
     }
 
-    /// Runs any operation. A query or a mutation gives one response. A mutation that has started runs to its end, even if its
+    /// Executes an operation. A query or a mutation returns one response. A mutation that has started continues even if its
     /// client disconnects.
     pub fn stream(
         &self,
@@ -146,7 +146,7 @@ impl<S: async_graphql::Executor> Executor<S> {
         let mut request = Request::new("").data(self.loader(&context)).data(context);
         request.set_parsed_query(document);
         let responses = if kind == OperationType::Subscription {
-            // Each of its events takes a permit of its own.
+            // Each event acquires its own permit.
             self.schema.execute_stream(request, None).boxed()
         } else {
             let (schema, tasks) = (self.schema.clone(), self.chat.tasks.clone());
@@ -169,7 +169,7 @@ impl<S: async_graphql::Executor> Executor<S> {
                 for error in &mut response.errors {
                     error.locations = error.locations.iter().filter_map(|&at| locate(at, &text)).collect();
                 }
-                complete(&mut response, &request_id);
+                finish_errors(&mut response, &request_id);
                 event::detach(response)
             })
             .boxed()
@@ -183,7 +183,7 @@ impl<S: async_graphql::Executor> Executor<S> {
     }
 }
 
-/// After a panic, whose hook has logged it.
+/// The response after a panic, which the panic hook has logged.
 fn internal_error() -> Response {
     rejection(ErrorCode::InternalServerError, INTERNAL_ERROR)
 }

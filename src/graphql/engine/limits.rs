@@ -1,14 +1,21 @@
 //! The limits of an operation, and the errors of requests that exceed them.
 
+use std::collections::HashMap;
+
+use apollo_compiler::{
+    ExecutableDocument,
+    executable::{Selection, SelectionSet},
+};
 use async_graphql::{Pos, Response};
 
 use super::{error::rejection, error_code::ErrorCode};
+use crate::error::{LimitExceeded, RequestLimit};
 
-/// Nested fields.
+/// Levels of nested fields.
 const DEPTH: usize = 12;
-/// Nested fields of an introspection query, whose types refer to each other.
+/// Levels of nested fields below `__schema` and `__type`, whose types refer to each other.
 const INTROSPECTION_DEPTH: usize = 16;
-/// Nested lists of an introspection query. Each multiplies the response.
+/// Levels of nested lists below `__schema` and `__type`. Each multiplies the response.
 const INTROSPECTION_LISTS: usize = 3;
 /// Fields and spreads that normalization visits. The fields of a fragment count at each of its spreads.
 pub(super) const FIELDS: usize = 2000;
@@ -17,19 +24,19 @@ pub(super) const ALIASES: usize = 30;
 /// Fields, where the fields of an item count once for each item of its page.
 pub(super) const COMPLEXITY: usize = 2000;
 /// Bytes of the arguments of a normalized operation. Each use of a variable is a copy.
-pub(super) const COPIED: usize = 1024 * 1024;
+pub(super) const ARGUMENT_BYTES: usize = 1024 * 1024;
 
-/// Why an operation is not executed.
+/// Why an operation is rejected before execution.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The request exceeds the maximum of a limit.
-    TooMuch { limit: &'static str, max: usize },
+    /// The document or its variables exceed a limit.
+    LimitExceeded(LimitExceeded),
     /// The text is not GraphQL.
     Syntax(Vec<Fault>),
-    /// The document does not fit the schema.
+    /// The document is not valid against the schema.
     Invalid(Vec<Fault>),
-    /// The variable's value does not fit its type.
-    Variable { path: String, expected: String },
+    /// The value at `path` in the variables does not match its type.
+    Variable { path: String, problem: String },
 }
 
 /// A problem and its position in the document.
@@ -44,14 +51,14 @@ impl Refusal {
         Self::Invalid(vec![Fault { message: message.into(), position: None }])
     }
 
-    pub(super) fn response(self) -> Response {
+    pub(super) fn into_response(self) -> Response {
         match self {
-            Self::TooMuch { limit, max } => too_much(limit, max),
+            Self::LimitExceeded(exceeded) => limit_exceeded(exceeded),
             Self::Syntax(faults) => faulty(ErrorCode::GraphqlParseFailed, faults),
             Self::Invalid(faults) => faulty(ErrorCode::GraphqlValidationFailed, faults),
-            Self::Variable { path, expected } => {
+            Self::Variable { path, problem } => {
                 let mut response =
-                    rejection(ErrorCode::BadUserInput, format!("Variable \"${path}\" {expected}."));
+                    rejection(ErrorCode::BadUserInput, format!("Variable \"${path}\" {problem}."));
                 response.errors[0].extensions.get_or_insert_default().set("field", path);
                 response
             }
@@ -68,19 +75,18 @@ fn faulty(code: ErrorCode, faults: Vec<Fault>) -> Response {
     Response::from_errors(errors.collect())
 }
 
-/// The response to a request that exceeds the maximum of a limit.
+/// The response to a request that exceeds a limit.
 #[must_use]
-pub fn too_much(limit: &str, max: usize) -> Response {
-    let message = format!("Request {limit} exceeds the maximum of {max}.");
-    let mut response = rejection(ErrorCode::QueryTooComplex, message);
+pub fn limit_exceeded(exceeded: LimitExceeded) -> Response {
+    let mut response = rejection(ErrorCode::QueryTooComplex, exceeded.message());
     let extensions = response.errors[0].extensions.get_or_insert_default();
-    extensions.set("limit", limit);
-    extensions.set("max", max);
+    extensions.set("limit", exceeded.limit.name());
+    extensions.set("max", exceeded.max);
     response
 }
 
-pub(super) fn within(limit: &'static str, count: usize, max: usize) -> Result<(), Refusal> {
-    if count > max { Err(Refusal::TooMuch { limit, max }) } else { Ok(()) }
+pub(super) fn check_limit(limit: RequestLimit, count: usize, max: usize) -> Result<(), Refusal> {
+    if count > max { Err(Refusal::LimitExceeded(LimitExceeded { limit, count, max })) } else { Ok(()) }
 }
 
 /// The depth of a selection set.
@@ -92,18 +98,62 @@ pub(super) struct Level {
 }
 
 impl Level {
-    /// The level of the selection set of this field.
-    pub(super) fn below(self, field: &str) -> Result<Self, Refusal> {
+    /// The level of the selection set of this field. `deepest` measures the levels below the field, once a limit is exceeded.
+    pub(super) fn below(
+        self,
+        field: &str,
+        deepest: impl Fn(fn(&str) -> bool) -> usize,
+    ) -> Result<Self, Refusal> {
+        let check = |limit, level, max, counts: fn(&str) -> bool| {
+            if level <= max { Ok(()) } else { check_limit(limit, level + deepest(counts), max) }
+        };
         let Some((depth, lists)) = self.introspection else {
             let depth = self.depth + 1;
-            within("depth", depth, DEPTH)?;
+            check(RequestLimit::Depth, depth, DEPTH, |_| true)?;
             let introspection = ["__schema", "__type"].contains(&field).then_some((1, 0));
             return Ok(Self { depth, introspection });
         };
-        let is_list = ["fields", "inputFields", "interfaces", "possibleTypes"].contains(&field);
-        let (depth, lists) = (depth + 1, lists + usize::from(is_list));
-        within("introspection depth", depth, INTROSPECTION_DEPTH)?;
-        within("introspection lists", lists, INTROSPECTION_LISTS)?;
+        let (depth, lists) = (depth + 1, lists + usize::from(is_introspection_list(field)));
+        check(RequestLimit::IntrospectionDepth, depth, INTROSPECTION_DEPTH, |_| true)?;
+        check(RequestLimit::IntrospectionLists, lists, INTROSPECTION_LISTS, is_introspection_list)?;
         Ok(Self { introspection: Some((depth, lists)), ..self })
+    }
+}
+
+fn is_introspection_list(field: &str) -> bool {
+    ["fields", "inputFields", "interfaces", "possibleTypes"].contains(&field)
+}
+
+/// Measures how deep the fields of a selection set are nested. Each fragment is measured once.
+pub(super) struct DepthMeter<'a> {
+    document: &'a ExecutableDocument,
+    /// Whether a field of this name counts as a level.
+    counts: fn(&str) -> bool,
+    fragments: HashMap<&'a str, usize>,
+}
+
+impl<'a> DepthMeter<'a> {
+    pub(super) fn new(document: &'a ExecutableDocument, counts: fn(&str) -> bool) -> Self {
+        Self { document, counts, fragments: HashMap::new() }
+    }
+
+    pub(super) fn measure(&mut self, set: &'a SelectionSet) -> usize {
+        let depths = set.selections.iter().map(|selection| match selection {
+            Selection::Field(field) => {
+                usize::from((self.counts)(&field.name)) + self.measure(&field.selection_set)
+            }
+            Selection::InlineFragment(fragment) => self.measure(&fragment.selection_set),
+            Selection::FragmentSpread(spread) => {
+                let name = spread.fragment_name.as_str();
+                if let Some(&depth) = self.fragments.get(name) {
+                    return depth;
+                }
+                let fragment = self.document.fragments.get(name);
+                let depth = fragment.map_or(0, |fragment| self.measure(&fragment.selection_set));
+                self.fragments.insert(name, depth);
+                depth
+            }
+        });
+        depths.max().unwrap_or_default()
     }
 }

@@ -1,4 +1,4 @@
-//! Loaders of nested objects: one query for each level of a document, however many objects the level has.
+//! Loaders of nested objects: one query for each level of a document, independent of the number of objects.
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::{
         billing::tiers::tier,
         chat::{Chat, DailyUsage},
     },
-    error::Error,
+    error::{Error, LimitExceeded},
     graphql::engine::memory::RequestMemory,
     store::{
         DbErr, chatrooms, jobs,
@@ -38,7 +38,7 @@ pub enum LoadError {
     /// The database failed.
     Database(Arc<DbErr>),
     /// The request has read more than its limit.
-    TooMuch { limit: &'static str, max: usize },
+    LimitExceeded(LimitExceeded),
     /// The requests of the user, or of the process, hold more memory than their limit.
     Busy { retry_after_secs: u64 },
 }
@@ -55,7 +55,7 @@ impl From<LoadError> for Error {
             LoadError::Database(cause) => {
                 Self::Internal(anyhow::Error::new(cause).context("failed to load a batch"))
             }
-            LoadError::TooMuch { limit, max } => Self::TooMuch { limit, max },
+            LoadError::LimitExceeded(exceeded) => Self::LimitExceeded(exceeded),
             LoadError::Busy { retry_after_secs } => Self::RateLimited { retry_after_secs },
         }
     }
@@ -63,16 +63,16 @@ impl From<LoadError> for Error {
 
 impl Batches {
     /// Counts the bytes of a row.
-    fn read(&self, bytes: usize) -> Result<(), LoadError> {
-        match self.memory.read(bytes) {
-            Err(Error::TooMuch { limit, max }) => Err(LoadError::TooMuch { limit, max }),
+    fn count_read(&self, bytes: usize) -> Result<(), LoadError> {
+        match self.memory.count_read(bytes) {
+            Err(Error::LimitExceeded(exceeded)) => Err(LoadError::LimitExceeded(exceeded)),
             Err(Error::RateLimited { retry_after_secs }) => Err(LoadError::Busy { retry_after_secs }),
             Ok(()) | Err(_) => Ok(()),
         }
     }
 
     fn admit(&self) -> impl Fn(&message::Model) -> Result<(), LoadError> + use<'_> {
-        |message| self.read(messages::size_of(message))
+        |message| self.count_read(messages::size_of(message))
     }
 }
 
@@ -83,9 +83,9 @@ impl Loader<ChatroomId> for Batches {
     type Error = LoadError;
 
     async fn load(&self, ids: &[ChatroomId]) -> Loaded<ChatroomId, chatroom::Model> {
-        let rooms = chatrooms::by_ids(self.chat.db.read(), ids).await?;
-        rooms.iter().try_for_each(|room| self.read(chatrooms::size_of(room)))?;
-        Ok(rooms.into_iter().map(|room| (room.id, room)).collect())
+        let chatrooms = chatrooms::by_ids(self.chat.db.read(), ids).await?;
+        chatrooms.iter().try_for_each(|chatroom| self.count_read(chatrooms::size_of(chatroom)))?;
+        Ok(chatrooms.into_iter().map(|chatroom| (chatroom.id, chatroom)).collect())
     }
 }
 
@@ -110,9 +110,10 @@ impl Loader<PageOf> for Batches {
     async fn load(&self, keys: &[PageOf]) -> Loaded<PageOf, Page<Arc<message::Model>>> {
         let mut loaded = HashMap::new();
         // The chatrooms of one list have the same window.
-        for (window, rooms) in group(keys.iter().map(|PageOf(room, window)| (window.clone(), *room))) {
-            let pages = messages::pages(self.chat.db.read(), &rooms, &window, self.admit()).await?;
-            loaded.extend(pages.into_iter().map(|(room, page)| (PageOf(room, window.clone()), page)));
+        let by_window = group(keys.iter().map(|PageOf(chatroom, window)| (window.clone(), *chatroom)));
+        for (window, chatrooms) in by_window {
+            let pages = messages::pages(self.chat.db.read(), &chatrooms, &window, self.admit()).await?;
+            loaded.extend(pages.into_iter().map(|(chatroom, page)| (PageOf(chatroom, window.clone()), page)));
         }
         Ok(loaded)
     }
@@ -132,9 +133,10 @@ impl Loader<VersionsOf> for Batches {
 
     async fn load(&self, keys: &[VersionsOf]) -> Loaded<VersionsOf, Vec<Arc<message::Model>>> {
         let mut loaded = Vec::new();
-        for ((newest, before), places) in group(keys.iter().map(|key| ((key.newest, key.before), key.at))) {
+        let by_window = group(keys.iter().map(|key| ((key.newest, key.before), key.at)));
+        for ((newest, before), positions) in by_window {
             let found =
-                messages::versions(self.chat.db.read(), &places, newest, before, self.admit()).await?;
+                messages::versions(self.chat.db.read(), &positions, newest, before, self.admit()).await?;
             loaded.extend(found.into_iter().map(|message| {
                 (VersionsOf { at: VersionsAt::of(&message), newest, before }, Arc::new(message))
             }));

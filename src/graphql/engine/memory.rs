@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use crate::error::Error;
+use crate::error::{Error, LimitExceeded, RequestLimit};
 
 const MIB: usize = 1024 * 1024;
 
@@ -33,7 +33,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Unused pools are dropped once there are this many more pools than after the last sweep.
 const SWEEP_EVERY: usize = 1000;
 
-/// A number of bytes of which requests take parts and give them back.
+/// A limited number of bytes, which requests acquire and release.
 #[derive(Debug)]
 struct Pool {
     limit: usize,
@@ -45,15 +45,15 @@ impl Pool {
         Arc::new(Self { limit, held: AtomicUsize::new(0) })
     }
 
-    fn take(&self, bytes: usize) -> bool {
-        let taken = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.limit;
-        if !taken {
-            self.give_back(bytes);
+    fn try_acquire(&self, bytes: usize) -> bool {
+        let is_within = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.limit;
+        if !is_within {
+            self.release(bytes);
         }
-        taken
+        is_within
     }
 
-    fn give_back(&self, bytes: usize) {
+    fn release(&self, bytes: usize) {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
@@ -113,39 +113,46 @@ impl RequestMemory {
     /// Counts the bytes of a row that has been read.
     ///
     /// # Errors
-    /// [`Error::TooMuch`] or [`Error::RateLimited`].
-    pub fn read(&self, bytes: usize) -> Result<(), Error> {
-        self.take(&self.read, "bytes read", READ, bytes)
+    /// [`Error::LimitExceeded`] or [`Error::RateLimited`].
+    pub fn count_read(&self, bytes: usize) -> Result<(), Error> {
+        self.acquire(&self.read, RequestLimit::BytesRead, READ, bytes)
     }
 
     /// Counts bytes of the response.
     ///
     /// # Errors
-    /// [`Error::TooMuch`] or [`Error::RateLimited`].
-    pub(super) fn respond(&self, bytes: usize) -> Result<(), Error> {
-        self.take(&self.responded, "answer", RESPONSE, bytes)
+    /// [`Error::LimitExceeded`] or [`Error::RateLimited`].
+    pub(super) fn count_response(&self, bytes: usize) -> Result<(), Error> {
+        self.acquire(&self.responded, RequestLimit::ResponseBytes, RESPONSE, bytes)
     }
 
-    fn take(&self, count: &AtomicUsize, limit: &'static str, max: usize, bytes: usize) -> Result<(), Error> {
-        if count.load(Ordering::Relaxed).saturating_add(bytes) > max {
-            return Err(Error::TooMuch { limit, max });
+    fn acquire(
+        &self,
+        counter: &AtomicUsize,
+        limit: RequestLimit,
+        max: usize,
+        bytes: usize,
+    ) -> Result<(), Error> {
+        let count = counter.load(Ordering::Relaxed).saturating_add(bytes);
+        if count > max {
+            return Err(Error::LimitExceeded(LimitExceeded { limit, count, max }));
         }
-        if !self.user.take(bytes) {
+        if !self.user.try_acquire(bytes) {
             return Err(Error::rate_limited(RETRY_AFTER));
         }
-        if !self.process.take(bytes) {
-            self.user.give_back(bytes);
+        if !self.process.try_acquire(bytes) {
+            self.user.release(bytes);
             return Err(Error::rate_limited(RETRY_AFTER));
         }
-        count.fetch_add(bytes, Ordering::Relaxed);
+        counter.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Gives all bytes back, once the rows and the response are dropped.
+    /// Releases all bytes, once the rows and the response are dropped.
     pub fn clear(&self) {
         let held = self.read.swap(0, Ordering::Relaxed) + self.responded.swap(0, Ordering::Relaxed);
-        self.user.give_back(held);
-        self.process.give_back(held);
+        self.user.release(held);
+        self.process.release(held);
     }
 }
 
@@ -163,19 +170,29 @@ mod tests {
     fn the_memory_of_a_request_a_user_and_the_process_is_limited_and_given_back() {
         let memory = Memory::default();
         let one = memory.request("a");
-        assert!(one.respond(RESPONSE).is_ok());
-        assert!(matches!(one.respond(1), Err(Error::TooMuch { limit: "answer", max: RESPONSE })));
-        assert!(one.read(READ).is_ok());
-        assert!(matches!(one.read(1), Err(Error::TooMuch { limit: "bytes read", max: READ })));
+        let message = |result| match result {
+            Err(Error::LimitExceeded(exceeded)) => exceeded.message(),
+            other => panic!("{other:?}"),
+        };
+        assert!(one.count_response(RESPONSE).is_ok());
+        assert_eq!(
+            message(one.count_response(1)),
+            "Response size of at least 8388609 exceeds the maximum of 8388608 bytes."
+        );
+        assert!(one.count_read(READ).is_ok());
+        assert_eq!(
+            message(one.count_read(1)),
+            "Size of the data read of at least 16777217 exceeds the maximum of 16777216 bytes."
+        );
         let full = |owner: &str| {
             let requests = std::iter::repeat_with(|| memory.request(owner));
-            requests.take_while(|request| request.read(READ).is_ok()).take(100).collect::<Vec<_>>()
+            requests.take_while(|request| request.count_read(READ).is_ok()).take(100).collect::<Vec<_>>()
         };
         let others = full("a");
         assert_eq!(others.len(), (USER - RESPONSE - READ) / READ);
-        assert!(matches!(memory.request("a").read(READ), Err(Error::RateLimited { .. })));
+        assert!(matches!(memory.request("a").count_read(READ), Err(Error::RateLimited { .. })));
         drop(one);
-        assert!(memory.request("a").read(READ).is_ok());
+        assert!(memory.request("a").count_read(READ).is_ok());
         let of_others: Vec<_> = (0..10).map(|user| full(&user.to_string())).collect();
         let held: usize = of_others.iter().map(Vec::len).sum::<usize>() + others.len();
         assert_eq!(held, PROCESS / READ, "all users together");

@@ -1,10 +1,10 @@
-//! Runs every operation, whatever transport it came by. Knows no type or field of the schema.
+//! Executes the operations of every transport. Knows no type or field of the schema.
 //!
 //! ```text
 //!  text ──► tokens ──► document ──► variables ──► normalize ──► async-graphql ──► shape ──► response
 //!           counted    parsed,      coerced       one operation without           null propagation
 //!                      validated                  fragments, variables and        and field order
-//!                                                 directives, weighed
+//!                                                 directives, its cost limited
 //! ```
 //!
 //! async-graphql only resolves fields. Document validation, variables, fragments, directives, field merging and null
@@ -35,7 +35,7 @@ mod variables;
 mod tests;
 
 pub use execute::{Executor, Prepared, Services};
-pub use limits::too_much;
+pub use limits::limit_exceeded;
 pub use mutation_rate::MutationRate;
 pub use persisted_queries::DocumentStore;
-pub use serialization::{SerializedResponse, is_refused};
+pub use serialization::{SerializedResponse, is_rejected};

@@ -1,4 +1,4 @@
-//! The rate limit of mutations. Each counts, also where one document holds several.
+//! The rate limit of mutations. Each mutation of a document counts.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ pub struct MutationRate {
     pub reset: Option<Duration>,
 }
 
-/// Counts one mutation. When the counter is unavailable the mutation is allowed: a use case that depends on its limit checks
-/// that itself.
+/// Counts one mutation. If the counter is unavailable, the mutation is allowed: use cases that depend on a limit check
+/// their own.
 ///
 /// # Errors
 /// [`Error::RateLimited`].

@@ -1,7 +1,8 @@
-//! One operation of a document in its simplest form: fragments inlined, directives applied, fields merged, variables replaced.
+//! Normalizes an operation: inlines fragments, applies directives, merges fields, replaces variables and enforces the limits.
 //!
-//! An object's selection set has each response key once, in the order of the document. An interface's or a union's has the
-//! selection set of each object type it can be. What an omitted variable stood for is omitted.
+//! In the result, a selection set on an object has each response key once, in document order. A selection set on an interface
+//! or a union has one inline fragment for each possible object type. An argument or input field whose variable was omitted is
+//! omitted.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,14 +25,15 @@ use async_graphql_value::Value;
 
 use super::{
     document::{DocumentSchema, does_not_fit, position},
-    limits::{ALIASES, COMPLEXITY, COPIED, FIELDS, Level, Refusal, within},
+    limits::{ALIASES, ARGUMENT_BYTES, COMPLEXITY, DepthMeter, FIELDS, Level, Refusal, check_limit},
     paging::{DEFAULT_PAGE, LONGEST_PAGE},
     positions::{at, nowhere},
     shape::{FieldShape, Shape, TYPENAME},
     variables::{Values, number, size_of},
 };
+use crate::error::RequestLimit;
 
-/// Items that a list without arguments for paging can have.
+/// The number of items that is assumed for a list without paging arguments.
 const UNPAGED: usize = 100;
 
 /// An operation that is ready to be executed.
@@ -43,18 +45,18 @@ pub(super) struct Operation {
 }
 
 /// # Errors
-/// It exceeds a limit, or a variable of a directive is null.
+/// The operation exceeds a limit, or a variable of a directive is null.
 pub(super) fn normalize(
     schema: &DocumentSchema,
     document: &ExecutableDocument,
     operation: &Definition,
     variables: &Values,
 ) -> Result<Operation, Refusal> {
-    let mut normalizer = Normalizer { schema, document, variables, visited: 0, copied: 0 };
+    let mut normalizer = Normalizer { schema, document, variables, visited: 0, argument_bytes: 0 };
     let root = operation.selection_set.ty.clone();
     let (selection_set, shape, cost) =
         normalizer.selection_set(&[&operation.selection_set], &root, Level::default())?;
-    within("complexity", cost, COMPLEXITY)?;
+    check_limit(RequestLimit::Complexity, cost, COMPLEXITY)?;
     let kind = match operation.operation_type {
         apollo_compiler::ast::OperationType::Query => OperationType::Query,
         apollo_compiler::ast::OperationType::Mutation => OperationType::Mutation,
@@ -74,8 +76,10 @@ struct Normalizer<'a> {
     schema: &'a DocumentSchema,
     document: &'a ExecutableDocument,
     variables: &'a Values,
+    /// Fields and spreads visited so far.
     visited: usize,
-    copied: usize,
+    /// Bytes of the arguments so far.
+    argument_bytes: usize,
 }
 
 type Items = Vec<Positioned<NormalizedSelection>>;
@@ -84,7 +88,7 @@ type Items = Vec<Positioned<NormalizedSelection>>;
 type Collected<'a> = IndexMap<&'a Name, Vec<&'a Node<Field>>>;
 
 impl<'a> Normalizer<'a> {
-    /// Selection sets on one type, merged, with what it costs to resolve an object of it.
+    /// Merges selection sets on one type. Returns the result, its shape, and the cost of resolving one object of the type.
     fn selection_set(
         &mut self,
         sets: &[&'a SelectionSet],
@@ -92,19 +96,19 @@ impl<'a> Normalizer<'a> {
         level: Level,
     ) -> Result<(Normal, Shape, usize), Refusal> {
         let Some(possible) = self.schema.possible_types.get(parent) else {
-            let (mut items, fields, cost) = self.object(sets, parent, level)?;
+            let (mut items, fields, cost) = self.object_fields(sets, parent, level)?;
             if items.is_empty() {
-                // An object without fields would look like null.
+                // The resolver would return null for an object without fields.
                 items.push(nowhere(NormalizedSelection::Field(nowhere(typename()))));
             }
             return Ok((Normal { items }, Shape::Object(fields), cost));
         };
         let mut items = vec![nowhere(NormalizedSelection::Field(nowhere(typename())))];
         let mut types = HashMap::new();
-        let mut most = 0;
+        let mut highest_cost = 0;
         for object in possible {
-            let (fields, shapes, cost) = self.object(sets, object, level)?;
-            most = most.max(cost);
+            let (fields, shapes, cost) = self.object_fields(sets, object, level)?;
+            highest_cost = highest_cost.max(cost);
             types.insert(object.to_string(), shapes);
             if !fields.is_empty() {
                 let on = nowhere(Key::new(object));
@@ -116,27 +120,28 @@ impl<'a> Normalizer<'a> {
                 items.push(nowhere(NormalizedSelection::InlineFragment(nowhere(fragment))));
             }
         }
-        Ok((Normal { items }, Shape::Abstract(types), most))
+        Ok((Normal { items }, Shape::Abstract(types), highest_cost))
     }
 
-    fn object(
+    /// Merges the fields of selection sets on an object type.
+    fn object_fields(
         &mut self,
         sets: &[&'a SelectionSet],
         object: &Name,
         level: Level,
     ) -> Result<(Items, Vec<FieldShape>, usize), Refusal> {
         let mut collected = Collected::default();
-        let mut spread = HashSet::new();
+        let mut spreads = HashSet::new();
         for set in sets {
-            self.collect(set, object, &mut collected, &mut spread)?;
+            self.collect(set, object, &mut collected, &mut spreads)?;
         }
         let aliases = collected.values().filter(|fields| fields[0].alias.is_some()).count();
-        within("aliases", aliases, ALIASES)?;
+        check_limit(RequestLimit::Aliases, aliases, ALIASES)?;
         let (mut items, mut shapes) =
             (Vec::with_capacity(collected.len()), Vec::with_capacity(collected.len()));
         let mut sum = 0_usize;
         for (key, fields) in collected {
-            let (field, shape, cost) = self.field(key, &fields, object, level)?;
+            let (field, shape, cost) = self.merge_fields(key, &fields, object, level)?;
             sum = sum.saturating_add(cost);
             items.push(at(fields[0].location(), NormalizedSelection::Field(at(fields[0].location(), field))));
             shapes.push(shape);
@@ -150,11 +155,11 @@ impl<'a> Normalizer<'a> {
         set: &'a SelectionSet,
         object: &Name,
         fields: &mut Collected<'a>,
-        spread: &mut HashSet<&'a Name>,
+        spreads: &mut HashSet<&'a Name>,
     ) -> Result<(), Refusal> {
         for selection in &set.selections {
             self.visited += 1;
-            within("fields", self.visited, FIELDS)?;
+            check_limit(RequestLimit::Fields, self.visited, FIELDS)?;
             if !self.is_included(selection.directives())? {
                 continue;
             }
@@ -162,15 +167,15 @@ impl<'a> Normalizer<'a> {
                 Selection::Field(field) => fields.entry(field.response_key()).or_default().push(field),
                 Selection::InlineFragment(fragment) => {
                     if fragment.type_condition.as_ref().is_none_or(|on| self.applies(on, object)) {
-                        self.collect(&fragment.selection_set, object, fields, spread)?;
+                        self.collect(&fragment.selection_set, object, fields, spreads)?;
                     }
                 }
                 Selection::FragmentSpread(named) => {
-                    if spread.insert(&named.fragment_name)
+                    if spreads.insert(&named.fragment_name)
                         && let Some(fragment) = self.document.fragments.get(&named.fragment_name)
                         && self.applies(fragment.type_condition(), object)
                     {
-                        self.collect(&fragment.selection_set, object, fields, spread)?;
+                        self.collect(&fragment.selection_set, object, fields, spreads)?;
                     }
                 }
             }
@@ -193,8 +198,8 @@ impl<'a> Normalizer<'a> {
                 Literal::Boolean(value) => *value,
                 Literal::Variable(variable) => {
                     let Some(Const::Boolean(value)) = self.variables.get(variable.as_str()) else {
-                        let expected = format!("must not be null: @{name} needs it");
-                        return Err(Refusal::Variable { path: variable.to_string(), expected });
+                        let problem = format!("must not be null: @{name} requires a value");
+                        return Err(Refusal::Variable { path: variable.to_string(), problem });
                     };
                     *value
                 }
@@ -207,8 +212,8 @@ impl<'a> Normalizer<'a> {
         Ok(true)
     }
 
-    /// The fields of one response key, merged into one.
-    fn field(
+    /// Merges the fields of one response key into one.
+    fn merge_fields(
         &mut self,
         key: &Name,
         fields: &[&'a Node<Field>],
@@ -217,13 +222,17 @@ impl<'a> Normalizer<'a> {
     ) -> Result<(NormalizedField, FieldShape, usize), Refusal> {
         let field = fields[0];
         let definition = &field.definition;
-        let level = level.below(&field.name)?;
+        let level = level.below(&field.name, |counts| {
+            let mut meter = DepthMeter::new(self.document, counts);
+            let depths = fields.iter().map(|field| meter.measure(&field.selection_set));
+            depths.max().unwrap_or_default()
+        })?;
         if level.introspection.is_some() && !self.schema.introspection {
             return Err(does_not_fit(position(field.location(), &self.document.sources)));
         }
         let mut arguments = Vec::with_capacity(field.arguments.len());
         for argument in &field.arguments {
-            if let Some(value) = self.value(&argument.value)? {
+            if let Some(value) = self.replace_variables(&argument.value)? {
                 let name = at(argument.location(), Key::new(&argument.name));
                 arguments.push((name, at(argument.value.location(), value)));
             }
@@ -235,7 +244,7 @@ impl<'a> Normalizer<'a> {
         } else {
             let sets: Vec<_> = fields.iter().map(|field| &field.selection_set).collect();
             let (selection_set, shape, cost) = self.selection_set(&sets, of, level)?;
-            let items = self.most_items(field, parent, &arguments, level);
+            let items = self.max_items(field, parent, &arguments, level);
             (selection_set, Some(shape), cost.saturating_mul(items).saturating_add(1))
         };
         let alias = (key != &field.name).then(|| at(field.location(), Key::new(key)));
@@ -250,8 +259,8 @@ impl<'a> Normalizer<'a> {
         Ok((normalized, shape, cost))
     }
 
-    /// How many objects a field can lead to from one.
-    fn most_items(
+    /// The maximum number of objects that a field returns for one parent.
+    fn max_items(
         &self,
         field: &Field,
         parent: &Name,
@@ -259,18 +268,18 @@ impl<'a> Normalizer<'a> {
         level: Level,
     ) -> usize {
         if level.introspection.is_some() || self.is_connection(parent) {
-            // The schema has limits of its own, and a connection's page is counted where it is asked for.
+            // Introspection has its own limits; the page size of a connection counts at the field that returns the connection.
             return 1;
         }
         let is_paged = |name: &&str| field.definition.argument_by_name(name).is_some();
         if !["first", "last"].iter().any(is_paged) {
             return if field.definition.ty.is_list() { UNPAGED } else { 1 };
         }
-        let asked = arguments.iter().find_map(|(name, value)| match (name.node.as_str(), &value.node) {
+        let requested = arguments.iter().find_map(|(name, value)| match (name.node.as_str(), &value.node) {
             ("first" | "last", Value::Number(number)) => number.as_i64(),
             _ => None,
         });
-        let page = asked.unwrap_or(DEFAULT_PAGE.into()).clamp(1, LONGEST_PAGE.into());
+        let page = requested.unwrap_or(DEFAULT_PAGE.into()).clamp(1, LONGEST_PAGE.into());
         usize::try_from(page).unwrap_or(1)
     }
 
@@ -279,31 +288,32 @@ impl<'a> Normalizer<'a> {
         name.ends_with("Connection") && self.schema.schema.get_object(name).is_some()
     }
 
-    /// A value with its variables replaced; none for a variable that is omitted.
-    fn value(&mut self, literal: &Literal) -> Result<Option<Value>, Refusal> {
+    /// Replaces the variables of a value. Returns none for an omitted variable.
+    fn replace_variables(&mut self, literal: &Literal) -> Result<Option<Value>, Refusal> {
         Ok(Some(match literal {
             Literal::Variable(name) => {
                 let Some(value) = self.variables.get(name.as_str()) else { return Ok(None) };
-                self.copy(size_of(value))?;
+                self.count_argument(size_of(value))?;
                 value.clone().into_value()
             }
             Literal::Null => Value::Null,
             Literal::Enum(name) => Value::Enum(Key::new(name)),
             Literal::String(text) => {
-                self.copy(text.len())?;
+                self.count_argument(text.len())?;
                 Value::String(text.clone())
             }
             Literal::Float(text) => number(text.as_str()).into_value(),
             Literal::Int(text) => number(text.as_str()).into_value(),
             Literal::Boolean(value) => Value::Boolean(*value),
             Literal::List(items) => {
-                let values = items.iter().map(|item| Ok(self.value(item)?.unwrap_or(Value::Null)));
+                let values =
+                    items.iter().map(|item| Ok(self.replace_variables(item)?.unwrap_or(Value::Null)));
                 Value::List(values.collect::<Result<_, _>>()?)
             }
             Literal::Object(fields) => {
                 let mut object = IndexMap::with_capacity(fields.len());
                 for (name, value) in fields {
-                    if let Some(value) = self.value(value)? {
+                    if let Some(value) = self.replace_variables(value)? {
                         object.insert(Key::new(name), value);
                     }
                 }
@@ -312,12 +322,13 @@ impl<'a> Normalizer<'a> {
         }))
     }
 
-    fn copy(&mut self, bytes: usize) -> Result<(), Refusal> {
-        self.copied = self.copied.saturating_add(bytes);
-        within("bytes of arguments", self.copied, COPIED)
+    fn count_argument(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.argument_bytes = self.argument_bytes.saturating_add(bytes);
+        check_limit(RequestLimit::ArgumentBytes, self.argument_bytes, ARGUMENT_BYTES)
     }
 }
 
+/// Selects the name of the type, which only the response shape reads.
 fn typename() -> NormalizedField {
     NormalizedField {
         alias: Some(nowhere(Key::new(TYPENAME))),

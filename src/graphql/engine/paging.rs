@@ -1,4 +1,4 @@
-//! [Relay's connections](https://relay.dev/graphql/connections.htm): arguments in, a connection out.
+//! [Relay's connections](https://relay.dev/graphql/connections.htm): parses the arguments and builds connections.
 
 use std::borrow::Cow;
 
@@ -12,8 +12,9 @@ use crate::{
     store::page::{Page, Window},
 };
 
-/// Items of a page without `first` and `last`.
+/// The page size without `first` and `last`.
 pub const DEFAULT_PAGE: i32 = 20;
+/// The maximum page size.
 pub const LONGEST_PAGE: i32 = 100;
 
 /// The four arguments of a connection.
@@ -28,15 +29,15 @@ impl PageArgs {
     /// # Errors
     /// [`Error::BadInput`] that names the argument and the limit.
     pub fn window<K: Key>(self) -> Result<Window<K>> {
-        let (field, asked) = match (self.first, self.last) {
+        let (field, size) = match (self.first, self.last) {
             (Some(_), Some(_)) => {
-                return Err(Error::bad_input("last", "first and last must not be given together."));
+                return Err(Error::bad_input("last", "first and last must not be used together."));
             }
             (None, Some(last)) => ("last", last),
             (first, None) => ("first", first.unwrap_or(DEFAULT_PAGE)),
         };
-        if !(0..=LONGEST_PAGE).contains(&asked) {
-            let message = format!("{field} must be 0 to {LONGEST_PAGE}; got {asked}.");
+        if !(0..=LONGEST_PAGE).contains(&size) {
+            let message = format!("{field} must be 0 to {LONGEST_PAGE}; got {size}.");
             return Err(Error::bad_input(field, message));
         }
         let read = |field, cursor: Option<String>| {
@@ -49,7 +50,7 @@ impl PageArgs {
         Ok(Window {
             after: read("after", self.after)?,
             before: read("before", self.before)?,
-            limit: usize::try_from(asked).unwrap_or_default(),
+            limit: usize::try_from(size).unwrap_or_default(),
             backward: self.last.is_some(),
         })
     }
@@ -79,8 +80,8 @@ impl Key for crate::store::chatrooms::Key {
     fn read(cursor: &str) -> Option<Self> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
         let (micros, id) = text.split_once(' ')?;
-        let moment: Timestamp = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
-        Some((moment, id.parse().ok()?))
+        let timestamp: Timestamp = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
+        Some((timestamp, id.parse().ok()?))
     }
 }
 

@@ -1,5 +1,5 @@
-//! Documents by their hash: Apollo's [automatic persisted queries](https://www.apollographql.com/docs/apollo-server/performance/apq),
-//! and the documents of a manifest.
+//! Persisted queries: Apollo's [automatic persisted queries](https://www.apollographql.com/docs/apollo-server/performance/apq), and
+//! the documents of a manifest.
 
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
@@ -13,15 +13,15 @@ use super::{error::rejection, error_code::ErrorCode};
 
 /// Hexadecimal digits of a SHA-256.
 const HASH_DIGITS: usize = 64;
-/// Longer documents are not stored, in bytes.
+/// The maximum size of a stored document, in bytes. Longer documents are not stored.
 const MAX_DOCUMENT: usize = 16 * 1024;
-/// Bytes of all stored documents and their hashes.
+/// The maximum size of all stored documents and their hashes, in bytes.
 const MAX_STORED: u64 = 16 * 1024 * 1024;
 
 /// Finds documents by their hash.
 #[derive(Clone)]
 pub enum DocumentStore {
-    /// Every request carries its document.
+    /// Every request must send its document.
     Off,
     /// Stores the documents that clients send with their hash, in this process. Clients resend a document that is not stored.
     Automatic(Cache<String, Arc<str>>),
@@ -66,24 +66,24 @@ impl DocumentStore {
     /// # Errors
     /// The file cannot be read, or is not a manifest.
     pub fn from_manifest(manifest: &Path) -> anyhow::Result<Self> {
-        let read = || anyhow::Ok(serde_json::from_slice(&std::fs::read(manifest)?)?);
-        let read: Manifest = read()
+        let parse = || anyhow::Ok(serde_json::from_slice(&std::fs::read(manifest)?)?);
+        let manifest: Manifest = parse()
             .with_context(|| format!("PERSISTED_QUERIES_FILE {} cannot be read", manifest.display()))?;
-        let mut documents = match read {
+        let mut documents = match manifest {
             Manifest::Apollo { operations } => {
                 operations.into_iter().map(|operation| (operation.id, operation.body)).collect()
             }
             Manifest::ByHash(documents) => documents,
         };
-        // A request that carries the whole document is looked up by its hash.
+        // A request that sends the whole document is looked up by its hash.
         let by_hash: Vec<_> =
             documents.values().map(|document| (sha256(document), document.clone())).collect();
         documents.extend(by_hash);
         Ok(Self::Manifest(Arc::new(documents)))
     }
 
-    /// Puts the document into a request that names it by its hash. Also returns the hash under which to store the document
-    /// once it is validated, if the request sends both.
+    /// Replaces the hash in a request by its document. If the request sends both, returns the hash under which to store the
+    /// document after validation.
     pub(super) async fn resolve(&self, request: Request) -> Result<(Request, Option<String>), Response> {
         let extension = request.extensions.get("persistedQuery").cloned();
         let Ok(named) = extension.map(async_graphql::from_value::<PersistedQuery>).transpose() else {

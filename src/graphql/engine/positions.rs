@@ -1,5 +1,5 @@
-//! Positions of a normalized operation: offsets in bytes in the text of its document, from one on. Lines and columns are counted
-//! once an error needs them.
+//! Positions of the nodes of a normalized operation, stored as byte offsets from 1 in the text of its document. Lines and columns
+//! are computed only for errors.
 
 use apollo_compiler::parser::SourceSpan;
 use async_graphql::{Pos, Positioned};
@@ -14,7 +14,7 @@ pub(super) fn at<T>(location: Option<SourceSpan>, node: T) -> Positioned<T> {
     Positioned::new(node, Pos { line: location.map_or(0, |span| span.offset() + 1), column: 0 })
 }
 
-/// The line and the column of a position in the text of its document; none for a node without one.
+/// Converts a byte offset to a line and a column. Returns none for a node without a position.
 pub(super) fn locate(position: Pos, text: &str) -> Option<Pos> {
     let before = text.get(..position.line.checked_sub(1)?)?;
     let line_start = before.rfind(['\n', '\r']).map_or(0, |end| end + 1);

@@ -17,15 +17,15 @@ use super::{
     mutation_rate,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, LimitExceeded, RequestLimit, Result},
     ports::rate_limit::RateLimit,
 };
 
-/// Fields that an operation resolves. The limits of documents keep operations far below; this one holds whatever they miss.
+/// Fields that an operation resolves. The limits of documents keep operations far below; this limit covers what they miss.
 const FIELDS: usize = 10_000;
 /// Introspection fields that an operation resolves.
 const INTROSPECTION_FIELDS: usize = 100_000;
-/// Bytes of a value that is not a string, with its punctuation.
+/// Bytes that a value other than a string counts, with its punctuation.
 const OTHER: usize = 8;
 
 pub(super) struct Resolve(pub(super) Arc<dyn RateLimit>);
@@ -54,7 +54,8 @@ impl Operation {
             (&self.fields, FIELDS)
         };
         if fields.fetch_add(1, Ordering::Relaxed) >= max {
-            return Err(Error::TooMuch { limit: "fields resolved", max });
+            let limit = RequestLimit::FieldsResolved;
+            return Err(Error::LimitExceeded(LimitExceeded { limit, count: max + 1, max }));
         }
         // The status of a checkout is read from Stripe each time.
         let is_limited =
@@ -71,7 +72,7 @@ impl Extension for Operation {
         operation_name: Option<&str>,
         next: NextExecute<'_>,
     ) -> Response {
-        // Each event of a subscription counts by itself.
+        // Called for each event of a subscription: its fields are counted separately.
         self.fields.store(0, Ordering::Relaxed);
         self.introspection_fields.store(0, Ordering::Relaxed);
         let cursor = Arc::new(EventCursor::default());
@@ -90,9 +91,9 @@ impl Extension for Operation {
     ) -> ServerResult<Option<Value>> {
         let context = ctx.data_unchecked::<RequestContext>();
         let path = *info.path_node;
-        let refused = |error: Error| Err(at(&path, error.into()));
+        let reject = |error: Error| Err(at(&path, error.into()));
         if let Err(error) = self.count(context, &info).await {
-            return refused(error);
+            return reject(error);
         }
         let name = info.alias.unwrap_or(info.name).len();
         let resolved = next.run(ctx, info).await?;
@@ -100,9 +101,9 @@ impl Extension for Operation {
             Some(Value::String(text)) => text.len(),
             _ => OTHER,
         };
-        match context.memory.respond(name + value) {
+        match context.memory.count_response(name + value) {
             Ok(()) => Ok(resolved),
-            Err(error) => refused(error),
+            Err(error) => reject(error),
         }
     }
 }
@@ -162,8 +163,10 @@ mod tests {
         };
         // The list counts as a field.
         assert!(execute(9_999).await.is_ok());
-        let refused = execute(10_000).await;
-        let extensions = refused.errors[0].extensions.as_ref().unwrap();
+        let rejected = execute(10_000).await;
+        let extensions = rejected.errors[0].extensions.as_ref().unwrap();
         assert_eq!(extensions.get("limit"), Some(&"fields resolved".into()));
+        let message = "Resolved field count of at least 10001 exceeds the maximum of 10000.";
+        assert_eq!(rejected.errors[0].message, message);
     }
 }

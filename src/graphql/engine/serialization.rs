@@ -3,7 +3,7 @@
 use async_graphql::Response;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-/// A response to serialize. It has no `data` where the operation was not executed, by the
+/// A response to serialize. Without `data` if the operation was not executed, by the
 /// [specification](https://spec.graphql.org/draft/#sec-Response-Format).
 pub struct SerializedResponse<'a>(pub &'a Response);
 
@@ -11,7 +11,7 @@ impl Serialize for SerializedResponse<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(response) = self;
         let mut map = serializer.serialize_map(None)?;
-        if !is_refused(response) {
+        if !is_rejected(response) {
             map.serialize_entry("data", &response.data)?;
         }
         if !response.errors.is_empty() {
@@ -32,8 +32,8 @@ impl SerializedResponse<'_> {
     }
 }
 
-/// Whether the operation was refused before execution: an error of execution has a path.
+/// Whether the operation was rejected before execution: an error of execution has a path.
 #[must_use]
-pub fn is_refused(response: &Response) -> bool {
+pub fn is_rejected(response: &Response) -> bool {
     !response.errors.is_empty() && response.errors.iter().all(|error| error.path.is_empty())
 }

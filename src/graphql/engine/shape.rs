@@ -1,12 +1,12 @@
-//! The shape of an operation's response: the order of its fields, that of the document, and
-//! [null propagation](https://spec.graphql.org/draft/#sec-Handling-Execution-Errors), which async-graphql 7 does not do.
+//! Brings the result of an operation into its final form: fields in document order, and
+//! [null propagation](https://spec.graphql.org/draft/#sec-Handling-Execution-Errors), which async-graphql 7 does not implement.
 
 use std::collections::HashMap;
 
 use apollo_compiler::ast::Type;
 use async_graphql::{Name, Value, indexmap::IndexMap};
 
-/// The key under which normalized operations select the name of a type, for this module alone. No alias can be equal to it.
+/// The alias under which normalized operations select `__typename` for this module. Clients cannot use it: a space is no name.
 pub(super) const TYPENAME: &str = " ";
 
 /// The shape of a selection set's result.
@@ -14,7 +14,7 @@ pub(super) const TYPENAME: &str = " ";
 pub(super) enum Shape {
     /// Fields of an object, in the order of the document.
     Object(Vec<FieldShape>),
-    /// The same for each object type of an interface or a union, by the type's name.
+    /// The fields of each object type of an interface or a union, by the name of the type.
     Abstract(HashMap<String, Vec<FieldShape>>),
 }
 
@@ -45,13 +45,13 @@ impl From<&Type> for Nullability {
 }
 
 impl Shape {
-    /// Orders the fields of the data and propagates nulls. Null if they propagate to the root.
+    /// Orders the fields of the data and propagates nulls. Returns null if a null propagates to the root.
     pub(super) fn propagate_nulls(&self, data: Value) -> Value {
         let Value::Object(fields) = data else { return Value::Null };
-        self.object(fields).unwrap_or_default()
+        self.order_fields(fields).unwrap_or_default()
     }
 
-    fn object(&self, mut given: IndexMap<Name, Value>) -> Option<Value> {
+    fn order_fields(&self, mut given: IndexMap<Name, Value>) -> Option<Value> {
         let fields = match self {
             Self::Object(fields) => fields,
             Self::Abstract(types) => match given.get(TYPENAME) {
@@ -59,27 +59,27 @@ impl Shape {
                 _ => return None,
             },
         };
-        let mut completed = IndexMap::with_capacity(fields.len());
+        let mut ordered = IndexMap::with_capacity(fields.len());
         for FieldShape { key, of, selection } in fields {
             let value = given.swap_remove(key).unwrap_or_default();
-            completed.insert(key.clone(), of.complete(value, selection.as_ref())?);
+            ordered.insert(key.clone(), of.propagate_nulls(value, selection.as_ref())?);
         }
-        Some(Value::Object(completed))
+        Some(Value::Object(ordered))
     }
 }
 
 impl Nullability {
-    /// None: the value is null and its type is not nullable.
-    fn complete(&self, value: Value, selection: Option<&Shape>) -> Option<Value> {
-        let completed = match (value, selection, &self.item) {
+    /// Returns none if the value is null and its type is not nullable.
+    fn propagate_nulls(&self, value: Value, selection: Option<&Shape>) -> Option<Value> {
+        let value = match (value, selection, &self.item) {
             (Value::Null, ..) => None,
             (Value::List(items), _, Some(item)) => {
-                let items = items.into_iter().map(|value| item.complete(value, selection));
+                let items = items.into_iter().map(|value| item.propagate_nulls(value, selection));
                 items.collect::<Option<_>>().map(Value::List)
             }
-            (Value::Object(fields), Some(shape), _) => shape.object(fields),
+            (Value::Object(fields), Some(shape), _) => shape.order_fields(fields),
             (value, ..) => Some(value),
         };
-        if completed.is_none() && !self.non_null { Some(Value::Null) } else { completed }
+        if value.is_none() && !self.non_null { Some(Value::Null) } else { value }
     }
 }

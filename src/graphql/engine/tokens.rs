@@ -1,36 +1,38 @@
-//! Counting a text's [tokens](https://spec.graphql.org/draft/#sec-Appendix-Grammar-Summary.Lexical-Tokens) without reading it.
+//! Counts the [tokens](https://spec.graphql.org/draft/#sec-Appendix-Grammar-Summary.Lexical-Tokens) of a document before it is
+//! parsed, so that the parser's work is bounded.
 
-use super::limits::{Fault, Refusal, within};
+use super::limits::{Fault, Refusal, check_limit};
+use crate::error::RequestLimit;
 
 const TOKENS: usize = 2000;
-/// Brackets within brackets, of every kind.
+/// Levels of nested brackets of every kind.
 const NESTING: usize = 64;
-/// Names are repeated in answers and errors, as often as they are used.
-const NAME: usize = 128;
+/// Characters of a name. Responses and errors repeat names.
+const NAME_LENGTH: usize = 128;
 
 /// # Errors
-/// There are more than a document may have, or a string that does not end.
+/// A limit is exceeded, or a string is not terminated.
 pub(super) fn count(text: &str) -> Result<usize, Refusal> {
     let mut rest = text.as_bytes();
-    let (mut tokens, mut nesting) = (0, 0_usize);
+    let (mut tokens, mut nesting, mut deepest, mut longest_name) = (0, 0_usize, 0, 0);
     while let Some((&first, after)) = rest.split_first() {
         let length = match first {
-            // The three bytes of a byte order mark, too.
+            // Whitespace, commas, and the three bytes of a byte order mark.
             b' ' | b'\t' | b'\r' | b'\n' | b',' | 0xEF | 0xBB | 0xBF => {
                 rest = after;
                 continue;
             }
             b'#' => {
-                rest = &rest[while_in(rest, |byte| byte != b'\n' && byte != b'\r')..];
+                rest = &rest[prefix_len(rest, |byte| byte != b'\n' && byte != b'\r')..];
                 continue;
             }
             b'"' => string(rest).ok_or_else(|| {
-                let message = "A string does not end.".to_owned();
+                let message = "Unterminated string.".to_owned();
                 Refusal::Syntax(vec![Fault { message, position: None }])
             })?,
             b'_' | b'a'..=b'z' | b'A'..=b'Z' => {
-                let length = while_in(rest, |byte| byte == b'_' || byte.is_ascii_alphanumeric());
-                within("name length", length, NAME)?;
+                let length = prefix_len(rest, |byte| byte == b'_' || byte.is_ascii_alphanumeric());
+                longest_name = length.max(longest_name);
                 length
             }
             b'-' | b'0'..=b'9' => number(rest),
@@ -38,25 +40,30 @@ pub(super) fn count(text: &str) -> Result<usize, Refusal> {
             _ => 1,
         };
         match first {
-            b'{' | b'[' | b'(' => nesting += 1,
+            b'{' | b'[' | b'(' => {
+                nesting += 1;
+                deepest = nesting.max(deepest);
+            }
             b'}' | b']' | b')' => nesting = nesting.saturating_sub(1),
             _ => {}
         }
         tokens += 1;
-        within("tokens", tokens, TOKENS)?;
-        within("nesting", nesting, NESTING)?;
         rest = &rest[length..];
     }
+    check_limit(RequestLimit::Tokens, tokens, TOKENS)?;
+    check_limit(RequestLimit::Nesting, deepest, NESTING)?;
+    check_limit(RequestLimit::NameLength, longest_name, NAME_LENGTH)?;
     Ok(tokens)
 }
 
-fn while_in(text: &[u8], is_in: impl Fn(u8) -> bool) -> usize {
-    text.iter().position(|&byte| !is_in(byte)).unwrap_or(text.len())
+/// The length of the prefix whose bytes all match.
+fn prefix_len(text: &[u8], matches: impl Fn(u8) -> bool) -> usize {
+    text.iter().position(|&byte| !matches(byte)).unwrap_or(text.len())
 }
 
 /// The length of the number that the text begins with: `-12`, `1.5`, `1e-9`.
 fn number(text: &[u8]) -> usize {
-    let digits = |from: usize| from + while_in(&text[from..], |byte| byte.is_ascii_digit());
+    let digits = |from: usize| from + prefix_len(&text[from..], |byte| byte.is_ascii_digit());
     let mut end = digits(1);
     if text.get(end) == Some(&b'.') && text.get(end + 1).is_some_and(u8::is_ascii_digit) {
         end = digits(end + 1);
@@ -70,7 +77,7 @@ fn number(text: &[u8]) -> usize {
     end
 }
 
-/// The length of the string that the text begins with; none where it does not end.
+/// The length of the string that the text begins with; none if it is not terminated.
 fn string(text: &[u8]) -> Option<usize> {
     let is_block = text.starts_with(br#"""""#);
     let quotes: &[u8] = if is_block { br#"""""# } else { br#"""# };
@@ -96,32 +103,37 @@ mod tests {
 
     use super::*;
 
-    fn past(limit: &'static str, max: usize) -> Result<usize, Refusal> {
-        Err(Refusal::TooMuch { limit, max })
+    fn exceeded(text: &str) -> String {
+        match count(text) {
+            Err(Refusal::LimitExceeded(exceeded)) => exceeded.message(),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
-    fn tokens_are_counted_as_the_language_has_them() {
+    fn tokens_are_counted_by_the_grammar() {
         let filled = |filler: &str, tokens: usize| format!("{{{}}}", filler.repeat(tokens));
-        // Each filler is one token, and two are the braces.
+        // Each filler is one token; the braces are two.
         let fillers =
             ["a ", "...", "-1.5e+3,", "\"a \\\" b\"", "\"\"\" \" \\\"\"\" \"\"\"", "# { \n$", "\u{feff}!"];
         for filler in fillers {
             assert_eq!(count(&filled(filler, 10)).unwrap(), 12, "{filler}");
-            assert_eq!(count(&filled(filler, TOKENS)), past("tokens", TOKENS), "{filler}");
+            let message = "Query token count 2002 exceeds the maximum of 2000.";
+            assert_eq!(exceeded(&filled(filler, TOKENS)), message, "{filler}");
         }
         for (text, tokens) in [("a...F...F", 5), ("1-1-1", 3), ("1.5.6", 3), ("1e9e9", 2), ("a1.b", 3)] {
             assert_eq!(count(text).unwrap(), tokens, "{text}");
         }
         assert_eq!(count(&"a ".repeat(TOKENS)).unwrap(), TOKENS);
         assert!(count(&"[".repeat(NESTING)).is_ok());
-        assert_eq!(count(&"[".repeat(NESTING + 1)), past("nesting", NESTING));
-        assert!(count(&"a".repeat(NAME)).is_ok());
-        assert_eq!(count(&"a".repeat(NAME + 1)), past("name length", NAME));
+        assert_eq!(exceeded(&"[".repeat(NESTING + 6)), "Bracket nesting 70 exceeds the maximum of 64.");
+        assert!(count(&"a".repeat(NAME_LENGTH)).is_ok());
+        let message = "Name length 130 exceeds the maximum of 128 characters.";
+        assert_eq!(exceeded(&"a".repeat(NAME_LENGTH + 2)), message);
     }
 
     #[test]
-    fn a_string_that_does_not_end_hides_nothing() {
+    fn an_unterminated_string_is_a_syntax_error() {
         for text in ["{ a(b: \"", "{ a(b: \"x\n\") }", "{ a(b: \"\"\" \") }", "{ a(b: \"\\"] {
             assert!(matches!(count(text), Err(Refusal::Syntax(_))), "{text}");
             assert!(Document::parse(text, "").is_err(), "{text}");
@@ -129,9 +141,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the parser makes of a text, it made of no more tokens than were counted.
+        /// Every field that the parser finds is one of the tokens that were counted.
         #[test]
-        fn no_more_is_parsed_than_was_counted(text in "[ab1.\\-+e\"\\\\#{}()$:\n ]{0,60}") {
+        fn parsed_fields_never_outnumber_counted_tokens(text in "[ab1.\\-+e\"\\\\#{}()$:\n ]{0,60}") {
             let Ok(document) = Document::parse(&text, "") else { return Ok(()) };
             let names = format!("{document:?}").matches("Field {").count();
             prop_assert!(count(&text).unwrap() >= names);

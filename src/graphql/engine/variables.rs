@@ -1,4 +1,4 @@
-//! Variables, coerced to their types. A variable that is omitted stays apart from one that is null.
+//! Coerces variables to their types. An omitted variable is distinct from a null one.
 
 use std::collections::HashMap;
 
@@ -12,13 +12,13 @@ use async_graphql::{Name, Number, Value, Variables, indexmap::IndexMap};
 
 use super::limits::Refusal;
 
-/// What an operation's variables stand for; those that are omitted and have no default are not among them.
+/// The values of an operation's variables by name. An omitted variable without a default is absent.
 pub(super) type Values = HashMap<String, Value>;
 
-/// [Coerces](https://spec.graphql.org/draft/#CoerceVariableValues()) what a request gives for an operation's variables.
+/// [Coerces](https://spec.graphql.org/draft/#CoerceVariableValues()) the variables of a request to the types of its operation.
 ///
 /// # Errors
-/// The first value that does not fit, by its path.
+/// The path of the first value that does not match its type.
 pub(super) fn coerce(
     schema: &Valid<Schema>,
     definitions: &[Node<VariableDefinition>],
@@ -28,22 +28,22 @@ pub(super) fn coerce(
     for definition in definitions {
         let name = definition.name.as_str();
         if let Some(value) = given.remove(name) {
-            values.insert(name.to_owned(), value_of(schema, &definition.ty, value, &|| name.to_owned())?);
+            values.insert(name.to_owned(), coerce_value(schema, &definition.ty, value, &|| name.to_owned())?);
         } else if let Some(default) = &definition.default_value {
-            let default = value_of(schema, &definition.ty, constant(default), &|| name.to_owned())?;
+            let default = coerce_value(schema, &definition.ty, constant(default), &|| name.to_owned())?;
             values.insert(name.to_owned(), default);
         } else if definition.ty.is_non_null() {
-            return Err(refused(&|| name.to_owned(), format!("of type {} is required", definition.ty)));
+            return Err(invalid(&|| name.to_owned(), format!("of type {} is required", definition.ty)));
         }
     }
     Ok(values)
 }
 
-fn refused(path: &dyn Fn() -> String, expected: String) -> Refusal {
-    Refusal::Variable { path: path(), expected }
+fn invalid(path: &dyn Fn() -> String, problem: String) -> Refusal {
+    Refusal::Variable { path: path(), problem }
 }
 
-fn value_of(
+fn coerce_value(
     schema: &Valid<Schema>,
     of: &Type,
     value: Value,
@@ -51,7 +51,7 @@ fn value_of(
 ) -> Result<Value, Refusal> {
     if value == Value::Null {
         return if of.is_non_null() {
-            Err(refused(path, format!("must not be null: it is of type {of}")))
+            Err(invalid(path, format!("of type {of} must not be null")))
         } else {
             Ok(value)
         };
@@ -59,23 +59,23 @@ fn value_of(
     let name = match of {
         Type::List(item) | Type::NonNullList(item) => {
             let Value::List(items) = value else {
-                // One value stands for a list of it.
-                return Ok(Value::List(vec![value_of(schema, item, value, path)?]));
+                // A single value is coerced to a list of one item.
+                return Ok(Value::List(vec![coerce_value(schema, item, value, path)?]));
             };
             let items = items
                 .into_iter()
                 .enumerate()
-                .map(|(at, value)| value_of(schema, item, value, &|| format!("{}[{at}]", path())));
+                .map(|(at, value)| coerce_value(schema, item, value, &|| format!("{}[{at}]", path())));
             return items.collect::<Result<_, _>>().map(Value::List);
         }
         Type::Named(name) | Type::NonNullNamed(name) => name,
     };
-    let fits = match (schema.types.get(name), &value) {
+    let coerced = match (schema.types.get(name), &value) {
         (Some(ExtendedType::InputObject(definition)), Value::Object(_)) => {
             let Value::Object(fields) = value else { return Ok(value) };
-            return object(schema, definition, fields, path);
+            return coerce_object(schema, definition, fields, path);
         }
-        // The default of a variable.
+        // The default of a variable; values from JSON are strings.
         (Some(ExtendedType::Enum(_)), Value::Enum(_)) => return Ok(value),
         (Some(ExtendedType::Enum(definition)), Value::String(given)) => {
             let known = definition.values.contains_key(given.as_str());
@@ -83,23 +83,23 @@ fn value_of(
                 Ok(Value::Enum(Name::new(given)))
             } else {
                 let known: Vec<&str> = definition.values.keys().map(apollo_compiler::Name::as_str).collect();
-                Err(refused(path, format!("must be one of {}", known.join(", "))))
+                Err(invalid(path, format!("must be one of {}", known.join(", "))))
             };
         }
-        (Some(ExtendedType::Scalar(_)), value) => scalar(name, value),
+        (Some(ExtendedType::Scalar(_)), value) => coerce_scalar(name, value),
         _ => None,
     };
-    fits.ok_or_else(|| refused(path, format!("must be of type {of}; got {}", kind(&value))))
+    coerced.ok_or_else(|| invalid(path, format!("must be of type {of}; got {}", kind(&value))))
 }
 
-/// The value of a [built-in scalar](https://spec.graphql.org/draft/#sec-Scalars.Built-in-Scalars). Others read their values
-/// themselves.
-fn scalar(name: &str, value: &Value) -> Option<Value> {
+/// Coerces a [built-in scalar](https://spec.graphql.org/draft/#sec-Scalars.Built-in-Scalars); none if the value does not match.
+/// Custom scalars are parsed by their resolvers.
+fn coerce_scalar(name: &str, value: &Value) -> Option<Value> {
     match (name, value) {
         ("Int", Value::Number(number)) => {
             let whole = number.as_f64().filter(|number| number.fract() == 0.0)?;
             let fits = (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&whole);
-            #[expect(clippy::cast_possible_truncation, reason = "it fits")]
+            #[expect(clippy::cast_possible_truncation, reason = "the range is checked above")]
             fits.then(|| Value::from(whole as i32))
         }
         ("ID", Value::Number(number)) if number.is_i64() || number.is_u64() => {
@@ -113,7 +113,7 @@ fn scalar(name: &str, value: &Value) -> Option<Value> {
     }
 }
 
-fn object(
+fn coerce_object(
     schema: &Valid<Schema>,
     definition: &InputObjectType,
     mut given: IndexMap<Name, Value>,
@@ -124,23 +124,23 @@ fn object(
         let path = || format!("{}.{name}", path());
         let key = Name::new(name);
         if let Some(value) = given.swap_remove(&key) {
-            fields.insert(key, value_of(schema, &field.ty, value, &path)?);
+            fields.insert(key, coerce_value(schema, &field.ty, value, &path)?);
         } else if let Some(default) = &field.default_value {
             fields.insert(key, constant(default));
         } else if field.ty.is_non_null() {
-            return Err(refused(&path, format!("of type {} is required", field.ty)));
+            return Err(invalid(&path, format!("of type {} is required", field.ty)));
         }
     }
     match given.into_keys().next() {
         Some(unknown) => {
             let path = || format!("{}.{unknown}", path());
-            Err(refused(&path, format!("is not a field of {}", definition.name)))
+            Err(invalid(&path, format!("is not a field of {}", definition.name)))
         }
         None => Ok(Value::Object(fields)),
     }
 }
 
-/// A literal without variables.
+/// The value of a literal without variables.
 fn constant(literal: &Literal) -> Value {
     match literal {
         Literal::Null | Literal::Variable(_) => Value::Null,
@@ -156,13 +156,13 @@ fn constant(literal: &Literal) -> Value {
     }
 }
 
-/// A number as JSON has it.
+/// The number as a JSON number.
 pub(super) fn number(text: &str) -> Value {
-    // What no JSON number can be, such as 1e999, no field takes.
+    // Null for a number that JSON cannot represent, such as 1e999: no field accepts it.
     text.parse::<Number>().map_or(Value::Null, Value::Number)
 }
 
-/// About as many bytes as a value has in JSON.
+/// The approximate size of a value in JSON, in bytes.
 pub(super) fn size_of(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),

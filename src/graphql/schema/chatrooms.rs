@@ -46,7 +46,7 @@ impl ChatroomQueries {
         let viewer = viewer(ctx)?;
         let window = PageArgs { first, after, last, before }.window()?;
         let page = chat(ctx).chatrooms(viewer.user, window.clone()).await?;
-        page.items.iter().try_for_each(|room| memory(ctx).read(chatrooms::size_of(room)))?;
+        page.items.iter().try_for_each(|room| memory(ctx).count_read(chatrooms::size_of(room)))?;
         Ok(Connection::new(page, &window, |room: &chatroom::Model| (room.updated_at, room.id), Chatroom))
     }
 

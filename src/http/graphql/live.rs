@@ -1,4 +1,4 @@
-//! The events of one operation, for a transport that carries a single one: responses, keep-alives between them, and the end
+//! The events of one operation, for a transport that carries one operation: responses, keep-alives between them, and the end
 //! when the operation completes, the caller's session ends or the server shuts down.
 
 use std::{sync::Arc, time::Duration};
@@ -17,7 +17,7 @@ use crate::{
     http::api::Api,
 };
 
-/// Responses that are queued for a slow reader before its operation is paused. Each may have the maximum size of a response.
+/// The maximum number of queued responses. The operation of a slow reader pauses at it. Each may have the maximum size.
 const QUEUE: usize = 1;
 /// How long queued responses are still sent once the server shuts down.
 const DRAIN_WITHIN: Duration = Duration::from_millis(250);
@@ -30,7 +30,7 @@ pub(super) enum LiveEvent {
     Complete,
     /// The access token has expired, or its session has ended.
     SignedOut,
-    /// The server shuts down. The client reconnects to another.
+    /// The server shuts down. The client reconnects to another node.
     Closing,
 }
 

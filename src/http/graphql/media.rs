@@ -1,13 +1,13 @@
-//! Which media type an answer has: what the client accepts, among what can carry it.
+//! Content negotiation: selects the media type of a response from the Accept header.
 
 use crate::http::headers::split_unquoted;
 
-/// A form in which answers are given.
+/// The media type of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Media {
-    /// `application/graphql-response+json`: the status says whether the operation was executed.
+    /// `application/graphql-response+json`: the status shows whether the operation was executed.
     GraphqlResponse,
-    /// `application/json`: 200 for whatever could be read.
+    /// `application/json`: the status is 200 for every request that could be parsed.
     Json,
     /// `text/event-stream`: [GraphQL over SSE](https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md), distinct
     /// connections mode.
@@ -27,39 +27,40 @@ impl Media {
         }
     }
 
-    /// How precisely a range names it; none: not at all. A range that names many stands for the one that every client
-    /// reads.
-    fn named_by(self, range: &Range<'_>, follows: bool) -> Option<u8> {
-        let (exactly, loosely) = match self {
+    /// How specifically a range matches: 2 an exact type, 1 `type/*`, 0 `*/*`; none if it does not match. A wildcard matches only
+    /// the media type that every client can parse.
+    fn specificity(self, range: &Range<'_>, is_subscription: bool) -> Option<u8> {
+        let (exact, wildcard) = match self {
             Self::GraphqlResponse => ("application/graphql-response+json", None),
             Self::Json => ("application/json", Some("application/*")),
-            Self::EventStream => ("text/event-stream", Some("text/*").filter(|_| follows)),
+            Self::EventStream => ("text/event-stream", Some("text/*").filter(|_| is_subscription)),
             Self::Multipart => ("multipart/mixed", None),
         };
-        if range.name.eq_ignore_ascii_case(exactly) {
-            return (self != Self::Multipart || range.follows).then_some(2);
+        if range.name.eq_ignore_ascii_case(exact) {
+            return (self != Self::Multipart || range.is_subscription_spec).then_some(2);
         }
-        let loosely = loosely?;
+        let wildcard = wildcard?;
         match range.name {
             "*/*" => Some(0),
-            name => name.eq_ignore_ascii_case(loosely).then_some(1),
+            name => name.eq_ignore_ascii_case(wildcard).then_some(1),
         }
     }
 }
 
-/// One of the ranges of an Accept header.
+/// A media range of an Accept header.
 struct Range<'a> {
     name: &'a str,
-    /// In thousandths.
+    /// The weight `q`, in thousandths.
     quality: u16,
-    /// Whether it says `subscriptionSpec=1.0`.
-    follows: bool,
+    /// Whether it has the parameter `subscriptionSpec=1.0`.
+    is_subscription_spec: bool,
 }
 
 impl<'a> Range<'a> {
-    fn read(text: &'a str) -> Self {
+    fn parse(text: &'a str) -> Self {
         let mut parts = split_unquoted(text, ';').map(str::trim);
-        let mut range = Self { name: parts.next().unwrap_or_default(), quality: 1000, follows: false };
+        let mut range =
+            Self { name: parts.next().unwrap_or_default(), quality: 1000, is_subscription_spec: false };
         for (name, value) in parts.filter_map(|part| part.split_once('=')) {
             let value = value.trim_matches('"');
             if name.eq_ignore_ascii_case("q") {
@@ -67,25 +68,27 @@ impl<'a> Range<'a> {
                 let thousandths = (value.parse::<f32>().unwrap_or(0.0).clamp(0.0, 1.0) * 1000.0) as u16;
                 range.quality = thousandths;
             } else if name.eq_ignore_ascii_case("subscriptionSpec") {
-                range.follows = value == "1.0";
+                range.is_subscription_spec = value == "1.0";
             }
         }
         range
     }
 }
 
-/// The best that the client accepts for an operation that `follows` what happens, or that is answered once.
-pub(super) fn choose(accept: Option<&str>, follows: bool) -> Option<Media> {
-    let candidates: &[Media] = if follows {
+/// The media type that the client prefers among those that can carry the response; none if it accepts none of them.
+pub(super) fn choose(accept: Option<&str>, is_subscription: bool) -> Option<Media> {
+    let candidates: &[Media] = if is_subscription {
         &[Media::EventStream, Media::Multipart]
     } else {
         &[Media::GraphqlResponse, Media::Json, Media::EventStream, Media::Multipart]
     };
     let accept = accept.filter(|accept| !accept.trim().is_empty()).unwrap_or("*/*");
-    let ranges: Vec<_> = split_unquoted(accept, ',').map(|range| Range::read(range.trim())).collect();
+    let ranges: Vec<_> = split_unquoted(accept, ',').map(|range| Range::parse(range.trim())).collect();
     let quality = |media: Media| {
-        let named = ranges.iter().filter_map(|range| Some((media.named_by(range, follows)?, range.quality)));
-        named.max().map_or(0, |(_, quality)| quality)
+        let matching = ranges
+            .iter()
+            .filter_map(|range| Some((media.specificity(range, is_subscription)?, range.quality)));
+        matching.max().map_or(0, |(_, quality)| quality)
     };
     let best = candidates.iter().map(|&media| quality(media)).max().filter(|&best| best > 0)?;
     candidates.iter().copied().find(|&media| quality(media) == best)
@@ -96,9 +99,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_of_what_is_accepted_is_chosen() {
+    fn the_accepted_media_type_with_the_highest_quality_is_selected() {
         use Media::*;
-        for (accept, once, live) in [
+        for (accept, single, subscription) in [
             (None, Some(Json), Some(EventStream)),
             (Some(""), Some(Json), Some(EventStream)),
             (Some("*/*"), Some(Json), Some(EventStream)),
@@ -114,7 +117,7 @@ mod tests {
             (Some("text/*"), None, Some(EventStream)),
             (Some("image/png"), None, None),
             (Some("application/json;q=x"), None, None),
-            // What urql sends, and what Apollo Client sends to follow something, old and new.
+            // The headers of urql, and of Apollo Client for subscriptions, in older and newer versions.
             (
                 Some(
                     "application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed",
@@ -136,8 +139,8 @@ mod tests {
             ),
             (Some("multipart/mixed;boundary=\"a,b;c\""), None, None),
         ] {
-            assert_eq!(choose(accept, false), once, "{accept:?}");
-            assert_eq!(choose(accept, true), live, "{accept:?} to follow");
+            assert_eq!(choose(accept, false), single, "{accept:?}");
+            assert_eq!(choose(accept, true), subscription, "{accept:?} for a subscription");
         }
     }
 }

@@ -35,7 +35,8 @@ use super::{
 };
 use crate::{
     domain::auth::Caller,
-    graphql::{ErrorCode, Prepared, RequestContext, too_much},
+    error::{LimitExceeded, RequestLimit},
+    graphql::{ErrorCode, Prepared, RequestContext, limit_exceeded},
 };
 
 /// The request header by which a client of Server-Sent Events resumes.
@@ -54,18 +55,19 @@ pub(super) async fn post(
     };
     if let Err(message) = check_content_type(text(&headers, &header::CONTENT_TYPE)) {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return refusal::refuse(status, ErrorCode::BadUserInput, &context.request_id, message);
+        return refusal::reject(status, ErrorCode::BadUserInput, &context.request_id, message);
     }
     match params::from_body(&body) {
         Ok(Body::One(request)) => match *request {
             Ok(request) => {
                 let prepared = api.executor.prepare(request).await;
-                answer(api, prepared, context, &headers).await
+                respond_to(api, prepared, context, &headers).await
             }
             Err(bad) => bad_request(&context, bad),
         },
-        Ok(Body::BatchTooLong) => {
-            let refusal = too_much("operations of a batch", params::MAX_BATCH);
+        Ok(Body::BatchTooLong { count }) => {
+            let limit = RequestLimit::BatchSize;
+            let refusal = limit_exceeded(LimitExceeded { limit, count, max: params::MAX_BATCH });
             refusal::respond(StatusCode::BAD_REQUEST, &context.request_id, &refusal)
         }
         Ok(Body::Batch(requests)) => {
@@ -119,11 +121,11 @@ pub(super) async fn get(State(api): State<Arc<Api>>, mut parts: Parts) -> Respon
     if prepared.as_ref().is_ok_and(|prepared| prepared.kind() == OperationType::Mutation) {
         let status = StatusCode::METHOD_NOT_ALLOWED;
         let message = "A mutation must be sent by POST.";
-        let mut response = refusal::refuse(status, ErrorCode::BadUserInput, &context.request_id, message);
+        let mut response = refusal::reject(status, ErrorCode::BadUserInput, &context.request_id, message);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
         return response;
     }
-    answer(api, prepared, context, &headers).await
+    respond_to(api, prepared, context, &headers).await
 }
 
 /// Opens a WebSocket.
@@ -148,7 +150,7 @@ async fn upgrade(api: Arc<Api>, mut parts: Parts, caller: Caller) -> Response {
 }
 
 /// Runs an operation and responds with a media type that the client accepts.
-async fn answer(
+async fn respond_to(
     api: Arc<Api>,
     prepared: Result<Prepared, GraphqlResponse>,
     context: RequestContext,
@@ -218,5 +220,5 @@ fn bad_request(context: &RequestContext, bad: BadParameter) -> Response {
 
 fn not_acceptable(context: &RequestContext, offered: &str) -> Response {
     let message = format!("Accept names no media type that this server can send: {offered}.");
-    refusal::refuse(StatusCode::NOT_ACCEPTABLE, ErrorCode::BadUserInput, &context.request_id, message)
+    refusal::reject(StatusCode::NOT_ACCEPTABLE, ErrorCode::BadUserInput, &context.request_id, message)
 }

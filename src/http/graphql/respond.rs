@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::media::Media;
 use crate::{
-    graphql::{ErrorCode, MutationRate, RequestContext, SerializedResponse, is_refused},
+    graphql::{ErrorCode, MutationRate, RequestContext, SerializedResponse, is_rejected},
     http::refusal::{set_request_id, set_retry_after},
 };
 
@@ -22,9 +22,9 @@ pub(super) fn one(
     now: DateTime<Utc>,
 ) -> Response {
     let body = SerializedResponse(response).to_json();
-    let mut answer = whole(media, status(media, response), context, body);
-    set_retry_after(&mut answer, &response.errors, Some(now));
-    answer
+    let mut http_response = whole(media, status(media, response), context, body);
+    set_retry_after(&mut http_response, &response.errors, Some(now));
+    http_response
 }
 
 /// The responses of a batch.
@@ -35,10 +35,10 @@ pub(super) fn many(
     now: DateTime<Utc>,
 ) -> Response {
     let bodies: Vec<_> = responses.iter().map(|response| SerializedResponse(response).to_json()).collect();
-    let mut answer = whole(media, StatusCode::OK, context, format!("[{}]", bodies.join(",")));
+    let mut http_response = whole(media, StatusCode::OK, context, format!("[{}]", bodies.join(",")));
     let errors = responses.iter().flat_map(|response| &response.errors);
-    set_retry_after(&mut answer, errors, Some(now));
-    answer
+    set_retry_after(&mut http_response, errors, Some(now));
+    http_response
 }
 
 /// A body that is sent while a subscription runs.
@@ -80,10 +80,10 @@ fn set_rate_limit(response: &mut Response, rate: &MutationRate) {
     }
 }
 
-/// With `application/graphql-response+json` the status says whether the operation was executed. With `application/json` it is
+/// With `application/graphql-response+json` the status shows whether the operation was executed. With `application/json` it is
 /// 200 for every request that could be parsed.
 fn status(media: Media, response: &GraphqlResponse) -> StatusCode {
-    if !is_refused(response) {
+    if !is_rejected(response) {
         return StatusCode::OK;
     }
     let codes = response.errors.iter().filter_map(|error| error.extensions.as_ref()?.get("code"));

@@ -1,4 +1,4 @@
-//! One socket: reads, runs operations, writes.
+//! Serves one socket: receives messages, runs operations and sends frames.
 //!
 //! ```text
 //!  operation (a task) ──► Frame ──┐
@@ -32,36 +32,36 @@ use super::{
 use crate::{
     domain::auth::Caller,
     error::Error,
-    graphql::{RequestContext, is_refused},
+    graphql::{RequestContext, is_rejected},
     http::{api::Api, backlog::Unread, refusal::unread_limit},
 };
 
 const INIT_WITHIN: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(25);
-/// A peer that sends nothing and reads nothing for so long is gone.
+/// A peer that sends and reads nothing for this long is considered gone.
 const SILENT_FOR: Duration = Duration::from_mins(1);
-/// On shutdown, frames are drained until none is queued for so long,
+/// On shutdown, frames are sent until none is queued for this long,
 const DRAINED_AFTER: Duration = Duration::from_millis(250);
-/// and at most for so long.
+/// but no longer than this.
 const DRAIN_WITHIN: Duration = Duration::from_secs(2);
-/// The time within which a peer answers a close.
+/// How long to wait for the close frame of the peer.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
-/// Frames that are ready together are written together, up to so many.
+/// The maximum number of ready frames that are written together.
 const WRITTEN_TOGETHER: usize = 64;
 
-/// Frames that are queued for a slow reader before its operations are paused, and their bytes.
+/// The maximum number of queued frames, and of their bytes. Operations of a slow reader pause at the maximum.
 const MAX_QUEUED: usize = 256;
 const MAX_QUEUED_BYTES: usize = 256 * 1024;
 
-/// An operation makes its next frame once so many bytes of the queue are free.
+/// An operation produces its next frame when this many bytes of the queue are free.
 const FREE_BYTES: u32 = 64 * 1024;
 
-/// A message of an operation on its way to the socket.
+/// A queued message of an operation.
 struct Frame {
     id: String,
     /// Distinguishes operations that have had the same id.
     number: u64,
-    /// None: the subprotocol has no such message.
+    /// None if the subprotocol has no such message.
     text: Option<Utf8Bytes>,
     /// Whether it is the last frame of the operation.
     ends: bool,
@@ -125,7 +125,7 @@ pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller, unre
     connection.operations.clear();
     if let End::Close(Close { code, reason }) = end {
         let frame = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-        // The peer's own close frame, or its silence, ends it.
+        // Ends with the peer's close frame or after the timeout.
         let close = async {
             connection.sink.send(frame).await.ok()?;
             while let Some(Ok(_)) = incoming.next().await {}
@@ -133,7 +133,7 @@ pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller, unre
         };
         let _ = timeout(CLOSE_WITHIN, close).await;
     } else {
-        // Answers the peer's close frame.
+        // Responds to the peer's close frame.
         let _ = timeout(CLOSE_WITHIN, connection.sink.close()).await;
     }
 }
@@ -197,7 +197,7 @@ impl Connection {
                 self.start(id, *request);
                 Ok(())
             }
-            Step::Refuse { id, response } => {
+            Step::Reject { id, response } => {
                 self.send(&ServerMessage::Response { id: &id, response: &response }).await
             }
             Step::Stop { id } => {
@@ -215,7 +215,7 @@ impl Connection {
         let context =
             self.api.context(token, self.caller.clone()).await.map_err(|error| unavailable(&error))?;
         if let (Some(_), Err(why)) = (token, context.identity) {
-            self.send(&ServerMessage::Refused(why)).await?;
+            self.send(&ServerMessage::Rejected(why)).await?;
             return Err(End::Close(Close::new(4403, why)));
         }
         self.signed_out = self.api.signed_out(&context.identity);
@@ -236,13 +236,13 @@ impl Connection {
         let of = id.clone();
         let task = async move {
             loop {
-                // The next response is not made before the queue has capacity for it.
+                // The next response is produced only when the queue has capacity.
                 if queue_bytes.acquire_many(FREE_BYTES).await.is_err() {
                     return;
                 }
                 let response = responses.next().await.map(|event| event.response);
                 let (message, mut ends) = match &response {
-                    Some(response) => (ServerMessage::Response { id: &of, response }, is_refused(response)),
+                    Some(response) => (ServerMessage::Response { id: &of, response }, is_rejected(response)),
                     None => (ServerMessage::Complete { id: &of }, true),
                 };
                 let text = message.write(dialect);
@@ -251,13 +251,13 @@ impl Connection {
                     Some(text) => {
                         let accepted = unread.message(text).await;
                         ends |= accepted.is_none();
-                        let refuse =
+                        let rejection =
                             || ServerMessage::Response { id: &of, response: &unread_limit() }.write(dialect);
-                        accepted.or_else(|| refuse().map(Utf8Bytes::from))
+                        accepted.or_else(|| rejection().map(Utf8Bytes::from))
                     }
                     None => None,
                 };
-                // A frame that is longer than the queue takes all of it.
+                // A frame longer than the queue acquires all of its capacity.
                 let bytes = text.as_ref().map_or(0, |text| text.len()).min(MAX_QUEUED_BYTES);
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
                 let Ok(permit) = queue_bytes.clone().acquire_many_owned(bytes).await else { return };
@@ -291,7 +291,7 @@ impl Connection {
         self.in_time(async |sink| sink.flush().await).await
     }
 
-    /// Writes what operations still send, such as the end of a reply for which the shutdown waited.
+    /// Sends the last frames of operations, such as the end of a reply for which the shutdown waited.
     async fn drain(&mut self) {
         let until = Instant::now() + DRAIN_WITHIN;
         while !self.operations.is_empty()
@@ -319,7 +319,7 @@ impl Connection {
             biased;
             // Nothing more is written after the session has ended, even if a write is pending.
             () = &mut self.signed_out => Err(End::Close(Close::token_expired())),
-            () = self.unread.is_evicted() => Err(End::Gone),
+            () = self.unread.evicted() => Err(End::Gone),
             written = timeout(SILENT_FOR, write(&mut self.sink)) => match written {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(_)) | Err(_) => Err(End::Gone),

@@ -6,7 +6,7 @@
 //! | Subscribe, Complete | `subscribe`, `complete` | `start`, `stop` |
 //! | Next, Error, Complete | `next`, `error`, `complete` | `data`, `error`, `complete` |
 //! | Terminate | | `connection_terminate` |
-//! | Refused | | `connection_error` |
+//! | Rejected | | `connection_error` |
 //! | Alive | | `ka` |
 //!
 //! [graphql-transport-ws]: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    graphql::{SerializedResponse, is_refused},
+    graphql::{SerializedResponse, is_rejected},
     http::json::{self, Json, LoneSurrogates},
 };
 
@@ -77,7 +77,7 @@ enum OldClientMessage {
     ConnectionTerminate {},
 }
 
-/// The fields of a too long message that are read.
+/// The fields of a too long message that are parsed.
 #[derive(Deserialize)]
 struct Envelope {
     #[serde(rename = "type")]
@@ -86,9 +86,9 @@ struct Envelope {
 }
 
 impl ClientMessage {
-    /// Reads a message, and where the parameters of its operation are not valid Unicode.
-    pub(super) fn read(dialect: Dialect, text: &str) -> Result<(Self, LoneSurrogates), serde_json::Error> {
-        let Json { value, lone } = json::read(text.as_bytes())?;
+    /// Parses a message. Also returns the unpaired surrogates in the parameters of its operation.
+    pub(super) fn parse(dialect: Dialect, text: &str) -> Result<(Self, LoneSurrogates), serde_json::Error> {
+        let Json { value, lone } = json::parse(text.as_bytes())?;
         let invalid = lone.path_in(&value);
         let message = if dialect == Dialect::Transport {
             serde_json::from_value(value)?
@@ -101,7 +101,7 @@ impl ClientMessage {
             }
         };
         match invalid {
-            // An operation is refused by itself.
+            // An invalid operation is rejected under its id, without closing the socket.
             Some(path) if !(path.starts_with("payload.") && matches!(message, Self::Subscribe { .. })) => {
                 Err(serde::de::Error::custom(format!("{path} is not valid Unicode")))
             }
@@ -121,7 +121,7 @@ impl ClientMessage {
 pub(super) enum ServerMessage<'a> {
     Ack,
     Pong(Option<Value>),
-    /// A response; one to an operation that failed before it was executed ends it.
+    /// A response. It ends the operation if the operation was rejected before execution.
     Response {
         id: &'a str,
         response: &'a Response,
@@ -130,7 +130,7 @@ pub(super) enum ServerMessage<'a> {
         id: &'a str,
     },
     /// The reason for which authentication failed.
-    Refused(&'a str),
+    Rejected(&'a str),
     Alive,
 }
 
@@ -176,13 +176,13 @@ struct Reason<'a> {
 }
 
 impl ServerMessage<'_> {
-    /// None: the subprotocol has no such message.
+    /// Returns none if the subprotocol has no such message.
     pub(super) fn write(&self, dialect: Dialect) -> Option<String> {
         let old = dialect == Dialect::Old;
         let typed = match self {
             Self::Ack => TypedMessage::ConnectionAck,
             Self::Pong(payload) => TypedMessage::Pong { payload },
-            Self::Response { id, response } if is_refused(response) => {
+            Self::Response { id, response } if is_rejected(response) => {
                 let first = response.errors.first().filter(|_| old);
                 let payload = first.map_or(Errors::All(&response.errors), Errors::First);
                 TypedMessage::Error { id, payload }
@@ -194,11 +194,11 @@ impl ServerMessage<'_> {
                 TypedMessage::Next { id, payload: SerializedResponse(response) }
             }
             Self::Complete { id } => TypedMessage::Complete { id },
-            Self::Refused(message) if old => TypedMessage::ConnectionError { payload: Reason { message } },
+            Self::Rejected(message) if old => TypedMessage::ConnectionError { payload: Reason { message } },
             Self::Alive if old => TypedMessage::Ka,
-            Self::Refused(_) | Self::Alive => return None,
+            Self::Rejected(_) | Self::Alive => return None,
         };
-        // Serialization fails only for maps whose keys are not strings, and there is none.
+        // Serialization fails only for maps whose keys are not strings, and a message has none.
         serde_json::to_string(&typed).ok()
     }
 }

@@ -17,9 +17,9 @@ use axum::{
 use super::{api::Api, backlog::Unread, peers::ConnectionPermit};
 use crate::domain::auth::Caller;
 
-/// The longest message that is executed, in bytes: the longest text with every character escaped is 375 KiB.
+/// The maximum size of a message, in bytes. The longest message of a user is 375 KiB if every character is escaped.
 const LONGEST_MESSAGE: usize = 512 * 1024;
-/// The longest message that is read. Up to there, the refusal of a too long one names its operation.
+/// The maximum size that is received, in bytes. Up to it, the error about a too long message carries the id of its operation.
 const LONGEST_READ: usize = 1024 * 1024;
 /// Bytes of the read buffer and of the write buffer of a socket.
 const READ: usize = 1024;

@@ -10,18 +10,19 @@ use super::{
     messages::{ClientMessage, Dialect, InitPayload},
 };
 use crate::{
-    graphql::{ErrorCode, rejection, too_much},
+    error::{LimitExceeded, RequestLimit},
+    graphql::{ErrorCode, limit_exceeded, rejection},
     http::params,
 };
 
-/// Operations that one socket may run at once.
+/// The maximum number of concurrent operations of one socket.
 pub(super) const MOST_OPERATIONS: usize = 100;
 
 /// Why the server closes a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Close {
     pub(super) code: u16,
-    /// At most 123 bytes, as [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455#section-5.5) has it.
+    /// At most 123 bytes, by [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455#section-5.5).
     pub(super) reason: String,
 }
 
@@ -54,8 +55,8 @@ pub(super) enum Step {
         id: String,
         request: Box<Request>,
     },
-    /// Refuse an operation.
-    Refuse {
+    /// Reject an operation.
+    Reject {
         id: String,
         response: Box<Response>,
     },
@@ -67,8 +68,8 @@ pub(super) enum Step {
 }
 
 impl Step {
-    fn refuse(id: String, response: Response) -> Self {
-        Self::Refuse { id, response: Box::new(response) }
+    fn reject(id: String, response: Response) -> Self {
+        Self::Reject { id, response: Box::new(response) }
     }
 }
 
@@ -111,7 +112,7 @@ impl State {
         if text.len() > LONGEST_MESSAGE {
             return self.receive_too_long(text);
         }
-        let (message, lone) = match ClientMessage::read(self.dialect, text) {
+        let (message, lone) = match ClientMessage::parse(self.dialect, text) {
             Ok(read) => read,
             Err(cause) => return Step::Close(Close::invalid_message(format!("Invalid message: {cause}"))),
         };
@@ -132,13 +133,13 @@ impl State {
                 match params::from_json(Value::Object(payload), lone) {
                     Ok(_) if !self.running.contains(&id) && self.running.len() >= MOST_OPERATIONS => {
                         let problem = format!("A socket runs at most {MOST_OPERATIONS} operations at once.");
-                        Step::refuse(id, rejection(ErrorCode::RateLimited, problem))
+                        Step::reject(id, rejection(ErrorCode::RateLimited, problem))
                     }
                     Ok(request) => {
                         self.running.insert(id.clone());
                         Step::Start { id, request: Box::new(request) }
                     }
-                    Err(bad) => Step::refuse(id, bad.response()),
+                    Err(bad) => Step::reject(id, bad.response()),
                 }
             }
             ClientMessage::Complete { id } => {
@@ -149,15 +150,16 @@ impl State {
         }
     }
 
-    /// An operation is refused under its id; nothing else may be that long.
+    /// Rejects a too long operation under its id. A too long message of another type closes the socket.
     fn receive_too_long(&self, text: &str) -> Step {
-        match ClientMessage::id_of_operation(self.dialect, text) {
-            Some(id) => match self.rejects(&id) {
-                Some(close) => Step::Close(close),
-                None => Step::refuse(id, too_much("bytes of a message", LONGEST_MESSAGE)),
-            },
-            None => Step::Close(Close::too_long()),
+        let Some(id) = ClientMessage::id_of_operation(self.dialect, text) else {
+            return Step::Close(Close::too_long());
+        };
+        if let Some(close) = self.rejects(&id) {
+            return Step::Close(close);
         }
+        let (limit, count) = (RequestLimit::MessageBytes, text.len());
+        Step::reject(id, limit_exceeded(LimitExceeded { limit, count, max: LONGEST_MESSAGE }))
     }
 
     /// Why an operation cannot start under this id.
@@ -168,13 +170,13 @@ impl State {
         if id.is_empty() {
             return Some(Close::invalid_message("Invalid message: the id is empty"));
         }
-        // In the old subprotocol the newer operation replaces the older one.
+        // In the legacy subprotocol, the newer operation replaces the older one.
         (self.dialect == Dialect::Transport && self.running.contains(id))
             .then(|| Close::new(4409, format!("Subscriber for {id} already exists")))
     }
 }
 
-/// The Authorization that a client gives with `connection_init`: under its own name in any case, or among `headers`.
+/// The Authorization value in the payload of `connection_init`: a key in any letter case, or within `headers`.
 pub(super) fn authorization(payload: &InitPayload) -> Option<&str> {
     let named = |object: &'_ InitPayload, name: &str| {
         object.keys().find(|key| key.eq_ignore_ascii_case(name)).cloned()
@@ -227,7 +229,7 @@ mod tests {
             (vec![INIT, INIT], Some(4429)),
             (vec![r#"{"type":"ping","payload":{"a":1}}"#, r#"{"type":"pong"}"#], None),
             (vec![INIT, r#"{"type":"complete","id":"unknown"}"#], None),
-            // What is wrong with an operation is answered by itself.
+            // An invalid operation is rejected under its id.
             (vec![INIT, r#"{"type":"subscribe","id":"1","payload":{"query":7}}"#], None),
             (vec![INIT, r#"{"type":"subscribe","id":"1","payload":{"query":"\ud83d"}}"#], None),
             (vec![INIT, r#"{"type":"subscribe","id":"1","payload":7}"#], Some(4400)),
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_old_subprotocol_has_its_own_messages_and_codes() {
+    fn the_legacy_subprotocol_has_its_own_messages_and_codes() {
         for (messages, expected) in [
             (vec![INIT, START], None),
             (vec![INIT, START, START], None),
@@ -272,13 +274,13 @@ mod tests {
         for id in 0..MOST_OPERATIONS {
             assert!(matches!(state.receive(&subscribe(id)), Step::Start { .. }));
         }
-        assert!(matches!(state.receive(&subscribe(MOST_OPERATIONS)), Step::Refuse { .. }));
+        assert!(matches!(state.receive(&subscribe(MOST_OPERATIONS)), Step::Reject { .. }));
         state.ended("7");
         assert!(matches!(state.receive(&subscribe(MOST_OPERATIONS)), Step::Start { .. }));
     }
 
     #[test]
-    fn the_token_is_found_under_every_name_that_clients_use() {
+    fn the_token_is_accepted_under_every_name_that_clients_use() {
         let find = |json: &str| authorization(&serde_json::from_str(json).unwrap()).map(str::to_owned);
         for json in [
             r#"{"authorization":"Bearer x"}"#,

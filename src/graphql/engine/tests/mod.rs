@@ -1,4 +1,4 @@
-//! The front before execution against the examples and counter-examples of the specification.
+//! Validation, coercion and normalization, tested with the examples and counter-examples of the specification.
 
 mod normalization;
 mod validation;
@@ -81,14 +81,14 @@ fn schema() -> DocumentSchema {
 fn prepare(text: &str, name: Option<&str>, variables: Value) -> Result<Operation, Refusal> {
     let schema = schema();
     tokens::count(text)?;
-    let document = schema.read(text)?;
+    let document = schema.parse(text)?;
     let operation = document::operation(&document, name)?;
     let mut given = Request::new("").variables(Variables::from_json(variables)).variables;
     let values = coerce(&schema.schema, &operation.variables, &mut given)?;
     normalize(&schema, &document, operation, &values)
 }
 
-/// What `text` is refused for; none if it is executed.
-fn refused(text: &str) -> Option<Refusal> {
+/// Why `text` is rejected; none if it is accepted.
+fn refusal(text: &str) -> Option<Refusal> {
     prepare(text, None, Value::Null).err()
 }

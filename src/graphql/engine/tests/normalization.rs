@@ -7,12 +7,12 @@ use super::{super::shape::Shape, *};
 fn normalized(text: &str, variables: Value) -> String {
     let operation = prepare(text, None, variables).unwrap_or_else(|refusal| panic!("{text}: {refusal:?}"));
     let DocumentOperations::Single(definition) = operation.document.operations else { panic!() };
-    written(&definition.node.selection_set.node)
+    print(&definition.node.selection_set.node)
 }
 
-fn written(set: &SelectionSet) -> String {
+fn print(set: &SelectionSet) -> String {
     let items = set.items.iter().filter_map(|item| match &item.node {
-        // The name of the type, which only the shape reads.
+        // The `__typename` that only the response shape reads.
         Selection::Field(field) if field.node.response_key().node == " " => None,
         Selection::Field(field) => {
             let field = &field.node;
@@ -24,13 +24,13 @@ fn written(set: &SelectionSet) -> String {
                 text += &format!("({})", arguments.join(","));
             }
             if !field.selection_set.node.items.is_empty() {
-                text += &written(&field.selection_set.node);
+                text += &print(&field.selection_set.node);
             }
             Some(text)
         }
         Selection::InlineFragment(fragment) => {
             let on = &fragment.node.type_condition.as_ref().unwrap().node.on.node;
-            Some(format!("...{on}{}", written(&fragment.node.selection_set.node)))
+            Some(format!("...{on}{}", print(&fragment.node.selection_set.node)))
         }
         Selection::FragmentSpread(_) => panic!("a fragment was not inlined"),
     });
@@ -69,7 +69,7 @@ fn fragments_are_inlined_and_fields_merged_in_the_order_of_the_document() {
 }
 
 #[test]
-fn directives_are_applied() {
+fn skip_and_include_are_applied() {
     let text = "query($s: Boolean! = true, $i: Boolean = false) {
         dog @skip(if: false) { name @skip(if: $s) nickname @include(if: $i) ...F @include(if: $i) barkVolume }
         human @include(if: $i) { name } } fragment F on Dog { owner { name } }";
@@ -87,7 +87,7 @@ fn directives_are_applied() {
 }
 
 #[test]
-fn an_omitted_variable_is_omitted_and_null_is_null() {
+fn an_omitted_variable_omits_its_argument_and_null_is_kept() {
     let text = "mutation($n: String, $c: String) { addPet(pet: {cat: $c, name: \"x\", dog: $n}) { name } }";
     let pet = |fields: &str| format!("{{addPet(pet:{{{fields}}}){{name}}}}");
     assert_eq!(normalized(text, json!({})), pet("name: \"x\""));
@@ -102,7 +102,7 @@ fn an_omitted_variable_is_omitted_and_null_is_null() {
 }
 
 #[test]
-fn strings_are_read_as_specified() {
+fn string_escapes_and_block_strings_are_decoded() {
     for (literal, expected) in [
         (r#""\uD83D\uDE00""#, "😀"),
         (r#""\u{1F600}""#, "😀"),
@@ -117,69 +117,75 @@ fn strings_are_read_as_specified() {
 }
 
 #[test]
-fn one_operation_of_several_is_chosen_by_its_name() {
+fn an_operation_is_selected_by_name() {
     let text = "query a { dog { name } } query b($x: Int!) { arguments { intArgField(intArg: $x) } }";
-    assert!(prepare(text, Some("a"), json!({})).is_ok(), "the other's variables do not matter");
+    assert!(prepare(text, Some("a"), json!({})).is_ok(), "variables of the other operation are ignored");
     assert!(matches!(prepare(text, Some("b"), json!({})), Err(Refusal::Variable { .. })));
     assert!(matches!(prepare(text, Some("c"), json!({})), Err(Refusal::Invalid(_))));
     assert!(matches!(prepare(text, None, json!({})), Err(Refusal::Invalid(_))));
     assert!(matches!(prepare("fragment F on Dog { name }", None, json!({})), Err(Refusal::Invalid(_))));
 }
 
-/// The limit that a document exceeds; none for one that is executed.
-fn limit(text: &str) -> Option<&'static str> {
+/// The message about the limit that a document exceeds; empty if it is accepted.
+fn limit(text: &str) -> String {
     match prepare(text, None, json!({ "x": "x".repeat(100_000) })) {
-        Ok(_) => None,
-        Err(Refusal::TooMuch { limit, .. }) => Some(limit),
+        Ok(_) => String::new(),
+        Err(Refusal::LimitExceeded(exceeded)) => exceeded.message(),
         Err(other) => panic!("{text}: {other:?}"),
     }
 }
 
 #[test]
-fn a_document_within_every_limit_passes_and_one_more_is_too_much() {
+fn a_document_at_a_limit_is_accepted_and_one_above_it_is_rejected() {
     let friends = |depth: usize| {
         format!("{{ dog {{ {} name {} }} }}", "friends(last: 1) { ".repeat(depth), "}".repeat(depth))
     };
-    assert_eq!(limit(&friends(10)), None);
-    assert_eq!(limit(&friends(11)), Some("depth"));
+    assert_eq!(limit(&friends(10)), "");
+    assert_eq!(limit(&friends(12)), "Query depth 14 exceeds the maximum of 12.");
     let aliases = |count| (0..count).map(|n| format!("a{n}: name ")).collect::<Vec<_>>().concat();
-    assert_eq!(limit(&format!("{{ dog {{ {} }} }}", aliases(30))), None);
-    assert_eq!(limit(&format!("{{ dog {{ {} }} }}", aliases(31))), Some("aliases"));
+    assert_eq!(limit(&format!("{{ dog {{ {} }} }}", aliases(30))), "");
+    assert_eq!(
+        limit(&format!("{{ dog {{ {} }} }}", aliases(31))),
+        "Alias count 31 exceeds the maximum of 30 in one selection set."
+    );
     let apart = format!(
         "{{ dog {{ ...F ... {{ {} }} }} }} fragment F on Dog {{ b: name {} }}",
         aliases(16),
         aliases(30)
     );
-    assert_eq!(limit(&apart), Some("aliases"));
+    assert_eq!(limit(&apart), "Alias count 31 exceeds the maximum of 30 in one selection set.");
     // A page of 100 dogs with 19 fields each, and the list itself.
     let page = |fields: &str| format!("{{ dog {{ friends(last: 100) {{ {fields} }} }} }}");
-    assert_eq!(limit(&page(&aliases(19))), None);
-    assert_eq!(limit(&page(&aliases(20))), Some("complexity"));
-    assert_eq!(limit(&page("friends(last: 19) { name }")), Some("complexity"));
-    assert_eq!(limit("{ pets(first: 100) { nodes { name } edges { node { name } } } }"), None);
+    assert_eq!(limit(&page(&aliases(19))), "");
+    assert_eq!(limit(&page(&aliases(20))), "Query complexity 2002 exceeds the maximum of 2000.");
+    assert_eq!(
+        limit(&page("friends(last: 19) { name }")),
+        "Query complexity 2002 exceeds the maximum of 2000."
+    );
+    assert_eq!(limit("{ pets(first: 100) { nodes { name } edges { node { name } } } }"), "");
     assert_eq!(
         limit("{ pets { nodes { ... on Dog { friends { friends { friends { name } } } } } } }"),
-        Some("complexity")
+        "Query complexity 168441 exceeds the maximum of 2000."
     );
     assert_eq!(
         limit("{ human { pets { ... on Dog { owner { pets { name } } } } } }"),
-        Some("complexity"),
-        "no page"
+        "Query complexity 10202 exceeds the maximum of 2000.",
+        "a list without paging counts 100 items"
     );
     let copies = |count| {
         let fields: Vec<_> = (0..count).map(|n| format!("a{n}: addName(name: $x) ")).collect();
         format!("mutation($x: String!) {{ {} }}", fields.concat())
     };
-    assert_eq!(limit(&copies(10)), None);
-    assert_eq!(limit(&copies(11)), Some("bytes of arguments"));
+    assert_eq!(limit(&copies(10)), "");
+    assert_eq!(limit(&copies(11)), "Argument size of at least 1100000 exceeds the maximum of 1048576 bytes.");
 }
 
 #[test]
-fn fragments_that_multiply_are_counted_wherever_they_are_spread() {
+fn fields_of_a_fragment_count_at_every_spread() {
     let link = |n: usize| format!("fragment F{n} on Dog {{ {} }}", format!("...F{} ", n + 1).repeat(29));
     let links = |count| (0..count).map(link).collect::<String>();
     let harmless = format!("{{ dog {{ ...F0 }} }} {} fragment F29 on Dog {{ name }}", links(29));
-    assert_eq!(limit(&harmless), None, "each is collected once");
+    assert_eq!(limit(&harmless), "", "each fragment is collected once in a selection set");
     let fork = |n: usize| {
         format!(
             "fragment F{n} on Dog {{ a: owner {{ pets {{ ...F{0} }} }} b: owner {{ pets {{ ...F{0} }} }} }}",
@@ -189,24 +195,24 @@ fn fragments_that_multiply_are_counted_wherever_they_are_spread() {
     let forks: String = (0..20).map(fork).collect();
     assert_eq!(
         limit(&format!("{{ dog {{ ...F0 }} }} {forks} fragment F20 on Dog {{ name }}")),
-        Some("depth")
+        "Query depth 42 exceeds the maximum of 12."
     );
     let many = (0..30).map(|n| format!("a{n}: dog {{ ...F }} ")).collect::<Vec<_>>().concat();
-    assert_eq!(limit(&format!("{{ {many} }} fragment F on Dog {{ {} }}", "name ".repeat(60))), None);
+    assert_eq!(limit(&format!("{{ {many} }} fragment F on Dog {{ {} }}", "name ".repeat(60))), "");
     assert_eq!(
         limit(&format!("{{ {many} }} fragment F on Dog {{ {} }}", "name ".repeat(66))),
-        Some("fields")
+        "Query field count of at least 2001 exceeds the maximum of 2000."
     );
 }
 
 #[test]
-fn the_schema_can_be_asked_for_as_far_as_tools_do() {
+fn introspection_has_its_own_limits_which_queries_of_tools_meet() {
     let of_type = "kind name ofType { ".repeat(9) + "kind" + &"}".repeat(9);
-    let usual = format!("{{ __schema {{ types {{ fields {{ args {{ type {{ {of_type} }} }} }} }} }} }}");
-    assert_eq!(limit(&usual), None);
+    let typical = format!("{{ __schema {{ types {{ fields {{ args {{ type {{ {of_type} }} }} }} }} }} }}");
+    assert_eq!(limit(&typical), "");
     let circular =
         format!("{{ __schema {{ types {} name {} }} }}", "{ fields { type ".repeat(4) + "{", "}".repeat(9));
-    assert_eq!(limit(&circular), Some("introspection lists"));
+    assert_eq!(limit(&circular), "Introspection list depth 4 exceeds the maximum of 3.");
     let deep = format!("{{ __type(name: \"Dog\") {{ {} name {} }} }}", "ofType {".repeat(16), "}".repeat(16));
-    assert_eq!(limit(&deep), Some("introspection depth"));
+    assert_eq!(limit(&deep), "Introspection depth 18 exceeds the maximum of 16.");
 }

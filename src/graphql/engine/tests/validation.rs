@@ -1,15 +1,15 @@
 use super::*;
 
 fn fails(text: &str) {
-    assert!(matches!(refused(text), Some(Refusal::Invalid(_))), "{text}: {:?}", refused(text));
+    assert!(matches!(refusal(text), Some(Refusal::Invalid(_))), "{text}: {:?}", refusal(text));
 }
 
 fn passes(text: &str) {
-    assert_eq!(refused(text), None, "{text}");
+    assert_eq!(refusal(text), None, "{text}");
 }
 
 #[test]
-fn the_language_is_read_as_specified() {
+fn documents_are_parsed_by_the_grammar_of_the_specification() {
     for text in [
         "",
         "{",
@@ -28,9 +28,9 @@ fn the_language_is_read_as_specified() {
         "{ arguments { stringArgField(stringArg: \"a\nb\") } }",
     ] {
         assert!(
-            matches!(refused(text), Some(Refusal::Syntax(_) | Refusal::Invalid(_))),
+            matches!(refusal(text), Some(Refusal::Syntax(_) | Refusal::Invalid(_))),
             "{text}: {:?}",
-            refused(text)
+            refusal(text)
         );
     }
     for text in [
@@ -39,7 +39,7 @@ fn the_language_is_read_as_specified() {
         "query q @include(if: true) { dog { name } }",
     ] {
         let expected = text.contains('@');
-        assert_eq!(refused(text).is_some(), expected, "{text}");
+        assert_eq!(refusal(text).is_some(), expected, "{text}");
     }
 }
 
@@ -207,18 +207,18 @@ fn variables() {
 }
 
 #[test]
-fn errors_name_their_place_and_are_few() {
-    let faults = |text: &str| match refused(text) {
+fn errors_have_positions_and_at_most_ten_are_reported() {
+    let faults = |text: &str| match refusal(text) {
         Some(Refusal::Syntax(faults) | Refusal::Invalid(faults)) => faults,
         other => panic!("{text}: {other:?}"),
     };
-    let place = |text: &str| {
+    let first_position = |text: &str| {
         let position = faults(text)[0].position.unwrap();
         (position.line, position.column)
     };
     assert_eq!(faults("{ dog { name nope } }")[0].message, "Cannot query field \"nope\" on type \"Dog\".");
-    assert_eq!(place("{ dog { name nope } }"), (1, 14));
-    assert_eq!(place("{\n  dog { # é\n    name nope } }"), (3, 10));
-    assert_eq!(place("{\n  dog { "), (2, 9));
+    assert_eq!(first_position("{ dog { name nope } }"), (1, 14));
+    assert_eq!(first_position("{\n  dog { # é\n    name nope } }"), (3, 10));
+    assert_eq!(first_position("{\n  dog { "), (2, 9));
     assert_eq!(faults(&format!("{{ dog {{ {} }} }}", "nope ".repeat(500))).len(), 10);
 }

@@ -3,22 +3,22 @@ use serde_json::json;
 
 use super::*;
 
-/// The path and the problem of a variable of this type that is given this; none where it fits.
+/// The path and the problem of a variable of this type with this value; none if the value matches.
 fn problem(of: &str, given: Value) -> Option<(String, String)> {
     let schema = schema();
-    // How the variable is used does not matter here.
+    // The unused variable makes the document invalid, which coercion ignores.
     let text = format!("query($x: {of}) {{ dog {{ name }} }}");
     let document = ExecutableDocument::parse(&schema.schema, text, "document").unwrap();
     let operation = document::operation(&document, None).unwrap();
     match coerce(&schema.schema, &operation.variables, &mut Variables::from_json(given)) {
         Ok(_) => None,
-        Err(Refusal::Variable { path, expected }) => Some((path, expected)),
+        Err(Refusal::Variable { path, problem }) => Some((path, problem)),
         Err(other) => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn values_that_fit_are_taken() {
+fn values_that_match_their_type_are_accepted() {
     for (of, given) in [
         ("Int", json!(1)),
         ("Int", json!(1.0)),
@@ -46,7 +46,7 @@ fn values_that_fit_are_taken() {
 }
 
 #[test]
-fn a_value_that_does_not_fit_is_named_by_its_path_and_not_shown() {
+fn an_invalid_value_is_reported_by_path_without_its_content() {
     for (of, given, path) in [
         ("Int", json!("secret"), "x"),
         ("Int", json!(1.5), "x"),
@@ -74,10 +74,10 @@ fn a_value_that_does_not_fit_is_named_by_its_path_and_not_shown() {
 }
 
 #[test]
-fn defaults_fill_what_is_omitted_at_every_level() {
+fn omitted_variables_and_nested_fields_take_their_defaults() {
     let schema = schema();
     let text = "query($x: FindDogInput = {name: \"d\"}, $y: FindDogInput) { a: findDog(searchBy: $x) { name } b: findDog(searchBy: $y) { name } }";
-    let document = schema.read(text).unwrap();
+    let document = schema.parse(text).unwrap();
     let operation = document::operation(&document, None).unwrap();
     let mut given = Variables::from_json(json!({"y": {"owner": "o"}}));
     let values = coerce(&schema.schema, &operation.variables, &mut given).unwrap();
