@@ -1,4 +1,4 @@
-//! What the adapters that fan out within a process share: locks that survive a panic, and streams that clean up.
+//! Shared by the adapters that fan out within a process: locks that survive a panic, and streams that clean up.
 
 use std::{
     pin::Pin,
@@ -8,12 +8,13 @@ use std::{
 
 use futures_util::{Stream, StreamExt};
 
-/// Every critical section here leaves the state whole at each step, so a panic in one does not spoil it for the others.
+/// Locks a mutex even if it is poisoned: every critical section of these adapters keeps the state consistent at each step, so a
+/// panic in one does not corrupt it.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A stream whose guard is dropped after it, and so sees whether it was the last of its kind.
+/// A stream with a guard that is dropped after it, so that the guard can see whether it was the last subscriber.
 pub(super) struct Guarded<S, G> {
     stream: S,
     _guard: G,

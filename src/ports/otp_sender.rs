@@ -1,21 +1,21 @@
-//! How a one-time password reaches its owner.
+//! The delivery of one-time passwords.
 
 use async_trait::async_trait;
 use entity::{OtpId, Timestamp, otp::Purpose};
 
-/// Where the code went.
+/// How a code was delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// To its owner.
+    /// Sent to the phone, or written to the log.
     Sent,
-    /// Nowhere: the response is to carry it, for development.
+    /// Not sent: the response contains it, for development.
     ByResponse,
 }
 
-/// A code for a phone.
+/// A code and the phone that it is for.
 #[derive(Clone)]
-pub struct Message {
-    /// The same for every try to deliver it.
+pub struct OtpMessage {
+    /// The id of the challenge: the same for every attempt to deliver it.
     pub id: OtpId,
     pub phone_number: String,
     pub code: String,
@@ -25,17 +25,18 @@ pub struct Message {
 
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// It will not be delivered to this number, however often it is sent.
+    /// The service rejects the message or its number; a retry cannot succeed.
     #[error("{0:#}")]
-    Refused(anyhow::Error),
+    Rejected(anyhow::Error),
+    /// The service failed; a retry may succeed.
     #[error("{0:#}")]
     Failed(anyhow::Error),
 }
 
 #[async_trait]
 pub trait OtpSender: Send + Sync {
-    /// Whether sending waits for somebody else, and so is a job's work.
-    fn is_slow(&self) -> bool;
+    /// Whether `send` calls another service, so that it should run in a job.
+    fn is_remote(&self) -> bool;
 
-    async fn send(&self, message: &Message) -> Result<Delivery, DeliveryError>;
+    async fn send(&self, message: &OtpMessage) -> Result<Delivery, DeliveryError>;
 }

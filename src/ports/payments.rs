@@ -1,80 +1,76 @@
-//! Who takes the money: Stripe, as far as the rules need it.
+//! The payment provider, as far as the rules of billing need it: customers, checkouts, subscriptions, events.
 
 use async_trait::async_trait;
 use entity::{Timestamp, UserId, checkout, subscription};
 
-/// The provider did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum PaymentError {
-    /// There is no such thing with the provider; says in which parameter it was named.
-    #[error("the provider knows no such {0}")]
+    /// The object does not exist at the provider. Contains the name of the parameter that refers to it.
+    #[error("the payment provider has no such {0}")]
     Missing(String),
-    /// Refused, unreachable or not understood.
+    /// The provider rejected the call, did not respond, or sent an invalid response.
     #[error(transparent)]
     Failed(#[from] anyhow::Error),
 }
 
 pub type Result<T> = std::result::Result<T, PaymentError>;
 
-/// Whom to bill.
 #[derive(Clone, Debug)]
 pub struct NewCustomer {
     pub user: UserId,
     pub phone_number: String,
-    pub profile: Profile,
-    /// The same key gives the same customer.
+    pub profile: CustomerProfile,
+    /// Calls with the same key create one customer.
     pub idempotency_key: String,
 }
 
-/// What of a user's profile the provider has, for its receipts.
+/// The part of a user's profile that the provider prints on receipts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Profile {
+pub struct CustomerProfile {
     pub email: Option<String>,
     pub full_name: Option<String>,
 }
 
-/// A page on which a customer can subscribe.
 #[derive(Clone, Debug)]
 pub struct NewCheckout {
     pub user: UserId,
     pub customer: String,
     pub price: String,
-    /// May hold `{CHECKOUT_SESSION_ID}`.
+    /// May contain the placeholder `{CHECKOUT_SESSION_ID}`.
     pub success_url: String,
     pub cancel_url: String,
-    /// The same key gives the same page.
+    /// Calls with the same key create one session.
     pub idempotency_key: String,
 }
 
-/// A checkout as it stands.
+/// The current state of a page on which a customer can subscribe.
 #[derive(Clone, Debug)]
-pub struct Checkout {
+pub struct CheckoutSession {
     pub id: String,
     pub status: checkout::Status,
-    /// Where to pay; none once it has ended.
+    /// The URL of the page; none once the session has ended.
     pub url: Option<String>,
 }
 
-/// A customer's subscription as it stands.
+/// The current state of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subscribed {
+pub struct SubscriptionSnapshot {
     pub id: String,
-    /// [`Paused`](subscription::State::Paused), too, if it would be active but its collection is paused.
+    /// [`Paused`](subscription::State::Paused) also for an active subscription whose payment collection is paused.
     pub state: subscription::State,
-    /// What it is for.
     pub prices: Vec<Price>,
-    /// It is waiting for a payment that may never come and gives nothing meanwhile: cancelling it takes nothing away.
-    pub may_be_replaced: bool,
+    /// Whether it waits for a payment and gives nothing meanwhile, so that it can be cancelled for a new one.
+    pub is_replaceable: bool,
     pub created_at: Timestamp,
     pub period_start: Option<Timestamp>,
     pub period_end: Option<Timestamp>,
-    /// When it will end; none if it renews itself.
+    /// When it ends; none if it renews.
     pub ends_at: Option<Timestamp>,
-    /// Since when there is an invoice that is not paid, if it is past due.
+    /// When the oldest unpaid invoice was created, if the subscription is past due.
     pub unpaid_since: Option<Timestamp>,
 }
 
-/// A price, and the product that it is a price of.
+/// A price, and the product that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Price {
     pub id: String,
@@ -83,37 +79,40 @@ pub struct Price {
 
 #[async_trait]
 pub trait Payments: Send + Sync {
-    /// Makes a customer and says its id.
-    async fn customer(&self, new: NewCustomer) -> Result<String>;
+    /// Creates a customer and returns its id.
+    async fn create_customer(&self, new: NewCustomer) -> Result<String>;
 
-    /// Replaces what the provider knows of a customer's profile.
-    async fn update_customer(&self, id: &str, profile: Profile) -> Result<()>;
+    /// Replaces the profile of a customer.
+    async fn update_customer(&self, id: &str, profile: CustomerProfile) -> Result<()>;
 
-    /// Ends all of a customer's subscriptions at once, and deletes what it is known by.
+    /// Deletes a customer and immediately ends all of its subscriptions.
     async fn delete_customer(&self, id: &str) -> Result<()>;
 
-    async fn begin_checkout(&self, new: NewCheckout) -> Result<Checkout>;
+    async fn create_checkout(&self, new: NewCheckout) -> Result<CheckoutSession>;
 
-    async fn checkout(&self, id: &str) -> Result<Checkout>;
+    async fn checkout(&self, id: &str) -> Result<CheckoutSession>;
 
-    /// Ends a checkout that is open; [`PaymentError`] if it has ended.
+    /// Expires an open checkout session.
+    ///
+    /// # Errors
+    /// [`PaymentError`] if it has ended already.
     async fn expire_checkout(&self, id: &str) -> Result<()>;
 
-    /// The address of a page on which the customer manages cards, invoices and the subscription.
-    async fn portal(&self, customer: &str, return_url: &str) -> Result<String>;
+    /// Opens a page on which the customer manages cards, invoices and the subscription, and returns its URL.
+    async fn open_portal(&self, customer: &str, return_url: &str) -> Result<String>;
 
-    /// All of the customer's subscriptions, ended ones included.
-    async fn subscriptions(&self, customer: &str) -> Result<Vec<Subscribed>>;
+    /// All of a customer's subscriptions, ended ones included.
+    async fn subscriptions(&self, customer: &str) -> Result<Vec<SubscriptionSnapshot>>;
 
-    /// Ends a subscription at once.
+    /// Ends a subscription immediately.
     async fn cancel_subscription(&self, id: &str) -> Result<()>;
 
-    /// The product that a price is of.
+    /// The product of a price.
     async fn product_of(&self, price: &str) -> Result<Option<String>>;
 
-    /// The customer who paid a charge; none if it was paid by none that is known.
+    /// The customer who paid a charge; none if it was paid without a customer.
     async fn customer_of_charge(&self, id: &str) -> Result<Option<String>>;
 
-    /// An event that was sent or should have been, as its webhook's body would be.
+    /// An event as JSON, in the form of a webhook's body.
     async fn event(&self, id: &str) -> Result<Vec<u8>>;
 }

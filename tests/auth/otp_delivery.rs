@@ -161,7 +161,7 @@ async fn twilio_is_spoken_to_in_its_own_words() {
     let form: Vec<(String, String)> =
         url::form_urlencoded::parse(letter.body.as_bytes()).into_owned().collect();
     let code = form[2].1.split(' ').next().unwrap().to_owned();
-    let text = format!("{code} is your code to sign in. Give it to nobody.");
+    let text = format!("{code} is your code to sign in. Do not share it.");
     let expected = [("To", PHONE), ("From", "+14155550100"), ("Body", &text)];
     assert_eq!(form, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let verified = app.stranger().data(VERIFY_OTP, json!({"phone": PHONE, "otp": code})).await;

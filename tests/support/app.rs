@@ -137,7 +137,7 @@ impl TestApp {
         // Retries wait for milliseconds, not for seconds.
         app.chat.pace.first_retry_after = Duration::from_millis(10);
         if is_moved {
-            app.billing.look_every = Duration::from_millis(50);
+            app.billing.stale_poll_interval = Duration::from_millis(50);
         }
         // A follower that hears nothing is one that missed something.
         app.chat.pace.look_every = Duration::from_hours(1);

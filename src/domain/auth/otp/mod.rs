@@ -18,7 +18,7 @@ use super::{Auth, Caller, DELIVER_OTP, HOUR, OtpCode, PhoneNumber};
 use crate::{
     error::{Error, Result},
     ports::{
-        otp_sender::{Delivery, Message},
+        otp_sender::{Delivery, OtpMessage},
         rate_limit::{Limit, Verdict},
     },
     store::{commit, jobs, otps},
@@ -101,7 +101,7 @@ impl Auth {
             created_at: now,
         };
         let code = OtpCode::derive(&self.keys.current, id);
-        let is_delivered_by_job = self.otp_sender.is_slow();
+        let is_delivered_by_job = self.otp_sender.is_remote();
         self.db
             .with_retry(|| async {
                 let tx = self.db.begin().await?;
@@ -171,8 +171,8 @@ impl Auth {
 }
 
 /// The message that delivers a challenge's code.
-fn message(otp: &otp::Model, code: OtpCode) -> Message {
-    Message {
+fn message(otp: &otp::Model, code: OtpCode) -> OtpMessage {
+    OtpMessage {
         id: otp.id,
         phone_number: otp.phone_number.clone(),
         code: code.into_text(),
