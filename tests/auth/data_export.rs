@@ -1,4 +1,4 @@
-//! Everything that is kept of a user, downloaded.
+//! Data export: everything stored about a user, as a download.
 
 use sea_orm::{EntityTrait, TransactionTrait};
 use serde_json::{Value, json};
@@ -14,12 +14,11 @@ async fn my_data(user: &TestUser) -> reqwest::Response {
 }
 
 #[tokio::test]
-async fn everything_that_is_kept_can_be_taken_along() {
+async fn export_contains_only_the_users_own_data() {
     let app = TestApp::start().await;
     let (user, other) = (app.signed_in(PHONE).await, app.user().await);
     other.read(&other.room("not mine").await.ask("hi").await.reply).await;
     let rooms = [user.room("first").await, user.room("second").await];
-    // More than are read at once.
     for number in 0..15 {
         user.read(&rooms[0].ask(&format!("question {number}")).await.reply).await;
     }
@@ -46,7 +45,7 @@ async fn everything_that_is_kept_can_be_taken_along() {
 }
 
 #[tokio::test]
-async fn the_statements_of_a_download_do_not_grow_with_each_chatroom() {
+async fn export_reads_chatrooms_in_batches() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let seed = user.room("seed").await;
@@ -109,7 +108,7 @@ async fn the_statements_of_a_download_do_not_grow_with_each_chatroom() {
 }
 
 #[tokio::test]
-async fn long_messages_are_downloaded_in_parts() {
+async fn export_reads_at_most_one_mebibyte_of_messages_at_once() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let room = user.room("long").await;
@@ -126,7 +125,7 @@ async fn long_messages_are_downloaded_in_parts() {
     let data: Value = my_data(&user).await.json().await.unwrap();
     let reads =
         app.statements.lock().unwrap().iter().filter(|sql| sql.contains("\"messages\".\"content\"")).count();
-    assert!(reads >= 4, "at most a mebibyte is read at once: {reads}");
+    assert!(reads >= 4, "each batch holds at most one mebibyte: {reads}");
     let firsts: String = data["chatrooms"][0]["messages"].as_array().unwrap()[2..]
         .iter()
         .map(|message| message["content"].as_str().unwrap().chars().next().unwrap())
@@ -136,18 +135,18 @@ async fn long_messages_are_downloaded_in_parts() {
 }
 
 #[tokio::test]
-async fn data_is_for_its_owner_and_not_without_end() {
+async fn export_requires_its_owner_and_is_rate_limited() {
     let app = TestApp::start().await;
     let stranger = app.stranger();
-    let refused = stranger.http.get(format!("http://{}/my-data", app.address)).send().await.unwrap();
-    assert_eq!(refused.status(), 401);
-    assert_eq!(code_of(&refused.json().await.unwrap()), "UNAUTHENTICATED");
+    let response = stranger.http.get(format!("http://{}/my-data", app.address)).send().await.unwrap();
+    assert_eq!(response.status(), 401);
+    assert_eq!(code_of(&response.json().await.unwrap()), "UNAUTHENTICATED");
     let user = app.user().await;
     for _ in 0..10 {
         assert_eq!(my_data(&user).await.status(), 200);
     }
-    let refused = my_data(&user).await;
-    assert_eq!(refused.status(), 429);
-    assert_eq!(code_of(&refused.json().await.unwrap()), "RATE_LIMITED");
+    let response = my_data(&user).await;
+    assert_eq!(response.status(), 429);
+    assert_eq!(code_of(&response.json().await.unwrap()), "RATE_LIMITED");
     app.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Signing in and out.
+//! Signing in and out with one-time passwords.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -22,25 +22,25 @@ async fn verify(stranger: &TestUser, otp: &str) -> Value {
     stranger.ask_api(VERIFY_OTP, json!({"phone": PHONE, "otp": otp})).await
 }
 
-fn another(otp: &str) -> String {
+fn wrong_code(otp: &str) -> String {
     format!("{:06}", (otp.parse::<u32>().unwrap() + 1) % 1_000_000)
 }
 
 #[tokio::test]
-async fn a_code_signs_in_once() {
+async fn code_signs_in_once() {
     let app = TestApp::start().await;
     let stranger = app.stranger();
     let otp = send_otp(&stranger).await;
     assert_eq!(otp.len(), 6);
     let signed_in = verify(&stranger, &otp).await;
     assert_eq!(signed_in["data"]["verifyOtp"]["user"]["phoneNumber"], PHONE);
-    let again = verify(&stranger, &otp).await;
-    assert_eq!(code_of(&again), "OTP_INVALID");
+    let repeated = verify(&stranger, &otp).await;
+    assert_eq!(code_of(&repeated), "OTP_INVALID");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn the_same_number_is_the_same_user() {
+async fn signing_in_with_the_same_number_gives_the_same_user() {
     let app = TestApp::at_a_standstill().await;
     let first = app.signed_in(PHONE).await;
     app.pass(TimeDelta::seconds(31)).await;
@@ -51,7 +51,7 @@ async fn the_same_number_is_the_same_user() {
 }
 
 #[tokio::test]
-async fn a_code_expires_after_five_minutes() {
+async fn code_expires_after_five_minutes() {
     let app = TestApp::at_a_standstill().await;
     let stranger = app.stranger();
     let otp = send_otp(&stranger).await;
@@ -64,7 +64,7 @@ async fn a_code_expires_after_five_minutes() {
 }
 
 #[tokio::test]
-async fn only_the_newest_code_works() {
+async fn newer_code_replaces_the_older_one() {
     let app = TestApp::at_a_standstill().await;
     let stranger = app.stranger();
     let old = send_otp(&stranger).await;
@@ -78,17 +78,17 @@ async fn only_the_newest_code_works() {
 }
 
 #[tokio::test]
-async fn guesses_count_down_and_look_the_same_for_a_number_without_a_code() {
+async fn wrong_codes_count_down_the_same_for_a_number_without_a_code() {
     let app = TestApp::at_a_standstill().await;
     let stranger = app.stranger();
     let otp = send_otp(&stranger).await;
     for phone in [PHONE, "+14155550100"] {
         let mut left = Vec::new();
         for _ in 0..7 {
-            let variables = json!({"phone": phone, "otp": another(&otp)});
-            let refused = stranger.ask_api(VERIFY_OTP, variables).await;
-            assert_eq!(code_of(&refused), "OTP_INVALID");
-            left.push(refused["errors"][0]["extensions"]["attemptsLeft"].as_i64().unwrap());
+            let variables = json!({"phone": phone, "otp": wrong_code(&otp)});
+            let rejected = stranger.ask_api(VERIFY_OTP, variables).await;
+            assert_eq!(code_of(&rejected), "OTP_INVALID");
+            left.push(rejected["errors"][0]["extensions"]["attemptsLeft"].as_i64().unwrap());
         }
         assert_eq!(left, [4, 3, 2, 1, 0, 0, 0], "{phone}");
     }
@@ -96,13 +96,13 @@ async fn guesses_count_down_and_look_the_same_for_a_number_without_a_code() {
 }
 
 #[tokio::test]
-async fn fifty_guesses_at_once_are_five_comparisons_and_the_right_code_is_refused_after() {
+async fn fifty_concurrent_guesses_count_as_five_attempts_and_lock_the_code() {
     let app = TestApp::start().await;
     let stranger = app.stranger();
     let otp = send_otp(&stranger).await;
-    let wrong = another(&otp);
-    let refused = join_all((0..50).map(|_| verify(&stranger, &wrong))).await;
-    assert!(refused.iter().all(|response| code_of(response) == "OTP_INVALID"));
+    let wrong = wrong_code(&otp);
+    let rejected = join_all((0..50).map(|_| verify(&stranger, &wrong))).await;
+    assert!(rejected.iter().all(|response| code_of(response) == "OTP_INVALID"));
     let tries = app.statements.lock().unwrap().iter().filter(|sql| sql.contains("SET tries")).count();
     assert_eq!(tries, 50, "every guess was counted before it was compared");
     let row = stored_otp(&app).await;
@@ -111,7 +111,7 @@ async fn fifty_guesses_at_once_are_five_comparisons_and_the_right_code_is_refuse
     app.stop().await;
 }
 
-/// The only code there is.
+/// The only row of `otps`.
 async fn stored_otp(app: &TestApp) -> entity::otp::Model {
     entity::otp::Entity::find().one(app.chat.db.read()).await.unwrap().unwrap()
 }
@@ -123,14 +123,14 @@ async fn try_to_send(stranger: &TestUser, phone: &str) -> (String, Option<u64>) 
 }
 
 #[tokio::test]
-async fn codes_are_sent_at_a_limited_rate() {
+async fn sending_codes_is_limited_per_phone_and_per_address() {
     let app = TestApp::at_a_standstill().await;
     let stranger = app.stranger();
-    // One every 30 s a phone.
+    // One every 30 s per phone.
     assert_eq!(try_to_send(&stranger, PHONE).await, ("no error".to_owned(), None));
     app.pass(TimeDelta::milliseconds(9_500)).await;
     assert_eq!(try_to_send(&stranger, PHONE).await, ("RATE_LIMITED".to_owned(), Some(21)));
-    // Five an hour a phone: at 0, 30, 60, 90 and 120 s.
+    // Five an hour per phone: at 0, 30, 60, 90 and 120 s.
     for _ in 0..4 {
         app.pass(TimeDelta::seconds(30)).await;
         assert_eq!(try_to_send(&stranger, PHONE).await.0, "no error");
@@ -139,7 +139,7 @@ async fn codes_are_sent_at_a_limited_rate() {
     let (code, wait) = try_to_send(&stranger, PHONE).await;
     assert_eq!(code, "RATE_LIMITED");
     assert!((3400..3600).contains(&wait.unwrap()), "{wait:?}");
-    // Twenty an hour an address: five are taken, and refused ones took none.
+    // Twenty an hour per address: five are used, and rejected calls use none.
     for number in 0..15 {
         assert_eq!(try_to_send(&stranger, &format!("+141555501{number:02}")).await.0, "no error");
     }
@@ -148,7 +148,7 @@ async fn codes_are_sent_at_a_limited_rate() {
 }
 
 #[tokio::test]
-async fn limits_can_be_switched_off_for_load_tests() {
+async fn rate_limits_off_allows_any_number_of_codes() {
     let app = TestApp::with_settings(&["--rate-limits=off"]).await;
     let stranger = app.stranger();
     for _ in 0..30 {
@@ -158,7 +158,7 @@ async fn limits_can_be_switched_off_for_load_tests() {
 }
 
 #[tokio::test]
-async fn a_bad_number_is_refused_by_name() {
+async fn invalid_phone_number_names_its_field() {
     let app = TestApp::start().await;
     let response = app.stranger().ask_api(SEND_OTP, json!({"phone": "0123"})).await;
     assert_eq!(code_of(&response), "BAD_USER_INPUT");
@@ -167,7 +167,7 @@ async fn a_bad_number_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn me_is_null_for_a_stranger_and_the_rest_is_closed() {
+async fn anonymous_callers_get_a_null_me_and_unauthenticated_elsewhere() {
     let app = TestApp::start().await;
     let stranger = app.stranger();
     assert_eq!(stranger.data(ME, json!({})).await, json!({ "me": null }));
@@ -182,7 +182,7 @@ async fn me_is_null_for_a_stranger_and_the_rest_is_closed() {
 }
 
 #[tokio::test]
-async fn an_access_token_lasts_a_quarter_of_an_hour() {
+async fn access_token_expires_after_fifteen_minutes() {
     let app = TestApp::at_a_standstill().await;
     let user = app.signed_in(PHONE).await;
     app.pass(TimeDelta::seconds(899)).await;
@@ -193,7 +193,7 @@ async fn an_access_token_lasts_a_quarter_of_an_hour() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_installation_is_nobodys() {
+async fn token_of_another_installation_is_not_accepted() {
     let (one, other) = (TestApp::start().await, TestApp::start().await);
     let mut user = one.signed_in(PHONE).await;
     user.address = other.address;
@@ -203,7 +203,7 @@ async fn a_token_of_another_installation_is_nobodys() {
 }
 
 #[tokio::test]
-async fn logging_out_ends_this_session_or_all() {
+async fn logout_ends_the_current_session_or_all() {
     let app = TestApp::at_a_standstill().await;
     let mut devices = Vec::new();
     for _ in 0..3 {
@@ -224,7 +224,7 @@ async fn logging_out_ends_this_session_or_all() {
 }
 
 #[tokio::test]
-async fn a_socket_closes_when_its_session_ends() {
+async fn logout_closes_the_sessions_socket() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let mut socket = user.socket().await;
@@ -234,7 +234,7 @@ async fn a_socket_closes_when_its_session_ends() {
 }
 
 #[tokio::test]
-async fn an_error_of_ours_shows_no_cause_and_names_the_request() {
+async fn internal_error_hides_its_cause_and_returns_the_request_id() {
     let app = TestApp::start().await;
     let user = app.user().await;
     app.chat.db.write().execute_unprepared("ALTER TABLE chatrooms RENAME TO gone").await.unwrap();

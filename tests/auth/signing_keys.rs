@@ -1,4 +1,4 @@
-//! Changing the secret of an installation while people are signed in.
+//! Changing the signing secret while users are signed in.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ const REFRESH: &str =
 const ME: &str = "{ me { id } }";
 
 #[tokio::test]
-async fn tokens_and_codes_of_the_previous_secret_hold_and_new_ones_are_of_the_new() {
+async fn previous_secret_keeps_tokens_valid_and_new_tokens_use_the_new_secret() {
     let site = Site::new().await;
     let process = site.start_with(&[], &[("JWT_SECRET", OLD)]).await;
     let user = TestUser::sign_in(process.address, "+14155550123").await;

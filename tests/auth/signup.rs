@@ -1,41 +1,47 @@
-//! Registering, and what a user says of themselves.
+//! Sign-up, and changes of the profile.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::support::{
     TestApp,
-    accounts::{ME, PASSWORD, PHONE, SIGNUP, UNKNOWN, login, token, verify_signup, with_password},
+    accounts::{
+        ME, PASSWORD, PHONE, SIGNUP, UNKNOWN, login, user_with_password, verify_signup, with_token_of,
+    },
     code_of,
     user::SEND_OTP,
 };
 
 #[tokio::test]
-async fn a_signup_becomes_true_with_its_code() {
+async fn signup_takes_effect_with_its_code() {
     let app = TestApp::at_a_standstill().await;
     let input =
         json!({"phoneNumber": PHONE, "email": "ada@example.com", "fullName": "Ada", "password": PASSWORD});
     let signup = app.stranger().data(SIGNUP, json!({ "input": input })).await;
     let user = &signup["signup"]["user"];
-    let shown = json!({"id": user["id"], "phoneNumber": PHONE, "email": "ada@example.com", "fullName": "Ada",
+    let pending = json!({"id": user["id"], "phoneNumber": PHONE, "email": "ada@example.com", "fullName": "Ada",
         "hasPassword": true, "verifiedAt": null, "subscription": {"tier": "BASIC"},
         "usage": {"used": 0, "limit": 20}});
-    assert_eq!(*user, shown);
-    assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "UNAUTHENTICATED", "nothing is proven yet");
+    assert_eq!(*user, pending);
+    assert_eq!(
+        code_of(&login(&app, PHONE, PASSWORD).await),
+        "UNAUTHENTICATED",
+        "the number is not verified yet"
+    );
     let verified = verify_signup(&app, PHONE, &signup["signup"]).await;
-    let me = token(&app.stranger(), &verified, "verifyOtp").data(ME, json!({})).await;
-    let proven = json!({"id": user["id"], "email": "ada@example.com", "fullName": "Ada", "hasPassword": true,
+    let me = with_token_of(&app.stranger(), &verified, "verifyOtp").data(ME, json!({})).await;
+    let expected = json!({"id": user["id"], "email": "ada@example.com", "fullName": "Ada", "hasPassword": true,
         "verifiedAt": me["me"]["verifiedAt"]});
-    assert_eq!(me["me"], proven);
+    assert_eq!(me["me"], expected);
     assert!(me["me"]["verifiedAt"].is_string());
     assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "no error");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_signup_of_a_known_number_changes_nothing_and_tells_nothing() {
+async fn signup_of_a_registered_number_changes_and_reveals_nothing() {
     let app = TestApp::at_a_standstill().await;
-    let owner = with_password(&app).await;
+    let owner = user_with_password(&app).await;
     let before = owner.data(ME, json!({})).await;
     app.pass(TimeDelta::seconds(31)).await;
     let shape = async |phone: &str| {
@@ -48,7 +54,7 @@ async fn a_signup_of_a_known_number_changes_nothing_and_tells_nothing() {
     };
     let (otp, mut known) = shape(PHONE).await;
     let (_, mut unknown) = shape(UNKNOWN).await;
-    assert_ne!(known["user"]["id"], owner.id.as_str(), "not even the id is told");
+    assert_ne!(known["user"]["id"], owner.id.as_str(), "the id is not revealed");
     for signup in [&mut known, &mut unknown] {
         for field in ["id", "phoneNumber"] {
             signup["user"][field].take();
@@ -56,7 +62,7 @@ async fn a_signup_of_a_known_number_changes_nothing_and_tells_nothing() {
         signup["otp"]["phoneNumber"].take();
     }
     assert_eq!(known, unknown);
-    // Its owner, whom the code reaches, uses it.
+    // The owner receives the code and uses it.
     let verified = verify_signup(&app, PHONE, &otp).await;
     assert_eq!(verified["data"]["verifyOtp"]["user"]["id"], owner.id.as_str());
     assert_eq!(owner.data(ME, json!({})).await, before);
@@ -66,7 +72,7 @@ async fn a_signup_of_a_known_number_changes_nothing_and_tells_nothing() {
 }
 
 #[tokio::test]
-async fn what_another_signed_up_with_is_gone_with_the_next_code() {
+async fn signing_in_discards_another_persons_signup() {
     let app = TestApp::at_a_standstill().await;
     let input = json!({"phoneNumber": PHONE, "password": "mallory's own"});
     app.stranger().data(SIGNUP, json!({ "input": input })).await;
@@ -78,7 +84,7 @@ async fn what_another_signed_up_with_is_gone_with_the_next_code() {
 }
 
 #[tokio::test]
-async fn no_code_is_handed_to_a_request_that_a_proxy_forwards() {
+async fn proxied_request_gets_no_code_in_the_response() {
     let app = TestApp::start().await;
     let request = app.stranger().http.post(app.url()).header("x-forwarded-for", "203.0.113.9");
     let body = json!({"query": SEND_OTP, "variables": {"phone": PHONE}});
@@ -88,7 +94,7 @@ async fn no_code_is_handed_to_a_request_that_a_proxy_forwards() {
 }
 
 #[tokio::test]
-async fn a_profile_is_changed_field_by_field() {
+async fn updating_the_profile_changes_only_the_given_fields() {
     const UPDATE: &str = "mutation($input: UpdateProfileInput!) {
         updateProfile(input: $input) { user { email fullName } }
     }";

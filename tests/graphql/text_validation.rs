@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     TestApp, TestUser,
-    billing::selling,
+    billing::billing_app,
     code_of,
     stripe::{FRONTEND, WEBHOOK_SECRET, post_webhook, sign},
 };
@@ -61,7 +61,7 @@ fn inputs(room: &str) -> Vec<(String, &'static str)> {
 
 #[tokio::test]
 async fn a_nul_in_any_input_is_refused_by_the_fields_name() {
-    let app = selling().await;
+    let app = billing_app().await;
     let user = app.user().await;
     let room = user.room("x").await;
     for (query, field) in inputs(&room.id) {
@@ -110,7 +110,7 @@ async fn a_nul_in_an_id_or_a_token_finds_nothing() {
 
 #[tokio::test]
 async fn a_nul_in_a_signed_event_is_let_go() {
-    let app = selling().await;
+    let app = billing_app().await;
     let mut sane = app.stripe.event("invoice.paid", json!({"customer": "cus_1"}));
     for (place, value) in
         [("/id", "evt_\0"), ("/data/object/customer", "cus_\0"), ("/type", "invoice.paid\0")]
@@ -176,7 +176,7 @@ async fn a_text_that_shows_nothing_is_blank() {
 
 #[tokio::test]
 async fn stripe_gets_the_url_that_was_checked() {
-    let app = selling().await;
+    let app = billing_app().await;
     let user = app.user().await;
     let input = json!({"successUrl": format!("{FRONTEND}\\@evil.example\n/a b"), "cancelUrl": " https://CHAT.example:443/x/../no "});
     user.start_checkout(input).await.unwrap();

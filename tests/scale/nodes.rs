@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Backend, Gate, Script, TestApp, TestUser,
     app::{Wishes, config},
-    billing::buy_and_talk,
+    billing::buy_pro_after_the_daily_quota,
     code_of,
     stripe::Fault,
     user,
@@ -188,7 +188,7 @@ async fn pro_that_is_bought_on_one_node_is_seen_on_another() {
     let one = node(Role::Api, None).await;
     let other = node(Role::Api, Some(&one)).await;
     let worker = node(Role::Worker, Some(&one)).await;
-    buy_and_talk(&one, &other).await;
+    buy_pro_after_the_daily_quota(&one, &other).await;
     for node in [one, other, worker] {
         node.stop().await;
     }

@@ -1,4 +1,4 @@
-//! Signing up and in with a password.
+//! Accounts: signing up, verifying codes, signing in with a password.
 
 use serde_json::{Value, json};
 
@@ -35,14 +35,15 @@ pub async fn verify_signup(app: &TestApp, phone: &str, signup: &Value) -> Value 
     app.stranger().ask_api(query, json!({ "input": input })).await
 }
 
-/// A user who has a password.
-pub async fn with_password(app: &TestApp) -> TestUser {
+/// A user with the phone number [`PHONE`] and the password [`PASSWORD`].
+pub async fn user_with_password(app: &TestApp) -> TestUser {
     let user = app.signed_in(PHONE).await;
     user.data(CHANGE, json!({"new": PASSWORD})).await;
     user
 }
 
-pub fn token(user: &TestUser, response: &Value, field: &str) -> TestUser {
+/// The user with the access token from `field` of a response.
+pub fn with_token_of(user: &TestUser, response: &Value, field: &str) -> TestUser {
     let token = response["data"][field]["accessToken"].as_str().unwrap().to_owned();
     TestUser { token, ..user.clone() }
 }
