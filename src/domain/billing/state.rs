@@ -156,14 +156,14 @@ mod tests {
 
     #[test]
     fn past_due_gives_pro_for_seven_days_after_the_oldest_unpaid_invoice() {
-        let unpaid = |unpaid_since, period_start| SubscriptionSnapshot {
-            unpaid_since,
+        let unpaid = |period_start, unpaid_since| SubscriptionSnapshot {
             period_start,
+            unpaid_since,
             ..snapshot("sub_1", State::PastDue)
         };
         for (subscription, until) in [
-            (unpaid(Some(day(20)), Some(day(30))), day(27)),
-            (unpaid(None, Some(day(30))), day(37)),
+            (unpaid(Some(day(30)), Some(day(20))), day(27)),
+            (unpaid(Some(day(30)), None), day(37)),
             (unpaid(None, None), day(7)),
         ] {
             assert_eq!(derive(&[subscription], day(31)).pro_until, Some(until));
