@@ -13,8 +13,8 @@ use pollux::config::Role;
 use serde_json::json;
 use support::{
     Backend, TestApp,
-    app::Wishes,
-    stripe::{WEBHOOK_SECRET, customers, sign},
+    app::TestOptions,
+    stripe::{WEBHOOK_SECRET, insert_customers, sign},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -31,20 +31,21 @@ async fn main() {
         "{}",
         if shared { "PostgreSQL + Redis, an API node and a worker" } else { "SQLite + memory, one process" }
     );
-    let node =
-        async |role, beside| TestApp::with(Wishes { sells: true, role, beside, ..Wishes::default() }).await;
+    let node = async |role, peer| {
+        TestApp::with(TestOptions { billing: true, role, peer, ..TestOptions::default() }).await
+    };
     let app = node(shared.then_some(Role::Api), None).await;
     let worker = if shared { Some(node(Some(Role::Worker), Some(&app)).await) } else { None };
-    let customers = customers(app.chat.db.write(), EVENTS, app.clock.now()).await;
+    let customers = insert_customers(app.chat.db.write(), EVENTS, app.clock.now()).await;
     for customer in &customers {
-        app.stripe.subscribe(customer, "active");
+        app.stripe.create_subscription(customer, "active");
     }
     for _ in 0..ROUNDS {
         let rejected = round(&app, &customers, "whsec_other").await;
-        app.is_idle().await;
+        app.wait_until_idle().await;
         let started = Instant::now();
         let stored = round(&app, &customers, WEBHOOK_SECRET).await;
-        app.is_idle().await;
+        app.wait_until_idle().await;
         println!(
             "{EVENTS} concurrent webhooks: {rejected} with an invalid signature, {stored} stored; \
              all processed after {:.1} s",
@@ -52,7 +53,7 @@ async fn main() {
         );
     }
     if let Some(worker) = worker {
-        worker.end().await;
+        worker.shut_down().await;
     }
     app.stop().await;
 }

@@ -1,4 +1,4 @@
-// graphql-ws by itself: queries, mutations and subscriptions on one WebSocket.
+// graphql-ws alone: queries, mutations and subscriptions on one WebSocket.
 import { print } from "graphql";
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";

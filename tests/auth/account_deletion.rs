@@ -10,7 +10,7 @@ use crate::support::{
     Backend, Gate, Script, TestApp, TestUser,
     billing::{billing_app, billing_app_at_noon},
     code_of,
-    stripe::{Fault, is_customer},
+    stripe::{Fault, insert_customer},
 };
 
 const PHONE: &str = "+14155550199";
@@ -24,13 +24,13 @@ async fn sessions(user: &TestUser) -> Vec<Value> {
 
 #[tokio::test]
 async fn ending_a_session_from_another_device_closes_its_sockets() {
-    let app = TestApp::at_a_standstill().await;
-    let lost = app.signed_in(PHONE).await;
-    app.pass(TimeDelta::seconds(31)).await;
-    let user = app.signed_in(PHONE).await;
+    let app = TestApp::with_stopped_clock().await;
+    let lost = app.sign_in_as(PHONE).await;
+    app.advance(TimeDelta::seconds(31)).await;
+    let user = app.sign_in_as(PHONE).await;
     // On shared backends, the socket is connected to another node than the one that ends its session.
     let beside = match Backend::servers() {
-        Some(_) => Some(app.beside(Role::Api, &[]).await),
+        Some(_) => Some(app.add_node(Role::Api, &[]).await),
         None => None,
     };
     let address = beside.as_ref().map_or(app.address, |node| node.address);
@@ -43,9 +43,9 @@ async fn ending_a_session_from_another_device_closes_its_sockets() {
     assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));
     assert_eq!(lost.data("{ me { id } }", json!({})).await["me"], Value::Null);
     assert_eq!(sessions(&user).await.len(), 1);
-    assert_eq!(user.refusal(END, json!({"id": other["id"]})).await, "NOT_FOUND");
+    assert_eq!(user.error_code(END, json!({"id": other["id"]})).await, "NOT_FOUND");
     if let Some(node) = beside {
-        node.end().await;
+        node.shut_down().await;
     }
     app.stop().await;
 }
@@ -56,7 +56,7 @@ async fn ending_another_users_session_returns_not_found() {
     let (user, other) = (app.user().await, app.user().await);
     let id = sessions(&other).await[0]["id"].clone();
     for id in [id, json!("session"), json!(user.id)] {
-        assert_eq!(user.refusal(END, json!({ "id": id })).await, "NOT_FOUND", "{id}");
+        assert_eq!(user.error_code(END, json!({ "id": id })).await, "NOT_FOUND", "{id}");
     }
     assert_eq!(sessions(&other).await.len(), 1);
     app.stop().await;
@@ -79,27 +79,27 @@ async fn row_counts(app: &TestApp) -> [u64; 7] {
 #[tokio::test]
 async fn deleting_an_account_erases_its_data_and_cancels_its_subscription() {
     let app = billing_app().await;
-    let user = app.signed_in(PHONE).await;
+    let user = app.sign_in_as(PHONE).await;
     let customer = "cus_deleted";
-    is_customer(app.chat.db.write(), user.id.parse().unwrap(), customer, app.clock.now()).await;
-    app.stripe.knows(customer);
-    let subscription = app.stripe.subscribe(customer, "active");
+    insert_customer(app.chat.db.write(), user.id.parse().unwrap(), customer, app.clock.now()).await;
+    app.stripe.add_customer(customer);
+    let subscription = app.stripe.create_subscription(customer, "active");
     for title in ["x", "y"] {
-        user.read(&user.room(title).await.ask("hi").await.reply).await;
+        user.read(&user.create_chatroom(title).await.send("hi").await.reply).await;
     }
     // A reply that is being written.
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("Never").wait(&gate).text(" whole").finish("STOP"));
-    let asked = user.room("z").await.ask("hi").await;
-    user.follow(&asked.reply, None).await.until("Never").await;
+    app.gemini.enqueue(Script::new().text("Never").wait(&gate).text(" whole").finish("STOP"));
+    let sent = user.create_chatroom("z").await.send("hi").await;
+    user.follow(&sent.reply, None).await.read_until("Never").await;
     let mut socket = user.socket().await;
 
     let deleted = user.data(DELETE, json!({})).await;
     assert_eq!(deleted["deleteAccount"]["deletedId"], user.id.as_str());
     assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));
-    assert_eq!(user.refusal(DELETE, json!({})).await, "UNAUTHENTICATED");
-    app.is_idle().await;
-    gate.open_wide();
+    assert_eq!(user.error_code(DELETE, json!({})).await, "UNAUTHENTICATED");
+    app.wait_until_idle().await;
+    gate.open_permanently();
     assert_eq!(row_counts(&app).await, [0; 7]);
     assert_eq!(app.stripe.subscription(&subscription)["status"], "canceled");
     assert_eq!(app.stripe.customers(), Vec::<Value>::new());
@@ -108,14 +108,14 @@ async fn deleting_an_account_erases_its_data_and_cancels_its_subscription() {
 
 #[tokio::test]
 async fn phone_number_of_a_deleted_account_can_be_reused_at_once() {
-    let app = TestApp::at_a_standstill().await;
-    let user = app.signed_in(PHONE).await;
-    let room = user.room("x").await;
+    let app = TestApp::with_stopped_clock().await;
+    let user = app.sign_in_as(PHONE).await;
+    let chatroom = user.create_chatroom("x").await;
     user.data(DELETE, json!({})).await;
-    app.pass(TimeDelta::seconds(31)).await;
-    let new = app.signed_in(PHONE).await;
+    app.advance(TimeDelta::seconds(31)).await;
+    let new = app.sign_in_as(PHONE).await;
     assert_ne!(new.id, user.id);
-    let found = new.data("query($id: ID!) { chatroom(id: $id) { id } }", json!({"id": room.id})).await;
+    let found = new.data("query($id: ID!) { chatroom(id: $id) { id } }", json!({"id": chatroom.id})).await;
     assert_eq!(found["chatroom"], Value::Null);
     app.stop().await;
 }
@@ -124,13 +124,13 @@ async fn phone_number_of_a_deleted_account_can_be_reused_at_once() {
 async fn account_deletion_is_retried_until_stripe_responds() {
     let app = billing_app_at_noon().await;
     let user = app.user().await;
-    is_customer(app.chat.db.write(), user.id.parse().unwrap(), "cus_1", app.clock.now()).await;
-    app.stripe.knows("cus_1");
-    let subscription = app.stripe.subscribe("cus_1", "active");
-    app.stripe.fails(Fault::Status(400));
-    user.room("x").await;
+    insert_customer(app.chat.db.write(), user.id.parse().unwrap(), "cus_1", app.clock.now()).await;
+    app.stripe.add_customer("cus_1");
+    let subscription = app.stripe.create_subscription("cus_1", "active");
+    app.stripe.enqueue_fault(Fault::Status(400));
+    user.create_chatroom("x").await;
     user.data(DELETE, json!({})).await;
-    app.has_put_off(1).await;
+    app.wait_for_retry(1).await;
     assert_eq!(
         row_counts(&app).await,
         [1, 0, 0, 0, 0, 1, 1],
@@ -138,7 +138,7 @@ async fn account_deletion_is_retried_until_stripe_responds() {
     );
     assert_eq!(app.stripe.subscription(&subscription)["status"], "active");
     app.clock.advance(TimeDelta::seconds(5));
-    app.is_idle().await;
+    app.wait_until_idle().await;
     assert_eq!(app.stripe.subscription(&subscription)["status"], "canceled");
     assert_eq!(row_counts(&app).await, [0; 7]);
     app.stop().await;
@@ -147,17 +147,17 @@ async fn account_deletion_is_retried_until_stripe_responds() {
 #[tokio::test]
 async fn deleting_the_account_during_checkout_leaves_no_stripe_customer() {
     let app = billing_app().await;
-    let user = app.signed_in(PHONE).await;
+    let user = app.sign_in_as(PHONE).await;
     let gate = Gate::closed();
-    app.stripe.fails(Fault::Wait(gate.clone()));
+    app.stripe.enqueue_fault(Fault::Wait(gate.clone()));
     let checkout = "mutation { startCheckout { sessionId } }";
     let deletion = async {
-        app.stripe.was_asked("POST /v1/customers", 1).await;
+        app.stripe.wait_for_calls("POST /v1/customers", 1).await;
         user.data(DELETE, json!({})).await;
-        app.is_idle().await;
+        app.wait_until_idle().await;
         gate.open();
     };
-    let (code, ()) = tokio::join!(user.refusal(checkout, json!({})), deletion);
+    let (code, ()) = tokio::join!(user.error_code(checkout, json!({})), deletion);
     assert_eq!(code, "NOT_FOUND");
     assert_eq!(row_counts(&app).await, [0; 7]);
     assert_eq!(app.stripe.customers(), Vec::<Value>::new());
@@ -168,8 +168,8 @@ async fn deleting_the_account_during_checkout_leaves_no_stripe_customer() {
 async fn chatroom_with_1200_nested_messages_is_deleted() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
-    let reply = room.ask("hi").await.reply;
+    let chatroom = user.create_chatroom("x").await;
+    let reply = chatroom.send("hi").await.reply;
     user.read(&reply).await;
     // Each is the child of the one before: deeper than SQLite cascades deletes by default.
     let db = app.chat.db.write();
@@ -184,7 +184,7 @@ async fn chatroom_with_1200_nested_messages_is_deleted() {
     }
     tx.commit().await.unwrap();
     let delete = "mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }";
-    assert_eq!(user.refusal(delete, json!({"id": room.id})).await, "no error");
+    assert_eq!(user.error_code(delete, json!({"id": chatroom.id})).await, "no error");
     assert_eq!(entity::message::Entity::find().count(app.chat.db.read()).await.unwrap(), 0);
     app.stop().await;
 }
@@ -193,14 +193,14 @@ async fn chatroom_with_1200_nested_messages_is_deleted() {
 async fn concurrent_account_deletions_erase_the_account_once() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    user.room("x").await;
-    let responses = join_all((0..5).map(|_| user.ask_api(DELETE, json!({})))).await;
+    user.create_chatroom("x").await;
+    let responses = join_all((0..5).map(|_| user.execute(DELETE, json!({})))).await;
     for response in &responses {
         let deleted = response["data"]["deleteAccount"]["deletedId"] == user.id.as_str();
         assert!(deleted || code_of(response) == "UNAUTHENTICATED", "{response}");
     }
     assert!(responses.iter().any(|response| code_of(response) == "no error"));
-    app.is_idle().await;
+    app.wait_until_idle().await;
     assert_eq!(row_counts(&app).await, [0; 7]);
     app.stop().await;
 }

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::support::{
     DeliveryService, TestApp, TestUser,
-    app::Wishes,
+    app::TestOptions,
     code_of,
     delivery_service::RecordedRequest,
-    process::{Site, moved},
+    process::{Deployment, on_process},
     user::{SEND_OTP, VERIFY_OTP},
 };
 
@@ -27,7 +27,7 @@ async fn app_with_webhook_at(service: &DeliveryService, clock: Option<Clock>) ->
     let secret = format!("--otp-webhook-secret={SECRET}");
     let limits = if clock.is_some() { "--rate-limits=off" } else { "--rate-limits=on" };
     let settings = ["--otp-delivery=webhook", "--otp-countries=*", limits, &url, &secret];
-    TestApp::with(Wishes { settings: &settings, clock, ..Wishes::default() }).await
+    TestApp::with(TestOptions { settings: &settings, clock, ..TestOptions::default() }).await
 }
 
 /// Verifies the signature of a webhook request and parses its body.
@@ -47,7 +47,7 @@ async fn code_is_sent_signed_to_the_webhook_until_it_is_accepted() {
         service.enqueue_status(status);
     }
     let app = app_with_webhook(&service).await;
-    let sent = app.stranger().data(SEND_OTP, json!({ "phone": PHONE })).await;
+    let sent = app.anonymous().data(SEND_OTP, json!({ "phone": PHONE })).await;
     assert_eq!(sent["sendOtp"]["otp"], Value::Null, "the response does not contain the code");
     let requests = service.wait_for_requests(3).await;
     let bodies: Vec<_> = requests.iter().map(verified_body).collect();
@@ -59,8 +59,8 @@ async fn code_is_sent_signed_to_the_webhook_until_it_is_accepted() {
     let time = |text: &Value| text.as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
     assert_eq!(time(&bodies[0]["expiresAt"]), time(&sent["sendOtp"]["expiresAt"]));
     assert!(bodies.iter().all(|body| *body == bodies[0]), "every attempt has the same id and code");
-    app.is_idle().await;
-    let verified = app.stranger().data(VERIFY_OTP, json!({"phone": PHONE, "otp": bodies[0]["code"]})).await;
+    app.wait_until_idle().await;
+    let verified = app.anonymous().data(VERIFY_OTP, json!({"phone": PHONE, "otp": bodies[0]["code"]})).await;
     assert_eq!(verified["verifyOtp"]["user"]["phoneNumber"], PHONE);
     app.stop().await;
 }
@@ -71,13 +71,13 @@ async fn replaced_code_is_not_sent_by_a_retry() {
     service.enqueue_status(500);
     let app =
         app_with_webhook_at(&service, Some(Clock::stopped("2026-11-21T12:00:00Z".parse().unwrap()))).await;
-    app.stranger().data(SEND_OTP, json!({ "phone": PHONE })).await;
-    app.has_put_off(1).await;
-    app.stranger().data(SEND_OTP, json!({ "phone": PHONE })).await;
+    app.anonymous().data(SEND_OTP, json!({ "phone": PHONE })).await;
+    app.wait_for_retry(1).await;
+    app.anonymous().data(SEND_OTP, json!({ "phone": PHONE })).await;
     service.wait_for_requests(2).await;
     // The retry of the first code is due.
     app.clock.advance(TimeDelta::seconds(2));
-    app.is_idle().await;
+    app.wait_until_idle().await;
     let requests = service.wait_for_requests(2).await;
     assert_eq!(requests.len(), 2);
     assert_ne!(verified_body(&requests[0])["id"], verified_body(&requests[1])["id"]);
@@ -89,15 +89,15 @@ async fn delivery_rejected_by_the_service_is_not_retried() {
     let service = DeliveryService::start().await;
     service.enqueue_status(400);
     let app = app_with_webhook(&service).await;
-    app.stranger().data(SEND_OTP, json!({ "phone": PHONE })).await;
-    app.is_idle().await;
+    app.anonymous().data(SEND_OTP, json!({ "phone": PHONE })).await;
+    app.wait_until_idle().await;
     assert_eq!(service.wait_for_requests(1).await.len(), 1);
     app.stop().await;
 }
 
 #[tokio::test]
 async fn code_queued_by_a_killed_server_is_sent_by_the_next() {
-    let site = Site::new().await;
+    let deployment = Deployment::new().await;
     let service = DeliveryService::start().await;
     let url = format!("http://{}/codes", service.address);
     let webhook_settings = |url: &str| {
@@ -111,33 +111,34 @@ async fn code_queued_by_a_killed_server_is_sent_by_the_next() {
     // No service listens on this port.
     let unreachable = webhook_settings("http://127.0.0.1:9/codes");
     let unreachable: Vec<_> = unreachable.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let process = site.start_with(&[], &unreachable).await;
-    let stranger = TestUser::stranger(process.address);
-    stranger.data(SEND_OTP, json!({ "phone": PHONE })).await;
+    let process = deployment.start_with(&[], &unreachable).await;
+    let anonymous = TestUser::anonymous(process.address);
+    anonymous.data(SEND_OTP, json!({ "phone": PHONE })).await;
     process.kill();
     let reachable = webhook_settings(&url);
     let reachable: Vec<_> = reachable.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let process = site.start_with(&[], &reachable).await;
+    let process = deployment.start_with(&[], &reachable).await;
     let code = verified_body(&service.wait_for_requests(1).await[0])["code"].clone();
-    let verified = moved(&stranger, &process).data(VERIFY_OTP, json!({"phone": PHONE, "otp": code})).await;
+    let verified =
+        on_process(&anonymous, &process).data(VERIFY_OTP, json!({"phone": PHONE, "otp": code})).await;
     assert_eq!(verified["verifyOtp"]["user"]["phoneNumber"], PHONE);
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 }
 
 #[tokio::test]
 async fn log_delivery_writes_the_code_to_the_log() {
-    let site = Site::new().await;
-    let mut process = site.start_with(&[], &[("OTP_DELIVERY", "log")]).await;
-    let stranger = TestUser::stranger(process.address);
-    let sent = stranger.data(SEND_OTP, json!({ "phone": PHONE })).await;
+    let deployment = Deployment::new().await;
+    let mut process = deployment.start_with(&[], &[("OTP_DELIVERY", "log")]).await;
+    let anonymous = TestUser::anonymous(process.address);
+    let sent = anonymous.data(SEND_OTP, json!({ "phone": PHONE })).await;
     assert_eq!(sent["sendOtp"]["otp"], Value::Null);
-    let line = process.says(PHONE).await;
+    let line = process.wait_for_log(PHONE).await;
     let code: String = line.rsplit("code").next().unwrap().chars().filter(char::is_ascii_digit).collect();
-    let verified = stranger.data(VERIFY_OTP, json!({"phone": PHONE, "otp": code})).await;
+    let verified = anonymous.data(VERIFY_OTP, json!({"phone": PHONE, "otp": code})).await;
     assert_eq!(verified["verifyOtp"]["user"]["phoneNumber"], PHONE);
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 }
 
 #[tokio::test]
@@ -153,7 +154,7 @@ async fn twilio_receives_the_documented_request() {
         &base,
     ];
     let app = TestApp::with_settings(&settings).await;
-    app.stranger().data(SEND_OTP, json!({ "phone": PHONE })).await;
+    app.anonymous().data(SEND_OTP, json!({ "phone": PHONE })).await;
     let request = service.wait_for_requests(1).await.remove(0);
     assert_eq!(request.path, "/2010-04-01/Accounts/AC1/Messages.json");
     assert_eq!(request.headers["authorization"], "Basic QUMxOmh1c2g=");
@@ -164,7 +165,7 @@ async fn twilio_receives_the_documented_request() {
     let text = format!("{code} is your code to sign in. Do not share it.");
     let expected = [("To", PHONE), ("From", "+14155550100"), ("Body", &text)];
     assert_eq!(form, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    let verified = app.stranger().data(VERIFY_OTP, json!({"phone": PHONE, "otp": code})).await;
+    let verified = app.anonymous().data(VERIFY_OTP, json!({"phone": PHONE, "otp": code})).await;
     assert_eq!(verified["verifyOtp"]["user"]["phoneNumber"], PHONE);
     app.stop().await;
 }
@@ -172,7 +173,7 @@ async fn twilio_receives_the_documented_request() {
 #[tokio::test]
 async fn twilio_error_code_is_logged_without_the_number_and_the_code() {
     let service = DeliveryService::start().await;
-    let site = Site::new().await;
+    let deployment = Deployment::new().await;
     let base = format!("http://{}", service.address);
     let settings = [
         ("OTP_DELIVERY", "twilio"),
@@ -182,7 +183,7 @@ async fn twilio_error_code_is_logged_without_the_number_and_the_code() {
         ("TWILIO_FROM", "+14155550100"),
         ("TWILIO_API_BASE", &base),
     ];
-    let mut process = site.start_with(&[], &settings).await;
+    let mut process = deployment.start_with(&[], &settings).await;
     for (status, code, log) in [(429, 20429, "will retry"), (400, 21211, "rejected by the delivery service")]
     {
         let message = format!("The 'To' number {PHONE} is not valid.");
@@ -191,18 +192,18 @@ async fn twilio_error_code_is_logged_without_the_number_and_the_code() {
             &json!({"code": code, "message": message, "status": status}).to_string(),
         );
         if code == 20429 {
-            TestUser::stranger(process.address).data(SEND_OTP, json!({ "phone": PHONE })).await;
+            TestUser::anonymous(process.address).data(SEND_OTP, json!({ "phone": PHONE })).await;
         }
-        let line = process.says(log).await;
+        let line = process.wait_for_log(log).await;
         assert!(line.contains(&format!("Twilio error {code}")), "{line}");
         assert!(!line.contains(PHONE) && !line.contains("not valid"), "{line}");
     }
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 }
 
 async fn request_code(app: &TestApp, phone: &str) -> Value {
-    app.stranger().ask_api(SEND_OTP, json!({ "phone": phone })).await
+    app.anonymous().execute(SEND_OTP, json!({ "phone": phone })).await
 }
 
 #[tokio::test]
@@ -225,14 +226,15 @@ async fn numbers_of_other_countries_get_no_codes() {
 #[tokio::test]
 async fn codes_for_a_number_prefix_are_limited_per_hour() {
     let clock = Clock::stopped("2026-11-21T12:00:00Z".parse().unwrap());
-    let options = Wishes { settings: &["--otp-prefix-limit=3"], clock: Some(clock), ..Default::default() };
+    let options =
+        TestOptions { settings: &["--otp-prefix-limit=3"], clock: Some(clock), ..Default::default() };
     let app = TestApp::with(options).await;
     for number in 0..3 {
         assert_eq!(code_of(&request_code(&app, &format!("+1415555010{number}")).await), "no error");
     }
     assert_eq!(code_of(&request_code(&app, "+14155550199").await), "RATE_LIMITED");
     assert_eq!(code_of(&request_code(&app, "+14155560199").await), "no error", "another prefix");
-    app.pass(TimeDelta::hours(1)).await;
+    app.advance(TimeDelta::hours(1)).await;
     assert_eq!(code_of(&request_code(&app, "+14155550199").await), "no error");
     app.stop().await;
 }

@@ -30,7 +30,7 @@ async fn invalid_signup_and_password_values_name_their_field() {
         (RESET, json!({"phone": PHONE, "otp": "000000", "new": long}), "newPassword"),
         (CHANGE, json!({"new": "1234567"}), "newPassword"),
     ] {
-        let rejected = user.ask_api(query, variables).await;
+        let rejected = user.execute(query, variables).await;
         let extensions = &rejected["errors"][0]["extensions"];
         assert_eq!(*extensions, json!({"code": "BAD_USER_INPUT", "field": field}));
     }
@@ -61,7 +61,7 @@ async fn wrong_password_no_password_and_unknown_number_get_the_same_answer() {
 
 #[tokio::test]
 async fn password_guesses_are_limited_per_number() {
-    let app = TestApp::at_a_standstill().await;
+    let app = TestApp::with_stopped_clock().await;
     user_with_password(&app).await;
     for phone in [PHONE, UNKNOWN] {
         for _ in 0..10 {
@@ -69,21 +69,21 @@ async fn password_guesses_are_limited_per_number() {
         }
         assert_eq!(code_of(&login(&app, phone, PASSWORD).await), "RATE_LIMITED");
     }
-    app.pass(TimeDelta::hours(1)).await;
+    app.advance(TimeDelta::hours(1)).await;
     assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "no error");
     app.stop().await;
 }
 
 #[tokio::test]
 async fn guesses_are_limited_per_address_and_per_session() {
-    let app = TestApp::at_a_standstill().await;
+    let app = TestApp::with_stopped_clock().await;
     let user = user_with_password(&app).await;
     for number in 0..30 {
         let phone = format!("+14155551{number:03}");
         assert_eq!(code_of(&login(&app, &phone, "wrong horse").await), "UNAUTHENTICATED");
     }
     assert_eq!(code_of(&login(&app, UNKNOWN, "wrong horse").await), "RATE_LIMITED");
-    app.pass(TimeDelta::minutes(1)).await;
+    app.advance(TimeDelta::minutes(1)).await;
     for number in 0..30 {
         let phone = format!("+14155551{number:03}");
         assert_eq!(code_of(&reset(&app, &phone, &json!("000000"), PASSWORD).await), "OTP_INVALID");
@@ -92,20 +92,20 @@ async fn guesses_are_limited_per_address_and_per_session() {
     let guess = json!({"current": "wrong horse", "new": PASSWORD});
     // Setting the first password counted as one attempt.
     for _ in 0..9 {
-        assert_eq!(user.refusal(CHANGE, guess.clone()).await, "BAD_USER_INPUT");
+        assert_eq!(user.error_code(CHANGE, guess.clone()).await, "BAD_USER_INPUT");
     }
-    assert_eq!(user.refusal(CHANGE, guess).await, "RATE_LIMITED");
+    assert_eq!(user.error_code(CHANGE, guess).await, "RATE_LIMITED");
     app.stop().await;
 }
 
 #[tokio::test]
 async fn changing_the_password_requires_the_current_one_and_ends_other_sessions() {
-    let app = TestApp::at_a_standstill().await;
+    let app = TestApp::with_stopped_clock().await;
     let user = user_with_password(&app).await;
     let other = with_token_of(&user, &login(&app, PHONE, PASSWORD).await, "login");
     let mut socket = other.socket().await;
     for current in [json!(null), json!("wrong horse")] {
-        let rejected = user.ask_api(CHANGE, json!({"current": current, "new": "battery staple"})).await;
+        let rejected = user.execute(CHANGE, json!({"current": current, "new": "battery staple"})).await;
         let expected = json!({"code": "BAD_USER_INPUT", "field": "currentPassword"});
         assert_eq!(rejected["errors"][0]["extensions"], expected);
     }
@@ -124,7 +124,7 @@ async fn one_of_several_concurrent_password_changes_succeeds() {
     let user = user_with_password(&app).await;
     let changes = (0..5).map(async |number| {
         let variables = json!({"current": PASSWORD, "new": format!("a better horse {number}")});
-        code_of(&user.ask_api(CHANGE, variables).await).to_owned()
+        code_of(&user.execute(CHANGE, variables).await).to_owned()
     });
     let codes = join_all(changes).await;
     assert_eq!(codes.iter().filter(|code| *code == "no error").count(), 1, "{codes:?}");
@@ -143,7 +143,7 @@ async fn common_passwords_are_rejected() {
     let app = TestApp::start().await;
     let user = app.user().await;
     for known in ["password", "12345678", "qwertyuiop", "iloveyou1", "aaaaaaaaaaaa", "Pollux2024"] {
-        let rejected = user.ask_api(CHANGE, json!({ "new": known })).await;
+        let rejected = user.execute(CHANGE, json!({ "new": known })).await;
         let expected = json!({"code": "BAD_USER_INPUT", "field": "newPassword"});
         assert_eq!(rejected["errors"][0]["extensions"], expected, "{known}");
     }
@@ -152,19 +152,19 @@ async fn common_passwords_are_rejected() {
 }
 
 async fn forgot(app: &TestApp, phone: &str) -> Value {
-    app.stranger().data(FORGOT, json!({ "phone": phone })).await["forgotPassword"].take()
+    app.anonymous().data(FORGOT, json!({ "phone": phone })).await["forgotPassword"].take()
 }
 
 async fn reset(app: &TestApp, phone: &str, otp: &Value, new: &str) -> Value {
-    app.stranger().ask_api(RESET, json!({"phone": phone, "otp": otp, "new": new})).await
+    app.anonymous().execute(RESET, json!({"phone": phone, "otp": otp, "new": new})).await
 }
 
 #[tokio::test]
 async fn resetting_the_password_with_a_code_ends_all_sessions() {
-    let app = TestApp::at_a_standstill().await;
+    let app = TestApp::with_stopped_clock().await;
     let user = user_with_password(&app).await;
     let mut socket = user.socket().await;
-    app.pass(TimeDelta::seconds(31)).await;
+    app.advance(TimeDelta::seconds(31)).await;
     let sent = forgot(&app, PHONE).await;
     assert_eq!(
         code_of(&verify(&app, PHONE, &sent["otp"]).await),
@@ -186,7 +186,7 @@ async fn resetting_the_password_with_a_code_ends_all_sessions() {
 #[tokio::test]
 async fn sign_in_code_cannot_reset_a_password() {
     let app = TestApp::start().await;
-    let sent = app.stranger().data(SEND_OTP, json!({ "phone": PHONE })).await;
+    let sent = app.anonymous().data(SEND_OTP, json!({ "phone": PHONE })).await;
     let rejected = reset(&app, PHONE, &sent["sendOtp"]["otp"], PASSWORD).await;
     assert_eq!(code_of(&rejected), "OTP_INVALID");
     assert_eq!(code_of(&verify(&app, PHONE, &sent["sendOtp"]["otp"]).await), "no error");
@@ -212,9 +212,9 @@ async fn one_of_several_concurrent_password_resets_succeeds() {
 
 #[tokio::test]
 async fn forgot_password_answers_the_same_for_every_number() {
-    let app = TestApp::at_a_standstill().await;
+    let app = TestApp::with_stopped_clock().await;
     user_with_password(&app).await;
-    app.pass(TimeDelta::seconds(31)).await;
+    app.advance(TimeDelta::seconds(31)).await;
     let mut answers = Vec::new();
     for phone in [PHONE, UNKNOWN] {
         let mut sent = forgot(&app, phone).await;
@@ -222,7 +222,7 @@ async fn forgot_password_answers_the_same_for_every_number() {
             assert!(sent[field].take().is_string());
         }
         answers.push(sent);
-        let repeated = app.stranger().ask_api(FORGOT, json!({ "phone": phone })).await;
+        let repeated = app.anonymous().execute(FORGOT, json!({ "phone": phone })).await;
         assert_eq!(
             (code_of(&repeated), &repeated["errors"][0]["extensions"]["retryAfter"]),
             ("RATE_LIMITED", &json!(30))

@@ -17,7 +17,7 @@ const REFRESH: &str = "mutation($token: String!) {
 const ME: &str = "{ me { phoneNumber } }";
 
 async fn refresh(user: &TestUser, token: &str) -> Value {
-    user.ask_api(REFRESH, json!({ "token": token })).await
+    user.execute(REFRESH, json!({ "token": token })).await
 }
 
 fn new_token(response: &Value) -> &str {
@@ -30,13 +30,13 @@ fn with_new_access_token(user: &TestUser, response: &Value) -> TestUser {
 
 #[tokio::test]
 async fn repeating_a_lost_exchange_returns_the_same_token_until_it_is_used() {
-    let app = TestApp::at_a_standstill().await;
-    let user = app.signed_in(PHONE).await;
+    let app = TestApp::with_stopped_clock().await;
+    let user = app.sign_in_as(PHONE).await;
     let first = refresh(&user, &user.refresh_token).await;
     let successor = new_token(&first).to_owned();
     assert_ne!(successor, user.refresh_token);
     for pause in [TimeDelta::seconds(11), TimeDelta::hours(1), TimeDelta::days(28)] {
-        app.pass(pause).await;
+        app.advance(pause).await;
         let repeated = refresh(&user, &user.refresh_token).await;
         assert_eq!(new_token(&repeated), successor);
         let expiry = |answer: &Value| answer["data"]["refreshToken"]["refreshTokenExpiresAt"].clone();
@@ -53,13 +53,13 @@ async fn repeating_a_lost_exchange_returns_the_same_token_until_it_is_used() {
 
 #[tokio::test]
 async fn reusing_a_refresh_token_ends_the_session() {
-    let app = TestApp::at_a_standstill().await;
-    let user = app.signed_in(PHONE).await;
+    let app = TestApp::with_stopped_clock().await;
+    let user = app.sign_in_as(PHONE).await;
     let first = refresh(&user, &user.refresh_token).await;
     // The owner uses the response; the thief has the token from before.
     let owner = with_new_access_token(&user, &first);
     assert_eq!(owner.data(ME, json!({})).await["me"]["phoneNumber"], PHONE);
-    app.pass(TimeDelta::seconds(11)).await;
+    app.advance(TimeDelta::seconds(11)).await;
     assert_eq!(code_of(&refresh(&user, &user.refresh_token).await), "UNAUTHENTICATED");
     assert_eq!(code_of(&refresh(&user, new_token(&first)).await), "UNAUTHENTICATED");
     assert_eq!(owner.data(ME, json!({})).await, json!({ "me": null }));
@@ -68,24 +68,24 @@ async fn reusing_a_refresh_token_ends_the_session() {
 
 #[tokio::test]
 async fn using_the_old_access_token_does_not_confirm_an_exchange() {
-    let app = TestApp::at_a_standstill().await;
-    let user = app.signed_in(PHONE).await;
+    let app = TestApp::with_stopped_clock().await;
+    let user = app.sign_in_as(PHONE).await;
     let lost = refresh(&user, &user.refresh_token).await;
     assert_eq!(user.data(ME, json!({})).await["me"]["phoneNumber"], PHONE);
-    app.pass(TimeDelta::seconds(11)).await;
+    app.advance(TimeDelta::seconds(11)).await;
     assert_eq!(new_token(&refresh(&user, &user.refresh_token).await), new_token(&lost));
     app.stop().await;
 }
 
 #[tokio::test]
 async fn repeating_the_owners_exchanges_does_not_hide_a_stolen_token() {
-    let app = TestApp::at_a_standstill().await;
-    let owner = app.signed_in(PHONE).await;
+    let app = TestApp::with_stopped_clock().await;
+    let owner = app.sign_in_as(PHONE).await;
     let mut stolen = owner.refresh_token.clone();
     let mut own = stolen.clone();
     let mut was_noticed = false;
     for _ in 0..3 {
-        app.pass(TimeDelta::minutes(10)).await;
+        app.advance(TimeDelta::minutes(10)).await;
         let answer = refresh(&owner, &own).await;
         if code_of(&answer) != "no error" {
             was_noticed = true;
@@ -93,7 +93,7 @@ async fn repeating_the_owners_exchanges_does_not_hide_a_stolen_token() {
         }
         own = new_token(&answer).to_owned();
         with_new_access_token(&owner, &answer).data(ME, json!({})).await;
-        app.pass(TimeDelta::minutes(5)).await;
+        app.advance(TimeDelta::minutes(5)).await;
         let answer = refresh(&owner, &stolen).await;
         if code_of(&answer) != "no error" {
             was_noticed = true;
@@ -108,7 +108,7 @@ async fn repeating_the_owners_exchanges_does_not_hide_a_stolen_token() {
 #[tokio::test]
 async fn concurrent_refreshes_return_the_same_token() {
     let app = TestApp::start().await;
-    let user = app.signed_in(PHONE).await;
+    let user = app.sign_in_as(PHONE).await;
     let answers = join_all((0..10).map(|_| refresh(&user, &user.refresh_token))).await;
     assert!(answers.iter().all(|answer| new_token(answer) == new_token(&answers[0])));
     assert_eq!(code_of(&refresh(&user, new_token(&answers[0])).await), "no error");
@@ -117,13 +117,13 @@ async fn concurrent_refreshes_return_the_same_token() {
 
 #[tokio::test]
 async fn refresh_token_expires_thirty_days_after_the_last_exchange() {
-    let app = TestApp::at_a_standstill().await;
-    let user = app.signed_in(PHONE).await;
-    app.pass(TimeDelta::days(29)).await;
+    let app = TestApp::with_stopped_clock().await;
+    let user = app.sign_in_as(PHONE).await;
+    app.advance(TimeDelta::days(29)).await;
     let token = new_token(&refresh(&user, &user.refresh_token).await).to_owned();
-    app.pass(TimeDelta::days(29)).await;
+    app.advance(TimeDelta::days(29)).await;
     let token = new_token(&refresh(&user, &token).await).to_owned();
-    app.pass(TimeDelta::days(30)).await;
+    app.advance(TimeDelta::days(30)).await;
     assert_eq!(code_of(&refresh(&user, &token).await), "UNAUTHENTICATED");
     app.stop().await;
 }
@@ -131,7 +131,7 @@ async fn refresh_token_expires_thirty_days_after_the_last_exchange() {
 #[tokio::test]
 async fn malformed_refresh_tokens_are_rejected_and_end_no_session() {
     let app = TestApp::start().await;
-    let user = app.signed_in(PHONE).await;
+    let user = app.sign_in_as(PHONE).await;
     for malformed in ["", "x", "AAAA", &"A".repeat(64), &user.token] {
         assert_eq!(code_of(&refresh(&user, malformed).await), "UNAUTHENTICATED", "{malformed}");
     }
@@ -143,7 +143,7 @@ async fn malformed_refresh_tokens_are_rejected_and_end_no_session() {
 async fn forged_refresh_token_does_not_end_the_session() {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     let app = TestApp::start().await;
-    let user = app.signed_in(PHONE).await;
+    let user = app.sign_in_as(PHONE).await;
     let mut bytes = URL_SAFE_NO_PAD.decode(&user.refresh_token).unwrap();
     // A valid session id with a secret that was never issued.
     bytes[20] ^= 1;
@@ -154,10 +154,10 @@ async fn forged_refresh_token_does_not_end_the_session() {
 
 #[tokio::test]
 async fn concurrent_exchanges_and_repetitions_keep_one_chain_of_tokens() {
-    let app = TestApp::at_a_standstill().await;
-    let user = app.signed_in(PHONE).await;
+    let app = TestApp::with_stopped_clock().await;
+    let user = app.sign_in_as(PHONE).await;
     let lost = refresh(&user, &user.refresh_token).await;
-    app.pass(TimeDelta::minutes(5)).await;
+    app.advance(TimeDelta::minutes(5)).await;
     let answers = join_all((0..20).map(|_| refresh(&user, &user.refresh_token))).await;
     assert!(answers.iter().all(|answer| new_token(answer) == new_token(&lost)));
     // The successor is exchanged while the old token is repeated: one chain of tokens remains, or none.
@@ -175,13 +175,13 @@ async fn concurrent_exchanges_and_repetitions_keep_one_chain_of_tokens() {
 
 #[tokio::test]
 async fn session_101_ends_the_least_recently_refreshed_one() {
-    let app = TestApp::at_a_standstill().await;
+    let app = TestApp::with_stopped_clock().await;
     let oldest = user_with_password(&app).await;
-    app.pass(TimeDelta::minutes(1)).await;
+    app.advance(TimeDelta::minutes(1)).await;
     let signed_in = login(&app, PHONE, PASSWORD).await;
     let second = with_token_of(&oldest, &signed_in, "login");
     let mut socket = second.socket().await;
-    app.pass(TimeDelta::minutes(1)).await;
+    app.advance(TimeDelta::minutes(1)).await;
     for _ in 2..100 {
         let now = app.clock.now();
         let session = entity::session::Model {
@@ -197,7 +197,7 @@ async fn session_101_ends_the_least_recently_refreshed_one() {
         };
         pollux::store::sessions::insert(app.chat.db.write(), session).await.unwrap();
     }
-    app.pass(TimeDelta::minutes(1)).await;
+    app.advance(TimeDelta::minutes(1)).await;
     let renewed = with_new_access_token(&oldest, &refresh(&oldest, &oldest.refresh_token).await);
     let ids = async || {
         let data = renewed.data("{ sessions { id } }", json!({})).await;

@@ -14,10 +14,10 @@ use crate::support::{
 
 #[tokio::test]
 async fn signup_takes_effect_with_its_code() {
-    let app = TestApp::at_a_standstill().await;
+    let app = TestApp::with_stopped_clock().await;
     let input =
         json!({"phoneNumber": PHONE, "email": "ada@example.com", "fullName": "Ada", "password": PASSWORD});
-    let signup = app.stranger().data(SIGNUP, json!({ "input": input })).await;
+    let signup = app.anonymous().data(SIGNUP, json!({ "input": input })).await;
     let user = &signup["signup"]["user"];
     let pending = json!({"id": user["id"], "phoneNumber": PHONE, "email": "ada@example.com", "fullName": "Ada",
         "hasPassword": true, "verifiedAt": null, "subscription": {"tier": "BASIC"},
@@ -29,7 +29,7 @@ async fn signup_takes_effect_with_its_code() {
         "the number is not verified yet"
     );
     let verified = verify_signup(&app, PHONE, &signup["signup"]).await;
-    let me = with_token_of(&app.stranger(), &verified, "verifyOtp").data(ME, json!({})).await;
+    let me = with_token_of(&app.anonymous(), &verified, "verifyOtp").data(ME, json!({})).await;
     let expected = json!({"id": user["id"], "email": "ada@example.com", "fullName": "Ada", "hasPassword": true,
         "verifiedAt": me["me"]["verifiedAt"]});
     assert_eq!(me["me"], expected);
@@ -40,13 +40,13 @@ async fn signup_takes_effect_with_its_code() {
 
 #[tokio::test]
 async fn signup_of_a_registered_number_changes_and_reveals_nothing() {
-    let app = TestApp::at_a_standstill().await;
+    let app = TestApp::with_stopped_clock().await;
     let owner = user_with_password(&app).await;
     let before = owner.data(ME, json!({})).await;
-    app.pass(TimeDelta::seconds(31)).await;
+    app.advance(TimeDelta::seconds(31)).await;
     let shape = async |phone: &str| {
         let input = json!({"phoneNumber": phone, "fullName": "Mallory", "password": "mallory's own"});
-        let mut signup = app.stranger().data(SIGNUP, json!({ "input": input })).await["signup"].take();
+        let mut signup = app.anonymous().data(SIGNUP, json!({ "input": input })).await["signup"].take();
         let otp = signup["otp"]["otp"].take();
         let token = signup["signupToken"].take();
         assert_eq!(token.as_str().unwrap().len(), 64);
@@ -73,11 +73,11 @@ async fn signup_of_a_registered_number_changes_and_reveals_nothing() {
 
 #[tokio::test]
 async fn signing_in_discards_another_persons_signup() {
-    let app = TestApp::at_a_standstill().await;
+    let app = TestApp::with_stopped_clock().await;
     let input = json!({"phoneNumber": PHONE, "password": "mallory's own"});
-    app.stranger().data(SIGNUP, json!({ "input": input })).await;
-    app.pass(TimeDelta::seconds(31)).await;
-    let owner = app.signed_in(PHONE).await;
+    app.anonymous().data(SIGNUP, json!({ "input": input })).await;
+    app.advance(TimeDelta::seconds(31)).await;
+    let owner = app.sign_in_as(PHONE).await;
     assert_eq!(owner.data(ME, json!({})).await["me"]["hasPassword"], false);
     assert_eq!(code_of(&login(&app, PHONE, "mallory's own").await), "UNAUTHENTICATED");
     app.stop().await;
@@ -86,7 +86,7 @@ async fn signing_in_discards_another_persons_signup() {
 #[tokio::test]
 async fn proxied_request_gets_no_code_in_the_response() {
     let app = TestApp::start().await;
-    let request = app.stranger().http.post(app.url()).header("x-forwarded-for", "203.0.113.9");
+    let request = app.anonymous().http.post(app.url()).header("x-forwarded-for", "203.0.113.9");
     let body = json!({"query": SEND_OTP, "variables": {"phone": PHONE}});
     let sent: Value = request.json(&body).send().await.unwrap().json().await.unwrap();
     assert_eq!(sent["data"]["sendOtp"]["otp"], Value::Null);
@@ -109,8 +109,8 @@ async fn updating_the_profile_changes_only_the_given_fields() {
         let updated = user.data(UPDATE, json!({ "input": input })).await;
         assert_eq!(updated["updateProfile"]["user"], json!({"email": email, "fullName": name}));
     }
-    assert_eq!(user.refusal(UPDATE, json!({"input": {"email": "a b@c.d"}})).await, "BAD_USER_INPUT");
-    let stranger = app.stranger();
-    assert_eq!(stranger.refusal(UPDATE, json!({"input": {}})).await, "UNAUTHENTICATED");
+    assert_eq!(user.error_code(UPDATE, json!({"input": {"email": "a b@c.d"}})).await, "BAD_USER_INPUT");
+    let anonymous = app.anonymous();
+    assert_eq!(anonymous.error_code(UPDATE, json!({"input": {}})).await, "UNAUTHENTICATED");
     app.stop().await;
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Gate, TestApp,
-    app::Wishes,
+    app::TestOptions,
     billing::{ACCOUNT, START, STATUS, billing_app, billing_app_at_noon, buy_pro_after_the_daily_quota},
     code_of,
     stripe::{FRONTEND, Fault, PRICE},
@@ -84,13 +84,13 @@ async fn checkout_status_before_the_webhook_stores_the_subscription() {
     let app = billing_app().await;
     let user = app.user().await;
     let session = user.start_checkout(Value::Null).await.unwrap();
-    app.stripe.pay(&session);
+    app.stripe.complete_checkout(&session);
     assert_eq!(user.subscription().await["tier"], "BASIC");
     assert_eq!(user.checkout_status(&session).await, "COMPLETE");
     assert_eq!(user.subscription().await["tier"], "PRO");
     let other = app.user().await;
     for session in [session.as_str(), "cs_test_unknown"] {
-        assert_eq!(other.refusal(STATUS, json!({ "id": session })).await, "NOT_FOUND");
+        assert_eq!(other.error_code(STATUS, json!({ "id": session })).await, "NOT_FOUND");
     }
     app.stop().await;
 }
@@ -101,15 +101,18 @@ async fn starting_a_checkout_with_a_live_subscription_returns_already_subscribed
     for state in ["active", "trialing", "past_due", "a_status_of_a_later_version"] {
         let user = app.user().await;
         let session = user.start_checkout(Value::Null).await.unwrap();
-        let (subscription, _) = app.stripe.pay(&session);
-        app.stripe.change(&subscription, "customer.subscription.updated", |one| one["status"] = json!(state));
+        let (subscription, _) = app.stripe.complete_checkout(&session);
+        app.stripe.update_subscription(&subscription, "customer.subscription.updated", |one| {
+            one["status"] = json!(state);
+        });
         // No event has arrived, and the second checkout is for another URL.
         for input in [Value::Null, json!({"cancelUrl": format!("{FRONTEND}/x")})] {
             let error = user.start_checkout(input).await.expect_err(state);
             assert_eq!(code_of(&error), "ALREADY_SUBSCRIBED", "{state}");
         }
-        app.stripe
-            .change(&subscription, "customer.subscription.deleted", |one| one["status"] = json!("canceled"));
+        app.stripe.update_subscription(&subscription, "customer.subscription.deleted", |one| {
+            one["status"] = json!("canceled");
+        });
         assert_ne!(user.start_checkout(Value::Null).await.unwrap(), session);
     }
     app.stop().await;
@@ -135,7 +138,7 @@ async fn redirect_urls_outside_the_front_end_are_rejected() {
             assert_eq!(code_of(&error), "BAD_USER_INPUT", "{field} {url}");
             assert_eq!(error["errors"][0]["extensions"]["field"], field);
         }
-        let error = user.ask_api(PORTAL, json!({ "to": url })).await;
+        let error = user.execute(PORTAL, json!({ "to": url })).await;
         assert_eq!(error["errors"][0]["extensions"]["field"], "returnUrl", "{url}");
     }
     assert_eq!(app.stripe.calls("POST /v1/checkout/sessions").len(), 0);
@@ -166,7 +169,7 @@ async fn without_billing_settings_the_error_names_the_missing_ones() {
         (START, "set STRIPE_SECRET_KEY, STRIPE_PRO_PRICE_ID, STRIPE_WEBHOOK_SECRET, FRONTEND_URL."),
         (PORTAL, "set STRIPE_SECRET_KEY."),
     ] {
-        let error = user.ask_api(query, json!({})).await;
+        let error = user.execute(query, json!({})).await;
         assert_eq!(code_of(&error), "BILLING_NOT_CONFIGURED");
         let message = error["errors"][0]["message"].as_str().unwrap();
         assert!(message.contains(missing), "{message}");
@@ -175,30 +178,31 @@ async fn without_billing_settings_the_error_names_the_missing_ones() {
         json!({"tier": "BASIC", "state": "NONE", "currentPeriodEnd": null, "cancelAtPeriodEnd": false});
     assert_eq!(user.subscription().await, expected);
     let event = app.stripe.event("invoice.paid", json!({"customer": "cus_1"}));
-    assert_eq!(app.stripe.tell(&user.http, app.address, &event).await, 503);
+    assert_eq!(app.stripe.deliver(&user.http, app.address, &event).await, 503);
     app.stop().await;
 }
 
 #[tokio::test]
 async fn stripe_faults_are_retried_and_then_returned_without_their_cause() {
     let settings = ["--stripe-timeout=1"];
-    let app = TestApp::with(Wishes { sells: true, settings: &settings, ..Wishes::default() }).await;
+    let app =
+        TestApp::with(TestOptions { billing: true, settings: &settings, ..TestOptions::default() }).await;
     let user = app.user().await;
     let never = Gate::closed();
     for fault in [Fault::Status(429), Fault::Status(503), Fault::Html, Fault::Wait(never)] {
-        app.stripe.fails(fault);
+        app.stripe.enqueue_fault(fault);
         user.start_checkout(Value::Null).await.unwrap();
     }
     assert_eq!(app.stripe.customers().len(), 1);
     for _ in 0..3 {
-        app.stripe.fails(Fault::Status(503));
+        app.stripe.enqueue_fault(Fault::Status(503));
     }
     let error = user.start_checkout(Value::Null).await.unwrap_err();
     assert_eq!(code_of(&error), "PAYMENT_PROVIDER_ERROR");
     let text = error.to_string();
     assert!(!text.contains("sk_test") && !text.contains("fault"), "{text}");
     // A client error is not retried.
-    app.stripe.fails(Fault::Status(402));
+    app.stripe.enqueue_fault(Fault::Status(402));
     assert_eq!(code_of(&user.start_checkout(Value::Null).await.unwrap_err()), "PAYMENT_PROVIDER_ERROR");
     user.start_checkout(Value::Null).await.unwrap();
     app.stop().await;
@@ -221,7 +225,7 @@ async fn fault_stored_under_an_idempotency_key_passes_within_a_minute() {
     let app = billing_app_at_noon().await;
     let user = app.user().await;
     for _ in 0..2 {
-        app.stripe.fails(Fault::Status(500));
+        app.stripe.enqueue_fault(Fault::Status(500));
         for _ in 0..2 {
             assert_eq!(
                 code_of(&user.start_checkout(Value::Null).await.unwrap_err()),
@@ -241,7 +245,7 @@ async fn customer_deleted_at_stripe_is_recreated_by_the_next_checkout() {
     let first = user.start_checkout(Value::Null).await.unwrap();
     for _ in 0..2 {
         let old = app.stripe.customers()[0]["id"].as_str().unwrap().to_owned();
-        app.stripe.forgets(&old);
+        app.stripe.remove_customer(&old);
         app.clock.advance(TimeDelta::minutes(1));
         let other_url = json!({"cancelUrl": format!("{FRONTEND}/{old}")});
         assert_ne!(user.start_checkout(other_url).await.unwrap(), first);
@@ -264,12 +268,13 @@ async fn state_is_synced_without_events_while_a_change_is_expected() {
     };
     assert_eq!(tier().await, "BASIC");
     let session = user.start_checkout(Value::Null).await.unwrap();
-    let (subscription, _) = app.stripe.pay(&session);
+    let (subscription, _) = app.stripe.complete_checkout(&session);
     app.clock.advance(TimeDelta::minutes(61));
     assert_eq!(tier().await, "PRO");
-    app.stripe
-        .change(&subscription, "customer.subscription.deleted", |one| one["status"] = json!("canceled"));
+    app.stripe.update_subscription(&subscription, "customer.subscription.deleted", |one| {
+        one["status"] = json!("canceled");
+    });
     app.clock.advance(TimeDelta::days(30));
     assert_eq!(tier().await, "BASIC");
-    app.end().await;
+    app.shut_down().await;
 }

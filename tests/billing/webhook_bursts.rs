@@ -8,10 +8,10 @@ use sea_orm::{ColumnTrait, Database, EntityTrait, PaginatorTrait, QueryFilter};
 use tokio::time::timeout;
 
 use crate::support::{
-    Gate, Stripe, TestUser,
-    process::Site,
-    socket::PATIENCE,
-    stripe::{Fault, customers},
+    FakeStripe, Gate, TestUser,
+    process::Deployment,
+    socket::TEST_TIMEOUT,
+    stripe::{Fault, insert_customers},
 };
 
 const EVENTS: usize = 1000;
@@ -21,50 +21,50 @@ const CONCURRENCY: usize = 8;
 
 #[tokio::test]
 async fn events_claimed_by_a_killed_worker_are_processed_by_the_next() {
-    let site = Site::new().await;
+    let deployment = Deployment::new().await;
     let clock = Clock::system();
-    let stripe = Stripe::start(clock.clone()).await;
+    let stripe = FakeStripe::start(clock.clone()).await;
     let settings = stripe.environment();
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let shared = site.backend.redis_url.is_some();
+    let shared = deployment.backend.redis_url.is_some();
     let work: &[&str] = if shared { &["worker"] } else { &[] };
-    let worker = site.start_with(work, &settings).await;
-    let api = if shared { Some(site.start_with(&["api"], &settings).await) } else { None };
-    let db = Database::connect(&site.backend.database_url).await.unwrap();
+    let worker = deployment.start_with(work, &settings).await;
+    let api = if shared { Some(deployment.start_with(&["api"], &settings).await) } else { None };
+    let db = Database::connect(&deployment.backend.database_url).await.unwrap();
     Migrator::up(&db, None).await.unwrap();
-    let customers = customers(&db, CUSTOMERS, clock.now()).await;
+    let customers = insert_customers(&db, CUSTOMERS, clock.now()).await;
     let events: Vec<_> = (0..EVENTS)
         .map(|number| {
             let customer = &customers[number % CUSTOMERS];
             if number < CUSTOMERS {
-                stripe.subscribe(customer, "active");
+                stripe.create_subscription(customer, "active");
             }
             stripe.event("invoice.paid", serde_json::json!({"object": "invoice", "customer": customer}))
         })
         .collect();
     let never = Gate::closed();
     for _ in 0..CONCURRENCY {
-        stripe.fails(Fault::Wait(never.clone()));
+        stripe.enqueue_fault(Fault::Wait(never.clone()));
     }
     let address = api.as_ref().unwrap_or(&worker).address;
-    let http = TestUser::stranger(address).http;
-    let statuses = join_all(events.iter().map(|event| stripe.tell(&http, address, event))).await;
+    let http = TestUser::anonymous(address).http;
+    let statuses = join_all(events.iter().map(|event| stripe.deliver(&http, address, event))).await;
     assert!(statuses.iter().all(|&status| status == 200));
-    stripe.was_asked("GET /v1/subscriptions", CONCURRENCY).await;
+    stripe.wait_for_calls("GET /v1/subscriptions", CONCURRENCY).await;
     worker.kill();
-    let second = site.start_with(work, &settings).await;
+    let second = deployment.start_with(work, &settings).await;
     let remaining = async || {
         let unprocessed = stripe_event::Entity::find().filter(stripe_event::Column::ProcessedAt.is_null());
         unprocessed.count(&db).await.unwrap() + job::Entity::find().count(&db).await.unwrap()
     };
     let done = async { while remaining().await > 0 {} };
-    timeout(PATIENCE, done).await.expect("events are left");
+    timeout(TEST_TIMEOUT, done).await.expect("events are left");
     assert_eq!(stripe_event::Entity::find().count(&db).await.unwrap(), EVENTS as u64);
     let is_active = subscription::Column::State.eq(subscription::State::Active);
     let active = subscription::Entity::find().filter(is_active).count(&db).await.unwrap();
     assert_eq!(active, CUSTOMERS as u64);
     for process in [Some(second), api].into_iter().flatten() {
         process.terminate();
-        assert!(process.ended().await);
+        assert!(process.wait_for_exit().await);
     }
 }

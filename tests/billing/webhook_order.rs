@@ -84,20 +84,20 @@ async fn deliver_and_compare(orders: &[Vec<usize>]) {
     let app = billing_app_with(Clock::system(), &["--rate-limits=off"]).await;
     let delivered = stream::iter(orders).map(async |order| {
         let (user, customer) = user_with_customer(&app).await;
-        let id = app.stripe.subscribe(&customer, "incomplete");
+        let id = app.stripe.create_subscription(&customer, "incomplete");
         let mut events = Vec::new();
         for &next in order {
             // The change happens before its event is delivered.
             while events.len() <= next {
                 let (kind, change) = CHANGES[events.len()];
-                events.push(app.stripe.change(&id, kind, change));
+                events.push(app.stripe.update_subscription(&id, kind, change));
             }
-            assert_eq!(app.stripe.tell(&user.http, app.address, &events[next]).await, 200);
+            assert_eq!(app.stripe.deliver(&user.http, app.address, &events[next]).await, 200);
         }
         (user, id, order)
     });
     let delivered: Vec<_> = delivered.buffer_unordered(16).collect().await;
-    app.is_idle().await;
+    app.wait_until_idle().await;
     for (user, id, order) in delivered {
         let expected = app.stripe.subscription(&id);
         let status = expected["status"].as_str().unwrap();

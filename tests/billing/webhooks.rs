@@ -9,8 +9,8 @@ use tokio::time::timeout;
 use crate::support::{
     Gate, TestUser,
     billing::{NOON, START, billing_app, billing_app_at_noon, billing_app_with, user_with_customer},
-    process::{Process, Site},
-    socket::PATIENCE,
+    process::{Deployment, Process},
+    socket::TEST_TIMEOUT,
     stripe::{Fault, WEBHOOK_SECRET, post_webhook, sign},
 };
 
@@ -22,7 +22,7 @@ async fn webhook_signed_by_stripes_library_is_accepted_with_the_right_secret() {
     for secret in ["whsec_one", "whsec_andanother0123456789abcdef"] {
         let setting = format!("--stripe-webhook-secret={secret}");
         let app = billing_app_with(Clock::stopped(NOON.parse().unwrap()), &[&setting]).await;
-        let http = app.stranger().http;
+        let http = app.anonymous().http;
         for vector in vectors {
             let (body, header) = (vector["payload"].as_str().unwrap(), vector["header"].as_str().unwrap());
             let (status, _) = post_webhook(&http, app.address, body.to_owned(), header).await;
@@ -36,8 +36,8 @@ async fn webhook_signed_by_stripes_library_is_accepted_with_the_right_secret() {
 async fn webhook_with_an_invalid_signature_is_rejected_and_changes_nothing() {
     let app = billing_app_at_noon().await;
     let (user, customer) = user_with_customer(&app).await;
-    let id = app.stripe.subscribe(&customer, "active");
-    let event = app.stripe.change(&id, "customer.subscription.created", |_| {}).to_string();
+    let id = app.stripe.create_subscription(&customer, "active");
+    let event = app.stripe.update_subscription(&id, "customer.subscription.created", |_| {}).to_string();
     let now = app.clock.now().timestamp();
     let valid = sign(&event, now, WEBHOOK_SECRET);
     let (time, signature) = valid.split_once(',').unwrap();
@@ -77,7 +77,7 @@ async fn webhook_with_an_invalid_signature_is_rejected_and_changes_nothing() {
 #[tokio::test]
 async fn irrelevant_and_malformed_events_are_acknowledged_and_ignored() {
     let app = billing_app().await;
-    let http = app.stranger().http;
+    let http = app.anonymous().http;
     let bodies = [
         app.stripe.event("radar.early_fraud_warning.created", json!({"customer": "cus_1"})).to_string(),
         app.stripe.event("invoice.paid", json!({"customer": null})).to_string(),
@@ -118,9 +118,9 @@ async fn old_and_new_api_versions_give_the_same_state() {
             for object in [&mut subscription, &mut event["data"]["object"]] {
                 object["customer"] = json!(customer);
             }
-            app.stripe.has(subscription);
-            assert_eq!(app.stripe.tell(&user.http, app.address, &event).await, 200);
-            app.is_idle().await;
+            app.stripe.add_subscription(subscription);
+            assert_eq!(app.stripe.deliver(&user.http, app.address, &event).await, 200);
+            app.wait_until_idle().await;
             let status = user.subscription().await;
             let expected = json!({"tier": "PRO", "state": "ACTIVE", "currentPeriodEnd": "2023-04-23T22:16:07+00:00",
                 "cancelAtPeriodEnd": false});
@@ -146,10 +146,10 @@ async fn each_subscription_status_gives_its_tier_and_state() {
         ("a_status_of_a_later_version", "BASIC", "INCOMPLETE"),
     ] {
         let (user, customer) = user_with_customer(&app).await;
-        let id = app.stripe.subscribe(&customer, status);
-        let event = app.stripe.change(&id, "customer.subscription.updated", |_| {});
-        app.stripe.tell(&user.http, app.address, &event).await;
-        app.is_idle().await;
+        let id = app.stripe.create_subscription(&customer, status);
+        let event = app.stripe.update_subscription(&id, "customer.subscription.updated", |_| {});
+        app.stripe.deliver(&user.http, app.address, &event).await;
+        app.wait_until_idle().await;
         let expected = json!({"tier": tier, "state": state, "currentPeriodEnd": month.to_rfc3339(),
             "cancelAtPeriodEnd": false});
         assert_eq!(user.subscription().await, expected, "{status}");
@@ -166,12 +166,12 @@ async fn sync_whose_job_was_deleted_still_notifies_the_user() {
     socket.subscribe("1", subscription, &json!({})).await;
     let tier = |message: &Value| message["payload"]["data"]["accountEvents"]["subscription"]["tier"].clone();
     assert_eq!(tier(&socket.next().await.unwrap()), "BASIC");
-    let id = app.stripe.subscribe(&customer, "active");
-    let event = app.stripe.change(&id, "customer.subscription.updated", |_| {});
+    let id = app.stripe.create_subscription(&customer, "active");
+    let event = app.stripe.update_subscription(&id, "customer.subscription.updated", |_| {});
     let gate = Gate::closed();
-    app.stripe.fails(Fault::Wait(gate.clone()));
-    app.stripe.tell(&user.http, app.address, &event).await;
-    app.stripe.was_asked("GET /v1/subscriptions", 1).await;
+    app.stripe.enqueue_fault(Fault::Wait(gate.clone()));
+    app.stripe.deliver(&user.http, app.address, &event).await;
+    app.stripe.wait_for_calls("GET /v1/subscriptions", 1).await;
     entity::job::Entity::delete_many().exec(app.chat.db.write()).await.unwrap();
     // Waits for two heartbeats, so that the worker has noticed that the job is gone.
     let heartbeats = || {
@@ -182,7 +182,7 @@ async fn sync_whose_job_was_deleted_still_notifies_the_user() {
             .count()
     };
     let expected = heartbeats() + 2;
-    timeout(PATIENCE, async {
+    timeout(TEST_TIMEOUT, async {
         while heartbeats() < expected {
             tokio::task::yield_now().await;
         }
@@ -199,10 +199,10 @@ async fn grace_and_cancelled_periods_end_without_events() {
     let app = billing_app_with(Clock::stopped(NOON.parse().unwrap()), &["--rate-limits=off"]).await;
     let subscribed = async |status: &str, change: fn(&mut Value)| {
         let (user, customer) = user_with_customer(&app).await;
-        let id = app.stripe.subscribe(&customer, status);
-        let event = app.stripe.change(&id, "customer.subscription.updated", change);
-        app.stripe.tell(&user.http, app.address, &event).await;
-        app.is_idle().await;
+        let id = app.stripe.create_subscription(&customer, status);
+        let event = app.stripe.update_subscription(&id, "customer.subscription.updated", change);
+        app.stripe.deliver(&user.http, app.address, &event).await;
+        app.wait_until_idle().await;
         assert_eq!(user.subscription().await["tier"], "PRO");
         user
     };
@@ -218,37 +218,37 @@ async fn grace_and_cancelled_periods_end_without_events() {
     let tiers = async || {
         let mut tiers = Vec::new();
         for user in [&past_due, &ending, &ending_by_date] {
-            let user = user.signed_in(&user.phone_number).await;
+            let user = user.sign_in_as(&user.phone_number).await;
             tiers.push(user.subscription().await["tier"].as_str().unwrap().to_owned());
         }
         tiers
     };
     // Without Stripe: only time passes.
-    app.stripe.is_down(true);
+    app.stripe.set_down(true);
     app.clock.advance(TimeDelta::days(7) - TimeDelta::seconds(1));
     assert_eq!(tiers().await, ["PRO", "PRO", "PRO"]);
     app.clock.advance(TimeDelta::seconds(1));
     assert_eq!(tiers().await, ["BASIC", "PRO", "PRO"]);
     app.clock.advance(TimeDelta::days(23));
     assert_eq!(tiers().await, ["BASIC", "BASIC", "BASIC"]);
-    app.end().await;
+    app.shut_down().await;
 }
 
 #[tokio::test]
 async fn event_is_retried_with_backoff_until_stripe_responds() {
     let app = billing_app_at_noon().await;
     let (user, customer) = user_with_customer(&app).await;
-    let id = app.stripe.subscribe(&customer, "active");
-    let event = app.stripe.change(&id, "customer.subscription.created", |_| {});
-    app.stripe.fails(Fault::Status(400));
-    app.stripe.fails(Fault::Status(400));
-    assert_eq!(app.stripe.tell(&user.http, app.address, &event).await, 200);
+    let id = app.stripe.create_subscription(&customer, "active");
+    let event = app.stripe.update_subscription(&id, "customer.subscription.created", |_| {});
+    app.stripe.enqueue_fault(Fault::Status(400));
+    app.stripe.enqueue_fault(Fault::Status(400));
+    assert_eq!(app.stripe.deliver(&user.http, app.address, &event).await, 200);
     // The backoff doubles, with jitter.
     for failures in [1, 2] {
-        app.has_put_off(failures).await;
+        app.wait_for_retry(failures).await;
         app.clock.advance(TimeDelta::seconds(i64::from(failures) * 5 / 4 + 1));
     }
-    app.is_idle().await;
+    app.wait_until_idle().await;
     assert_eq!(user.subscription().await["tier"], "PRO");
     assert_eq!(app.stripe.calls("GET /v1/subscriptions").len(), 3);
     app.stop().await;
@@ -256,18 +256,18 @@ async fn event_is_retried_with_backoff_until_stripe_responds() {
 
 #[tokio::test]
 async fn replay_processes_stored_events_and_events_that_never_arrived() {
-    let site = Site::new().await;
-    let stripe = crate::support::Stripe::start(Clock::system()).await;
+    let deployment = Deployment::new().await;
+    let stripe = crate::support::FakeStripe::start(Clock::system()).await;
     let settings = stripe.environment();
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let server = site.start_with(&[], &settings).await;
+    let server = deployment.start_with(&[], &settings).await;
     let user = TestUser::sign_in(server.address, "+14155550123").await;
     let data = user.data(START, json!({})).await;
-    let (id, events) = stripe.pay(data["startCheckout"]["sessionId"].as_str().unwrap());
+    let (id, events) = stripe.complete_checkout(data["startCheckout"]["sessionId"].as_str().unwrap());
     let replay = async |event: &Value| {
-        let mut command = Process::command(site.directory.path());
+        let mut command = Process::command(deployment.directory.path());
         command.args(["stripe", "replay", event["id"].as_str().unwrap()]);
-        command.envs(site.backend.environment()).envs(settings.iter().copied());
+        command.envs(deployment.backend.environment()).envs(settings.iter().copied());
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
@@ -281,9 +281,9 @@ async fn replay_processes_stored_events_and_events_that_never_arrived() {
     assert_eq!(state().await, "NONE");
     replay(&events[0]).await;
     assert_eq!(state().await, "ACTIVE");
-    stripe.change(&id, "customer.subscription.updated", |one| one["status"] = json!("past_due"));
+    stripe.update_subscription(&id, "customer.subscription.updated", |one| one["status"] = json!("past_due"));
     replay(&events[0]).await;
     assert_eq!(state().await, "PAST_DUE");
     server.terminate();
-    assert!(server.ended().await);
+    assert!(server.wait_for_exit().await);
 }

@@ -20,11 +20,11 @@ pub const CHANGE: &str = "mutation($current: String, $new: String!) {
 pub const ME: &str = "{ me { id email fullName hasPassword verifiedAt } }";
 
 pub async fn login(app: &TestApp, phone: &str, password: &str) -> Value {
-    app.stranger().ask_api(LOGIN, json!({"phone": phone, "password": password})).await
+    app.anonymous().execute(LOGIN, json!({"phone": phone, "password": password})).await
 }
 
 pub async fn verify(app: &TestApp, phone: &str, otp: &Value) -> Value {
-    app.stranger().ask_api(VERIFY_OTP, json!({"phone": phone, "otp": otp})).await
+    app.anonymous().execute(VERIFY_OTP, json!({"phone": phone, "otp": otp})).await
 }
 
 /// Verifies the code of a signup together with its token.
@@ -32,12 +32,12 @@ pub async fn verify_signup(app: &TestApp, phone: &str, signup: &Value) -> Value 
     let query = "mutation($input: VerifyOtpInput!) { verifyOtp(input: $input) { accessToken user { id } } }";
     let input =
         json!({"phoneNumber": phone, "otp": signup["otp"]["otp"], "signupToken": signup["signupToken"]});
-    app.stranger().ask_api(query, json!({ "input": input })).await
+    app.anonymous().execute(query, json!({ "input": input })).await
 }
 
 /// A user with the phone number [`PHONE`] and the password [`PASSWORD`].
 pub async fn user_with_password(app: &TestApp) -> TestUser {
-    let user = app.signed_in(PHONE).await;
+    let user = app.sign_in_as(PHONE).await;
     user.data(CHANGE, json!({"new": PASSWORD})).await;
     user
 }

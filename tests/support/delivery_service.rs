@@ -15,7 +15,7 @@ use axum::{
 };
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle, time::timeout};
 
-use super::socket::PATIENCE;
+use super::socket::TEST_TIMEOUT;
 
 #[derive(Clone)]
 pub struct RecordedRequest {
@@ -69,7 +69,7 @@ impl DeliveryService {
                 next.await;
             }
         };
-        timeout(PATIENCE, received).await.expect("the delivery service received too few requests")
+        timeout(TEST_TIMEOUT, received).await.expect("the delivery service received too few requests")
     }
 }
 
