@@ -1,6 +1,6 @@
-//! How fast three workers empty a queue, and whether each job of it is done once.
+//! Measures how fast three workers drain a queue, and checks that each job runs once.
 //!
-//! Ten thousand replies of two thousand users are queued before a worker starts; the stand-in for Gemini answers at once.
+//! Ten thousand replies of two thousand users are queued before a worker starts. The fake Gemini answers at once.
 //! `tests/with-servers cargo bench --bench queue_drain`.
 
 #[path = "../tests/support/mod.rs"]
@@ -15,30 +15,30 @@ use pollux::{
     domain::chat::{Content, NewChatroom},
 };
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
-use support::{Backend, TestApp, app::Wishes, user::registered};
+use support::{Backend, TestApp, app::TestOptions, user::insert_user};
 
 const USERS: u32 = 2_000;
-const ROOMS: u32 = 5;
+const CHATROOMS: u32 = 5;
 const WORKERS: usize = 3;
 
 #[tokio::main]
 async fn main() {
     if Backend::servers().is_none() {
-        println!("the queue is drained by several workers: run it by tests/with-servers");
+        println!("skipped: needs PostgreSQL and Redis. Run it with tests/with-servers");
         return;
     }
-    let app = TestApp::with(Wishes { role: Some(Role::Api), ..Wishes::default() }).await;
+    let app = TestApp::with(TestOptions { role: Some(Role::Api), ..TestOptions::default() }).await;
     let queued = Instant::now();
-    stream::iter(0..USERS).for_each_concurrent(8, |number| queue(&app, number)).await;
-    let jobs = USERS * ROOMS;
+    stream::iter(0..USERS).for_each_concurrent(8, |number| queue_replies(&app, number)).await;
+    let jobs = USERS * CHATROOMS;
     println!("{jobs} jobs queued in {:.1} s", queued.elapsed().as_secs_f64());
-    let begun = Instant::now();
-    let workers = join_all((0..WORKERS).map(|_| app.beside(Role::Worker, &[]))).await;
+    let started = Instant::now();
+    let workers = join_all((0..WORKERS).map(|_| app.add_node(Role::Worker, &[]))).await;
     let left = async || job::Entity::find().count(app.chat.db.read()).await.expect("the database answers");
     while left().await > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let took = begun.elapsed().as_secs_f64();
+    let duration = started.elapsed().as_secs_f64();
     let completed = message::Entity::find()
         .filter(message::Column::Status.eq(message::Status::Completed))
         .filter(message::Column::Role.eq(message::Role::Model))
@@ -46,20 +46,24 @@ async fn main() {
         .count(app.chat.db.read())
         .await
         .expect("the database answers");
-    println!("drained by {WORKERS} workers in {took:.1} s: {:.0} jobs/s", f64::from(jobs) / took);
-    println!("completed in the first attempt: {completed}; calls of the model: {}", app.gemini.calls().len());
+    println!("drained by {WORKERS} workers in {duration:.1} s: {:.0} jobs/s", f64::from(jobs) / duration);
+    println!("completed in the first attempt: {completed}; model calls: {}", app.gemini.calls().len());
     assert_eq!((completed, app.gemini.calls().len()), (u64::from(jobs), jobs as usize));
     for node in workers.into_iter().chain([app]) {
         node.stop().await;
     }
 }
 
-async fn queue(app: &TestApp, number: u32) {
+async fn queue_replies(app: &TestApp, number: u32) {
     let chat = &app.chat;
-    let user = registered(chat.db.write(), &format!("+1415{number:07}"), chat.clock.now()).await.id;
-    for _ in 0..ROOMS {
-        let Ok(room) = chat.create_chatroom(user, NewChatroom::default()).await else { panic!("no room") };
-        let Ok(content) = Content::new("Go".to_owned()) else { panic!("no content") };
-        let Ok(_) = chat.send(user, room.id, content, None).await else { panic!("not sent") };
+    let user = insert_user(chat.db.write(), &format!("+1415{number:07}"), chat.clock.now()).await.id;
+    for _ in 0..CHATROOMS {
+        let Ok(chatroom) = chat.create_chatroom(user, NewChatroom::default()).await else {
+            panic!("the chatroom was not created")
+        };
+        let Ok(content) = Content::new("Go".to_owned()) else { panic!("the content is invalid") };
+        let Ok(_) = chat.send(user, chatroom.id, content, None).await else {
+            panic!("the message was not sent")
+        };
     }
 }

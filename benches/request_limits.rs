@@ -1,8 +1,8 @@
-//! What it costs to refuse, and what refusing tells: documents past their limits over each transport, in time and memory; and
-//! the time of sendOtp, login and forgotPassword for numbers that are known and for such as are not, in turns.
+//! Measures the time and memory of rejecting documents over a limit on each transport, and whether the response time of
+//! sendOtp, login and forgotPassword reveals that a phone number is registered.
 
-#![allow(clippy::unwrap_used, reason = "a program that cannot go on is to fail where it stands")]
-#![allow(clippy::disallowed_methods, reason = "what it starts it awaits itself")]
+#![allow(clippy::unwrap_used, reason = "a program without a caller fails where it panics")]
+#![allow(clippy::disallowed_methods, reason = "tasks are awaited where they are spawned")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -10,7 +10,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::{Backend, TestUser, code_of, process::Site, user::SEND_OTP};
+use support::{Backend, TestUser, code_of, process::Deployment, user::SEND_OTP};
 
 const TIMES: usize = 50;
 const ROUNDS: usize = 1000;
@@ -21,9 +21,9 @@ const PASSWORD: &str = "correct horse";
 #[tokio::main]
 async fn main() {
     println!("{}", if Backend::servers().is_some() { "PostgreSQL + Redis" } else { "SQLite + memory" });
-    let site = Site::new().await;
-    refusals(&site).await;
-    tells(&site).await;
+    let deployment = Deployment::new().await;
+    measure_rejections(&deployment).await;
+    measure_timing_leak(&deployment).await;
 }
 
 fn documents() -> [(&'static str, String); 3] {
@@ -39,24 +39,24 @@ fn documents() -> [(&'static str, String); 3] {
     ]
 }
 
-async fn refusals(site: &Site) {
-    let server = site.start_with(&[], &[("RATE_LIMITS", "off")]).await;
+async fn measure_rejections(deployment: &Deployment) {
+    let server = deployment.start_with(&[], &[("RATE_LIMITS", "off")]).await;
     let user = TestUser::sign_in(server.address, "+14155550123").await;
     for (name, document) in documents() {
         for transport in ["POST", "batch", "SSE", "multipart", "WebSocket"] {
             let mut times = Vec::new();
-            // What the first ones cost once.
+            // Warm-up.
             for _ in 0..TIMES {
-                refused(&user, transport, &document).await;
+                reject(&user, transport, &document).await;
             }
             let before = server.memory();
             for _ in 0..TIMES {
-                times.push(refused(&user, transport, &document).await);
+                times.push(reject(&user, transport, &document).await);
             }
             times.sort();
             let grown = server.memory().saturating_sub(before) >> 10;
             println!(
-                "{name}, {transport}: refused in {:.2} ms (median), {:.2} ms (slowest of {TIMES}); \
+                "{name}, {transport}: rejected in {:.2} ms (median), {:.2} ms (slowest of {TIMES}); \
                  the server grew by {grown} KiB over all of them",
                 times[TIMES / 2].as_secs_f64() * 1e3,
                 times[TIMES - 1].as_secs_f64() * 1e3,
@@ -64,20 +64,20 @@ async fn refusals(site: &Site) {
         }
     }
     server.terminate();
-    assert!(server.ended().await);
+    assert!(server.wait_for_exit().await);
 }
 
-/// How long a refusal takes.
-async fn refused(user: &TestUser, transport: &str, document: &str) -> Duration {
+/// The duration of one rejection.
+async fn reject(user: &TestUser, transport: &str, document: &str) -> Duration {
     if transport == "WebSocket" {
         let mut socket = user.socket().await;
-        let begun = Instant::now();
+        let started = Instant::now();
         socket.subscribe("1", document, &json!({})).await;
         match socket.next().await {
-            Ok(said) => assert_eq!(said["payload"][0]["extensions"]["code"], "QUERY_TOO_COMPLEX"),
+            Ok(message) => assert_eq!(message["payload"][0]["extensions"]["code"], "QUERY_TOO_COMPLEX"),
             Err((code, _)) => assert_eq!((code, document.len() > 64 * 1024), (1009, true)),
         }
-        return begun.elapsed();
+        return started.elapsed();
     }
     let accept = match transport {
         "SSE" => "text/event-stream",
@@ -88,26 +88,26 @@ async fn refused(user: &TestUser, transport: &str, document: &str) -> Duration {
     let body = if transport == "batch" { json!([one]) } else { one };
     let request = user.http.post(format!("http://{}/graphql", user.address)).header("accept", accept);
     let request = request.json(&body);
-    let begun = Instant::now();
+    let started = Instant::now();
     let answer = request.send().await.unwrap().text().await.unwrap();
-    let took = begun.elapsed();
+    let took = started.elapsed();
     assert!(answer.contains("QUERY_TOO_COMPLEX"), "{answer}");
     took
 }
 
-/// Whether the time of an answer tells if a number is known: asked of one that is and of two that are not, in turns. How far
-/// those two are apart is the noise.
-async fn tells(site: &Site) {
-    let server = site.start_with(&[], &[("RATE_LIMITS", "off")]).await;
-    let stranger = TestUser::stranger(server.address);
+/// Compares response times for a registered number and for two unregistered ones in random order. The difference between
+/// the unregistered ones is the noise.
+async fn measure_timing_leak(deployment: &Deployment) {
+    let server = deployment.start_with(&[], &[("RATE_LIMITS", "off")]).await;
+    let anonymous = TestUser::anonymous(server.address);
     let number = |round: usize, which: usize| format!("+1415{}", 2_000_000 + 3 * round + which);
     let change = "mutation($new: String!) { changePassword(input: { newPassword: $new }) { user { id } } }";
-    // Apart from that, they have the same behind them.
+    // All numbers have the same history otherwise.
     for round in 0..ROUNDS {
-        let known = stranger.signed_in(&number(round, KNOWN)).await;
+        let known = anonymous.sign_in_as(&number(round, KNOWN)).await;
         known.data(change, json!({ "new": PASSWORD })).await;
         for which in UNKNOWN {
-            stranger.data(SEND_OTP, json!({"phone": number(round, which)})).await;
+            anonymous.data(SEND_OTP, json!({"phone": number(round, which)})).await;
         }
     }
     let otp = |field| {
@@ -127,9 +127,9 @@ async fn tells(site: &Site) {
             let mut order = [KNOWN, UNKNOWN[0], UNKNOWN[1]];
             random.shuffle(&mut order);
             for which in order {
-                let begun = Instant::now();
-                let answer = stranger.ask_api(&query, json!({"phone": number(round, which)})).await;
-                took[which] = begun.elapsed().as_secs_f64() * 1e6;
+                let started = Instant::now();
+                let answer = anonymous.execute(&query, json!({"phone": number(round, which)})).await;
+                took[which] = started.elapsed().as_secs_f64() * 1e6;
                 assert!(["no error", "UNAUTHENTICATED"].contains(&code_of(&answer)), "{answer}");
             }
         }
@@ -147,7 +147,7 @@ async fn tells(site: &Site) {
         );
     }
     server.terminate();
-    assert!(server.ended().await);
+    assert!(server.wait_for_exit().await);
 }
 
 fn sorted(values: &[f64]) -> Vec<f64> {
@@ -160,7 +160,7 @@ fn median(values: &[f64]) -> f64 {
     sorted(values)[values.len() / 2]
 }
 
-/// Between which values a median lies at 95 %, by its order statistics.
+/// The 95 % confidence interval of the median, by order statistics.
 fn interval(values: &[f64]) -> (f64, f64) {
     let sorted = sorted(values);
     #[expect(

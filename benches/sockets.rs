@@ -1,8 +1,8 @@
-//! What sockets cost the server in memory: idle ones with one subscription, each with a user of its own, and such as do not
-//! read for half a minute while the reply that they follow is streamed to them.
+//! Measures the server's memory per socket: for idle sockets with one subscription each, and for sockets that do not read
+//! while a reply is streamed to them for half a minute.
 
-#![allow(clippy::unwrap_used, reason = "a program that cannot go on is to fail where it stands")]
-#![allow(clippy::disallowed_methods, reason = "what it starts it awaits itself")]
+#![allow(clippy::unwrap_used, reason = "a program without a caller fails where it panics")]
+#![allow(clippy::disallowed_methods, reason = "tasks are awaited where they are spawned")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use serde_json::json;
-use support::{Backend, Gate, Script, TestUser, process::Site, socket::Socket, user::REPLY_STREAM};
+use support::{Backend, Gate, Script, TestUser, process::Deployment, socket::Socket, user::REPLY_STREAM};
 
 const COUNTS: [usize; 2] = [2000, 5000];
 const SLOW: usize = 50;
-/// A reply as long as any may be, in half a minute.
+/// A reply of the maximum length, streamed in half a minute.
 const CHUNKS: usize = 512;
 const CHUNK: usize = 1024;
 const BETWEEN: Duration = Duration::from_millis(57);
@@ -24,14 +24,14 @@ const BETWEEN: Duration = Duration::from_millis(57);
 async fn main() {
     let shared = Backend::servers().is_some();
     println!("{}", if shared { "PostgreSQL + Redis" } else { "SQLite + memory" });
-    let site = Site::new().await;
-    let server = site.start_with(&[], &[("RATE_LIMITS", "off")]).await;
-    let stranger = TestUser::stranger(server.address);
-    // What the first ones cost once: pools, caches, the allocator's own.
-    let mut sockets = open(&stranger, 0, 100).await;
+    let deployment = Deployment::new().await;
+    let server = deployment.start_with(&[], &[("RATE_LIMITS", "off")]).await;
+    let anonymous = TestUser::anonymous(server.address);
+    // Warms up pools, caches and the allocator.
+    let mut sockets = open(&anonymous, 0, 100).await;
     for count in COUNTS {
         let before = (sockets.len(), server.memory());
-        let more = open(&stranger, before.0, count).await;
+        let more = open(&anonymous, before.0, count).await;
         sockets.extend(more);
         let opened = sockets.len() - before.0;
         let each = (server.memory() - before.1) / opened as u64;
@@ -43,17 +43,17 @@ async fn main() {
     }
     drop(sockets);
     server.terminate();
-    assert!(server.ended().await);
-    // The reply itself and who reads it, and then with those who do not.
-    let alone = streamed(&site, 0).await;
-    let with_slow = streamed(&site, SLOW).await;
+    assert!(server.wait_for_exit().await);
+    // First with one reader only, and then with sockets that do not read.
+    let alone = measure_stream(&deployment, 0).await;
+    let with_slow = measure_stream(&deployment, SLOW).await;
     let each = with_slow.saturating_sub(alone) / SLOW as u64;
-    println!("{SLOW} readers that read nothing of a reply of 512 KiB: {} KiB each", each >> 10);
+    println!("{SLOW} sockets that do not read a reply of 512 KiB: {} KiB each", each >> 10);
 }
 
-async fn open(stranger: &TestUser, from: usize, to: usize) -> Vec<Socket> {
+async fn open(anonymous: &TestUser, from: usize, to: usize) -> Vec<Socket> {
     let opened = stream::iter(from..to).map(async |number| {
-        let user = stranger.signed_in(&format!("+1212{}", 2_000_000 + number)).await;
+        let user = anonymous.sign_in_as(&format!("+1212{}", 2_000_000 + number)).await;
         let mut socket = user.socket().await;
         socket.subscribe("1", "subscription { accountEvents { usage { used } } }", &json!({})).await;
         socket.next().await.unwrap();
@@ -62,33 +62,35 @@ async fn open(stranger: &TestUser, from: usize, to: usize) -> Vec<Socket> {
     opened.buffer_unordered(16).collect().await
 }
 
-/// By how much a server that has done nothing else grows while a reply is streamed to one who reads it and to so many who do
-/// not; in the end those read it, too, whole.
-async fn streamed(site: &Site, slow: usize) -> u64 {
-    let server = site.start_with(&[], &[("RATE_LIMITS", "off")]).await;
+/// Streams a reply to one reader and to `slow` sockets that do not read, and returns by how much the memory of a new server
+/// grows. Afterwards the slow sockets read the whole reply.
+async fn measure_stream(deployment: &Deployment, slow: usize) -> u64 {
+    let server = deployment.start_with(&[], &[("RATE_LIMITS", "off")]).await;
     let chunk = "x".repeat(CHUNK);
     let begin = Gate::closed();
     let script = (0..CHUNKS).fold(Script::new().wait(&begin), |script, _| script.text(&chunk).pause(BETWEEN));
-    site.gemini.answers(script.finish("STOP"));
+    deployment.gemini.enqueue(script.finish("STOP"));
     let user = TestUser::sign_in(server.address, &format!("+1313{}", 2_000_000 + slow)).await;
-    let asked = user.room("x").await.ask("hi").await;
-    let mut reader = follow(user.socket().await, &asked.reply).await;
+    let sent = user.create_chatroom("x").await.send("hi").await;
+    let mut reader = follow(user.socket().await, &sent.reply).await;
     let mut followers = Vec::new();
     for _ in 0..slow {
-        followers.push(follow(Socket::narrow(server.address, &user.token).await, &asked.reply).await);
+        followers.push(
+            follow(Socket::connect_with_small_buffer(server.address, &user.token).await, &sent.reply).await,
+        );
     }
     let before = server.memory();
     begin.open();
-    let begun = Instant::now();
+    let started = Instant::now();
     let text = read(&mut reader).await;
     assert_eq!(text.len(), CHUNKS * CHUNK);
-    let (took, after) = (begun.elapsed(), server.memory());
-    println!("streamed beside {slow} who do not read in {:.1} s", took.as_secs_f64());
+    let (duration, after) = (started.elapsed(), server.memory());
+    println!("streamed in {:.1} s with {slow} sockets that do not read", duration.as_secs_f64());
     for follower in &mut followers {
         assert!(read(follower).await == text);
     }
     server.terminate();
-    assert!(server.ended().await);
+    assert!(server.wait_for_exit().await);
     after.saturating_sub(before)
 }
 

@@ -1,7 +1,7 @@
-//! How long a webhook of Stripe's waits for its 200 when a thousand come at once, and how soon all have been seen to.
+//! A burst of a thousand Stripe webhooks: how long each waits for its response, and when all events have been processed.
 
-#![allow(clippy::unwrap_used, reason = "a program that cannot go on is to fail where it stands")]
-#![allow(clippy::disallowed_methods, reason = "what it starts it awaits itself")]
+#![allow(clippy::unwrap_used, reason = "a failed step ends the benchmark")]
+#![allow(clippy::disallowed_methods, reason = "the benchmark awaits every task that it spawns")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -13,8 +13,8 @@ use pollux::config::Role;
 use serde_json::json;
 use support::{
     Backend, TestApp,
-    app::Wishes,
-    stripe::{WEBHOOK_SECRET, customers, sign},
+    app::TestOptions,
+    stripe::{WEBHOOK_SECRET, insert_customers, sign},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -31,33 +31,34 @@ async fn main() {
         "{}",
         if shared { "PostgreSQL + Redis, an API node and a worker" } else { "SQLite + memory, one process" }
     );
-    let node =
-        async |role, beside| TestApp::with(Wishes { sells: true, role, beside, ..Wishes::default() }).await;
+    let node = async |role, peer| {
+        TestApp::with(TestOptions { billing: true, role, peer, ..TestOptions::default() }).await
+    };
     let app = node(shared.then_some(Role::Api), None).await;
     let worker = if shared { Some(node(Some(Role::Worker), Some(&app)).await) } else { None };
-    let customers = customers(app.chat.db.write(), EVENTS, app.clock.now()).await;
+    let customers = insert_customers(app.chat.db.write(), EVENTS, app.clock.now()).await;
     for customer in &customers {
-        app.stripe.subscribe(customer, "active");
+        app.stripe.create_subscription(customer, "active");
     }
     for _ in 0..ROUNDS {
-        let refused = round(&app, &customers, "whsec_other").await;
-        app.is_idle().await;
-        let begun = Instant::now();
+        let rejected = round(&app, &customers, "whsec_other").await;
+        app.wait_until_idle().await;
+        let started = Instant::now();
         let stored = round(&app, &customers, WEBHOOK_SECRET).await;
-        app.is_idle().await;
+        app.wait_until_idle().await;
         println!(
-            "{EVENTS} webhooks at once: {refused} where they are refused unread, {stored} where they are stored; \
-             all seen to after {:.1} s",
-            begun.elapsed().as_secs_f64(),
+            "{EVENTS} concurrent webhooks: {rejected} with an invalid signature, {stored} stored; \
+             all processed after {:.1} s",
+            started.elapsed().as_secs_f64(),
         );
     }
     if let Some(worker) = worker {
-        worker.end().await;
+        worker.shut_down().await;
     }
     app.stop().await;
 }
 
-/// One event for each customer, all at the same moment: how long each waits for its answer.
+/// Sends one event for each customer, concurrently. Returns the median and the 99th percentile of the response times.
 async fn round(app: &TestApp, customers: &[String], secret: &str) -> String {
     let mut connections = Vec::new();
     for customer in customers {
@@ -72,23 +73,24 @@ async fn round(app: &TestApp, customers: &[String], secret: &str) -> String {
         connections.push((TcpStream::connect(app.address).await.unwrap(), request));
     }
     let status = if secret == WEBHOOK_SECRET { "200" } else { "400" };
-    let answers = connections
+    let responses = connections
         .into_iter()
-        .map(|(connection, request)| tokio::spawn(answered(connection, request, status)));
-    let (mut times, open): (Vec<_>, Vec<_>) = join_all(answers).await.into_iter().map(Result::unwrap).unzip();
-    // None hangs up while others wait, as Stripe does not.
+        .map(|(connection, request)| tokio::spawn(response_time(connection, request, status)));
+    let (mut times, open): (Vec<_>, Vec<_>) =
+        join_all(responses).await.into_iter().map(Result::unwrap).unzip();
+    // Like Stripe, no client disconnects before all have their responses.
     drop(open);
     times.sort();
     let millis = |at: usize| times[at].as_secs_f64() * 1e3;
     format!("median {:.1} ms, p99 {:.1} ms", millis(EVENTS / 2), millis(EVENTS * 99 / 100))
 }
 
-/// How long a request waits for its answer, and its connection. A client that costs next to nothing, on the same cores.
-async fn answered(mut connection: TcpStream, request: String, status: &str) -> (Duration, TcpStream) {
+/// The response time of a request, and its connection. A minimal client, because it shares the cores with the server.
+async fn response_time(mut connection: TcpStream, request: String, status: &str) -> (Duration, TcpStream) {
     let sent = Instant::now();
     connection.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = [0; 1024];
-    let read = connection.read(&mut answer).await.unwrap();
-    assert!(answer[..read].starts_with(format!("HTTP/1.1 {status}").as_bytes()));
+    let mut response = [0; 1024];
+    let read = connection.read(&mut response).await.unwrap();
+    assert!(response[..read].starts_with(format!("HTTP/1.1 {status}").as_bytes()));
     (sent.elapsed(), connection)
 }

@@ -1,4 +1,4 @@
-// Apollo Client 4 without a WebSocket: its HTTP link follows by multipart subscriptions.
+// Apollo Client 4 without a WebSocket: its HTTP link uses multipart subscriptions.
 import { ApolloClient, HttpLink, InMemoryCache } from "@apollo/client";
 import { FollowDocument } from "./generated/operations";
 import { scenario } from "./scenario";

@@ -1,4 +1,4 @@
-// The audits of graphql-http against a server: `node audit.mjs http://localhost:8000/graphql`
+// Runs the audits of graphql-http against a server: `node audit.mjs http://localhost:8000/graphql`
 import { serverAudits } from "graphql-http";
 
 let failed = 0;

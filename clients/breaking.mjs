@@ -1,4 +1,4 @@
-// Fails if schema.graphql breaks what clients of the last release rely on: schema.released.graphql.
+// Fails if schema.graphql has breaking changes since the last release (schema.released.graphql).
 import { readFileSync } from "node:fs";
 import { CriticalityLevel, diff } from "@graphql-inspector/core";
 import { buildSchema } from "graphql";

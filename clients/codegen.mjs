@@ -1,4 +1,4 @@
-// Makes generated/operations.ts: what operations.graphql asks for, as typed documents, after schema.graphql.
+// Generates typed documents (generated/operations.ts) from operations.graphql and schema.graphql.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { codegen } from "@graphql-codegen/core";
 import * as typedDocumentNode from "@graphql-codegen/typed-document-node";
@@ -7,7 +7,7 @@ import { parse } from "graphql";
 
 const read = (name) => parse(readFileSync(new URL(name, import.meta.url), "utf8"));
 const filename = new URL("generated/operations.ts", import.meta.url);
-const made = await codegen({
+const output = await codegen({
   filename: filename.pathname,
   schema: read("../schema.graphql"),
   documents: [{ location: "operations.graphql", document: read("operations.graphql") }],
@@ -16,4 +16,4 @@ const made = await codegen({
   config: { scalars: { DateTime: "string", PhoneNumber: "string" }, useTypeImports: true },
 });
 mkdirSync(new URL(".", filename), { recursive: true });
-writeFileSync(filename, made);
+writeFileSync(filename, output);

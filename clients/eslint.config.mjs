@@ -1,4 +1,4 @@
-// What schema.graphql is checked for: GraphQL's own recommendations and Relay's.
+// Lints schema.graphql with the recommended rules and Relay's rules.
 import graphql from "@graphql-eslint/eslint-plugin";
 
 export default [
@@ -18,11 +18,11 @@ export default [
           EnumValueDefinition: true,
           FieldDefinition: true,
           InputValueDefinition: true,
-          // Those of the specification's own directives.
+          // Arguments of the directives of the specification.
           ignoredSelectors: ["DirectiveDefinition InputValueDefinition"],
         },
       ],
-      // Values, events and answers have no identity of their own: what has one is a Node.
+      // Values, events and payloads have no id. Objects with an id implement Node.
       "@graphql-eslint/strict-id-in-types": [
         "error",
         {
@@ -36,12 +36,12 @@ export default [
           },
         },
       ],
-      // A connection has `nodes` beside its edges, and short lists that are always given whole are no connections.
+      // Connections also have `nodes`, and short lists that are always complete are not connections.
       "@graphql-eslint/relay-edge-types": [
         "error",
         { withEdgeSuffix: true, shouldImplementNode: true, listTypeCanWrapOnlyEdgeType: false },
       ],
-      // It does not count a directive on a scalar.
+      // The rule ignores directives on scalars.
       "@graphql-eslint/no-unreachable-types": "off",
     },
   },

@@ -5,7 +5,7 @@ import WebSocket from "ws";
 const client = createClient({
   url: "ws://localhost:8000/graphql", webSocketImpl: WebSocket, lazyCloseTimeout: 5_000,
   connectionParams: { authorization: `Bearer ${process.env.TOKEN}` },
-  shouldRetry: ({ code }) => code !== 4403, // no other try makes this token valid
+  shouldRetry: ({ code }) => code !== 4403, // a retry cannot make the token valid
 });
 async function* run(query, variables) {
   for await (const { data, errors } of client.iterate({ query, variables })) {

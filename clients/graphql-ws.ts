@@ -1,4 +1,4 @@
-// graphql-ws by itself: queries, mutations and subscriptions on one WebSocket.
+// graphql-ws alone: queries, mutations and subscriptions on one WebSocket.
 import { print } from "graphql";
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
@@ -10,8 +10,8 @@ scenario((url, token) => {
     url: url.replace("http", "ws"),
     webSocketImpl: WebSocket, // not needed in a browser
     connectionParams: token ? { authorization: `Bearer ${token}` } : {},
-    retryAttempts: 0, // we come back by ourselves, with the cursor
-    lazyCloseTimeout: 5_000, // keeps the socket between operations; one that begins while it closes would end with it
+    retryAttempts: 0, // follow.ts reconnects with the cursor
+    lazyCloseTimeout: 5_000, // keeps the socket open between operations: an operation that starts while it closes would fail
   });
   return {
     async request(document, variables) {

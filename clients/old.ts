@@ -14,7 +14,7 @@ scenario((url, token) => {
   return {
     request: (document, variables) =>
       new Promise<any>((resolve, reject) => {
-        // It would try for ever.
+        // Otherwise it would retry forever.
         const off = client.onError(reject);
         client.request({ query: print(document), variables }).subscribe({
           next: (result) => (off(), result.errors ? reject(result) : resolve(result.data)),
@@ -26,7 +26,7 @@ scenario((url, token) => {
         next: ({ data }) => data && sink.event((data as FollowSubscription).replyStream),
         error: sink.broken,
       });
-      // It would come back with the same variables, and so from the beginning.
+      // By itself it would resubscribe with the same variables, and therefore from the beginning.
       const lost = client.onDisconnected(() => {
         stop();
         sink.broken();

@@ -1,4 +1,4 @@
-// What relay-compiler compiles; nothing runs this file.
+// The input of relay-compiler. This file is not executed.
 import { graphql } from "relay-runtime";
 
 export const operations = () => [
@@ -17,7 +17,7 @@ export const operations = () => [
     }
   `,
   graphql`
-    mutation relayCreateRoomMutation($title: String!) {
+    mutation relayCreateChatroomMutation($title: String!) {
       createChatroom(input: { title: $title }) {
         chatroom {
           id
@@ -26,8 +26,8 @@ export const operations = () => [
     }
   `,
   graphql`
-    mutation relaySendMutation($room: ID!, $content: String!) {
-      sendMessage(input: { chatroomId: $room, content: $content }) {
+    mutation relaySendMutation($chatroom: ID!, $content: String!) {
+      sendMessage(input: { chatroomId: $chatroom, content: $content }) {
         reply {
           id
         }

@@ -1,4 +1,4 @@
-// relay-runtime: mutations over HTTP, subscriptions over graphql-ws. relay-compiler makes artifacts of relay.operations.ts.
+// relay-runtime: mutations over HTTP, subscriptions over graphql-ws. relay-compiler generates artifacts from relay.operations.ts.
 import { createClient } from "graphql-ws";
 import {
   Environment,
@@ -11,7 +11,7 @@ import {
   requestSubscription,
 } from "relay-runtime";
 import WebSocket from "ws";
-import createRoom from "./__generated__/relayCreateRoomMutation.graphql";
+import createRoom from "./__generated__/relayCreateChatroomMutation.graphql";
 import followReply from "./__generated__/relayFollowSubscription.graphql";
 import send from "./__generated__/relaySendMutation.graphql";
 import sendOtp from "./__generated__/relaySendOtpMutation.graphql";
@@ -22,7 +22,7 @@ import { scenario } from "./scenario";
 const mutations: Record<string, GraphQLTaggedNode> = {
   SendOtp: sendOtp,
   VerifyOtp: verifyOtp,
-  CreateRoom: createRoom,
+  CreateChatroom: createRoom,
   Send: send,
   Stop: stop,
 };
@@ -33,8 +33,8 @@ scenario((url, token) => {
     url: url.replace("http", "ws"),
     webSocketImpl: WebSocket, // not needed in a browser
     connectionParams: authorization ? { authorization } : {},
-    retryAttempts: 0, // we come back by ourselves, with the cursor
-    lazyCloseTimeout: 5_000, // keeps the socket between operations
+    retryAttempts: 0, // follow.ts reconnects with the cursor
+    lazyCloseTimeout: 5_000, // keeps the socket open between operations
   });
   const network = Network.create(
     async ({ text }, variables) => {

@@ -1,12 +1,12 @@
-// What every example does: signs in, asks, follows the reply through a cut, stops another one, and uses up the day.
-// README.md beside this file says how to run them.
+// The scenario of every example: signs in, sends a message, follows the reply through broken connections, stops another
+// reply, and exhausts the daily quota. README.md explains how to run it.
 import { describe, graphqlErrors } from "./errors";
-import { CreateRoomDocument, SendDocument, SendOtpDocument, StopDocument, VerifyOtpDocument } from "./generated/operations";
+import { CreateChatroomDocument, SendDocument, SendOtpDocument, StopDocument, VerifyOtpDocument } from "./generated/operations";
 import { type Client, follow } from "./follow";
 
 type Connect = (url: string, token?: string) => Client;
 
-/** Runs the scenario; whatever goes wrong in it ends the process with one line on standard error. */
+/** Runs the scenario. An error ends the process with one line on standard error. */
 export async function scenario(connect: Connect) {
   const [url, phoneNumber] = process.argv.slice(2);
   if (!url || !phoneNumber) {
@@ -19,11 +19,11 @@ export async function scenario(connect: Connect) {
   };
   process.on("unhandledRejection", fail).on("uncaughtException", fail);
   await run(connect, url, phoneNumber).catch(fail);
-  process.exit(); // the oldest of the clients leaves timers behind
+  process.exit(); // subscriptions-transport-ws leaves timers running
 }
 
 async function run(connect: Connect, url: string, phoneNumber: string) {
-  const say = (...words: unknown[]) => console.log(words.join(" "));
+  const print = (...words: unknown[]) => console.log(words.join(" "));
 
   const anonymous = connect(url);
   const { sendOtp } = await anonymous.request(SendOtpDocument, { phoneNumber });
@@ -32,13 +32,13 @@ async function run(connect: Connect, url: string, phoneNumber: string) {
   anonymous.close();
 
   const client = connect(url, verifyOtp.accessToken);
-  const room = (await client.request(CreateRoomDocument, { title: "Stars" })).createChatroom.chatroom.id;
-  const ask = async (content: string) => (await client.request(SendDocument, { room, content })).sendMessage.reply.id;
+  const chatroom = (await client.request(CreateChatroomDocument, { title: "Stars" })).createChatroom.chatroom.id;
+  const send = async (content: string) => (await client.request(SendDocument, { chatroom, content })).sendMessage.reply.id;
 
-  const whole = await follow(client, await ask("What is a pulsar?"), (text) => say("text", text), () => say("broken"));
-  say(whole.end, whole.text);
+  const whole = await follow(client, await send("What is a pulsar?"), (text) => print("text", text), () => print("broken"));
+  print(whole.end, whole.text);
 
-  const reply = await ask("And what is a quasar?");
+  const reply = await send("And what is a quasar?");
   let stopping = false;
   const stopped = await follow(
     client,
@@ -49,17 +49,17 @@ async function run(connect: Connect, url: string, phoneNumber: string) {
         await client.request(StopDocument, { reply });
       }
     },
-    () => say("broken"),
+    () => print("broken"),
   );
-  say(stopped.end, stopped.text);
+  print(stopped.end, stopped.text);
 
   try {
-    await ask("One more?");
-    say("not used up: start the server with BASIC_DAILY_LIMIT=2 to see QUOTA_EXCEEDED");
+    await send("One more?");
+    print("the quota is not exhausted: start the server with BASIC_DAILY_LIMIT=2 to see QUOTA_EXCEEDED");
   } catch (failure) {
     const [error] = graphqlErrors(failure);
     if (error?.extensions?.code !== "QUOTA_EXCEEDED") throw failure;
-    say(error.extensions.code, "upgradeable", error.extensions.upgradeable);
+    print(error.extensions.code, "upgradeable", error.extensions.upgradeable);
   }
   client.close();
 }

@@ -1,4 +1,4 @@
-// graphql-sse: subscriptions over Server-Sent Events, and everything else the same way.
+// graphql-sse: subscriptions over Server-Sent Events, and queries and mutations the same way.
 import { print } from "graphql";
 import { createClient } from "graphql-sse";
 import { FollowDocument, type FollowSubscription } from "./generated/operations";
@@ -8,7 +8,7 @@ scenario((url, token) => {
   const client = createClient({
     url,
     headers: token ? { authorization: `Bearer ${token}` } : {},
-    retryAttempts: 0, // we come back by ourselves, with the cursor
+    retryAttempts: 0, // follow.ts reconnects with the cursor
   });
   return {
     async request(document, variables) {

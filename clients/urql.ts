@@ -11,8 +11,8 @@ scenario((url, token) => {
     url: url.replace("http", "ws"),
     webSocketImpl: WebSocket, // not needed in a browser
     connectionParams: authorization ? { authorization } : {},
-    retryAttempts: 0, // we come back by ourselves, with the cursor
-    lazyCloseTimeout: 5_000, // keeps the socket between operations
+    retryAttempts: 0, // follow.ts reconnects with the cursor
+    lazyCloseTimeout: 5_000, // keeps the socket open between operations
   });
   const client = new Client({
     url,

@@ -23,7 +23,7 @@ use crate::{
     config::{BillingSettings, Config, OtpDelivery, PersistedQueries, Role, Switch, TwilioSettings},
     domain::{
         auth::{Auth, Deliveries, Keys, Passwords, PhoneNumber},
-        billing::{Billing, Inbox},
+        billing::{Billing, EventIntake},
         chat::{Chat, Timing},
     },
     graphql::{self, DocumentStore, Services},
@@ -313,10 +313,10 @@ fn billing(
         signals,
         payments: payments(&config.billing)?,
         settings: config.billing.clone(),
-        inbox: Inbox::default(),
-        turns: Arc::new(std::array::from_fn(|_| Mutex::new(()))),
+        event_intake: EventIntake::default(),
+        sync_locks: Arc::new(std::array::from_fn(|_| Mutex::new(()))),
         product: Arc::default(),
-        look_every: STALE_POLL_INTERVAL,
+        stale_poll_interval: STALE_POLL_INTERVAL,
     })
 }
 

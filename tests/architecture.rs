@@ -1,10 +1,10 @@
-//! The architecture: which module may use which, how long a file may be, and the generated schema.
+//! The architecture: which module may use which, how long files may be, and the generated schema.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::support::sources::rust_files;
 
-/// Who may use whom. Everything may use the leaves; nobody may use what is not named here.
+/// Each module of `src/` with the modules that it may use. A module that is not listed may use the leaves only.
 const ARROWS: &[(&str, &[&str])] = &[
     ("http", &["graphql", "domain", "store", "ports"]),
     ("graphql", &["domain", "store", "ports"]),
@@ -17,72 +17,138 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lib", &[]),
     ("main", &[]),
 ];
+/// Every other module may use these.
 const LEAVES: &[&str] = &["backoff", "config", "error", "clock", "telemetry", "lifecycle"];
+/// The same within `src/graphql/`.
+const GRAPHQL_ARROWS: &[(&str, &[&str])] = &[
+    ("mod", &["schema", "engine"]),
+    ("schema", &["types", "engine"]),
+    ("types", &["engine"]),
+    ("engine", &[]),
+];
+/// Crates with the modules that may use them; `domain` is none of those. `app` and `config` have a module named redis.
+const CRATES: &[(&str, &[&str])] = &[
+    ("async_graphql", &["graphql", "http"]),
+    ("axum", &["http"]),
+    ("redis", &["adapters", "app", "config"]),
+    ("sqlx", &["store"]),
+];
 const LONGEST_FILE: usize = 350;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The first names of all paths that begin with `crate::`, in `use crate::{a::…, b}` too.
-fn crate_paths(text: &str) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for (at, found) in text.match_indices("crate::") {
-        let rest = &text[at + found.len()..];
-        let Some(list) = rest.strip_prefix('{') else {
-            names.insert(first_name(rest));
-            continue;
-        };
-        let mut depth = 0;
-        let mut item = 0;
-        for (at, c) in list.char_indices() {
-            match c {
-                '{' => depth += 1,
-                '}' if depth > 0 => depth -= 1,
-                ',' | '}' if depth == 0 => {
-                    names.insert(first_name(list[item..at].trim_start()));
-                    item = at + 1;
-                    if c == '}' {
-                        break;
-                    }
-                }
-                _ => {}
-            }
+/// All paths that begin with `prefix`, without it: `a::b` and `c` of `use crate::{a::b, c}`.
+fn paths_after(prefix: &str, text: &str) -> BTreeSet<String> {
+    let mut paths = BTreeSet::new();
+    for (at, found) in text.match_indices(prefix) {
+        let is_whole = !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+        if is_whole {
+            collect_paths("", &text[at + found.len()..], &mut paths);
         }
     }
-    names.remove("");
-    names
+    paths
 }
 
-fn first_name(path: &str) -> String {
-    path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+/// Collects the paths of one `use` tree and returns the rest of the text.
+fn collect_paths<'a>(parent: &str, tree: &'a str, paths: &mut BTreeSet<String>) -> &'a str {
+    if let Some(mut rest) = tree.strip_prefix('{') {
+        loop {
+            rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ',');
+            if rest.is_empty() || rest.starts_with('}') {
+                return rest.get(1..).unwrap_or_default();
+            }
+            rest = collect_paths(parent, rest, paths);
+            // An alias, or what else ends an item.
+            rest = &rest[rest.find([',', '}']).unwrap_or(rest.len())..];
+        }
+    }
+    let end = tree.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(tree.len());
+    let path = if parent.is_empty() { tree[..end].to_owned() } else { format!("{parent}::{}", &tree[..end]) };
+    if let Some(rest) = tree[end..].strip_prefix("::") {
+        return collect_paths(&path, rest, paths);
+    }
+    paths.insert(path);
+    &tree[end..]
+}
+
+fn first_segments(paths: &BTreeSet<String>) -> BTreeSet<&str> {
+    paths.iter().map(|path| path.split("::").next().unwrap()).collect()
+}
+
+/// The module directly below `directory` that a file belongs to.
+fn module_of(file: &Path, directory: &Path) -> String {
+    let first = file.strip_prefix(directory).unwrap().components().next().unwrap();
+    first.as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
+}
+
+fn allowed_for<'a>(arrows: &[(&str, &'a [&'a str])], module: &str) -> &'a [&'a str] {
+    arrows.iter().find(|(name, _)| *name == module).map_or(&[], |(_, allowed)| allowed)
 }
 
 #[test]
-fn paths_are_found_in_every_form() {
-    let text = "use crate::a::B; use crate::{b::{C, d::E}, f, g::H,}; fn x() { crate::i::j(); }";
-    let expected: BTreeSet<String> = ["a", "b", "f", "g", "i"].map(str::to_owned).into();
-    assert_eq!(crate_paths(text), expected);
+fn crate_paths_are_found_in_every_form() {
+    let text =
+        "use crate::a::B; use crate::{b::{C, d::E}, f, g::H as I,}; fn x() { crate::i::j(); } mycrate::z";
+    let expected: BTreeSet<String> =
+        ["a::B", "b::C", "b::d::E", "f", "g::H", "i::j"].map(str::to_owned).into();
+    assert_eq!(paths_after("crate::", text), expected);
 }
 
 #[test]
-fn arrows_point_one_way() {
+fn modules_depend_only_on_allowed_modules() {
     let source = root().join("src");
     for file in rust_files(&source) {
-        let place = file.strip_prefix(&source).unwrap();
-        let room = place.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs");
-        let allowed = ARROWS.iter().find(|(name, _)| *name == room).map_or(&[][..], |(_, allowed)| allowed);
-        for used in crate_paths(&fs::read_to_string(&file).unwrap()) {
-            let fine = used == room
-                || LEAVES.contains(&used.as_str()) && !LEAVES.contains(&room)
-                || allowed.contains(&used.as_str());
-            assert!(fine, "{} must not use crate::{used}", place.display());
+        let module = module_of(&file, &source);
+        let allowed = allowed_for(ARROWS, &module);
+        for used in first_segments(&paths_after("crate::", &fs::read_to_string(&file).unwrap())) {
+            let is_leaf = LEAVES.contains(&used) && !LEAVES.contains(&&*module);
+            let is_allowed = used == module || is_leaf || allowed.contains(&used);
+            assert!(is_allowed, "{} must not use crate::{used}", file.display());
         }
     }
 }
 
 #[test]
-fn no_file_outgrows_its_noun() {
+fn graphql_modules_depend_only_on_allowed_modules() {
+    let directory = root().join("src/graphql");
+    for file in rust_files(&directory) {
+        let module = module_of(&file, &directory);
+        let text = fs::read_to_string(&file).unwrap();
+        let mut used = BTreeSet::new();
+        for path in paths_after("crate::", &text) {
+            used.extend(
+                path.strip_prefix("graphql::").map(|rest| rest.split("::").next().unwrap().to_owned()),
+            );
+        }
+        // `super::schema` and so on, at any depth.
+        for path in paths_after("super::", &text) {
+            let name = path.split("::").find(|segment| *segment != "super");
+            used.extend(name.filter(|name| ["engine", "schema", "types"].contains(name)).map(str::to_owned));
+        }
+        for used in used {
+            let is_allowed = used == module || allowed_for(GRAPHQL_ARROWS, &module).contains(&&*used);
+            assert!(is_allowed, "{} must not use crate::graphql::{used}", file.display());
+        }
+    }
+}
+
+#[test]
+fn crates_are_used_only_by_their_modules() {
+    let source = root().join("src");
+    for file in rust_files(&source) {
+        let module = module_of(&file, &source);
+        let text = fs::read_to_string(&file).unwrap();
+        for (name, users) in CRATES {
+            let is_allowed = users.contains(&&*module) || paths_after(&format!("{name}::"), &text).is_empty();
+            assert!(is_allowed, "{} must not use the crate {name}", file.display());
+        }
+    }
+}
+
+#[test]
+fn no_file_exceeds_350_lines() {
     for directory in ["src", "tests", "entity", "migration", "benches"] {
         for file in rust_files(&root().join(directory)) {
             let lines = fs::read_to_string(&file).unwrap().lines().count();
@@ -92,13 +158,13 @@ fn no_file_outgrows_its_noun() {
 }
 
 #[test]
-fn the_schema_is_the_one_that_is_written_down() {
-    let written = fs::read_to_string(root().join("schema.graphql")).unwrap();
-    assert!(written == pollux::graphql::sdl(), "schema.graphql is out of date: `make schema` writes it anew");
+fn schema_graphql_matches_the_code() {
+    let committed = fs::read_to_string(root().join("schema.graphql")).unwrap();
+    assert!(committed == pollux::graphql::sdl(), "schema.graphql is out of date: run `make schema`");
 }
 
 #[test]
-fn every_test_that_security_rests_on_exists() {
+fn every_test_named_in_security_md_exists() {
     let text = fs::read_to_string(root().join("SECURITY.md")).unwrap();
     let sources: String = ["src", "tests", "entity"]
         .iter()
@@ -114,6 +180,9 @@ fn every_test_that_security_rests_on_exists() {
     assert!(named.len() > 90, "{}", named.len());
     for name in named {
         let function = name.rsplit("::").next().unwrap();
-        assert!(sources.contains(&format!("fn {function}(")), "SECURITY.md names {name}, and there is none");
+        assert!(
+            sources.contains(&format!("fn {function}(")),
+            "SECURITY.md names {name}, which does not exist"
+        );
     }
 }

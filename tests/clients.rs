@@ -1,5 +1,5 @@
-//! What front-end developers bring: each example of `clients/` signs in, asks, follows a reply through a cut, stops
-//! another and uses up the day.
+//! The client libraries of front-end developers: each example of `clients/` signs in, sends a message, follows the reply
+//! through a broken connection, stops another reply and exhausts the daily quota.
 
 use std::{
     io::{BufRead, BufReader},
@@ -10,9 +10,9 @@ use std::{
 
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::support::{Cable, Gate, Script, TestApp, socket::PATIENCE};
+use crate::support::{Gate, Script, TcpProxy, TestApp, requirements::require_clients, socket::TEST_TIMEOUT};
 
-/// A running example, and what it says line by line.
+/// A running example and the lines of its output.
 struct Example {
     child: Child,
     lines: mpsc::UnboundedReceiver<String>,
@@ -26,21 +26,24 @@ impl Example {
     fn start(file: &str, server: SocketAddr) -> Self {
         let mut command = Command::new(clients().join("node_modules/.bin/tsx"));
         command.current_dir(clients()).arg(file).arg(format!("http://{server}/graphql")).arg("+14155550123");
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("tests/run installs the clients");
-        let (say, lines) = mpsc::unbounded_channel();
-        let said = BufReader::new(child.stdout.take().unwrap()).lines();
-        std::thread::spawn(move || said.map_while(Result::ok).try_for_each(|line| say.send(line)));
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("tests/with-clients installs tsx");
+        let (sender, lines) = mpsc::unbounded_channel();
+        let output = BufReader::new(child.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || output.map_while(Result::ok).try_for_each(|line| sender.send(line)));
         Self { child, lines }
     }
 
-    async fn says(&mut self) -> String {
-        timeout(PATIENCE, self.lines.recv()).await.expect("it says nothing").expect("it has ended")
+    async fn next_line(&mut self) -> String {
+        timeout(TEST_TIMEOUT, self.lines.recv())
+            .await
+            .expect("no output in time")
+            .expect("the example has exited")
     }
 
-    /// Waits for it to end by itself, and well.
-    async fn ended(mut self) {
-        let silent = timeout(PATIENCE, self.lines.recv()).await.expect("it does not end");
-        assert_eq!(silent, None);
+    /// Waits for the example to exit with success.
+    async fn wait_for_exit(mut self) {
+        let rest = timeout(TEST_TIMEOUT, self.lines.recv()).await.expect("the example did not exit in time");
+        assert_eq!(rest, None);
         assert!(self.child.wait().unwrap().success());
     }
 }
@@ -52,67 +55,74 @@ impl Drop for Example {
     }
 }
 
-async fn talks(file: &str) {
+async fn completes_the_scenario(file: &str) {
     let app = TestApp::with_settings(&["--basic-daily-limit=2"]).await;
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("Half ").wait(&gate).text("and half").finish("STOP"));
-    app.gemini.answers(Script::new().text("So far").hang());
-    let cable = Cable::to(&format!("http://{}/", app.address)).await;
-    let mut example = Example::start(file, cable.address);
-    assert_eq!(example.says().await, "text Half ", "{file}");
-    cable.cut();
-    assert_eq!(example.says().await, "broken", "{file}");
+    app.gemini.enqueue(Script::new().text("Half ").wait(&gate).text("and half").finish("STOP"));
+    app.gemini.enqueue(Script::new().text("So far").hang());
+    let proxy = TcpProxy::start(&format!("http://{}/", app.address)).await;
+    let mut example = Example::start(file, proxy.address);
+    assert_eq!(example.next_line().await, "text Half ", "{file}");
+    proxy.disconnect();
+    assert_eq!(example.next_line().await, "broken", "{file}");
     gate.open();
-    cable.mend();
-    let mut said = example.says().await;
-    // Until the cable is mended it breaks anew; and no text comes twice.
-    while said == "broken" {
-        said = example.says().await;
+    proxy.restore();
+    let mut output = example.next_line().await;
+    // Reconnects fail until the proxy forwards again. No text arrives twice.
+    while output == "broken" {
+        output = example.next_line().await;
     }
-    while said.starts_with("text ") {
-        assert!("text Half and half".starts_with(&*said), "{file}: {said}");
-        said = example.says().await;
+    while output.starts_with("text ") {
+        assert!("text Half and half".starts_with(&*output), "{file}: {output}");
+        output = example.next_line().await;
     }
-    assert_eq!(said, "ReplyCompleted Half and half", "{file}");
-    assert_eq!(example.says().await, "ReplyCancelled So far", "{file}");
-    assert_eq!(example.says().await, "QUOTA_EXCEEDED upgradeable false", "{file}");
-    example.ended().await;
+    assert_eq!(output, "ReplyCompleted Half and half", "{file}");
+    assert_eq!(example.next_line().await, "ReplyCancelled So far", "{file}");
+    assert_eq!(example.next_line().await, "QUOTA_EXCEEDED upgradeable false", "{file}");
+    example.wait_for_exit().await;
     app.stop().await;
 }
 
 #[tokio::test]
-async fn apollo_client_talks_over_a_websocket() {
-    talks("apollo.ts").await;
+async fn apollo_client_over_websocket_completes_the_scenario() {
+    require_clients!();
+    completes_the_scenario("apollo.ts").await;
 }
 
 #[tokio::test]
-async fn apollo_client_talks_by_multipart_subscriptions() {
-    talks("apollo-multipart.ts").await;
+async fn apollo_client_over_multipart_completes_the_scenario() {
+    require_clients!();
+    completes_the_scenario("apollo-multipart.ts").await;
 }
 
 #[tokio::test]
-async fn urql_talks() {
-    talks("urql.ts").await;
+async fn urql_completes_the_scenario() {
+    require_clients!();
+    completes_the_scenario("urql.ts").await;
 }
 
 #[tokio::test]
-async fn relay_talks() {
-    talks("relay.ts").await;
+async fn relay_completes_the_scenario() {
+    require_clients!();
+    completes_the_scenario("relay.ts").await;
 }
 
 #[tokio::test]
-async fn graphql_ws_talks() {
-    talks("graphql-ws.ts").await;
+async fn graphql_ws_completes_the_scenario() {
+    require_clients!();
+    completes_the_scenario("graphql-ws.ts").await;
 }
 
 #[tokio::test]
-async fn clients_of_the_old_subprotocol_talk() {
-    talks("old.ts").await;
+async fn subscriptions_transport_ws_completes_the_scenario() {
+    require_clients!();
+    completes_the_scenario("old.ts").await;
 }
 
 #[tokio::test]
-async fn graphql_sse_talks() {
-    talks("sse.ts").await;
+async fn graphql_sse_completes_the_scenario() {
+    require_clients!();
+    completes_the_scenario("sse.ts").await;
 }
 
 /// Runs Node in `clients/`, and returns what it printed and whether it succeeded.
@@ -125,7 +135,8 @@ async fn node(arguments: &[&str], environment: &[(&str, &str)]) -> (String, Stri
 }
 
 #[tokio::test]
-async fn an_example_that_fails_prints_one_line_that_says_why() {
+async fn a_failing_example_prints_the_error_in_one_line() {
+    require_clients!();
     let app = TestApp::start().await;
     let (url, closed) =
         (app.url(), std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
@@ -140,14 +151,14 @@ async fn an_example_that_fails_prints_one_line_that_says_why() {
             assert!(!succeeded && error.lines().count() == 1, "{file}: {error}");
             error
         };
-        // Its code was sent just now.
+        // Its code was sent just now, so that another one is rate-limited.
         let number = app.user().await.phone_number;
         let error = run(&[&url, &number]).await;
         assert!(error.contains("Too many requests") && error.contains("(RATE_LIMITED)"), "{file}: {error}");
         let error = run(&[&url, "nonsense"]).await;
         assert!(error.contains("phoneNumber") && error.contains("(BAD_USER_INPUT)"), "{file}: {error}");
         let error = run(&[&nowhere, "+14155550123"]).await;
-        // graphql-sse keeps no more than that.
+        // graphql-sse discards the cause.
         assert!(error.contains("ECONNREFUSED") || error == "fetch failed\n", "{file}: {error}");
         let error = run(&[]).await;
         assert!(error.starts_with("usage: "), "{file}: {error}");
@@ -156,36 +167,38 @@ async fn an_example_that_fails_prints_one_line_that_says_why() {
 }
 
 #[tokio::test]
-async fn follow_mjs_prints_the_reply_and_says_when_its_token_has_expired() {
-    let app = TestApp::at_a_standstill().await;
+async fn follow_mjs_prints_the_reply_and_reports_an_expired_token() {
+    require_clients!();
+    let app = TestApp::with_stopped_clock().await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let script = include_str!("../clients/follow.mjs").replace("localhost:8000", &app.address.to_string());
-    // The first argument after a script that is no file stands where a file's second does.
-    let follow = async |token: &str, room: &str| {
-        let environment = [("TOKEN", token), ("ROOM", room)];
+    // With --eval, the first argument takes the position of a script file's name.
+    let follow = async |token: &str, chatroom: &str| {
+        let environment = [("TOKEN", token), ("ROOM", chatroom)];
         node(&["--input-type=module", "--eval", &script, "--", "follow.mjs", "hi"], &environment).await
     };
-    assert_eq!(follow(&user.token, &room.id).await, ("Yes.\n".to_owned(), String::new(), true));
+    assert_eq!(follow(&user.token, &chatroom.id).await, ("Yes.\n".to_owned(), String::new(), true));
     let rejected = serde_json::json!({"error": {"code": 400}});
-    app.gemini.answers(Script::new().text("Half").event(&rejected));
-    let (said, error, succeeded) = follow(&user.token, &room.id).await;
+    app.gemini.enqueue(Script::new().text("Half").event(&rejected));
+    let (output, error, succeeded) = follow(&user.token, &chatroom.id).await;
     assert_eq!(
-        (said.as_str(), succeeded),
+        (output.as_str(), succeeded),
         ("HalfThe model did not accept this conversation.\n", true),
         "{error}"
     );
     let (_, error, succeeded) = follow(&user.token, "nonsense").await;
     assert_eq!((error.as_str(), succeeded), ("The chatroom does not exist, or it is not yours.\n", false));
-    app.pass(chrono::TimeDelta::minutes(16)).await;
-    let (_, error, succeeded) = follow(&user.token, &room.id).await;
+    app.advance(chrono::TimeDelta::minutes(16)).await;
+    let (_, error, succeeded) = follow(&user.token, &chatroom.id).await;
     assert!(error.starts_with("TOKEN has expired or is not valid") && !succeeded, "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn every_audit_of_graphql_over_http_passes() {
+async fn all_graphql_over_http_audits_pass() {
+    require_clients!();
     let app = TestApp::start().await;
     let url = app.url();
     let audit =

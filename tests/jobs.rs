@@ -1,4 +1,4 @@
-//! The queue of jobs, whatever their kinds do.
+//! The job queue, independent of job kinds.
 
 use entity::job;
 use pollux::store::jobs;
@@ -8,14 +8,14 @@ use serde_json::json;
 use crate::support::TestApp;
 
 #[tokio::test]
-async fn a_job_of_a_kind_that_only_a_newer_release_knows_is_kept_and_delays_no_other() {
+async fn a_job_of_an_unknown_kind_is_kept_and_delays_no_other() {
     let app = TestApp::start().await;
     let payload = json!({"text": "é", "numbers": [1, 2.5, null]});
     let unknown =
         job::Model { payload: Some(payload.clone()), ..jobs::new("of_a_newer_release", app.clock.now()) };
     jobs::insert(app.chat.db.write(), unknown.clone()).await.unwrap();
     let user = app.user().await;
-    let sent = user.room("title").await.ask("hi").await;
+    let sent = user.create_chatroom("title").await.send("hi").await;
     assert_eq!(user.read(&sent.reply).await.text, "Yes.");
     let kept = job::Entity::find_by_id(unknown.id).one(app.chat.db.read()).await.unwrap().unwrap();
     assert_eq!((kept.attempt, kept.failures, kept.payload), (1, 0, Some(payload)));

@@ -1,6 +1,7 @@
-//! What a user, an operator or a client sees, tested from outside: a server a test, a stand-in for Gemini, real sockets.
+//! Integration tests of what users, clients and operators observe. Each test starts its own server with a fake Gemini and
+//! connects to it over real sockets.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail where it stands")]
+#![allow(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! What every backend of a port must do.
+//! The contract suite of the ports, which every adapter must pass.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ use crate::support::Backend;
 
 const TTL: Duration = Duration::from_mins(5);
 
-/// One backend of every port.
+/// One adapter of every port.
 struct Ports {
     log: Arc<dyn ReplyLog>,
     signals: Arc<dyn Signals>,
@@ -42,7 +42,7 @@ impl Ports {
     async fn open() -> Self {
         let clock = Clock::stopped("2026-11-21T12:00:00Z".parse().unwrap());
         let directory = TempDir::new().unwrap();
-        let backend = Backend::fresh(directory.path()).await;
+        let backend = Backend::create(directory.path()).await;
         let near = MemoryCache::new(TTL, clock.clone());
         let Some(url) = &backend.redis_url else {
             return Self {
@@ -70,9 +70,9 @@ impl Ports {
         }
     }
 
-    async fn pass(&self, seconds: i64) {
+    async fn advance(&self, seconds: i64) {
         self.clock.advance(TimeDelta::seconds(seconds));
-        self.backend.pass(TimeDelta::seconds(seconds)).await;
+        self.backend.advance(TimeDelta::seconds(seconds)).await;
     }
 }
 
@@ -88,7 +88,7 @@ fn cursor(attempt: u32, offset: usize) -> Cursor {
     Cursor { attempt, offset }
 }
 
-/// What a reader that knows everything up to `after` gets: whether an attempt begins, and the text.
+/// What a reader at the cursor `after` receives: whether the reply restarts, and the text.
 async fn read(log: &Arc<dyn ReplyLog>, reply: MessageId, after: Cursor) -> (bool, String) {
     let entries = log.read(reply, after, usize::MAX).await.unwrap();
     let begins = entries.iter().any(|entry| entry.end.offset == 0);
@@ -96,13 +96,13 @@ async fn read(log: &Arc<dyn ReplyLog>, reply: MessageId, after: Cursor) -> (bool
 }
 
 #[tokio::test]
-async fn a_log_is_read_from_any_cursor() {
+async fn a_log_can_be_read_from_any_cursor() {
     let ports = Ports::open().await;
     let log = &ports.log;
     let reply = MessageId::generate();
     assert_eq!(read(log, reply, Cursor::default()).await, (false, String::new()));
-    for piece in [entry(1, 0, ""), entry(1, 5, "Hello"), entry(1, 13, ", wörld")] {
-        log.append(reply, piece).await.unwrap();
+    for entry in [entry(1, 0, ""), entry(1, 5, "Hello"), entry(1, 13, ", wörld")] {
+        log.append(reply, entry).await.unwrap();
     }
     assert_eq!(read(log, reply, cursor(0, 0)).await, (true, "Hello, wörld".to_owned()));
     assert_eq!(read(log, reply, cursor(1, 0)).await, (false, "Hello, wörld".to_owned()));
@@ -135,7 +135,7 @@ async fn a_long_log_is_read_in_parts() {
 }
 
 #[tokio::test]
-async fn a_writer_of_an_old_attempt_is_refused() {
+async fn an_append_by_an_old_attempt_is_fenced() {
     let ports = Ports::open().await;
     let log = &ports.log;
     let reply = MessageId::generate();
@@ -148,11 +148,11 @@ async fn a_writer_of_an_old_attempt_is_refused() {
 }
 
 #[tokio::test]
-async fn a_piece_is_in_the_log_once_and_none_is_left_out() {
+async fn appends_are_idempotent_and_reject_gaps() {
     let ports = Ports::open().await;
     let log = &ports.log;
     let reply = MessageId::generate();
-    let ends_at = async |piece: LogEntry| match log.append(reply, piece).await {
+    let ends_at = async |entry: LogEntry| match log.append(reply, entry).await {
         Err(AppendError::OutOfStep { end }) => end,
         other => panic!("{other:?}"),
     };
@@ -167,7 +167,7 @@ async fn a_piece_is_in_the_log_once_and_none_is_left_out() {
 }
 
 #[tokio::test]
-async fn a_writer_that_is_refused_is_not_heard() {
+async fn a_fenced_append_is_not_published() {
     let ports = Ports::open().await;
     let log = &ports.log;
     let reply = MessageId::generate();
@@ -183,18 +183,18 @@ async fn a_long_log_is_read_whole() {
     let ports = Ports::open().await;
     let log = &ports.log;
     let reply = MessageId::generate();
-    let pieces: Vec<String> = (0..2_500).map(|n| format!("{n} ")).collect();
+    let texts: Vec<String> = (0..2_500).map(|n| format!("{n} ")).collect();
     let mut end = 0;
-    for piece in &pieces {
-        end += piece.len();
-        log.append(reply, entry(1, end, piece)).await.unwrap();
+    for text in &texts {
+        end += text.len();
+        log.append(reply, entry(1, end, text)).await.unwrap();
     }
-    assert_eq!(read(log, reply, cursor(0, 0)).await.1, pieces.concat());
+    assert_eq!(read(log, reply, cursor(0, 0)).await.1, texts.concat());
     assert_eq!(read(log, reply, cursor(1, end - 5)).await.1, "2499 ");
 }
 
 #[tokio::test]
-async fn every_subscriber_hears_what_is_appended_after_it_attached() {
+async fn every_subscriber_receives_entries_appended_after_it_attached() {
     let ports = Ports::open().await;
     let log = &ports.log;
     let reply = MessageId::generate();
@@ -210,7 +210,7 @@ async fn every_subscriber_hears_what_is_appended_after_it_attached() {
 }
 
 #[tokio::test]
-async fn a_subscriber_that_falls_behind_is_told_to_look() {
+async fn a_lagging_subscriber_is_signalled_to_reread_the_log() {
     let ports = Ports::open().await;
     let log = &ports.log;
     let reply = MessageId::generate();
@@ -235,17 +235,17 @@ async fn a_log_expires_ten_minutes_after_its_end() {
     let log = &ports.log;
     let reply = MessageId::generate();
     log.append(reply, entry(1, 5, "Hello")).await.unwrap();
-    ports.pass(5 * 3600).await;
+    ports.advance(5 * 3600).await;
     assert_eq!(read(log, reply, cursor(0, 0)).await.1, "Hello", "not before its end");
     log.end(reply).await.unwrap();
-    ports.pass(599).await;
+    ports.advance(599).await;
     assert_eq!(read(log, reply, cursor(0, 0)).await.1, "Hello");
-    ports.pass(1).await;
+    ports.advance(1).await;
     assert_eq!(read(log, reply, cursor(0, 0)).await.1, "");
 }
 
 #[tokio::test]
-async fn hints_reach_those_who_listen_to_their_topic() {
+async fn signals_reach_the_subscribers_of_their_topic() {
     let ports = Ports::open().await;
     let signals = &ports.signals;
     let (user, other) = (UserId::generate(), UserId::generate());
@@ -261,7 +261,7 @@ async fn hints_reach_those_who_listen_to_their_topic() {
 }
 
 #[tokio::test]
-async fn a_topic_that_is_left_and_followed_again_disturbs_no_other() {
+async fn resubscribing_to_a_topic_does_not_disturb_others() {
     let ports = Ports::open().await;
     let topic = || Topic::Account(UserId::generate());
     let (busy, mut quiet) = (topic(), ports.signals.subscribe(topic()).await);
@@ -271,7 +271,7 @@ async fn a_topic_that_is_left_and_followed_again_disturbs_no_other() {
         ports.signals.publish(busy).await.unwrap();
         assert_eq!(again.next().await, Some(()));
     }
-    // It would be signalled once the connection had been lost.
+    // A lost connection would signal it.
     assert_eq!(quiet.next().now_or_never(), None);
 }
 
@@ -285,14 +285,14 @@ async fn a_cached_value_is_loaded_once_until_it_expires() {
     assert_eq!(get("a", "first").await, "first");
     assert_eq!(get("a", "second").await, "first");
     assert_eq!(get("b", "other").await, "other");
-    ports.pass(299).await;
+    ports.advance(299).await;
     assert_eq!(get("a", "second").await, "first");
-    ports.pass(1).await;
+    ports.advance(1).await;
     assert_eq!(get("a", "second").await, "second");
 }
 
 #[tokio::test]
-async fn a_failed_load_is_told_and_not_kept() {
+async fn a_failed_load_is_returned_and_not_cached() {
     let ports = Ports::open().await;
     let cache = &ports.cache;
     let failed = cache.get_or_load("a", async { anyhow::bail!("no") }.boxed()).await;
@@ -302,27 +302,27 @@ async fn a_failed_load_is_told_and_not_kept() {
 }
 
 #[tokio::test]
-async fn a_limit_holds_over_every_window() {
+async fn a_rate_limit_holds_over_any_sliding_window() {
     let ports = Ports::open().await;
     let limits = &ports.limits;
     let limit = [Limit { key: "k".to_owned(), max: 2, window: Duration::from_secs(10) }];
     let take = async || match limits.take(&limit).await.unwrap() {
-        // Redis's own clock goes on.
+        // Redis uses its own clock, which cannot be stopped.
         Verdict::Refused { retry_after } => Verdict::Refused { retry_after: to_the_second(retry_after) },
         allowed @ Verdict::Allowed { .. } => allowed,
     };
     let refused = |seconds| Verdict::Refused { retry_after: Duration::from_secs(seconds) };
     assert_eq!(take().await, Verdict::Allowed { remaining: 1 });
-    ports.pass(6).await;
+    ports.advance(6).await;
     assert_eq!(take().await, Verdict::Allowed { remaining: 0 });
     assert_eq!(take().await, refused(4));
-    ports.pass(4).await;
+    ports.advance(4).await;
     assert_eq!(take().await, Verdict::Allowed { remaining: 0 });
     assert_eq!(take().await, refused(6));
 }
 
 #[tokio::test]
-async fn a_call_that_one_limit_refuses_counts_under_none() {
+async fn a_call_rejected_by_one_limit_counts_toward_none() {
     let ports = Ports::open().await;
     let limits = &ports.limits;
     let limit =
@@ -333,7 +333,7 @@ async fn a_call_that_one_limit_refuses_counts_under_none() {
         for _ in 0..5 {
             assert!(matches!(limits.take(&both).await.unwrap(), Verdict::Refused { .. }));
         }
-        ports.pass(10).await;
+        ports.advance(10).await;
     }
     let Verdict::Refused { retry_after } = limits.take(&both).await.unwrap() else { panic!("a fourth") };
     assert_eq!(to_the_second(retry_after), Duration::from_secs(970));

@@ -1,4 +1,4 @@
-//! Helpers for adapters that fan out within a process: a lock that ignores poisoning, and a stream that owns a guard.
+//! Shared by the adapters that fan out within a process: locks that survive a panic, and streams that clean up.
 
 use std::{
     pin::Pin,
@@ -8,12 +8,13 @@ use std::{
 
 use futures_util::{Stream, StreamExt};
 
-/// Locks a mutex, poisoned or not: the critical sections of these adapters keep the state consistent at every step.
+/// Locks a mutex even if it is poisoned: every critical section of these adapters keeps the state consistent at each step, so a
+/// panic in one does not corrupt it.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A stream with a guard that is dropped after it, so that the guard can check whether it was the last subscriber.
+/// A stream with a guard that is dropped after it, so that the guard can see whether it was the last subscriber.
 pub(super) struct Guarded<S, G> {
     stream: S,
     _guard: G,

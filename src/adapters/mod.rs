@@ -6,6 +6,7 @@ mod guarded;
 pub mod memory;
 pub mod no_limit;
 pub mod otp;
+mod otp_http;
 pub mod otp_webhook;
 pub mod redis;
 pub mod stripe;

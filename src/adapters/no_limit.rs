@@ -1,4 +1,4 @@
-//! Disabled rate limits, for load tests.
+//! No rate limits, for load tests (`RATE_LIMITS=off`).
 
 use async_trait::async_trait;
 

@@ -1,16 +1,16 @@
-//! One-time passwords that leave the server by hand: in the response, or in its log.
+//! One-time passwords that this process delivers itself: in the response or in its log.
 
 use async_trait::async_trait;
 
 use crate::ports::otp_sender::{Delivery, DeliveryError, OtpMessage, OtpSender};
 
-/// The response carries the code, for development.
+/// Returns the code in the response, for development.
 #[derive(Debug)]
 pub struct ByResponse;
 
 #[async_trait]
 impl OtpSender for ByResponse {
-    fn is_slow(&self) -> bool {
+    fn is_remote(&self) -> bool {
         false
     }
 
@@ -19,13 +19,13 @@ impl OtpSender for ByResponse {
     }
 }
 
-/// The log carries the code: whoever chose this delivery reads it there.
+/// Writes the code to the log, for an operator who delivers it.
 #[derive(Debug)]
 pub struct ToLog;
 
 #[async_trait]
 impl OtpSender for ToLog {
-    fn is_slow(&self) -> bool {
+    fn is_remote(&self) -> bool {
         false
     }
 

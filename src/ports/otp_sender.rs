@@ -1,21 +1,21 @@
-//! Delivery of one-time passwords.
+//! The delivery of one-time passwords.
 
 use async_trait::async_trait;
 use entity::{OtpId, Timestamp, otp::Purpose};
 
-/// How the code was delivered.
+/// How a code was delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// Sent to the phone number.
+    /// Sent to the phone, or written to the log.
     Sent,
-    /// Not sent: the API response contains it, for development.
+    /// Not sent: the response contains it, for development.
     ByResponse,
 }
 
-/// A code for a phone number.
+/// A code and the phone that it is for.
 #[derive(Clone)]
 pub struct OtpMessage {
-    /// The same for every delivery attempt.
+    /// The id of the challenge: the same for every attempt to deliver it.
     pub id: OtpId,
     pub phone_number: String,
     pub code: String,
@@ -25,18 +25,18 @@ pub struct OtpMessage {
 
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// Permanent: it cannot be delivered to this number.
+    /// The service rejects the message or its number; a retry cannot succeed.
     #[error("{0:#}")]
-    Refused(anyhow::Error),
-    /// Temporary: a retry may succeed.
+    Rejected(anyhow::Error),
+    /// The service failed; a retry may succeed.
     #[error("{0:#}")]
     Failed(anyhow::Error),
 }
 
 #[async_trait]
 pub trait OtpSender: Send + Sync {
-    /// Whether sending waits for an external service, so that a job must do it.
-    fn is_slow(&self) -> bool;
+    /// Whether `send` calls another service, so that it should run in a job.
+    fn is_remote(&self) -> bool;
 
     async fn send(&self, message: &OtpMessage) -> Result<Delivery, DeliveryError>;
 }

@@ -23,8 +23,8 @@ pub async fn of_user(conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<ch
     Entity::find().filter(Column::UserId.eq(user)).order_by_asc(Column::CreatedAt).all(conn).await
 }
 
-/// The newest checkout.
-pub async fn last_of(conn: &impl ConnectionTrait, user: UserId) -> Result<Option<checkout::Model>, DbErr> {
+/// The user's newest checkout.
+pub async fn newest_of(conn: &impl ConnectionTrait, user: UserId) -> Result<Option<checkout::Model>, DbErr> {
     Entity::find()
         .filter(Column::UserId.eq(user))
         .order_by_desc(Column::CreatedAt)
@@ -34,7 +34,7 @@ pub async fn last_of(conn: &impl ConnectionTrait, user: UserId) -> Result<Option
         .await
 }
 
-/// The checkouts that can still be paid.
+/// The user's checkouts that can still be paid.
 pub async fn open_of(conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<checkout::Model>, DbErr> {
     Entity::find().filter(Column::UserId.eq(user)).filter(Column::Status.eq(Status::Open)).all(conn).await
 }

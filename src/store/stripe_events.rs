@@ -7,7 +7,7 @@ use stripe_event::{Column, Entity};
 
 use super::{Db, commit, jobs, json_rows, sql};
 
-/// How many of a customer's events are marked at once.
+/// Events of a customer that one sync marks as processed.
 const BATCH: u64 = 1000;
 
 /// Stores the events that are new, each with its job: all of them or none.
@@ -40,8 +40,8 @@ pub async fn by_id(conn: &impl ConnectionTrait, id: &str) -> Result<Option<strip
     Entity::find_by_id(id).one(conn).await
 }
 
-/// A customer's unprocessed events.
-pub async fn waiting(conn: &impl ConnectionTrait, customer: &str) -> Result<Vec<String>, DbErr> {
+/// The ids of a customer's unprocessed events, at most [`BATCH`].
+pub async fn unprocessed_of(conn: &impl ConnectionTrait, customer: &str) -> Result<Vec<String>, DbErr> {
     Entity::find()
         .select_only()
         .column(Column::Id)

@@ -1,4 +1,4 @@
-//! Subscriptions.
+//! Stripe customers and their billing state: one row a user.
 
 use entity::{Timestamp, UserId, subscription};
 use sea_orm::{
@@ -43,14 +43,17 @@ pub async fn insert(conn: &impl ConnectionTrait, new: subscription::Model) -> Re
     }
 }
 
-/// Stores a reading, if none has been stored since `subscription.version` was; says whether it did.
-pub async fn replace(conn: &impl ConnectionTrait, subscription: &subscription::Model) -> Result<bool, DbErr> {
-    let read_at = subscription.version;
-    let new = subscription::Model { version: read_at + 1, ..subscription.clone() };
+/// Replaces the row, unless it has changed since `subscription.version` was read. Whether it did.
+pub async fn update_if_unchanged(
+    conn: &impl ConnectionTrait,
+    subscription: &subscription::Model,
+) -> Result<bool, DbErr> {
+    let read_version = subscription.version;
+    let new = subscription::Model { version: read_version + 1, ..subscription.clone() };
     let replaced = Entity::update_many()
         .set(new.into_active_model().reset_all())
         .filter(Column::UserId.eq(subscription.user_id))
-        .filter(Column::Version.eq(read_at))
+        .filter(Column::Version.eq(read_version))
         .exec(conn)
         .await?;
     Ok(replaced.rows_affected == 1)
@@ -73,20 +76,21 @@ pub async fn set_reversal(
     Ok(())
 }
 
-/// How long ago somebody must have been asked about to be asked about again.
+/// A row is stale if its last sync was before one of these times.
 #[derive(Clone, Copy, Debug)]
-pub struct Staleness {
+pub struct StaleBefore {
     /// While a change is expected: a checkout is open, a period has ended, a payment is due.
     pub expecting: Timestamp,
     /// While there is a subscription and no change is expected.
     pub subscribed: Timestamp,
 }
 
-/// Takes up to `limit` users about whom nothing has been heard for so long. No two callers take the same.
+/// Takes up to `limit` users whose row is stale, longest first, and marks them as synced at `now`. No two callers take the same
+/// user.
 pub async fn take_stale(
     conn: &impl ConnectionTrait,
     now: Timestamp,
-    since: Staleness,
+    before: StaleBefore,
     limit: u64,
 ) -> Result<Vec<UserId>, DbErr> {
     let lock = match conn.get_database_backend() {
@@ -106,7 +110,7 @@ pub async fn take_stale(
                  ORDER BY updated_at LIMIT {limit} {lock}
              ) RETURNING user_id"
         ),
-        [now.into(), since.expecting.into(), since.subscribed.into()],
+        [now.into(), before.expecting.into(), before.subscribed.into()],
     );
     conn.query_all_raw(statement).await?.into_iter().map(|row| row.try_get("", "user_id")).collect()
 }

@@ -1,4 +1,4 @@
-//! What attackers do.
+//! The attacks.
 
 use std::{
     net::SocketAddr,
@@ -14,9 +14,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::support::{TestUser, code_of, process::Process, socket::Socket, user::TestRoom};
+use super::support::{TestUser, code_of, process::Process, socket::Socket, user::TestChatroom};
 
-/// How long connections that read nothing are held.
+/// How long unread connections are kept open.
 const HELD: Duration = Duration::from_secs(15);
 /// Replies of 512 KiB in the chatroom.
 const REPLIES: usize = 18;
@@ -52,10 +52,10 @@ pub const ATTACKS: [Attack; 10] = [
     Attack::IdleSockets,
 ];
 
-/// A chatroom with long replies and many versions of one, and their owner.
+/// A chatroom with long replies, one of which has many alternatives, and its owner.
 pub struct Target {
     pub user: TestUser,
-    room: TestRoom,
+    chatroom: TestChatroom,
     version: String,
 }
 
@@ -68,20 +68,20 @@ const BACKLOG: &str = "subscription($id: ID!) { chatroomEvents(chatroomId: $id, 
 impl Target {
     pub async fn prepare(address: SocketAddr) -> Self {
         let user = TestUser::sign_in(address, "+14155550123").await;
-        let room = user.room("target").await;
+        let chatroom = user.create_chatroom("target").await;
         for _ in 0..REPLIES {
-            user.read(&room.ask("long").await.reply).await;
+            user.read(&chatroom.send("long").await.reply).await;
         }
-        let mut version = room.ask("hi").await.reply;
+        let mut version = chatroom.send("hi").await.reply;
         for _ in 1..VERSIONS {
             user.read(&version).await;
             version = user.regenerate(&version).await.unwrap().reply;
         }
         user.read(&version).await;
-        Self { user, room, version }
+        Self { user, chatroom, version }
     }
 
-    /// What an ordinary user does: it costs some memory once.
+    /// Ordinary use, which warms up the server's memory.
     pub async fn ordinary_use(&self) {
         self.sign_ups(2, "correct horse").await;
         for _ in 0..10 {
@@ -91,27 +91,27 @@ impl Target {
     }
 
     fn long_answer(&self) -> Value {
-        json!({"query": LONG_ANSWER, "variables": {"id": self.room.id}})
+        json!({"query": LONG_ANSWER, "variables": {"id": self.chatroom.id}})
     }
 
     fn backlog(&self) -> Value {
-        json!({"query": BACKLOG, "variables": {"id": self.room.id}})
+        json!({"query": BACKLOG, "variables": {"id": self.chatroom.id}})
     }
 
-    /// How long a small query takes.
+    /// The duration of a small query.
     pub async fn answer_time(&self) -> Duration {
-        let begun = Instant::now();
+        let started = Instant::now();
         self.user.data("{ me { id } }", json!({})).await;
-        begun.elapsed()
+        started.elapsed()
     }
 
-    /// The most expensive queries there are, each by itself: none takes more than a second of CPU time, or 64 MiB.
+    /// Sends the most expensive queries one by one. None may take more than a second of CPU time or 64 MiB.
     pub async fn expensive_queries(&self, server: &Process) {
         for (name, query) in expensive_queries() {
             let (cpu, memory) = (server.cpu(), server.memory());
             server.reset_peak();
-            let variables = json!({"id": self.room.id, "version": self.version});
-            let answer = self.user.ask_api(&query, variables).await;
+            let variables = json!({"id": self.chatroom.id, "version": self.version});
+            let answer = self.user.execute(&query, variables).await;
             let cpu = server.cpu().saturating_sub(cpu);
             let grown = server.peak().saturating_sub(memory);
             println!("{name}: {}, {} ms of CPU, {} MiB", code_of(&answer), cpu.as_millis(), grown >> 20);
@@ -123,9 +123,9 @@ impl Target {
         match attack {
             Attack::QueriesAtOnce => {
                 let queries = expensive_queries();
-                let variables = json!({"id": self.room.id, "version": self.version});
+                let variables = json!({"id": self.chatroom.id, "version": self.version});
                 let calls = (0..5).flat_map(|_| &queries);
-                let calls = calls.map(|(_, query)| self.user.ask_api(query, variables.clone()));
+                let calls = calls.map(|(_, query)| self.user.execute(query, variables.clone()));
                 stream::iter(calls).buffer_unordered(20).collect::<Vec<_>>().await;
             }
             Attack::UnreadHttp1 => self.unread_http1(40, "application/json", &self.long_answer()).await,
@@ -148,7 +148,7 @@ impl Target {
                 join_all(calls).await;
             }
             Attack::ExpensivePasswords => {
-                // As long as a password may be, and of everything that has to be guessed at.
+                // The longest password that is allowed, with patterns that are expensive to rate.
                 let crafted: String = "Pollux1!aA_".repeat(12).chars().take(128).collect();
                 self.sign_ups(60, &crafted).await;
             }
@@ -156,7 +156,7 @@ impl Target {
         }
     }
 
-    /// Connections that send a request and read nothing of the answer.
+    /// Connections that send a request and do not read the response.
     async fn unread_http1(&self, connections: usize, accept: &str, request: &Value) {
         let body = request.to_string();
         let request = format!(
@@ -167,16 +167,16 @@ impl Target {
         );
         let mut held = Vec::new();
         for _ in 0..connections {
-            let mut connection = narrow(self.user.address).await;
+            let mut connection = connect_with_small_buffer(self.user.address).await;
             connection.write_all(request.as_bytes()).await.unwrap();
             held.push(connection);
         }
         sleep(HELD).await;
     }
 
-    /// A connection of a hundred streams that gives none of them any window.
+    /// A connection with a hundred streams whose flow-control windows stay at zero.
     async fn unread_http2(&self, token: &str, request: &Value) {
-        let connection = narrow(self.user.address).await;
+        let connection = connect_with_small_buffer(self.user.address).await;
         let mut builder = h2::client::Builder::new();
         builder.initial_window_size(0);
         let (mut client, connection) = builder.handshake(connection).await.unwrap();
@@ -185,7 +185,7 @@ impl Target {
         let mut held = Vec::new();
         let send = async {
             for _ in 0..100 {
-                // The server may allow fewer.
+                // The server may allow fewer streams.
                 client = client.ready().await.unwrap();
                 let mut request = axum::http::Request::post(format!("http://{}/graphql", self.user.address))
                     .header("content-type", "application/json");
@@ -202,7 +202,7 @@ impl Target {
         driver.abort();
     }
 
-    /// Sockets that run as many operations as they may and read nothing.
+    /// Sockets that run the maximum number of operations and read nothing.
     async fn unread_sockets(&self, protocol: &'static str, start: &str) {
         let payload = json!({ "authorization": format!("Bearer {}", self.user.token) });
         let mut held = Vec::new();
@@ -219,14 +219,14 @@ impl Target {
         sleep(HELD).await;
     }
 
-    /// Sign-ups at once by anonymous callers.
+    /// Concurrent sign-ups by anonymous callers.
     async fn sign_ups(&self, count: usize, password: &str) {
-        let anonymous = TestUser::stranger(self.user.address);
+        let anonymous = TestUser::anonymous(self.user.address);
         let signup = "mutation($phone: PhoneNumber!, $password: String!) {
             signup(input: { phoneNumber: $phone, password: $password }) { user { id } } }";
         let calls = (0..count).map(|n| {
             let variables = json!({"phone": format!("+1415555{:04}", 5000 + n), "password": password});
-            anonymous.ask_api(signup, variables)
+            anonymous.execute(signup, variables)
         });
         join_all(calls).await;
     }
@@ -234,18 +234,18 @@ impl Target {
     async fn idle_sockets(&self, count: usize) {
         let mut held = Vec::new();
         for _ in 0..count {
-            let mut socket = Socket::signed_in(self.user.address, &self.user.token).await;
+            let mut socket = Socket::connect(self.user.address, &self.user.token).await;
             let follow = "subscription($id: ID!) { chatroomEvents(chatroomId: $id) { cursor } }";
-            socket.subscribe("1", follow, &json!({ "id": self.room.id })).await;
+            socket.subscribe("1", follow, &json!({ "id": self.chatroom.id })).await;
             held.push(socket);
         }
         let answered = self.answer_time().await;
         println!("with {count} idle sockets: an answer in {:.1} ms", answered.as_secs_f64() * 1e3);
-        // One event for all of them.
+        // One event that all sockets receive.
         self.user
             .data(
                 "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"t\"}) { chatroom { id } } }",
-                json!({ "id": self.room.id }),
+                json!({ "id": self.chatroom.id }),
             )
             .await;
         for socket in &mut held {
@@ -254,8 +254,8 @@ impl Target {
     }
 }
 
-/// A connection whose system keeps hardly anything of what is not read.
-async fn narrow(address: SocketAddr) -> TcpStream {
+/// A connection with a small receive buffer.
+async fn connect_with_small_buffer(address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.connect(address).await.unwrap()
@@ -271,9 +271,9 @@ fn expensive_queries() -> Vec<(&'static str, String)> {
     };
     let aliases = |field: &str| (0..30).map(|n| format!("a{n}: {field} ")).collect::<Vec<_>>().concat();
     vec![
-        ("versions within versions", nested(2, "alternatives")),
-        ("versions within versions within versions", nested(3, "alternatives")),
-        ("a hundred versions of each", nested(2, "alternatives(last: 100)")),
+        ("nested alternatives", nested(2, "alternatives")),
+        ("doubly nested alternatives", nested(3, "alternatives")),
+        ("a hundred alternatives of each", nested(2, "alternatives(last: 100)")),
         ("a chain of parents", nested(9, "inReplyTo")),
         (
             "long texts",

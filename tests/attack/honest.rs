@@ -1,4 +1,4 @@
-//! A user who only wants to chat.
+//! A well-behaved user who chats during the attacks.
 
 use std::{
     net::SocketAddr,
@@ -12,39 +12,39 @@ use std::{
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::support::{TestUser, user::TestRoom};
+use super::support::{TestUser, user::TestChatroom};
 
-/// Slower than the limits of mutations.
+/// Below the rate limit of mutations.
 const PAUSE: Duration = Duration::from_millis(600);
 
 pub struct Honest {
     stop: Arc<AtomicBool>,
-    /// In milliseconds, since it was last read.
+    /// The duration of the slowest call since the last read, in milliseconds.
     slowest: Arc<AtomicU64>,
     task: JoinHandle<Accepted>,
 }
 
-/// What the server has answered with success.
+/// The messages that the server has accepted.
 pub struct Accepted {
-    room: TestRoom,
+    chatroom: TestChatroom,
     pub messages: Vec<String>,
 }
 
 impl Honest {
     pub async fn start(user: TestUser) -> Self {
-        let room = user.room("honest").await;
+        let chatroom = user.create_chatroom("honest").await;
         let (stop, slowest) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let task = tokio::spawn({
             let (stop, slowest) = (stop.clone(), slowest.clone());
             async move {
-                let mut accepted = Accepted { room, messages: Vec::new() };
+                let mut accepted = Accepted { chatroom, messages: Vec::new() };
                 while !stop.load(Ordering::Relaxed) {
-                    let begun = Instant::now();
-                    if let Ok(asked) = accepted.room.try_ask(json!({"content": "hi"})).await {
-                        accepted.messages.push(asked.message);
+                    let started = Instant::now();
+                    if let Ok(sent) = accepted.chatroom.try_send(json!({"content": "hi"})).await {
+                        accepted.messages.push(sent.message);
                     }
-                    let took = u64::try_from(begun.elapsed().as_millis()).unwrap();
-                    slowest.fetch_max(took, Ordering::Relaxed);
+                    let duration = u64::try_from(started.elapsed().as_millis()).unwrap();
+                    slowest.fetch_max(duration, Ordering::Relaxed);
                     tokio::time::sleep(PAUSE).await;
                 }
                 accepted
@@ -53,7 +53,7 @@ impl Honest {
         Self { stop, slowest, task }
     }
 
-    /// The slowest call since this was last asked for.
+    /// The duration of the slowest call since the last time this was read.
     pub fn slowest(&self) -> Duration {
         Duration::from_millis(self.slowest.swap(0, Ordering::Relaxed))
     }
@@ -65,9 +65,9 @@ impl Honest {
 }
 
 impl Accepted {
-    /// How many of the messages the server at this address does not have.
+    /// The number of accepted messages that the server at this address does not have.
     pub async fn missing(&self, server: SocketAddr) -> usize {
-        let mut user = self.room.user.clone();
+        let mut user = self.chatroom.user.clone();
         user.address = server;
         let mut missing = 0;
         for id in &self.messages {

@@ -1,4 +1,4 @@
-//! Everything that is kept of a user, downloaded.
+//! Data export: everything stored about a user, as a download.
 
 use sea_orm::{EntityTrait, TransactionTrait};
 use serde_json::{Value, json};
@@ -14,14 +14,13 @@ async fn my_data(user: &TestUser) -> reqwest::Response {
 }
 
 #[tokio::test]
-async fn everything_that_is_kept_can_be_taken_along() {
+async fn export_contains_only_the_users_own_data() {
     let app = TestApp::start().await;
-    let (user, other) = (app.signed_in(PHONE).await, app.user().await);
-    other.read(&other.room("not mine").await.ask("hi").await.reply).await;
-    let rooms = [user.room("first").await, user.room("second").await];
-    // More than are read at once.
+    let (user, other) = (app.sign_in_as(PHONE).await, app.user().await);
+    other.read(&other.create_chatroom("not mine").await.send("hi").await.reply).await;
+    let chatrooms = [user.create_chatroom("first").await, user.create_chatroom("second").await];
     for number in 0..15 {
-        user.read(&rooms[0].ask(&format!("question {number}")).await.reply).await;
+        user.read(&chatrooms[0].send(&format!("question {number}")).await.reply).await;
     }
     let data = my_data(&user).await;
     assert_eq!(data.headers()["content-type"], "application/json");
@@ -33,7 +32,7 @@ async fn everything_that_is_kept_can_be_taken_along() {
         (&json!(PHONE), 1)
     );
     let exported = data["chatrooms"].as_array().unwrap();
-    let titles: Vec<_> = exported.iter().map(|room| &room["title"]).collect();
+    let titles: Vec<_> = exported.iter().map(|chatroom| &chatroom["title"]).collect();
     assert_eq!(titles, ["first", "second"]);
     let messages = exported[0]["messages"].as_array().unwrap();
     assert_eq!(messages.len(), 30);
@@ -46,25 +45,26 @@ async fn everything_that_is_kept_can_be_taken_along() {
 }
 
 #[tokio::test]
-async fn the_statements_of_a_download_do_not_grow_with_each_chatroom() {
+async fn export_reads_chatrooms_in_batches() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let seed = user.room("seed").await;
-    user.read(&seed.ask("hi").await.reply).await;
+    let seed = user.create_chatroom("seed").await;
+    user.read(&seed.send("hi").await.reply).await;
     let db = app.chat.db.write();
-    let room = entity::chatroom::Entity::find().one(db).await.unwrap().unwrap();
+    let chatroom = entity::chatroom::Entity::find().one(db).await.unwrap().unwrap();
     let message = entity::message::Entity::find().one(db).await.unwrap().unwrap();
-    let rooms: usize = std::env::var("POLLUX_TEST_ROOMS").map_or(300, |rooms| rooms.parse().unwrap());
+    let chatrooms: usize =
+        std::env::var("POLLUX_TEST_ROOMS").map_or(300, |chatrooms| chatrooms.parse().unwrap());
     let tx = db.begin().await.unwrap();
-    for number in 1..rooms {
+    for number in 1..chatrooms {
         let id = entity::ChatroomId::generate();
-        let title = format!("room {number}");
-        let new = entity::chatroom::Model { id, title, ..room.clone() };
+        let title = format!("chatroom {number}");
+        let new = entity::chatroom::Model { id, title, ..chatroom.clone() };
         pollux::store::chatrooms::insert(&tx, &new).await.unwrap();
         let mut parent_id = None;
         for depth in 0..(i32::try_from(number).unwrap() % 4) {
             let id = entity::MessageId::generate();
-            let content = format!("message {depth} of room {number}");
+            let content = format!("message {depth} of chatroom {number}");
             let new = entity::message::Model {
                 id,
                 parent_id,
@@ -78,11 +78,11 @@ async fn the_statements_of_a_download_do_not_grow_with_each_chatroom() {
         }
     }
     tx.commit().await.unwrap();
-    app.is_idle().await;
+    app.wait_until_idle().await;
     app.statements.lock().unwrap().clear();
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     let data: Value = my_data(&user).await.json().await.unwrap();
-    eprintln!("{rooms} chatrooms took {:?}", begun.elapsed());
+    eprintln!("{chatrooms} chatrooms took {:?}", started.elapsed());
     let of = |table: &str| {
         let statements = app.statements.lock().unwrap();
         statements
@@ -92,28 +92,28 @@ async fn the_statements_of_a_download_do_not_grow_with_each_chatroom() {
             })
             .count()
     };
-    let most = rooms.div_ceil(200) + 1;
+    let most = chatrooms.div_ceil(200) + 1;
     assert!(of("chatrooms") <= most + 1, "{}", of("chatrooms"));
-    assert!(of("messages") <= rooms.div_ceil(200) * 5, "{}", of("messages"));
+    assert!(of("messages") <= chatrooms.div_ceil(200) * 5, "{}", of("messages"));
     let exported = data["chatrooms"].as_array().unwrap();
-    assert_eq!(exported.len(), rooms);
-    for (number, room) in exported.iter().enumerate().skip(1) {
-        assert_eq!(room["title"], format!("room {number}"));
+    assert_eq!(exported.len(), chatrooms);
+    for (number, chatroom) in exported.iter().enumerate().skip(1) {
+        assert_eq!(chatroom["title"], format!("chatroom {number}"));
         let contents: Vec<_> =
-            room["messages"].as_array().unwrap().iter().map(|one| one["content"].clone()).collect();
+            chatroom["messages"].as_array().unwrap().iter().map(|one| one["content"].clone()).collect();
         let expected: Vec<_> =
-            (0..number % 4).map(|depth| json!(format!("message {depth} of room {number}"))).collect();
+            (0..number % 4).map(|depth| json!(format!("message {depth} of chatroom {number}"))).collect();
         assert_eq!(contents, expected);
     }
     app.stop().await;
 }
 
 #[tokio::test]
-async fn long_messages_are_downloaded_in_parts() {
+async fn export_reads_at_most_one_mebibyte_of_messages_at_once() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("long").await;
-    user.read(&room.ask("hi").await.reply).await;
+    let chatroom = user.create_chatroom("long").await;
+    user.read(&chatroom.send("hi").await.reply).await;
     let db = app.chat.db.write();
     let message = entity::message::Entity::find().one(db).await.unwrap().unwrap();
     for depth in 2..9 {
@@ -126,7 +126,7 @@ async fn long_messages_are_downloaded_in_parts() {
     let data: Value = my_data(&user).await.json().await.unwrap();
     let reads =
         app.statements.lock().unwrap().iter().filter(|sql| sql.contains("\"messages\".\"content\"")).count();
-    assert!(reads >= 4, "at most a mebibyte is read at once: {reads}");
+    assert!(reads >= 4, "each batch holds at most one mebibyte: {reads}");
     let firsts: String = data["chatrooms"][0]["messages"].as_array().unwrap()[2..]
         .iter()
         .map(|message| message["content"].as_str().unwrap().chars().next().unwrap())
@@ -136,18 +136,18 @@ async fn long_messages_are_downloaded_in_parts() {
 }
 
 #[tokio::test]
-async fn data_is_for_its_owner_and_not_without_end() {
+async fn export_requires_its_owner_and_is_rate_limited() {
     let app = TestApp::start().await;
-    let stranger = app.stranger();
-    let refused = stranger.http.get(format!("http://{}/my-data", app.address)).send().await.unwrap();
-    assert_eq!(refused.status(), 401);
-    assert_eq!(code_of(&refused.json().await.unwrap()), "UNAUTHENTICATED");
+    let anonymous = app.anonymous();
+    let response = anonymous.http.get(format!("http://{}/my-data", app.address)).send().await.unwrap();
+    assert_eq!(response.status(), 401);
+    assert_eq!(code_of(&response.json().await.unwrap()), "UNAUTHENTICATED");
     let user = app.user().await;
     for _ in 0..10 {
         assert_eq!(my_data(&user).await.status(), 200);
     }
-    let refused = my_data(&user).await;
-    assert_eq!(refused.status(), 429);
-    assert_eq!(code_of(&refused.json().await.unwrap()), "RATE_LIMITED");
+    let response = my_data(&user).await;
+    assert_eq!(response.status(), 429);
+    assert_eq!(code_of(&response.json().await.unwrap()), "RATE_LIMITED");
     app.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Signing up and in, sessions, passwords, and what is kept of a user.
+//! Sign-up, sign-in, sessions, passwords, OTP delivery, data export and account deletion.
 
 mod account_deletion;
 mod data_export;

@@ -1,4 +1,4 @@
-//! Registering, passwords, and what they tell a stranger.
+//! Passwords: changed, reset with a code, and what answers reveal to anonymous callers.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     TestApp,
-    accounts::{CHANGE, PASSWORD, PHONE, SIGNUP, UNKNOWN, login, token, verify, with_password},
+    accounts::{CHANGE, PASSWORD, PHONE, SIGNUP, UNKNOWN, login, user_with_password, verify, with_token_of},
     code_of,
     user::SEND_OTP,
 };
@@ -19,7 +19,7 @@ const RESET: &str = "mutation($phone: PhoneNumber!, $otp: String!, $new: String!
 }";
 
 #[tokio::test]
-async fn a_value_out_of_its_limits_is_named() {
+async fn invalid_signup_and_password_values_name_their_field() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let long = "x".repeat(129);
@@ -30,17 +30,17 @@ async fn a_value_out_of_its_limits_is_named() {
         (RESET, json!({"phone": PHONE, "otp": "000000", "new": long}), "newPassword"),
         (CHANGE, json!({"new": "1234567"}), "newPassword"),
     ] {
-        let refused = user.ask_api(query, variables).await;
-        let extensions = &refused["errors"][0]["extensions"];
+        let rejected = user.execute(query, variables).await;
+        let extensions = &rejected["errors"][0]["extensions"];
         assert_eq!(*extensions, json!({"code": "BAD_USER_INPUT", "field": field}));
     }
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_wrong_password_looks_like_none_and_like_an_unknown_number() {
+async fn wrong_password_no_password_and_unknown_number_get_the_same_answer() {
     let app = TestApp::start().await;
-    with_password(&app).await;
+    user_with_password(&app).await;
     let without = app.user().await;
     let mut answers = Vec::new();
     for (phone, password) in [
@@ -60,54 +60,54 @@ async fn a_wrong_password_looks_like_none_and_like_an_unknown_number() {
 }
 
 #[tokio::test]
-async fn guessing_a_password_is_limited_by_number() {
-    let app = TestApp::at_a_standstill().await;
-    with_password(&app).await;
+async fn password_guesses_are_limited_per_number() {
+    let app = TestApp::with_stopped_clock().await;
+    user_with_password(&app).await;
     for phone in [PHONE, UNKNOWN] {
         for _ in 0..10 {
             assert_eq!(code_of(&login(&app, phone, "wrong horse").await), "UNAUTHENTICATED");
         }
         assert_eq!(code_of(&login(&app, phone, PASSWORD).await), "RATE_LIMITED");
     }
-    app.pass(TimeDelta::hours(1)).await;
+    app.advance(TimeDelta::hours(1)).await;
     assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "no error");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn guessing_from_an_address_or_by_a_session_is_limited() {
-    let app = TestApp::at_a_standstill().await;
-    let user = with_password(&app).await;
+async fn guesses_are_limited_per_address_and_per_session() {
+    let app = TestApp::with_stopped_clock().await;
+    let user = user_with_password(&app).await;
     for number in 0..30 {
         let phone = format!("+14155551{number:03}");
         assert_eq!(code_of(&login(&app, &phone, "wrong horse").await), "UNAUTHENTICATED");
     }
     assert_eq!(code_of(&login(&app, UNKNOWN, "wrong horse").await), "RATE_LIMITED");
-    app.pass(TimeDelta::minutes(1)).await;
+    app.advance(TimeDelta::minutes(1)).await;
     for number in 0..30 {
         let phone = format!("+14155551{number:03}");
         assert_eq!(code_of(&reset(&app, &phone, &json!("000000"), PASSWORD).await), "OTP_INVALID");
     }
     assert_eq!(code_of(&reset(&app, UNKNOWN, &json!("000000"), PASSWORD).await), "RATE_LIMITED");
     let guess = json!({"current": "wrong horse", "new": PASSWORD});
-    // The first one was set by the same mutation.
+    // Setting the first password counted as one attempt.
     for _ in 0..9 {
-        assert_eq!(user.refusal(CHANGE, guess.clone()).await, "BAD_USER_INPUT");
+        assert_eq!(user.error_code(CHANGE, guess.clone()).await, "BAD_USER_INPUT");
     }
-    assert_eq!(user.refusal(CHANGE, guess).await, "RATE_LIMITED");
+    assert_eq!(user.error_code(CHANGE, guess).await, "RATE_LIMITED");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_password_is_changed_with_the_old_one_and_other_sessions_end() {
-    let app = TestApp::at_a_standstill().await;
-    let user = with_password(&app).await;
-    let other = token(&user, &login(&app, PHONE, PASSWORD).await, "login");
+async fn changing_the_password_requires_the_current_one_and_ends_other_sessions() {
+    let app = TestApp::with_stopped_clock().await;
+    let user = user_with_password(&app).await;
+    let other = with_token_of(&user, &login(&app, PHONE, PASSWORD).await, "login");
     let mut socket = other.socket().await;
     for current in [json!(null), json!("wrong horse")] {
-        let refused = user.ask_api(CHANGE, json!({"current": current, "new": "battery staple"})).await;
+        let rejected = user.execute(CHANGE, json!({"current": current, "new": "battery staple"})).await;
         let expected = json!({"code": "BAD_USER_INPUT", "field": "currentPassword"});
-        assert_eq!(refused["errors"][0]["extensions"], expected);
+        assert_eq!(rejected["errors"][0]["extensions"], expected);
     }
     user.data(CHANGE, json!({"current": PASSWORD, "new": "battery staple"})).await;
     assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));
@@ -119,16 +119,16 @@ async fn a_password_is_changed_with_the_old_one_and_other_sessions_end() {
 }
 
 #[tokio::test]
-async fn of_several_changes_at_once_one_is_made() {
+async fn one_of_several_concurrent_password_changes_succeeds() {
     let app = TestApp::start().await;
-    let user = with_password(&app).await;
+    let user = user_with_password(&app).await;
     let changes = (0..5).map(async |number| {
         let variables = json!({"current": PASSWORD, "new": format!("a better horse {number}")});
-        code_of(&user.ask_api(CHANGE, variables).await).to_owned()
+        code_of(&user.execute(CHANGE, variables).await).to_owned()
     });
     let codes = join_all(changes).await;
     assert_eq!(codes.iter().filter(|code| *code == "no error").count(), 1, "{codes:?}");
-    // Whoever came too late had the wrong password by then, or saw it change.
+    // A later change had a wrong current password by then, or a conflict.
     assert!(
         codes.iter().all(|code| ["no error", "CONFLICT", "BAD_USER_INPUT"].contains(&&**code)),
         "{codes:?}"
@@ -139,58 +139,62 @@ async fn of_several_changes_at_once_one_is_made() {
 }
 
 #[tokio::test]
-async fn a_password_that_everybody_knows_is_refused() {
+async fn common_passwords_are_rejected() {
     let app = TestApp::start().await;
     let user = app.user().await;
     for known in ["password", "12345678", "qwertyuiop", "iloveyou1", "aaaaaaaaaaaa", "Pollux2024"] {
-        let refused = user.ask_api(CHANGE, json!({ "new": known })).await;
+        let rejected = user.execute(CHANGE, json!({ "new": known })).await;
         let expected = json!({"code": "BAD_USER_INPUT", "field": "newPassword"});
-        assert_eq!(refused["errors"][0]["extensions"], expected, "{known}");
+        assert_eq!(rejected["errors"][0]["extensions"], expected, "{known}");
     }
     user.data(CHANGE, json!({ "new": "  Ünïcode & spaces  " })).await;
     app.stop().await;
 }
 
 async fn forgot(app: &TestApp, phone: &str) -> Value {
-    app.stranger().data(FORGOT, json!({ "phone": phone })).await["forgotPassword"].take()
+    app.anonymous().data(FORGOT, json!({ "phone": phone })).await["forgotPassword"].take()
 }
 
 async fn reset(app: &TestApp, phone: &str, otp: &Value, new: &str) -> Value {
-    app.stranger().ask_api(RESET, json!({"phone": phone, "otp": otp, "new": new})).await
+    app.anonymous().execute(RESET, json!({"phone": phone, "otp": otp, "new": new})).await
 }
 
 #[tokio::test]
-async fn a_forgotten_password_is_reset_by_a_code_and_all_sessions_end() {
-    let app = TestApp::at_a_standstill().await;
-    let user = with_password(&app).await;
+async fn resetting_the_password_with_a_code_ends_all_sessions() {
+    let app = TestApp::with_stopped_clock().await;
+    let user = user_with_password(&app).await;
     let mut socket = user.socket().await;
-    app.pass(TimeDelta::seconds(31)).await;
+    app.advance(TimeDelta::seconds(31)).await;
     let sent = forgot(&app, PHONE).await;
-    assert_eq!(code_of(&verify(&app, PHONE, &sent["otp"]).await), "OTP_INVALID", "it signs nobody in");
+    assert_eq!(
+        code_of(&verify(&app, PHONE, &sent["otp"]).await),
+        "OTP_INVALID",
+        "a reset code does not sign in"
+    );
     let wrong = (sent["otp"].as_str().unwrap().parse::<u32>().unwrap() + 1) % 1_000_000;
-    let refused = reset(&app, PHONE, &json!(format!("{wrong:06}")), "battery staple").await;
-    assert_eq!(code_of(&refused), "OTP_INVALID");
+    let rejected = reset(&app, PHONE, &json!(format!("{wrong:06}")), "battery staple").await;
+    assert_eq!(code_of(&rejected), "OTP_INVALID");
     let done = reset(&app, PHONE, &sent["otp"], "battery staple").await;
     assert_eq!(done["data"]["resetPassword"]["user"], json!({"id": user.id, "hasPassword": true}));
     assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));
-    assert_eq!(code_of(&reset(&app, PHONE, &sent["otp"], "once more it").await), "OTP_INVALID");
+    assert_eq!(code_of(&reset(&app, PHONE, &sent["otp"], "another horse").await), "OTP_INVALID");
     assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "UNAUTHENTICATED");
     assert_eq!(code_of(&login(&app, PHONE, "battery staple").await), "no error");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_code_to_sign_in_resets_no_password() {
+async fn sign_in_code_cannot_reset_a_password() {
     let app = TestApp::start().await;
-    let sent = app.stranger().data(SEND_OTP, json!({ "phone": PHONE })).await;
-    let refused = reset(&app, PHONE, &sent["sendOtp"]["otp"], PASSWORD).await;
-    assert_eq!(code_of(&refused), "OTP_INVALID");
+    let sent = app.anonymous().data(SEND_OTP, json!({ "phone": PHONE })).await;
+    let rejected = reset(&app, PHONE, &sent["sendOtp"]["otp"], PASSWORD).await;
+    assert_eq!(code_of(&rejected), "OTP_INVALID");
     assert_eq!(code_of(&verify(&app, PHONE, &sent["sendOtp"]["otp"]).await), "no error");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn of_several_resets_at_once_one_is_made() {
+async fn one_of_several_concurrent_password_resets_succeeds() {
     let app = TestApp::start().await;
     let sent = forgot(&app, PHONE).await;
     let resets = (0..5).map(|number| {
@@ -207,10 +211,10 @@ async fn of_several_resets_at_once_one_is_made() {
 }
 
 #[tokio::test]
-async fn forgetting_says_the_same_of_every_number() {
-    let app = TestApp::at_a_standstill().await;
-    with_password(&app).await;
-    app.pass(TimeDelta::seconds(31)).await;
+async fn forgot_password_answers_the_same_for_every_number() {
+    let app = TestApp::with_stopped_clock().await;
+    user_with_password(&app).await;
+    app.advance(TimeDelta::seconds(31)).await;
     let mut answers = Vec::new();
     for phone in [PHONE, UNKNOWN] {
         let mut sent = forgot(&app, phone).await;
@@ -218,9 +222,9 @@ async fn forgetting_says_the_same_of_every_number() {
             assert!(sent[field].take().is_string());
         }
         answers.push(sent);
-        let again = app.stranger().ask_api(FORGOT, json!({ "phone": phone })).await;
+        let repeated = app.anonymous().execute(FORGOT, json!({ "phone": phone })).await;
         assert_eq!(
-            (code_of(&again), &again["errors"][0]["extensions"]["retryAfter"]),
+            (code_of(&repeated), &repeated["errors"][0]["extensions"]["retryAfter"]),
             ("RATE_LIMITED", &json!(30))
         );
     }

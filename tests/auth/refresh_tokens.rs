@@ -1,4 +1,4 @@
-//! Refresh tokens: exchanged, exchanged again when an answer was lost, reused by a thief; and how many sessions there may be.
+//! Refresh tokens: exchanged, repeated after a lost response, reused by a thief; and the maximum number of sessions.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     TestApp, TestUser,
-    accounts::{PASSWORD, login, token, with_password},
+    accounts::{PASSWORD, login, user_with_password, with_token_of},
     code_of,
 };
 
@@ -17,135 +17,135 @@ const REFRESH: &str = "mutation($token: String!) {
 const ME: &str = "{ me { phoneNumber } }";
 
 async fn refresh(user: &TestUser, token: &str) -> Value {
-    user.ask_api(REFRESH, json!({ "token": token })).await
+    user.execute(REFRESH, json!({ "token": token })).await
 }
 
-fn refreshed(response: &Value) -> &str {
+fn new_token(response: &Value) -> &str {
     response["data"]["refreshToken"]["refreshToken"].as_str().unwrap()
 }
 
-fn signed_in_by(user: &TestUser, response: &Value) -> TestUser {
-    token(user, response, "refreshToken")
+fn with_new_access_token(user: &TestUser, response: &Value) -> TestUser {
+    with_token_of(user, response, "refreshToken")
 }
 
 #[tokio::test]
-async fn an_exchange_whose_answer_was_lost_is_repeated_until_its_tokens_are_used() {
-    let app = TestApp::at_a_standstill().await;
-    let user = app.signed_in(PHONE).await;
+async fn repeating_a_lost_exchange_returns_the_same_token_until_it_is_used() {
+    let app = TestApp::with_stopped_clock().await;
+    let user = app.sign_in_as(PHONE).await;
     let first = refresh(&user, &user.refresh_token).await;
-    let successor = refreshed(&first).to_owned();
+    let successor = new_token(&first).to_owned();
     assert_ne!(successor, user.refresh_token);
     for pause in [TimeDelta::seconds(11), TimeDelta::hours(1), TimeDelta::days(28)] {
-        app.pass(pause).await;
-        let again = refresh(&user, &user.refresh_token).await;
-        assert_eq!(refreshed(&again), successor);
+        app.advance(pause).await;
+        let repeated = refresh(&user, &user.refresh_token).await;
+        assert_eq!(new_token(&repeated), successor);
         let expiry = |answer: &Value| answer["data"]["refreshToken"]["refreshTokenExpiresAt"].clone();
-        assert_eq!(expiry(&again), expiry(&first), "what is not new lasts no longer");
+        assert_eq!(expiry(&repeated), expiry(&first), "repeating does not extend the lifetime");
     }
     let next = refresh(&user, &successor).await;
     assert_eq!(code_of(&next), "no error");
-    // From now on the first one is a stolen one, at once.
+    // From now on the first token counts as stolen.
     assert_eq!(code_of(&refresh(&user, &user.refresh_token).await), "UNAUTHENTICATED");
-    assert_eq!(code_of(&refresh(&user, refreshed(&next)).await), "UNAUTHENTICATED", "the session has ended");
-    assert_eq!(signed_in_by(&user, &next).data(ME, json!({})).await, json!({ "me": null }));
+    assert_eq!(code_of(&refresh(&user, new_token(&next)).await), "UNAUTHENTICATED", "the session has ended");
+    assert_eq!(with_new_access_token(&user, &next).data(ME, json!({})).await, json!({ "me": null }));
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_refresh_token_works_once_and_its_reuse_ends_the_session() {
-    let app = TestApp::at_a_standstill().await;
-    let user = app.signed_in(PHONE).await;
+async fn reusing_a_refresh_token_ends_the_session() {
+    let app = TestApp::with_stopped_clock().await;
+    let user = app.sign_in_as(PHONE).await;
     let first = refresh(&user, &user.refresh_token).await;
-    // The owner got the answer and goes on; the thief comes with the token from before.
-    let owner = signed_in_by(&user, &first);
+    // The owner uses the response; the thief has the token from before.
+    let owner = with_new_access_token(&user, &first);
     assert_eq!(owner.data(ME, json!({})).await["me"]["phoneNumber"], PHONE);
-    app.pass(TimeDelta::seconds(11)).await;
+    app.advance(TimeDelta::seconds(11)).await;
     assert_eq!(code_of(&refresh(&user, &user.refresh_token).await), "UNAUTHENTICATED");
-    assert_eq!(code_of(&refresh(&user, refreshed(&first)).await), "UNAUTHENTICATED");
+    assert_eq!(code_of(&refresh(&user, new_token(&first)).await), "UNAUTHENTICATED");
     assert_eq!(owner.data(ME, json!({})).await, json!({ "me": null }));
     app.stop().await;
 }
 
 #[tokio::test]
-async fn the_old_access_token_does_not_tell_that_an_exchange_was_received() {
-    let app = TestApp::at_a_standstill().await;
-    let user = app.signed_in(PHONE).await;
+async fn using_the_old_access_token_does_not_confirm_an_exchange() {
+    let app = TestApp::with_stopped_clock().await;
+    let user = app.sign_in_as(PHONE).await;
     let lost = refresh(&user, &user.refresh_token).await;
     assert_eq!(user.data(ME, json!({})).await["me"]["phoneNumber"], PHONE);
-    app.pass(TimeDelta::seconds(11)).await;
-    assert_eq!(refreshed(&refresh(&user, &user.refresh_token).await), refreshed(&lost));
+    app.advance(TimeDelta::seconds(11)).await;
+    assert_eq!(new_token(&refresh(&user, &user.refresh_token).await), new_token(&lost));
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_thief_cannot_keep_step_with_the_owner() {
-    let app = TestApp::at_a_standstill().await;
-    let owner = app.signed_in(PHONE).await;
+async fn repeating_the_owners_exchanges_does_not_hide_a_stolen_token() {
+    let app = TestApp::with_stopped_clock().await;
+    let owner = app.sign_in_as(PHONE).await;
     let mut stolen = owner.refresh_token.clone();
     let mut own = stolen.clone();
     let mut was_noticed = false;
     for _ in 0..3 {
-        app.pass(TimeDelta::minutes(10)).await;
+        app.advance(TimeDelta::minutes(10)).await;
         let answer = refresh(&owner, &own).await;
         if code_of(&answer) != "no error" {
             was_noticed = true;
             break;
         }
-        own = refreshed(&answer).to_owned();
-        signed_in_by(&owner, &answer).data(ME, json!({})).await;
-        app.pass(TimeDelta::minutes(5)).await;
+        own = new_token(&answer).to_owned();
+        with_new_access_token(&owner, &answer).data(ME, json!({})).await;
+        app.advance(TimeDelta::minutes(5)).await;
         let answer = refresh(&owner, &stolen).await;
         if code_of(&answer) != "no error" {
             was_noticed = true;
             break;
         }
-        stolen = refreshed(&answer).to_owned();
+        stolen = new_token(&answer).to_owned();
     }
     assert!(was_noticed);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn tabs_that_refresh_together_get_the_same_token() {
+async fn concurrent_refreshes_return_the_same_token() {
     let app = TestApp::start().await;
-    let user = app.signed_in(PHONE).await;
+    let user = app.sign_in_as(PHONE).await;
     let answers = join_all((0..10).map(|_| refresh(&user, &user.refresh_token))).await;
-    assert!(answers.iter().all(|answer| refreshed(answer) == refreshed(&answers[0])));
-    assert_eq!(code_of(&refresh(&user, refreshed(&answers[0])).await), "no error");
+    assert!(answers.iter().all(|answer| new_token(answer) == new_token(&answers[0])));
+    assert_eq!(code_of(&refresh(&user, new_token(&answers[0])).await), "no error");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_refresh_token_lasts_thirty_days_from_its_last_use() {
-    let app = TestApp::at_a_standstill().await;
-    let user = app.signed_in(PHONE).await;
-    app.pass(TimeDelta::days(29)).await;
-    let token = refreshed(&refresh(&user, &user.refresh_token).await).to_owned();
-    app.pass(TimeDelta::days(29)).await;
-    let token = refreshed(&refresh(&user, &token).await).to_owned();
-    app.pass(TimeDelta::days(30)).await;
+async fn refresh_token_expires_thirty_days_after_the_last_exchange() {
+    let app = TestApp::with_stopped_clock().await;
+    let user = app.sign_in_as(PHONE).await;
+    app.advance(TimeDelta::days(29)).await;
+    let token = new_token(&refresh(&user, &user.refresh_token).await).to_owned();
+    app.advance(TimeDelta::days(29)).await;
+    let token = new_token(&refresh(&user, &token).await).to_owned();
+    app.advance(TimeDelta::days(30)).await;
     assert_eq!(code_of(&refresh(&user, &token).await), "UNAUTHENTICATED");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn junk_for_a_refresh_token_is_refused_and_harms_nobody() {
+async fn malformed_refresh_tokens_are_rejected_and_end_no_session() {
     let app = TestApp::start().await;
-    let user = app.signed_in(PHONE).await;
-    for junk in ["", "x", "AAAA", &"A".repeat(64), &user.token] {
-        assert_eq!(code_of(&refresh(&user, junk).await), "UNAUTHENTICATED", "{junk}");
+    let user = app.sign_in_as(PHONE).await;
+    for malformed in ["", "x", "AAAA", &"A".repeat(64), &user.token] {
+        assert_eq!(code_of(&refresh(&user, malformed).await), "UNAUTHENTICATED", "{malformed}");
     }
     assert_eq!(user.data(ME, json!({})).await["me"]["phoneNumber"], PHONE);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_refresh_token_that_was_made_up_ends_nobodys_session() {
+async fn forged_refresh_token_does_not_end_the_session() {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     let app = TestApp::start().await;
-    let user = app.signed_in(PHONE).await;
+    let user = app.sign_in_as(PHONE).await;
     let mut bytes = URL_SAFE_NO_PAD.decode(&user.refresh_token).unwrap();
-    // The session's id, and a secret that was never given out.
+    // A valid session id with a secret that was never issued.
     bytes[20] ^= 1;
     assert_eq!(code_of(&refresh(&user, &URL_SAFE_NO_PAD.encode(bytes)).await), "UNAUTHENTICATED");
     assert_eq!(code_of(&refresh(&user, &user.refresh_token).await), "no error");
@@ -153,35 +153,35 @@ async fn a_refresh_token_that_was_made_up_ends_nobodys_session() {
 }
 
 #[tokio::test]
-async fn exchanges_and_repetitions_at_once_agree() {
-    let app = TestApp::at_a_standstill().await;
-    let user = app.signed_in(PHONE).await;
+async fn concurrent_exchanges_and_repetitions_keep_one_chain_of_tokens() {
+    let app = TestApp::with_stopped_clock().await;
+    let user = app.sign_in_as(PHONE).await;
     let lost = refresh(&user, &user.refresh_token).await;
-    app.pass(TimeDelta::minutes(5)).await;
+    app.advance(TimeDelta::minutes(5)).await;
     let answers = join_all((0..20).map(|_| refresh(&user, &user.refresh_token))).await;
-    assert!(answers.iter().all(|answer| refreshed(answer) == refreshed(&lost)));
-    // The successor is exchanged while the old one is repeated: either way, one chain of tokens is left or none.
-    let successor = refreshed(&lost).to_owned();
+    assert!(answers.iter().all(|answer| new_token(answer) == new_token(&lost)));
+    // The successor is exchanged while the old token is repeated: one chain of tokens remains, or none.
+    let successor = new_token(&lost).to_owned();
     let calls = (0..10).map(|number| {
         let token = if number % 2 == 0 { &successor } else { &user.refresh_token };
         refresh(&user, token)
     });
     let answers = join_all(calls).await;
     let ahead: Vec<_> = answers.iter().step_by(2).filter(|answer| code_of(answer) == "no error").collect();
-    assert!(ahead.iter().all(|answer| refreshed(answer) == refreshed(ahead[0])));
+    assert!(ahead.iter().all(|answer| new_token(answer) == new_token(ahead[0])));
     assert_eq!(code_of(&refresh(&user, &user.refresh_token).await), "UNAUTHENTICATED");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_hundred_and_first_session_ends_the_one_that_was_refreshed_longest_ago() {
-    let app = TestApp::at_a_standstill().await;
-    let oldest = with_password(&app).await;
-    app.pass(TimeDelta::minutes(1)).await;
+async fn session_101_ends_the_least_recently_refreshed_one() {
+    let app = TestApp::with_stopped_clock().await;
+    let oldest = user_with_password(&app).await;
+    app.advance(TimeDelta::minutes(1)).await;
     let signed_in = login(&app, PHONE, PASSWORD).await;
-    let second = token(&oldest, &signed_in, "login");
+    let second = with_token_of(&oldest, &signed_in, "login");
     let mut socket = second.socket().await;
-    app.pass(TimeDelta::minutes(1)).await;
+    app.advance(TimeDelta::minutes(1)).await;
     for _ in 2..100 {
         let now = app.clock.now();
         let session = entity::session::Model {
@@ -197,8 +197,8 @@ async fn a_hundred_and_first_session_ends_the_one_that_was_refreshed_longest_ago
         };
         pollux::store::sessions::insert(app.chat.db.write(), session).await.unwrap();
     }
-    app.pass(TimeDelta::minutes(1)).await;
-    let renewed = signed_in_by(&oldest, &refresh(&oldest, &oldest.refresh_token).await);
+    app.advance(TimeDelta::minutes(1)).await;
+    let renewed = with_new_access_token(&oldest, &refresh(&oldest, &oldest.refresh_token).await);
     let ids = async || {
         let data = renewed.data("{ sessions { id } }", json!({})).await;
         data["sessions"].as_array().unwrap().len()

@@ -1,4 +1,4 @@
-//! Signing in and out.
+//! Signing in and out with one-time passwords.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -13,82 +13,82 @@ use crate::support::{
 const PHONE: &str = "+14155550199";
 const ME: &str = "{ me { phoneNumber } }";
 
-async fn send_otp(stranger: &TestUser) -> String {
-    let sent = stranger.data(SEND_OTP, json!({ "phone": PHONE })).await;
+async fn send_otp(anonymous: &TestUser) -> String {
+    let sent = anonymous.data(SEND_OTP, json!({ "phone": PHONE })).await;
     sent["sendOtp"]["otp"].as_str().unwrap().to_owned()
 }
 
-async fn verify(stranger: &TestUser, otp: &str) -> Value {
-    stranger.ask_api(VERIFY_OTP, json!({"phone": PHONE, "otp": otp})).await
+async fn verify(anonymous: &TestUser, otp: &str) -> Value {
+    anonymous.execute(VERIFY_OTP, json!({"phone": PHONE, "otp": otp})).await
 }
 
-fn another(otp: &str) -> String {
+fn wrong_code(otp: &str) -> String {
     format!("{:06}", (otp.parse::<u32>().unwrap() + 1) % 1_000_000)
 }
 
 #[tokio::test]
-async fn a_code_signs_in_once() {
+async fn code_signs_in_once() {
     let app = TestApp::start().await;
-    let stranger = app.stranger();
-    let otp = send_otp(&stranger).await;
+    let anonymous = app.anonymous();
+    let otp = send_otp(&anonymous).await;
     assert_eq!(otp.len(), 6);
-    let signed_in = verify(&stranger, &otp).await;
+    let signed_in = verify(&anonymous, &otp).await;
     assert_eq!(signed_in["data"]["verifyOtp"]["user"]["phoneNumber"], PHONE);
-    let again = verify(&stranger, &otp).await;
-    assert_eq!(code_of(&again), "OTP_INVALID");
+    let repeated = verify(&anonymous, &otp).await;
+    assert_eq!(code_of(&repeated), "OTP_INVALID");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn the_same_number_is_the_same_user() {
-    let app = TestApp::at_a_standstill().await;
-    let first = app.signed_in(PHONE).await;
-    app.pass(TimeDelta::seconds(31)).await;
-    let second = app.signed_in("+1 (415) 555-0199").await;
+async fn signing_in_with_the_same_number_gives_the_same_user() {
+    let app = TestApp::with_stopped_clock().await;
+    let first = app.sign_in_as(PHONE).await;
+    app.advance(TimeDelta::seconds(31)).await;
+    let second = app.sign_in_as("+1 (415) 555-0199").await;
     assert_eq!(first.id, second.id);
     assert_ne!(first.token, second.token);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_code_expires_after_five_minutes() {
-    let app = TestApp::at_a_standstill().await;
-    let stranger = app.stranger();
-    let otp = send_otp(&stranger).await;
-    app.pass(TimeDelta::seconds(300)).await;
-    assert_eq!(code_of(&verify(&stranger, &otp).await), "OTP_INVALID");
-    let otp = send_otp(&stranger).await;
-    app.pass(TimeDelta::seconds(299)).await;
-    assert_eq!(code_of(&verify(&stranger, &otp).await), "no error");
+async fn code_expires_after_five_minutes() {
+    let app = TestApp::with_stopped_clock().await;
+    let anonymous = app.anonymous();
+    let otp = send_otp(&anonymous).await;
+    app.advance(TimeDelta::seconds(300)).await;
+    assert_eq!(code_of(&verify(&anonymous, &otp).await), "OTP_INVALID");
+    let otp = send_otp(&anonymous).await;
+    app.advance(TimeDelta::seconds(299)).await;
+    assert_eq!(code_of(&verify(&anonymous, &otp).await), "no error");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn only_the_newest_code_works() {
-    let app = TestApp::at_a_standstill().await;
-    let stranger = app.stranger();
-    let old = send_otp(&stranger).await;
-    app.pass(TimeDelta::seconds(30)).await;
-    let new = send_otp(&stranger).await;
+async fn newer_code_replaces_the_older_one() {
+    let app = TestApp::with_stopped_clock().await;
+    let anonymous = app.anonymous();
+    let old = send_otp(&anonymous).await;
+    app.advance(TimeDelta::seconds(30)).await;
+    let new = send_otp(&anonymous).await;
     if old != new {
-        assert_eq!(code_of(&verify(&stranger, &old).await), "OTP_INVALID");
+        assert_eq!(code_of(&verify(&anonymous, &old).await), "OTP_INVALID");
     }
-    assert_eq!(code_of(&verify(&stranger, &new).await), "no error");
+    assert_eq!(code_of(&verify(&anonymous, &new).await), "no error");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn guesses_count_down_and_look_the_same_for_a_number_without_a_code() {
-    let app = TestApp::at_a_standstill().await;
-    let stranger = app.stranger();
-    let otp = send_otp(&stranger).await;
+async fn wrong_codes_count_down_the_same_for_a_number_without_a_code() {
+    let app = TestApp::with_stopped_clock().await;
+    let anonymous = app.anonymous();
+    let otp = send_otp(&anonymous).await;
     for phone in [PHONE, "+14155550100"] {
         let mut left = Vec::new();
         for _ in 0..7 {
-            let variables = json!({"phone": phone, "otp": another(&otp)});
-            let refused = stranger.ask_api(VERIFY_OTP, variables).await;
-            assert_eq!(code_of(&refused), "OTP_INVALID");
-            left.push(refused["errors"][0]["extensions"]["attemptsLeft"].as_i64().unwrap());
+            let variables = json!({"phone": phone, "otp": wrong_code(&otp)});
+            let rejected = anonymous.execute(VERIFY_OTP, variables).await;
+            assert_eq!(code_of(&rejected), "OTP_INVALID");
+            left.push(rejected["errors"][0]["extensions"]["attemptsLeft"].as_i64().unwrap());
         }
         assert_eq!(left, [4, 3, 2, 1, 0, 0, 0], "{phone}");
     }
@@ -96,106 +96,106 @@ async fn guesses_count_down_and_look_the_same_for_a_number_without_a_code() {
 }
 
 #[tokio::test]
-async fn fifty_guesses_at_once_are_five_comparisons_and_the_right_code_is_refused_after() {
+async fn fifty_concurrent_guesses_count_as_five_attempts_and_lock_the_code() {
     let app = TestApp::start().await;
-    let stranger = app.stranger();
-    let otp = send_otp(&stranger).await;
-    let wrong = another(&otp);
-    let refused = join_all((0..50).map(|_| verify(&stranger, &wrong))).await;
-    assert!(refused.iter().all(|response| code_of(response) == "OTP_INVALID"));
+    let anonymous = app.anonymous();
+    let otp = send_otp(&anonymous).await;
+    let wrong = wrong_code(&otp);
+    let rejected = join_all((0..50).map(|_| verify(&anonymous, &wrong))).await;
+    assert!(rejected.iter().all(|response| code_of(response) == "OTP_INVALID"));
     let tries = app.statements.lock().unwrap().iter().filter(|sql| sql.contains("SET tries")).count();
     assert_eq!(tries, 50, "every guess was counted before it was compared");
     let row = stored_otp(&app).await;
     assert_eq!(row.tries, 5);
-    assert_eq!(code_of(&verify(&stranger, &otp).await), "OTP_INVALID");
+    assert_eq!(code_of(&verify(&anonymous, &otp).await), "OTP_INVALID");
     app.stop().await;
 }
 
-/// The only code there is.
+/// The only row of `otps`.
 async fn stored_otp(app: &TestApp) -> entity::otp::Model {
     entity::otp::Entity::find().one(app.chat.db.read()).await.unwrap().unwrap()
 }
 
-async fn try_to_send(stranger: &TestUser, phone: &str) -> (String, Option<u64>) {
-    let response = stranger.ask_api(SEND_OTP, json!({ "phone": phone })).await;
+async fn try_to_send(anonymous: &TestUser, phone: &str) -> (String, Option<u64>) {
+    let response = anonymous.execute(SEND_OTP, json!({ "phone": phone })).await;
     let wait = response["errors"][0]["extensions"]["retryAfter"].as_u64();
     (code_of(&response).to_owned(), wait)
 }
 
 #[tokio::test]
-async fn codes_are_sent_at_a_limited_rate() {
-    let app = TestApp::at_a_standstill().await;
-    let stranger = app.stranger();
-    // One every 30 s a phone.
-    assert_eq!(try_to_send(&stranger, PHONE).await, ("no error".to_owned(), None));
-    app.pass(TimeDelta::milliseconds(9_500)).await;
-    assert_eq!(try_to_send(&stranger, PHONE).await, ("RATE_LIMITED".to_owned(), Some(21)));
-    // Five an hour a phone: at 0, 30, 60, 90 and 120 s.
+async fn sending_codes_is_limited_per_phone_and_per_address() {
+    let app = TestApp::with_stopped_clock().await;
+    let anonymous = app.anonymous();
+    // One every 30 s per phone.
+    assert_eq!(try_to_send(&anonymous, PHONE).await, ("no error".to_owned(), None));
+    app.advance(TimeDelta::milliseconds(9_500)).await;
+    assert_eq!(try_to_send(&anonymous, PHONE).await, ("RATE_LIMITED".to_owned(), Some(21)));
+    // Five an hour per phone: at 0, 30, 60, 90 and 120 s.
     for _ in 0..4 {
-        app.pass(TimeDelta::seconds(30)).await;
-        assert_eq!(try_to_send(&stranger, PHONE).await.0, "no error");
+        app.advance(TimeDelta::seconds(30)).await;
+        assert_eq!(try_to_send(&anonymous, PHONE).await.0, "no error");
     }
-    app.pass(TimeDelta::seconds(30)).await;
-    let (code, wait) = try_to_send(&stranger, PHONE).await;
+    app.advance(TimeDelta::seconds(30)).await;
+    let (code, wait) = try_to_send(&anonymous, PHONE).await;
     assert_eq!(code, "RATE_LIMITED");
     assert!((3400..3600).contains(&wait.unwrap()), "{wait:?}");
-    // Twenty an hour an address: five are taken, and refused ones took none.
+    // Twenty an hour per address: five are used, and rejected calls use none.
     for number in 0..15 {
-        assert_eq!(try_to_send(&stranger, &format!("+141555501{number:02}")).await.0, "no error");
+        assert_eq!(try_to_send(&anonymous, &format!("+141555501{number:02}")).await.0, "no error");
     }
-    assert_eq!(try_to_send(&stranger, "+14155550150").await.0, "RATE_LIMITED");
+    assert_eq!(try_to_send(&anonymous, "+14155550150").await.0, "RATE_LIMITED");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn limits_can_be_switched_off_for_load_tests() {
+async fn rate_limits_off_allows_any_number_of_codes() {
     let app = TestApp::with_settings(&["--rate-limits=off"]).await;
-    let stranger = app.stranger();
+    let anonymous = app.anonymous();
     for _ in 0..30 {
-        send_otp(&stranger).await;
+        send_otp(&anonymous).await;
     }
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_bad_number_is_refused_by_name() {
+async fn invalid_phone_number_names_its_field() {
     let app = TestApp::start().await;
-    let response = app.stranger().ask_api(SEND_OTP, json!({"phone": "0123"})).await;
+    let response = app.anonymous().execute(SEND_OTP, json!({"phone": "0123"})).await;
     assert_eq!(code_of(&response), "BAD_USER_INPUT");
     assert_eq!(response["errors"][0]["extensions"]["field"], "phoneNumber");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn me_is_null_for_a_stranger_and_the_rest_is_closed() {
+async fn anonymous_callers_get_a_null_me_and_unauthenticated_elsewhere() {
     let app = TestApp::start().await;
-    let stranger = app.stranger();
-    assert_eq!(stranger.data(ME, json!({})).await, json!({ "me": null }));
+    let anonymous = app.anonymous();
+    assert_eq!(anonymous.data(ME, json!({})).await, json!({ "me": null }));
     for query in
         ["{ sessions { id } }", "{ chatrooms { nodes { id } } }", "mutation { logout { sessionsEnded } }"]
     {
-        assert_eq!(stranger.refusal(query, json!({})).await, "UNAUTHENTICATED", "{query}");
+        assert_eq!(anonymous.error_code(query, json!({})).await, "UNAUTHENTICATED", "{query}");
     }
-    let forged = TestUser { token: "x.y.z".to_owned(), ..stranger.clone() };
+    let forged = TestUser { token: "x.y.z".to_owned(), ..anonymous.clone() };
     assert_eq!(forged.data(ME, json!({})).await, json!({ "me": null }));
     app.stop().await;
 }
 
 #[tokio::test]
-async fn an_access_token_lasts_a_quarter_of_an_hour() {
-    let app = TestApp::at_a_standstill().await;
-    let user = app.signed_in(PHONE).await;
-    app.pass(TimeDelta::seconds(899)).await;
+async fn access_token_expires_after_fifteen_minutes() {
+    let app = TestApp::with_stopped_clock().await;
+    let user = app.sign_in_as(PHONE).await;
+    app.advance(TimeDelta::seconds(899)).await;
     assert_eq!(user.data(ME, json!({})).await["me"]["phoneNumber"], PHONE);
-    app.pass(TimeDelta::seconds(1)).await;
-    assert_eq!(user.refusal("{ sessions { id } }", json!({})).await, "UNAUTHENTICATED");
+    app.advance(TimeDelta::seconds(1)).await;
+    assert_eq!(user.error_code("{ sessions { id } }", json!({})).await, "UNAUTHENTICATED");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_token_of_another_installation_is_nobodys() {
+async fn token_of_another_installation_is_not_accepted() {
     let (one, other) = (TestApp::start().await, TestApp::start().await);
-    let mut user = one.signed_in(PHONE).await;
+    let mut user = one.sign_in_as(PHONE).await;
     user.address = other.address;
     assert_eq!(user.data(ME, json!({})).await, json!({ "me": null }));
     one.stop().await;
@@ -203,12 +203,12 @@ async fn a_token_of_another_installation_is_nobodys() {
 }
 
 #[tokio::test]
-async fn logging_out_ends_this_session_or_all() {
-    let app = TestApp::at_a_standstill().await;
+async fn logout_ends_the_current_session_or_all() {
+    let app = TestApp::with_stopped_clock().await;
     let mut devices = Vec::new();
     for _ in 0..3 {
-        devices.push(app.signed_in(PHONE).await);
-        app.pass(TimeDelta::seconds(30)).await;
+        devices.push(app.sign_in_as(PHONE).await);
+        app.advance(TimeDelta::seconds(30)).await;
     }
     let sessions = devices[0].data("{ sessions { current } }", json!({})).await;
     let current =
@@ -224,7 +224,7 @@ async fn logging_out_ends_this_session_or_all() {
 }
 
 #[tokio::test]
-async fn a_socket_closes_when_its_session_ends() {
+async fn logout_closes_the_sessions_socket() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let mut socket = user.socket().await;
@@ -234,11 +234,11 @@ async fn a_socket_closes_when_its_session_ends() {
 }
 
 #[tokio::test]
-async fn an_error_of_ours_shows_no_cause_and_names_the_request() {
+async fn internal_error_hides_its_cause_and_returns_the_request_id() {
     let app = TestApp::start().await;
     let user = app.user().await;
     app.chat.db.write().execute_unprepared("ALTER TABLE chatrooms RENAME TO gone").await.unwrap();
-    let response = user.ask_api("{ chatrooms { nodes { id } } }", json!({})).await;
+    let response = user.execute("{ chatrooms { nodes { id } } }", json!({})).await;
     assert_eq!(code_of(&response), "INTERNAL_SERVER_ERROR");
     assert_eq!(response["errors"][0]["message"], "Internal error.");
     assert_eq!(response["errors"][0]["extensions"]["requestId"].as_str().unwrap().len(), 36);

@@ -1,10 +1,10 @@
-//! Changing the secret of an installation while people are signed in.
+//! Changing the signing secret while users are signed in.
 
 use serde_json::json;
 
 use crate::support::{
     TestUser,
-    process::{Site, moved},
+    process::{Deployment, on_process},
     user::{SEND_OTP, VERIFY_OTP},
 };
 
@@ -15,16 +15,16 @@ const REFRESH: &str =
 const ME: &str = "{ me { id } }";
 
 #[tokio::test]
-async fn tokens_and_codes_of_the_previous_secret_hold_and_new_ones_are_of_the_new() {
-    let site = Site::new().await;
-    let process = site.start_with(&[], &[("JWT_SECRET", OLD)]).await;
+async fn previous_secret_keeps_tokens_valid_and_new_tokens_use_the_new_secret() {
+    let deployment = Deployment::new().await;
+    let process = deployment.start_with(&[], &[("JWT_SECRET", OLD)]).await;
     let user = TestUser::sign_in(process.address, "+14155550123").await;
     let sent = user.data(SEND_OTP, json!({"phone": "+14155550124"})).await;
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 
-    let process = site.start_with(&[], &[("JWT_SECRET", NEW), ("JWT_PREVIOUS_SECRETS", OLD)]).await;
-    let user = moved(&user, &process);
+    let process = deployment.start_with(&[], &[("JWT_SECRET", NEW), ("JWT_PREVIOUS_SECRETS", OLD)]).await;
+    let user = on_process(&user, &process);
     assert_eq!(user.data(ME, json!({})).await["me"]["id"], user.id.as_str());
     let verified = json!({"phone": "+14155550124", "otp": sent["sendOtp"]["otp"]});
     user.data(VERIFY_OTP, verified).await;
@@ -35,14 +35,14 @@ async fn tokens_and_codes_of_the_previous_secret_hold_and_new_ones_are_of_the_ne
         ..user.clone()
     };
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 
-    let process = site.start_with(&[], &[("JWT_SECRET", NEW)]).await;
-    let (old, renewed) = (moved(&user, &process), moved(&renewed, &process));
+    let process = deployment.start_with(&[], &[("JWT_SECRET", NEW)]).await;
+    let (old, renewed) = (on_process(&user, &process), on_process(&renewed, &process));
     assert!(old.data(ME, json!({})).await["me"].is_null());
     assert_eq!(renewed.data(ME, json!({})).await["me"]["id"], user.id.as_str());
     let token = json!({"token": renewed.refresh_token});
-    assert_eq!(renewed.refusal(REFRESH, token).await, "no error");
+    assert_eq!(renewed.error_code(REFRESH, token).await, "no error");
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 }

@@ -1,46 +1,52 @@
-//! Registering, and what a user says of themselves.
+//! Sign-up, and changes of the profile.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::support::{
     TestApp,
-    accounts::{ME, PASSWORD, PHONE, SIGNUP, UNKNOWN, login, token, verify_signup, with_password},
+    accounts::{
+        ME, PASSWORD, PHONE, SIGNUP, UNKNOWN, login, user_with_password, verify_signup, with_token_of,
+    },
     code_of,
     user::SEND_OTP,
 };
 
 #[tokio::test]
-async fn a_signup_becomes_true_with_its_code() {
-    let app = TestApp::at_a_standstill().await;
+async fn signup_takes_effect_with_its_code() {
+    let app = TestApp::with_stopped_clock().await;
     let input =
         json!({"phoneNumber": PHONE, "email": "ada@example.com", "fullName": "Ada", "password": PASSWORD});
-    let signup = app.stranger().data(SIGNUP, json!({ "input": input })).await;
+    let signup = app.anonymous().data(SIGNUP, json!({ "input": input })).await;
     let user = &signup["signup"]["user"];
-    let shown = json!({"id": user["id"], "phoneNumber": PHONE, "email": "ada@example.com", "fullName": "Ada",
+    let pending = json!({"id": user["id"], "phoneNumber": PHONE, "email": "ada@example.com", "fullName": "Ada",
         "hasPassword": true, "verifiedAt": null, "subscription": {"tier": "BASIC"},
         "usage": {"used": 0, "limit": 20}});
-    assert_eq!(*user, shown);
-    assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "UNAUTHENTICATED", "nothing is proven yet");
+    assert_eq!(*user, pending);
+    assert_eq!(
+        code_of(&login(&app, PHONE, PASSWORD).await),
+        "UNAUTHENTICATED",
+        "the number is not verified yet"
+    );
     let verified = verify_signup(&app, PHONE, &signup["signup"]).await;
-    let me = token(&app.stranger(), &verified, "verifyOtp").data(ME, json!({})).await;
-    let proven = json!({"id": user["id"], "email": "ada@example.com", "fullName": "Ada", "hasPassword": true,
+    let me = with_token_of(&app.anonymous(), &verified, "verifyOtp").data(ME, json!({})).await;
+    let expected = json!({"id": user["id"], "email": "ada@example.com", "fullName": "Ada", "hasPassword": true,
         "verifiedAt": me["me"]["verifiedAt"]});
-    assert_eq!(me["me"], proven);
+    assert_eq!(me["me"], expected);
     assert!(me["me"]["verifiedAt"].is_string());
     assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "no error");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_signup_of_a_known_number_changes_nothing_and_tells_nothing() {
-    let app = TestApp::at_a_standstill().await;
-    let owner = with_password(&app).await;
+async fn signup_of_a_registered_number_changes_and_reveals_nothing() {
+    let app = TestApp::with_stopped_clock().await;
+    let owner = user_with_password(&app).await;
     let before = owner.data(ME, json!({})).await;
-    app.pass(TimeDelta::seconds(31)).await;
+    app.advance(TimeDelta::seconds(31)).await;
     let shape = async |phone: &str| {
         let input = json!({"phoneNumber": phone, "fullName": "Mallory", "password": "mallory's own"});
-        let mut signup = app.stranger().data(SIGNUP, json!({ "input": input })).await["signup"].take();
+        let mut signup = app.anonymous().data(SIGNUP, json!({ "input": input })).await["signup"].take();
         let otp = signup["otp"]["otp"].take();
         let token = signup["signupToken"].take();
         assert_eq!(token.as_str().unwrap().len(), 64);
@@ -48,7 +54,7 @@ async fn a_signup_of_a_known_number_changes_nothing_and_tells_nothing() {
     };
     let (otp, mut known) = shape(PHONE).await;
     let (_, mut unknown) = shape(UNKNOWN).await;
-    assert_ne!(known["user"]["id"], owner.id.as_str(), "not even the id is told");
+    assert_ne!(known["user"]["id"], owner.id.as_str(), "the id is not revealed");
     for signup in [&mut known, &mut unknown] {
         for field in ["id", "phoneNumber"] {
             signup["user"][field].take();
@@ -56,7 +62,7 @@ async fn a_signup_of_a_known_number_changes_nothing_and_tells_nothing() {
         signup["otp"]["phoneNumber"].take();
     }
     assert_eq!(known, unknown);
-    // Its owner, whom the code reaches, uses it.
+    // The owner receives the code and uses it.
     let verified = verify_signup(&app, PHONE, &otp).await;
     assert_eq!(verified["data"]["verifyOtp"]["user"]["id"], owner.id.as_str());
     assert_eq!(owner.data(ME, json!({})).await, before);
@@ -66,21 +72,21 @@ async fn a_signup_of_a_known_number_changes_nothing_and_tells_nothing() {
 }
 
 #[tokio::test]
-async fn what_another_signed_up_with_is_gone_with_the_next_code() {
-    let app = TestApp::at_a_standstill().await;
+async fn signing_in_discards_another_persons_signup() {
+    let app = TestApp::with_stopped_clock().await;
     let input = json!({"phoneNumber": PHONE, "password": "mallory's own"});
-    app.stranger().data(SIGNUP, json!({ "input": input })).await;
-    app.pass(TimeDelta::seconds(31)).await;
-    let owner = app.signed_in(PHONE).await;
+    app.anonymous().data(SIGNUP, json!({ "input": input })).await;
+    app.advance(TimeDelta::seconds(31)).await;
+    let owner = app.sign_in_as(PHONE).await;
     assert_eq!(owner.data(ME, json!({})).await["me"]["hasPassword"], false);
     assert_eq!(code_of(&login(&app, PHONE, "mallory's own").await), "UNAUTHENTICATED");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn no_code_is_handed_to_a_request_that_a_proxy_forwards() {
+async fn proxied_request_gets_no_code_in_the_response() {
     let app = TestApp::start().await;
-    let request = app.stranger().http.post(app.url()).header("x-forwarded-for", "203.0.113.9");
+    let request = app.anonymous().http.post(app.url()).header("x-forwarded-for", "203.0.113.9");
     let body = json!({"query": SEND_OTP, "variables": {"phone": PHONE}});
     let sent: Value = request.json(&body).send().await.unwrap().json().await.unwrap();
     assert_eq!(sent["data"]["sendOtp"]["otp"], Value::Null);
@@ -88,7 +94,7 @@ async fn no_code_is_handed_to_a_request_that_a_proxy_forwards() {
 }
 
 #[tokio::test]
-async fn a_profile_is_changed_field_by_field() {
+async fn updating_the_profile_changes_only_the_given_fields() {
     const UPDATE: &str = "mutation($input: UpdateProfileInput!) {
         updateProfile(input: $input) { user { email fullName } }
     }";
@@ -103,8 +109,8 @@ async fn a_profile_is_changed_field_by_field() {
         let updated = user.data(UPDATE, json!({ "input": input })).await;
         assert_eq!(updated["updateProfile"]["user"], json!({"email": email, "fullName": name}));
     }
-    assert_eq!(user.refusal(UPDATE, json!({"input": {"email": "a b@c.d"}})).await, "BAD_USER_INPUT");
-    let stranger = app.stranger();
-    assert_eq!(stranger.refusal(UPDATE, json!({"input": {}})).await, "UNAUTHENTICATED");
+    assert_eq!(user.error_code(UPDATE, json!({"input": {"email": "a b@c.d"}})).await, "BAD_USER_INPUT");
+    let anonymous = app.anonymous();
+    assert_eq!(anonymous.error_code(UPDATE, json!({"input": {}})).await, "UNAUTHENTICATED");
     app.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Codes as people type them, and signups tied to who entered them.
+//! Verifying codes: accepted forms of a code, and signups, which only their own token confirms.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     TestApp,
-    accounts::{PASSWORD, PHONE, UNKNOWN, login, token, verify},
+    accounts::{PASSWORD, PHONE, UNKNOWN, login, verify, with_token_of},
     code_of,
     user::{SEND_OTP, VERIFY_OTP},
 };
@@ -24,18 +24,18 @@ const RESET: &str = "mutation($phone: PhoneNumber!, $otp: String!) {
 }";
 
 async fn send(app: &TestApp) -> String {
-    let sent = app.stranger().data(SEND_OTP, json!({ "phone": PHONE })).await;
+    let sent = app.anonymous().data(SEND_OTP, json!({ "phone": PHONE })).await;
     sent["sendOtp"]["otp"].as_str().unwrap().to_owned()
 }
 
-/// The tries that have been counted at the only code there is.
-async fn tries(app: &TestApp) -> i32 {
+/// The counted attempts of the only code.
+async fn attempts(app: &TestApp) -> i32 {
     entity::otp::Entity::find().one(app.chat.db.read()).await.unwrap().unwrap().tries
 }
 
 #[tokio::test]
-async fn a_code_is_accepted_as_people_type_it() {
-    let app = TestApp::at_a_standstill().await;
+async fn code_is_accepted_in_other_scripts_and_with_separators() {
+    let app = TestApp::with_stopped_clock().await;
     let in_script = |otp: &str, zero: char| -> String {
         let digit = |c: char| char::from_u32(u32::from(zero) + c.to_digit(10).unwrap()).unwrap();
         otp.chars().map(digit).collect()
@@ -52,28 +52,28 @@ async fn a_code_is_accepted_as_people_type_it() {
     for typed in typed {
         let otp = typed(&send(&app).await);
         assert_eq!(code_of(&verify(&app, PHONE, &json!(otp)).await), "no error", "{}", otp.escape_unicode());
-        app.pass(TimeDelta::minutes(13)).await;
+        app.advance(TimeDelta::minutes(13)).await;
     }
     app.stop().await;
 }
 
 #[tokio::test]
-async fn what_is_not_six_digits_costs_no_try() {
-    let app = TestApp::at_a_standstill().await;
+async fn malformed_code_costs_no_attempt() {
+    let app = TestApp::with_stopped_clock().await;
     let otp = send(&app).await;
     for text in ["", "12345", "1234567", "12345a", "my code", "１２３４５", "\0", &"1".repeat(10_000)] {
-        let refused = app.stranger().ask_api(VERIFY_OTP, json!({"phone": PHONE, "otp": text})).await;
-        let extensions = &refused["errors"][0]["extensions"];
+        let rejected = app.anonymous().execute(VERIFY_OTP, json!({"phone": PHONE, "otp": text})).await;
+        let extensions = &rejected["errors"][0]["extensions"];
         assert_eq!(*extensions, json!({"code": "BAD_USER_INPUT", "field": "otp"}), "{text}");
-        let refused = app.stranger().ask_api(RESET, json!({"phone": PHONE, "otp": text})).await;
-        assert_eq!(refused["errors"][0]["extensions"]["field"], "otp", "{text}");
+        let rejected = app.anonymous().execute(RESET, json!({"phone": PHONE, "otp": text})).await;
+        assert_eq!(rejected["errors"][0]["extensions"]["field"], "otp", "{text}");
     }
-    assert_eq!(tries(&app).await, 0);
-    // What is counted for numbers without a code has not moved either.
+    assert_eq!(attempts(&app).await, 0);
+    // The decoy count for numbers without a code has not changed either.
     let wrong = format!("{:06}", (otp.parse::<u32>().unwrap() + 1) % 1_000_000);
     for phone in [PHONE, UNKNOWN] {
-        let refused = verify(&app, phone, &json!(wrong)).await;
-        assert_eq!(refused["errors"][0]["extensions"]["attemptsLeft"], 4, "{phone}");
+        let rejected = verify(&app, phone, &json!(wrong)).await;
+        assert_eq!(rejected["errors"][0]["extensions"]["attemptsLeft"], 4, "{phone}");
     }
     assert_eq!(code_of(&verify(&app, PHONE, &json!(otp)).await), "no error");
     app.stop().await;
@@ -82,19 +82,19 @@ async fn what_is_not_six_digits_costs_no_try() {
 async fn signup(app: &TestApp, name: &str, password: &str) -> Value {
     let input = json!({"phoneNumber": PHONE, "fullName": name, "email": format!("{name}@example.com"),
         "password": password});
-    app.stranger().data(SIGNUP, json!({ "input": input })).await["signup"].take()
+    app.anonymous().data(SIGNUP, json!({ "input": input })).await["signup"].take()
 }
 
 async fn verify_with(app: &TestApp, otp: &Value, token: &Value) -> Value {
     let input = json!({"phoneNumber": PHONE, "otp": otp, "signupToken": token});
-    app.stranger().ask_api(VERIFY, json!({ "input": input })).await
+    app.anonymous().execute(VERIFY, json!({ "input": input })).await
 }
 
 #[tokio::test]
-async fn an_attackers_signup_on_the_same_network_is_not_confirmed_by_the_victims_code() {
-    // The attacker signs up after the victim asked for a code, before it did, or after the victim signed up.
+async fn victims_code_does_not_confirm_an_attackers_signup() {
+    // The attacker signs up after the victim requested a code, before that, or after the victim signed up.
     for order in ["code first", "attack first", "both sign up"] {
-        let app = TestApp::at_a_standstill().await;
+        let app = TestApp::with_stopped_clock().await;
         let mut otp = Value::Null;
         let mut victims = Value::Null;
         match order {
@@ -102,11 +102,11 @@ async fn an_attackers_signup_on_the_same_network_is_not_confirmed_by_the_victims
             "both sign up" => victims = signup(&app, "victim", PASSWORD).await["signupToken"].take(),
             _ => {}
         }
-        app.pass(TimeDelta::seconds(31)).await;
+        app.advance(TimeDelta::seconds(31)).await;
         let attack = signup(&app, "mallory", "mallory's own").await;
         otp.clone_from(&attack["otp"]["otp"]);
         if order == "attack first" {
-            app.pass(TimeDelta::seconds(31)).await;
+            app.advance(TimeDelta::seconds(31)).await;
             otp = json!(send(&app).await);
         }
         let verified = verify_with(&app, &otp, &victims).await;
@@ -117,8 +117,8 @@ async fn an_attackers_signup_on_the_same_network_is_not_confirmed_by_the_victims
         };
         assert_eq!(json!([user["fullName"], user["email"], user["hasPassword"]]), expected, "{order}");
         assert_eq!(code_of(&login(&app, PHONE, "mallory's own").await), "UNAUTHENTICATED", "{order}");
-        // Nor later, by another code.
-        app.pass(TimeDelta::seconds(31)).await;
+        // A later code does not confirm it either.
+        app.advance(TimeDelta::seconds(31)).await;
         let later = verify_with(&app, &json!(send(&app).await), &attack["signupToken"]).await;
         assert_eq!(later["data"]["verifyOtp"]["user"], *user, "{order}");
         app.stop().await;
@@ -126,43 +126,43 @@ async fn an_attackers_signup_on_the_same_network_is_not_confirmed_by_the_victims
 }
 
 #[tokio::test]
-async fn a_signup_is_confirmed_by_a_code_that_was_sent_again() {
-    let app = TestApp::at_a_standstill().await;
+async fn signup_is_confirmed_by_a_newer_code_once() {
+    let app = TestApp::with_stopped_clock().await;
     let signed_up = signup(&app, "ada", PASSWORD).await;
-    app.pass(TimeDelta::minutes(29)).await;
+    app.advance(TimeDelta::minutes(29)).await;
     let verified = verify_with(&app, &json!(send(&app).await), &signed_up["signupToken"]).await;
     assert_eq!(verified["data"]["verifyOtp"]["user"]["fullName"], "ada");
     assert_eq!(verified["data"]["verifyOtp"]["user"]["id"], signed_up["user"]["id"]);
-    // A token is used once: the number's next account does not get the profile of the one that was deleted.
-    let user = token(&app.stranger(), &verified, "verifyOtp");
+    // A token works once: the number's next account does not get the profile of the deleted one.
+    let user = with_token_of(&app.anonymous(), &verified, "verifyOtp");
     user.data("mutation { deleteAccount { deletedId } }", json!({})).await;
-    app.pass(TimeDelta::seconds(31)).await;
+    app.advance(TimeDelta::seconds(31)).await;
     let verified = verify_with(&app, &json!(send(&app).await), &signed_up["signupToken"]).await;
     assert_eq!(verified["data"]["verifyOtp"]["user"]["fullName"], Value::Null);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_signup_expires_after_half_an_hour() {
-    let app = TestApp::at_a_standstill().await;
+async fn signup_expires_after_thirty_minutes() {
+    let app = TestApp::with_stopped_clock().await;
     let signed_up = signup(&app, "ada", PASSWORD).await;
-    app.pass(TimeDelta::minutes(30)).await;
+    app.advance(TimeDelta::minutes(30)).await;
     let verified = verify_with(&app, &json!(send(&app).await), &signed_up["signupToken"]).await;
     assert_eq!(verified["data"]["verifyOtp"]["user"]["fullName"], Value::Null);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_token_of_another_signup_is_refused_and_costs_no_try() {
-    let app = TestApp::at_a_standstill().await;
+async fn token_of_another_signup_is_rejected_and_costs_no_attempt() {
+    let app = TestApp::with_stopped_clock().await;
     let input = json!({"phoneNumber": UNKNOWN, "fullName": "Mallory"});
-    let other = app.stranger().data(SIGNUP, json!({ "input": input })).await["signup"]["signupToken"].take();
+    let other = app.anonymous().data(SIGNUP, json!({ "input": input })).await["signup"]["signupToken"].take();
     let mine = signup(&app, "ada", PASSWORD).await;
     let mut forged = mine["signupToken"].as_str().unwrap().to_owned();
     forged.replace_range(30..31, if &forged[30..31] == "A" { "B" } else { "A" });
     for token in [other, json!(forged), json!(""), json!("x"), json!("\0")] {
-        let refused = verify_with(&app, &mine["otp"]["otp"], &token).await;
-        let extensions = &refused["errors"][0]["extensions"];
+        let rejected = verify_with(&app, &mine["otp"]["otp"], &token).await;
+        let extensions = &rejected["errors"][0]["extensions"];
         assert_eq!(*extensions, json!({"code": "BAD_USER_INPUT", "field": "signupToken"}), "{token}");
     }
     let verified = verify_with(&app, &mine["otp"]["otp"], &mine["signupToken"]).await;
@@ -171,7 +171,7 @@ async fn a_token_of_another_signup_is_refused_and_costs_no_try() {
 }
 
 #[tokio::test]
-async fn one_of_two_signups_at_once_has_the_code_and_neither_the_others_profile() {
+async fn concurrent_signups_never_exchange_profiles() {
     let app = TestApp::with_settings(&["--rate-limits=off"]).await;
     let both = join_all(["ada", "grace"].map(|name| signup(&app, name, PASSWORD))).await;
     let verified =
@@ -183,29 +183,29 @@ async fn one_of_two_signups_at_once_has_the_code_and_neither_the_others_profile(
 }
 
 #[tokio::test]
-async fn a_password_that_is_refused_costs_no_code() {
-    let app = TestApp::at_a_standstill().await;
+async fn weak_password_costs_no_code() {
+    let app = TestApp::with_stopped_clock().await;
     let input = json!({"phoneNumber": PHONE, "password": "password1"});
-    let refused = app.stranger().ask_api(SIGNUP, json!({ "input": input })).await;
-    assert_eq!(refused["errors"][0]["extensions"]["field"], "password");
-    let otp = app.stranger().data(FORGOT, json!({ "phone": PHONE })).await["forgotPassword"]["otp"].take();
+    let rejected = app.anonymous().execute(SIGNUP, json!({ "input": input })).await;
+    assert_eq!(rejected["errors"][0]["extensions"]["field"], "password");
+    let otp = app.anonymous().data(FORGOT, json!({ "phone": PHONE })).await["forgotPassword"]["otp"].take();
     let weak = RESET.replace("correct horse", "qwertyuiop");
-    let refused = app.stranger().ask_api(&weak, json!({"phone": PHONE, "otp": otp})).await;
-    assert_eq!(refused["errors"][0]["extensions"]["field"], "newPassword");
-    assert_eq!(app.stranger().refusal(RESET, json!({"phone": PHONE, "otp": otp})).await, "no error");
+    let rejected = app.anonymous().execute(&weak, json!({"phone": PHONE, "otp": otp})).await;
+    assert_eq!(rejected["errors"][0]["extensions"]["field"], "newPassword");
+    assert_eq!(app.anonymous().error_code(RESET, json!({"phone": PHONE, "otp": otp})).await, "no error");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn passwords_are_counted_before_they_are_rated() {
-    let app = TestApp::at_a_standstill().await;
+async fn signup_attempts_are_limited_before_the_password_is_rated() {
+    let app = TestApp::with_stopped_clock().await;
     let input = json!({"phoneNumber": PHONE, "password": "password".repeat(16)});
-    let stranger = app.stranger();
+    let anonymous = app.anonymous();
     for number in 0..61 {
-        // The limit on mutations of an address is by the minute, this one by the hour.
-        app.pass(TimeDelta::seconds(2)).await;
+        // Avoids the limit on mutations per address and minute; the limit under test is per hour.
+        app.advance(TimeDelta::seconds(2)).await;
         let expected = if number < 60 { "BAD_USER_INPUT" } else { "RATE_LIMITED" };
-        assert_eq!(stranger.refusal(SIGNUP, json!({ "input": input })).await, expected, "{number}");
+        assert_eq!(anonymous.error_code(SIGNUP, json!({ "input": input })).await, expected, "{number}");
     }
     app.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Buying Pro: checkouts, the portal, and what a paid tier is good for.
+//! Checkouts and the billing portal.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -6,30 +6,24 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Gate, TestApp,
-    app::Wishes,
-    billing::{ACCOUNT, NOON, START, STATUS, buy_and_talk, selling},
+    app::TestOptions,
+    billing::{ACCOUNT, START, STATUS, billing_app, billing_app_at_noon, buy_pro_after_the_daily_quota},
     code_of,
     stripe::{FRONTEND, Fault, PRICE},
 };
 
 const PORTAL: &str = "mutation($to: String) { openBillingPortal(returnUrl: $to) { url } }";
 
-/// A server that sells, at this time until the test moves it.
-async fn selling_at(time: &str) -> TestApp {
-    let clock = Some(pollux::clock::Clock::stopped(time.parse().unwrap()));
-    TestApp::with(Wishes { sells: true, clock, ..Wishes::default() }).await
-}
-
 #[tokio::test]
-async fn from_checkout_to_the_reply_to_the_21st_message() {
-    let app = selling().await;
-    buy_and_talk(&app, &app).await;
+async fn completed_checkout_lifts_the_daily_quota() {
+    let app = billing_app().await;
+    buy_pro_after_the_daily_quota(&app, &app).await;
     app.stop().await;
 }
 
 #[tokio::test]
-async fn calls_at_the_same_time_make_one_customer_and_one_checkout() {
-    let app = selling_at(NOON).await;
+async fn concurrent_checkout_calls_create_one_customer_and_one_session() {
+    let app = billing_app_at_noon().await;
     let user = app.user().await;
     let sessions = join_all((0..8).map(|_| user.start_checkout(Value::Null))).await;
     let first = sessions[0].as_ref().unwrap();
@@ -42,14 +36,14 @@ async fn calls_at_the_same_time_make_one_customer_and_one_checkout() {
 }
 
 #[tokio::test]
-async fn a_checkout_says_what_stripe_needs_to_know() {
-    let app = selling().await;
+async fn checkout_sends_price_user_and_redirect_urls_to_stripe() {
+    let app = billing_app().await;
     let user = app.user().await;
     user.start_checkout(Value::Null).await.unwrap();
-    let mine = json!({"successUrl": format!("{FRONTEND}/thanks?plan=pro#top"), "cancelUrl": format!("{FRONTEND}/no")});
-    user.start_checkout(mine).await.unwrap();
+    let custom = json!({"successUrl": format!("{FRONTEND}/thanks?plan=pro#top"), "cancelUrl": format!("{FRONTEND}/no")});
+    user.start_checkout(custom).await.unwrap();
     let calls = app.stripe.calls("POST /v1/checkout/sessions");
-    let said = |call: &str, name: &str| {
+    let field = |call: &str, name: &str| {
         let found = url::form_urlencoded::parse(call.as_bytes()).find(|(key, _)| key == name);
         found.map_or_else(|| panic!("{name} is not in {call}"), |(_, value)| value.into_owned())
     };
@@ -62,22 +56,22 @@ async fn a_checkout_says_what_stripe_needs_to_know() {
         ("success_url", "https://chat.example/billing/success?session_id={CHECKOUT_SESSION_ID}"),
         ("cancel_url", "https://chat.example/billing/cancel"),
     ] {
-        assert_eq!(said(&calls[0], name), value);
+        assert_eq!(field(&calls[0], name), value);
     }
     let success = "https://chat.example/thanks?plan=pro&session_id={CHECKOUT_SESSION_ID}#top";
-    assert_eq!(said(&calls[1], "success_url"), success);
-    assert_eq!(said(&calls[1], "cancel_url"), "https://chat.example/no");
+    assert_eq!(field(&calls[1], "success_url"), success);
+    assert_eq!(field(&calls[1], "cancel_url"), "https://chat.example/no");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_user_has_one_open_checkout() {
-    let app = selling().await;
+async fn starting_a_checkout_for_other_urls_expires_the_open_one() {
+    let app = billing_app().await;
     let user = app.user().await;
     let first = user.start_checkout(Value::Null).await.unwrap();
     assert_eq!(user.start_checkout(Value::Null).await.unwrap(), first);
-    let elsewhere = json!({"cancelUrl": format!("{FRONTEND}/elsewhere")});
-    let second = user.start_checkout(elsewhere).await.unwrap();
+    let other_url = json!({"cancelUrl": format!("{FRONTEND}/elsewhere")});
+    let second = user.start_checkout(other_url).await.unwrap();
     assert_ne!(second, first);
     assert_eq!(app.stripe.open_sessions(), 1);
     assert_eq!(user.checkout_status(&first).await, "EXPIRED");
@@ -86,44 +80,47 @@ async fn a_user_has_one_open_checkout() {
 }
 
 #[tokio::test]
-async fn coming_back_before_the_webhook_is_enough() {
-    let app = selling().await;
+async fn checkout_status_before_the_webhook_stores_the_subscription() {
+    let app = billing_app().await;
     let user = app.user().await;
     let session = user.start_checkout(Value::Null).await.unwrap();
-    app.stripe.pay(&session);
+    app.stripe.complete_checkout(&session);
     assert_eq!(user.subscription().await["tier"], "BASIC");
     assert_eq!(user.checkout_status(&session).await, "COMPLETE");
     assert_eq!(user.subscription().await["tier"], "PRO");
     let other = app.user().await;
-    for session in [session.as_str(), "cs_test_nothing"] {
-        assert_eq!(other.refusal(STATUS, json!({ "id": session })).await, "NOT_FOUND");
+    for session in [session.as_str(), "cs_test_unknown"] {
+        assert_eq!(other.error_code(STATUS, json!({ "id": session })).await, "NOT_FOUND");
     }
     app.stop().await;
 }
 
 #[tokio::test]
-async fn nobody_pays_twice() {
-    let app = selling().await;
-    for state in ["active", "trialing", "past_due", "a_status_of_next_year"] {
+async fn starting_a_checkout_with_a_live_subscription_returns_already_subscribed() {
+    let app = billing_app().await;
+    for state in ["active", "trialing", "past_due", "a_status_of_a_later_version"] {
         let user = app.user().await;
         let session = user.start_checkout(Value::Null).await.unwrap();
-        let (subscription, _) = app.stripe.pay(&session);
-        app.stripe.change(&subscription, "customer.subscription.updated", |one| one["status"] = json!(state));
-        // Stripe has told nothing, and the checkout is for other URLs.
+        let (subscription, _) = app.stripe.complete_checkout(&session);
+        app.stripe.update_subscription(&subscription, "customer.subscription.updated", |one| {
+            one["status"] = json!(state);
+        });
+        // No event has arrived, and the second checkout is for another URL.
         for input in [Value::Null, json!({"cancelUrl": format!("{FRONTEND}/x")})] {
-            let refused = user.start_checkout(input).await.expect_err(state);
-            assert_eq!(code_of(&refused), "ALREADY_SUBSCRIBED", "{state}");
+            let error = user.start_checkout(input).await.expect_err(state);
+            assert_eq!(code_of(&error), "ALREADY_SUBSCRIBED", "{state}");
         }
-        app.stripe
-            .change(&subscription, "customer.subscription.deleted", |one| one["status"] = json!("canceled"));
+        app.stripe.update_subscription(&subscription, "customer.subscription.deleted", |one| {
+            one["status"] = json!("canceled");
+        });
         assert_ne!(user.start_checkout(Value::Null).await.unwrap(), session);
     }
     app.stop().await;
 }
 
 #[tokio::test]
-async fn nobody_is_led_away_from_the_front_end() {
-    let app = selling().await;
+async fn redirect_urls_outside_the_front_end_are_rejected() {
+    let app = billing_app().await;
     let user = app.user().await;
     for url in [
         "https://evil.example/",
@@ -137,20 +134,20 @@ async fn nobody_is_led_away_from_the_front_end() {
         "",
     ] {
         for field in ["successUrl", "cancelUrl"] {
-            let refused = user.start_checkout(json!({ field: url })).await.unwrap_err();
-            assert_eq!(code_of(&refused), "BAD_USER_INPUT", "{field} {url}");
-            assert_eq!(refused["errors"][0]["extensions"]["field"], field);
+            let error = user.start_checkout(json!({ field: url })).await.unwrap_err();
+            assert_eq!(code_of(&error), "BAD_USER_INPUT", "{field} {url}");
+            assert_eq!(error["errors"][0]["extensions"]["field"], field);
         }
-        let refused = user.ask_api(PORTAL, json!({ "to": url })).await;
-        assert_eq!(refused["errors"][0]["extensions"]["field"], "returnUrl", "{url}");
+        let error = user.execute(PORTAL, json!({ "to": url })).await;
+        assert_eq!(error["errors"][0]["extensions"]["field"], "returnUrl", "{url}");
     }
     assert_eq!(app.stripe.calls("POST /v1/checkout/sessions").len(), 0);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn the_portal_leads_back_to_the_front_end() {
-    let app = selling().await;
+async fn portal_links_back_to_the_front_end() {
+    let app = billing_app().await;
     let user = app.user().await;
     let open = async |to: Value| {
         let data = user.data(PORTAL, json!({ "to": to })).await;
@@ -165,54 +162,55 @@ async fn the_portal_leads_back_to_the_front_end() {
 }
 
 #[tokio::test]
-async fn a_server_that_sells_nothing_says_what_it_lacks() {
+async fn without_billing_settings_the_error_names_the_missing_ones() {
     let app = TestApp::start().await;
     let user = app.user().await;
     for (query, missing) in [
         (START, "set STRIPE_SECRET_KEY, STRIPE_PRO_PRICE_ID, STRIPE_WEBHOOK_SECRET, FRONTEND_URL."),
         (PORTAL, "set STRIPE_SECRET_KEY."),
     ] {
-        let refused = user.ask_api(query, json!({})).await;
-        assert_eq!(code_of(&refused), "BILLING_NOT_CONFIGURED");
-        let message = refused["errors"][0]["message"].as_str().unwrap();
+        let error = user.execute(query, json!({})).await;
+        assert_eq!(code_of(&error), "BILLING_NOT_CONFIGURED");
+        let message = error["errors"][0]["message"].as_str().unwrap();
         assert!(message.contains(missing), "{message}");
     }
-    let nothing =
+    let expected =
         json!({"tier": "BASIC", "state": "NONE", "currentPeriodEnd": null, "cancelAtPeriodEnd": false});
-    assert_eq!(user.subscription().await, nothing);
+    assert_eq!(user.subscription().await, expected);
     let event = app.stripe.event("invoice.paid", json!({"customer": "cus_1"}));
-    assert_eq!(app.stripe.tell(&user.http, app.address, &event).await, 503);
+    assert_eq!(app.stripe.deliver(&user.http, app.address, &event).await, 503);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn faults_of_stripe_are_waited_out_and_then_told() {
+async fn stripe_faults_are_retried_and_then_returned_without_their_cause() {
     let settings = ["--stripe-timeout=1"];
-    let app = TestApp::with(Wishes { sells: true, settings: &settings, ..Wishes::default() }).await;
+    let app =
+        TestApp::with(TestOptions { billing: true, settings: &settings, ..TestOptions::default() }).await;
     let user = app.user().await;
     let never = Gate::closed();
     for fault in [Fault::Status(429), Fault::Status(503), Fault::Html, Fault::Wait(never)] {
-        app.stripe.fails(fault);
+        app.stripe.enqueue_fault(fault);
         user.start_checkout(Value::Null).await.unwrap();
     }
     assert_eq!(app.stripe.customers().len(), 1);
     for _ in 0..3 {
-        app.stripe.fails(Fault::Status(503));
+        app.stripe.enqueue_fault(Fault::Status(503));
     }
-    let refused = user.start_checkout(Value::Null).await.unwrap_err();
-    assert_eq!(code_of(&refused), "PAYMENT_PROVIDER_ERROR");
-    let told = refused.to_string();
-    assert!(!told.contains("sk_test") && !told.contains("as the test wanted it"), "{told}");
-    // One that says that the caller is wrong is not asked again.
-    app.stripe.fails(Fault::Status(402));
+    let error = user.start_checkout(Value::Null).await.unwrap_err();
+    assert_eq!(code_of(&error), "PAYMENT_PROVIDER_ERROR");
+    let text = error.to_string();
+    assert!(!text.contains("sk_test") && !text.contains("fault"), "{text}");
+    // A client error is not retried.
+    app.stripe.enqueue_fault(Fault::Status(402));
     assert_eq!(code_of(&user.start_checkout(Value::Null).await.unwrap_err()), "PAYMENT_PROVIDER_ERROR");
     user.start_checkout(Value::Null).await.unwrap();
     app.stop().await;
 }
 
 #[tokio::test]
-async fn calls_that_are_after_different_pages_leave_one_open() {
-    let app = selling_at(NOON).await;
+async fn concurrent_checkouts_for_different_urls_leave_one_open() {
+    let app = billing_app_at_noon().await;
     let user = app.user().await;
     let inputs = (0..6).map(|number| json!({"cancelUrl": format!("{FRONTEND}/{number}")}));
     join_all(inputs.map(|input| user.start_checkout(input))).await;
@@ -223,11 +221,11 @@ async fn calls_that_are_after_different_pages_leave_one_open() {
 }
 
 #[tokio::test]
-async fn a_fault_that_stripe_remembers_is_gone_within_a_minute() {
-    let app = selling_at(NOON).await;
+async fn fault_stored_under_an_idempotency_key_passes_within_a_minute() {
+    let app = billing_app_at_noon().await;
     let user = app.user().await;
     for _ in 0..2 {
-        app.stripe.fails(Fault::Status(500));
+        app.stripe.enqueue_fault(Fault::Status(500));
         for _ in 0..2 {
             assert_eq!(
                 code_of(&user.start_checkout(Value::Null).await.unwrap_err()),
@@ -241,16 +239,16 @@ async fn a_fault_that_stripe_remembers_is_gone_within_a_minute() {
 }
 
 #[tokio::test]
-async fn a_customer_that_stripe_knows_no_more_is_made_anew() {
-    let app = selling_at(NOON).await;
+async fn customer_deleted_at_stripe_is_recreated_by_the_next_checkout() {
+    let app = billing_app_at_noon().await;
     let user = app.user().await;
     let first = user.start_checkout(Value::Null).await.unwrap();
     for _ in 0..2 {
         let old = app.stripe.customers()[0]["id"].as_str().unwrap().to_owned();
-        app.stripe.forgets(&old);
+        app.stripe.remove_customer(&old);
         app.clock.advance(TimeDelta::minutes(1));
-        let elsewhere = json!({"cancelUrl": format!("{FRONTEND}/{old}")});
-        assert_ne!(user.start_checkout(elsewhere).await.unwrap(), first);
+        let other_url = json!({"cancelUrl": format!("{FRONTEND}/{old}")});
+        assert_ne!(user.start_checkout(other_url).await.unwrap(), first);
         assert_eq!(app.stripe.customers().len(), 1);
         assert_ne!(app.stripe.customers()[0]["id"], old);
         assert_eq!(user.checkout_status(&first).await, "EXPIRED");
@@ -259,23 +257,24 @@ async fn a_customer_that_stripe_knows_no_more_is_made_anew() {
 }
 
 #[tokio::test]
-async fn what_stripe_never_told_is_asked_for() {
-    let app = selling_at(NOON).await;
+async fn state_is_synced_without_events_while_a_change_is_expected() {
+    let app = billing_app_at_noon().await;
     let user = app.user().await;
-    let mut watching = user.socket().await;
-    watching.subscribe("account", ACCOUNT, &json!({})).await;
+    let mut socket = user.socket().await;
+    socket.subscribe("account", ACCOUNT, &json!({})).await;
     let mut tier = async || {
-        let event = watching.next().await.unwrap();
+        let event = socket.next().await.unwrap();
         event["payload"]["data"]["accountEvents"]["subscription"]["tier"].as_str().unwrap().to_owned()
     };
     assert_eq!(tier().await, "BASIC");
     let session = user.start_checkout(Value::Null).await.unwrap();
-    let (subscription, _) = app.stripe.pay(&session);
+    let (subscription, _) = app.stripe.complete_checkout(&session);
     app.clock.advance(TimeDelta::minutes(61));
     assert_eq!(tier().await, "PRO");
-    app.stripe
-        .change(&subscription, "customer.subscription.deleted", |one| one["status"] = json!("canceled"));
+    app.stripe.update_subscription(&subscription, "customer.subscription.deleted", |one| {
+        one["status"] = json!("canceled");
+    });
     app.clock.advance(TimeDelta::days(30));
     assert_eq!(tier().await, "BASIC");
-    app.end().await;
+    app.shut_down().await;
 }

@@ -1,42 +1,41 @@
-//! Which subscriptions give Pro, which stand in the way of another, and what Stripe and the operator learn of a customer.
+//! Which subscriptions give Pro or prevent another checkout; reversed payments; customer profiles at Stripe.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use pollux::clock::Clock;
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
 use crate::support::{
     Gate, TestApp, TestUser,
-    billing::{NOON, customer, selling, selling_at},
+    billing::{billing_app, billing_app_at_noon, user_with_customer},
     code_of,
     stripe::Fault,
 };
 
 const UPDATE: &str = "mutation($input: UpdateProfileInput!) { updateProfile(input: $input) { user { id } } }";
 
-/// Changes a subscription and waits until its event has been processed.
+/// Changes a subscription and waits until its event has been processed. Returns the user's tier and state.
 async fn change(app: &TestApp, user: &TestUser, id: &str, change: impl FnOnce(&mut Value)) -> Value {
-    let event = app.stripe.change(id, "customer.subscription.updated", change);
-    assert_eq!(app.stripe.tell(&user.http, app.address, &event).await, 200);
-    app.is_idle().await;
-    let now = user.subscription().await;
-    json!([now["tier"], now["state"]])
+    let event = app.stripe.update_subscription(id, "customer.subscription.updated", change);
+    assert_eq!(app.stripe.deliver(&user.http, app.address, &event).await, 200);
+    app.wait_until_idle().await;
+    let status = user.subscription().await;
+    json!([status["tier"], status["state"]])
 }
 
 #[tokio::test]
-async fn a_subscription_whose_collection_is_paused_gives_no_pro() {
-    let app = selling_at(Clock::stopped(NOON.parse().unwrap()), &[]).await;
-    let (user, customer) = customer(&app).await;
-    app.stripe.knows(&customer);
-    let id = app.stripe.subscribe(&customer, "active");
+async fn paused_collection_gives_basic_until_it_is_resumed() {
+    let app = billing_app_at_noon().await;
+    let (user, customer) = user_with_customer(&app).await;
+    app.stripe.add_customer(&customer);
+    let id = app.stripe.create_subscription(&customer, "active");
     assert_eq!(change(&app, &user, &id, |_| {}).await, json!(["PRO", "ACTIVE"]));
     for behavior in ["void", "keep_as_draft", "mark_uncollectible"] {
         let paused = json!({"behavior": behavior, "resumes_at": null});
         let state = change(&app, &user, &id, |one| one["pause_collection"] = paused).await;
         assert_eq!(state, json!(["BASIC", "PAUSED"]));
-        // It goes on by itself when the operator resumes it: nobody buys a second one meanwhile.
+        // The operator can resume it, so a second subscription would be paid twice.
         assert_eq!(code_of(&user.start_checkout(Value::Null).await.unwrap_err()), "ALREADY_SUBSCRIBED");
         let state = change(&app, &user, &id, |one| one["pause_collection"] = Value::Null).await;
         assert_eq!(state, json!(["PRO", "ACTIVE"]));
@@ -50,61 +49,62 @@ async fn a_subscription_whose_collection_is_paused_gives_no_pro() {
 }
 
 #[tokio::test]
-async fn another_products_subscription_is_none_and_another_price_of_the_product_is() {
-    let app = selling_at(Clock::stopped(NOON.parse().unwrap()), &[]).await;
-    let (user, customer) = customer(&app).await;
-    app.stripe.knows(&customer);
-    let id = app.stripe.subscribe(&customer, "active");
+async fn subscription_counts_for_any_price_of_the_product_and_for_no_other_product() {
+    let app = billing_app_at_noon().await;
+    let (user, customer) = user_with_customer(&app).await;
+    app.stripe.add_customer(&customer);
+    let id = app.stripe.create_subscription(&customer, "active");
     let with_price = |price: &str, product: &str| {
         let price = json!({"id": price, "object": "price", "product": product});
         move |one: &mut Value| one["items"]["data"][0]["price"] = price
     };
-    let state = change(&app, &user, &id, with_price("price_cap", "prod_cap")).await;
+    let state = change(&app, &user, &id, with_price("price_other", "prod_other")).await;
     assert_eq!(state, json!(["BASIC", "NONE"]));
     user.start_checkout(Value::Null).await.unwrap();
-    assert_eq!(app.stripe.subscription(&id)["status"], "active", "what is not ours is not touched");
+    assert_eq!(app.stripe.subscription(&id)["status"], "active", "the subscription to another product stays");
     let state = change(&app, &user, &id, with_price("price_yearly", "prod_pro")).await;
     assert_eq!(state, json!(["PRO", "ACTIVE"]));
     assert_eq!(code_of(&user.start_checkout(Value::Null).await.unwrap_err()), "ALREADY_SUBSCRIBED");
-    // Beside a cap, Pro counts.
-    let cap = app.stripe.subscribe(&customer, "past_due");
-    let state = change(&app, &user, &cap, with_price("price_cap", "prod_cap")).await;
+    // Of subscriptions to both products, only the one to Pro counts.
+    let other = app.stripe.create_subscription(&customer, "past_due");
+    let state = change(&app, &user, &other, with_price("price_other", "prod_other")).await;
     assert_eq!(state, json!(["PRO", "ACTIVE"]));
-    assert_eq!(app.stripe.calls("GET /v1/prices/price_pro").len(), 1, "the product is asked for once");
+    assert_eq!(app.stripe.calls("GET /v1/prices/price_pro").len(), 1, "the product is read once");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn what_is_past_due_gives_pro_for_seven_days() {
-    let app = selling_at(Clock::stopped(NOON.parse().unwrap()), &[]).await;
-    let (user, customer) = customer(&app).await;
-    let id = app.stripe.subscribe(&customer, "active");
+async fn past_due_subscription_gives_pro_for_seven_days() {
+    let app = billing_app_at_noon().await;
+    let (user, customer) = user_with_customer(&app).await;
+    let id = app.stripe.create_subscription(&customer, "active");
     let state = change(&app, &user, &id, |one| one["status"] = json!("past_due")).await;
     assert_eq!(state, json!(["PRO", "PAST_DUE"]));
     for (pause, tier) in
         [(TimeDelta::days(7) - TimeDelta::seconds(1), "PRO"), (TimeDelta::seconds(1), "BASIC")]
     {
-        app.pass(pause).await;
+        app.advance(pause).await;
         assert_eq!(app.chat.clock.now(), app.clock.now());
         let subscription = entity::subscription::Entity::find().one(app.chat.db.read()).await.unwrap();
         let is_pro = subscription.unwrap().pro_until.unwrap() > app.clock.now();
         assert_eq!(if is_pro { "PRO" } else { "BASIC" }, tier);
     }
-    app.end().await;
+    app.shut_down().await;
 }
 
 #[tokio::test]
-async fn who_waits_for_a_payment_that_never_came_buys_again_and_pays_once() {
-    let app = selling().await;
+async fn new_checkout_cancels_a_subscription_that_waits_for_a_payment() {
+    let app = billing_app().await;
     for status in ["incomplete", "unpaid", "paused"] {
         let user = app.user().await;
         let first = user.start_checkout(Value::Null).await.unwrap();
-        let (id, _) = app.stripe.pay(&first);
-        app.stripe.change(&id, "customer.subscription.updated", |one| one["status"] = json!(status));
+        let (id, _) = app.stripe.complete_checkout(&first);
+        app.stripe
+            .update_subscription(&id, "customer.subscription.updated", |one| one["status"] = json!(status));
         let second = user.start_checkout(Value::Null).await.unwrap();
         assert_ne!(second, first, "{status}");
         assert_eq!(app.stripe.subscription(&id)["status"], "canceled", "{status}");
-        app.stripe.pay(&second);
+        app.stripe.complete_checkout(&second);
         assert_eq!(user.checkout_status(&second).await, "COMPLETE");
         assert_eq!(user.subscription().await["tier"], "PRO", "{status}");
     }
@@ -112,15 +112,15 @@ async fn who_waits_for_a_payment_that_never_came_buys_again_and_pays_once() {
 }
 
 #[tokio::test]
-async fn a_payment_that_was_taken_back_is_shown_to_the_operator() {
-    let app = selling_at(Clock::stopped(NOON.parse().unwrap()), &[]).await;
-    let (user, customer) = customer(&app).await;
-    app.stripe.charged("ch_mine", &customer);
-    app.stripe.charged("ch_strangers", "cus_of_another_product");
+async fn full_refund_and_lost_dispute_are_stored_as_a_reversal() {
+    let app = billing_app_at_noon().await;
+    let (user, customer) = user_with_customer(&app).await;
+    app.stripe.add_charge("ch_mine", &customer);
+    app.stripe.add_charge("ch_other", "cus_of_another_product");
     let reversal = async |kind: &str, object: Value| {
         let event = app.stripe.event(kind, object);
-        assert_eq!(app.stripe.tell(&user.http, app.address, &event).await, 200);
-        app.is_idle().await;
+        assert_eq!(app.stripe.deliver(&user.http, app.address, &event).await, 200);
+        app.wait_until_idle().await;
         let row = entity::subscription::Entity::find().one(app.chat.db.read()).await.unwrap().unwrap();
         assert_eq!(row.reversal.is_some(), row.reversed_at.is_some());
         row.reversal
@@ -130,7 +130,7 @@ async fn a_payment_that_was_taken_back_is_shown_to_the_operator() {
     for (kind, object) in [
         ("charge.dispute.created", dispute("needs_response", "ch_mine")),
         ("charge.dispute.closed", dispute("won", "ch_mine")),
-        ("charge.dispute.closed", dispute("lost", "ch_strangers")),
+        ("charge.dispute.closed", dispute("lost", "ch_other")),
         ("charge.dispute.closed", dispute("lost", "ch_unknown")),
         ("charge.refunded", charge(false)),
     ] {
@@ -138,34 +138,34 @@ async fn a_payment_that_was_taken_back_is_shown_to_the_operator() {
     }
     let lost = reversal("charge.dispute.closed", dispute("lost", "ch_mine")).await;
     assert_eq!(lost.as_deref(), Some("charge.dispute.closed ch_mine"));
-    app.stripe.fails(Fault::Status(400));
+    app.stripe.enqueue_fault(Fault::Status(400));
     let event = app.stripe.event("charge.refunded", charge(true));
-    assert_eq!(app.stripe.tell(&user.http, app.address, &event).await, 200);
-    app.has_put_off(1).await;
-    app.pass(TimeDelta::seconds(2)).await;
-    app.is_idle().await;
+    assert_eq!(app.stripe.deliver(&user.http, app.address, &event).await, 200);
+    app.wait_for_retry(1).await;
+    app.advance(TimeDelta::seconds(2)).await;
+    app.wait_until_idle().await;
     let row = entity::subscription::Entity::find().one(app.chat.db.read()).await.unwrap().unwrap();
-    assert_eq!(row.reversal.as_deref(), Some("charge.refunded ch_mine"), "a failed look-up is retried");
-    // A reading of the subscription that comes later leaves it.
-    let id = app.stripe.subscribe(&customer, "active");
+    assert_eq!(row.reversal.as_deref(), Some("charge.refunded ch_mine"), "a failed call is retried");
+    // A later sync keeps it.
+    let id = app.stripe.create_subscription(&customer, "active");
     change(&app, &user, &id, |_| {}).await;
     let row = entity::subscription::Entity::find().one(app.chat.db.read()).await.unwrap().unwrap();
     assert_eq!(row.reversal.as_deref(), Some("charge.refunded ch_mine"));
     app.stop().await;
 }
 
-/// What Stripe knows of its only customer.
+/// Email and name of the only customer at Stripe.
 fn profile(app: &TestApp) -> Value {
     let customer = &app.stripe.customers()[0];
     json!([customer["email"], customer["name"]])
 }
 
 #[tokio::test]
-async fn a_changed_profile_reaches_stripe() {
-    let app = selling_at(Clock::stopped(NOON.parse().unwrap()), &[]).await;
+async fn changed_profile_is_copied_to_the_stripe_customer() {
+    let app = billing_app_at_noon().await;
     let user = app.user().await;
     user.data(UPDATE, json!({"input": {"email": "old@example.com"}})).await;
-    assert_eq!(app.stripe.calls("POST /v1/customers").len(), 0, "who buys nothing is not told of");
+    assert_eq!(app.stripe.calls("POST /v1/customers").len(), 0, "a user without a checkout has no customer");
     user.start_checkout(Value::Null).await.unwrap();
     assert_eq!(profile(&app), json!(["old@example.com", null]));
     for (input, expected) in [
@@ -173,33 +173,33 @@ async fn a_changed_profile_reaches_stripe() {
         (json!({"email": null}), json!([null, "Ada"])),
     ] {
         user.data(UPDATE, json!({ "input": input })).await;
-        app.is_idle().await;
+        app.wait_until_idle().await;
         assert_eq!(profile(&app), expected);
     }
-    app.stripe.is_down(true);
+    app.stripe.set_down(true);
     user.data(UPDATE, json!({"input": {"email": "later@example.com"}})).await;
-    tokio::time::timeout(Duration::from_secs(20), app.has_put_off(1)).await.unwrap();
-    app.stripe.is_down(false);
-    app.pass(TimeDelta::seconds(2)).await;
-    app.is_idle().await;
+    tokio::time::timeout(Duration::from_secs(20), app.wait_for_retry(1)).await.unwrap();
+    app.stripe.set_down(false);
+    app.advance(TimeDelta::seconds(2)).await;
+    app.wait_until_idle().await;
     assert_eq!(profile(&app), json!(["later@example.com", "Ada"]));
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_profile_that_changes_while_the_customer_is_created_reaches_stripe() {
-    let app = selling().await;
+async fn profile_changed_while_the_customer_is_created_is_copied_to_stripe() {
+    let app = billing_app().await;
     let user = app.user().await;
     let gate = Gate::closed();
-    app.stripe.fails(Fault::Late(gate.clone()));
+    app.stripe.enqueue_fault(Fault::Late(gate.clone()));
     let changes = async {
-        app.stripe.was_asked("POST /v1/customers", 1).await;
+        app.stripe.wait_for_calls("POST /v1/customers", 1).await;
         user.data(UPDATE, json!({"input": {"email": "new@example.com"}})).await;
         gate.open();
     };
-    let (begun, ()) = tokio::join!(user.start_checkout(Value::Null), changes);
-    begun.unwrap();
-    app.is_idle().await;
+    let (started, ()) = tokio::join!(user.start_checkout(Value::Null), changes);
+    started.unwrap();
+    app.wait_until_idle().await;
     assert_eq!(profile(&app), json!(["new@example.com", null]));
     app.stop().await;
 }

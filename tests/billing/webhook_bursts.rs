@@ -1,4 +1,4 @@
-//! A thousand webhooks at once, and a worker that dies with them in its hands.
+//! A burst of a thousand webhooks, and a worker that is killed while it processes them.
 
 use entity::{job, stripe_event, subscription};
 use futures_util::future::join_all;
@@ -8,63 +8,63 @@ use sea_orm::{ColumnTrait, Database, EntityTrait, PaginatorTrait, QueryFilter};
 use tokio::time::timeout;
 
 use crate::support::{
-    Gate, Stripe, TestUser,
-    process::Site,
-    socket::PATIENCE,
-    stripe::{Fault, customers},
+    FakeStripe, Gate, TestUser,
+    process::Deployment,
+    socket::TEST_TIMEOUT,
+    stripe::{Fault, insert_customers},
 };
 
 const EVENTS: usize = 1000;
 const CUSTOMERS: usize = 200;
-/// As many of Stripe's events as are seen to at once.
-const AT_ONCE: usize = 8;
+/// The number of Stripe events that a worker processes concurrently.
+const CONCURRENCY: usize = 8;
 
 #[tokio::test]
-async fn events_outlive_the_worker_that_had_them() {
-    let site = Site::new().await;
+async fn events_claimed_by_a_killed_worker_are_processed_by_the_next() {
+    let deployment = Deployment::new().await;
     let clock = Clock::system();
-    let stripe = Stripe::start(clock.clone()).await;
+    let stripe = FakeStripe::start(clock.clone()).await;
     let settings = stripe.environment();
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let shared = site.backend.redis_url.is_some();
+    let shared = deployment.backend.redis_url.is_some();
     let work: &[&str] = if shared { &["worker"] } else { &[] };
-    let worker = site.start_with(work, &settings).await;
-    let api = if shared { Some(site.start_with(&["api"], &settings).await) } else { None };
-    let db = Database::connect(&site.backend.database_url).await.unwrap();
+    let worker = deployment.start_with(work, &settings).await;
+    let api = if shared { Some(deployment.start_with(&["api"], &settings).await) } else { None };
+    let db = Database::connect(&deployment.backend.database_url).await.unwrap();
     Migrator::up(&db, None).await.unwrap();
-    let customers = customers(&db, CUSTOMERS, clock.now()).await;
+    let customers = insert_customers(&db, CUSTOMERS, clock.now()).await;
     let events: Vec<_> = (0..EVENTS)
         .map(|number| {
             let customer = &customers[number % CUSTOMERS];
             if number < CUSTOMERS {
-                stripe.subscribe(customer, "active");
+                stripe.create_subscription(customer, "active");
             }
             stripe.event("invoice.paid", serde_json::json!({"object": "invoice", "customer": customer}))
         })
         .collect();
     let never = Gate::closed();
-    for _ in 0..AT_ONCE {
-        stripe.fails(Fault::Wait(never.clone()));
+    for _ in 0..CONCURRENCY {
+        stripe.enqueue_fault(Fault::Wait(never.clone()));
     }
     let address = api.as_ref().unwrap_or(&worker).address;
-    let http = TestUser::stranger(address).http;
-    let answers = join_all(events.iter().map(|event| stripe.tell(&http, address, event))).await;
-    assert!(answers.iter().all(|&status| status == 200));
-    stripe.was_asked("GET /v1/subscriptions", AT_ONCE).await;
+    let http = TestUser::anonymous(address).http;
+    let statuses = join_all(events.iter().map(|event| stripe.deliver(&http, address, event))).await;
+    assert!(statuses.iter().all(|&status| status == 200));
+    stripe.wait_for_calls("GET /v1/subscriptions", CONCURRENCY).await;
     worker.kill();
-    let second = site.start_with(work, &settings).await;
-    let left = async || {
-        let waiting = stripe_event::Entity::find().filter(stripe_event::Column::ProcessedAt.is_null());
-        waiting.count(&db).await.unwrap() + job::Entity::find().count(&db).await.unwrap()
+    let second = deployment.start_with(work, &settings).await;
+    let remaining = async || {
+        let unprocessed = stripe_event::Entity::find().filter(stripe_event::Column::ProcessedAt.is_null());
+        unprocessed.count(&db).await.unwrap() + job::Entity::find().count(&db).await.unwrap()
     };
-    let done = async { while left().await > 0 {} };
-    timeout(PATIENCE, done).await.expect("events are left over");
+    let done = async { while remaining().await > 0 {} };
+    timeout(TEST_TIMEOUT, done).await.expect("events are left");
     assert_eq!(stripe_event::Entity::find().count(&db).await.unwrap(), EVENTS as u64);
-    let pro = subscription::Column::State.eq(subscription::State::Active);
-    let pro = subscription::Entity::find().filter(pro).count(&db).await.unwrap();
-    assert_eq!(pro, CUSTOMERS as u64);
+    let is_active = subscription::Column::State.eq(subscription::State::Active);
+    let active = subscription::Entity::find().filter(is_active).count(&db).await.unwrap();
+    assert_eq!(active, CUSTOMERS as u64);
     for process in [Some(second), api].into_iter().flatten() {
         process.terminate();
-        assert!(process.ended().await);
+        assert!(process.wait_for_exit().await);
     }
 }

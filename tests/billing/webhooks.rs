@@ -1,4 +1,4 @@
-//! What Stripe tells: who may tell it, in which order, how often, and what comes of it.
+//! Stripe's webhook: signatures, ignored events, the resulting states, retries and replay.
 
 use chrono::TimeDelta;
 use pollux::clock::Clock;
@@ -8,21 +8,21 @@ use tokio::time::timeout;
 
 use crate::support::{
     Gate, TestUser,
-    billing::{NOON, START, customer, selling, selling_at},
-    process::{Process, Site},
-    socket::PATIENCE,
+    billing::{NOON, START, billing_app, billing_app_at_noon, billing_app_with, user_with_customer},
+    process::{Deployment, Process},
+    socket::TEST_TIMEOUT,
     stripe::{Fault, WEBHOOK_SECRET, post_webhook, sign},
 };
 
 #[tokio::test]
-async fn what_stripes_own_library_signs_is_believed() {
-    let written: Value = serde_json::from_str(include_str!("../fixtures/stripe/signatures.json")).unwrap();
-    let vectors = written["vectors"].as_array().unwrap();
+async fn webhook_signed_by_stripes_library_is_accepted_with_the_right_secret() {
+    let fixture: Value = serde_json::from_str(include_str!("../fixtures/stripe/signatures.json")).unwrap();
+    let vectors = fixture["vectors"].as_array().unwrap();
     assert_eq!(vectors.len(), 8);
     for secret in ["whsec_one", "whsec_andanother0123456789abcdef"] {
         let setting = format!("--stripe-webhook-secret={secret}");
-        let app = selling_at(Clock::stopped(NOON.parse().unwrap()), &[&setting]).await;
-        let http = app.stranger().http;
+        let app = billing_app_with(Clock::stopped(NOON.parse().unwrap()), &[&setting]).await;
+        let http = app.anonymous().http;
         for vector in vectors {
             let (body, header) = (vector["payload"].as_str().unwrap(), vector["header"].as_str().unwrap());
             let (status, _) = post_webhook(&http, app.address, body.to_owned(), header).await;
@@ -33,14 +33,14 @@ async fn what_stripes_own_library_signs_is_believed() {
 }
 
 #[tokio::test]
-async fn what_is_not_signed_now_by_stripe_is_refused_and_leaves_nothing() {
-    let app = selling_at(Clock::stopped(NOON.parse().unwrap()), &[]).await;
-    let (user, customer) = customer(&app).await;
-    let id = app.stripe.subscribe(&customer, "active");
-    let event = app.stripe.change(&id, "customer.subscription.created", |_| {}).to_string();
+async fn webhook_with_an_invalid_signature_is_rejected_and_changes_nothing() {
+    let app = billing_app_at_noon().await;
+    let (user, customer) = user_with_customer(&app).await;
+    let id = app.stripe.create_subscription(&customer, "active");
+    let event = app.stripe.update_subscription(&id, "customer.subscription.created", |_| {}).to_string();
     let now = app.clock.now().timestamp();
-    let good = sign(&event, now, WEBHOOK_SECRET);
-    let (time, signature) = good.split_once(',').unwrap();
+    let valid = sign(&event, now, WEBHOOK_SECRET);
+    let (time, signature) = valid.split_once(',').unwrap();
     let other = sign(&event, now, "whsec_other");
     for header in [
         String::new(),
@@ -56,16 +56,16 @@ async fn what_is_not_signed_now_by_stripe_is_refused_and_leaves_nothing() {
         sign(&event, now + 301, WEBHOOK_SECRET),
         sign(&format!("{event} "), now, WEBHOOK_SECRET),
     ] {
-        let (status, said) = post_webhook(&user.http, app.address, event.clone(), &header).await;
-        assert_eq!(status, 400, "{header}: {said}");
+        let (status, text) = post_webhook(&user.http, app.address, event.clone(), &header).await;
+        assert_eq!(status, 400, "{header}: {text}");
     }
     assert_eq!(app.stripe.calls("GET /v1/subscriptions").len(), 0);
     assert_eq!(user.subscription().await["tier"], "BASIC");
-    let also_other = other.split_once(',').unwrap().1;
+    let other_signature = other.split_once(',').unwrap().1;
     for header in [
         sign(&event, now - 300, WEBHOOK_SECRET),
         sign(&event, now + 300, WEBHOOK_SECRET),
-        format!("{time},{also_other},{signature}"),
+        format!("{time},{other_signature},{signature}"),
         format!("{time}, v0=00, {signature}"),
     ] {
         let (status, _) = post_webhook(&user.http, app.address, event.clone(), &header).await;
@@ -75,9 +75,9 @@ async fn what_is_not_signed_now_by_stripe_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn events_of_other_kinds_and_forms_are_let_go() {
-    let app = selling().await;
-    let http = app.stranger().http;
+async fn irrelevant_and_malformed_events_are_acknowledged_and_ignored() {
+    let app = billing_app().await;
+    let http = app.anonymous().http;
     let bodies = [
         app.stripe.event("radar.early_fraud_warning.created", json!({"customer": "cus_1"})).to_string(),
         app.stripe.event("invoice.paid", json!({"customer": null})).to_string(),
@@ -102,24 +102,25 @@ async fn events_of_other_kinds_and_forms_are_let_go() {
 }
 
 #[tokio::test]
-async fn both_shapes_of_stripes_api_are_read() {
-    for (version, written) in [
+async fn old_and_new_api_versions_give_the_same_state() {
+    for (version, fixture) in [
         ("2024-06-20", include_str!("../fixtures/stripe/2024-06-20.json")),
         ("2025-03-31.basil", include_str!("../fixtures/stripe/2025-03-31.basil.json")),
     ] {
-        let written: Value = serde_json::from_str(written).unwrap();
-        for event in written["events"].as_array().unwrap() {
-            // A fortnight into the period.
+        let fixture: Value = serde_json::from_str(fixture).unwrap();
+        for event in fixture["events"].as_array().unwrap() {
+            // Two weeks into the period.
             let price = "--stripe-pro-price-id=price_1MowQULkdIwHu7ixraBm864M";
-            let app = selling_at(Clock::stopped("2023-04-07T00:00:00Z".parse().unwrap()), &[price]).await;
-            let (user, customer) = customer(&app).await;
-            let (mut subscription, mut event) = (written["subscription"].clone(), event.clone());
+            let app =
+                billing_app_with(Clock::stopped("2023-04-07T00:00:00Z".parse().unwrap()), &[price]).await;
+            let (user, customer) = user_with_customer(&app).await;
+            let (mut subscription, mut event) = (fixture["subscription"].clone(), event.clone());
             for object in [&mut subscription, &mut event["data"]["object"]] {
                 object["customer"] = json!(customer);
             }
-            app.stripe.has(subscription);
-            assert_eq!(app.stripe.tell(&user.http, app.address, &event).await, 200);
-            app.is_idle().await;
+            app.stripe.add_subscription(subscription);
+            assert_eq!(app.stripe.deliver(&user.http, app.address, &event).await, 200);
+            app.wait_until_idle().await;
             let status = user.subscription().await;
             let expected = json!({"tier": "PRO", "state": "ACTIVE", "currentPeriodEnd": "2023-04-23T22:16:07+00:00",
                 "cancelAtPeriodEnd": false});
@@ -130,8 +131,8 @@ async fn both_shapes_of_stripes_api_are_read() {
 }
 
 #[tokio::test]
-async fn each_state_of_stripes_gives_its_tier() {
-    let app = selling_at(Clock::stopped(NOON.parse().unwrap()), &[]).await;
+async fn each_subscription_status_gives_its_tier_and_state() {
+    let app = billing_app_at_noon().await;
     let month = app.clock.now() + TimeDelta::days(30);
     for (status, tier, state) in [
         ("active", "PRO", "ACTIVE"),
@@ -142,13 +143,13 @@ async fn each_state_of_stripes_gives_its_tier() {
         ("incomplete", "BASIC", "INCOMPLETE"),
         ("incomplete_expired", "BASIC", "CANCELED"),
         ("canceled", "BASIC", "CANCELED"),
-        ("a_status_of_next_year", "BASIC", "INCOMPLETE"),
+        ("a_status_of_a_later_version", "BASIC", "INCOMPLETE"),
     ] {
-        let (user, customer) = customer(&app).await;
-        let id = app.stripe.subscribe(&customer, status);
-        let event = app.stripe.change(&id, "customer.subscription.updated", |_| {});
-        app.stripe.tell(&user.http, app.address, &event).await;
-        app.is_idle().await;
+        let (user, customer) = user_with_customer(&app).await;
+        let id = app.stripe.create_subscription(&customer, status);
+        let event = app.stripe.update_subscription(&id, "customer.subscription.updated", |_| {});
+        app.stripe.deliver(&user.http, app.address, &event).await;
+        app.wait_until_idle().await;
         let expected = json!({"tier": tier, "state": state, "currentPeriodEnd": month.to_rfc3339(),
             "cancelAtPeriodEnd": false});
         assert_eq!(user.subscription().await, expected, "{status}");
@@ -157,29 +158,32 @@ async fn each_state_of_stripes_gives_its_tier() {
 }
 
 #[tokio::test]
-async fn a_reading_whose_job_is_gone_is_told_all_the_same() {
-    let app = selling_at(Clock::stopped(NOON.parse().unwrap()), &["--worker-lease=1"]).await;
-    let (user, customer) = customer(&app).await;
+async fn sync_whose_job_was_deleted_still_notifies_the_user() {
+    let app = billing_app_with(Clock::stopped(NOON.parse().unwrap()), &["--worker-lease=1"]).await;
+    let (user, customer) = user_with_customer(&app).await;
     let mut socket = user.socket().await;
-    let follow = "subscription { accountEvents { subscription { tier } } }";
-    socket.subscribe("1", follow, &json!({})).await;
+    let subscription = "subscription { accountEvents { subscription { tier } } }";
+    socket.subscribe("1", subscription, &json!({})).await;
     let tier = |message: &Value| message["payload"]["data"]["accountEvents"]["subscription"]["tier"].clone();
     assert_eq!(tier(&socket.next().await.unwrap()), "BASIC");
-    let id = app.stripe.subscribe(&customer, "active");
-    let event = app.stripe.change(&id, "customer.subscription.updated", |_| {});
+    let id = app.stripe.create_subscription(&customer, "active");
+    let event = app.stripe.update_subscription(&id, "customer.subscription.updated", |_| {});
     let gate = Gate::closed();
-    app.stripe.fails(Fault::Wait(gate.clone()));
-    app.stripe.tell(&user.http, app.address, &event).await;
-    app.stripe.was_asked("GET /v1/subscriptions", 1).await;
+    app.stripe.enqueue_fault(Fault::Wait(gate.clone()));
+    app.stripe.deliver(&user.http, app.address, &event).await;
+    app.stripe.wait_for_calls("GET /v1/subscriptions", 1).await;
     entity::job::Entity::delete_many().exec(app.chat.db.write()).await.unwrap();
-    // Until it has been noticed that the job is gone.
-    let beats = || {
-        let said = app.statements.lock().unwrap();
-        said.iter().filter(|one| one.starts_with("UPDATE") && one.contains("SET \"leased_until\"")).count()
+    // Waits for two heartbeats, so that the worker has noticed that the job is gone.
+    let heartbeats = || {
+        let statements = app.statements.lock().unwrap();
+        statements
+            .iter()
+            .filter(|one| one.starts_with("UPDATE") && one.contains("SET \"leased_until\""))
+            .count()
     };
-    let enough = beats() + 2;
-    timeout(PATIENCE, async {
-        while beats() < enough {
+    let expected = heartbeats() + 2;
+    timeout(TEST_TIMEOUT, async {
+        while heartbeats() < expected {
             tokio::task::yield_now().await;
         }
     })
@@ -191,20 +195,20 @@ async fn a_reading_whose_job_is_gone_is_told_all_the_same() {
 }
 
 #[tokio::test]
-async fn grace_and_the_end_of_a_period_pass_by_themselves() {
-    let app = selling_at(Clock::stopped(NOON.parse().unwrap()), &["--rate-limits=off"]).await;
-    let told = async |status: &str, change: fn(&mut Value)| {
-        let (user, customer) = customer(&app).await;
-        let id = app.stripe.subscribe(&customer, status);
-        let event = app.stripe.change(&id, "customer.subscription.updated", change);
-        app.stripe.tell(&user.http, app.address, &event).await;
-        app.is_idle().await;
+async fn grace_and_cancelled_periods_end_without_events() {
+    let app = billing_app_with(Clock::stopped(NOON.parse().unwrap()), &["--rate-limits=off"]).await;
+    let subscribed = async |status: &str, change: fn(&mut Value)| {
+        let (user, customer) = user_with_customer(&app).await;
+        let id = app.stripe.create_subscription(&customer, status);
+        let event = app.stripe.update_subscription(&id, "customer.subscription.updated", change);
+        app.stripe.deliver(&user.http, app.address, &event).await;
+        app.wait_until_idle().await;
         assert_eq!(user.subscription().await["tier"], "PRO");
         user
     };
-    let past_due = told("past_due", |_| {}).await;
-    let ending = told("active", |one| one["cancel_at_period_end"] = json!(true)).await;
-    let ending_by_date = told("active", |one| {
+    let past_due = subscribed("past_due", |_| {}).await;
+    let ending = subscribed("active", |one| one["cancel_at_period_end"] = json!(true)).await;
+    let ending_by_date = subscribed("active", |one| {
         one["cancel_at"] = one["items"]["data"][0]["current_period_end"].clone();
     })
     .await;
@@ -214,72 +218,72 @@ async fn grace_and_the_end_of_a_period_pass_by_themselves() {
     let tiers = async || {
         let mut tiers = Vec::new();
         for user in [&past_due, &ending, &ending_by_date] {
-            let user = user.signed_in(&user.phone_number).await;
+            let user = user.sign_in_as(&user.phone_number).await;
             tiers.push(user.subscription().await["tier"].as_str().unwrap().to_owned());
         }
         tiers
     };
-    // Whatever Stripe would say, it says nothing.
-    app.stripe.is_down(true);
+    // Without Stripe: only time passes.
+    app.stripe.set_down(true);
     app.clock.advance(TimeDelta::days(7) - TimeDelta::seconds(1));
     assert_eq!(tiers().await, ["PRO", "PRO", "PRO"]);
     app.clock.advance(TimeDelta::seconds(1));
     assert_eq!(tiers().await, ["BASIC", "PRO", "PRO"]);
     app.clock.advance(TimeDelta::days(23));
     assert_eq!(tiers().await, ["BASIC", "BASIC", "BASIC"]);
-    app.end().await;
+    app.shut_down().await;
 }
 
 #[tokio::test]
-async fn an_event_waits_for_stripe_to_answer() {
-    let app = selling_at(Clock::stopped(NOON.parse().unwrap()), &[]).await;
-    let (user, customer) = customer(&app).await;
-    let id = app.stripe.subscribe(&customer, "active");
-    let event = app.stripe.change(&id, "customer.subscription.created", |_| {});
-    app.stripe.fails(Fault::Status(400));
-    app.stripe.fails(Fault::Status(400));
-    assert_eq!(app.stripe.tell(&user.http, app.address, &event).await, 200);
-    // Twice as long each time, more or less.
+async fn event_is_retried_with_backoff_until_stripe_responds() {
+    let app = billing_app_at_noon().await;
+    let (user, customer) = user_with_customer(&app).await;
+    let id = app.stripe.create_subscription(&customer, "active");
+    let event = app.stripe.update_subscription(&id, "customer.subscription.created", |_| {});
+    app.stripe.enqueue_fault(Fault::Status(400));
+    app.stripe.enqueue_fault(Fault::Status(400));
+    assert_eq!(app.stripe.deliver(&user.http, app.address, &event).await, 200);
+    // The backoff doubles, with jitter.
     for failures in [1, 2] {
-        app.has_put_off(failures).await;
+        app.wait_for_retry(failures).await;
         app.clock.advance(TimeDelta::seconds(i64::from(failures) * 5 / 4 + 1));
     }
-    app.is_idle().await;
+    app.wait_until_idle().await;
     assert_eq!(user.subscription().await["tier"], "PRO");
     assert_eq!(app.stripe.calls("GET /v1/subscriptions").len(), 3);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn an_event_can_be_replayed_and_one_that_never_came() {
-    let site = Site::new().await;
-    let stripe = crate::support::Stripe::start(Clock::system()).await;
+async fn replay_processes_stored_events_and_events_that_never_arrived() {
+    let deployment = Deployment::new().await;
+    let stripe = crate::support::FakeStripe::start(Clock::system()).await;
     let settings = stripe.environment();
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let server = site.start_with(&[], &settings).await;
+    let server = deployment.start_with(&[], &settings).await;
     let user = TestUser::sign_in(server.address, "+14155550123").await;
     let data = user.data(START, json!({})).await;
-    let (id, events) = stripe.pay(data["startCheckout"]["sessionId"].as_str().unwrap());
+    let (id, events) = stripe.complete_checkout(data["startCheckout"]["sessionId"].as_str().unwrap());
     let replay = async |event: &Value| {
-        let mut command = Process::command(site.directory.path());
+        let mut command = Process::command(deployment.directory.path());
         command.args(["stripe", "replay", event["id"].as_str().unwrap()]);
-        command.envs(site.backend.environment()).envs(settings.iter().copied());
-        let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        command.envs(deployment.backend.environment()).envs(settings.iter().copied());
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
-    let mut watching = user.socket().await;
-    watching
+    let mut socket = user.socket().await;
+    socket
         .subscribe("account", "subscription { accountEvents { subscription { state } } }", &json!({}))
         .await;
     let mut state = async || {
-        watching.next().await.unwrap()["payload"]["data"]["accountEvents"]["subscription"]["state"].take()
+        socket.next().await.unwrap()["payload"]["data"]["accountEvents"]["subscription"]["state"].take()
     };
     assert_eq!(state().await, "NONE");
     replay(&events[0]).await;
     assert_eq!(state().await, "ACTIVE");
-    stripe.change(&id, "customer.subscription.updated", |one| one["status"] = json!("past_due"));
+    stripe.update_subscription(&id, "customer.subscription.updated", |one| one["status"] = json!("past_due"));
     replay(&events[0]).await;
     assert_eq!(state().await, "PAST_DUE");
     server.terminate();
-    assert!(server.ended().await);
+    assert!(server.wait_for_exit().await);
 }

@@ -1,4 +1,5 @@
-//! A client that takes every fault for passing: it sends again under the same key, and resumes anywhere by its cursor.
+//! A client that retries after every fault: it repeats mutations under the same idempotency key and resumes replies by
+//! their cursor on any node.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -16,32 +17,32 @@ use crate::{
     support::{TestUser, user},
 };
 
-/// A node that says nothing for so long is given up for another.
-const SILENCE: Duration = Duration::from_secs(5);
+/// After this time without a response the client switches to another node.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub struct Client {
     number: usize,
     token: String,
-    rooms: [String; 2],
+    chatrooms: [String; 2],
     nodes: Nodes,
     chance: fastrand::Rng,
     http: reqwest::Client,
     chat: Chat,
-    /// Never cuts itself off, so that what fails is a node's fault.
+    /// Never disconnects by itself, so that every failure is caused by a node.
     steady: bool,
 }
 
-/// What a client knows in the end.
+/// What a client has observed.
 #[derive(Default)]
 pub struct Chat {
-    pub asked: Vec<Asked>,
-    /// Mutations that got an error or no answer from a node that had taken them.
+    pub sent: Vec<SentMessage>,
+    /// Mutations that a node accepted and then answered with an error or not at all.
     pub failed: usize,
     pub resumed: usize,
     pub restarted: usize,
 }
 
-pub struct Asked {
+pub struct SentMessage {
     pub question: String,
     pub reply: String,
     pub text: String,
@@ -51,21 +52,21 @@ pub struct Asked {
 impl Client {
     pub async fn sign_in(number: usize, seed: u64, nodes: Nodes, steady: bool) -> Self {
         let user = TestUser::sign_in(nodes.all()[0], &format!("+1415{}", 2_000_000 + number)).await;
-        let rooms = [user.room("a").await.id, user.room("b").await.id];
-        let http = reqwest::Client::builder().no_proxy().timeout(SILENCE).build().unwrap();
+        let chatrooms = [user.create_chatroom("a").await.id, user.create_chatroom("b").await.id];
+        let http = reqwest::Client::builder().no_proxy().timeout(RESPONSE_TIMEOUT).build().unwrap();
         let chance = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
-        Self { number, token: user.token, rooms, nodes, chance, http, chat: Chat::default(), steady }
+        Self { number, token: user.token, chatrooms, nodes, chance, http, chat: Chat::default(), steady }
     }
 
-    /// Asks and follows until told otherwise, and the last reply to its end.
+    /// Sends messages and follows the replies until `until` is cancelled, and the last reply to its end.
     pub async fn chat(mut self, until: CancellationToken) -> Chat {
-        let mut turn = 0;
+        let mut round = 0;
         while !until.is_cancelled() {
-            let question = format!("{}/{turn}", self.number);
-            let reply = self.ask(&question).await;
+            let question = format!("{}/{round}", self.number);
+            let reply = self.send_message(&question).await;
             let (text, end) = self.follow(&reply).await;
-            self.chat.asked.push(Asked { question, reply, text, end });
-            turn += 1;
+            self.chat.sent.push(SentMessage { question, reply, text, end });
+            round += 1;
         }
         self.chat
     }
@@ -75,9 +76,9 @@ impl Client {
         nodes[self.chance.usize(..nodes.len())]
     }
 
-    async fn ask(&mut self, question: &str) -> String {
-        let room = &self.rooms[self.chance.usize(..2)];
-        let input = json!({"chatroomId": room, "content": question, "idempotencyKey": question});
+    async fn send_message(&mut self, question: &str) -> String {
+        let chatroom = &self.chatrooms[self.chance.usize(..2)];
+        let input = json!({"chatroomId": chatroom, "content": question, "idempotencyKey": question});
         let body = json!({"query": user::SEND_MESSAGE, "variables": {"input": input}});
         loop {
             let url = format!("http://{}/graphql", self.any_node());
@@ -93,7 +94,7 @@ impl Client {
                     }
                     Err(_) => self.chat.failed += 1,
                 },
-                // Nobody was there: any proxy takes the next.
+                // The connection was refused: like a load balancer, try the next node.
                 Err(error) if error.is_connect() => {}
                 Err(_) => self.chat.failed += 1,
             }
@@ -104,7 +105,7 @@ impl Client {
     async fn follow(&mut self, reply: &str) -> (String, String) {
         let (mut text, mut cursor) = (String::new(), None);
         loop {
-            if let Some(end) = self.listen(reply, &mut text, &mut cursor).await {
+            if let Some(end) = self.follow_on_one_socket(reply, &mut text, &mut cursor).await {
                 return (text, end);
             }
             self.chat.resumed += 1;
@@ -112,8 +113,8 @@ impl Client {
         }
     }
 
-    /// Follows on one socket; none when it broke.
-    async fn listen(
+    /// Follows a reply on one socket. Returns `None` if the socket broke.
+    async fn follow_on_one_socket(
         &mut self,
         reply: &str,
         text: &mut String,
@@ -121,18 +122,20 @@ impl Client {
     ) -> Option<String> {
         let mut request = format!("ws://{}/graphql", self.any_node()).into_client_request().ok()?;
         request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().ok()?);
-        let (mut socket, _) = timeout(SILENCE, connect_async(request)).await.ok()?.ok()?;
+        let (mut socket, _) = timeout(RESPONSE_TIMEOUT, connect_async(request)).await.ok()?.ok()?;
         let init = json!({"type": "connection_init", "payload": {"authorization": format!("Bearer {}", self.token)}});
         let variables = json!({"id": reply, "after": cursor});
         let subscribe = json!({"type": "subscribe", "id": "1", "payload": {"query": user::REPLY_STREAM, "variables": variables}});
         socket.send(Message::text(init.to_string())).await.ok()?;
         let mut acknowledged = false;
         loop {
-            // Now and then a client goes away by itself.
+            // Sometimes the client disconnects by itself.
             if !self.steady && self.chance.u32(..100) == 0 {
                 return None;
             }
-            let Message::Text(message) = timeout(SILENCE, socket.next()).await.ok()??.ok()? else { continue };
+            let Message::Text(message) = timeout(RESPONSE_TIMEOUT, socket.next()).await.ok()??.ok()? else {
+                continue;
+            };
             let message: Value = serde_json::from_str(&message).unwrap();
             if !acknowledged {
                 assert_eq!(message["type"], "connection_ack");

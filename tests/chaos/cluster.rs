@@ -1,4 +1,4 @@
-//! The processes, and what happens to them.
+//! The processes of the cluster and the faults that are injected.
 
 use std::{
     collections::BTreeMap,
@@ -14,18 +14,18 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     support::{
         backend::redis_connection,
-        process::{Process, Site},
+        process::{Deployment, Process},
     },
     text,
 };
 
 const APIS: usize = 2;
 const WORKERS: usize = 3;
-/// Short, so that many run out.
+/// Short, so that many leases expire.
 const LEASE_SECS: u64 = 3;
 const ROLLING_REPLY: Duration = Duration::from_secs(5);
 
-/// Where clients find the API.
+/// The addresses of the API nodes.
 #[derive(Clone)]
 pub struct Nodes(Arc<Mutex<Vec<SocketAddr>>>);
 
@@ -36,32 +36,32 @@ impl Nodes {
 }
 
 pub struct Cluster {
-    pub site: Site,
+    pub deployment: Deployment,
     apis: Vec<Process>,
     workers: Vec<Process>,
     nodes: Nodes,
     redis: Redis,
     chance: fastrand::Rng,
     until: CancellationToken,
-    suffered: BTreeMap<&'static str, usize>,
+    injected: BTreeMap<&'static str, usize>,
 }
 
 impl Cluster {
     pub async fn start(seed: u64, rolling: bool) -> Self {
-        let mut site = Site::new().await;
+        let mut deployment = Deployment::new().await;
         let redis = Redis::start(free_port()).await;
-        site.backend.redis_url = Some(redis.url());
+        deployment.backend.redis_url = Some(redis.url());
         let steady = rolling.then_some(ROLLING_REPLY);
-        site.gemini.answers_by(move |body| text::script(body, steady));
+        deployment.gemini.respond_with(move |body| text::script(body, steady));
         let mut cluster = Self {
-            site,
+            deployment,
             apis: Vec::new(),
             workers: Vec::new(),
             nodes: Nodes(Arc::default()),
             redis,
             chance: fastrand::Rng::with_seed(seed),
             until: CancellationToken::new(),
-            suffered: BTreeMap::new(),
+            injected: BTreeMap::new(),
         };
         for _ in 0..APIS {
             let api = cluster.process("api").await;
@@ -71,7 +71,7 @@ impl Cluster {
             let worker = cluster.process("worker").await;
             cluster.workers.push(worker);
         }
-        cluster.tell_nodes();
+        cluster.publish_addresses();
         cluster
     }
 
@@ -83,29 +83,29 @@ impl Cluster {
             ("RATE_LIMITS", "off"),
             ("DATABASE_CONNECTIONS", "16"),
         ];
-        self.site.start_with(&[role], &settings).await
+        self.deployment.start_with(&[role], &settings).await
     }
 
     pub fn nodes(&self) -> Nodes {
         self.nodes.clone()
     }
 
-    /// Cancelled when clients are to come to an end.
+    /// Cancelled when clients should finish.
     pub fn until(&self) -> CancellationToken {
         self.until.clone()
     }
 
-    fn tell_nodes(&self) {
+    fn publish_addresses(&self) {
         *self.nodes.0.lock().unwrap() = self.apis.iter().map(|api| api.address).collect();
     }
 
-    /// Harms until `end`, and leaves everything running.
-    pub async fn suffer(&mut self, end: Instant, rolling: bool) {
+    /// Injects faults until `end`, and leaves all processes running.
+    pub async fn inject_faults(&mut self, end: Instant, rolling: bool) {
         while Instant::now() < end {
             if rolling {
-                self.replace_gently().await;
+                self.restart_gracefully().await;
             } else {
-                self.harm().await;
+                self.inject_fault().await;
                 let pause = Instant::now() + Duration::from_millis(self.chance.u64(200..1500));
                 sleep_until(pause.min(end)).await;
             }
@@ -113,8 +113,8 @@ impl Cluster {
         self.until.cancel();
     }
 
-    async fn harm(&mut self) {
-        let what = [
+    async fn inject_fault(&mut self) {
+        let faults = [
             "kill worker",
             "kill api",
             "pause worker",
@@ -123,10 +123,10 @@ impl Cluster {
             "restart redis",
             "replace",
         ];
-        let what = what[self.chance.usize(..what.len())];
-        *self.suffered.entry(what).or_default() += 1;
+        let fault = faults[self.chance.usize(..faults.len())];
+        *self.injected.entry(fault).or_default() += 1;
         let millis = |chance: &mut fastrand::Rng, range| Duration::from_millis(chance.u64(range));
-        match what {
+        match fault {
             "kill worker" => {
                 let worker = self.chance.usize(..WORKERS);
                 self.workers.swap_remove(worker).kill();
@@ -138,7 +138,7 @@ impl Cluster {
                 self.apis.swap_remove(api).kill();
                 sleep(millis(&mut self.chance, 0..1500)).await;
                 self.apis.push(self.process("api").await);
-                self.tell_nodes();
+                self.publish_addresses();
             }
             "pause worker" => {
                 let worker = self.chance.usize(..WORKERS);
@@ -165,41 +165,41 @@ impl Cluster {
                 sleep(millis(&mut self.chance, 0..3000)).await;
                 self.redis = Redis::start(port).await;
             }
-            _ => self.replace_gently().await,
+            _ => self.restart_gracefully().await,
         }
     }
 
-    /// SIGTERM to one process after its successor has begun, one role after the other.
-    async fn replace_gently(&mut self) {
+    /// Sends SIGTERM to one process after its successor has started, one role after the other.
+    async fn restart_gracefully(&mut self) {
         let worker = self.process("worker").await;
         self.workers.push(worker);
         let old = self.workers.remove(0);
         let api = self.process("api").await;
         self.apis.push(api);
         let old_api = self.apis.remove(0);
-        self.tell_nodes();
+        self.publish_addresses();
         for process in [old, old_api] {
             process.terminate();
-            assert!(timeout(Duration::from_secs(45), process.ended()).await.unwrap());
+            assert!(timeout(Duration::from_secs(45), process.wait_for_exit()).await.unwrap());
         }
-        *self.suffered.entry("SIGTERM").or_default() += 2;
+        *self.injected.entry("SIGTERM").or_default() += 2;
     }
 
-    pub fn suffered(&self) -> String {
+    pub fn faults(&self) -> String {
         let counted: Vec<String> =
-            self.suffered.iter().map(|(what, times)| format!("{what} {times}")).collect();
+            self.injected.iter().map(|(fault, times)| format!("{fault} {times}")).collect();
         counted.join(", ")
     }
 
     pub async fn stop(self) {
         for process in self.apis.into_iter().chain(self.workers) {
             process.terminate();
-            assert!(process.ended().await, "a process did not end well");
+            assert!(process.wait_for_exit().await, "a process exited with an error");
         }
     }
 }
 
-/// A Redis of its own, to be killed.
+/// A separate Redis process that the test may kill.
 struct Redis {
     port: u16,
     server: Child,

@@ -1,10 +1,11 @@
-//! Two API nodes, three workers and a hundred clients, while everything is killed, paused, flushed and restarted; in the end
-//! every reply is compared with the database and with what its client assembled.
+//! Runs two API nodes, three workers and a hundred clients while processes are killed, paused and restarted and Redis is
+//! flushed. Finally, every reply is compared with the database and with the text that its client assembled.
 //!
-//! `make chaos SECONDS=120 SEED=7`. It prints the seed and five figures, and fails unless they are 0, 0, 0, 0 and equal.
+//! `make chaos SECONDS=120 SEED=7`. It prints the seed and five counts, and fails unless the first four are 0 and the last
+//! pair is equal.
 
-#![allow(clippy::unwrap_used, reason = "a program that cannot go on is to fail where it stands")]
-#![allow(clippy::disallowed_methods, reason = "what it starts it awaits itself")]
+#![allow(clippy::unwrap_used, reason = "a program without a caller fails where it panics")]
+#![allow(clippy::disallowed_methods, reason = "tasks are awaited where they are spawned")]
 
 mod client;
 mod cluster;
@@ -20,30 +21,32 @@ use tokio::time::{Instant, timeout_at};
 
 use client::Client;
 use cluster::Cluster;
+use support::requirements::require_servers;
 
-/// How long everything may take to come to its end once nothing is harmed any more.
-const RECOVERS_WITHIN: Duration = Duration::from_mins(1);
+/// The time within which all clients and jobs must finish after the last fault.
+const RECOVERY_TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Parser)]
 struct Cli {
     #[arg(long, default_value_t = 20)]
     seconds: u64,
-    /// By chance without one.
+    /// Random by default.
     #[arg(long)]
     seed: Option<u64>,
     #[arg(long, default_value_t = 100)]
     clients: usize,
-    /// Restarts nodes one by one with SIGTERM, and harms nothing.
+    /// Only restarts the nodes one by one with SIGTERM.
     #[arg(long)]
     rolling: bool,
 }
 
 fn main() {
     let cli = Cli::parse();
+    require_servers!();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let good = runtime.block_on(run(&cli));
+    let is_good = runtime.block_on(run(&cli));
     runtime.shutdown_background();
-    assert!(good, "the promise is broken");
+    assert!(is_good, "replies are missing or incomplete");
 }
 
 async fn run(cli: &Cli) -> bool {
@@ -56,14 +59,14 @@ async fn run(cli: &Cli) -> bool {
         tasks.push(tokio::spawn(client.chat(cluster.until())));
     }
     let end = Instant::now() + Duration::from_secs(cli.seconds);
-    cluster.suffer(end, cli.rolling).await;
-    let limit = Instant::now() + RECOVERS_WITHIN;
+    cluster.inject_faults(end, cli.rolling).await;
+    let limit = Instant::now() + RECOVERY_TIMEOUT;
     let mut chats = Vec::new();
     for task in tasks {
         chats.push(timeout_at(limit, task).await.map(Result::unwrap).ok());
     }
-    let verdict = verdict::of(&chats, &cluster, limit).await;
-    println!("seed {seed}, {} s: {} | {verdict}", cli.seconds, cluster.suffered());
+    let verdict = verdict::compare(&chats, &cluster, limit).await;
+    println!("seed {seed}, {} s: {} | {verdict}", cli.seconds, cluster.faults());
     cluster.stop().await;
     verdict.is_good(cli.rolling)
 }

@@ -1,4 +1,4 @@
-//! What came of every reply.
+//! Compares every reply with the database and with the text that its client assembled.
 
 use std::fmt;
 
@@ -20,32 +20,32 @@ pub struct Verdict {
     reordered: usize,
     stuck: usize,
     quota: usize,
-    /// Not faults: how much there was to survive.
+    /// Not failures, but the number of faults that were survived.
     failed: usize,
     resumed: usize,
     restarted: usize,
     most_attempts: i32,
 }
 
-/// Waits until no job is left, or until `limit`, and compares.
-pub async fn of(chats: &[Option<Chat>], cluster: &Cluster, limit: Instant) -> Verdict {
-    let database = Database::connect(&cluster.site.backend.database_url).await.unwrap();
+/// Waits until no job is left, at most until `limit`, and compares.
+pub async fn compare(chats: &[Option<Chat>], cluster: &Cluster, limit: Instant) -> Verdict {
+    let database = Database::connect(&cluster.deployment.backend.database_url).await.unwrap();
     while job::Entity::find().count(&database).await.unwrap() > 0 && Instant::now() < limit {
         sleep(std::time::Duration::from_millis(100)).await;
     }
-    // A client that has not come to its end waits for a reply that has not, or was not told of it.
+    // A client that has not finished waits for a reply that has not ended, or whose end it did not receive.
     let mut verdict =
         Verdict { stuck: chats.iter().filter(|chat| chat.is_none()).count(), ..Verdict::default() };
     for chat in chats.iter().flatten() {
-        verdict.accepted += chat.asked.len();
+        verdict.accepted += chat.sent.len();
         verdict.failed += chat.failed;
         verdict.resumed += chat.resumed;
         verdict.restarted += chat.restarted;
-        for asked in &chat.asked {
-            if asked.end == "ReplyCompleted" {
-                verdict.count(text::flaw(&asked.question, &asked.text));
+        for sent in &chat.sent {
+            if sent.end == "ReplyCompleted" {
+                verdict.count(text::flaw(&sent.question, &sent.text));
             } else {
-                println!("{} ({}) ended as {}", asked.question, asked.reply, asked.end);
+                println!("{} ({}) ended with {}", sent.question, sent.reply, sent.end);
                 verdict.lost += 1;
             }
         }
@@ -68,7 +68,7 @@ impl Verdict {
         self.stuck += usize::try_from(job::Entity::find().count(database).await.unwrap()).unwrap();
         let rows = message::Entity::find().all(database).await.unwrap();
         let questions = rows.iter().filter(|row| row.role == message::Role::User);
-        // Each question is asked once; more of it in the database was accepted twice, less not at all.
+        // Each question is sent once. More rows of it were accepted twice, fewer were lost.
         let mut contents: Vec<&str> = questions.map(|row| row.content.as_str()).collect();
         let stored = contents.len();
         contents.sort_unstable();
@@ -91,7 +91,7 @@ impl Verdict {
         self.quota = used.iter().map(|day| usize::try_from(day.used).unwrap()).sum();
     }
 
-    /// In a rolling restart no mutation fails, and no reply starts again.
+    /// In a rolling restart no mutation fails and no reply restarts.
     pub fn is_good(&self, rolling: bool) -> bool {
         let kept =
             self.lost + self.duplicated + self.reordered + self.stuck == 0 && self.quota == self.accepted;

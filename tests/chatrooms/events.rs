@@ -1,8 +1,8 @@
-//! Following a room and an account, on every device.
+//! `chatroomEvents` and `accountEvents` on several devices.
 
 use serde_json::{Value, json};
 
-use crate::support::{Gate, Script, TestApp, TestUser, socket::Socket};
+use crate::support::{Gate, Script, TestApp, TestUser, socket::Socket, user::TestChatroom};
 
 const EVENTS: &str =
     "subscription($id: ID!, $after: String) { chatroomEvents(chatroomId: $id, after: $after) {
@@ -23,19 +23,19 @@ struct Events {
 }
 
 impl Events {
-    async fn of(user: &TestUser, room: &str, after: Option<&str>) -> Self {
+    async fn of(user: &TestUser, chatroom: &str, after: Option<&str>) -> Self {
         let mut socket = user.socket().await;
-        socket.subscribe("room", EVENTS, &json!({"id": room, "after": after})).await;
+        socket.subscribe("chatroom", EVENTS, &json!({"id": chatroom, "after": after})).await;
         Self { socket, cursor: String::new() }
     }
 
     async fn next(&mut self) -> Option<Value> {
-        let mut said = self.socket.next().await.unwrap();
-        if said["type"] == "complete" {
+        let mut message = self.socket.next().await.unwrap();
+        if message["type"] == "complete" {
             return None;
         }
-        let mut event = said["payload"]["data"]["chatroomEvents"].take();
-        assert!(event.is_object(), "{said}");
+        let mut event = message["payload"]["data"]["chatroomEvents"].take();
+        assert!(event.is_object(), "{message}");
         event["cursor"].as_str().unwrap().clone_into(&mut self.cursor);
         Some(event["change"].take())
     }
@@ -45,34 +45,34 @@ impl Events {
     }
 }
 
-/// A room, and a follower that has heard of its making and so of everything from then on.
-async fn followed(user: &TestUser) -> (crate::support::user::TestRoom, Events) {
-    let room = user.room("x").await;
-    let mut events = Events::of(user, &room.id, Some("0")).await;
+/// A new chatroom with a subscription that has received its creation and will receive everything after it.
+async fn subscribe_to_new_chatroom(user: &TestUser) -> (TestChatroom, Events) {
+    let chatroom = user.create_chatroom("x").await;
+    let mut events = Events::of(user, &chatroom.id, Some("0")).await;
     assert_eq!(events.kind().await, "ChatroomUpdated");
-    (room, events)
+    (chatroom, events)
 }
 
 #[tokio::test]
-async fn every_device_hears_of_everything_in_order() {
+async fn every_device_receives_all_events_in_order() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let (room, mut phone) = followed(&user).await;
-    let mut tablet = Events::of(&user, &room.id, Some("0")).await;
+    let (chatroom, mut phone) = subscribe_to_new_chatroom(&user).await;
+    let mut tablet = Events::of(&user, &chatroom.id, Some("0")).await;
     assert_eq!(tablet.kind().await, "ChatroomUpdated");
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("Hello").wait(&gate).text(" there").finish("STOP"));
-    let asked = room.ask("hi").await;
+    app.gemini.enqueue(Script::new().text("Hello").wait(&gate).text(" there").finish("STOP"));
+    let sent = chatroom.send("hi").await;
     for device in [&mut phone, &mut tablet] {
         let added = device.next().await.unwrap();
         assert_eq!(
             (&added["__typename"], &added["message"]["id"]),
-            (&json!("MessageAdded"), &json!(asked.message))
+            (&json!("MessageAdded"), &json!(sent.message))
         );
         let added = device.next().await.unwrap();
         assert_eq!(
             (&added["__typename"], &added["message"]["id"]),
-            (&json!("MessageAdded"), &json!(asked.reply))
+            (&json!("MessageAdded"), &json!(sent.reply))
         );
         assert_eq!(
             device.next().await.unwrap(),
@@ -84,51 +84,52 @@ async fn every_device_hears_of_everything_in_order() {
         assert_eq!(device.next().await.unwrap()["text"], " there");
         let whole = device.next().await.unwrap();
         assert_eq!(whole["__typename"], "ReplyCompleted");
-        assert_eq!(whole["message"], json!({"id": asked.reply, "content": "Hello there"}));
+        assert_eq!(whole["message"], json!({"id": sent.reply, "content": "Hello there"}));
     }
     let rename = "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"y\"}) { chatroom { id } } }";
-    user.data(rename, json!({ "id": room.id })).await;
-    user.data("mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }", json!({ "id": room.id })).await;
+    user.data(rename, json!({ "id": chatroom.id })).await;
+    user.data("mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }", json!({ "id": chatroom.id }))
+        .await;
     for device in [&mut phone, &mut tablet] {
         let mut next = device.next().await.unwrap();
         if next["__typename"] == "ChatroomUpdated" {
             assert_eq!(next["chatroom"]["title"], "y");
             next = device.next().await.unwrap();
         }
-        assert_eq!(next, json!({"__typename": "ChatroomDeleted", "deletedId": room.id}));
+        assert_eq!(next, json!({"__typename": "ChatroomDeleted", "deletedId": chatroom.id}));
         assert_eq!(device.next().await, None);
     }
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_backlog_comes_in_pages_and_resumes_after_any_event() {
+async fn a_backlog_is_paged_and_resumes_after_any_event() {
     let app = TestApp::with_settings(&["--basic-daily-limit=1000"]).await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let mut last = String::new();
     let long = "x".repeat(20_000);
-    app.gemini.answers_by(move |_| Script::new().text(&long).finish("STOP"));
+    app.gemini.respond_with(move |_| Script::new().text(&long).finish("STOP"));
     for _ in 0..60 {
-        last = room.ask("hi").await.reply;
+        last = chatroom.send("hi").await.reply;
         user.read(&last).await;
     }
-    // One change of several messages.
+    // One change affects several messages.
     user.read(&user.regenerate(&last).await.unwrap().reply).await;
     let changed = async |events: &mut Events| {
         let change = events.next().await.unwrap();
-        change["message"]["id"].as_str().unwrap_or("the room").to_owned()
+        change["message"]["id"].as_str().unwrap_or("the chatroom").to_owned()
     };
-    let mut events = Events::of(&user, &room.id, Some("0")).await;
+    let mut events = Events::of(&user, &chatroom.id, Some("0")).await;
     let mut all = Vec::new();
     for _ in 0..122 {
         let id = changed(&mut events).await;
         all.push((id, events.cursor.clone()));
     }
     let ids: std::collections::HashSet<_> = all.iter().map(|(id, _)| id).collect();
-    assert_eq!(ids.len(), 122, "the room and each message, once");
+    assert_eq!(ids.len(), 122, "the chatroom and each message, once");
     for at in [0, 20, 59, 60, 99, 100, 101, 119, 120] {
-        let mut rest = Events::of(&user, &room.id, Some(&all[at].1)).await;
+        let mut rest = Events::of(&user, &chatroom.id, Some(&all[at].1)).await;
         for (id, _) in &all[at + 1..] {
             assert_eq!(changed(&mut rest).await, *id, "after event {at}");
         }
@@ -137,20 +138,20 @@ async fn a_backlog_comes_in_pages_and_resumes_after_any_event() {
 }
 
 #[tokio::test]
-async fn what_changed_meanwhile_comes_first_and_once() {
+async fn changes_since_the_cursor_come_first_and_once() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let (room, events) = followed(&user).await;
+    let (chatroom, events) = subscribe_to_new_chatroom(&user).await;
     let cursor = events.cursor.clone();
     drop(events);
-    let first = room.ask("one").await;
+    let first = chatroom.send("one").await;
     user.read(&first.reply).await;
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("Hal").wait(&gate).text("lo").finish("STOP"));
-    let second = room.ask("two").await;
-    user.follow(&second.reply, None).await.until("Hal").await;
+    app.gemini.enqueue(Script::new().text("Hal").wait(&gate).text("lo").finish("STOP"));
+    let second = chatroom.send("two").await;
+    user.follow(&second.reply, None).await.read_until("Hal").await;
 
-    let mut events = Events::of(&user, &room.id, Some(&cursor)).await;
+    let mut events = Events::of(&user, &chatroom.id, Some(&cursor)).await;
     let mut changed = Vec::new();
     let mut text = String::new();
     while changed.len() < 4 {
@@ -164,7 +165,7 @@ async fn what_changed_meanwhile_comes_first_and_once() {
     let mut expected = [first.message, first.reply, second.message, second.reply];
     expected.sort();
     changed.sort();
-    assert_eq!(changed, expected, "each once");
+    assert_eq!(changed, expected, "an event was repeated");
     gate.open();
     loop {
         let change = events.next().await.unwrap();
@@ -172,20 +173,20 @@ async fn what_changed_meanwhile_comes_first_and_once() {
             "ReplyDelta" => text.push_str(change["text"].as_str().unwrap()),
             other => {
                 assert_eq!(other, "ReplyCompleted");
-                assert_eq!(text, "Hallo", "no gap between what had changed and what came live");
+                assert_eq!(text, "Hallo", "no gap between the backlog and live events");
                 break;
             }
         }
     }
-    // Nothing has changed since: the next that comes is new.
+    // Nothing has changed since then, therefore the next event is new.
     let cursor = events.cursor.clone();
     drop(events);
-    let mut events = Events::of(&user, &room.id, Some(&cursor)).await;
+    let mut events = Events::of(&user, &chatroom.id, Some(&cursor)).await;
     let rename = "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"y\"}) { chatroom { id } } }";
-    user.data(rename, json!({ "id": room.id })).await;
+    user.data(rename, json!({ "id": chatroom.id })).await;
     let mut kind = events.kind().await;
     if kind == "MessageChanged" {
-        // The end of a reply may come after the cursor that its last event carried.
+        // The end of a reply may come after the cursor of its last event.
         kind = events.kind().await;
     }
     assert_eq!(kind, "ChatroomUpdated");
@@ -193,15 +194,15 @@ async fn what_changed_meanwhile_comes_first_and_once() {
 }
 
 #[tokio::test]
-async fn without_a_cursor_a_reply_in_the_making_is_told_whole() {
+async fn without_a_cursor_a_running_reply_is_sent_from_its_beginning() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("One, ").wait(&gate).text("two").finish("STOP"));
-    let asked = room.ask("count").await;
-    user.follow(&asked.reply, None).await.until("One").await;
-    let mut events = Events::of(&user, &room.id, None).await;
+    app.gemini.enqueue(Script::new().text("One, ").wait(&gate).text("two").finish("STOP"));
+    let sent = chatroom.send("count").await;
+    user.follow(&sent.reply, None).await.read_until("One").await;
+    let mut events = Events::of(&user, &chatroom.id, None).await;
     let changed = events.next().await.unwrap();
     assert_eq!(changed["__typename"], "MessageChanged");
     let mut text = changed["message"]["content"].as_str().unwrap().to_owned();
@@ -218,27 +219,27 @@ async fn without_a_cursor_a_reply_in_the_making_is_told_whole() {
 }
 
 #[tokio::test]
-async fn a_regenerated_reply_is_told_as_the_old_ones_end_and_a_new_message() {
+async fn regenerating_emits_the_old_replys_change_and_a_new_message() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let (room, mut events) = followed(&user).await;
-    let asked = room.ask("hi").await;
+    let (chatroom, mut events) = subscribe_to_new_chatroom(&user).await;
+    let sent = chatroom.send("hi").await;
     while events.kind().await != "ReplyCompleted" {}
-    let again = user.regenerate(&asked.reply).await.unwrap();
+    let again = user.regenerate(&sent.reply).await.unwrap();
     let mut changes = [events.next().await.unwrap(), events.next().await.unwrap()];
     changes.sort_by_key(|change| change["__typename"].as_str().unwrap().to_owned());
     assert_eq!(changes[0]["message"]["id"], again.reply.as_str());
     assert_eq!(changes[0]["__typename"], "MessageAdded");
     assert_eq!(
         (&changes[1]["__typename"], &changes[1]["message"]["id"]),
-        (&json!("MessageChanged"), &json!(asked.reply))
+        (&json!("MessageChanged"), &json!(sent.reply))
     );
     while events.kind().await != "ReplyCompleted" {}
     app.stop().await;
 }
 
 #[tokio::test]
-async fn an_account_is_told_as_it_is_and_as_it_changes() {
+async fn account_events_send_the_current_state_and_every_change() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let mut socket = user.socket().await;
@@ -249,38 +250,42 @@ async fn an_account_is_told_as_it_is_and_as_it_changes() {
     let basic = json!({"tier": "BASIC", "state": "NONE"});
     let expected = json!({"subscription": basic, "usage": {"used": 0, "remaining": 20, "limit": 20}});
     assert_eq!(next().await, expected);
-    app.gemini.answers(Script::fails(400, "INVALID_ARGUMENT", json!([])));
-    let asked = user.room("x").await.ask("hi").await;
+    app.gemini.enqueue(Script::gemini_error(400, "INVALID_ARGUMENT", json!([])));
+    let sent = user.create_chatroom("x").await.send("hi").await;
     assert_eq!(next().await["usage"]["used"], 1);
-    user.read(&asked.reply).await;
-    assert_eq!(next().await["usage"]["used"], 0, "the failed reply gave its unit back");
+    user.read(&sent.reply).await;
+    assert_eq!(next().await["usage"]["used"], 0, "the quota of the failed reply was refunded");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_room_that_is_deleted_while_its_reply_is_written_is_told_as_deleted() {
+async fn deleting_a_chatroom_during_a_reply_emits_chatroom_deleted() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let (room, mut events) = followed(&user).await;
-    app.gemini.answers(Script::new().text("One").hang());
-    room.ask("hi").await;
+    let (chatroom, mut events) = subscribe_to_new_chatroom(&user).await;
+    app.gemini.enqueue(Script::new().text("One").hang());
+    chatroom.send("hi").await;
     while events.kind().await != "ReplyDelta" {}
-    user.data("mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }", json!({ "id": room.id })).await;
-    assert_eq!(events.next().await.unwrap(), json!({"__typename": "ChatroomDeleted", "deletedId": room.id}));
+    user.data("mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }", json!({ "id": chatroom.id }))
+        .await;
+    assert_eq!(
+        events.next().await.unwrap(),
+        json!({"__typename": "ChatroomDeleted", "deletedId": chatroom.id})
+    );
     assert_eq!(events.next().await, None);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_device_may_be_cut_off_after_any_event() {
+async fn a_device_resumes_without_loss_after_any_event() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
-    let first = room.ask("one").await;
+    let chatroom = user.create_chatroom("x").await;
+    let first = chatroom.send("one").await;
     user.read(&first.reply).await;
     let rename = "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"y\"}) { chatroom { id } } }";
-    user.data(rename, json!({ "id": room.id })).await;
-    let second = room.ask("two").await;
+    user.data(rename, json!({ "id": chatroom.id })).await;
+    let second = chatroom.send("two").await;
     user.read(&second.reply).await;
     let again = user.regenerate(&second.reply).await.unwrap();
     user.read(&again.reply).await;
@@ -294,12 +299,12 @@ async fn a_device_may_be_cut_off_after_any_event() {
     let mut everything = everything.map(str::to_owned).to_vec();
     everything.sort();
     let all = everything.len();
-    let mut whole = Events::of(&user, &room.id, Some("0")).await;
-    let mut told = Vec::new();
+    let mut whole = Events::of(&user, &chatroom.id, Some("0")).await;
+    let mut events = Vec::new();
     for _ in 0..all {
-        told.push(name(&whole.next().await.unwrap()));
-        let mut resumed = Events::of(&user, &room.id, Some(&whole.cursor)).await;
-        let mut known = told.clone();
+        events.push(name(&whole.next().await.unwrap()));
+        let mut resumed = Events::of(&user, &chatroom.id, Some(&whole.cursor)).await;
+        let mut known = events.clone();
         while {
             known.sort();
             known.dedup();
@@ -309,6 +314,6 @@ async fn a_device_may_be_cut_off_after_any_event() {
         }
         assert_eq!(known, everything, "after {}", whole.cursor);
     }
-    assert_eq!(told.len(), all, "each once");
+    assert_eq!(events.len(), all, "an event was repeated");
     app.stop().await;
 }

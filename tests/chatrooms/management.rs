@@ -1,4 +1,4 @@
-//! Rooms: made, changed, listed, found, and nobody else's.
+//! Creating, updating, listing and deleting chatrooms, and access to those of other users.
 
 use serde_json::{Value, json};
 
@@ -20,17 +20,18 @@ async fn list(user: &TestUser, args: Value) -> (Vec<String>, Value) {
 }
 
 #[tokio::test]
-async fn a_room_has_what_it_was_given() {
+async fn a_created_chatroom_returns_its_input() {
     let app = TestApp::with_settings(&["--gemini-models=model-a,model-b"]).await;
     let user = app.user().await;
-    let room =
-        user.room_with(json!({"title": "Plans", "systemInstruction": "Be brief.", "model": "model-b"})).await;
+    let chatroom = user
+        .create_chatroom_with(json!({"title": "Plans", "systemInstruction": "Be brief.", "model": "model-b"}))
+        .await;
     let query = "query($id: ID!) { chatroom(id: $id) { title systemInstruction model lastMessage { id } } }";
-    let found = user.data(query, json!({ "id": room.id })).await;
+    let found = user.data(query, json!({ "id": chatroom.id })).await;
     let expected =
         json!({"title": "Plans", "systemInstruction": "Be brief.", "model": "model-b", "lastMessage": null});
     assert_eq!(found["chatroom"], expected);
-    let plain = user.room_with(json!({})).await;
+    let plain = user.create_chatroom_with(json!({})).await;
     let found = user.data(query, json!({ "id": plain.id })).await;
     let expected =
         json!({"title": "New chat", "systemInstruction": null, "model": "model-a", "lastMessage": null});
@@ -39,15 +40,16 @@ async fn a_room_has_what_it_was_given() {
 }
 
 #[tokio::test]
-async fn a_change_leaves_out_what_it_does_not_name() {
+async fn an_update_keeps_omitted_fields() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room_with(json!({"title": "Plans", "systemInstruction": "Be brief."})).await;
+    let chatroom =
+        user.create_chatroom_with(json!({"title": "Plans", "systemInstruction": "Be brief."})).await;
     let query = "mutation($input: UpdateChatroomInput!) {
         updateChatroom(input: $input) { chatroom { title systemInstruction } }
     }";
     let update = async |mut input: Value| {
-        input["id"] = json!(room.id);
+        input["id"] = json!(chatroom.id);
         user.data(query, json!({ "input": input })).await["updateChatroom"]["chatroom"].take()
     };
     let changed = update(json!({"title": "Trips"})).await;
@@ -58,7 +60,7 @@ async fn a_change_leaves_out_what_it_does_not_name() {
 }
 
 #[tokio::test]
-async fn values_out_of_their_limits_are_refused_by_name() {
+async fn values_out_of_range_are_rejected_naming_the_field() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let query =
@@ -69,7 +71,7 @@ async fn values_out_of_their_limits_are_refused_by_name() {
         ("systemInstruction", "x".repeat(8001)),
         ("model", "gpt".to_owned()),
     ] {
-        let response = user.ask_api(query, json!({"input": {field: value}})).await;
+        let response = user.execute(query, json!({"input": {field: value}})).await;
         assert_eq!(code_of(&response), "BAD_USER_INPUT");
         assert_eq!(response["errors"][0]["extensions"]["field"], field);
         assert!(response["errors"][0]["message"].as_str().unwrap().starts_with(field));
@@ -79,11 +81,11 @@ async fn values_out_of_their_limits_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn the_list_is_paged_from_both_ends() {
+async fn the_chatroom_list_pages_forward_and_backward() {
     let app = TestApp::start().await;
     let user = app.user().await;
     for title in ["a", "b", "c", "d", "e"] {
-        user.room(title).await;
+        user.create_chatroom(title).await;
     }
     let (titles, info) = list(&user, json!({"first": 2})).await;
     assert_eq!(titles, ["e", "d"]);
@@ -107,7 +109,7 @@ async fn the_list_is_paged_from_both_ends() {
 }
 
 #[tokio::test]
-async fn a_page_that_makes_no_sense_is_refused_by_name() {
+async fn invalid_page_arguments_are_rejected_naming_the_argument() {
     let app = TestApp::start().await;
     let user = app.user().await;
     for (args, field) in [
@@ -118,7 +120,7 @@ async fn a_page_that_makes_no_sense_is_refused_by_name() {
         (json!({"after": "?"}), "after"),
         (json!({"before": "AAAA"}), "before"),
     ] {
-        let response = user.ask_api(LIST, args.clone()).await;
+        let response = user.execute(LIST, args.clone()).await;
         assert_eq!(code_of(&response), "BAD_USER_INPUT", "{args}");
         assert_eq!(response["errors"][0]["extensions"]["field"], field);
     }
@@ -126,56 +128,56 @@ async fn a_page_that_makes_no_sense_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn the_list_is_cached_and_never_older_than_a_write() {
+async fn the_cached_chatroom_list_reflects_every_write() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let a = user.room("a").await;
-    let b = user.room("b").await;
+    let a = user.create_chatroom("a").await;
+    let b = user.create_chatroom("b").await;
     let queries =
         || app.statements.lock().unwrap().iter().filter(|sql| sql.contains("FROM chatrooms")).count();
     assert_eq!(list(&user, json!({})).await.0, ["b", "a"]);
     let before = queries();
     assert_eq!(list(&user, json!({})).await.0, ["b", "a"]);
-    assert_eq!(queries(), before, "the second time comes from the cache");
-    a.ask("hi").await;
-    assert_eq!(list(&user, json!({})).await.0, ["a", "b"], "a message moves its room to the top");
+    assert_eq!(queries(), before, "the second query is answered from the cache");
+    a.send("hi").await;
+    assert_eq!(list(&user, json!({})).await.0, ["a", "b"], "a message moves its chatroom to the top");
     let rename = "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"B\"}) { chatroom { id } } }";
     user.data(rename, json!({ "id": b.id })).await;
     assert_eq!(list(&user, json!({})).await.0, ["B", "a"]);
     user.data("mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }", json!({ "id": a.id })).await;
     assert_eq!(list(&user, json!({})).await.0, ["B"]);
-    user.room("c").await;
+    user.create_chatroom("c").await;
     assert_eq!(list(&user, json!({})).await.0, ["c", "B"]);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_deleted_room_takes_its_messages_and_ends_its_reply() {
+async fn deleting_a_chatroom_deletes_its_messages_and_cancels_its_reply() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("One").wait(&gate).text("two").finish("STOP"));
-    let asked = room.ask("hi").await;
-    user.follow(&asked.reply, None).await.until("One").await;
+    app.gemini.enqueue(Script::new().text("One").wait(&gate).text("two").finish("STOP"));
+    let sent = chatroom.send("hi").await;
+    user.follow(&sent.reply, None).await.read_until("One").await;
     let deleted = user
-        .data("mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }", json!({ "id": room.id }))
+        .data("mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }", json!({ "id": chatroom.id }))
         .await;
-    assert_eq!(deleted["deleteChatroom"]["deletedId"], room.id);
-    assert_eq!(user.message(&asked.message).await, Value::Null);
-    gate.open_wide();
+    assert_eq!(deleted["deleteChatroom"]["deletedId"], chatroom.id);
+    assert_eq!(user.message(&sent.message).await, Value::Null);
+    gate.open_permanently();
     app.stop().await;
 }
 
 #[tokio::test]
-async fn nobody_reaches_another_users_things() {
+async fn objects_of_another_user_are_not_found() {
     let app = TestApp::start().await;
     let (owner, other) = (app.user().await, app.user().await);
-    let room = owner.room("private").await;
-    let asked = room.ask("secret").await;
-    owner.read(&asked.reply).await;
+    let chatroom = owner.create_chatroom("private").await;
+    let sent = chatroom.send("secret").await;
+    owner.read(&sent.reply).await;
     let unknown = "room_01h455vb4pex5vsknk084sn02q";
-    for id in [room.id.as_str(), unknown, "nonsense", ""] {
+    for id in [chatroom.id.as_str(), unknown, "nonsense", ""] {
         let found = other.data("query($id: ID!) { chatroom(id: $id) { id } }", json!({ "id": id })).await;
         assert_eq!(found, json!({ "chatroom": null }));
         for query in [
@@ -183,14 +185,14 @@ async fn nobody_reaches_another_users_things() {
             "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"mine\"}) { chatroom { id } } }",
             "mutation($id: ID!) { sendMessage(input: {chatroomId: $id, content: \"hi\"}) { message { id } } }",
         ] {
-            assert_eq!(other.refusal(query, json!({ "id": id })).await, "NOT_FOUND", "{query}");
+            assert_eq!(other.error_code(query, json!({ "id": id })).await, "NOT_FOUND", "{query}");
         }
     }
-    for id in [&room.id, &asked.message, &asked.reply, &owner.id] {
+    for id in [&chatroom.id, &sent.message, &sent.reply, &owner.id] {
         let found = other.data("query($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await;
         assert_eq!(found, json!({ "node": null }));
         let found =
-            app.stranger().data("query($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await;
+            app.anonymous().data("query($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await;
         assert_eq!(found, json!({ "node": null }));
         let found = owner.data("query($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await;
         assert_eq!(&found["node"]["id"], id.as_str());
@@ -199,19 +201,19 @@ async fn nobody_reaches_another_users_things() {
         "mutation($id: ID!) { stopReply(messageId: $id) { message { id } } }",
         "mutation($id: ID!) { regenerateReply(messageId: $id) { message { id } } }",
     ] {
-        assert_eq!(other.refusal(query, json!({ "id": asked.reply })).await, "NOT_FOUND");
+        assert_eq!(other.error_code(query, json!({ "id": sent.reply })).await, "NOT_FOUND");
     }
     let mut socket = other.socket().await;
     for (query, id) in [
-        ("subscription($id: ID!) { replyStream(messageId: $id) { __typename } }", &asked.reply),
-        ("subscription($id: ID!) { chatroomEvents(chatroomId: $id) { cursor } }", &room.id),
+        ("subscription($id: ID!) { replyStream(messageId: $id) { __typename } }", &sent.reply),
+        ("subscription($id: ID!) { chatroomEvents(chatroomId: $id) { cursor } }", &chatroom.id),
     ] {
         socket.subscribe("1", query, &json!({ "id": id })).await;
-        let said = socket.next().await.unwrap();
-        assert_eq!(said["type"], "next");
-        assert_eq!(code_of(&said["payload"]), "NOT_FOUND");
+        let message = socket.next().await.unwrap();
+        assert_eq!(message["type"], "next");
+        assert_eq!(code_of(&message["payload"]), "NOT_FOUND");
         assert_eq!(socket.next().await.unwrap()["type"], "complete");
     }
-    assert_eq!(room.path().await.len(), 2, "nothing has changed for the owner");
+    assert_eq!(chatroom.branch().await.len(), 2, "the owner's chatroom is unchanged");
     app.stop().await;
 }

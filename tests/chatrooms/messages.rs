@@ -1,4 +1,4 @@
-//! Sending: one transaction, one unit of quota, safe to send again.
+//! Sending and regenerating: quota, idempotency keys and the active branch.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -8,14 +8,15 @@ use serde_json::json;
 use crate::support::{Gate, Script, TestApp, code_of};
 
 #[tokio::test]
-async fn fifty_at_once_with_a_limit_of_twenty_are_exactly_twenty() {
+async fn fifty_concurrent_sends_with_a_limit_of_twenty_accept_exactly_twenty() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
-    let answers = join_all((0..50).map(|n| room.try_ask(json!({"content": format!("message {n}")})))).await;
+    let chatroom = user.create_chatroom("x").await;
+    let answers =
+        join_all((0..50).map(|n| chatroom.try_send(json!({"content": format!("message {n}")})))).await;
     let (accepted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert_eq!((accepted.len(), refused.len()), (20, 30));
-    let mut used: Vec<i64> = accepted.into_iter().map(|asked| asked.unwrap().used).collect();
+    let mut used: Vec<i64> = accepted.into_iter().map(|sent| sent.unwrap().used).collect();
     used.sort_unstable();
     assert_eq!(used, (1..=20).collect::<Vec<_>>());
     for refusal in refused {
@@ -30,121 +31,122 @@ async fn fifty_at_once_with_a_limit_of_twenty_are_exactly_twenty() {
         assert_eq!(resets_at.time(), chrono::NaiveTime::MIN);
     }
     assert_eq!(user.used().await, 20);
-    assert_eq!(room.path().await.len(), 40, "refused messages left nothing behind");
+    assert_eq!(chatroom.branch().await.len(), 40, "rejected messages leave no rows");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn the_quota_begins_anew_at_midnight() {
-    let app = TestApp::at_a_standstill().await;
+async fn the_quota_resets_at_midnight() {
+    let app = TestApp::with_stopped_clock().await;
     let user = app.user().await;
-    let room = user.room("x").await;
-    room.ask("one").await;
+    let chatroom = user.create_chatroom("x").await;
+    chatroom.send("one").await;
     assert_eq!(user.used().await, 1);
-    app.pass(TimeDelta::hours(12)).await;
-    let asked = "mutation($token: String!) { refreshToken(refreshToken: $token) { accessToken } }";
+    app.advance(TimeDelta::hours(12)).await;
+    let sent = "mutation($token: String!) { refreshToken(refreshToken: $token) { accessToken } }";
     let mut user = user.clone();
-    let refreshed = user.data(asked, json!({ "token": user.refresh_token })).await;
+    let refreshed = user.data(sent, json!({ "token": user.refresh_token })).await;
     user.token = refreshed["refreshToken"]["accessToken"].as_str().unwrap().to_owned();
     assert_eq!(user.used().await, 0);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn the_same_key_twenty_times_at_once_is_one_message() {
+async fn twenty_concurrent_sends_with_one_idempotency_key_create_one_message() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let input = json!({"content": "hi", "idempotencyKey": "k1"});
-    let answers = join_all((0..20).map(|_| room.try_ask(input.clone()))).await;
+    let answers = join_all((0..20).map(|_| chatroom.try_send(input.clone()))).await;
     let first = answers[0].clone().unwrap();
     assert_eq!(first.used, 1);
     assert!(answers.iter().all(|answer| answer.as_ref() == Ok(&first)), "{answers:?}");
     assert_eq!(user.read(&first.reply).await.text, "Yes.");
     assert_eq!(app.gemini.calls().len(), 1);
-    assert_eq!(room.path().await.len(), 2);
+    assert_eq!(chatroom.branch().await.len(), 2);
     assert_eq!(user.used().await, 1);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_key_used_for_something_else_is_a_conflict_and_anothers_key_is_not() {
+async fn reusing_an_idempotency_key_for_other_input_is_a_conflict_per_user() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
-    room.try_ask(json!({"content": "hi", "idempotencyKey": "k1"})).await.unwrap();
-    let conflict = room.try_ask(json!({"content": "ho", "idempotencyKey": "k1"})).await.unwrap_err();
+    let chatroom = user.create_chatroom("x").await;
+    chatroom.try_send(json!({"content": "hi", "idempotencyKey": "k1"})).await.unwrap();
+    let conflict = chatroom.try_send(json!({"content": "ho", "idempotencyKey": "k1"})).await.unwrap_err();
     assert_eq!(code_of(&conflict), "CONFLICT");
-    let elsewhere = user.room("y").await.try_ask(json!({"content": "hi", "idempotencyKey": "k1"})).await;
+    let elsewhere =
+        user.create_chatroom("y").await.try_send(json!({"content": "hi", "idempotencyKey": "k1"})).await;
     assert_eq!(code_of(&elsewhere.unwrap_err()), "CONFLICT");
-    let other = app.user().await.room("z").await;
-    assert_eq!(other.try_ask(json!({"content": "hi", "idempotencyKey": "k1"})).await.unwrap().used, 1);
+    let other = app.user().await.create_chatroom("z").await;
+    assert_eq!(other.try_send(json!({"content": "hi", "idempotencyKey": "k1"})).await.unwrap().used, 1);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_refused_message_does_not_use_up_its_key() {
+async fn a_rejected_message_does_not_consume_its_idempotency_key() {
     let app = TestApp::with_settings(&["--basic-daily-limit=1"]).await;
     let user = app.user().await;
-    let room = user.room("x").await;
-    app.gemini.answers(Script::fails(400, "INVALID_ARGUMENT", json!([])));
-    let first = room.ask("one").await;
+    let chatroom = user.create_chatroom("x").await;
+    app.gemini.enqueue(Script::gemini_error(400, "INVALID_ARGUMENT", json!([])));
+    let first = chatroom.send("one").await;
     let input = json!({"content": "two", "idempotencyKey": "k"});
-    if let Err(refused) = room.try_ask(input.clone()).await {
+    if let Err(refused) = chatroom.try_send(input.clone()).await {
         assert_eq!(code_of(&refused), "QUOTA_EXCEEDED");
     }
     user.read(&first.reply).await;
-    assert_eq!(room.try_ask(input).await.unwrap().used, 1, "the failed reply gave its unit back");
+    assert_eq!(chatroom.try_send(input).await.unwrap().used, 1, "the quota of the failed reply was refunded");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn content_has_limits() {
+async fn message_content_must_be_1_to_32000_characters() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     for content in [String::new(), "  \n".to_owned(), "x".repeat(32_001)] {
-        let refused = room.try_ask(json!({ "content": content })).await.unwrap_err();
+        let refused = chatroom.try_send(json!({ "content": content })).await.unwrap_err();
         assert_eq!(code_of(&refused), "BAD_USER_INPUT");
         assert_eq!(refused["errors"][0]["extensions"]["field"], "content");
     }
-    let refused = room.try_ask(json!({"content": "x", "idempotencyKey": ""})).await.unwrap_err();
+    let refused = chatroom.try_send(json!({"content": "x", "idempotencyKey": ""})).await.unwrap_err();
     assert_eq!(refused["errors"][0]["extensions"]["field"], "idempotencyKey");
-    let asked = room.ask(&"é".repeat(32_000)).await;
-    user.read(&asked.reply).await;
+    let sent = chatroom.send(&"é".repeat(32_000)).await;
+    user.read(&sent.reply).await;
     assert_eq!(user.used().await, 1);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_regenerated_reply_takes_the_old_ones_place() {
+async fn a_regenerated_reply_replaces_the_old_one_on_the_active_branch() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
-    let asked = room.ask("Is it?").await;
-    user.read(&asked.reply).await;
-    let later = room.ask("And then?").await;
+    let chatroom = user.create_chatroom("x").await;
+    let sent = chatroom.send("Is it?").await;
+    user.read(&sent.reply).await;
+    let later = chatroom.send("And then?").await;
     user.read(&later.reply).await;
-    app.gemini.answers(Script::says(["No", "!"]));
-    let again = user.regenerate(&asked.reply).await.unwrap();
-    assert_eq!((&again.message, again.used), (&asked.message, 3));
+    app.gemini.enqueue(Script::reply(["No", "!"]));
+    let again = user.regenerate(&sent.reply).await.unwrap();
+    assert_eq!((&again.message, again.used), (&sent.message, 3));
     assert_eq!(user.read(&again.reply).await.text, "No!");
-    let path: Vec<String> = room.path().await.into_iter().map(|(_, content)| content).collect();
-    assert_eq!(path, ["Is it?", "No!"], "the room goes on from the new reply");
-    let versions = user.message(&asked.reply).await["alternatives"].clone();
-    assert_eq!(versions, json!([{"id": asked.reply}, {"id": again.reply}]));
+    let branch: Vec<String> = chatroom.branch().await.into_iter().map(|(_, content)| content).collect();
+    assert_eq!(branch, ["Is it?", "No!"], "the active branch continues from the new reply");
+    let versions = user.message(&sent.reply).await["alternatives"].clone();
+    assert_eq!(versions, json!([{"id": sent.reply}, {"id": again.reply}]));
     let last = app.gemini.calls().pop().unwrap();
     assert_eq!(last.body["contents"], json!([{"role": "user", "parts": [{"text": "Is it?"}]}]));
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_reply_is_regenerated_once_however_often_the_button_is_pressed() {
+async fn concurrent_regenerations_create_one_reply() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let asked = user.room("x").await.ask("hi").await;
-    user.read(&asked.reply).await;
-    let again = join_all((0..10).map(|_| user.regenerate(&asked.reply))).await;
+    let sent = user.create_chatroom("x").await.send("hi").await;
+    user.read(&sent.reply).await;
+    let again = join_all((0..10).map(|_| user.regenerate(&sent.reply))).await;
     let (done, refused): (Vec<_>, Vec<_>) = again.into_iter().partition(Result::is_ok);
     assert_eq!((done.len(), refused.len()), (1, 9));
     assert!(refused.into_iter().all(|refused| code_of(&refused.unwrap_err()) == "CONFLICT"));
@@ -153,19 +155,19 @@ async fn a_reply_is_regenerated_once_however_often_the_button_is_pressed() {
 }
 
 #[tokio::test]
-async fn a_unit_goes_back_to_the_day_it_was_taken_from() {
-    let app = TestApp::at_a_standstill().await;
-    app.pass(TimeDelta::hours(12) - TimeDelta::seconds(10)).await;
+async fn a_quota_refund_goes_to_the_day_of_its_reservation() {
+    let app = TestApp::with_stopped_clock().await;
+    app.advance(TimeDelta::hours(12) - TimeDelta::seconds(10)).await;
     let user = app.user().await;
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("Well").wait(&gate).event(&json!({"error": {"code": 400}})));
-    let asked = user.room("x").await.ask("hi").await;
-    let mut follower = user.follow(&asked.reply, None).await;
-    follower.until("Well").await;
-    // Past midnight, and still within the lease.
-    app.pass(TimeDelta::seconds(20)).await;
+    app.gemini.enqueue(Script::new().text("Well").wait(&gate).event(&json!({"error": {"code": 400}})));
+    let sent = user.create_chatroom("x").await.send("hi").await;
+    let mut follower = user.follow(&sent.reply, None).await;
+    follower.read_until("Well").await;
+    // After midnight, but within the lease.
+    app.advance(TimeDelta::seconds(20)).await;
     gate.open();
-    assert_eq!(follower.until_the_end().await, "ReplyFailed");
+    assert_eq!(follower.read_to_end().await, "ReplyFailed");
     let days = entity::daily_usage::Entity::find().all(app.chat.db.read()).await.unwrap();
     assert_eq!(
         days.iter().map(|day| (day.day.to_string(), day.used)).collect::<Vec<_>>(),
@@ -175,19 +177,19 @@ async fn a_unit_goes_back_to_the_day_it_was_taken_from() {
 }
 
 #[tokio::test]
-async fn only_an_ended_reply_on_the_path_can_be_regenerated() {
+async fn only_a_finished_reply_on_the_active_branch_can_be_regenerated() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().wait(&gate).text("Yes").finish("STOP"));
-    let first = room.ask("one").await;
+    app.gemini.enqueue(Script::new().wait(&gate).text("Yes").finish("STOP"));
+    let first = chatroom.send("one").await;
     assert_eq!(code_of(&user.regenerate(&first.reply).await.unwrap_err()), "CONFLICT");
     let refused = user.regenerate(&first.message).await.unwrap_err();
     assert_eq!(refused["errors"][0]["extensions"]["field"], "messageId");
-    gate.open_wide();
+    gate.open_permanently();
     user.read(&first.reply).await;
-    let second = room.ask("two").await;
+    let second = chatroom.send("two").await;
     user.read(&second.reply).await;
     let again = user.regenerate(&first.reply).await.unwrap();
     user.read(&again.reply).await;
@@ -196,6 +198,6 @@ async fn only_an_ended_reply_on_the_path_can_be_regenerated() {
         "CONFLICT",
         "its branch was left"
     );
-    assert_eq!(user.used().await, 3, "refused ones cost nothing");
+    assert_eq!(user.used().await, 3, "rejected ones are not charged");
     app.stop().await;
 }

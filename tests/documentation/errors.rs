@@ -1,4 +1,4 @@
-//! docs/errors.md describes every code that a client can receive, and no others.
+//! docs/errors.md documents exactly the codes that a client can receive.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -39,7 +39,7 @@ fn every_failure_code_of_a_reply_is_documented() {
 fn every_close_code_of_a_socket_is_documented() {
     let mut codes = BTreeSet::new();
     for (_, text) in sources("src/http/socket") {
-        // A code made for a test says nothing to a client.
+        // Clients never receive the codes of tests.
         let text = text.split("#[cfg(test)]").next().unwrap();
         for (_, rest) in text.match_indices("::new(").map(|(at, found)| text.split_at(at + found.len())) {
             let code: String = rest.trim_start().chars().take_while(char::is_ascii_digit).collect();
@@ -52,12 +52,12 @@ fn every_close_code_of_a_socket_is_documented() {
 }
 
 #[test]
-fn codes_are_written_in_one_place() {
+fn error_codes_are_defined_in_one_place() {
     let files = ["src/graphql", "src/http"].map(sources).concat();
     for (file, text) in files.iter().filter(|(file, _)| !file.ends_with("graphql/engine/error_code.rs")) {
         for code in ErrorCode::ALL.iter().map(|code| format!("\"{}\"", code.as_str())) {
             assert!(!text.contains(&code), "{file} has {code}: use ErrorCode");
         }
-        assert!(!text.contains("(\"code\", \""), "{file} sets a code of its own: use ErrorCode");
+        assert!(!text.contains("(\"code\", \""), "{file} sets a code without ErrorCode");
     }
 }

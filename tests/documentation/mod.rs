@@ -1,4 +1,4 @@
-//! The documentation agrees with the code.
+//! The documentation matches the code.
 
 mod errors;
 mod readme;

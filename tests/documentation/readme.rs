@@ -1,8 +1,8 @@
-//! What the README says, done to the letter.
+//! The commands and programs that the README shows work as shown.
 
 use std::process::Command;
 
-use crate::support::process::Site;
+use crate::support::{process::Deployment, requirements::has_curl};
 
 const README: &str = include_str!("../../README.md");
 
@@ -15,23 +15,26 @@ fn block_after(heading: &str) -> &'static str {
 }
 
 #[tokio::test]
-async fn the_conversation_in_curl_works() {
-    let site = Site::new().await;
-    let process = site.start_demo().await;
+async fn the_readmes_curl_example_works() {
+    if !has_curl() {
+        return;
+    }
+    let deployment = Deployment::new().await;
+    let process = deployment.start_demo().await;
     let script = block_after("## A first conversation, in curl");
     assert!(script.contains("http://localhost:8000"));
     let script = script.replace("localhost:8000", &process.address.to_string());
     let talk = move || Command::new("bash").args(["-euc", &script]).env("TOKEN", "").output().unwrap();
     let done = tokio::task::spawn_blocking(talk).await.unwrap();
-    let said = String::from_utf8(done.stdout).unwrap();
-    assert!(said.contains(r#""status":"COMPLETED""#), "{said}{}", String::from_utf8_lossy(&done.stderr));
-    assert!(said.contains("demo model") && said.contains("What is a pulsar?"), "{said}");
+    let output = String::from_utf8(done.stdout).unwrap();
+    assert!(output.contains(r#""status":"COMPLETED""#), "{output}{}", String::from_utf8_lossy(&done.stderr));
+    assert!(output.contains("demo model") && output.contains("What is a pulsar?"), "{output}");
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 }
 
 #[test]
-fn the_node_client_is_the_one_that_is_shown() {
+fn the_readme_shows_the_tested_node_client() {
     let shown = block_after("[follow.mjs](clients/follow.mjs), whole:");
     let file = include_str!("../../clients/follow.mjs");
     assert_eq!(file.split_once('\n').unwrap().1, shown);

@@ -106,15 +106,15 @@ fn selection(schema: &Arc<Schema>, name: &str, depth: u32) -> BoxedStrategy<Stri
     if fields.is_empty() {
         return Just(String::new()).boxed();
     }
-    let one = Union::new(fields.into_iter().map(|field| selected(schema, &field, depth)));
+    let one = Union::new(fields.into_iter().map(|field| field_selection(schema, &field, depth)));
     let one = prop_oneof![200 => one, 10 => Just("__typename ".to_owned()), 1 => Just("nothing ".to_owned())];
     vec(one, 1..3).prop_map(|parts| format!(" {{ {} }}", parts.concat())).boxed()
 }
 
-fn selected(schema: &Arc<Schema>, field: &FieldDefinition, depth: u32) -> BoxedStrategy<String> {
+fn field_selection(schema: &Arc<Schema>, field: &FieldDefinition, depth: u32) -> BoxedStrategy<String> {
     let name = field.name.node.to_string();
     let arguments: Vec<_> =
-        field.arguments.iter().map(|argument| given(schema, &argument.node, DEPTH)).collect();
+        field.arguments.iter().map(|argument| argument_value(schema, &argument.node, DEPTH)).collect();
     let alias = prop_oneof![60 => Just(""), 1 => Just("a: "), 1 => Just("b: ")];
     let directive = prop_oneof![90 => Just(""), 5 => Just(" @skip(if: false)"), 1 => Just(" @include(if: $v)"), 1 => Just(" @no")];
     (alias, arguments, directive, selection(schema, base(&field.ty.node), depth - 1))
@@ -127,7 +127,11 @@ fn selected(schema: &Arc<Schema>, field: &FieldDefinition, depth: u32) -> BoxedS
 }
 
 /// An argument: left out, as its type has it, or as it has not.
-fn given(schema: &Arc<Schema>, argument: &InputValueDefinition, depth: u32) -> BoxedStrategy<String> {
+fn argument_value(
+    schema: &Arc<Schema>,
+    argument: &InputValueDefinition,
+    depth: u32,
+) -> BoxedStrategy<String> {
     let name = argument.name.node.to_string();
     let right = literal(schema, &argument.ty.node, depth);
     // What has to be there is left out now and then.
@@ -160,7 +164,7 @@ fn literal(schema: &Arc<Schema>, of: &Type, depth: u32) -> BoxedStrategy<String>
         }
         (_, Some(TypeKind::InputObject(object))) if depth > 0 => {
             let fields: Vec<_> =
-                object.fields.iter().map(|field| given(schema, &field.node, depth - 1)).collect();
+                object.fields.iter().map(|field| argument_value(schema, &field.node, depth - 1)).collect();
             fields.prop_map(|fields| format!("{{ {} }}", fields.concat())).boxed()
         }
         _ => text().boxed(),

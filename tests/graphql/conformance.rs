@@ -1,4 +1,4 @@
-//! Operations as the GraphQL specification executes them, over HTTP and sockets.
+//! Conformance to the GraphQL specification, over HTTP and WebSocket.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -10,8 +10,8 @@ async fn profile(user: &TestUser) -> Value {
 }
 
 #[tokio::test]
-async fn an_omitted_variable_leaves_its_field_as_it_is() {
-    let app = TestApp::at_a_standstill().await;
+async fn an_omitted_variable_leaves_its_field_unchanged() {
+    let app = TestApp::with_stopped_clock().await;
     let user = app.user().await;
     let update = "mutation($e: String, $n: String) {
         updateProfile(input: { email: $e, fullName: $n }) { user { id } } }";
@@ -26,21 +26,21 @@ async fn an_omitted_variable_leaves_its_field_as_it_is() {
     assert_eq!(profile(&user).await, json!({"email": "a@example.org", "fullName": "B"}));
     user.data(update, json!({ "e": null })).await;
     assert_eq!(profile(&user).await, json!({"email": null, "fullName": "B"}));
-    let room = user.room_with(json!({"title": "x", "systemInstruction": "Be brief."})).await;
+    let chatroom = user.create_chatroom_with(json!({"title": "x", "systemInstruction": "Be brief."})).await;
     let change = "mutation($id: ID!, $t: String, $s: String) {
         updateChatroom(input: { id: $id, title: $t, systemInstruction: $s }) { chatroom { title systemInstruction } } }";
     let changed =
         async |variables: Value| user.data(change, variables).await["updateChatroom"]["chatroom"].take();
-    let renamed = changed(json!({"id": room.id, "t": "y"})).await;
+    let renamed = changed(json!({"id": chatroom.id, "t": "y"})).await;
     assert_eq!(renamed, json!({"title": "y", "systemInstruction": "Be brief."}));
-    let cleared = changed(json!({"id": room.id, "s": null})).await;
+    let cleared = changed(json!({"id": chatroom.id, "s": null})).await;
     assert_eq!(cleared, json!({"title": "y", "systemInstruction": null}));
     let logout = "mutation($e: Boolean) { logout(everywhere: $e) { sessionsEnded } }";
-    app.pass(TimeDelta::seconds(30)).await;
-    let other = app.signed_in(&user.phone_number).await;
+    app.advance(TimeDelta::seconds(30)).await;
+    let other = app.sign_in_as(&user.phone_number).await;
     assert_eq!(other.data(logout, json!({})).await, json!({"logout": {"sessionsEnded": 1}}));
     assert_eq!(
-        user.refusal("{ me { id } }", json!({})).await,
+        user.error_code("{ me { id } }", json!({})).await,
         "no error",
         "the default is this session alone"
     );
@@ -48,21 +48,21 @@ async fn an_omitted_variable_leaves_its_field_as_it_is() {
 }
 
 #[tokio::test]
-async fn directives_and_fragments_leave_objects_without_fields() {
+async fn skipped_selections_leave_empty_objects() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let id = json!(user.id);
     for (document, expected) in [
         ("query($b: Boolean! = true) { me @include(if: $b) { id } }", json!({"me": {"id": id}})),
         ("query($b: Boolean! = true) { me @skip(if: $b) { id } }", json!({})),
         ("{ me { id @skip(if: true) } }", json!({"me": {}})),
         ("{ me { ... @include(if: false) { id } } }", json!({"me": {}})),
-        ("query($room: ID!) { node(id: $room) { ... on Message { id } } }", json!({"node": {}})),
+        ("query($chatroom: ID!) { node(id: $chatroom) { ... on Message { id } } }", json!({"node": {}})),
         ("{ node(id: \"x\") { ... on Message { id } } }", json!({"node": null})),
         (
-            "query($room: ID!) { node(id: $room) { ... on Chatroom { title } id ... on Node { __typename } } }",
-            json!({"node": {"title": "x", "id": room.id, "__typename": "Chatroom"}}),
+            "query($chatroom: ID!) { node(id: $chatroom) { ... on Chatroom { title } id ... on Node { __typename } } }",
+            json!({"node": {"title": "x", "id": chatroom.id, "__typename": "Chatroom"}}),
         ),
         (
             "{ me { usage { used } ...F id } } fragment F on User { usage { limit } }",
@@ -72,9 +72,10 @@ async fn directives_and_fragments_leave_objects_without_fields() {
     ] {
         let name = document.starts_with("query A").then_some("A");
         let expected = if name.is_some() { json!({"me": {"id": id}}) } else { expected };
-        let request = json!({"query": document, "variables": {"room": room.id}, "operationName": name});
+        let request =
+            json!({"query": document, "variables": {"chatroom": chatroom.id}, "operationName": name});
         let answer = user.post(&request).await;
-        // The order of the fields counts, too.
+        // The field order must match, too.
         assert_eq!(answer["data"].to_string(), expected.to_string(), "{document}: {answer}");
         assert_eq!(answer.get("errors"), None, "{document}");
         let mut socket = user.socket().await;
@@ -86,24 +87,24 @@ async fn directives_and_fragments_leave_objects_without_fields() {
 }
 
 #[tokio::test]
-async fn a_mutation_that_is_asked_for_twice_under_one_key_runs_once() {
+async fn a_mutation_selected_twice_under_one_response_key_runs_once() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let twice = "mutation { createChatroom(input: {title: \"x\"}) { chatroom { id } } ...F }
         fragment F on Mutation { createChatroom(input: {title: \"x\"}) { chatroom { title } } }";
     let created = user.data(twice, json!({})).await;
     assert_eq!(created["createChatroom"]["chatroom"]["title"], "x");
-    let rooms = user.data("{ chatrooms { nodes { id } } }", json!({})).await;
-    assert_eq!(rooms["chatrooms"]["nodes"], json!([{"id": created["createChatroom"]["chatroom"]["id"]}]));
+    let chatrooms = user.data("{ chatrooms { nodes { id } } }", json!({})).await;
+    assert_eq!(chatrooms["chatrooms"]["nodes"], json!([{"id": created["createChatroom"]["chatroom"]["id"]}]));
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_subscription_has_one_root_field_wherever_it_stands() {
+async fn a_subscription_must_have_exactly_one_root_field() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    app.gemini.answers(Script::says(["Hello"]));
-    let reply = user.room("x").await.ask("hi").await.reply;
+    app.gemini.enqueue(Script::reply(["Hello"]));
+    let reply = user.create_chatroom("x").await.send("hi").await.reply;
     let mut socket = user.socket().await;
     let in_fragment = "subscription($id: ID!) { ...F }
         fragment F on Subscription { replyStream(messageId: $id) { __typename ... on ReplyDelta { text } } }";
@@ -129,7 +130,7 @@ async fn a_subscription_has_one_root_field_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn texts_in_a_document_are_read_as_written() {
+async fn string_literals_in_documents_are_unescaped() {
     let app = TestApp::start().await;
     let user = app.user().await;
     for (literal, title) in
@@ -143,7 +144,7 @@ async fn texts_in_a_document_are_read_as_written() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_refused_before_anything_runs() {
+async fn invalid_inputs_are_rejected_before_execution() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let create = "mutation($i: CreateChatroomInput!) { createChatroom(input: $i) { chatroom { id } } }";
@@ -171,12 +172,12 @@ async fn what_does_not_fit_is_refused_before_anything_runs() {
             json!(null),
         ),
     ] {
-        let refused = user.ask_api(document, variables).await;
+        let refused = user.execute(document, variables).await;
         assert_eq!(code_of(&refused), code, "{refused}");
         assert_eq!(refused["errors"][0]["extensions"]["field"], field, "{refused}");
         assert_eq!(refused.get("data"), None, "{refused}");
     }
-    let rooms = user.data("{ chatrooms { nodes { id } } }", json!({})).await;
-    assert_eq!(rooms["chatrooms"]["nodes"], json!([]));
+    let chatrooms = user.data("{ chatrooms { nodes { id } } }", json!({})).await;
+    assert_eq!(chatrooms["chatrooms"]["nodes"], json!([]));
     app.stop().await;
 }

@@ -1,4 +1,4 @@
-//! One query a level, however many objects stand on it.
+//! Loaders: one statement per level of a query, for any number of objects.
 
 use serde_json::json;
 
@@ -11,27 +11,27 @@ const NESTED: &str = "query($first: Int) { chatrooms(first: $first) { nodes {
     } }
 } } }";
 
-async fn statements(app: &TestApp, user: &TestUser, rooms: usize) -> Vec<String> {
-    // A first time, so that neither caches nor connections are cold.
-    user.data(NESTED, json!({ "first": rooms })).await;
+async fn statements(app: &TestApp, user: &TestUser, chatrooms: usize) -> Vec<String> {
+    // Warms up caches and connections.
+    user.data(NESTED, json!({ "first": chatrooms })).await;
     app.statements.lock().unwrap().clear();
-    user.data(NESTED, json!({ "first": rooms })).await;
-    // The worker looks for jobs meanwhile.
+    user.data(NESTED, json!({ "first": chatrooms })).await;
+    // The worker polls for jobs meanwhile.
     app.statements.lock().unwrap().iter().filter(|sql| !sql.contains("jobs")).cloned().collect()
 }
 
 #[tokio::test]
-async fn nested_fields_cost_one_query_a_level_whatever_the_page() {
+async fn nested_fields_cost_one_statement_per_level_at_any_page_size() {
     let app = TestApp::with_settings(&["--basic-daily-limit=100"]).await;
     let user = app.user().await;
     for n in 0..30 {
-        let asked = user.room(&n.to_string()).await.ask("hi").await;
-        user.read(&asked.reply).await;
+        let sent = user.create_chatroom(&n.to_string()).await.send("hi").await;
+        user.read(&sent.reply).await;
     }
     let few = statements(&app, &user, 2).await;
     let many = statements(&app, &user, 30).await;
     assert_eq!(few.len(), many.len(), "{few:#?}, {many:#?}");
-    // The session, the list's version, two windows of messages, and rooms, parents and versions.
+    // The session, the list's version, two pages of messages, chatrooms, parents and alternatives.
     assert_eq!(many.len(), 7, "{many:#?}");
     app.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Executing operations: limits, conformance, loaders.
+//! The execution of operations: limits, conformance, loaders, persisted documents.
 
 mod conformance;
 mod loaders;

@@ -1,11 +1,11 @@
-//! What an operation's parameters may hold, the same over HTTP and on a socket.
+//! The parameters of an operation (query, variables, operation name) over HTTP and WebSocket.
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::TestApp;
 
-/// A message whose every character is escaped as a surrogate pair, as long as any may be.
+/// A subscribe message whose content is escaped as surrogate pairs.
 fn longest_subscribe(id: &str, chatroom: &str, characters: usize) -> String {
     let send = "mutation($id: ID!, $c: String!) { sendMessage(input: {chatroomId: $id, content: $c}) { reply { id } } }";
     let content = "\\ud83d\\ude00".repeat(characters);
@@ -15,15 +15,15 @@ fn longest_subscribe(id: &str, chatroom: &str, characters: usize) -> String {
 }
 
 #[tokio::test]
-async fn the_longest_message_fits_however_it_is_escaped() {
+async fn the_longest_message_fits_with_every_character_escaped() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let mut socket = user.socket().await;
-    socket.send_raw(Message::text(longest_subscribe("1", &room.id, 32_000))).await;
+    socket.send_raw(Message::text(longest_subscribe("1", &chatroom.id, 32_000))).await;
     assert!(socket.next().await.unwrap()["payload"]["data"]["sendMessage"]["reply"]["id"].is_string());
-    app.is_idle().await;
-    let body = longest_subscribe("1", &room.id, 32_000);
+    app.wait_until_idle().await;
+    let body = longest_subscribe("1", &chatroom.id, 32_000);
     let body = body.split_once("\"payload\":").unwrap().1.strip_suffix('}').unwrap().to_owned();
     let request =
         user.http.post(app.url()).bearer_auth(&user.token).header("content-type", "application/json");
@@ -33,25 +33,25 @@ async fn the_longest_message_fits_however_it_is_escaped() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_too_long_is_refused_under_its_id() {
+async fn an_oversized_operation_is_rejected_under_its_id() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let mut socket = user.socket().await;
     socket.subscribe("live", "subscription { accountEvents { usage { used } } }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["id"], "live");
-    socket.send_raw(Message::text(longest_subscribe("1", &room.id, 45_000))).await;
+    socket.send_raw(Message::text(longest_subscribe("1", &chatroom.id, 45_000))).await;
     let refused = socket.next().await.unwrap();
     assert_eq!((&refused["type"], &refused["id"]), (&json!("error"), &json!("1")));
     let extensions = &refused["payload"][0]["extensions"];
     assert_eq!((&extensions["limit"], &extensions["max"]), (&json!("bytes of a message"), &json!(524_288)));
     socket.subscribe("2", "{ __typename }", &json!({})).await;
-    assert_eq!(socket.next().await.unwrap()["id"], "2", "the socket lives");
+    assert_eq!(socket.next().await.unwrap()["id"], "2", "the socket closed");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn text_that_is_not_valid_unicode_is_an_error_of_its_operation_alone() {
+async fn invalid_unicode_fails_only_its_own_operation() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let mut socket = user.socket().await;
@@ -72,7 +72,7 @@ async fn text_that_is_not_valid_unicode_is_an_error_of_its_operation_alone() {
     assert_eq!((&refused["type"], &refused["id"]), (&json!("error"), &json!("1")));
     assert_names_it(&refused["payload"][0]);
     socket.subscribe("2", "{ __typename }", &json!({})).await;
-    assert_eq!(socket.next().await.unwrap()["id"], "2", "the socket lives");
+    assert_eq!(socket.next().await.unwrap()["id"], "2", "the socket closed");
 
     let post = async |body: String| {
         let request = user.http.post(app.url()).header("content-type", "application/json");
@@ -97,7 +97,7 @@ async fn text_that_is_not_valid_unicode_is_an_error_of_its_operation_alone() {
 }
 
 #[tokio::test]
-async fn parameters_mean_the_same_on_a_socket_as_in_a_body() {
+async fn parameters_are_validated_alike_over_http_and_websocket() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let mut socket = user.socket().await;

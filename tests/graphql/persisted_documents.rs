@@ -1,4 +1,4 @@
-//! Documents that are found by their hash, and servers that execute no others.
+//! Automatic persisted queries and trusted documents.
 
 use serde_json::{Value, json};
 
@@ -16,22 +16,22 @@ const TYPENAME: &str = "{ __typename }";
 const TYPENAMES_HASH: &str = "7f56e67dd21ab3f30d1ff8b7bed08893f0a0db86449836189b361dd1e56ddb4b";
 
 #[tokio::test]
-async fn a_document_that_was_sent_once_is_found_by_its_hash() {
+async fn a_registered_document_is_found_by_its_hash() {
     let app = TestApp::start().await;
-    let stranger = app.stranger();
+    let anonymous = app.anonymous();
     let by_hash = json!({ "extensions": persisted(TYPENAMES_HASH) });
-    let unknown = stranger.post(&by_hash).await;
+    let unknown = anonymous.post(&by_hash).await;
     assert_eq!(code_of(&unknown), "PERSISTED_QUERY_NOT_FOUND");
     assert_eq!(unknown["errors"][0]["message"], "PersistedQueryNotFound", "as Apollo's clients know it");
     let forged =
-        stranger.post(&json!({"query": "{ me { id } }", "extensions": persisted(TYPENAMES_HASH)})).await;
+        anonymous.post(&json!({"query": "{ me { id } }", "extensions": persisted(TYPENAMES_HASH)})).await;
     assert_eq!(code_of(&forged), "BAD_USER_INPUT");
-    let sent = stranger.post(&json!({"query": TYPENAME, "extensions": persisted(TYPENAMES_HASH)})).await;
+    let sent = anonymous.post(&json!({"query": TYPENAME, "extensions": persisted(TYPENAMES_HASH)})).await;
     let answer = json!({"data": {"__typename": "Query"}});
     assert_eq!(sent, answer);
-    assert_eq!(stranger.post(&by_hash).await, answer);
+    assert_eq!(anonymous.post(&by_hash).await, answer);
     let url = with_query(&app.url(), "extensions", &persisted(TYPENAMES_HASH).to_string());
-    let got = stranger.http.get(url).send().await.unwrap().json::<Value>().await.unwrap();
+    let got = anonymous.http.get(url).send().await.unwrap().json::<Value>().await.unwrap();
     assert_eq!(got, answer);
     let mut socket = app.user().await.socket().await;
     socket.send(&json!({"type": "subscribe", "id": "1", "payload": by_hash})).await;
@@ -40,7 +40,7 @@ async fn a_document_that_was_sent_once_is_found_by_its_hash() {
 }
 
 #[tokio::test]
-async fn only_trusted_documents_are_executed_where_that_is_wanted() {
+async fn only_trusted_documents_are_executed_if_configured() {
     let directory = tempfile::TempDir::new().unwrap();
     let apollo = json!({"format": "apollo-persisted-query-manifest", "version": 1, "operations": [
         {"id": TYPENAMES_HASH, "name": "Typename", "type": "query", "body": TYPENAME}]});
@@ -50,18 +50,18 @@ async fn only_trusted_documents_are_executed_where_that_is_wanted() {
         std::fs::write(&file, manifest.to_string()).unwrap();
         let file = format!("--persisted-queries-file={}", file.display());
         let app = TestApp::with_settings(&["--persisted-queries=only", &file]).await;
-        let stranger = app.stranger();
+        let anonymous = app.anonymous();
         let answer = json!({"data": {"__typename": "Query"}});
-        assert_eq!(stranger.post(&json!({ "extensions": persisted(id) })).await, answer);
-        assert_eq!(stranger.post(&json!({ "query": TYPENAME })).await, answer, "the whole document, too");
+        assert_eq!(anonymous.post(&json!({ "extensions": persisted(id) })).await, answer);
+        assert_eq!(anonymous.post(&json!({ "query": TYPENAME })).await, answer, "the whole document, too");
         let other = json!({"query": "{ me { id } }"});
-        assert_eq!(code_of(&stranger.post(&other).await), "PERSISTED_QUERY_ONLY");
+        assert_eq!(code_of(&anonymous.post(&other).await), "PERSISTED_QUERY_ONLY");
         let mut socket = Socket::open(app.address, "graphql-transport-ws", &[]).await.unwrap();
         socket.send(&json!({"type": "connection_init"})).await;
         socket.next().await.unwrap();
         socket.subscribe("1", "{ me { id } }", &json!({})).await;
-        let said = socket.next().await.unwrap();
-        assert_eq!(said["payload"][0]["extensions"]["code"], "PERSISTED_QUERY_ONLY");
+        let message = socket.next().await.unwrap();
+        assert_eq!(message["payload"][0]["extensions"]["code"], "PERSISTED_QUERY_ONLY");
         app.stop().await;
     }
 }

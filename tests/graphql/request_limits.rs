@@ -1,4 +1,4 @@
-//! What the server does not do for anybody: documents past their limits, too many calls, connections that take their time.
+//! Limits of documents, responses and batches, and rate limits.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -6,13 +6,13 @@ use tokio::time::timeout;
 
 use crate::support::{
     Script, TestApp, TestUser,
-    app::Wishes,
+    app::TestOptions,
     code_of,
-    socket::{PATIENCE, Socket},
+    socket::{Socket, TEST_TIMEOUT},
 };
 
-/// Documents that are refused, each with the name of its limit.
-fn refused() -> Vec<(&'static str, String)> {
+/// Documents over a limit, with the name of the limit.
+fn documents_over_a_limit() -> Vec<(&'static str, String)> {
     let users: Vec<_> = (0..30).map(|n| format!("a{n}: me {{ ...F }}")).collect();
     let spread = format!("{{ {} }} fragment F on User {{ {} }}", users.join(" "), "id ".repeat(70));
     let aliases: Vec<_> = (0..10_000).map(|n| format!("a{n}:me{{id}}")).collect();
@@ -46,17 +46,17 @@ fn with_query(url: &str, name: &str, value: &str) -> url::Url {
     url::Url::parse_with_params(url, [(name, value)]).unwrap()
 }
 
-/// A GraphQL call, with everything that HTTP says.
+/// Sends a GraphQL request and returns the HTTP response.
 async fn call(user: &TestUser, accept: &str, document: &str) -> reqwest::Response {
     let request = user.http.post(format!("http://{}/graphql", user.address)).header("accept", accept);
     request.json(&json!({ "query": document })).send().await.unwrap()
 }
 
 #[tokio::test]
-async fn a_document_past_a_limit_is_refused_over_every_transport() {
+async fn a_document_over_a_limit_is_rejected_on_every_transport() {
     let app = TestApp::with_settings(&["--rate-limits=off"]).await;
     let user = app.user().await;
-    for (limit, document) in refused() {
+    for (limit, document) in documents_over_a_limit() {
         let expected = ("QUERY_TOO_COMPLEX", limit);
         let plain = call(&user, "application/json", &document).await;
         let plain: Value = plain.json().await.unwrap();
@@ -71,8 +71,8 @@ async fn a_document_past_a_limit_is_refused_over_every_transport() {
             assert_eq!(limit_of(&got["errors"][0]), expected);
         }
         for accept in ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0"] {
-            let told = call(&user, accept, &document).await.text().await.unwrap();
-            let line = told.lines().find(|line| line.contains("QUERY_TOO_COMPLEX")).expect(accept);
+            let response = call(&user, accept, &document).await.text().await.unwrap();
+            let line = response.lines().find(|line| line.contains("QUERY_TOO_COMPLEX")).expect(accept);
             assert!(line.contains(&format!("\"limit\":\"{limit}\"")), "{line}");
         }
         let mut socket = user.socket().await;
@@ -83,19 +83,19 @@ async fn a_document_past_a_limit_is_refused_over_every_transport() {
         let mut old = Socket::open(app.address, "graphql-ws", &[]).await.unwrap();
         old.send(&json!({"type": "connection_init"})).await;
         old.send(&json!({"type": "start", "id": "1", "payload": {"query": document}})).await;
-        let said = loop {
+        let message = loop {
             match old.next().await {
-                Ok(said) if said["type"] == "connection_ack" || said["type"] == "ka" => {}
-                said => break said.unwrap(),
+                Ok(message) if message["type"] == "connection_ack" || message["type"] == "ka" => {}
+                message => break message.unwrap(),
             }
         };
-        assert_eq!(limit_of(&said["payload"]), expected);
+        assert_eq!(limit_of(&message["payload"]), expected);
     }
     app.stop().await;
 }
 
 #[tokio::test]
-async fn what_would_take_for_ever_to_validate_is_refused_at_once() {
+async fn a_document_with_exponential_validation_cost_is_rejected_at_once() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let link = |n: usize| format!("fragment F{n} on Query {{ {} }}", format!("...F{} ", n + 1).repeat(29));
@@ -103,7 +103,7 @@ async fn what_would_take_for_ever_to_validate_is_refused_at_once() {
     let copy = |n| format!("a{n}: updateProfile(input: {{ fullName: $x }}) {{ user {{ id }} }}");
     let copies: Vec<_> = (0..20).map(copy).collect();
     for (query, variables, code) in [
-        // The last is missing, so that nothing is ever reached.
+        // The last fragment is undefined, so that validation never terminates early.
         (format!("{{ ...F0 }} {}", links.join(" ")), json!({}), "GRAPHQL_VALIDATION_FAILED"),
         (format!("{{ me(x: [\"\"\" \"]) {{ id }} }} {}", links.join(" ")), json!({}), "GRAPHQL_PARSE_FAILED"),
         (
@@ -114,7 +114,9 @@ async fn what_would_take_for_ever_to_validate_is_refused_at_once() {
         ("query($x: [Nope] = [1]) { __typename }".to_owned(), json!({}), "GRAPHQL_VALIDATION_FAILED"),
         (format!("{{ {}: __typename }}", "a".repeat(129)), json!({}), "QUERY_TOO_COMPLEX"),
     ] {
-        let refused = timeout(PATIENCE, user.ask_api(&query, variables)).await.expect("it takes for ever");
+        let refused = timeout(TEST_TIMEOUT, user.execute(&query, variables))
+            .await
+            .expect("validation did not finish in time");
         assert_eq!(code_of(&refused), code, "{}", &query[..60.min(query.len())]);
         assert_eq!(refused.get("data"), None);
     }
@@ -122,11 +124,11 @@ async fn what_would_take_for_ever_to_validate_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn what_a_page_multiplies_a_batch_and_a_body_have_their_limits() {
+async fn complexity_batch_size_and_body_size_are_limited() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let pages = "{ chatrooms(first: 100) { nodes { messages(first: 100) { nodes { id content } } } } }";
-    let complex = user.ask_api(pages, json!({})).await;
+    let complex = user.execute(pages, json!({})).await;
     let errors = &complex["errors"][0];
     assert_eq!(limit_of(errors), ("QUERY_TOO_COMPLEX", "complexity"));
     assert_eq!(errors["extensions"]["max"], 2000);
@@ -138,11 +140,11 @@ async fn what_a_page_multiplies_a_batch_and_a_body_have_their_limits() {
 }
 
 #[tokio::test]
-async fn what_tools_ask_of_a_schema_is_answered() {
+async fn standard_introspection_queries_succeed() {
     let app = TestApp::start().await;
-    // As graphql-js asks, and so do GraphiQL and most others.
+    // The introspection query of graphql-js, which GraphiQL and most tools send.
     let of_type = "kind name ofType { ".repeat(9) + "kind name" + &" }".repeat(9);
-    let asked = format!(
+    let sent = format!(
         "query IntrospectionQuery {{ __schema {{ description queryType {{ name kind }} mutationType {{ name kind }}
          subscriptionType {{ name kind }} types {{ ...FullType }}
          directives {{ name description isRepeatable locations args(includeDeprecated: true) {{ ...InputValue }} }} }} }}
@@ -156,67 +158,67 @@ async fn what_tools_ask_of_a_schema_is_answered() {
          deprecationReason }}
          fragment TypeRef on __Type {{ {of_type} }}"
     );
-    let told = app.stranger().data(&asked, json!({})).await;
-    assert!(told["__schema"]["types"].as_array().unwrap().len() > 30);
+    let response = app.anonymous().data(&sent, json!({})).await;
+    assert!(response["__schema"]["types"].as_array().unwrap().len() > 30);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_schema_that_is_closed_tells_nothing_of_itself() {
+async fn disabled_introspection_reveals_no_schema_names() {
     let app = TestApp::with_settings(&["--introspection=off"]).await;
-    let stranger = app.stranger();
+    let anonymous = app.anonymous();
     for document in
         ["{ me { nope } }", "{ chatroom { id } }", "{ me }", "{ __type(name: \"User\") { name } }"]
     {
-        let refused = stranger.ask_api(document, json!({})).await;
+        let refused = anonymous.execute(document, json!({})).await;
         let error = &refused["errors"][0];
         assert_eq!(error["message"], "The document does not fit the schema of this server.", "{document}");
         assert!(error["locations"][0]["line"].is_number(), "{error}");
     }
-    let page = stranger.http.get(format!("http://{}/", app.address)).send().await.unwrap();
+    let page = anonymous.http.get(format!("http://{}/", app.address)).send().await.unwrap();
     assert_eq!(page.status(), 404);
     app.stop().await;
     let app = TestApp::start().await;
-    let told = app.stranger().ask_api("{ me { id nope } }", json!({})).await;
-    assert_eq!(told["errors"][0]["message"], "Cannot query field \"nope\" on type \"User\".");
-    assert_eq!(told["errors"][0]["locations"], json!([{"line": 1, "column": 11}]));
+    let response = app.anonymous().execute("{ me { id nope } }", json!({})).await;
+    assert_eq!(response["errors"][0]["message"], "Cannot query field \"nope\" on type \"User\".");
+    assert_eq!(response["errors"][0]["locations"], json!([{"line": 1, "column": 11}]));
     app.stop().await;
 }
 
 #[tokio::test]
-async fn an_answer_a_batch_and_what_is_read_have_their_limits() {
+async fn response_batch_and_read_sizes_are_limited() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let half = "x".repeat(512 * 1024);
-    app.gemini.answers_by(move |_| Script::new().text(&half).finish("STOP"));
+    app.gemini.respond_with(move |_| Script::new().text(&half).finish("STOP"));
     for _ in 0..17 {
-        user.read(&room.ask("hi").await.reply).await;
+        user.read(&chatroom.send("hi").await.reply).await;
     }
     let messages =
         "query($id: ID!, $n: Int) { chatroom(id: $id) { messages(last: $n) { nodes { content } } } }";
-    let last = |n: i32| json!({"query": messages, "variables": {"id": room.id, "n": n}});
+    let last = |n: i32| json!({"query": messages, "variables": {"id": chatroom.id, "n": n}});
     let refused = user.post(&last(100)).await;
     assert_eq!(limit_of(&refused["errors"][0]), ("QUERY_TOO_COMPLEX", "answer"));
     assert_eq!(code_of(&user.post(&last(30)).await), "no error");
-    // Ten replies each: the second is too much for the whole.
+    // Ten replies each: the second one exceeds the limit of the batch.
     let batch = user.post(&json!([last(20), last(20)])).await;
     assert_eq!(code_of(&batch[0]), "no error");
     assert_eq!(limit_of(&batch[1]["errors"][0]), ("QUERY_TOO_COMPLEX", "answer"));
     let ids = "query($id: ID!) {
         a: chatroom(id: $id) { messages(last: 100) { nodes { id } } }
         b: chatroom(id: $id) { messages(last: 99) { nodes { id } } } }";
-    let refused = user.ask_api(ids, json!({ "id": room.id })).await;
+    let refused = user.execute(ids, json!({ "id": chatroom.id })).await;
     assert_eq!(limit_of(&refused["errors"][0]), ("QUERY_TOO_COMPLEX", "bytes read"));
     app.stop().await;
 }
 
 #[tokio::test]
-async fn versions_within_versions_cost_what_they_can_hold() {
+async fn nested_alternatives_are_weighed_by_their_maximum_size() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
-    let first = room.ask("hi").await.reply;
+    let chatroom = user.create_chatroom("x").await;
+    let first = chatroom.send("hi").await.reply;
     user.read(&first).await;
     let mut versions = vec![first];
     for _ in 0..3 {
@@ -231,14 +233,14 @@ async fn versions_within_versions_cost_what_they_can_hold() {
             "}".repeat(depth)
         )
     };
-    assert_eq!(user.refusal(&nested(2), json!({ "id": versions[0] })).await, "no error");
-    let refused = user.ask_api(&nested(3), json!({ "id": versions[0] })).await;
+    assert_eq!(user.error_code(&nested(2), json!({ "id": versions[0] })).await, "no error");
+    let refused = user.execute(&nested(3), json!({ "id": versions[0] })).await;
     assert_eq!(limit_of(&refused["errors"][0]), ("QUERY_TOO_COMPLEX", "complexity"));
     let page = "query($id: ID!, $last: Int!, $before: ID) {
         node(id: $id) { ... on Message { alternatives(last: $last, before: $before) { id } } } }";
     let page = async |last: i32, before: Option<&String>| {
         let variables = json!({"id": versions[1], "last": last, "before": before});
-        let answer = user.ask_api(page, variables).await;
+        let answer = user.execute(page, variables).await;
         let found = answer["data"]["node"]["alternatives"].as_array().cloned();
         found.map(|found| found.iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>())
     };
@@ -252,7 +254,7 @@ async fn versions_within_versions_cost_what_they_can_hold() {
 
 const MUTATION: &str = "mutation { logout { sessionsEnded } }";
 
-/// A document of so many.
+/// A document with this many mutations.
 fn mutations(many: usize) -> String {
     let some: Vec<_> =
         (0..many).map(|n| format!("a{n}: updateProfile(input: {{}}) {{ user {{ id }} }}")).collect();
@@ -260,8 +262,8 @@ fn mutations(many: usize) -> String {
 }
 
 #[tokio::test]
-async fn mutations_are_counted_by_user_and_the_headers_say_what_is_left() {
-    let app = TestApp::at_a_standstill().await;
+async fn mutations_are_rate_limited_per_user_with_headers() {
+    let app = TestApp::with_stopped_clock().await;
     let user = app.user().await;
     let rename = "mutation { updateProfile(input: { fullName: \"x\" }) { user { id } } }";
     let headers = async || {
@@ -272,25 +274,25 @@ async fn mutations_are_counted_by_user_and_the_headers_say_what_is_left() {
     };
     let policy = "\"mutations\";q=120;w=60".to_owned();
     assert_eq!(headers().await, (policy.clone(), "\"mutations\";r=119;t=60".to_owned()));
-    // Each of a document counts.
+    // Each mutation of a document counts.
     for _ in 0..3 {
         user.data(&mutations(30), json!({})).await;
     }
     assert_eq!(headers().await.1, "\"mutations\";r=28;t=60");
-    let part = user.ask_api(&mutations(30), json!({})).await;
+    let part = user.execute(&mutations(30), json!({})).await;
     assert_eq!(code_of(&part), "RATE_LIMITED");
     assert_eq!(part["errors"][0]["extensions"]["retryAfter"], 60);
     assert_eq!(part["errors"][0]["path"], json!(["a28"]));
     assert_eq!(headers().await.1, "\"mutations\";r=0;t=60");
-    assert_eq!(user.refusal("{ me { id } }", json!({})).await, "no error", "to read is free");
-    app.pass(TimeDelta::seconds(60)).await;
-    assert_eq!(user.refusal(rename, json!({})).await, "no error");
+    assert_eq!(user.error_code("{ me { id } }", json!({})).await, "no error", "to read is free");
+    app.advance(TimeDelta::seconds(60)).await;
+    assert_eq!(user.error_code(rename, json!({})).await, "no error");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn the_users_of_an_address_are_counted_together() {
-    let app = TestApp::at_a_standstill().await;
+async fn users_of_one_address_share_a_rate_limit() {
+    let app = TestApp::with_stopped_clock().await;
     for _ in 0..5 {
         let user = app.user().await;
         for _ in 0..4 {
@@ -298,24 +300,27 @@ async fn the_users_of_an_address_are_counted_together() {
         }
     }
     let sixth = app.user().await;
-    assert_eq!(sixth.refusal(&mutations(1), json!({})).await, "RATE_LIMITED");
-    app.pass(TimeDelta::seconds(60)).await;
+    assert_eq!(sixth.error_code(&mutations(1), json!({})).await, "RATE_LIMITED");
+    app.advance(TimeDelta::seconds(60)).await;
     sixth.data(&mutations(30), json!({})).await;
     app.stop().await;
 }
 
 #[tokio::test]
-async fn strangers_are_counted_by_address_and_a_trusted_proxy_says_which() {
+async fn anonymous_calls_are_rate_limited_by_address_behind_trusted_proxies() {
     let clock = pollux::clock::Clock::stopped("2026-11-21T12:00:00Z".parse().unwrap());
     for (settings, elsewhere) in
         [(vec!["--trusted-proxies=127.0.0.1"], "UNAUTHENTICATED"), (vec![], "RATE_LIMITED")]
     {
-        let app =
-            TestApp::with(Wishes { settings: &settings, clock: Some(clock.clone()), ..Wishes::default() })
-                .await;
-        let stranger = app.stranger();
+        let app = TestApp::with(TestOptions {
+            settings: &settings,
+            clock: Some(clock.clone()),
+            ..TestOptions::default()
+        })
+        .await;
+        let anonymous = app.anonymous();
         let from = async |address: &str| {
-            let request = stranger.http.post(format!("http://{}/graphql", app.address));
+            let request = anonymous.http.post(format!("http://{}/graphql", app.address));
             let request = request.header("x-forwarded-for", address).json(&json!({ "query": MUTATION }));
             code_of(&request.send().await.unwrap().json().await.unwrap()).to_owned()
         };

@@ -1,10 +1,10 @@
-//! Texts that no database stores, and texts that show nothing: every input is tried.
+//! Every text input rejects NUL characters and treats invisible text as blank.
 
 use serde_json::{Value, json};
 
 use crate::support::{
     TestApp, TestUser,
-    billing::selling,
+    billing::billing_app,
     code_of,
     stripe::{FRONTEND, WEBHOOK_SECRET, post_webhook, sign},
 };
@@ -16,11 +16,11 @@ const MODEL: &str = "mutation($v: String) { createChatroom(input: { model: $v })
 const NAME: &str = "mutation($v: String) { updateProfile(input: { fullName: $v }) { user { id } } }";
 const EMAIL: &str = "mutation($v: String) { updateProfile(input: { email: $v }) { user { id } } }";
 
-/// An operation with a variable `v`, the field that its refusal names, and what comes of it otherwise.
-fn inputs(room: &str) -> Vec<(String, &'static str)> {
+/// Operations with a variable `v`, with the field that the error names.
+fn inputs(chatroom: &str) -> Vec<(String, &'static str)> {
     let send = |field: &str, more: &str| {
         format!(
-            "mutation($v: String!) {{ sendMessage(input: {{ chatroomId: \"{room}\", {field}: $v{more} }}) {{ message {{ id }} }} }}"
+            "mutation($v: String!) {{ sendMessage(input: {{ chatroomId: \"{chatroom}\", {field}: $v{more} }}) {{ message {{ id }} }} }}"
         )
     };
     let mut inputs: Vec<(String, &'static str)> = [
@@ -53,20 +53,20 @@ fn inputs(room: &str) -> Vec<(String, &'static str)> {
     inputs.push((send("content", ""), "content"));
     inputs.push((send("idempotencyKey", ", content: \"x\""), "idempotencyKey"));
     let update = format!(
-        "mutation($v: String) {{ updateChatroom(input: {{ id: \"{room}\", title: $v }}) {{ chatroom {{ id }} }} }}"
+        "mutation($v: String) {{ updateChatroom(input: {{ id: \"{chatroom}\", title: $v }}) {{ chatroom {{ id }} }} }}"
     );
     inputs.push((update, "title"));
     inputs
 }
 
 #[tokio::test]
-async fn a_nul_in_any_input_is_refused_by_the_fields_name() {
-    let app = selling().await;
+async fn a_nul_character_in_any_input_is_rejected_naming_the_field() {
+    let app = billing_app().await;
     let user = app.user().await;
-    let room = user.room("x").await;
-    for (query, field) in inputs(&room.id) {
+    let chatroom = user.create_chatroom("x").await;
+    for (query, field) in inputs(&chatroom.id) {
         for text in ["\0", "long enough\0", "https://chat.example/\0", "ada\0@example.com"] {
-            let refused = user.ask_api(&query, json!({ "v": text })).await;
+            let refused = user.execute(&query, json!({ "v": text })).await;
             let extensions = &refused["errors"][0]["extensions"];
             assert_eq!(
                 json!([extensions["code"], extensions["field"]]),
@@ -80,7 +80,7 @@ async fn a_nul_in_any_input_is_refused_by_the_fields_name() {
 }
 
 #[tokio::test]
-async fn a_nul_in_an_id_or_a_token_finds_nothing() {
+async fn a_nul_character_in_an_id_or_token_matches_nothing() {
     let app = TestApp::start().await;
     let user = app.user().await;
     for (query, code) in [
@@ -102,15 +102,15 @@ async fn a_nul_in_an_id_or_a_token_finds_nothing() {
         ),
     ] {
         for text in ["\0", "room_01h455vb4pex5vsknk084sn02q\0", "msg_\0"] {
-            assert_eq!(user.refusal(query, json!({ "v": text })).await, code, "{query} {text:?}");
+            assert_eq!(user.error_code(query, json!({ "v": text })).await, code, "{query} {text:?}");
         }
     }
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_nul_in_a_signed_event_is_let_go() {
-    let app = selling().await;
+async fn a_signed_event_with_a_nul_character_is_acknowledged_and_dropped() {
+    let app = billing_app().await;
     let mut sane = app.stripe.event("invoice.paid", json!({"customer": "cus_1"}));
     for (place, value) in
         [("/id", "evt_\0"), ("/data/object/customer", "cus_\0"), ("/type", "invoice.paid\0")]
@@ -119,28 +119,28 @@ async fn a_nul_in_a_signed_event_is_let_go() {
         *event.pointer_mut(place).unwrap() = json!(value);
         let body = event.to_string();
         let signature = sign(&body, app.clock.now().timestamp(), WEBHOOK_SECRET);
-        let http = app.stranger().http;
+        let http = app.anonymous().http;
         assert_eq!(post_webhook(&http, app.address, body, &signature).await.0, 200, "{place}");
     }
     sane["data"]["object"] = json!({"charge": "ch_\0", "status": "lost"});
     sane["type"] = json!("charge.dispute.closed");
     let body = sane.to_string();
     let signature = sign(&body, app.clock.now().timestamp(), WEBHOOK_SECRET);
-    assert_eq!(post_webhook(&app.stranger().http, app.address, body, &signature).await.0, 200);
+    assert_eq!(post_webhook(&app.anonymous().http, app.address, body, &signature).await.0, 200);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_text_that_shows_nothing_is_blank() {
+async fn invisible_text_counts_as_blank() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let send = format!(
         "mutation($v: String!) {{ sendMessage(input: {{ chatroomId: \"{}\", content: $v }}) {{ message {{ id }} }} }}",
-        room.id
+        chatroom.id
     );
     let refused = async |user: &TestUser, query: &str, text: &str| -> Value {
-        let response = user.ask_api(query, json!({ "v": text })).await;
+        let response = user.execute(query, json!({ "v": text })).await;
         json!([code_of(&response), response["errors"][0]["extensions"]["field"]])
     };
     for text in [
@@ -170,13 +170,13 @@ async fn a_text_that_shows_nothing_is_blank() {
             assert_eq!(refused(&user, query, text).await[0], "no error", "{}", text.escape_unicode());
         }
     }
-    assert_eq!(room.path().await, []);
+    assert_eq!(chatroom.branch().await, []);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn stripe_gets_the_url_that_was_checked() {
-    let app = selling().await;
+async fn stripe_receives_the_validated_return_urls() {
+    let app = billing_app().await;
     let user = app.user().await;
     let input = json!({"successUrl": format!("{FRONTEND}\\@evil.example\n/a b"), "cancelUrl": " https://CHAT.example:443/x/../no "});
     user.start_checkout(input).await.unwrap();

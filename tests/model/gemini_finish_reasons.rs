@@ -1,4 +1,4 @@
-//! How Gemini's answers end, and what an end costs the user.
+//! Gemini's finish reasons and token counts, and which replies are charged.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Gate, Script, TestApp,
     gemini::{chunk, finish},
-    replies::{Asker, failure},
+    replies::{ReplyHarness, failure},
 };
 
 fn ends_with(reason: &str, content: &Value) -> Script {
@@ -19,7 +19,7 @@ fn ends_with(reason: &str, content: &Value) -> Script {
 
 #[tokio::test]
 async fn an_end_without_visible_text_is_retried() {
-    let asker = Asker::start().await;
+    let harness = ReplyHarness::start().await;
     for content in [
         json!({}),
         json!(null),
@@ -32,14 +32,14 @@ async fn an_end_without_visible_text_is_retried() {
         json!({"parts": [{"inlineData": {"mimeType": "image/png", "data": "eA=="}}]}),
         json!({"parts": [{"text": "Let me think.", "thought": true}]}),
     ] {
-        let (message, calls) = asker.ask([ends_with("STOP", &content), Script::says(["Good"])]).await;
+        let (message, calls) = harness.run([ends_with("STOP", &content), Script::reply(["Good"])]).await;
         assert_eq!((&message["content"], calls), (&json!("Good"), 2), "{content}");
     }
 }
 
 #[tokio::test]
-async fn after_four_ends_without_visible_text_the_reply_fails_says_why_and_costs_nothing() {
-    let asker = Asker::start().await;
+async fn four_ends_without_visible_text_fail_the_reply_and_refund_its_quota() {
+    let harness = ReplyHarness::start().await;
     let thought = json!({"parts": [{"text": "Let me think.", "thought": true}]});
     for (reason, content, words) in [
         ("STOP", json!({"parts": [{"text": "\n"}]}), "without visible text (STOP)"),
@@ -47,27 +47,27 @@ async fn after_four_ends_without_visible_text_the_reply_fails_says_why_and_costs
         ("MALFORMED_FUNCTION_CALL", json!({}), "without visible text (MALFORMED_FUNCTION_CALL)"),
         ("OTHER", json!({}), "without visible text (OTHER)"),
     ] {
-        let (message, calls) = asker.ask((0..4).map(|_| ends_with(reason, &content))).await;
+        let (message, calls) = harness.run((0..4).map(|_| ends_with(reason, &content))).await;
         assert_eq!((&message["status"], calls), (&json!("FAILED"), 4), "{reason}");
         assert_eq!(message["failure"]["code"], "MODEL_UNAVAILABLE");
         assert_eq!(message["failure"]["retryable"], true);
-        let said = message["failure"]["message"].as_str().unwrap();
-        assert!(said.contains(words), "{said}");
+        let text = message["failure"]["message"].as_str().unwrap();
+        assert!(text.contains(words), "{text}");
         assert_eq!(message["tokens"]["thoughts"], 6);
     }
 }
 
 #[tokio::test]
-async fn text_that_shows_little_is_still_text() {
-    let asker = Asker::start().await;
+async fn barely_visible_text_is_kept() {
+    let harness = ReplyHarness::start().await;
     for text in ["\n0\n", ".", "\u{301}", "😀", "\u{fffd}"] {
-        assert_eq!(asker.text_of(Script::says([text])).await, text);
+        assert_eq!(harness.text_of(Script::reply([text])).await, text);
     }
 }
 
 #[tokio::test]
 async fn text_after_an_early_finish_reason_is_kept() {
-    let asker = Asker::start().await;
+    let harness = ReplyHarness::start().await;
     let with_end = |text: &str, reason: &str| {
         let mut event = chunk(text);
         event["candidates"][0]["finishReason"] = json!(reason);
@@ -75,27 +75,27 @@ async fn text_after_an_early_finish_reason_is_kept() {
     };
     let wait = Duration::from_millis(1500);
     let script = Script::new().event(&with_end("A", "STOP")).pause(wait).event(&with_end("B", "STOP"));
-    assert_eq!(asker.text_of(script).await, "AB");
+    assert_eq!(harness.text_of(script).await, "AB");
     let script = Script::new().event(&with_end("A", "STOP")).pause(wait).text("B").pause(wait).text("C");
-    assert_eq!(asker.text_of(script).await, "ABC");
-    // The last reason is the one that holds.
+    assert_eq!(harness.text_of(script).await, "ABC");
+    // The last finish reason applies.
     let (message, _) =
-        asker.ask([Script::new().event(&with_end("A", "STOP")).event(&with_end("B", "MAX_TOKENS"))]).await;
+        harness.run([Script::new().event(&with_end("A", "STOP")).event(&with_end("B", "MAX_TOKENS"))]).await;
     assert_eq!((&message["content"], &message["finishReason"]), (&json!("AB"), &json!("MAX_TOKENS")));
 }
 
 #[tokio::test]
-async fn a_body_that_stays_open_after_the_end_is_waited_for_ten_seconds() {
-    let asker = Asker::start().await;
-    let begun = Instant::now();
-    assert_eq!(asker.text_of(Script::says(["Whole"]).raw(": still here\n\n").hang()).await, "Whole");
-    let waited = begun.elapsed();
+async fn a_body_that_stays_open_after_the_finish_is_read_for_ten_seconds() {
+    let harness = ReplyHarness::start().await;
+    let started = Instant::now();
+    assert_eq!(harness.text_of(Script::reply(["Whole"]).raw(": still here\n\n").hang()).await, "Whole");
+    let waited = started.elapsed();
     assert!((Duration::from_secs(10)..Duration::from_secs(15)).contains(&waited), "{waited:?}");
 }
 
 #[tokio::test]
-async fn what_follows_the_end_is_ignored() {
-    let asker = Asker::start().await;
+async fn data_after_the_finish_is_ignored() {
+    let harness = ReplyHarness::start().await;
     for rest in [
         "data: [DONE]\n\n",
         "data: [DONE]",
@@ -110,59 +110,59 @@ async fn what_follows_the_end_is_ignored() {
         ": a comment\n\n",
         "\u{fffd}",
     ] {
-        let (message, calls) = asker.ask([Script::says(["Whole"]).raw(rest)]).await;
+        let (message, calls) = harness.run([Script::reply(["Whole"]).raw(rest)]).await;
         assert_eq!((&message["status"], calls), (&json!("COMPLETED"), 1), "{rest}");
         assert_eq!(message["content"], "Whole", "{rest}");
         assert_eq!(message["tokens"]["total"], 15, "{rest}");
     }
-    // Nor do empty events and `[DONE]` before it end an answer, or break it.
+    // Empty events and `[DONE]` before the finish reason neither end the answer nor fail it.
     let script = Script::new().raw("data:\n\n").text("Whole").raw("data:\n\n");
-    assert_eq!(asker.text_of(script.raw("data: [DONE]\n\n").finish("STOP")).await, "Whole");
+    assert_eq!(harness.text_of(script.raw("data: [DONE]\n\n").finish("STOP")).await, "Whole");
 }
 
 #[tokio::test]
-async fn a_stopped_reply_keeps_what_was_counted() {
+async fn a_stopped_reply_keeps_its_token_counts() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    app.gemini.answers(Script::new().text("So far").hang());
-    let asked = user.room("x").await.ask("hi").await;
-    let mut follower = user.follow(&asked.reply, None).await;
-    follower.until("So far").await;
-    user.stop(&asked.reply).await;
-    let message = user.message(&asked.reply).await;
+    app.gemini.enqueue(Script::new().text("So far").hang());
+    let sent = user.create_chatroom("x").await.send("hi").await;
+    let mut follower = user.follow(&sent.reply, None).await;
+    follower.read_until("So far").await;
+    user.stop(&sent.reply).await;
+    let message = user.message(&sent.reply).await;
     assert_eq!((&message["status"], &message["model"]), (&json!("CANCELLED"), &json!("model-a-001")));
     assert_eq!(message["tokens"], json!({"prompt": 7, "output": 1, "thoughts": 0, "total": 8}));
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_failed_reply_keeps_what_was_counted() {
-    let asker = Asker::start().await;
+async fn a_failed_reply_keeps_its_token_counts() {
+    let harness = ReplyHarness::start().await;
     let tokens = json!({"prompt": 7, "output": 1, "thoughts": 0, "total": 8});
     let rejected = json!({"error": {"code": 400, "message": "no", "status": "INVALID_ARGUMENT"}});
-    let (message, _) = asker.ask([Script::new().text("Ha").event(&rejected)]).await;
+    let (message, _) = harness.run([Script::new().text("Ha").event(&rejected)]).await;
     assert_eq!((&message["status"], &message["tokens"]), (&json!("FAILED"), &tokens));
-    // By an earlier try, where the last one counted nothing.
-    let refused = Script::fails(400, "INVALID_ARGUMENT", json!([]));
-    let (message, calls) = asker.ask([Script::new().text("Ha"), refused]).await;
+    // The counts of an earlier attempt apply if the last one has none.
+    let error = Script::gemini_error(400, "INVALID_ARGUMENT", json!([]));
+    let (message, calls) = harness.run([Script::new().text("Ha"), error]).await;
     assert_eq!((&message["status"], &message["tokens"], calls), (&json!("FAILED"), &tokens, 2));
     let blocked =
         json!({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 4}});
-    let (message, _) = asker.ask([Script::new().event(&blocked)]).await;
+    let (message, _) = harness.run([Script::new().event(&blocked)]).await;
     assert_eq!(message["tokens"], json!({"prompt": 4, "output": 0, "thoughts": 0, "total": 4}));
 }
 
 #[tokio::test]
-async fn a_reply_that_is_blocked_after_text_was_shown_costs_its_prompt() {
+async fn a_reply_blocked_after_shown_text_is_charged() {
     let app = TestApp::with_settings(&["--basic-daily-limit=3"]).await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     for (used, script) in [
-        // Nothing to read: nothing to pay.
+        // Without shown text nothing is charged.
         (0, Script::new().finish("SAFETY")),
         (0, Script::new().text("\n").finish("RECITATION")),
         (0, Script::new().event(&json!({"promptFeedback": {"blockReason": "SAFETY"}}))),
-        // The provider's fault, however much was shown.
+        // The provider failed, therefore nothing is charged.
         (0, Script::new().text("Half").event(&json!({"error": {"code": 400}}))),
         (1, Script::new().text("Page after page").finish("RECITATION")),
         (2, Script::new().text("Page after page").finish("SAFETY")),
@@ -171,59 +171,62 @@ async fn a_reply_that_is_blocked_after_text_was_shown_costs_its_prompt() {
             Script::new().text("Page after page").event(&json!({"promptFeedback": {"blockReason": "OTHER"}})),
         ),
     ] {
-        app.gemini.answers(script);
-        let asked = room.ask("hi").await;
-        let mut follower = user.follow(&asked.reply, None).await;
-        assert_eq!(follower.until_the_end().await, "ReplyFailed");
+        app.gemini.enqueue(script);
+        let sent = chatroom.send("hi").await;
+        let mut follower = user.follow(&sent.reply, None).await;
+        assert_eq!(follower.read_to_end().await, "ReplyFailed");
         assert_eq!(user.used().await, used);
     }
-    let refused = room.try_ask(json!({"content": "hi"})).await.unwrap_err();
+    let refused = chatroom.try_send(json!({"content": "hi"})).await.unwrap_err();
     assert_eq!(refused["errors"][0]["extensions"]["code"], "QUOTA_EXCEEDED");
     app.stop().await;
 }
 
 #[tokio::test]
 async fn the_first_chunk_may_take_longer_than_the_next() {
-    let asker = Asker::with(&["--gemini-idle-timeout=1", "--gemini-first-token-timeout=4"]).await;
+    let harness = ReplyHarness::with(&["--gemini-idle-timeout=1", "--gemini-first-token-timeout=4"]).await;
     let slow = || Duration::from_millis(1800);
     let script = Script::new().pause(slow()).text("Thought it over").finish("STOP");
-    let (message, calls) = asker.ask([script]).await;
+    let (message, calls) = harness.run([script]).await;
     assert_eq!((&message["content"], calls), (&json!("Thought it over"), 1));
-    // What shows nothing is no first token.
+    // An event without visible text does not count as the first token.
     let script = Script::new().text("").pause(slow()).text("Thought it over").finish("STOP");
-    let (message, calls) = asker.ask([script]).await;
+    let (message, calls) = harness.run([script]).await;
     assert_eq!((&message["content"], calls), (&json!("Thought it over"), 1));
     let script = Script::new().text("Hm").pause(slow()).text("!").finish("STOP");
-    let (message, calls) = asker.ask([script, Script::says(["Good"])]).await;
+    let (message, calls) = harness.run([script, Script::reply(["Good"])]).await;
     assert_eq!((&message["content"], calls), (&json!("Good"), 2));
-    let asker = Asker::with(&["--gemini-idle-timeout=60", "--gemini-first-token-timeout=1"]).await;
-    for silent in
+    let harness = ReplyHarness::with(&["--gemini-idle-timeout=60", "--gemini-first-token-timeout=1"]).await;
+    for invisible in
         [Script::new().hang(), Script::new().raw(": wait\n\n").hang(), Script::error(503, &json!({})).hang()]
     {
-        let (message, calls) = asker.ask([silent, Script::says(["Good"])]).await;
+        let (message, calls) = harness.run([invisible, Script::reply(["Good"])]).await;
         assert_eq!((&message["content"], calls), (&json!("Good"), 2));
     }
 }
 
 #[tokio::test]
-async fn chunks_that_come_in_time_may_take_longer_than_any_wait() {
-    let asker = Asker::with(&["--gemini-idle-timeout=1", "--gemini-first-token-timeout=1"]).await;
+async fn a_stream_may_outlast_the_idle_timeout_while_chunks_arrive() {
+    let harness = ReplyHarness::with(&["--gemini-idle-timeout=1", "--gemini-first-token-timeout=1"]).await;
     let slow = Duration::from_millis(600);
     let script =
         ["a", "b", "c", "d"].iter().fold(Script::new(), |script, text| script.pause(slow).text(text));
-    let (message, calls) = asker.ask([script.finish("STOP")]).await;
+    let (message, calls) = harness.run([script.finish("STOP")]).await;
     assert_eq!((&message["content"], calls), (&json!("abcd"), 1));
 }
 
 #[tokio::test]
-async fn a_break_before_the_finish_reason_is_still_a_failure() {
-    let asker = Asker::start().await;
+async fn a_connection_broken_before_the_finish_reason_is_a_failure() {
+    let harness = ReplyHarness::start().await;
     let gate = Gate::closed();
-    gate.open_wide();
-    let failed = asker
+    gate.open_permanently();
+    let failed = harness
         .failure_of((0..4).map(|_| Script::new().text("Half").wait(&gate).raw("data: [DONE]\n\n")))
         .await;
     assert_eq!(failed, failure("MODEL_UNAVAILABLE", true, 4));
     let unspecified = || Script::new().text("Half").event(&finish("FINISH_REASON_UNSPECIFIED"));
-    assert_eq!(asker.failure_of((0..4).map(|_| unspecified())).await, failure("MODEL_UNAVAILABLE", true, 4));
+    assert_eq!(
+        harness.failure_of((0..4).map(|_| unspecified())).await,
+        failure("MODEL_UNAVAILABLE", true, 4)
+    );
 }

@@ -1,21 +1,22 @@
-//! Frames of Gemini's stream that a strict parser would reject: nulls, bad counts, split characters, glued objects.
+//! Frames of Gemini's stream that a strict parser would reject: nulls, invalid counts, split surrogate pairs and
+//! concatenated objects.
 
 use serde_json::{Value, json};
 
 use crate::support::{
     Script,
     gemini::{chunk, finish},
-    replies::{Asker, failure},
+    replies::{ReplyHarness, failure},
 };
 
-/// An event with these parts.
+/// An event with the given parts.
 fn parts(parts: &Value) -> Value {
     json!({"candidates": [{"content": {"parts": parts}}]})
 }
 
 #[tokio::test]
-async fn an_explicit_null_means_absent_wherever_it_stands() {
-    let asker = Asker::start().await;
+async fn an_explicit_null_is_read_as_absent() {
+    let harness = ReplyHarness::start().await;
     let nulls = [
         json!({"candidates": null}),
         json!({"candidates": [null]}),
@@ -28,16 +29,16 @@ async fn an_explicit_null_means_absent_wherever_it_stands() {
     ];
     let script = nulls.iter().fold(Script::new(), Script::event);
     let script = script.event(&parts(&json!([{"text": "Fine", "thought": null}])));
-    let (message, calls) = asker.ask([script.finish("STOP")]).await;
+    let (message, calls) = harness.run([script.finish("STOP")]).await;
     assert_eq!((&message["content"], calls), (&json!("Fine"), 1), "{message}");
 }
 
 #[tokio::test]
-async fn a_count_may_be_a_string_and_a_bad_one_costs_no_text() {
-    let asker = Asker::start().await;
+async fn token_counts_may_be_strings_and_invalid_ones_are_ignored() {
+    let harness = ReplyHarness::start().await;
     let counted = json!({"usageMetadata": {"promptTokenCount": "3", "candidatesTokenCount": "4", "thoughtsTokenCount": 2}});
-    let (message, calls) = asker
-        .ask([Script::new()
+    let (message, calls) = harness
+        .run([Script::new()
             .event(&parts(&json!([{"text": "Fine"}])))
             .event(&counted)
             .event(&json!({"candidates": [{"finishReason": "STOP"}]}))])
@@ -59,20 +60,20 @@ async fn a_count_may_be_a_string_and_a_bad_one_costs_no_text() {
         let mut last = finish("STOP");
         last["usageMetadata"] = bad.clone();
         last["candidates"][0]["index"] = json!(0);
-        let (message, calls) = asker.ask([Script::new().event(&event).event(&last)]).await;
+        let (message, calls) = harness.run([Script::new().event(&event).event(&last)]).await;
         assert_eq!((&message["content"], calls), (&json!("Fine"), 1), "{bad}");
         assert_eq!(message["tokens"]["prompt"], 5, "{bad}");
     }
-    // More than a column holds.
+    // More than the column can store.
     let mut last = finish("STOP");
     last["usageMetadata"] = json!({"promptTokenCount": 3_000_000_000_i64});
-    let (message, _) = asker.ask([Script::new().text("Fine").event(&last)]).await;
+    let (message, _) = harness.run([Script::new().text("Fine").event(&last)]).await;
     assert_eq!((&message["content"], &message["tokens"]["prompt"]), (&json!("Fine"), &json!(i32::MAX)));
 }
 
 #[tokio::test]
-async fn smaller_counts_that_come_later_change_nothing() {
-    let asker = Asker::start().await;
+async fn later_smaller_token_counts_are_ignored() {
+    let harness = ReplyHarness::start().await;
     let usage = |prompt: i32, candidates: i32, thoughts: i32| {
         json!({"usageMetadata": {
             "promptTokenCount": prompt, "candidatesTokenCount": candidates, "thoughtsTokenCount": thoughts,
@@ -81,13 +82,13 @@ async fn smaller_counts_that_come_later_change_nothing() {
     let end = json!({"candidates": [{"finishReason": "STOP"}]});
     let script = Script::new().event(&parts(&json!([{"text": "Fine"}])));
     let script = script.event(&usage(9, 20, 7)).event(&usage(9, 3, 0)).event(&end).event(&usage(0, 0, 8));
-    let (message, _) = asker.ask([script]).await;
+    let (message, _) = harness.run([script]).await;
     assert_eq!(message["tokens"], json!({"prompt": 9, "output": 28, "thoughts": 8, "total": 37}));
 }
 
 #[tokio::test]
-async fn a_character_whose_halves_come_apart_is_joined() {
-    let asker = Asker::start().await;
+async fn a_surrogate_pair_split_over_two_parts_is_joined() {
+    let harness = ReplyHarness::start().await;
     let event = |text: &str| {
         format!("data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":\"{text}\"}}]}}}}]}}\n\n")
     };
@@ -96,68 +97,68 @@ async fn a_character_whose_halves_come_apart_is_joined() {
         (vec![r"\ud83d", r"\ude00"], "😀!"),
         (vec![r"Hi \ud83d", "", r"\ude00 you"], "Hi 😀 you!"),
         (vec![r"\ud83d\ude00"], "😀!"),
-        // Halves that find no other half.
+        // Unpaired surrogates.
         (vec![r"a\ud83d", "b"], "a\u{fffd}b!"),
         (vec![r"\ude00b"], "\u{fffd}b!"),
         (vec![r"\ud83d", r"\ud83d\ude00"], "\u{fffd}😀!"),
         (vec![r"\ud83dx\ude00"], "\u{fffd}x\u{fffd}!"),
     ] {
         let events: String = texts.iter().map(|text| event(text)).collect();
-        assert_eq!(asker.text_of(Script::new().raw(events + &end)).await, expected, "{texts:?}");
+        assert_eq!(harness.text_of(Script::new().raw(events + &end)).await, expected, "{texts:?}");
     }
-    // In two parts of one event, with a thought between them, and at the very end.
+    // In two parts of one event with a thought between them, and at the end of the stream.
     let parts = r#"[{"text":"\ud83d"},{"text":"hm \ud800","thought":true},{"text":"\ude00 \ud83d"}]"#;
     let events = format!("data: {{\"candidates\":[{{\"content\":{{\"parts\":{parts}}}}}]}}\n\n");
-    assert_eq!(asker.text_of(Script::new().raw(events).finish("STOP")).await, "😀 \u{fffd}");
-    // In fields that nobody reads.
+    assert_eq!(harness.text_of(Script::new().raw(events).finish("STOP")).await, "😀 \u{fffd}");
+    // In fields that are ignored.
     let signed = r#"data: {"responseId":"\ud83d","candidates":[{"content":{"parts":[{"text":"Fine","thoughtSignature":"\udc00"}]}}]}"#;
-    assert_eq!(asker.text_of(Script::new().raw(format!("{signed}\n\n")).finish("STOP")).await, "Fine");
+    assert_eq!(harness.text_of(Script::new().raw(format!("{signed}\n\n")).finish("STOP")).await, "Fine");
 }
 
 #[tokio::test]
-async fn array_frames_and_glued_objects_are_read() {
-    let asker = Asker::start().await;
+async fn array_frames_and_concatenated_objects_are_parsed() {
+    let harness = ReplyHarness::start().await;
     let (one, two, end) = (chunk("One, "), chunk("two"), finish("STOP"));
     let pretty = serde_json::to_string_pretty(&json!([one, two, end])).unwrap();
     for frames in [
-        // An array over events.
+        // One array spread over several events.
         format!("data: [{one},\n\ndata: {two},\n\ndata: {end}]\n\n"),
         format!("data: [{one}\n\ndata: ,{two}\n\ndata: ,{end}\n\ndata: ]\n\n"),
         format!("data: [{one},{two},{end}]\n\n"),
-        // Glued together, on one line and on several.
+        // Concatenated, on one line and on several.
         format!("data: {one}{two}{end}\n\n"),
         format!("data: {one}\ndata: {two}\ndata: {end}\n\n"),
-        // What is sent without `alt=sse`.
+        // The format of a response without `alt=sse`.
         format!("[{one}\n,\r\n{two}\n,\r\n{end}\n]\n"),
         format!("[{one},\n{two},\n{end}]"),
         pretty.clone(),
         pretty.replace('\n', "\r\n"),
     ] {
-        assert_eq!(asker.text_of(Script::new().raw(frames.clone())).await, "One, two", "{frames}");
+        assert_eq!(harness.text_of(Script::new().raw(frames.clone())).await, "One, two", "{frames}");
     }
     let braces = chunk("a } b { \" c \\ [d], {e}");
     let glued = format!("data: {braces}{end}\n\n");
-    assert_eq!(asker.text_of(Script::new().raw(glued)).await, "a } b { \" c \\ [d], {e}");
+    assert_eq!(harness.text_of(Script::new().raw(glued)).await, "a } b { \" c \\ [d], {e}");
 }
 
 #[tokio::test]
-async fn text_of_an_array_is_shown_before_the_body_ends() {
+async fn text_in_an_array_body_is_streamed_before_the_body_ends() {
     let app = crate::support::TestApp::start().await;
     let user = app.user().await;
     let gate = crate::support::Gate::closed();
     let script = Script::new().raw(format!("[{}\n,\r\n", chunk("Early"))).wait(&gate);
-    app.gemini.answers(script.raw(format!("{}\n]\n", finish("STOP"))));
-    let asked = user.room("x").await.ask("hi").await;
-    let mut follower = user.follow(&asked.reply, None).await;
-    follower.until("Early").await;
+    app.gemini.enqueue(script.raw(format!("{}\n]\n", finish("STOP"))));
+    let sent = user.create_chatroom("x").await.send("hi").await;
+    let mut follower = user.follow(&sent.reply, None).await;
+    follower.read_until("Early").await;
     gate.open();
-    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn errors_between_events_are_read_in_every_form() {
-    let asker = Asker::start().await;
+async fn errors_between_events_are_recognized_in_every_form() {
+    let harness = ReplyHarness::start().await;
     for error in [
         json!({"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}),
         json!({"error": {"code": "503"}}),
@@ -174,44 +175,44 @@ async fn errors_between_events_are_read_in_every_form() {
             Script::new().text("Ha").raw(pretty),
             Script::new().text("Ha").raw(format!("{error}\n\n")).hang(),
         ] {
-            let (message, calls) = asker.ask([broken, Script::says(["Whole"])]).await;
+            let (message, calls) = harness.run([broken, Script::reply(["Whole"])]).await;
             assert_eq!((&message["content"], calls), (&json!("Whole"), 2), "{error}");
         }
     }
     let rejected = json!({"error": {"status": "INVALID_ARGUMENT"}});
-    let failed = asker.failure_of([Script::new().event(&rejected)]).await;
+    let failed = harness.failure_of([Script::new().event(&rejected)]).await;
     assert_eq!(failed, failure("MODEL_REJECTED", false, 1));
 }
 
 #[tokio::test]
 async fn only_the_first_candidate_is_read() {
-    let asker = Asker::start().await;
+    let harness = ReplyHarness::start().await;
     let other = |index: Value, text: &str| json!({"content": {"parts": [{"text": text}]}, "index": index});
     let script = Script::new()
         .event(&json!({"candidates": [other(json!(1), "No. "), other(json!(0), "Yes")]}))
         .event(&json!({"candidates": [other(json!(1), "No. ")]}))
         .event(&json!({"candidates": [{"finishReason": "SAFETY", "index": 1}]}))
         .event(&json!({"candidates": [other(json!("1"), "No. ")]}))
-        // Without numbers the first is meant.
+        // Candidates without an index: the first counts.
         .event(&json!({"candidates": [other(json!(null), ", it "), other(json!(null), "No. ")]}))
         .event(&json!({"candidates": [other(json!("0"), "is.")]}))
         .finish("STOP");
-    assert_eq!(asker.text_of(script).await, "Yes, it is.");
+    assert_eq!(harness.text_of(script).await, "Yes, it is.");
 }
 
 /// [`BLOCK_REASON_UNSPECIFIED`](https://ai.google.dev/api/generate-content#BlockReason): “Default value. This value is
 /// unused.”
 #[tokio::test]
-async fn an_unspecified_block_reason_blocks_nothing() {
-    let asker = Asker::start().await;
+async fn an_unspecified_block_reason_is_ignored() {
+    let harness = ReplyHarness::start().await;
     for reason in ["BLOCK_REASON_UNSPECIFIED", ""] {
         let feedback = json!({"promptFeedback": {"blockReason": reason}});
         let script = Script::new().event(&feedback).text("Fine").event(&feedback).finish("STOP");
-        assert_eq!(asker.text_of(script).await, "Fine");
+        assert_eq!(harness.text_of(script).await, "Fine");
     }
     for reason in ["SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY", "A_NEW_REASON"] {
         let feedback = json!({"promptFeedback": {"blockReason": reason}});
-        let failed = asker.failure_of([Script::new().event(&feedback)]).await;
+        let failed = harness.failure_of([Script::new().event(&feedback)]).await;
         assert_eq!(failed, failure("CONTENT_BLOCKED", false, 1), "{reason}");
     }
 }

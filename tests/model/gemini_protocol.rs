@@ -1,34 +1,34 @@
-//! Every pitfall of Gemini's wire, fed to the real client over real HTTP.
+//! Gemini's streaming protocol with its irregularities, sent to the real client over HTTP.
 
 use serde_json::{Value, json};
 
 use crate::support::{
     Gate, Script, TestApp,
     gemini::{chunk, finish},
-    replies::{Asker, Failure, failure},
+    replies::{Failure, ReplyHarness, failure},
 };
 
-async fn ask(answers: impl IntoIterator<Item = Script>) -> (Value, usize) {
-    Asker::start().await.ask(answers).await
+async fn run(answers: impl IntoIterator<Item = Script>) -> (Value, usize) {
+    ReplyHarness::start().await.run(answers).await
 }
 
-async fn ask_with(settings: &[&str], answers: impl IntoIterator<Item = Script>) -> (Value, usize) {
-    Asker::with(settings).await.ask(answers).await
+async fn run_with(settings: &[&str], answers: impl IntoIterator<Item = Script>) -> (Value, usize) {
+    ReplyHarness::with(settings).await.run(answers).await
 }
 
 async fn text_of(answer: Script) -> String {
-    Asker::start().await.text_of(answer).await
+    ReplyHarness::start().await.text_of(answer).await
 }
 
 async fn failure_of(answers: impl IntoIterator<Item = Script>) -> Failure {
-    Asker::start().await.failure_of(answers).await
+    ReplyHarness::start().await.failure_of(answers).await
 }
 
 #[tokio::test]
-async fn the_call_is_as_the_documentation_says_and_the_key_stands_in_the_header() {
+async fn the_request_matches_the_api_and_sends_the_key_in_a_header() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    user.read(&user.room("x").await.ask("hi").await.reply).await;
+    user.read(&user.create_chatroom("x").await.send("hi").await.reply).await;
     let call = app.gemini.calls().pop().unwrap();
     assert_eq!(call.uri, "/v1beta/models/model-a:streamGenerateContent?alt=sse");
     assert_eq!(call.headers["x-goog-api-key"], "test-key");
@@ -37,12 +37,12 @@ async fn the_call_is_as_the_documentation_says_and_the_key_stands_in_the_header(
 }
 
 #[tokio::test]
-async fn events_are_read_however_they_are_cut_and_their_lines_end() {
+async fn events_are_parsed_across_any_split_and_line_ending() {
     let events = [chunk("Grüße, "), chunk("世界 "), chunk("😀"), finish("STOP")];
     for end in ["\n", "\r\n", "\r"] {
         let text: String =
             events.iter().flat_map(|event| [format!("data: {event}{end}"), end.to_owned()]).collect();
-        // Byte by byte splits every character and every line end.
+        // Byte by byte, which splits every multi-byte character and line ending.
         let script = text.bytes().fold(Script::new(), |script, byte| script.raw(vec![byte]));
         assert_eq!(text_of(script).await, "Grüße, 世界 😀", "{end:?}");
         assert_eq!(text_of(Script::new().raw(text)).await, "Grüße, 世界 😀", "{end:?}");
@@ -50,7 +50,7 @@ async fn events_are_read_however_they_are_cut_and_their_lines_end() {
 }
 
 #[tokio::test]
-async fn comments_and_several_data_lines_are_read() {
+async fn comments_and_multiple_data_lines_are_parsed() {
     let pretty = serde_json::to_string_pretty(&chunk("Hello")).unwrap();
     let lines: String = pretty.lines().flat_map(|line| ["data: ", line, "\n"]).collect();
     let script = Script::new().raw(format!(": hello\n\nevent: message\nid: 1\n{lines}\n")).finish("STOP");
@@ -68,7 +68,7 @@ async fn thoughts_are_not_shown() {
 }
 
 #[tokio::test]
-async fn empty_and_unknown_things_are_survived() {
+async fn empty_and_unknown_fields_are_ignored() {
     let script = Script::new()
         .event(&json!({"candidates": []}))
         .event(&json!({"usageMetadata": {"promptTokenCount": 1, "aNewCount": 3}, "aNewField": {"x": []}}))
@@ -80,47 +80,47 @@ async fn empty_and_unknown_things_are_survived() {
 }
 
 #[tokio::test]
-async fn a_finish_reason_may_stand_on_the_last_text_and_counts_may_follow_it() {
+async fn a_finish_reason_may_share_the_last_text_event_and_precede_token_counts() {
     let mut last = chunk("end.");
     last["candidates"][0]["finishReason"] = json!("MAX_TOKENS");
     let script = Script::new().text("The ").event(&last).event(
         &json!({"usageMetadata": {"promptTokenCount": 4, "candidatesTokenCount": 9, "thoughtsTokenCount": 2}}),
     );
-    let (message, _) = ask([script]).await;
+    let (message, _) = run([script]).await;
     assert_eq!((&message["content"], &message["finishReason"]), (&json!("The end."), &json!("MAX_TOKENS")));
     assert_eq!(message["tokens"], json!({"prompt": 7, "output": 11, "thoughts": 2, "total": 18}));
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_or_hangs_after_the_finish_harms_nothing() {
-    assert_eq!(text_of(Script::says(["Whole"]).hang()).await, "Whole");
+async fn a_broken_or_hanging_connection_after_the_finish_reason_is_ignored() {
+    assert_eq!(text_of(Script::reply(["Whole"]).hang()).await, "Whole");
     let app = TestApp::start().await;
     let user = app.user().await;
     let gate = Gate::closed();
     let mut whole = chunk("Whole");
     whole["candidates"][0]["finishReason"] = json!("STOP");
-    app.gemini.answers(Script::new().event(&whole).wait(&gate).cut());
-    let asked = user.room("x").await.ask("hi").await;
-    let mut follower = user.follow(&asked.reply, None).await;
-    follower.until("Whole").await;
+    app.gemini.enqueue(Script::new().event(&whole).wait(&gate).disconnect());
+    let sent = user.create_chatroom("x").await.send("hi").await;
+    let mut follower = user.follow(&sent.reply, None).await;
+    follower.read_until("Whole").await;
     gate.open();
-    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), app.gemini.calls().len()), ("Whole", 1));
     app.stop().await;
 }
 
 #[tokio::test]
-async fn an_event_without_its_blank_line_counts() {
+async fn a_last_event_without_a_blank_line_is_parsed() {
     assert_eq!(text_of(Script::new().text("Whole").raw(format!("data: {}", finish("STOP")))).await, "Whole");
 }
 
 #[tokio::test]
-async fn safety_blocks_fail_the_reply_for_good() {
-    let asker = Asker::start().await;
+async fn safety_blocks_fail_the_reply_without_a_retry() {
+    let harness = ReplyHarness::start().await;
     for reason in
         ["SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "IMAGE_SAFETY"]
     {
-        let failed = asker.failure_of([Script::new().text("Well, ").finish(reason)]).await;
+        let failed = harness.failure_of([Script::new().text("Well, ").finish(reason)]).await;
         assert_eq!(failed, failure("CONTENT_BLOCKED", false, 1), "{reason}");
     }
     let blocked =
@@ -129,24 +129,24 @@ async fn safety_blocks_fail_the_reply_for_good() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_no_success() {
+async fn an_answer_without_a_finish_reason_is_retried_as_truncated() {
     let broken_off = || Script::new().text("Half");
-    let (message, calls) = ask([broken_off(), broken_off().cut(), Script::says(["Whole"])]).await;
+    let (message, calls) = run([broken_off(), broken_off().disconnect(), Script::reply(["Whole"])]).await;
     assert_eq!((&message["content"], calls), (&json!("Whole"), 3));
     let nothing = || Script::new();
-    let failed = failure_of([broken_off(), broken_off().cut(), nothing(), broken_off()]).await;
+    let failed = failure_of([broken_off(), broken_off().disconnect(), nothing(), broken_off()]).await;
     assert_eq!(failed, failure("MODEL_UNAVAILABLE", true, 4));
 }
 
 #[tokio::test]
-async fn an_answer_that_makes_no_sense_is_asked_for_again() {
+async fn a_malformed_answer_is_retried() {
     let (message, calls) =
-        ask([Script::new().raw("data: {\"candidates\": 7}\n\n"), Script::says(["Good"])]).await;
+        run([Script::new().raw("data: {\"candidates\": 7}\n\n"), Script::reply(["Good"])]).await;
     assert_eq!((&message["content"], calls), (&json!("Good"), 2));
 }
 
 #[tokio::test]
-async fn an_error_may_come_mid_stream_in_a_frame_or_bare() {
+async fn an_error_mid_stream_is_recognized_in_a_frame_or_bare() {
     let error = json!({"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}});
     let pretty = serde_json::to_string_pretty(&error).unwrap();
     for broken in [
@@ -156,7 +156,7 @@ async fn an_error_may_come_mid_stream_in_a_frame_or_bare() {
         Script::new().text("Ha").raw(format!("[{pretty}\n]")),
         Script::new().text("Ha").raw(pretty.replace('\n', "\r\n")),
     ] {
-        let (message, calls) = ask([broken, Script::says(["Whole"])]).await;
+        let (message, calls) = run([broken, Script::reply(["Whole"])]).await;
         assert_eq!((&message["content"], calls), (&json!("Whole"), 2));
     }
     let rejected = json!({"error": {"code": 400, "message": "no", "status": "INVALID_ARGUMENT"}});
@@ -165,89 +165,89 @@ async fn an_error_may_come_mid_stream_in_a_frame_or_bare() {
     assert_eq!(
         failed,
         failure("MODEL_REJECTED", false, 1),
-        "the bare error was read, not only the missing end"
+        "the bare error was recognized, not only the missing finish reason"
     );
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
-    let asker = Asker::start().await;
+async fn transient_statuses_are_retried_and_permanent_ones_are_not() {
+    let harness = ReplyHarness::start().await;
     for status in [408, 429, 500, 502, 503, 504] {
         let (message, calls) =
-            asker.ask([Script::fails(status, "X", json!([])), Script::says(["Good"])]).await;
+            harness.run([Script::gemini_error(status, "X", json!([])), Script::reply(["Good"])]).await;
         assert_eq!((&message["content"], calls), (&json!("Good"), 2), "{status}");
     }
     for (status, code) in
         [(400, "MODEL_REJECTED"), (401, "MISCONFIGURED"), (403, "MISCONFIGURED"), (404, "MODEL_UNAVAILABLE")]
     {
-        let failed = asker.failure_of([Script::fails(status, "X", json!([]))]).await;
+        let failed = harness.failure_of([Script::gemini_error(status, "X", json!([]))]).await;
         assert_eq!((failed.code.as_str(), failed.calls), (code, 1), "{status}");
     }
 }
 
 #[tokio::test]
-async fn errors_are_read_in_every_form() {
+async fn error_bodies_are_parsed_in_every_form() {
     let bad_key = json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]);
-    let failed = failure_of([Script::fails(400, "INVALID_ARGUMENT", bad_key)]).await;
+    let failed = failure_of([Script::gemini_error(400, "INVALID_ARGUMENT", bad_key)]).await;
     assert_eq!(failed, failure("MISCONFIGURED", false, 1));
     let in_array = json!([{"error": {"code": 403, "message": "no", "status": "PERMISSION_DENIED"}}]);
     assert_eq!(failure_of([Script::error(403, &in_array)]).await, failure("MISCONFIGURED", false, 1));
     let no_json = Script::error(503, &json!("down"));
-    let (message, calls) = ask([no_json, Script::says(["Good"])]).await;
+    let (message, calls) = run([no_json, Script::reply(["Good"])]).await;
     assert_eq!((&message["content"], calls), (&json!("Good"), 2));
 }
 
 #[tokio::test]
-async fn a_days_quota_is_not_waited_for() {
+async fn an_exhausted_daily_quota_is_not_retried() {
     let daily = json!([{
         "@type": "type.googleapis.com/google.rpc.QuotaFailure",
         "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}],
     }]);
-    let failed = failure_of([Script::fails(429, "RESOURCE_EXHAUSTED", daily)]).await;
+    let failed = failure_of([Script::gemini_error(429, "RESOURCE_EXHAUSTED", daily)]).await;
     assert_eq!(failed, failure("MODEL_RATE_LIMITED", true, 1));
 }
 
 #[tokio::test]
-async fn the_wait_that_gemini_asks_for_is_kept() {
+async fn retry_info_delays_the_retry() {
     let wait = |delay: &str| {
         let info = json!([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}]);
-        Script::fails(429, "RESOURCE_EXHAUSTED", info)
+        Script::gemini_error(429, "RESOURCE_EXHAUSTED", info)
     };
     let app = TestApp::start().await;
     let user = app.user().await;
-    app.gemini.answers(wait("0.7s"));
+    app.gemini.enqueue(wait("0.7s"));
     let asked_at = std::time::Instant::now();
-    let asked = user.room("x").await.ask("hi").await;
-    assert_eq!(user.read(&asked.reply).await.text, "Yes.");
+    let sent = user.create_chatroom("x").await.send("hi").await;
+    assert_eq!(user.read(&sent.reply).await.text, "Yes.");
     assert!(asked_at.elapsed() >= std::time::Duration::from_millis(700));
     app.stop().await;
-    // Longer than anyone waits.
+    // Longer than the maximum delay of a retry.
     let failed = failure_of([wait("3600s")]).await;
     assert_eq!(failed, failure("MODEL_RATE_LIMITED", true, 1));
 }
 
 #[tokio::test]
-async fn a_model_that_is_gone_is_stood_in_for() {
-    let gone = || Script::fails(404, "NOT_FOUND", json!([]));
+async fn an_unavailable_model_falls_back_to_the_next() {
+    let gone = || Script::gemini_error(404, "NOT_FOUND", json!([]));
     let settings = ["--gemini-models=model-a,model-b,model-c"];
-    let (message, calls) = ask_with(&settings, [gone(), gone(), Script::says(["From c"])]).await;
+    let (message, calls) = run_with(&settings, [gone(), gone(), Script::reply(["From c"])]).await;
     assert_eq!((&message["content"], calls), (&json!("From c"), 3));
-    let (message, calls) = ask_with(&settings, [gone(), gone(), gone()]).await;
+    let (message, calls) = run_with(&settings, [gone(), gone(), gone()]).await;
     assert_eq!((&message["failure"]["code"], calls), (&json!("MODEL_UNAVAILABLE"), 3));
 }
 
 #[tokio::test]
-async fn a_silent_model_times_out() {
+async fn an_idle_model_times_out_and_is_retried() {
     let settings = ["--gemini-idle-timeout=1"];
     let (message, calls) =
-        ask_with(&settings, [Script::new().text("Hm").hang(), Script::says(["Good"])]).await;
+        run_with(&settings, [Script::new().text("Hm").hang(), Script::reply(["Good"])]).await;
     assert_eq!((&message["content"], calls), (&json!("Good"), 2));
 }
 
 #[tokio::test]
-async fn no_gemini_at_all_is_a_model_that_is_unavailable() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let base = format!("--gemini-base-url=http://{nobody}");
-    let (message, _) = ask_with(&[&base], []).await;
+async fn an_unreachable_gemini_fails_with_model_unavailable() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let base = format!("--gemini-base-url=http://{closed}");
+    let (message, _) = run_with(&[&base], []).await;
     assert_eq!(message["failure"]["code"], "MODEL_UNAVAILABLE");
 }

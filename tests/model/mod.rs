@@ -1,4 +1,4 @@
-//! The model client, against a stand-in that speaks the provider's protocol.
+//! The Gemini client against a fake server that speaks Gemini's protocol.
 
 mod gemini_errors;
 mod gemini_finish_reasons;

@@ -1,4 +1,4 @@
-//! The log's lines about sign-ins, messages and replies: ids that can be looked up, and nothing private.
+//! Log lines of sign-ins, messages and replies: they contain ids but nothing private.
 
 use entity::{ChatroomId, MessageId, SessionId, UserId};
 use sea_orm::prelude::Uuid;
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Gate, Script, TestUser,
-    process::{Process, Site},
+    process::{Deployment, Process},
     user::{SEND_OTP, VERIFY_OTP},
 };
 
 const NUMBER: &str = "+14155550123";
 
-/// An id of the API as the database has it.
+/// Converts an id of the API into the id of the row.
 fn stored<Id: std::str::FromStr<Err: std::fmt::Debug>>(id: &Value, uuid: impl Fn(Id) -> Uuid) -> Value {
     json!(uuid(id.as_str().unwrap().parse().unwrap()).to_string())
 }
@@ -21,7 +21,7 @@ fn user(id: &Value) -> Value {
     stored(id, |UserId(uuid)| uuid)
 }
 
-fn room(id: &str) -> Value {
+fn chatroom_id(id: &str) -> Value {
     stored(&json!(id), |ChatroomId(uuid)| uuid)
 }
 
@@ -29,10 +29,10 @@ fn message(id: &str) -> Value {
     stored(&json!(id), |MessageId(uuid)| uuid)
 }
 
-/// The fields of the next line that has this message, and all lines up to it.
+/// Reads up to the next line with this message, and returns its fields.
 async fn logged(process: &mut Process, message: &str, seen: &mut Vec<String>) -> Value {
     loop {
-        let line = process.line().await;
+        let line = process.next_log_line().await;
         seen.push(line.clone());
         let line: Value = serde_json::from_str(&line).unwrap();
         if line["fields"]["message"] == message {
@@ -43,13 +43,13 @@ async fn logged(process: &mut Process, message: &str, seen: &mut Vec<String>) ->
 }
 
 #[tokio::test]
-async fn a_conversation_is_logged_by_ids_and_without_its_content() {
-    let site = Site::new().await;
+async fn a_conversation_is_logged_with_ids_and_without_content() {
+    let deployment = Deployment::new().await;
     let settings = [("LOG_FORMAT", "json"), ("RUST_LOG", "pollux=trace,info"), ("BASIC_DAILY_LIMIT", "5")];
-    let mut process = site.start_with(&[], &settings).await;
+    let mut process = deployment.start_with(&[], &settings).await;
     let mut seen = Vec::new();
 
-    let anonymous = TestUser::stranger(process.address);
+    let anonymous = TestUser::anonymous(process.address);
     let sent = anonymous.data(SEND_OTP, json!({ "phone": NUMBER })).await;
     let otp = sent["sendOtp"]["otp"].as_str().unwrap().to_owned();
     let answer = anonymous.data(VERIFY_OTP, json!({"phone": NUMBER, "otp": otp})).await;
@@ -63,38 +63,39 @@ async fn a_conversation_is_logged_by_ids_and_without_its_content() {
     let sessions = caller.data("{ sessions { id } }", json!({})).await;
     assert_eq!(line["session_id"], stored(&sessions["sessions"][0]["id"], |SessionId(uuid)| uuid));
 
-    // One that is completed by the second attempt.
-    let chatroom = caller.room("secret title").await;
-    site.gemini.answers(Script::fails(503, "UNAVAILABLE", json!([])));
-    site.gemini.answers(Script::says(["secret answer"]));
-    let asked = chatroom.ask("secret question").await;
+    // A reply that the second attempt completes.
+    let chatroom = caller.create_chatroom("secret title").await;
+    deployment.gemini.enqueue(Script::gemini_error(503, "UNAVAILABLE", json!([])));
+    deployment.gemini.enqueue(Script::reply(["secret answer"]));
+    let sent = chatroom.send("secret question").await;
     let ids =
         |line: &Value| [line["user_id"].clone(), line["chatroom_id"].clone(), line["message_id"].clone()];
     let accepted = logged(&mut process, "message accepted", &mut seen).await;
-    assert_eq!(ids(&accepted), [user_id.clone(), room(&chatroom.id), message(&asked.message)]);
-    assert_eq!(accepted["reply_id"], message(&asked.reply));
+    assert_eq!(ids(&accepted), [user_id.clone(), chatroom_id(&chatroom.id), message(&sent.message)]);
+    assert_eq!(accepted["reply_id"], message(&sent.reply));
     for attempt in 1..=2 {
         let started = logged(&mut process, "reply started", &mut seen).await;
-        assert_eq!(ids(&started), [user_id.clone(), room(&chatroom.id), message(&asked.reply)]);
+        assert_eq!(ids(&started), [user_id.clone(), chatroom_id(&chatroom.id), message(&sent.reply)]);
         assert_eq!((&started["attempt"], started["queued_ms"].is_i64()), (&json!(attempt), true));
         assert!(started["model"].is_string());
     }
     let ended = logged(&mut process, "reply ended", &mut seen).await;
-    assert_eq!(ids(&ended), [user_id.clone(), room(&chatroom.id), message(&asked.reply)]);
+    assert_eq!(ids(&ended), [user_id.clone(), chatroom_id(&chatroom.id), message(&sent.reply)]);
     assert_eq!((&ended["attempt"], &ended["status"]), (&json!(2), &json!("completed")));
     assert_eq!((&ended["model"], &ended["finish_reason"]), (&json!("model-a-001"), &json!("STOP")));
     assert_eq!((&ended["prompt_tokens"], &ended["output_tokens"]), (&json!(7), &json!(8)));
     assert!(ended["duration_ms"].as_i64().unwrap() > 0);
 
-    // One that fails, and one that is stopped.
-    site.gemini
-        .answers(Script::new().text("secret half").event(&json!({"error": {"code": 400, "message": "no"}})));
-    let failed = chatroom.ask("secret question").await;
+    // A reply that fails and one that is stopped.
+    deployment
+        .gemini
+        .enqueue(Script::new().text("secret half").event(&json!({"error": {"code": 400, "message": "no"}})));
+    let failed = chatroom.send("secret question").await;
     let ended = logged(&mut process, "reply ended", &mut seen).await;
     assert_eq!((&ended["status"], &ended["failure"]), (&json!("failed"), &json!("model_rejected")));
     assert_eq!((&ended["message_id"], &ended["output_tokens"]), (&message(&failed.reply), &json!(1)));
     let gate = Gate::closed();
-    site.gemini.answers(Script::new().text("secret half").wait(&gate));
+    deployment.gemini.enqueue(Script::new().text("secret half").wait(&gate));
     let stopped = caller.regenerate(&failed.reply).await.unwrap();
     let accepted = logged(&mut process, "another reply accepted", &mut seen).await;
     assert_eq!(
@@ -107,12 +108,12 @@ async fn a_conversation_is_logged_by_ids_and_without_its_content() {
     assert_eq!((&ended["status"], &ended["message_id"]), (&json!("cancelled"), &message(&stopped.reply)));
 
     process.terminate();
-    seen.extend(process.rest().await);
+    seen.extend(process.remaining_log().await);
     for line in &seen {
         for private in [NUMBER, &NUMBER[1..], token, refresh_token, "secret", "test-key"] {
             assert!(!line.contains(private), "{line}");
         }
-        // Its digits may well stand in a timestamp.
+        // A one-time password's digits may occur in a timestamp.
         assert!(!line.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == otp), "{line}");
     }
     let count = |message: &str| {

@@ -1,10 +1,10 @@
-//! The schema goes up, down and up again.
+//! Migrations are reversible.
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, Database};
 
 #[tokio::test]
-async fn every_migration_can_be_undone() {
+async fn every_migration_can_be_reverted() {
     let db = Database::connect("sqlite::memory:").await.unwrap();
     for _ in 0..2 {
         Migrator::up(&db, None).await.unwrap();

@@ -1,4 +1,4 @@
-//! What an operator configures, starts, migrates and reads in the log.
+//! Settings, start, migrations and logs.
 
 mod logs;
 mod migrations;

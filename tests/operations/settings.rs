@@ -1,11 +1,11 @@
-//! Settings: those that cannot work are refused, and all of them are written down.
+//! Validation of settings, and their documentation by `--help`.
 
 use tempfile::TempDir;
 
 use crate::support::process::Process;
 
 #[test]
-fn a_setting_that_cannot_work_is_refused_with_a_sentence() {
+fn invalid_settings_are_rejected_with_an_explanation() {
     let directory = TempDir::new().unwrap();
     for (settings, sentence) in [
         (vec![("BIND", "0.0.0.0:0")], "OTP_DELIVERY=response returns codes to any client"),
@@ -60,13 +60,13 @@ fn a_setting_that_cannot_work_is_refused_with_a_sentence() {
     ] {
         let refused = Process::command(directory.path()).envs(settings.clone()).output().unwrap();
         assert!(!refused.status.success(), "{settings:?}");
-        let said = String::from_utf8(refused.stderr).unwrap();
-        assert!(said.contains(sentence), "{settings:?}: {said}");
+        let output = String::from_utf8(refused.stderr).unwrap();
+        assert!(output.contains(sentence), "{settings:?}: {output}");
     }
 }
 
 #[test]
-fn a_bad_value_that_may_hold_a_secret_is_not_shown() {
+fn invalid_values_that_may_hold_secrets_are_not_printed() {
     let directory = TempDir::new().unwrap();
     for (name, value) in [
         ("DATABASE_URL", "postgress://pollux:hush@db/chat"),
@@ -82,7 +82,7 @@ fn a_bad_value_that_may_hold_a_secret_is_not_shown() {
 }
 
 #[test]
-fn half_of_what_several_processes_need_is_refused() {
+fn an_incomplete_multi_process_configuration_is_rejected() {
     let directory = TempDir::new().unwrap();
     let (postgres, redis) = (("DATABASE_URL", "postgres://nowhere/x"), ("REDIS_URL", "redis://nowhere"));
     for (command, settings, sentence) in [
@@ -94,8 +94,8 @@ fn half_of_what_several_processes_need_is_refused() {
         let refused =
             Process::command(directory.path()).arg(command).envs(settings.clone()).output().unwrap();
         assert!(!refused.status.success(), "{command} {settings:?}");
-        let said = String::from_utf8(refused.stderr).unwrap();
-        assert!(said.contains(sentence), "{command} {settings:?}: {said}");
+        let output = String::from_utf8(refused.stderr).unwrap();
+        assert!(output.contains(sentence), "{command} {settings:?}: {output}");
     }
 }
 

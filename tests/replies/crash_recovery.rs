@@ -1,131 +1,131 @@
-//! The promise, with the process killed: whole, once, in order, on every device.
+//! Replies survive a crash or a restart of the server: complete, once and in order on every device.
 
 use crate::support::{
     Gate, Script, TestUser,
-    process::{Site, moved},
+    process::{Deployment, on_process},
 };
 
 #[tokio::test]
-async fn a_killed_servers_reply_is_written_by_the_next_one() {
-    let site = Site::new().await;
+async fn a_reply_of_a_killed_server_restarts_on_the_next_server() {
+    let deployment = Deployment::new().await;
     let gate = Gate::closed();
-    site.gemini.answers(Script::new().text("Half an ans").wait(&gate).finish("STOP"));
-    site.gemini.answers(Script::new().text("A whole").wait(&gate).text(" answer").finish("STOP"));
-    let process = site.start().await;
+    deployment.gemini.enqueue(Script::new().text("Half an ans").wait(&gate).finish("STOP"));
+    deployment.gemini.enqueue(Script::new().text("A whole").wait(&gate).text(" answer").finish("STOP"));
+    let process = deployment.start().await;
     let user = TestUser::sign_in(process.address, "+14155550123").await;
-    let room = user.room("x").await;
-    let asked = room.ask("hi").await;
-    let waiting = room.ask("and?").await;
-    let mut follower = user.follow(&asked.reply, None).await;
-    follower.until("Half").await;
+    let chatroom = user.create_chatroom("x").await;
+    let sent = chatroom.send("hi").await;
+    let waiting = chatroom.send("and?").await;
+    let mut follower = user.follow(&sent.reply, None).await;
+    follower.read_until("Half").await;
     let cursor = follower.cursor.clone();
     process.kill();
 
-    let process = site.start().await;
-    let user = moved(&user, &process);
-    let mut follower = user.follow(&asked.reply, Some(&cursor)).await;
-    assert_eq!(follower.step().await.as_deref(), Some("ReplyRestarted"));
+    let process = deployment.start().await;
+    let user = on_process(&user, &process);
+    let mut follower = user.follow(&sent.reply, Some(&cursor)).await;
+    assert_eq!(follower.next_event().await.as_deref(), Some("ReplyRestarted"));
     assert_eq!(follower.cursor, "2-0");
-    gate.open_wide();
-    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    gate.open_permanently();
+    assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "A whole answer");
     assert_eq!(user.read(&waiting.reply).await.text, "Yes.");
-    for reply in [&asked.reply, &waiting.reply] {
+    for reply in [&sent.reply, &waiting.reply] {
         assert_eq!(user.message(reply).await["status"], "COMPLETED");
     }
-    assert_eq!(user.message(&asked.reply).await["cursor"], "2-14");
+    assert_eq!(user.message(&sent.reply).await["cursor"], "2-14");
     assert_eq!(user.used().await, 2, "two messages, two units");
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 }
 
 #[tokio::test]
-async fn a_server_that_is_asked_to_stop_lets_its_reply_finish() {
-    let site = Site::new().await;
+async fn sigterm_lets_the_running_reply_finish() {
+    let deployment = Deployment::new().await;
     let gate = Gate::closed();
-    site.gemini.answers(Script::new().text("To be").wait(&gate).text(" or not").finish("STOP"));
-    let process = site.start().await;
+    deployment.gemini.enqueue(Script::new().text("To be").wait(&gate).text(" or not").finish("STOP"));
+    let process = deployment.start().await;
     let user = TestUser::sign_in(process.address, "+14155550123").await;
-    let asked = user.room("x").await.ask("hi").await;
+    let sent = user.create_chatroom("x").await.send("hi").await;
     let mut idle = user.socket().await;
-    let mut follower = user.follow(&asked.reply, None).await;
-    follower.until("To be").await;
+    let mut follower = user.follow(&sent.reply, None).await;
+    follower.read_until("To be").await;
     process.terminate();
     gate.open();
-    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "To be or not");
-    assert_eq!(idle.close_code().await, 1012, "sockets are told to come again");
-    assert!(process.ended().await);
+    assert_eq!(idle.close_code().await, 1012, "sockets are closed with a code that invites a reconnect");
+    assert!(process.wait_for_exit().await);
 }
 
 #[tokio::test]
-async fn a_server_that_is_asked_to_stop_begins_no_other_reply() {
-    let site = Site::new().await;
+async fn sigterm_stops_claiming_queued_replies() {
+    let deployment = Deployment::new().await;
     let gate = Gate::closed();
-    site.gemini.answers(Script::new().text("First").wait(&gate).finish("STOP"));
+    deployment.gemini.enqueue(Script::new().text("First").wait(&gate).finish("STOP"));
     let one_at_a_time = [("WORKER_CONCURRENCY", "1")];
-    let process = site.start_with(&[], &one_at_a_time).await;
+    let process = deployment.start_with(&[], &one_at_a_time).await;
     let user = TestUser::sign_in(process.address, "+14155550123").await;
-    let first = user.room("x").await.ask("one").await;
+    let first = user.create_chatroom("x").await.send("one").await;
     let mut follower = user.follow(&first.reply, None).await;
-    follower.until("First").await;
-    let second = user.room("y").await.ask("two").await;
+    follower.read_until("First").await;
+    let second = user.create_chatroom("y").await.send("two").await;
     process.terminate();
-    process.is_stopping().await;
+    process.wait_until_stopping().await;
     gate.open();
-    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
-    assert!(process.ended().await);
-    assert_eq!(site.gemini.calls().len(), 1);
-    let process = site.start().await;
-    let mut follower = moved(&user, &process).follow(&second.reply, None).await;
-    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.read_to_end().await, "ReplyCompleted");
+    assert!(process.wait_for_exit().await);
+    assert_eq!(deployment.gemini.calls().len(), 1);
+    let process = deployment.start().await;
+    let mut follower = on_process(&user, &process).follow(&second.reply, None).await;
+    assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 }
 
 #[tokio::test]
-async fn a_second_signal_hands_the_reply_back_and_the_next_server_takes_it_up() {
-    let site = Site::new().await;
-    site.gemini.answers(Script::new().text("Half").hang());
-    let process = site.start().await;
+async fn a_second_sigterm_releases_the_reply_for_the_next_server() {
+    let deployment = Deployment::new().await;
+    deployment.gemini.enqueue(Script::new().text("Half").hang());
+    let process = deployment.start().await;
     let user = TestUser::sign_in(process.address, "+14155550123").await;
-    let asked = user.room("x").await.ask("hi").await;
-    let mut follower = user.follow(&asked.reply, None).await;
-    follower.until("Half").await;
+    let sent = user.create_chatroom("x").await.send("hi").await;
+    let mut follower = user.follow(&sent.reply, None).await;
+    follower.read_until("Half").await;
     process.terminate();
-    // The first has been heard, so that the second is another.
-    process.is_stopping().await;
+    // The first signal has been handled, so that the next one counts as the second.
+    process.wait_until_stopping().await;
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 
-    let process = site.start().await;
-    let mut follower = moved(&user, &process).follow(&asked.reply, Some(&follower.cursor)).await;
-    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    let process = deployment.start().await;
+    let mut follower = on_process(&user, &process).follow(&sent.reply, Some(&follower.cursor)).await;
+    assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.restarts), ("Yes.", 1));
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 }
 
 #[tokio::test]
-async fn a_reply_that_was_being_stopped_when_the_server_died_is_stopped() {
-    let site = Site::new().await;
-    site.gemini.answers(Script::new().text("Half").hang());
-    let process = site.start().await;
+async fn a_stop_committed_before_a_crash_is_carried_out_by_the_next_server() {
+    let deployment = Deployment::new().await;
+    deployment.gemini.enqueue(Script::new().text("Half").hang());
+    let process = deployment.start().await;
     let user = TestUser::sign_in(process.address, "+14155550123").await;
-    let asked = user.room("x").await.ask("hi").await;
-    user.follow(&asked.reply, None).await.until("Half").await;
+    let sent = user.create_chatroom("x").await.send("hi").await;
+    user.follow(&sent.reply, None).await.read_until("Half").await;
     process.kill();
-    // The stop that the dead server had committed and not carried out.
-    let database = sea_orm::Database::connect(&site.backend.database_url).await.unwrap();
+    // The stop that the killed server had committed but not carried out.
+    let database = sea_orm::Database::connect(&deployment.backend.database_url).await.unwrap();
     sea_orm::ConnectionTrait::execute_unprepared(&database, "UPDATE jobs SET stop_requested = true")
         .await
         .unwrap();
     database.close().await.unwrap();
 
-    let process = site.start().await;
-    let user = moved(&user, &process);
-    assert_eq!(user.follow(&asked.reply, None).await.until_the_end().await, "ReplyCancelled");
-    assert_eq!(site.gemini.calls().len(), 1, "the model is not asked again");
+    let process = deployment.start().await;
+    let user = on_process(&user, &process);
+    assert_eq!(user.follow(&sent.reply, None).await.read_to_end().await, "ReplyCancelled");
+    assert_eq!(deployment.gemini.calls().len(), 1, "the model is not asked again");
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 }

@@ -1,29 +1,29 @@
-//! Whose turn it is, and what the model is told.
+//! Fair claims of replies, and the prompt that the model receives.
 
 use serde_json::json;
 
 use crate::support::{Gate, Script, TestApp};
 
 #[tokio::test]
-async fn a_user_without_a_subscription_has_two_replies_at_once() {
+async fn a_basic_user_runs_at_most_two_replies_concurrently() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let gate = Gate::closed();
     for _ in 0..3 {
-        app.gemini.answers(Script::new().text("On it").wait(&gate).finish("STOP"));
+        app.gemini.enqueue(Script::new().text("On it").wait(&gate).finish("STOP"));
     }
     let mut replies = Vec::new();
     for title in ["a", "b", "c"] {
-        replies.push(user.room(title).await.ask("hi").await.reply);
+        replies.push(user.create_chatroom(title).await.send("hi").await.reply);
     }
     for reply in &replies[..2] {
-        user.follow(reply, None).await.until("On it").await;
+        user.follow(reply, None).await.read_until("On it").await;
     }
     assert_eq!(user.message(&replies[2]).await["status"], "QUEUED");
     assert_eq!(app.gemini.calls().len(), 2);
     gate.open();
-    user.follow(&replies[2], None).await.until("On it").await;
-    gate.open_wide();
+    user.follow(&replies[2], None).await.read_until("On it").await;
+    gate.open_permanently();
     for reply in &replies {
         assert_eq!(user.read(reply).await.text, "On it");
     }
@@ -31,26 +31,26 @@ async fn a_user_without_a_subscription_has_two_replies_at_once() {
 }
 
 #[tokio::test]
-async fn one_users_burst_does_not_delay_anothers_first_reply() {
+async fn a_burst_of_one_user_does_not_delay_another_users_first_reply() {
     let app = TestApp::with_settings(&["--worker-concurrency=3", "--basic-parallel-replies=3"]).await;
     let (busy, other) = (app.user().await, app.user().await);
     let gate = Gate::closed();
     for _ in 0..3 {
-        app.gemini.answers(Script::new().text("busy").wait(&gate).finish("STOP"));
+        app.gemini.enqueue(Script::new().text("busy").wait(&gate).finish("STOP"));
     }
     let mut replies = Vec::new();
     for n in 0..6 {
-        replies.push(busy.room(&n.to_string()).await.ask("hi").await.reply);
+        replies.push(busy.create_chatroom(&n.to_string()).await.send("hi").await.reply);
     }
     for reply in &replies[..3] {
-        busy.follow(reply, None).await.until("busy").await;
+        busy.follow(reply, None).await.read_until("busy").await;
     }
-    // All places are taken; three of the busy user's wait, and then the other's first.
-    app.gemini.answers(Script::says(["for the other"]));
-    let first = other.room("x").await.ask("hi").await.reply;
+    // All permits are in use. The other user's first reply runs before the three queued ones of the busy user.
+    app.gemini.enqueue(Script::reply(["for the other"]));
+    let first = other.create_chatroom("x").await.send("hi").await.reply;
     gate.open();
     assert_eq!(other.read(&first).await.text, "for the other");
-    gate.open_wide();
+    gate.open_permanently();
     for reply in &replies {
         busy.read(reply).await;
     }
@@ -58,17 +58,17 @@ async fn one_users_burst_does_not_delay_anothers_first_reply() {
 }
 
 #[tokio::test]
-async fn replies_of_one_room_are_written_one_after_the_other() {
+async fn replies_of_one_chatroom_run_in_order() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("First").wait(&gate).finish("STOP"));
-    let first = room.ask("one").await;
-    user.follow(&first.reply, None).await.until("First").await;
-    let second = room.ask("two").await;
+    app.gemini.enqueue(Script::new().text("First").wait(&gate).finish("STOP"));
+    let first = chatroom.send("one").await;
+    user.follow(&first.reply, None).await.read_until("First").await;
+    let second = chatroom.send("two").await;
     assert_eq!(user.message(&second.reply).await["status"], "QUEUED");
-    gate.open_wide();
+    gate.open_permanently();
     user.read(&second.reply).await;
     let last = app.gemini.calls().pop().unwrap();
     let expected = json!([
@@ -76,31 +76,31 @@ async fn replies_of_one_room_are_written_one_after_the_other() {
         {"role": "model", "parts": [{"text": "First"}]},
         {"role": "user", "parts": [{"text": "two"}]},
     ]);
-    assert_eq!(last.body["contents"], expected, "the second reply has read the first");
+    assert_eq!(last.body["contents"], expected, "the second prompt contains the first reply");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn the_model_is_told_the_rooms_instruction() {
+async fn the_prompt_contains_the_chatrooms_system_instruction() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room_with(json!({"systemInstruction": "Be brief."})).await;
-    user.read(&room.ask("hi").await.reply).await;
+    let chatroom = user.create_chatroom_with(json!({"systemInstruction": "Be brief."})).await;
+    user.read(&chatroom.send("hi").await.reply).await;
     let call = app.gemini.calls().pop().unwrap();
     assert_eq!(call.body["systemInstruction"], json!({"parts": [{"text": "Be brief."}]}));
     app.stop().await;
 }
 
 #[tokio::test]
-async fn the_newest_messages_that_fit_are_told_and_the_first_is_the_users() {
+async fn the_prompt_holds_the_newest_messages_that_fit_and_starts_with_a_user_message() {
     // Ten tokens are forty bytes.
     let app = TestApp::with_settings(&["--gemini-history-tokens=10"]).await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     for content in ["a message of twenty-7 bytes", "sixteen bytes ok", "and sixteen more"] {
-        user.read(&room.ask(content).await.reply).await;
+        user.read(&chatroom.send(content).await.reply).await;
     }
-    // 16 + 4 + 16 bytes fit; the reply before would, too, but its question does not.
+    // 16 + 4 + 16 bytes fit. The reply before them would also fit, but not its question.
     let call = app.gemini.calls().pop().unwrap();
     let expected = json!([
         {"role": "user", "parts": [{"text": "sixteen bytes ok"}]},
@@ -108,27 +108,27 @@ async fn the_newest_messages_that_fit_are_told_and_the_first_is_the_users() {
         {"role": "user", "parts": [{"text": "and sixteen more"}]},
     ]);
     assert_eq!(call.body["contents"], expected);
-    // The newest is told even where it alone is too long.
+    // The newest message is sent even if it alone exceeds the window.
     let long = "x".repeat(100);
-    user.read(&room.ask(&long).await.reply).await;
+    user.read(&chatroom.send(&long).await.reply).await;
     let call = app.gemini.calls().pop().unwrap();
     assert_eq!(call.body["contents"], json!([{"role": "user", "parts": [{"text": long}]}]));
     app.stop().await;
 }
 
 #[tokio::test]
-async fn failed_replies_are_not_told_and_stopped_ones_are() {
+async fn the_prompt_omits_failed_replies_and_keeps_stopped_ones() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
-    app.gemini.answers(Script::new().text("Half").finish("SAFETY"));
-    user.read(&room.ask("one").await.reply).await;
+    let chatroom = user.create_chatroom("x").await;
+    app.gemini.enqueue(Script::new().text("Half").finish("SAFETY"));
+    user.read(&chatroom.send("one").await.reply).await;
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("Stopped").wait(&gate).finish("STOP"));
-    let stopped = room.ask("two").await;
-    user.follow(&stopped.reply, None).await.until("Stopped").await;
+    app.gemini.enqueue(Script::new().text("Stopped").wait(&gate).finish("STOP"));
+    let stopped = chatroom.send("two").await;
+    user.follow(&stopped.reply, None).await.read_until("Stopped").await;
     user.stop(&stopped.reply).await;
-    user.read(&room.ask("three").await.reply).await;
+    user.read(&chatroom.send("three").await.reply).await;
     let call = app.gemini.calls().pop().unwrap();
     let expected = json!([
         {"role": "user", "parts": [{"text": "one\n\ntwo"}]},

@@ -1,4 +1,4 @@
-//! The life of a reply: order, fairness, stopping, recovery.
+//! The lifecycle of replies: streaming, order, fairness, stopping and crash recovery.
 
 mod crash_recovery;
 mod fairness;

@@ -1,4 +1,4 @@
-//! The ports over a Redis Cluster.
+//! The ports on a Redis Cluster.
 
 use std::{
     net::TcpListener,
@@ -26,9 +26,11 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::support::socket::PATIENCE;
+use crate::support::{requirements::require_servers, socket::TEST_TIMEOUT};
 
-/// Three servers that share the slots.
+const TTL: Duration = Duration::from_mins(5);
+
+/// Three Redis servers that share the hash slots.
 struct Cluster {
     ports: Vec<u16>,
     servers: Vec<Child>,
@@ -48,11 +50,11 @@ impl Cluster {
             server.spawn().unwrap()
         });
         let cluster = Self { servers: servers.collect(), ports, _directory: directory };
-        timeout(PATIENCE, cluster.join()).await.expect("the cluster does not come up");
+        timeout(TEST_TIMEOUT, cluster.join()).await.expect("the cluster did not start in time");
         cluster
     }
 
-    /// Gives each server its share of the slots, and waits until all know it.
+    /// Assigns the slots to the servers, and waits until all of them know the assignment.
     async fn join(&self) {
         let mut servers = Vec::new();
         for port in &self.ports {
@@ -64,10 +66,10 @@ impl Cluster {
                 }
             });
         }
-        for (place, server) in servers.iter_mut().enumerate() {
+        for (index, server) in servers.iter_mut().enumerate() {
             let slots = [0, 5461, 10922, 16384];
             let mut share = redis::cmd("CLUSTER");
-            share.arg("ADDSLOTSRANGE").arg(slots[place]).arg(slots[place + 1] - 1);
+            share.arg("ADDSLOTSRANGE").arg(slots[index]).arg(slots[index + 1] - 1);
             let _: () = share.query_async(server).await.unwrap();
             for port in &self.ports {
                 let mut meet = redis::cmd("CLUSTER");
@@ -95,7 +97,7 @@ impl Drop for Cluster {
     }
 }
 
-/// Its other port is ten thousand above.
+/// A port for Redis. The cluster bus uses the port 10,000 above, which must be free, too.
 fn free_port() -> u16 {
     loop {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -110,15 +112,15 @@ fn entry(attempt: u32, offset: usize, text: &str) -> LogEntry {
 }
 
 #[tokio::test]
-async fn every_port_works_over_a_cluster() {
-    const TTL: Duration = Duration::from_mins(5);
+async fn every_port_works_on_a_redis_cluster() {
+    require_servers!();
     let cluster = Cluster::start().await;
     let (link, _kept) =
         Link::open(&format!("redis://127.0.0.1:{}", cluster.ports[0]), &TaskTracker::new()).unwrap();
-    timeout(PATIENCE, link.connected()).await.unwrap();
+    timeout(TEST_TIMEOUT, link.connected()).await.unwrap();
     let log = RedisReplyLog::new(link.clone());
     let signals = RedisSignals::new(link.clone());
-    // As many as make it certain that each server has some of them.
+    // Enough that each server certainly has some of the keys.
     join_all((0..64).map(async |_| {
         let reply = MessageId::generate();
         let mut subscriber = log.subscribe(reply).await;

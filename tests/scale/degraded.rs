@@ -1,4 +1,4 @@
-//! What works while a part is gone, and that nothing is lost when it comes back.
+//! Operation while Redis or PostgreSQL is down, and recovery without loss.
 
 use pollux::config::Role;
 use sea_orm::{ConnectionTrait, Database, TransactionTrait};
@@ -6,30 +6,31 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::support::{
-    Cable, Gate, Script, TestApp, app::Wishes, backend::redis_connection, code_of, socket::PATIENCE, user,
+    Gate, Script, TcpProxy, TestApp, app::TestOptions, backend::redis_connection, code_of,
+    requirements::require_servers, socket::TEST_TIMEOUT, user,
 };
 
-/// A server whose ways to PostgreSQL and to Redis can be cut, beside one that only holds the database.
-struct Cabled {
+/// A node whose connections to PostgreSQL and Redis go through proxies. `base` is a node without proxies.
+struct ProxiedNode {
     base: TestApp,
     app: TestApp,
-    postgres: Cable,
-    redis: Cable,
+    postgres: TcpProxy,
+    redis: TcpProxy,
 }
 
-impl Cabled {
+impl ProxiedNode {
     async fn start(role: Role, settings: &[&str]) -> Self {
-        let base = TestApp::with(Wishes { role: Some(Role::Api), ..Wishes::default() }).await;
-        Self::beside(base, role, settings).await
+        let base = TestApp::with(TestOptions { role: Some(Role::Api), ..TestOptions::default() }).await;
+        Self::on(base, role, settings).await
     }
 
-    async fn beside(base: TestApp, role: Role, settings: &[&str]) -> Self {
+    async fn on(base: TestApp, role: Role, settings: &[&str]) -> Self {
         let (database, redis_url) = (&base.backend.database_url, base.backend.redis_url.as_ref().unwrap());
-        let (postgres, redis) = (Cable::to(database).await, Cable::to(redis_url).await);
-        let database = format!("--database-url={}", postgres.instead_of(database));
-        let redis_url = format!("--redis-url={}", redis.instead_of(redis_url));
+        let (postgres, redis) = (TcpProxy::start(database).await, TcpProxy::start(redis_url).await);
+        let database = format!("--database-url={}", postgres.proxied_url(database));
+        let redis_url = format!("--redis-url={}", redis.proxied_url(redis_url));
         let settings: Vec<&str> = settings.iter().copied().chain([database.as_str(), &redis_url]).collect();
-        let app = base.beside(role, &settings).await;
+        let app = base.add_node(role, &settings).await;
         Self { base, app, postgres, redis }
     }
 
@@ -39,212 +40,224 @@ impl Cabled {
     }
 
     async fn ready(&self) -> (u16, String) {
-        let http = self.app.stranger().http;
+        let http = self.app.anonymous().http;
         let answer = http.get(format!("http://{}/health/ready", self.app.address)).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
-    async fn is_ready(&self, says: &str) {
-        let ready = async { while self.ready().await != (200, says.to_owned()) {} };
-        timeout(PATIENCE, ready).await.unwrap();
+    async fn wait_until_ready(&self, expected: &str) {
+        let ready = async { while self.ready().await != (200, expected.to_owned()) {} };
+        timeout(TEST_TIMEOUT, ready).await.unwrap();
     }
 }
 
-/// Sending, reading and following work without Redis, and it is live again when Redis is back.
-async fn works_without_redis(lose: impl Fn(&Cable)) {
-    let cabled = Cabled::start(Role::All, &[]).await;
-    let app = &cabled.app;
+/// Checks that sending, reading and following work without Redis, and that text is live again after Redis has returned.
+async fn works_without_redis(lose: impl Fn(&TcpProxy)) {
+    let proxied = ProxiedNode::start(Role::All, &[]).await;
+    let app = &proxied.app;
     let gate = Gate::closed();
-    app.gemini.answers(
+    app.gemini.enqueue(
         Script::new().text("Before. ").wait(&gate).text("During. ").wait(&gate).text("After.").finish("STOP"),
     );
     let user = app.user().await;
-    let (room, other) = (user.room("x").await, user.room("y").await);
-    let asked = room.ask("hi").await;
-    let mut follower = user.follow(&asked.reply, None).await;
-    follower.until("Before. ").await;
+    let (chatroom, other) = (user.create_chatroom("x").await, user.create_chatroom("y").await);
+    let sent = chatroom.send("hi").await;
+    let mut follower = user.follow(&sent.reply, None).await;
+    follower.read_until("Before. ").await;
 
-    lose(&cabled.redis);
-    cabled.is_ready("ready, without Redis\n").await;
+    lose(&proxied.redis);
+    proxied.wait_until_ready("ready, without Redis\n").await;
     gate.open();
-    // By way of the row.
-    follower.until("During. ").await;
-    let meanwhile = other.ask("and?").await;
+    // From the row.
+    follower.read_until("During. ").await;
+    let meanwhile = other.send("and?").await;
     assert_eq!(user.read(&meanwhile.reply).await.text, "Yes.");
-    assert_eq!(other.path().await.len(), 2);
-    let uncounted = app.stranger().ask_api(user::SEND_OTP, json!({"phone": "+14155550199"})).await;
-    assert_eq!(code_of(&uncounted), "INTERNAL_SERVER_ERROR", "what costs money is not done uncounted");
+    assert_eq!(other.branch().await.len(), 2);
+    let uncounted = app.anonymous().execute(user::SEND_OTP, json!({"phone": "+14155550199"})).await;
+    assert_eq!(
+        code_of(&uncounted),
+        "INTERNAL_SERVER_ERROR",
+        "calls that cost money fail if they cannot be counted"
+    );
 
-    cabled.redis.mend();
-    cabled.is_ready("ready\n").await;
+    proxied.redis.restore();
+    proxied.wait_until_ready("ready\n").await;
     gate.open();
-    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.restarts), ("Before. During. After.", 0));
-    // And live: no text comes by the row within its first two seconds.
+    // Live: within the first two seconds no text comes from the row.
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("Live").wait(&gate).finish("STOP"));
-    let asked = room.ask("again").await;
-    let mut follower = user.follow(&asked.reply, None).await;
-    follower.until("Live").await;
-    assert_eq!(user.message(&asked.reply).await["cursor"], "1-0");
+    app.gemini.enqueue(Script::new().text("Live").wait(&gate).finish("STOP"));
+    let sent = chatroom.send("again").await;
+    let mut follower = user.follow(&sent.reply, None).await;
+    follower.read_until("Live").await;
+    assert_eq!(user.message(&sent.reply).await["cursor"], "1-0");
     gate.open();
-    follower.until_the_end().await;
+    follower.read_to_end().await;
     drop(follower);
-    cabled.stop().await;
+    proxied.stop().await;
 }
 
 #[tokio::test]
-async fn a_redis_that_is_gone_costs_nothing_but_speed() {
-    works_without_redis(Cable::cut).await;
+async fn a_disconnected_redis_only_slows_replies() {
+    require_servers!();
+    works_without_redis(TcpProxy::disconnect).await;
 }
 
 #[tokio::test]
-async fn a_redis_that_says_nothing_costs_nothing_but_speed() {
-    works_without_redis(Cable::silence).await;
+async fn an_unresponsive_redis_only_slows_replies() {
+    require_servers!();
+    works_without_redis(TcpProxy::stall).await;
 }
 
 #[tokio::test]
-async fn an_end_that_a_worker_could_not_announce_is_announced_later() {
-    let base = TestApp::with(Wishes { role: Some(Role::Api), ..Wishes::default() }).await;
-    let cabled = Cabled::beside(base, Role::Worker, &[]).await;
+async fn a_reply_end_not_published_during_an_outage_is_published_later() {
+    require_servers!();
+    let base = TestApp::with(TestOptions { role: Some(Role::Api), ..TestOptions::default() }).await;
+    let proxied = ProxiedNode::on(base, Role::Worker, &[]).await;
     let gate = Gate::closed();
-    cabled.base.gemini.answers(Script::new().text("Text").wait(&gate).finish("STOP"));
-    let user = cabled.base.user().await;
-    let asked = user.room("x").await.ask("hi").await;
-    let mut follower = user.follow(&asked.reply, None).await;
-    follower.until("Text").await;
-    cabled.redis.cut();
-    let is_gone = async { while cabled.app.chat.signals.check().await.is_ok() {} };
-    timeout(PATIENCE, is_gone).await.unwrap();
+    proxied.base.gemini.enqueue(Script::new().text("Text").wait(&gate).finish("STOP"));
+    let user = proxied.base.user().await;
+    let sent = user.create_chatroom("x").await.send("hi").await;
+    let mut follower = user.follow(&sent.reply, None).await;
+    follower.read_until("Text").await;
+    proxied.redis.disconnect();
+    let is_gone = async { while proxied.app.chat.signals.check().await.is_ok() {} };
+    timeout(TEST_TIMEOUT, is_gone).await.unwrap();
     gate.open();
-    let is_whole = async { while user.message(&asked.reply).await["status"] != "COMPLETED" {} };
-    timeout(PATIENCE, is_whole).await.unwrap();
-    cabled.redis.mend();
-    // Its node's own way to Redis was never cut, so that nothing tells it to look.
-    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    let is_whole = async { while user.message(&sent.reply).await["status"] != "COMPLETED" {} };
+    timeout(TEST_TIMEOUT, is_whole).await.unwrap();
+    proxied.redis.restore();
+    // The node's own connection to Redis never broke, so that nothing makes it reread the log.
+    assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     drop(follower);
-    cabled.stop().await;
+    proxied.stop().await;
 }
 
 #[tokio::test]
-async fn a_redis_that_has_lost_everything_gets_it_again() {
+async fn a_flushed_redis_receives_the_running_reply_again() {
+    require_servers!();
     let app = TestApp::start().await;
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("Before. ").wait(&gate).text("After. ").wait(&gate).finish("STOP"));
+    app.gemini.enqueue(Script::new().text("Before. ").wait(&gate).text("After. ").wait(&gate).finish("STOP"));
     let user = app.user().await;
-    let asked = user.room("x").await.ask("hi").await;
-    let mut follower = user.follow(&asked.reply, None).await;
-    follower.until("Before. ").await;
+    let sent = user.create_chatroom("x").await.send("hi").await;
+    let mut follower = user.follow(&sent.reply, None).await;
+    follower.read_until("Before. ").await;
     let mut redis = redis_connection(app.backend.redis_url.as_ref().unwrap()).await;
     let _: () = redis::cmd("FLUSHDB").query_async(&mut redis).await.unwrap();
     gate.open();
-    follower.until("After. ").await;
-    let mut late = user.follow(&asked.reply, None).await;
-    late.until("After. ").await;
+    follower.read_until("After. ").await;
+    let mut late = user.follow(&sent.reply, None).await;
+    late.read_until("After. ").await;
     gate.open();
     for follower in [&mut follower, &mut late] {
-        assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+        assert_eq!(follower.read_to_end().await, "ReplyCompleted");
         assert_eq!((follower.text.as_str(), follower.restarts), ("Before. After. ", 0));
     }
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_database_that_comes_back_has_every_running_reply() {
-    let cabled = Cabled::start(Role::All, &[]).await;
-    let app = &cabled.app;
+async fn replies_running_during_a_database_outage_are_stored_afterwards() {
+    require_servers!();
+    let proxied = ProxiedNode::start(Role::All, &[]).await;
+    let app = &proxied.app;
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("Before. ").wait(&gate).text("During.").finish("STOP"));
+    app.gemini.enqueue(Script::new().text("Before. ").wait(&gate).text("During.").finish("STOP"));
     let user = app.user().await;
-    let room = user.room("x").await;
-    let asked = room.ask("hi").await;
-    let mut follower = user.follow(&asked.reply, None).await;
-    follower.until("Before. ").await;
+    let chatroom = user.create_chatroom("x").await;
+    let sent = chatroom.send("hi").await;
+    let mut follower = user.follow(&sent.reply, None).await;
+    follower.read_until("Before. ").await;
 
-    cabled.postgres.cut();
-    let (status, _) = cabled.ready().await;
+    proxied.postgres.disconnect();
+    let (status, _) = proxied.ready().await;
     assert_eq!(status, 503);
     gate.open();
-    // Live text does not pass through the database.
-    follower.until("During.").await;
-    let refused = room.try_ask(json!({"content": "lost?", "idempotencyKey": "k"})).await;
+    // Live text does not depend on the database.
+    follower.read_until("During.").await;
+    let refused = chatroom.try_send(json!({"content": "lost?", "idempotencyKey": "k"})).await;
     assert_eq!(code_of(&refused.err().unwrap()), "INTERNAL_SERVER_ERROR");
 
-    cabled.postgres.mend();
-    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    proxied.postgres.restore();
+    assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.restarts), ("Before. During.", 0));
-    let sent = room.try_ask(json!({"content": "lost?", "idempotencyKey": "k"})).await.unwrap();
-    assert_eq!(sent.used, 2, "what was refused took nothing");
+    let sent = chatroom.try_send(json!({"content": "lost?", "idempotencyKey": "k"})).await.unwrap();
+    assert_eq!(sent.used, 2, "a rejected message is not charged");
     assert_eq!(user.read(&sent.reply).await.text, "Yes.");
-    cabled.stop().await;
+    proxied.stop().await;
 }
 
 #[tokio::test]
-async fn a_worker_that_was_cut_off_writes_nothing_over_another() {
-    let base = TestApp::with(Wishes { role: Some(Role::Api), ..Wishes::default() }).await;
-    let cabled = Cabled::beside(base, Role::Worker, &["--worker-lease=2"]).await;
+async fn a_partitioned_worker_cannot_overwrite_its_successor() {
+    require_servers!();
+    let base = TestApp::with(TestOptions { role: Some(Role::Api), ..TestOptions::default() }).await;
+    let proxied = ProxiedNode::on(base, Role::Worker, &["--worker-lease=2"]).await;
     let gate = Gate::closed();
-    let cut_off = Script::new().text("Of the one ").wait(&gate).text("that was cut off").finish("STOP");
-    cabled.base.gemini.answers(cut_off);
-    let user = cabled.base.user().await;
-    let asked = user.room("x").await.ask("hi").await;
-    let mut follower = user.follow(&asked.reply, None).await;
-    follower.until("Of the one ").await;
+    let cut_off = Script::new().text("Partitioned ").wait(&gate).text("worker's text").finish("STOP");
+    proxied.base.gemini.enqueue(cut_off);
+    let user = proxied.base.user().await;
+    let sent = user.create_chatroom("x").await.send("hi").await;
+    let mut follower = user.follow(&sent.reply, None).await;
+    follower.read_until("Partitioned ").await;
 
-    cabled.postgres.silence();
-    cabled.redis.silence();
+    proxied.postgres.stall();
+    proxied.redis.stall();
     let other_gate = Gate::closed();
-    let other = Script::new().text("Of the other").wait(&other_gate).text(", whole").finish("STOP");
-    cabled.base.gemini.answers(other);
-    let other = cabled.base.beside(Role::Worker, &[]).await;
-    follower.until("Of the other").await;
+    let other = Script::new().text("Successor").wait(&other_gate).text(", whole").finish("STOP");
+    proxied.base.gemini.enqueue(other);
+    let other = proxied.base.add_node(Role::Worker, &[]).await;
+    follower.read_until("Successor").await;
     gate.open();
-    cabled.postgres.mend();
-    cabled.redis.mend();
-    // The cut-off one has heard that it lost when it claims again.
-    let next = user.room("y").await.ask("hi").await;
+    proxied.postgres.restore();
+    proxied.redis.restore();
+    // When the partitioned worker claims again, it has learned that it lost its lease.
+    let next = user.create_chatroom("y").await.send("hi").await;
     assert_eq!(user.read(&next.reply).await.text, "Yes.");
     other_gate.open();
-    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
-    assert_eq!((follower.text.as_str(), follower.restarts), ("Of the other, whole", 1));
-    assert_eq!(user.message(&asked.reply).await["content"], "Of the other, whole");
+    assert_eq!(follower.read_to_end().await, "ReplyCompleted");
+    assert_eq!((follower.text.as_str(), follower.restarts), ("Successor, whole", 1));
+    assert_eq!(user.message(&sent.reply).await["content"], "Successor, whole");
     other.stop().await;
-    cabled.stop().await;
+    proxied.stop().await;
 }
 
-/// Takes the locks of all rooms.
-const TAKE_ROOMS: &str = "UPDATE chatrooms SET version = version";
+/// Locks all chatrooms.
+const LOCK_CHATROOMS: &str = "UPDATE chatrooms SET version = version";
 
 #[tokio::test]
-async fn a_transaction_whose_connection_breaks_is_run_anew() {
+async fn a_transaction_is_retried_when_its_connection_breaks() {
+    require_servers!();
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let other = Database::connect(&app.backend.database_url).await.unwrap();
     let busy = other.begin().await.unwrap();
-    busy.execute_unprepared(TAKE_ROOMS).await.unwrap();
+    busy.execute_unprepared(LOCK_CHATROOMS).await.unwrap();
     let waits = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                  WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let breaking = async {
         let broken = async { while other.execute_unprepared(waits).await.unwrap().rows_affected() == 0 {} };
-        timeout(PATIENCE, broken).await.unwrap();
+        timeout(TEST_TIMEOUT, broken).await.unwrap();
         busy.rollback().await.unwrap();
     };
-    let (asked, ()) = tokio::join!(room.ask("hi"), breaking);
-    assert_eq!(asked.used, 1);
-    assert_eq!(user.read(&asked.reply).await.text, "Yes.");
+    let (sent, ()) = tokio::join!(chatroom.send("hi"), breaking);
+    assert_eq!(sent.used, 1);
+    assert_eq!(user.read(&sent.reply).await.text, "Yes.");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_node_that_stands_still_in_a_transaction_keeps_no_lock() {
+async fn a_node_paused_in_a_transaction_loses_its_locks() {
+    require_servers!();
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let busy = app.chat.db.begin().await.unwrap();
-    busy.execute_unprepared(TAKE_ROOMS).await.unwrap();
-    let asked = room.ask("hi").await;
-    assert_eq!(user.read(&asked.reply).await.text, "Yes.");
+    busy.execute_unprepared(LOCK_CHATROOMS).await.unwrap();
+    let sent = chatroom.send("hi").await;
+    assert_eq!(user.read(&sent.reply).await.text, "Yes.");
     drop(busy);
     app.stop().await;
 }

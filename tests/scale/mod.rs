@@ -1,4 +1,4 @@
-//! What holds for many processes over PostgreSQL and Redis.
+//! Tests that need PostgreSQL and Redis: several nodes, and outages of either.
 
 mod cluster;
 mod degraded;

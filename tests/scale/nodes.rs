@@ -1,4 +1,4 @@
-//! Nodes of one installation: whatever is done on one is so on all.
+//! Several nodes of one installation: an effect on one is visible on all.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -15,21 +15,22 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Backend, Gate, Script, TestApp, TestUser,
-    app::{Wishes, config},
-    billing::buy_and_talk,
+    app::{TestOptions, config},
+    billing::buy_pro_after_the_daily_quota,
     code_of,
+    requirements::require_servers,
     stripe::Fault,
     user,
 };
 
 /// An API node.
 async fn api() -> TestApp {
-    TestApp::with(Wishes { role: Some(Role::Api), ..Wishes::default() }).await
+    TestApp::with(TestOptions { role: Some(Role::Api), ..TestOptions::default() }).await
 }
 
-/// A worker whose heartbeat nobody waits for.
-async fn worker(beside: &TestApp) -> TestApp {
-    beside.beside(Role::Worker, &["--worker-lease=3600"]).await
+/// A worker whose lease does not expire during the test.
+async fn worker(node: &TestApp) -> TestApp {
+    node.add_node(Role::Worker, &["--worker-lease=3600"]).await
 }
 
 fn on(user: &TestUser, node: &TestApp) -> TestUser {
@@ -37,18 +38,19 @@ fn on(user: &TestUser, node: &TestApp) -> TestUser {
 }
 
 #[tokio::test]
-async fn a_reply_is_followed_on_a_node_that_never_talked_to_its_worker() {
+async fn a_subscriber_on_another_node_receives_the_workers_reply() {
+    require_servers!();
     let one = api().await;
-    let other = one.beside(Role::Api, &[]).await;
+    let other = one.add_node(Role::Api, &[]).await;
     let worker = worker(&one).await;
     let gate = Gate::closed();
-    one.gemini.answers(Script::new().text("Half ").wait(&gate).text("and half").finish("STOP"));
+    one.gemini.enqueue(Script::new().text("Half ").wait(&gate).text("and half").finish("STOP"));
     let user = one.user().await;
-    let asked = user.room("x").await.ask("hi").await;
-    let mut follower = on(&user, &other).follow(&asked.reply, None).await;
-    follower.until("Half").await;
+    let sent = user.create_chatroom("x").await.send("hi").await;
+    let mut follower = on(&user, &other).follow(&sent.reply, None).await;
+    follower.read_until("Half").await;
     gate.open();
-    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "Half and half");
     for node in [one, other, worker] {
         node.stop().await;
@@ -56,49 +58,52 @@ async fn a_reply_is_followed_on_a_node_that_never_talked_to_its_worker() {
 }
 
 #[tokio::test]
-async fn a_reply_is_stopped_from_another_node_than_its_workers() {
+async fn stopping_from_another_node_cancels_the_workers_reply() {
+    require_servers!();
     let one = api().await;
     let worker = worker(&one).await;
-    one.gemini.answers(Script::new().text("So far").hang());
+    one.gemini.enqueue(Script::new().text("So far").hang());
     let user = one.user().await;
-    let asked = user.room("x").await.ask("hi").await;
-    user.follow(&asked.reply, None).await.until("So far").await;
-    assert_eq!(user.stop(&asked.reply).await, json!({"status": "CANCELLED", "content": "So far"}));
+    let sent = user.create_chatroom("x").await.send("hi").await;
+    user.follow(&sent.reply, None).await.read_until("So far").await;
+    assert_eq!(user.stop(&sent.reply).await, json!({"status": "CANCELLED", "content": "So far"}));
     for node in [one, worker] {
         node.stop().await;
     }
 }
 
 #[tokio::test]
-async fn a_room_is_followed_on_every_node() {
+async fn chatroom_events_reach_subscribers_on_every_node() {
+    require_servers!();
     let one = api().await;
-    let other = one.beside(Role::Api, &[]).await;
+    let other = one.add_node(Role::Api, &[]).await;
     let worker = worker(&one).await;
     let user = one.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let mut socket = on(&user, &other).socket().await;
     let follow =
         "subscription($id: ID!) { chatroomEvents(chatroomId: $id, after: \"0\") { change { __typename } } }";
-    socket.subscribe("1", follow, &json!({ "id": room.id })).await;
-    let mut heard = Vec::new();
-    while heard.last().is_none_or(|last| last != "ReplyCompleted") {
+    socket.subscribe("1", follow, &json!({ "id": chatroom.id })).await;
+    let mut received = Vec::new();
+    while received.last().is_none_or(|last| last != "ReplyCompleted") {
         let change = &socket.next().await.unwrap()["payload"]["data"]["chatroomEvents"]["change"];
-        heard.push(change["__typename"].as_str().unwrap().to_owned());
-        if heard == ["ChatroomUpdated"] {
-            // It follows: what comes now it has to hear of.
-            room.ask("hi").await;
+        received.push(change["__typename"].as_str().unwrap().to_owned());
+        if received == ["ChatroomUpdated"] {
+            // Subscribed: it must receive the following events.
+            chatroom.send("hi").await;
         }
     }
-    assert_eq!(heard[1..3], ["MessageAdded", "MessageAdded"], "{heard:?}");
+    assert_eq!(received[1..3], ["MessageAdded", "MessageAdded"], "{received:?}");
     for node in [one, other, worker] {
         node.stop().await;
     }
 }
 
 #[tokio::test]
-async fn a_session_that_ends_on_one_node_ends_its_sockets_on_all() {
+async fn a_session_ended_on_one_node_closes_its_sockets_on_all() {
+    require_servers!();
     let one = api().await;
-    let other = one.beside(Role::Api, &[]).await;
+    let other = one.add_node(Role::Api, &[]).await;
     let user = one.user().await;
     let mut socket = on(&user, &other).socket().await;
     user.data("mutation { logout { sessionsEnded } }", json!({})).await;
@@ -109,17 +114,18 @@ async fn a_session_that_ends_on_one_node_ends_its_sockets_on_all() {
 }
 
 #[tokio::test]
-async fn what_one_node_has_written_no_other_lists_as_it_was() {
+async fn a_write_on_one_node_invalidates_cached_lists_on_all() {
+    require_servers!();
     let one = api().await;
-    let other = one.beside(Role::Api, &[]).await;
+    let other = one.add_node(Role::Api, &[]).await;
     let user = one.user().await;
     let titles = async |node: &TestApp| {
         let data = on(&user, node).data("{ chatrooms { nodes { title } } }", json!({})).await;
         data["chatrooms"]["nodes"].as_array().unwrap().len()
     };
-    for rooms in 1..4 {
-        user.room("x").await;
-        assert_eq!((titles(&other).await, titles(&one).await), (rooms, rooms));
+    for chatrooms in 1..4 {
+        user.create_chatroom("x").await;
+        assert_eq!((titles(&other).await, titles(&one).await), (chatrooms, chatrooms));
     }
     for node in [one, other] {
         node.stop().await;
@@ -127,15 +133,16 @@ async fn what_one_node_has_written_no_other_lists_as_it_was() {
 }
 
 #[tokio::test]
-async fn limits_are_counted_over_all_nodes() {
-    let one = TestApp::at_a_standstill().await;
-    let other = one.beside(Role::Api, &[]).await;
-    for (turn, node) in [&one, &other, &one, &other, &one].into_iter().enumerate() {
-        let sent = node.stranger().ask_api(user::SEND_OTP, json!({"phone": "+14155550123"})).await;
-        assert!(sent.get("errors").is_none(), "{turn}: {sent}");
-        one.pass(chrono::TimeDelta::seconds(30)).await;
+async fn rate_limits_are_shared_by_all_nodes() {
+    require_servers!();
+    let one = TestApp::with_stopped_clock().await;
+    let other = one.add_node(Role::Api, &[]).await;
+    for (round, node) in [&one, &other, &one, &other, &one].into_iter().enumerate() {
+        let sent = node.anonymous().execute(user::SEND_OTP, json!({"phone": "+14155550123"})).await;
+        assert!(sent.get("errors").is_none(), "{round}: {sent}");
+        one.advance(chrono::TimeDelta::seconds(30)).await;
     }
-    let sixth = other.stranger().ask_api(user::SEND_OTP, json!({"phone": "+14155550123"})).await;
+    let sixth = other.anonymous().execute(user::SEND_OTP, json!({"phone": "+14155550123"})).await;
     assert_eq!(code_of(&sixth), "RATE_LIMITED");
     for node in [one, other] {
         node.stop().await;
@@ -143,18 +150,19 @@ async fn limits_are_counted_over_all_nodes() {
 }
 
 #[tokio::test]
-async fn workers_that_claim_at_once_exceed_no_cap() {
+async fn workers_claiming_concurrently_exceed_no_users_limit() {
+    require_servers!();
     let one = api().await;
     for _ in 0..20 {
         let user = one.user().await;
         for title in ["a", "b", "c", "d", "e"] {
-            user.room(title).await.ask("hi").await;
+            user.create_chatroom(title).await.send("hi").await;
         }
         let now = one.clock.now();
         let terms =
             ClaimTerms { now, leased_until: now + TimeDelta::hours(1), limit: 16, basic_cap: 2, pro_cap: 5 };
         let claims = join_all((0..8).map(async |_| jobs::claim(&one.chat.db, terms).await.unwrap()));
-        // Meanwhile another is first, and again another.
+        // Meanwhile the order of the queue changes.
         let first = "UPDATE jobs SET run_at = (SELECT min(run_at) FROM jobs) - interval '1 second'
                      WHERE id = (SELECT id FROM jobs WHERE leased_until IS NULL ORDER BY run_at DESC LIMIT 1)";
         let reordering = async {
@@ -165,13 +173,14 @@ async fn workers_that_claim_at_once_exceed_no_cap() {
         let (claims, ()) = tokio::join!(claims, reordering);
         assert_eq!(claims.concat().len(), 2);
     }
-    one.end().await;
+    one.shut_down().await;
 }
 
 #[tokio::test]
-async fn nodes_that_start_together_migrate_once() {
+async fn nodes_starting_together_migrate_once() {
+    require_servers!();
     let directory = tempfile::TempDir::new().unwrap();
-    let backend = Backend::fresh(directory.path()).await;
+    let backend = Backend::create(directory.path()).await;
     let database = Database::connect(&backend.database_url).await.unwrap();
     Migrator::down(&database, None).await.unwrap();
     let settings = config(&[&format!("--database-url={}", backend.database_url)]).database;
@@ -181,43 +190,47 @@ async fn nodes_that_start_together_migrate_once() {
 }
 
 #[tokio::test]
-async fn pro_that_is_bought_on_one_node_is_seen_on_another() {
-    let node = async |role, beside| {
-        TestApp::with(Wishes { sells: true, role: Some(role), beside, ..Wishes::default() }).await
+async fn a_subscription_bought_on_one_node_is_visible_on_another() {
+    require_servers!();
+    let node = async |role, peer| {
+        TestApp::with(TestOptions { billing: true, role: Some(role), peer, ..TestOptions::default() }).await
     };
     let one = node(Role::Api, None).await;
     let other = node(Role::Api, Some(&one)).await;
     let worker = node(Role::Worker, Some(&one)).await;
-    buy_and_talk(&one, &other).await;
+    buy_pro_after_the_daily_quota(&one, &other).await;
     for node in [one, other, worker] {
         node.stop().await;
     }
 }
 
 #[tokio::test]
-async fn a_reading_that_another_nodes_has_overtaken_is_not_stored() {
-    let node = async |role, beside| {
-        TestApp::with(Wishes { sells: true, role: Some(role), beside, ..Wishes::default() }).await
+async fn a_stale_stripe_sync_does_not_overwrite_a_newer_one() {
+    require_servers!();
+    let node = async |role, peer| {
+        TestApp::with(TestOptions { billing: true, role: Some(role), peer, ..TestOptions::default() }).await
     };
     let one = node(Role::Api, None).await;
     let worker = node(Role::Worker, Some(&one)).await;
     let user = one.user().await;
     let session = user.start_checkout(Value::Null).await.unwrap();
-    let (subscription, events) = one.stripe.pay(&session);
-    one.stripe.change(&subscription, "invoice.payment_failed", |it| it["status"] = json!("incomplete"));
+    let (subscription, events) = one.stripe.complete_checkout(&session);
+    one.stripe.update_subscription(&subscription, "invoice.payment_failed", |it| {
+        it["status"] = json!("incomplete");
+    });
     let gate = Gate::closed();
-    let asked = one.stripe.calls("GET /v1/subscriptions").len();
-    // Whether the checkout is complete, and then, late, the subscription as it was.
-    one.stripe.fails(Fault::Late(open_gate()));
-    one.stripe.fails(Fault::Late(gate.clone()));
+    let before = one.stripe.calls("GET /v1/subscriptions").len();
+    // The first call returns the checkout; the second returns an old state of the subscription, late.
+    one.stripe.enqueue_fault(Fault::Late(open_gate()));
+    one.stripe.enqueue_fault(Fault::Late(gate.clone()));
     let late = async {
         assert_eq!(user.checkout_status(&session).await, "COMPLETE");
     };
     let meanwhile = async {
-        one.stripe.was_asked("GET /v1/subscriptions", asked + 1).await;
-        one.stripe.change(&subscription, "invoice.paid", |it| it["status"] = json!("active"));
-        assert_eq!(one.stripe.tell(&user.http, one.address, &events[0]).await, 200);
-        one.is_idle().await;
+        one.stripe.wait_for_calls("GET /v1/subscriptions", before + 1).await;
+        one.stripe.update_subscription(&subscription, "invoice.paid", |it| it["status"] = json!("active"));
+        assert_eq!(one.stripe.deliver(&user.http, one.address, &events[0]).await, 200);
+        one.wait_until_idle().await;
         assert_eq!(user.subscription().await["state"], "ACTIVE");
         gate.open();
     };

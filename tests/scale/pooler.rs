@@ -1,4 +1,4 @@
-//! PgBouncer between Pollux and PostgreSQL. `POLLUX_TEST_PGBOUNCER` names another program than the one in the path.
+//! PgBouncer between Pollux and PostgreSQL. `POLLUX_TEST_PGBOUNCER` names its program if it is not `pgbouncer` in the PATH.
 
 use std::{
     fs,
@@ -12,10 +12,11 @@ use tempfile::TempDir;
 use crate::support::{
     TestUser,
     backend::SECRET,
-    process::{Process, Site},
+    process::{Deployment, Process},
+    requirements::{has_pgbouncer, require_servers},
 };
 
-/// A pooler of the test's own.
+/// A PgBouncer process.
 struct PgBouncer {
     address: SocketAddr,
     server: Child,
@@ -26,19 +27,19 @@ fn program() -> String {
     std::env::var("POLLUX_TEST_PGBOUNCER").unwrap_or_else(|_| "pgbouncer".to_owned())
 }
 
-/// Its version, such as (1, 21); none where it is not installed, and then the test says so.
+/// The version of PgBouncer, such as (1, 21), or `None` if it is not installed.
 fn version() -> Option<(u32, u32)> {
-    let Ok(output) = Command::new(program()).arg("--version").output() else {
-        eprintln!("skipped: PgBouncer is not installed");
+    if !has_pgbouncer(&program()) {
         return None;
-    };
+    }
+    let output = Command::new(program()).arg("--version").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let mut numbers = text.split_whitespace().nth(1)?.split('.').map(|number| number.parse().unwrap_or(0));
     Some((numbers.next()?, numbers.next()?))
 }
 
 impl PgBouncer {
-    /// Starts one with these settings before the server of a database's URL.
+    /// Starts PgBouncer with these settings in front of a database's server.
     fn start(database_url: &str, settings: &str) -> Self {
         let directory = TempDir::new().unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -54,10 +55,10 @@ impl PgBouncer {
             address.ip(),
             address.port()
         );
-        // With auth_type = any every client is the user that the database line names.
+        // With `auth_type = any`, clients act as the user that the database line names.
         let text = text.replace("\n[pgbouncer]", " user=postgres\n[pgbouncer]");
         fs::write(&file, text).unwrap();
-        // It does not run as root.
+        // PgBouncer refuses to run as root.
         let is_root =
             fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
         let mut command = Command::new(if is_root { "setpriv" } else { "env" });
@@ -70,13 +71,15 @@ impl PgBouncer {
         pooler
     }
 
-    fn instead_of(&self, database_url: &str) -> String {
+    fn proxied_url(&self, database_url: &str) -> String {
         format!("postgres://postgres@{}/{}", self.address, database_url.rsplit('/').next().unwrap())
     }
 
-    fn refused(&self, site: &Site) -> Output {
+    fn refused(&self, deployment: &Deployment) -> Output {
         let mut command = Process::command(self.directory.path());
-        command.env("DATABASE_URL", self.instead_of(&site.backend.database_url)).env("JWT_SECRET", SECRET);
+        command
+            .env("DATABASE_URL", self.proxied_url(&deployment.backend.database_url))
+            .env("JWT_SECRET", SECRET);
         command.env("BIND", "127.0.0.1:0").output().unwrap()
     }
 }
@@ -88,54 +91,57 @@ impl Drop for PgBouncer {
     }
 }
 
-/// Two nodes with more connections between them than the pooler has to the server.
-async fn serves(site: &Site, pooler: &PgBouncer) {
-    let url = pooler.instead_of(&site.backend.database_url);
+/// Runs two nodes that together have more connections than the pooler has to the server.
+async fn works_with(deployment: &Deployment, pooler: &PgBouncer) {
+    let url = pooler.proxied_url(&deployment.backend.database_url);
     let settings = [("DATABASE_URL", url.as_str())];
-    let mut first = site.start_with(&[], &settings).await;
-    let second = site.start_with(&[], &settings).await;
-    first.says("ALTER ROLE postgres SET statement_timeout = '10s'").await;
+    let mut first = deployment.start_with(&[], &settings).await;
+    let second = deployment.start_with(&[], &settings).await;
+    first.wait_for_log("ALTER ROLE postgres SET statement_timeout = '10s'").await;
     let user = TestUser::sign_in(first.address, "+14155550123").await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let users = futures_util::future::join_all(
         (0..8).map(async |number| TestUser::sign_in(second.address, &format!("+1415555020{number}")).await),
     )
     .await;
     for _ in 0..3 {
         futures_util::future::join_all(users.iter().map(async |user| {
-            let asked = user.room("x").await.ask("hi").await;
-            assert_eq!(user.read(&asked.reply).await.text, "Yes.");
+            let sent = user.create_chatroom("x").await.send("hi").await;
+            assert_eq!(user.read(&sent.reply).await.text, "Yes.");
         }))
         .await;
     }
-    let asked = room.ask("hi").await;
-    assert_eq!(user.read(&asked.reply).await.text, "Yes.");
+    let sent = chatroom.send("hi").await;
+    assert_eq!(user.read(&sent.reply).await.text, "Yes.");
     for process in [first, second] {
         process.terminate();
-        assert!(process.ended().await);
+        assert!(process.wait_for_exit().await);
     }
 }
 
 #[tokio::test]
-async fn a_pooler_in_session_mode_serves() {
+async fn a_pooler_in_session_mode_works() {
+    require_servers!();
     let Some(_) = version() else { return };
-    let site = Site::new().await;
-    let pooler = PgBouncer::start(&site.backend.database_url, "pool_mode = session\ndefault_pool_size = 100");
-    serves(&site, &pooler).await;
+    let deployment = Deployment::new().await;
+    let pooler =
+        PgBouncer::start(&deployment.backend.database_url, "pool_mode = session\ndefault_pool_size = 100");
+    works_with(&deployment, &pooler).await;
 }
 
 #[tokio::test]
-async fn a_pooler_in_transaction_mode_serves_if_it_keeps_prepared_statements() {
+async fn a_pooler_in_transaction_mode_works_if_it_keeps_prepared_statements() {
+    require_servers!();
     let Some(version) = version() else { return };
-    let site = Site::new().await;
+    let deployment = Deployment::new().await;
     let settings = "pool_mode = transaction\ndefault_pool_size = 5";
     if version >= (1, 21) {
         let settings = format!("{settings}\nmax_prepared_statements = 200");
-        let pooler = PgBouncer::start(&site.backend.database_url, &settings);
-        serves(&site, &pooler).await;
+        let pooler = PgBouncer::start(&deployment.backend.database_url, &settings);
+        works_with(&deployment, &pooler).await;
     } else {
-        let pooler = PgBouncer::start(&site.backend.database_url, settings);
-        let refused = pooler.refused(&site);
+        let pooler = PgBouncer::start(&deployment.backend.database_url, settings);
+        let refused = pooler.refused(&deployment);
         assert!(!refused.status.success());
         let error = String::from_utf8(refused.stderr).unwrap();
         assert!(error.contains("set pool_mode = session, or use PgBouncer 1.21 or newer"), "{error}");

@@ -1,4 +1,4 @@
-//! A Redis that answers and refuses writes is as good as none, and everything works as without it.
+//! A Redis that answers but rejects writes is treated as down.
 
 use std::{
     net::TcpListener,
@@ -9,9 +9,12 @@ use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use crate::support::{Gate, Script, TestApp, backend::redis_connection, process::Site, socket::PATIENCE};
+use crate::support::{
+    Gate, Script, TestApp, backend::redis_connection, process::Deployment, requirements::require_servers,
+    socket::TEST_TIMEOUT,
+};
 
-/// A server of the test's own.
+/// A separate Redis process.
 struct Redis {
     url: String,
     server: Child,
@@ -29,7 +32,7 @@ impl Redis {
         let url = format!("redis://127.0.0.1:{port}/0");
         let client = redis::Client::open(url.as_str()).unwrap();
         let up = async { while client.get_multiplexed_async_connection().await.is_err() {} };
-        timeout(PATIENCE, up).await.expect("Redis does not start");
+        timeout(TEST_TIMEOUT, up).await.expect("Redis does not start");
         let connection = redis_connection(&url).await;
         Self { url, server, connection, _directory: directory }
     }
@@ -51,64 +54,68 @@ impl Drop for Redis {
     }
 }
 
-async fn becomes(app: &TestApp, expected: &str) {
-    let http = app.stranger().http;
+async fn wait_for_ready_status(app: &TestApp, expected: &str) {
+    let http = app.anonymous().http;
     let ready = format!("http://{}/health/ready", app.address);
     let ready = async { while http.get(&ready).send().await.unwrap().text().await.unwrap() != expected {} };
-    timeout(PATIENCE, ready).await.unwrap_or_else(|_| panic!("it does not become {expected}"));
+    timeout(TEST_TIMEOUT, ready).await.unwrap_or_else(|_| panic!("/health/ready did not become {expected}"));
 }
 
-async fn works_without_writes(refuse: &str, accept: &str) {
+async fn works_without_writes(stop_writes: &str, allow_writes: &str) {
     let mut redis = Redis::start().await;
     let app = TestApp::with_settings(&[&format!("--redis-url={}", redis.url)]).await;
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("Before. ").wait(&gate).text("During.").finish("STOP"));
+    app.gemini.enqueue(Script::new().text("Before. ").wait(&gate).text("During.").finish("STOP"));
     let user = app.user().await;
-    let (room, other) = (user.room("x").await, user.room("y").await);
-    let asked = room.ask("hi").await;
-    let mut follower = user.follow(&asked.reply, None).await;
-    follower.until("Before. ").await;
+    let (chatroom, other) = (user.create_chatroom("x").await, user.create_chatroom("y").await);
+    let sent = chatroom.send("hi").await;
+    let mut follower = user.follow(&sent.reply, None).await;
+    follower.read_until("Before. ").await;
 
-    redis.command(refuse).await;
-    becomes(&app, "ready, without Redis\n").await;
+    redis.command(stop_writes).await;
+    wait_for_ready_status(&app, "ready, without Redis\n").await;
     gate.open();
-    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.restarts), ("Before. During.", 0));
-    let meanwhile = other.ask("and?").await;
+    let meanwhile = other.send("and?").await;
     assert_eq!(user.read(&meanwhile.reply).await.text, "Yes.");
-    assert_eq!(other.path().await.len(), 2);
+    assert_eq!(other.branch().await.len(), 2);
 
-    redis.command(accept).await;
-    becomes(&app, "ready\n").await;
-    app.signed_in("+14155550177").await;
+    redis.command(allow_writes).await;
+    wait_for_ready_status(&app, "ready\n").await;
+    app.sign_in_as("+14155550177").await;
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_redis_out_of_memory_is_as_good_as_none() {
+async fn a_redis_out_of_memory_is_treated_as_down() {
+    require_servers!();
     works_without_writes("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0").await;
 }
 
 #[tokio::test]
-async fn a_redis_that_became_a_replica_is_as_good_as_none() {
+async fn a_redis_that_became_a_replica_is_treated_as_down() {
+    require_servers!();
     works_without_writes("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE").await;
 }
 
 #[tokio::test]
-async fn a_redis_without_enough_replicas_is_as_good_as_none() {
+async fn a_redis_without_enough_replicas_is_treated_as_down() {
+    require_servers!();
     works_without_writes("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0").await;
 }
 
 #[tokio::test]
-async fn the_log_says_why_redis_is_not_used() {
+async fn the_log_names_why_redis_is_unavailable() {
+    require_servers!();
     let mut redis = Redis::start().await;
-    let site = Site::new().await;
-    let mut process = site.start_with(&[], &[("REDIS_URL", redis.url.as_str())]).await;
+    let deployment = Deployment::new().await;
+    let mut process = deployment.start_with(&[], &[("REDIS_URL", redis.url.as_str())]).await;
     redis.command("CONFIG SET maxmemory 1").await;
-    let line = process.says("Redis is unavailable").await;
+    let line = process.wait_for_log("Redis is unavailable").await;
     assert!(line.contains("maxmemory"), "{line}");
     redis.command("CONFIG SET maxmemory 0").await;
-    process.says("Redis is available again").await;
+    process.wait_for_log("Redis is available again").await;
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 }

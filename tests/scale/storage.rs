@@ -1,4 +1,4 @@
-//! PostgreSQL without space, and processes that share it without Redis.
+//! PostgreSQL on a full disk, and processes that share PostgreSQL without Redis.
 
 use pollux::config::Role;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
@@ -7,11 +7,12 @@ use tokio::time::timeout;
 
 use crate::support::{
     TestApp, TestUser,
-    app::Wishes,
+    app::TestOptions,
     backend::SECRET,
     code_of,
-    process::{Process, Site},
-    socket::PATIENCE,
+    process::{Deployment, Process},
+    requirements::require_servers,
+    socket::TEST_TIMEOUT,
 };
 
 async fn ready(user: &TestUser) -> u16 {
@@ -19,69 +20,72 @@ async fn ready(user: &TestUser) -> u16 {
     answer.status().as_u16()
 }
 
-async fn becomes(user: &TestUser, status: u16) {
+async fn wait_for_ready_status(user: &TestUser, status: u16) {
     let ready = async { while ready(user).await != status {} };
-    timeout(PATIENCE, ready).await.unwrap_or_else(|_| panic!("/health/ready does not become {status}"));
+    timeout(TEST_TIMEOUT, ready).await.unwrap_or_else(|_| panic!("/health/ready did not become {status}"));
 }
 
-/// What PostgreSQL answers when it cannot extend a file.
+/// Raises the error that PostgreSQL returns when it cannot extend a file.
 const NO_SPACE: &str = "CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$";
 const CHECKS_FAIL: &str = "CREATE TRIGGER no_space BEFORE INSERT OR UPDATE ON write_checks
     FOR EACH ROW EXECUTE FUNCTION no_space()";
 
-async fn refuses_until_there_is_space(messages_fail: &str) {
-    let app = TestApp::with(Wishes { role: Some(Role::Api), ..Wishes::default() }).await;
+async fn fails_until_space_is_available(messages_fail: &str) {
+    let app = TestApp::with(TestOptions { role: Some(Role::Api), ..TestOptions::default() }).await;
     let database = Database::connect(&app.backend.database_url).await.unwrap();
     let user = app.user().await;
-    let room = user.room("x").await;
-    becomes(&user, 200).await;
+    let chatroom = user.create_chatroom("x").await;
+    wait_for_ready_status(&user, 200).await;
     for statement in [NO_SPACE, CHECKS_FAIL, messages_fail] {
         database.execute_unprepared(statement).await.unwrap();
     }
     for _ in 0..3 {
-        let refused = room.try_ask(json!({"content": "hi", "idempotencyKey": "k"})).await.unwrap_err();
+        let refused = chatroom.try_send(json!({"content": "hi", "idempotencyKey": "k"})).await.unwrap_err();
         assert_eq!(code_of(&refused), "INTERNAL_SERVER_ERROR");
     }
-    becomes(&user, 503).await;
+    wait_for_ready_status(&user, 503).await;
     database.execute_unprepared("DROP FUNCTION no_space() CASCADE").await.unwrap();
-    becomes(&user, 200).await;
-    let sent = room.try_ask(json!({"content": "hi", "idempotencyKey": "k"})).await.unwrap();
-    assert_eq!(sent.used, 1, "what was refused took nothing");
-    assert_eq!(room.path().await.len(), 2);
-    app.end().await;
+    wait_for_ready_status(&user, 200).await;
+    let sent = chatroom.try_send(json!({"content": "hi", "idempotencyKey": "k"})).await.unwrap();
+    assert_eq!(sent.used, 1, "a rejected message is not charged");
+    assert_eq!(chatroom.branch().await.len(), 2);
+    app.shut_down().await;
 }
 
 #[tokio::test]
-async fn a_statement_without_space_is_refused_until_there_is_some() {
-    refuses_until_there_is_space(
+async fn a_statement_on_a_full_disk_fails_until_space_is_available() {
+    require_servers!();
+    fails_until_space_is_available(
         "CREATE TRIGGER no_space BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION no_space()",
     )
     .await;
 }
 
 #[tokio::test]
-async fn a_commit_without_space_is_refused_until_there_is_some() {
-    refuses_until_there_is_space(
+async fn a_commit_on_a_full_disk_fails_until_space_is_available() {
+    require_servers!();
+    fails_until_space_is_available(
         "CREATE CONSTRAINT TRIGGER no_space AFTER INSERT ON messages DEFERRABLE INITIALLY DEFERRED
          FOR EACH ROW EXECUTE FUNCTION no_space()",
     )
     .await;
 }
 
-fn without_redis(site: &Site) -> std::process::Command {
-    let mut command = Process::command(site.directory.path());
-    command.env("DATABASE_URL", &site.backend.database_url).env("JWT_SECRET", SECRET);
+fn without_redis(deployment: &Deployment) -> std::process::Command {
+    let mut command = Process::command(deployment.directory.path());
+    command.env("DATABASE_URL", &deployment.backend.database_url).env("JWT_SECRET", SECRET);
     command.env("BIND", "127.0.0.1:0");
     command
 }
 
 #[tokio::test]
-async fn a_second_process_without_redis_is_refused_and_takes_over_when_the_first_ends() {
-    let site = Site::new().await;
-    let first = Process::spawn(without_redis(&site)).await;
+async fn a_second_process_without_redis_is_rejected_and_starts_after_the_first_ends() {
+    require_servers!();
+    let deployment = Deployment::new().await;
+    let first = Process::spawn(without_redis(&deployment)).await;
     let refused = tokio::task::spawn_blocking({
-        let mut command = without_redis(&site);
+        let mut command = without_redis(&deployment);
         move || command.output().unwrap()
     });
     let refused = refused.await.unwrap();
@@ -89,31 +93,32 @@ async fn a_second_process_without_redis_is_refused_and_takes_over_when_the_first
     let error = String::from_utf8(refused.stderr).unwrap();
     assert!(error.contains("set REDIS_URL and JWT_SECRET for both"), "{error}");
 
-    let (second, ()) = tokio::join!(Process::spawn(without_redis(&site)), async {
+    let (second, ()) = tokio::join!(Process::spawn(without_redis(&deployment)), async {
         first.terminate();
     });
-    assert!(first.ended().await);
+    assert!(first.wait_for_exit().await);
     TestUser::sign_in(second.address, "+14155550123").await;
     second.terminate();
-    assert!(second.ended().await);
+    assert!(second.wait_for_exit().await);
 }
 
 #[tokio::test]
-async fn a_process_without_redis_takes_its_lock_again_after_the_database_was_away() {
-    let site = Site::new().await;
-    let mut process = Process::spawn(without_redis(&site)).await;
-    let database = Database::connect(&site.backend.database_url).await.unwrap();
+async fn a_process_without_redis_reacquires_its_lock_after_a_database_outage() {
+    require_servers!();
+    let deployment = Deployment::new().await;
+    let mut process = Process::spawn(without_redis(&deployment)).await;
+    let database = Database::connect(&deployment.backend.database_url).await.unwrap();
     let held = locks(&database).await;
     assert_eq!(held, 1);
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid()";
     database.execute_unprepared(end).await.unwrap();
-    process.says("process lock on the database lost").await;
+    process.wait_for_log("process lock on the database lost").await;
     let again = async { while locks(&database).await == 0 {} };
-    timeout(PATIENCE, again).await.expect("it is not taken again");
+    timeout(TEST_TIMEOUT, again).await.expect("the lock was not reacquired");
     TestUser::sign_in(process.address, "+14155550123").await;
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 }
 
 async fn locks(database: &DatabaseConnection) -> u64 {

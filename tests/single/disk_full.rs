@@ -1,4 +1,4 @@
-//! A disk without space: what was accepted is stored, and nothing is accepted that is not.
+//! A full disk: the server accepts only what it stores.
 
 use std::{
     fs::{self, File},
@@ -14,36 +14,36 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use crate::support::{
-    Gate, Script, StandIn, TestUser,
+    FakeGemini, Gate, Script, TestUser,
     app::config,
-    process::{Process, moved},
-    socket::PATIENCE,
-    user::TestRoom,
+    process::{Process, on_process},
+    socket::TEST_TIMEOUT,
+    user::TestChatroom,
 };
 
-/// A file system of 24 MB in memory.
+/// A tmpfs of 24 MB.
 struct SmallDisk {
-    place: TempDir,
+    mount_point: TempDir,
 }
 
 impl SmallDisk {
-    /// None where this process may not mount one; the test then says so.
+    /// Returns `None` if the process may not mount file systems; the test is then skipped.
     fn mount() -> Option<Self> {
-        let place = TempDir::new().unwrap();
+        let mount_point = TempDir::new().unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"])
-            .arg(place.path())
+            .arg(mount_point.path())
             .stderr(std::process::Stdio::null())
             .status();
         if mounted.is_ok_and(|status| status.success()) {
-            return Some(Self { place });
+            return Some(Self { mount_point });
         }
-        eprintln!("skipped: mounting a tmpfs is not permitted here");
+        eprintln!("skipped: this process may not mount a tmpfs");
         None
     }
 
     fn path(&self) -> &Path {
-        self.place.path()
+        self.mount_point.path()
     }
 
     fn filler(&self) -> PathBuf {
@@ -61,7 +61,7 @@ impl SmallDisk {
         fs::remove_file(self.filler()).unwrap();
     }
 
-    /// Mounts it again with other options, such as `ro`.
+    /// Remounts it with other options, such as `ro`.
     fn remount(&self, options: &str) {
         let options = format!("remount,{options}");
         let status = Command::new("mount").args(["-o", &options]).arg(self.path()).status().unwrap();
@@ -75,13 +75,13 @@ impl Drop for SmallDisk {
     }
 }
 
-fn command(directory: &Path, gemini: &StandIn) -> Command {
+fn command(directory: &Path, gemini: &FakeGemini) -> Command {
     let mut command = Process::command(directory);
     set(&mut command, gemini);
     command
 }
 
-fn set(command: &mut Command, gemini: &StandIn) {
+fn set(command: &mut Command, gemini: &FakeGemini) {
     command.env("DATABASE_URL", "sqlite://data/pollux.db").env("BASIC_DAILY_LIMIT", "100000");
     command.env("GEMINI_API_KEY", "test-key").env("GEMINI_BASE_URL", format!("http://{}", gemini.address));
 }
@@ -92,17 +92,17 @@ async fn ready(user: &TestUser) -> u16 {
 }
 
 /// Waits until `/health/ready` answers this status.
-async fn becomes(user: &TestUser, status: u16) {
+async fn wait_for_ready_status(user: &TestUser, status: u16) {
     let ready = async { while ready(user).await != status {} };
-    timeout(PATIENCE, ready).await.unwrap_or_else(|_| panic!("/health/ready does not become {status}"));
+    timeout(TEST_TIMEOUT, ready).await.unwrap_or_else(|_| panic!("/health/ready did not become {status}"));
 }
 
 /// Sends a message and returns its id if it was accepted.
-async fn try_send(room: &TestRoom, content: &str) -> Option<String> {
-    room.try_ask(json!({ "content": content })).await.ok().map(|asked| asked.message)
+async fn try_send(chatroom: &TestChatroom, content: &str) -> Option<String> {
+    chatroom.try_send(json!({ "content": content })).await.ok().map(|sent| sent.message)
 }
 
-/// Sends messages before, while and after writes fail, ends the process and looks for all that it accepted.
+/// Sends messages before, while and after writes fail, ends the process and checks that every accepted message is stored.
 async fn accepts_only_what_it_stores(
     runs: usize,
     start: impl Fn() -> Command,
@@ -112,33 +112,33 @@ async fn accepts_only_what_it_stores(
     let long = "x".repeat(20_000);
     let mut process = Process::spawn(start()).await;
     let mut user = TestUser::sign_in(process.address, "+14155550123").await;
-    let mut room = user.room("x").await;
+    let mut chatroom = user.create_chatroom("x").await;
     for run in 0..runs {
-        let mut accepted = vec![try_send(&room, "before").await.unwrap()];
+        let mut accepted = vec![try_send(&chatroom, "before").await.unwrap()];
         make_writes_fail(&process);
         let mut refused = 0;
         while refused < 3 {
-            match try_send(&room, &long).await {
+            match try_send(&chatroom, &long).await {
                 Some(id) => accepted.push(id),
                 None => refused += 1,
             }
         }
-        becomes(&user, 503).await;
+        wait_for_ready_status(&user, 503).await;
         for _ in 0..3 {
-            accepted.extend(try_send(&room, "meanwhile").await);
+            accepted.extend(try_send(&chatroom, "meanwhile").await);
         }
         let_writes_succeed(&process);
-        becomes(&user, 200).await;
-        accepted.push(try_send(&room, "after").await.expect("it recovers by itself"));
+        wait_for_ready_status(&user, 200).await;
+        accepted.push(try_send(&chatroom, "after").await.expect("the server did not recover"));
         if run % 2 == 0 {
             process.kill();
         } else {
             process.terminate();
-            assert!(process.ended().await, "run {run}");
+            assert!(process.wait_for_exit().await, "run {run}");
         }
         process = Process::spawn(start()).await;
-        user = moved(&user, &process);
-        room.user = user.clone();
+        user = on_process(&user, &process);
+        chatroom.user = user.clone();
         for id in accepted {
             assert_eq!(user.message(&id).await["id"], id, "run {run}");
         }
@@ -146,45 +146,45 @@ async fn accepts_only_what_it_stores(
 }
 
 #[tokio::test]
-async fn whatever_was_accepted_around_a_full_disk_is_there_after_a_crash_and_after_a_stop() {
+async fn accepted_messages_survive_a_full_disk_and_a_crash() {
     let Some(disk) = SmallDisk::mount() else { return };
-    let gemini = StandIn::start().await;
+    let gemini = FakeGemini::start().await;
     let start = || command(disk.path(), &gemini);
     accepts_only_what_it_stores(20, start, |_| disk.fill(), |_| disk.free()).await;
 }
 
 #[tokio::test]
-async fn a_reply_that_ends_while_the_disk_is_full_is_stored_when_there_is_space() {
+async fn a_reply_finished_on_a_full_disk_is_stored_when_space_is_available() {
     let Some(disk) = SmallDisk::mount() else { return };
-    let gemini = StandIn::start().await;
+    let gemini = FakeGemini::start().await;
     let gate = Gate::closed();
-    gemini.answers(Script::new().text("Before. ").wait(&gate).text("During.").finish("STOP"));
+    gemini.enqueue(Script::new().text("Before. ").wait(&gate).text("During.").finish("STOP"));
     let process = Process::spawn(command(disk.path(), &gemini)).await;
     let user = TestUser::sign_in(process.address, "+14155550123").await;
-    let room = user.room("x").await;
-    let asked = room.ask("hi").await;
-    let mut follower = user.follow(&asked.reply, None).await;
-    follower.until("Before. ").await;
+    let chatroom = user.create_chatroom("x").await;
+    let sent = chatroom.send("hi").await;
+    let mut follower = user.follow(&sent.reply, None).await;
+    follower.read_until("Before. ").await;
     disk.fill();
     let long = "x".repeat(20_000);
-    while try_send(&room, &long).await.is_some() {}
-    becomes(&user, 503).await;
+    while try_send(&chatroom, &long).await.is_some() {}
+    wait_for_ready_status(&user, 503).await;
     gate.open();
-    follower.until("During.").await;
-    assert_eq!(user.message(&asked.message).await["content"], "hi", "reading works");
+    follower.read_until("During.").await;
+    assert_eq!(user.message(&sent.message).await["content"], "hi", "reading works");
     disk.free();
-    assert_eq!(follower.until_the_end().await, "ReplyCompleted");
+    assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.restarts), ("Before. During.", 0));
     process.kill();
     let process = Process::spawn(command(disk.path(), &gemini)).await;
-    assert_eq!(moved(&user, &process).message(&asked.reply).await["content"], "Before. During.");
+    assert_eq!(on_process(&user, &process).message(&sent.reply).await["content"], "Before. During.");
 }
 
-/// Past its limit on the size of files a process's writes fail, and to SQLite that is an I/O error.
+/// Beyond its file size limit a process's writes fail, which SQLite reports as an I/O error.
 #[tokio::test]
-async fn whatever_was_accepted_around_an_io_error_is_there_after_a_crash_and_after_a_stop() {
+async fn accepted_messages_survive_an_io_error_and_a_crash() {
     let directory = TempDir::new().unwrap();
-    let gemini = StandIn::start().await;
+    let gemini = FakeGemini::start().await;
     let start = || {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$0\"", env!("CARGO_BIN_EXE_pollux")]);
@@ -204,12 +204,12 @@ async fn whatever_was_accepted_around_an_io_error_is_there_after_a_crash_and_aft
 }
 
 #[tokio::test]
-async fn a_server_on_a_read_only_disk_does_not_start_and_says_why() {
+async fn a_server_on_a_read_only_disk_reports_it_and_exits() {
     let Some(disk) = SmallDisk::mount() else { return };
-    let gemini = StandIn::start().await;
+    let gemini = FakeGemini::start().await;
     let process = Process::spawn(command(disk.path(), &gemini)).await;
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
     disk.remount("ro");
     let refused = command(disk.path(), &gemini).env("BIND", "127.0.0.1:0").output().unwrap();
     assert!(!refused.status.success());
@@ -218,10 +218,10 @@ async fn a_server_on_a_read_only_disk_does_not_start_and_says_why() {
     disk.remount("rw");
     let process = Process::spawn(command(disk.path(), &gemini)).await;
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 }
 
-/// A database on a full disk, whose transactions write to the disk before they are committed.
+/// A database on a full disk whose transactions spill to the disk before they are committed.
 struct Full {
     disk: SmallDisk,
     db: Db,
@@ -237,14 +237,14 @@ impl Full {
         Some(Self { disk, db })
     }
 
-    /// After space is freed, writes are stored, whatever has failed before.
+    /// Checks that writes are stored after space has been freed.
     async fn recovers(self) {
         self.disk.free();
         insert(self.db.write(), 7, 10).await.unwrap();
         let tx = self.db.begin().await.unwrap();
         insert(&tx, 8, 10).await.unwrap();
         commit(tx).await.unwrap();
-        // What another connection sees has been committed.
+        // Another connection sees committed rows only.
         let stored = "SELECT id FROM write_checks WHERE id IN (7, 8)";
         let stored = Statement::from_string(DbBackend::Sqlite, stored);
         assert_eq!(self.db.read().query_all_raw(stored).await.unwrap().len(), 2);
@@ -256,11 +256,11 @@ async fn insert(conn: &impl ConnectionTrait, id: i32, bytes: usize) -> Result<()
     conn.execute_unprepared(&text).await.map(drop)
 }
 
-/// More than the disk has, and more than SQLite keeps in memory.
+/// More than the free space, and more than SQLite's page cache.
 const HUGE: usize = 20_000_000;
 
 #[tokio::test]
-async fn a_statement_that_fails_on_a_full_disk_harms_no_later_one() {
+async fn a_statement_failed_on_a_full_disk_affects_no_later_one() {
     let Some(full) = Full::open().await else { return };
     for _ in 0..3 {
         insert(full.db.write(), 2, HUGE).await.unwrap_err();
@@ -269,20 +269,20 @@ async fn a_statement_that_fails_on_a_full_disk_harms_no_later_one() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_is_dropped_after_a_failure_harms_no_later_one() {
+async fn a_transaction_dropped_after_a_failure_affects_no_later_one() {
     let Some(full) = Full::open().await else { return };
     let tx = full.db.begin().await.unwrap();
     insert(&tx, 2, HUGE).await.unwrap_err();
     drop(tx);
     for _ in 0..3 {
-        // What replaces the writer has to be able to write.
+        // The connection that replaces the writer must be able to write.
         assert!(full.db.begin().await.is_err());
     }
     full.recovers().await;
 }
 
 #[tokio::test]
-async fn a_savepoint_that_fails_on_a_full_disk_fails_its_transaction() {
+async fn a_savepoint_failed_on_a_full_disk_fails_its_transaction() {
     let Some(full) = Full::open().await else { return };
     let tx = full.db.begin().await.unwrap();
     insert(&tx, 2, 10).await.unwrap();
@@ -294,11 +294,11 @@ async fn a_savepoint_that_fails_on_a_full_disk_fails_its_transaction() {
 }
 
 #[tokio::test]
-async fn a_migration_that_fails_on_a_full_disk_leaves_nothing_and_succeeds_later() {
+async fn a_migration_failed_on_a_full_disk_is_rolled_back_and_succeeds_later() {
     let Some(disk) = SmallDisk::mount() else { return };
     let url = format!("--database-url=sqlite://{}/pollux.db", disk.path().display());
     let settings = config(&[&url]).database;
-    // A file with room for its header alone.
+    // A file that has space only for its header.
     drop(Db::open(&settings).await.unwrap());
     let db = Db::open(&settings).await.unwrap();
     disk.fill();

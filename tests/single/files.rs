@@ -1,4 +1,4 @@
-//! The files of a SQLite database: who may read them, and what they hold.
+//! The files of a SQLite database: permissions, location and content.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::support::{
     TestUser,
     app::config,
-    process::{Process, Site},
+    process::{Deployment, Process},
 };
 
 fn mode(path: &Path) -> u32 {
@@ -18,21 +18,21 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test]
-async fn all_files_of_a_database_are_its_owners_alone() {
-    let site = Site::new().await;
-    let process = site.start().await;
+async fn database_files_are_readable_by_their_owner_only() {
+    let deployment = Deployment::new().await;
+    let process = deployment.start().await;
     TestUser::sign_in(process.address, "+14155550123").await;
-    let data = site.directory.path().join("data");
+    let data = deployment.directory.path().join("data");
     assert_eq!(mode(&data), 0o700);
     for file in ["pollux.db", "pollux.db-wal", "pollux.db-shm", "pollux.lock", "jwt_secret"] {
         assert_eq!(mode(&data.join(file)), 0o600, "{file}");
     }
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 }
 
 #[tokio::test]
-async fn a_percent_encoded_path_is_one_file_and_its_lock_is_beside_it() {
+async fn a_percent_encoded_path_names_one_file_with_its_lock_next_to_it() {
     let directory = TempDir::new().unwrap();
     let start = || {
         let mut command = Process::command(directory.path());
@@ -50,11 +50,11 @@ async fn a_percent_encoded_path_is_one_file_and_its_lock_is_beside_it() {
     let second = start().output().unwrap();
     assert!(String::from_utf8_lossy(&second.stderr).contains("another process is using my data/chat?.db"));
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_refused_with_advice() {
+async fn a_damaged_database_is_rejected_with_advice() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("pollux.db");
     fs::write(&file, "not a database, ".repeat(1000)).unwrap();
@@ -63,11 +63,11 @@ async fn a_damaged_file_is_refused_with_advice() {
     assert!(!refused.status.success());
     let error = String::from_utf8(refused.stderr).unwrap();
     assert!(error.contains("cannot use pollux.db") && error.contains("restore it from a backup"), "{error}");
-    assert!(fs::read_to_string(&file).unwrap().starts_with("not a database"), "it is left as it was");
+    assert!(fs::read_to_string(&file).unwrap().starts_with("not a database"), "the file must not change");
 }
 
 #[tokio::test]
-async fn what_was_written_is_in_the_file_after_a_checkpoint_and_after_a_stop() {
+async fn writes_reach_the_database_file_by_checkpoint_and_shutdown() {
     let directory = TempDir::new().unwrap();
     let url = format!("--database-url=sqlite://{}/pollux.db", directory.path().display());
     let db = Db::open(&config(&[&url]).database).await.unwrap();
@@ -85,7 +85,7 @@ async fn what_was_written_is_in_the_file_after_a_checkpoint_and_after_a_stop() {
     assert!(!directory.path().join("pollux.db-wal").exists());
 }
 
-/// Counts the rows in a copy of the file alone, without its log.
+/// Counts the rows in a copy of the database file without its write-ahead log.
 async fn rows_of_a_copy(directory: &Path) -> usize {
     let copy = directory.join("copy.db");
     fs::copy(directory.join("pollux.db"), &copy).unwrap();
@@ -97,7 +97,7 @@ async fn rows_of_a_copy(directory: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn a_broken_line_of_dotenv_is_named_and_not_shown() {
+async fn a_malformed_dotenv_line_is_reported_by_number_without_its_text() {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join(".env"), "# Settings\nLOG_FORMAT=pretty\nJWT_SECRET hush-hush-hush\n")
         .unwrap();
@@ -109,7 +109,7 @@ async fn a_broken_line_of_dotenv_is_named_and_not_shown() {
 }
 
 #[tokio::test]
-async fn variables_that_are_empty_count_as_not_set() {
+async fn empty_environment_variables_count_as_unset() {
     let directory = TempDir::new().unwrap();
     let help = Process::command(directory.path()).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
@@ -124,11 +124,11 @@ async fn variables_that_are_empty_count_as_not_set() {
     TestUser::sign_in(process.address, "+14155550123").await;
     assert!(directory.path().join("data/pollux.db").exists());
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 }
 
 #[test]
-fn a_machine_without_ca_certificates_is_told_the_package() {
+fn missing_ca_certificates_are_reported_with_the_package_name() {
     let directory = TempDir::new().unwrap();
     let start = |settings: &[(&str, &str)]| {
         let mut command: Command = Process::command(directory.path());

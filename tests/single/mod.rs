@@ -1,4 +1,4 @@
-//! What holds for one process on SQLite only.
+//! Tests of a single process on SQLite.
 
 mod disk_full;
 mod files;
@@ -7,34 +7,35 @@ use serde_json::json;
 
 use crate::support::{
     TestUser,
-    process::{Process, Site, moved},
+    process::{Deployment, Process, on_process},
 };
 
 #[tokio::test]
-async fn one_database_has_one_server() {
-    let site = Site::new().await;
-    let process = site.start().await;
-    let second = Process::command(site.directory.path()).env("BIND", "127.0.0.1:0").output().unwrap();
+async fn a_second_server_on_the_same_database_is_rejected() {
+    let deployment = Deployment::new().await;
+    let process = deployment.start().await;
+    let second = Process::command(deployment.directory.path()).env("BIND", "127.0.0.1:0").output().unwrap();
     assert!(!second.status.success());
-    let said = String::from_utf8(second.stderr).unwrap();
-    assert!(said.contains("another process is using data/pollux.db"), "{said}");
+    let output = String::from_utf8(second.stderr).unwrap();
+    assert!(output.contains("another process is using data/pollux.db"), "{output}");
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 }
 
 #[tokio::test]
-async fn the_installations_secret_is_kept_and_only_its_owner_reads_it() {
+async fn the_generated_secret_is_kept_and_readable_by_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
-    let site = Site::new().await;
-    let process = site.start().await;
+    let deployment = Deployment::new().await;
+    let process = deployment.start().await;
     let user = TestUser::sign_in(process.address, "+14155550123").await;
     process.terminate();
-    assert!(process.ended().await);
-    let mode = std::fs::metadata(site.directory.path().join("data/jwt_secret")).unwrap().permissions().mode();
+    assert!(process.wait_for_exit().await);
+    let mode =
+        std::fs::metadata(deployment.directory.path().join("data/jwt_secret")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let process = site.start().await;
-    let me = moved(&user, &process).data("{ me { id } }", json!({})).await;
+    let process = deployment.start().await;
+    let me = on_process(&user, &process).data("{ me { id } }", json!({})).await;
     assert_eq!(me["me"]["id"], user.id.as_str(), "tokens outlive a restart");
     process.terminate();
-    assert!(process.ended().await);
+    assert!(process.wait_for_exit().await);
 }

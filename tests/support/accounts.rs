@@ -1,4 +1,4 @@
-//! Signing up and in with a password.
+//! Accounts: signing up, verifying codes, signing in with a password.
 
 use serde_json::{Value, json};
 
@@ -20,11 +20,11 @@ pub const CHANGE: &str = "mutation($current: String, $new: String!) {
 pub const ME: &str = "{ me { id email fullName hasPassword verifiedAt } }";
 
 pub async fn login(app: &TestApp, phone: &str, password: &str) -> Value {
-    app.stranger().ask_api(LOGIN, json!({"phone": phone, "password": password})).await
+    app.anonymous().execute(LOGIN, json!({"phone": phone, "password": password})).await
 }
 
 pub async fn verify(app: &TestApp, phone: &str, otp: &Value) -> Value {
-    app.stranger().ask_api(VERIFY_OTP, json!({"phone": phone, "otp": otp})).await
+    app.anonymous().execute(VERIFY_OTP, json!({"phone": phone, "otp": otp})).await
 }
 
 /// Verifies the code of a signup together with its token.
@@ -32,17 +32,18 @@ pub async fn verify_signup(app: &TestApp, phone: &str, signup: &Value) -> Value 
     let query = "mutation($input: VerifyOtpInput!) { verifyOtp(input: $input) { accessToken user { id } } }";
     let input =
         json!({"phoneNumber": phone, "otp": signup["otp"]["otp"], "signupToken": signup["signupToken"]});
-    app.stranger().ask_api(query, json!({ "input": input })).await
+    app.anonymous().execute(query, json!({ "input": input })).await
 }
 
-/// A user who has a password.
-pub async fn with_password(app: &TestApp) -> TestUser {
-    let user = app.signed_in(PHONE).await;
+/// A user with the phone number [`PHONE`] and the password [`PASSWORD`].
+pub async fn user_with_password(app: &TestApp) -> TestUser {
+    let user = app.sign_in_as(PHONE).await;
     user.data(CHANGE, json!({"new": PASSWORD})).await;
     user
 }
 
-pub fn token(user: &TestUser, response: &Value, field: &str) -> TestUser {
+/// The user with the access token from `field` of a response.
+pub fn with_token_of(user: &TestUser, response: &Value, field: &str) -> TestUser {
     let token = response["data"][field]["accessToken"].as_str().unwrap().to_owned();
     TestUser { token, ..user.clone() }
 }

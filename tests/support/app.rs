@@ -1,4 +1,4 @@
-//! A server in the test's own process.
+//! A server in the process of the test.
 
 use std::{
     net::SocketAddr,
@@ -26,7 +26,7 @@ use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 
-use super::{Backend, StandIn, Stripe, TestUser, backend::SECRET, socket::PATIENCE};
+use super::{Backend, FakeGemini, FakeStripe, TestUser, backend::SECRET, socket::TEST_TIMEOUT};
 
 #[derive(Parser)]
 #[command(args_override_self = true)]
@@ -35,76 +35,77 @@ struct Cli {
     config: Config,
 }
 
-/// The settings that these arguments make.
+/// Parses command-line arguments into settings.
 pub fn config(arguments: &[&str]) -> Config {
     Cli::try_parse_from(["pollux"].iter().chain(arguments)).unwrap().config
 }
 
 pub struct TestApp {
     pub address: SocketAddr,
-    pub gemini: Arc<StandIn>,
-    pub stripe: Arc<Stripe>,
+    pub gemini: Arc<FakeGemini>,
+    pub stripe: Arc<FakeStripe>,
     pub clock: Clock,
     pub chat: Chat,
     pub life: Lifecycle,
-    /// Every statement so far.
+    /// Every SQL statement so far.
     pub statements: Arc<Mutex<Vec<String>>>,
     pub backend: Arc<Backend>,
     running: JoinHandle<anyhow::Result<()>>,
     users: Arc<AtomicU64>,
-    stranger: TestUser,
+    anonymous: TestUser,
     directory: Arc<TempDir>,
 }
 
-/// What a test wants otherwise than it is by default.
+/// How a server differs from the default.
 #[derive(Default)]
-pub struct Wishes<'a> {
+pub struct TestOptions<'a> {
     /// Settings as on the command line, such as `--basic-daily-limit=3`.
     pub settings: &'a [&'a str],
     pub clock: Option<Clock>,
-    /// What the server serves and does; everything by default.
+    /// API, worker or, by default, both.
     pub role: Option<Role>,
-    /// Whether Pro can be bought.
-    pub sells: bool,
-    /// The node whose data, clock, model and Stripe this one shares.
-    pub beside: Option<&'a TestApp>,
+    /// Whether billing is configured.
+    pub billing: bool,
+    /// Another node, whose database, clock, model and Stripe this one shares.
+    pub peer: Option<&'a TestApp>,
 }
 
 impl TestApp {
     pub async fn start() -> Self {
-        Self::with(Wishes::default()).await
+        Self::with(TestOptions::default()).await
     }
 
     pub async fn with_settings(settings: &[&str]) -> Self {
-        Self::with(Wishes { settings, ..Wishes::default() }).await
+        Self::with(TestOptions { settings, ..TestOptions::default() }).await
     }
 
-    /// A server whose clock stands still until the test moves it.
-    pub async fn at_a_standstill() -> Self {
+    /// A server whose clock is stopped; [`advance`](Self::advance) moves it.
+    pub async fn with_stopped_clock() -> Self {
         let noon = "2026-11-21T12:00:00Z".parse().unwrap();
-        Self::with(Wishes { clock: Some(Clock::stopped(noon)), ..Wishes::default() }).await
+        Self::with(TestOptions { clock: Some(Clock::stopped(noon)), ..TestOptions::default() }).await
     }
 
     /// Another node of the same installation.
-    pub async fn beside(&self, role: Role, settings: &[&str]) -> Self {
-        Self::with(Wishes { settings, role: Some(role), beside: Some(self), ..Wishes::default() }).await
+    pub async fn add_node(&self, role: Role, settings: &[&str]) -> Self {
+        Self::with(TestOptions { settings, role: Some(role), peer: Some(self), ..TestOptions::default() })
+            .await
     }
 
-    pub async fn with(wishes: Wishes<'_>) -> Self {
+    pub async fn with(options: TestOptions<'_>) -> Self {
         let filter = std::env::var("POLLUX_TEST_LOG").unwrap_or_else(|_| "off".to_owned());
         telemetry::init(&telemetry::Logs { json: false, filter: &filter }).unwrap();
-        // Nothing happens by the hour where nobody moves the clock.
-        let is_moved = wishes.clock.is_some();
-        let clock = wishes.clock.or_else(|| wishes.beside.map(|other| other.clock.clone()));
+        // With a stopped clock, periodic work is triggered by the test.
+        let is_moved = options.clock.is_some();
+        let clock = options.clock.or_else(|| options.peer.map(|other| other.clock.clone()));
         let clock = clock.unwrap_or_else(Clock::system);
-        let (gemini, stripe, backend, users, directory) = if let Some(other) = wishes.beside {
+        let (gemini, stripe, backend, users, directory) = if let Some(other) = options.peer {
             let shared = (other.gemini.clone(), other.stripe.clone(), other.backend.clone());
             (shared.0, shared.1, shared.2, other.users.clone(), other.directory.clone())
         } else {
             let directory = TempDir::new().unwrap();
-            let backend = Backend::fresh(directory.path()).await;
-            let stripe = Arc::new(Stripe::start(clock.clone()).await);
-            let gemini = Arc::new(StandIn::start().await);
+            let backend = Backend::create(directory.path()).await;
+            let stripe = Arc::new(FakeStripe::start(clock.clone()).await);
+            let gemini = Arc::new(FakeGemini::start().await);
             (gemini, stripe, Arc::new(backend), Arc::default(), Arc::new(directory))
         };
         let database = format!("--database-url={}", backend.database_url);
@@ -119,27 +120,27 @@ impl TestApp {
             "--gemini-api-key=test-key",
             "--gemini-model=model-a",
         ];
-        let selling: Vec<String> = stripe
+        let billing: Vec<String> = stripe
             .environment()
             .iter()
-            .filter(|_| wishes.sells)
+            .filter(|_| options.billing)
             .map(|(name, value)| format!("--{}={value}", name.to_lowercase().replace('_', "-")))
             .collect();
-        let selling: Vec<&str> = selling.iter().map(String::as_str).collect();
-        let arguments: Vec<&str> = defaults.iter().chain(&selling).chain(wishes.settings).copied().collect();
+        let billing: Vec<&str> = billing.iter().map(String::as_str).collect();
+        let arguments: Vec<&str> = defaults.iter().chain(&billing).chain(options.settings).copied().collect();
         let config = config(&arguments);
         let mut db = Db::open(&config.database).await.unwrap();
         let statements = Arc::new(Mutex::new(Vec::new()));
-        let heard = statements.clone();
-        db.on_statement(move |statement| heard.lock().unwrap().push(statement.to_owned()));
-        let role = wishes.role.unwrap_or(Role::All);
+        let recorded = statements.clone();
+        db.on_statement(move |statement| recorded.lock().unwrap().push(statement.to_owned()));
+        let role = options.role.unwrap_or(Role::All);
         let mut app = App::open(role, config, db, clock.clone()).await.unwrap();
-        // Retries wait for milliseconds, not for seconds.
+        // Shortens the backoff of retries.
         app.chat.timing.first_backoff = Duration::from_millis(10);
         if is_moved {
-            app.billing.look_every = Duration::from_millis(50);
+            app.billing.stale_poll_interval = Duration::from_millis(50);
         }
-        // A follower that hears nothing is one that missed something.
+        // Subscribers must not depend on polling.
         app.chat.timing.poll_every = Duration::from_hours(1);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -154,38 +155,38 @@ impl TestApp {
             backend,
             running: tokio::spawn(app.run(Some(listener))),
             users,
-            stranger: TestUser::stranger(address),
+            anonymous: TestUser::anonymous(address),
             directory,
         }
     }
 
-    /// Lets time pass on a clock that stands still, and in Redis.
-    pub async fn pass(&self, time: TimeDelta) {
+    /// Advances the stopped clock, and the expiries in Redis.
+    pub async fn advance(&self, time: TimeDelta) {
         self.clock.advance(time);
-        self.backend.pass(time).await;
+        self.backend.advance(time).await;
     }
 
     pub fn url(&self) -> String {
         format!("http://{}/graphql", self.address)
     }
 
-    /// Somebody new, signed in.
+    /// A new user, signed in.
     pub async fn user(&self) -> TestUser {
         let number = self.users.fetch_add(1, Ordering::SeqCst);
-        self.signed_in(&format!("+1415555{number:04}")).await
+        self.sign_in_as(&format!("+1415555{number:04}")).await
     }
 
-    pub async fn signed_in(&self, phone_number: &str) -> TestUser {
-        self.stranger.signed_in(phone_number).await
+    pub async fn sign_in_as(&self, phone_number: &str) -> TestUser {
+        self.anonymous.sign_in_as(phone_number).await
     }
 
-    /// Nobody: no token.
-    pub fn stranger(&self) -> TestUser {
-        self.stranger.clone()
+    /// A client without a token.
+    pub fn anonymous(&self) -> TestUser {
+        self.anonymous.clone()
     }
 
     /// Waits until no job is left.
-    pub async fn is_idle(&self) {
+    pub async fn wait_until_idle(&self) {
         let mut hints = self.chat.signals.subscribe(Topic::Jobs).await;
         let jobs = async || entity::job::Entity::find().count(self.chat.db.read()).await.unwrap();
         let done = async {
@@ -193,27 +194,28 @@ impl TestApp {
                 hints.next().await;
             }
         };
-        timeout(PATIENCE, done).await.expect("jobs are left over");
+        timeout(TEST_TIMEOUT, done).await.expect("jobs are left");
     }
 
-    /// Waits until a job that broke so often waits for its next try.
-    pub async fn has_put_off(&self, failures: i32) {
-        let off = entity::job::Column::Failures.eq(failures).and(entity::job::Column::LeasedUntil.is_null());
+    /// Waits until a job that failed this often is scheduled for its next attempt.
+    pub async fn wait_for_retry(&self, failures: i32) {
+        let scheduled =
+            entity::job::Column::Failures.eq(failures).and(entity::job::Column::LeasedUntil.is_null());
         let jobs = async || {
-            entity::job::Entity::find().filter(off.clone()).count(self.chat.db.read()).await.unwrap()
+            entity::job::Entity::find().filter(scheduled.clone()).count(self.chat.db.read()).await.unwrap()
         };
         let waits = async { while jobs().await == 0 {} };
-        timeout(PATIENCE, waits).await.expect("no job is put off");
+        timeout(TEST_TIMEOUT, waits).await.expect("no job is scheduled for a retry");
     }
 
-    /// Lets all jobs end, stops the server and fails if one is left over.
+    /// Waits until all jobs have ended, and shuts the server down.
     pub async fn stop(self) {
-        self.is_idle().await;
-        self.end().await;
+        self.wait_until_idle().await;
+        self.shut_down().await;
     }
 
-    /// Stops the server as it is.
-    pub async fn end(self) {
+    /// Shuts the server down without waiting for jobs.
+    pub async fn shut_down(self) {
         self.life.soft.cancel();
         self.running.await.unwrap().unwrap();
     }

@@ -1,5 +1,5 @@
-//! What a test's servers keep their data in: SQLite and memory, or a database and a part of a Redis of its own on the
-//! servers that `POLLUX_TEST_POSTGRES` and `POLLUX_TEST_REDIS` name; `tests/run` starts them.
+//! The storage of a test's servers: SQLite and memory, or a new database on the PostgreSQL of `POLLUX_TEST_POSTGRES` and a
+//! numbered database of the Redis of `POLLUX_TEST_REDIS`. `tests/with-servers` starts both servers.
 
 use std::{
     path::Path,
@@ -12,19 +12,19 @@ use sea_orm::{ConnectionTrait, Database};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-/// Signs tokens, where every node has to have the same.
+/// The JWT secret, which all nodes share.
 pub const SECRET: &str = "a secret of thirty-two characters";
 const TEMPLATE: &str = "pollux_template";
 
 pub struct Backend {
     pub database_url: String,
-    /// None: memory.
+    /// `None` for memory.
     pub redis_url: Option<String>,
 }
 
 impl Backend {
-    /// An empty one. `directory` is where a file may be.
-    pub async fn fresh(directory: &Path) -> Self {
+    /// Creates empty storage. A SQLite file is created in `directory`.
+    pub async fn create(directory: &Path) -> Self {
         let Some((postgres, redis)) = Self::servers() else {
             let file = directory.join("data/pollux.db");
             return Self { database_url: format!("sqlite://{}", file.display()), redis_url: None };
@@ -32,14 +32,17 @@ impl Backend {
         Self { database_url: fresh_database(&postgres).await, redis_url: Some(fresh_redis(&redis).await) }
     }
 
-    /// The servers, such as `postgres://postgres@127.0.0.1:5432` and `redis://127.0.0.1:6379`; none for SQLite and memory.
+    /// The URLs of PostgreSQL and Redis, such as `postgres://postgres@127.0.0.1:5432` and `redis://127.0.0.1:6379`, or `None`
+    /// for SQLite and memory.
     pub fn servers() -> Option<(String, String)> {
-        let servers = (std::env::var("POLLUX_TEST_POSTGRES"), std::env::var("POLLUX_TEST_REDIS"));
-        let (Ok(postgres), Ok(redis)) = servers else { return None };
-        Some((postgres, redis))
+        match (std::env::var("POLLUX_TEST_POSTGRES"), std::env::var("POLLUX_TEST_REDIS")) {
+            (Ok(postgres), Ok(redis)) => Some((postgres, redis)),
+            (Err(_), Err(_)) => None,
+            _ => panic!("set both POLLUX_TEST_POSTGRES and POLLUX_TEST_REDIS, or neither"),
+        }
     }
 
-    /// As settings of a process.
+    /// The settings of a process.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let mut settings = vec![("DATABASE_URL", self.database_url.clone())];
         if let Some(url) = &self.redis_url {
@@ -48,11 +51,11 @@ impl Backend {
         settings
     }
 
-    /// Lets time pass for what Redis keeps by its own clock.
-    pub async fn pass(&self, time: TimeDelta) {
+    /// Advances the expiries and rate limits in Redis, which uses its own clock.
+    pub async fn advance(&self, time: TimeDelta) {
         let Some(url) = &self.redis_url else { return };
         let mut connection = redis_connection(url).await;
-        let _: () = redis::Script::new(PASS)
+        let _: () = redis::Script::new(ADVANCE)
             .arg(time.num_milliseconds())
             .invoke_async(&mut connection)
             .await
@@ -60,8 +63,8 @@ impl Backend {
     }
 }
 
-/// Moves every expiry and every moment that is counted into the past.
-const PASS: &str = "
+/// Moves every expiry and every counted timestamp into the past.
+const ADVANCE: &str = "
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local left = redis.call('PTTL', key)
   if left >= 0 and left <= tonumber(ARGV[1]) then
@@ -80,11 +83,11 @@ pub async fn redis_connection(url: &str) -> redis::aio::MultiplexedConnection {
     redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
-/// A database of the template's tables.
+/// Creates a database from a template that has been migrated.
 async fn fresh_database(server: &str) -> String {
-    static TEMPLATE_IS_THERE: OnceCell<()> = OnceCell::const_new();
+    static TEMPLATE_CREATED: OnceCell<()> = OnceCell::const_new();
     let admin = Database::connect(format!("{server}/postgres")).await.unwrap();
-    TEMPLATE_IS_THERE
+    TEMPLATE_CREATED
         .get_or_init(async || {
             admin.execute_unprepared(&format!("DROP DATABASE IF EXISTS {TEMPLATE}")).await.unwrap();
             admin.execute_unprepared(&format!("CREATE DATABASE {TEMPLATE}")).await.unwrap();
@@ -99,7 +102,7 @@ async fn fresh_database(server: &str) -> String {
     format!("{server}/{name}")
 }
 
-/// One of the server's numbered databases, empty.
+/// Empties the next numbered database of the server.
 async fn fresh_redis(server: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let url = format!("{server}/{}", NEXT.fetch_add(1, Ordering::SeqCst));

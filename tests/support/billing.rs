@@ -1,9 +1,9 @@
-//! Servers with billing, and users who buy.
+//! Servers with billing, and users who buy Pro.
 
 use pollux::clock::Clock;
 use serde_json::{Value, json};
 
-use super::{TestApp, TestUser, app::Wishes, code_of, stripe::is_customer};
+use super::{TestApp, TestUser, app::TestOptions, code_of, stripe::insert_customer};
 
 pub const START: &str =
     "mutation($input: StartCheckoutInput) { startCheckout(input: $input) { url sessionId } }";
@@ -13,29 +13,34 @@ pub const ACCOUNT: &str = "subscription { accountEvents {
 } }";
 pub const NOON: &str = "2026-11-21T12:00:00Z";
 
-pub async fn selling() -> TestApp {
-    TestApp::with(Wishes { sells: true, ..Wishes::default() }).await
+pub async fn billing_app() -> TestApp {
+    TestApp::with(TestOptions { billing: true, ..TestOptions::default() }).await
 }
 
-pub async fn selling_at(clock: Clock, settings: &[&str]) -> TestApp {
-    TestApp::with(Wishes { sells: true, clock: Some(clock), settings, ..Wishes::default() }).await
+/// With a clock that is stopped at [`NOON`].
+pub async fn billing_app_at_noon() -> TestApp {
+    billing_app_with(Clock::stopped(NOON.parse().unwrap()), &[]).await
 }
 
-/// Somebody who is a customer, and the customer's id.
-pub async fn customer(app: &TestApp) -> (TestUser, String) {
+pub async fn billing_app_with(clock: Clock, settings: &[&str]) -> TestApp {
+    TestApp::with(TestOptions { billing: true, clock: Some(clock), settings, ..TestOptions::default() }).await
+}
+
+/// A new user with a Stripe customer, and the customer's id.
+pub async fn user_with_customer(app: &TestApp) -> (TestUser, String) {
     let user = app.user().await;
     let id = format!("cus_{}", user.id);
-    is_customer(app.chat.db.write(), user.id.parse().unwrap(), &id, app.clock.now()).await;
+    insert_customer(app.chat.db.write(), user.id.parse().unwrap(), &id, app.clock.now()).await;
     (user, id)
 }
 
 impl TestUser {
     pub async fn start_checkout(&self, input: Value) -> Result<String, Value> {
-        let mut answer = self.ask_api(START, json!({ "input": input })).await;
-        if answer.get("errors").is_some() {
-            return Err(answer);
+        let mut response = self.execute(START, json!({ "input": input })).await;
+        if response.get("errors").is_some() {
+            return Err(response);
         }
-        Ok(answer["data"]["startCheckout"]["sessionId"].take().as_str().unwrap().to_owned())
+        Ok(response["data"]["startCheckout"]["sessionId"].take().as_str().unwrap().to_owned())
     }
 
     pub async fn checkout_status(&self, session: &str) -> String {
@@ -49,37 +54,37 @@ impl TestUser {
     }
 }
 
-/// Somebody uses up the day, buys Pro on one node, sees it on another and goes on.
-pub async fn buy_and_talk(buys_on: &TestApp, watches_on: &TestApp) {
-    let user = buys_on.user().await;
-    let room = user.room("x").await;
+/// Uses up the daily quota and buys Pro on one node, receives the change on another, and sends one more message.
+pub async fn buy_pro_after_the_daily_quota(buyer_node: &TestApp, subscriber_node: &TestApp) {
+    let user = buyer_node.user().await;
+    let chatroom = user.create_chatroom("x").await;
     for _ in 0..20 {
-        user.read(&room.ask("hi").await.reply).await;
+        user.read(&chatroom.send("hi").await.reply).await;
     }
-    let refused = room.try_ask(json!({"content": "one more"})).await.unwrap_err();
-    assert_eq!(code_of(&refused), "QUOTA_EXCEEDED");
-    assert_eq!(refused["errors"][0]["extensions"]["upgradeable"], true);
+    let error = chatroom.try_send(json!({"content": "one more"})).await.unwrap_err();
+    assert_eq!(code_of(&error), "QUOTA_EXCEEDED");
+    assert_eq!(error["errors"][0]["extensions"]["upgradeable"], true);
 
-    let mut watching = TestUser { address: watches_on.address, ..user.clone() }.socket().await;
-    watching.subscribe("account", ACCOUNT, &json!({})).await;
+    let mut socket = TestUser { address: subscriber_node.address, ..user.clone() }.socket().await;
+    socket.subscribe("account", ACCOUNT, &json!({})).await;
     let account = |message: Value| message["payload"]["data"]["accountEvents"].clone();
-    let before = account(watching.next().await.unwrap());
+    let before = account(socket.next().await.unwrap());
     assert_eq!(before["subscription"]["tier"], "BASIC");
     assert_eq!(before["usage"], json!({"used": 20, "limit": 20}));
 
     let session = user.start_checkout(Value::Null).await.unwrap();
-    let (_, events) = buys_on.stripe.pay(&session);
+    let (_, events) = buyer_node.stripe.complete_checkout(&session);
     for event in &events {
-        assert_eq!(buys_on.stripe.tell(&user.http, buys_on.address, event).await, 200);
+        assert_eq!(buyer_node.stripe.deliver(&user.http, buyer_node.address, event).await, 200);
     }
-    let after = account(watching.next().await.unwrap());
+    let after = account(socket.next().await.unwrap());
     assert_eq!(
         (&after["subscription"]["tier"], &after["subscription"]["state"]),
         (&json!("PRO"), &json!("ACTIVE"))
     );
     assert_eq!(after["usage"], json!({"used": 20, "limit": null}));
-    let asked = room.ask("one more").await;
-    assert_eq!(asked.used, 21);
-    assert_eq!(user.read(&asked.reply).await.text, "Yes.");
+    let sent = chatroom.send("one more").await;
+    assert_eq!(sent.used, 21);
+    assert_eq!(user.read(&sent.reply).await.text, "Yes.");
     assert_eq!(user.checkout_status(&session).await, "COMPLETE");
 }

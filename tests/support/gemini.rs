@@ -1,4 +1,4 @@
-//! A stand-in for Gemini: a real HTTP server that speaks the real wire and does what a test tells it to.
+//! A fake Gemini: an HTTP server that speaks Gemini's protocol and answers with the scripts of a test.
 
 use std::{
     collections::VecDeque,
@@ -19,7 +19,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 
-/// Holds an answer back until the test opens it, once for each time it is passed.
+/// Blocks an answer until the test opens the gate. Each opening lets one waiter pass.
 #[derive(Clone)]
 pub struct Gate(Arc<Semaphore>);
 
@@ -28,13 +28,13 @@ impl Gate {
         Self(Arc::new(Semaphore::new(0)))
     }
 
-    /// Lets one answer pass once.
+    /// Lets one waiter pass.
     pub fn open(&self) {
         self.0.add_permits(1);
     }
 
-    /// Lets everything pass from now on.
-    pub fn open_wide(&self) {
+    /// Lets every waiter pass from now on.
+    pub fn open_permanently(&self) {
         self.0.add_permits(1_000_000);
     }
 
@@ -44,36 +44,36 @@ impl Gate {
 }
 
 #[derive(Clone)]
-enum Act {
+enum Step {
     Send(Bytes),
     Wait(Gate),
-    /// Takes its time.
+    /// A delay.
     Pause(Duration),
-    /// The connection breaks.
-    Cut,
-    /// Nothing more comes, and the connection stays.
+    /// Breaks the connection.
+    Disconnect,
+    /// Sends nothing more and keeps the connection open.
     Hang,
 }
 
-/// An answer: a status and what then happens.
+/// The answer to one call: a status, headers and a sequence of steps.
 #[derive(Clone)]
 pub struct Script {
     status: StatusCode,
     headers: HeaderMap,
-    acts: Vec<Act>,
+    steps: Vec<Step>,
 }
 
 impl Script {
     pub fn new() -> Self {
-        Self { status: StatusCode::OK, headers: HeaderMap::new(), acts: Vec::new() }
+        Self { status: StatusCode::OK, headers: HeaderMap::new(), steps: Vec::new() }
     }
 
-    /// Texts, each an event of its own, and a good end.
-    pub fn says<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+    /// A successful answer with one event per text.
+    pub fn reply<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
         texts.into_iter().fold(Self::new(), Self::text).finish("STOP")
     }
 
-    /// An answer of this status, without a body so far.
+    /// An answer with this status and an empty body.
     pub fn status(status: u16) -> Self {
         Self { status: StatusCode::from_u16(status).unwrap(), ..Self::new() }
     }
@@ -82,20 +82,20 @@ impl Script {
         Self::status(status).raw(body.to_string())
     }
 
-    /// An error as Gemini words it.
-    pub fn fails(status: u16, name: &str, details: Value) -> Self {
+    /// An error in Gemini's format.
+    pub fn gemini_error(status: u16, name: &str, details: Value) -> Self {
         let error = json!({"code": status, "message": "A message of the provider's.", "status": name, "details": details});
         Self::error(status, &json!({ "error": error }))
     }
 
-    /// The response has this header, too.
+    /// Adds a response header.
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.insert(name, value.parse().unwrap());
         self
     }
 
     pub fn raw(mut self, bytes: impl Into<Bytes>) -> Self {
-        self.acts.push(Act::Send(bytes.into()));
+        self.steps.push(Step::Send(bytes.into()));
         self
     }
 
@@ -112,27 +112,27 @@ impl Script {
     }
 
     pub fn wait(mut self, gate: &Gate) -> Self {
-        self.acts.push(Act::Wait(gate.clone()));
+        self.steps.push(Step::Wait(gate.clone()));
         self
     }
 
     pub fn pause(mut self, time: Duration) -> Self {
-        self.acts.push(Act::Pause(time));
+        self.steps.push(Step::Pause(time));
         self
     }
 
-    pub fn cut(mut self) -> Self {
-        self.acts.push(Act::Cut);
+    pub fn disconnect(mut self) -> Self {
+        self.steps.push(Step::Disconnect);
         self
     }
 
     pub fn hang(mut self) -> Self {
-        self.acts.push(Act::Hang);
+        self.steps.push(Step::Hang);
         self
     }
 }
 
-/// An event that carries text.
+/// An event with text.
 pub fn chunk(text: &str) -> Value {
     json!({
         "candidates": [{"content": {"parts": [{"text": text}], "role": "model"}, "index": 0}],
@@ -142,7 +142,7 @@ pub fn chunk(text: &str) -> Value {
     })
 }
 
-/// An event that ends an answer.
+/// An event with a finish reason.
 pub fn finish(reason: &str) -> Value {
     json!({
         "candidates": [{"content": {"parts": [{"text": ""}], "role": "model"}, "finishReason": reason, "index": 0}],
@@ -151,7 +151,7 @@ pub fn finish(reason: &str) -> Value {
     })
 }
 
-/// A call that was made.
+/// A received call.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// Path and query.
@@ -165,19 +165,19 @@ type Answer = Arc<dyn Fn(&Value) -> Script + Send + Sync>;
 #[derive(Default)]
 struct Memory {
     scripts: VecDeque<Script>,
-    /// For calls without a script of their own.
-    otherwise: Option<Answer>,
+    /// Makes the script of a call if none is queued.
+    default: Option<Answer>,
     calls: Vec<Call>,
     sent_at: Vec<Instant>,
 }
 
-pub struct StandIn {
+pub struct FakeGemini {
     pub address: SocketAddr,
     memory: Arc<Mutex<Memory>>,
     server: JoinHandle<()>,
 }
 
-impl StandIn {
+impl FakeGemini {
     pub async fn start() -> Self {
         let memory = Arc::new(Mutex::new(Memory::default()));
         let routes = Router::new().route("/v1beta/models/{call}", post(answer)).with_state(memory.clone());
@@ -188,27 +188,27 @@ impl StandIn {
         Self { address, memory, server }
     }
 
-    /// The next call that has none gets this answer. Calls without one are answered "Yes."
-    pub fn answers(&self, script: Script) {
+    /// Queues the answer of one call. If none is queued, a call is answered with "Yes."
+    pub fn enqueue(&self, script: Script) {
         self.memory.lock().unwrap().scripts.push_back(script);
     }
 
-    /// Calls without an answer of their own get what this makes of their body.
-    pub fn answers_by(&self, otherwise: impl Fn(&Value) -> Script + Send + Sync + 'static) {
-        self.memory.lock().unwrap().otherwise = Some(Arc::new(otherwise));
+    /// Answers calls from their body if no answer is queued.
+    pub fn respond_with(&self, answer: impl Fn(&Value) -> Script + Send + Sync + 'static) {
+        self.memory.lock().unwrap().default = Some(Arc::new(answer));
     }
 
     pub fn calls(&self) -> Vec<Call> {
         self.memory.lock().unwrap().calls.clone()
     }
 
-    /// When each piece left.
+    /// When each chunk was sent.
     pub fn sent_at(&self) -> Vec<Instant> {
         self.memory.lock().unwrap().sent_at.clone()
     }
 }
 
-impl Drop for StandIn {
+impl Drop for FakeGemini {
     fn drop(&mut self) {
         self.server.abort();
     }
@@ -226,26 +226,28 @@ async fn answer(
         let mut memory = memory.lock().unwrap();
         let body = serde_json::from_slice(&body).unwrap();
         let script =
-            memory.scripts.pop_front().or_else(|| memory.otherwise.as_ref().map(|answer| answer(&body)));
+            memory.scripts.pop_front().or_else(|| memory.default.as_ref().map(|answer| answer(&body)));
         memory.calls.push(Call { uri: uri.to_string(), headers, body });
-        script.unwrap_or_else(|| Script::says(["Yes", "."]))
+        script.unwrap_or_else(|| Script::reply(["Yes", "."]))
     };
-    let acts = stream::unfold((script.acts.into_iter(), memory), async |(mut acts, memory)| {
+    let steps = stream::unfold((script.steps.into_iter(), memory), async |(mut steps, calls)| {
         loop {
-            match acts.next()? {
-                Act::Send(bytes) => {
-                    memory.lock().unwrap().sent_at.push(Instant::now());
-                    return Some((Ok(bytes), (acts, memory)));
+            match steps.next()? {
+                Step::Send(bytes) => {
+                    calls.lock().unwrap().sent_at.push(Instant::now());
+                    return Some((Ok(bytes), (steps, calls)));
                 }
-                Act::Wait(gate) => gate.pass().await,
-                Act::Pause(time) => tokio::time::sleep(time).await,
-                Act::Cut => return Some((Err(std::io::Error::other("cut")), (acts, memory))),
-                Act::Hang => std::future::pending().await,
+                Step::Wait(gate) => gate.pass().await,
+                Step::Pause(time) => tokio::time::sleep(time).await,
+                Step::Disconnect => {
+                    return Some((Err(std::io::Error::other("disconnected")), (steps, calls)));
+                }
+                Step::Hang => std::future::pending().await,
             }
         }
     });
     let kind = if script.status.is_success() { "text/event-stream" } else { "application/json" };
-    let mut response = Response::new(Body::from_stream(acts));
+    let mut response = Response::new(Body::from_stream(steps));
     *response.status_mut() = script.status;
     *response.headers_mut() = script.headers;
     response.headers_mut().insert("content-type", kind.parse().unwrap());

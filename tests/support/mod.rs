@@ -1,29 +1,30 @@
-//! A server for each test, and clients that read like sentences:
-//! `app.user().await.room("Plans").await.ask("Hello").await`.
+//! Servers, fake providers and clients for the tests, as in
+//! `TestApp::start().await.user().await.create_chatroom("Plans").await.send("Hello").await`.
 
-#![allow(dead_code, unused_imports, reason = "each test and benchmark uses a part")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail where it stands")]
-#![allow(clippy::disallowed_methods, reason = "what a test starts it awaits or aborts itself")]
-#![allow(clippy::needless_pass_by_value, reason = "json!(…) is handed over as it is written")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "each test and benchmark uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![allow(clippy::disallowed_methods, reason = "tests await or abort their own tasks")]
+#![allow(clippy::needless_pass_by_value, reason = "call sites pass json!(…) by value")]
 
 pub mod accounts;
 pub mod app;
 pub mod backend;
 pub mod billing;
-pub mod cable;
+pub mod delivery_service;
 pub mod gemini;
-pub mod letters;
 pub mod process;
 pub mod replies;
+pub mod requirements;
 pub mod socket;
 pub mod sources;
 pub mod stripe;
+pub mod tcp_proxy;
 pub mod user;
 
 pub use app::TestApp;
 pub use backend::Backend;
-pub use cable::Cable;
-pub use gemini::{Gate, Script, StandIn};
-pub use letters::PostOffice;
-pub use stripe::Stripe;
+pub use delivery_service::DeliveryService;
+pub use gemini::{FakeGemini, Gate, Script};
+pub use stripe::FakeStripe;
+pub use tcp_proxy::TcpProxy;
 pub use user::{TestUser, code_of};

@@ -1,4 +1,4 @@
-//! Servers as processes of their own, to be killed.
+//! Servers that run as separate processes, which a test can signal and kill.
 
 use std::{
     io::{BufRead, BufReader},
@@ -14,39 +14,39 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Backend, StandIn, TestUser, socket::PATIENCE};
+use super::{Backend, FakeGemini, TestUser, socket::TEST_TIMEOUT};
 
-/// Where processes run one after the other, or side by side: a directory, what their data is in, and a model.
-pub struct Site {
+/// A directory, a backend and a fake Gemini that several processes share, concurrently or one after the other.
+pub struct Deployment {
     pub directory: TempDir,
     pub backend: Backend,
-    pub gemini: StandIn,
+    pub gemini: FakeGemini,
 }
 
-impl Site {
+impl Deployment {
     pub async fn new() -> Self {
         let directory = TempDir::new().unwrap();
-        let backend = Backend::fresh(directory.path()).await;
-        Self { backend, directory, gemini: StandIn::start().await }
+        let backend = Backend::create(directory.path()).await;
+        Self { backend, directory, gemini: FakeGemini::start().await }
     }
 
     pub async fn start(&self) -> Process {
         self.start_with(&[], &[]).await
     }
 
-    /// Starts a process with arguments and settings of its own.
+    /// Starts a process with additional arguments and settings.
     pub async fn start_with(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Process {
         let mut command = Process::command(self.directory.path());
         let gemini = format!("http://{}", self.gemini.address);
         command.args(arguments).envs(self.backend.environment());
         command.env("GEMINI_API_KEY", "test-key").env("GEMINI_BASE_URL", gemini);
-        // A process that starts alone waits for no lease; of several, one waits for another's.
+        // A single process never waits for a lease. Several processes do, therefore their lease is short.
         command.env("WORKER_LEASE", if self.backend.redis_url.is_some() { "2" } else { "3600" });
         command.envs(settings.iter().copied());
         Process::spawn(command).await
     }
 
-    /// The same without a key, so that the demo model answers.
+    /// Starts a process without an API key, so that the demo model answers.
     pub async fn start_demo(&self) -> Process {
         let mut command = Process::command(self.directory.path());
         command.envs(self.backend.environment());
@@ -57,12 +57,12 @@ impl Site {
 pub struct Process {
     pub address: SocketAddr,
     child: Child,
-    /// Its log.
+    /// The lines of its log.
     lines: mpsc::UnboundedReceiver<String>,
 }
 
 impl Process {
-    /// The binary of this build, or the one that `POLLUX_TEST_BINARY` names, without any settings.
+    /// A command without settings that runs this build's binary, or the one in `POLLUX_TEST_BINARY`.
     pub fn command(directory: &Path) -> Command {
         let binary = std::env::var_os("POLLUX_TEST_BINARY");
         let mut command = Command::new(binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_pollux").into()));
@@ -73,69 +73,71 @@ impl Process {
     pub async fn spawn(mut command: Command) -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let child = command.env("BIND", nowhere.to_string()).stderr(Stdio::piped()).spawn().unwrap();
-        // From here on it is killed where the test fails.
-        let (heard, said_later) = mpsc::unbounded_channel();
-        let mut process = Self { address: nowhere, child, lines: said_later };
+        // From here on, `Drop` kills the process if the test fails.
+        let (log, lines_received) = mpsc::unbounded_channel();
+        let mut process = Self { address: nowhere, child, lines: lines_received };
         let lines = BufReader::new(process.child.stderr.take().unwrap()).lines();
         let (found, address) = oneshot::channel();
         std::thread::spawn(move || {
             let mut found = Some(found);
-            // To the end, so that the server never waits for a reader.
+            // Reads to the end, so that the server never blocks on a full pipe.
             for line in lines.map_while(Result::ok) {
-                let said = line.split_once(" is at http://").and_then(|(_, rest)| rest.split_once('/'));
-                if let Some((address, _)) = said
+                let announced = line.split_once(" is at http://").and_then(|(_, rest)| rest.split_once('/'));
+                if let Some((address, _)) = announced
                     && let Some(found) = found.take()
                 {
                     let _ = found.send(address.parse().unwrap());
                 }
-                let _ = heard.send(line);
+                let _ = log.send(line);
             }
         });
-        let address = timeout(PATIENCE, address).await.expect("the server does not start");
+        let address = timeout(TEST_TIMEOUT, address).await.expect("the server did not start in time");
         process.address = address.expect("the server ended");
         process
     }
 
-    /// Waits for a line of its log that has this.
-    pub async fn says(&mut self, text: &str) -> String {
-        let said = async {
+    /// Waits for a line of the log that contains this text.
+    pub async fn wait_for_log(&mut self, text: &str) -> String {
+        let found = async {
             loop {
-                let line = self.lines.recv().await.expect("its log ended");
+                let line = self.lines.recv().await.expect("the log ended");
                 if line.contains(text) {
                     return line;
                 }
             }
         };
-        timeout(PATIENCE, said).await.expect("its log does not say it")
+        timeout(TEST_TIMEOUT, found).await.expect("no log line contains the text")
     }
 
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// The next line of its log.
-    pub async fn line(&mut self) -> String {
-        timeout(PATIENCE, self.lines.recv()).await.expect("its log says nothing").expect("its log ended")
+    /// The next line of the log.
+    pub async fn next_log_line(&mut self) -> String {
+        timeout(TEST_TIMEOUT, self.lines.recv()).await.expect("no log line in time").expect("the log ended")
     }
 
-    /// Waits for the process to end, and returns what is left of its log.
-    pub async fn rest(mut self) -> Vec<String> {
+    /// Waits for the process to exit, and returns the unread lines of its log.
+    pub async fn remaining_log(mut self) -> Vec<String> {
         let mut lines = Vec::new();
-        while let Some(line) = timeout(PATIENCE, self.lines.recv()).await.expect("the server does not end") {
+        while let Some(line) =
+            timeout(TEST_TIMEOUT, self.lines.recv()).await.expect("the server did not exit in time")
+        {
             lines.push(line);
         }
         lines
     }
 
-    /// The lines of its log up to one that has this.
+    /// The lines of the log up to one that contains this text.
     pub async fn log_until(&mut self, text: &str) -> Vec<String> {
         let mut lines = Vec::new();
         let read = async {
             while !lines.last().is_some_and(|line: &String| line.contains(text)) {
-                lines.push(self.lines.recv().await.expect("its log ended"));
+                lines.push(self.lines.recv().await.expect("the log ended"));
             }
         };
-        timeout(PATIENCE, read).await.expect("its log does not have it");
+        timeout(TEST_TIMEOUT, read).await.expect("no log line contains the text");
         lines
     }
 
@@ -154,12 +156,12 @@ impl Process {
         assert!(status.success());
     }
 
-    /// What it has in memory, in bytes: its resident set, as Linux counts it.
+    /// The resident set size in bytes, as reported by Linux.
     pub fn memory(&self) -> u64 {
         self.status("VmRSS:")
     }
 
-    /// The most that it has had in memory since it began or [`reset_peak`](Self::reset_peak), in bytes.
+    /// The highest resident set size in bytes since the start or the last [`reset_peak`](Self::reset_peak).
     pub fn peak(&self) -> u64 {
         self.status("VmHWM:")
     }
@@ -175,26 +177,26 @@ impl Process {
         line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
     }
 
-    /// The CPU time that it has taken.
+    /// The CPU time of the process so far.
     pub fn cpu(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // After the name, which may hold anything, utime and stime are the 12th and 13th, in hundredths of a second.
+        // After the name, which may contain spaces, utime and stime are fields 12 and 13, in hundredths of a second.
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let ticks = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap());
         Duration::from_millis(ticks.sum::<u64>() * 10)
     }
 
-    /// Waits until the server says that it is stopping.
-    pub async fn is_stopping(&self) {
-        let http = TestUser::stranger(self.address).http;
+    /// Waits until the server reports that it is not ready.
+    pub async fn wait_until_stopping(&self) {
+        let http = TestUser::anonymous(self.address).http;
         let ready = format!("http://{}/health/ready", self.address);
         while http.get(&ready).send().await.unwrap().status().is_success() {}
     }
 
-    /// Waits for the process to end by itself, and says whether it ended well.
-    pub async fn ended(mut self) -> bool {
+    /// Waits for the process to exit, and returns whether it succeeded.
+    pub async fn wait_for_exit(mut self) -> bool {
         let wait = tokio::task::spawn_blocking(move || self.child.wait().unwrap().success());
-        timeout(PATIENCE, wait).await.expect("the server does not end").unwrap()
+        timeout(TEST_TIMEOUT, wait).await.expect("the server did not exit in time").unwrap()
     }
 }
 
@@ -205,7 +207,7 @@ impl Drop for Process {
     }
 }
 
-/// The same person, on another process.
-pub fn moved(user: &TestUser, process: &Process) -> TestUser {
+/// The same user, connected to another process.
+pub fn on_process(user: &TestUser, process: &Process) -> TestUser {
     TestUser { address: process.address, ..user.clone() }
 }

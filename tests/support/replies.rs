@@ -1,4 +1,4 @@
-//! Replies that a test reads to their end, with what they cost.
+//! Replies to scripted model answers, with the quota that they use.
 
 use serde_json::{Value, json};
 
@@ -11,13 +11,13 @@ pub struct Failure {
     pub calls: usize,
 }
 
-/// A user who sends messages to a server, whose model answers as the test says.
-pub struct Asker {
+/// A server with a scripted model, and a user who sends it messages.
+pub struct ReplyHarness {
     app: TestApp,
     user: TestUser,
 }
 
-impl Asker {
+impl ReplyHarness {
     pub async fn start() -> Self {
         Self::with(&[]).await
     }
@@ -29,17 +29,17 @@ impl Asker {
         Self { app, user }
     }
 
-    /// Sends a message that these answers are for, and returns its reply at its end and the number of model calls.
-    pub async fn ask(&self, answers: impl IntoIterator<Item = Script>) -> (Value, usize) {
+    /// Sends a message, answers its model calls with `answers`, and returns the finished reply and the number of calls.
+    pub async fn run(&self, answers: impl IntoIterator<Item = Script>) -> (Value, usize) {
         let (used, calls) = (self.user.used().await, self.app.gemini.calls().len());
         for answer in answers {
-            self.app.gemini.answers(answer);
+            self.app.gemini.enqueue(answer);
         }
-        let asked = self.user.room("x").await.ask("hi").await;
-        let followed = self.user.read(&asked.reply).await;
-        let message = self.user.message(&asked.reply).await;
-        assert_eq!(message["content"], followed.text, "the row and the followers agree");
-        // A failed reply costs nothing, unless it was blocked after some of it was shown.
+        let sent = self.user.create_chatroom("x").await.send("hi").await;
+        let followed = self.user.read(&sent.reply).await;
+        let message = self.user.message(&sent.reply).await;
+        assert_eq!(message["content"], followed.text, "the row and the subscription differ");
+        // A failed reply is not charged, unless it was blocked after some text was shown.
         let blocked_after_text = message["failure"]["code"] == "CONTENT_BLOCKED" && message["content"] != "";
         let is_charged = message["status"] != "FAILED" || blocked_after_text;
         assert_eq!(self.user.used().await - used, i64::from(is_charged), "{message}");
@@ -47,13 +47,13 @@ impl Asker {
     }
 
     pub async fn text_of(&self, answer: Script) -> String {
-        let (message, calls) = self.ask([answer]).await;
+        let (message, calls) = self.run([answer]).await;
         assert_eq!((&message["status"], calls), (&json!("COMPLETED"), 1), "{message}");
         message["content"].as_str().unwrap().to_owned()
     }
 
     pub async fn failure_of(&self, answers: impl IntoIterator<Item = Script>) -> Failure {
-        let (message, calls) = self.ask(answers).await;
+        let (message, calls) = self.run(answers).await;
         assert_eq!(message["status"], "FAILED", "{message}");
         Failure {
             code: message["failure"]["code"].as_str().unwrap().to_owned(),

@@ -1,4 +1,4 @@
-//! A client that speaks graphql-transport-ws, frame by frame.
+//! A client of the graphql-transport-ws protocol that sends and receives single messages.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -13,11 +13,11 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest, protocol::CloseFrame},
 };
 
-/// Longer than anything that works takes.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any successful step takes.
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Longer than a server waits for a peer that does not answer pings.
-const SILENCE: Duration = Duration::from_mins(2);
+/// Longer than the server waits for a peer that does not answer pings.
+const PING_TIMEOUT: Duration = Duration::from_mins(2);
 
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
@@ -41,22 +41,22 @@ impl Socket {
         Ok(Self { stream })
     }
 
-    /// Opens a socket and has it acknowledged.
-    pub async fn signed_in(address: SocketAddr, token: &str) -> Self {
-        Self::open(address, "graphql-transport-ws", &[]).await.unwrap().acknowledged(token).await
+    /// Opens a socket and initializes it with a token.
+    pub async fn connect(address: SocketAddr, token: &str) -> Self {
+        Self::open(address, "graphql-transport-ws", &[]).await.unwrap().initialize(token).await
     }
 
-    /// The same on a system that keeps hardly anything of what is not read.
-    pub async fn narrow(address: SocketAddr, token: &str) -> Self {
+    /// The same with a small receive buffer, so that the server notices soon that the client does not read.
+    pub async fn connect_with_small_buffer(address: SocketAddr, token: &str) -> Self {
         let mut request = format!("ws://{address}/graphql").into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
         let tcp = TcpSocket::new_v4().unwrap();
         tcp.set_recv_buffer_size(4096).unwrap();
         let (stream, _) = client_async(request, tcp.connect(address).await.unwrap()).await.unwrap();
-        Self { stream }.acknowledged(token).await
+        Self { stream }.initialize(token).await
     }
 
-    async fn acknowledged(self, token: &str) -> Self {
+    async fn initialize(self, token: &str) -> Self {
         let mut socket = self;
         let payload = json!({ "authorization": format!("Bearer {token}") });
         socket.send(&json!({"type": "connection_init", "payload": payload})).await;
@@ -77,18 +77,18 @@ impl Socket {
         self.send(&json!({"type": "subscribe", "id": id, "payload": payload})).await;
     }
 
-    /// The next message, or the code with which the server closed (0: without one).
+    /// The next message, or the close code and reason (code 0: closed without a close frame).
     pub async fn next(&mut self) -> Result<Value, (u16, String)> {
-        self.next_within(PATIENCE).await
+        self.next_within(TEST_TIMEOUT).await
     }
 
-    /// The same, waited for so long.
-    pub async fn next_within(&mut self, patience: Duration) -> Result<Value, (u16, String)> {
-        // Pings do not count as saying something.
-        timeout(patience, self.listen()).await.expect("the server says nothing")
+    /// The same with another timeout.
+    pub async fn next_within(&mut self, limit: Duration) -> Result<Value, (u16, String)> {
+        // Pings do not extend the timeout.
+        timeout(limit, self.receive()).await.expect("no message in time")
     }
 
-    async fn listen(&mut self) -> Result<Value, (u16, String)> {
+    async fn receive(&mut self) -> Result<Value, (u16, String)> {
         loop {
             match self.stream.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
@@ -102,16 +102,16 @@ impl Socket {
         }
     }
 
-    /// Reads what the server sends until it ends the connection, and answers none of it, not even a ping.
-    pub async fn stay_silent(self) {
+    /// Reads until the server closes the connection, without answering its pings.
+    pub async fn ignore_pings_until_closed(self) {
         let mut stream = self.stream.into_inner();
         let mut nowhere = tokio::io::sink();
         let ended = tokio::io::copy(&mut stream, &mut nowhere);
-        // A reset is an end, too.
-        let _ = timeout(SILENCE, ended).await.expect("the server keeps the connection");
+        // A connection reset counts, too.
+        let _ = timeout(PING_TIMEOUT, ended).await.expect("the server keeps the connection open");
     }
 
-    /// The code with which the server closes, whatever it says before.
+    /// Skips messages until the server closes, and returns the close code.
     pub async fn close_code(&mut self) -> u16 {
         loop {
             if let Err((code, _)) = self.next().await {

@@ -1,4 +1,4 @@
-//! The project's own source files.
+//! The source files of the project.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! Somebody who uses the API.
+//! A user of the API.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::socket::Socket;
 
-/// The code of a response's first error.
+/// The code of the first error of a response, or `no error`.
 pub fn code_of(response: &Value) -> &str {
     response["errors"][0]["extensions"]["code"].as_str().unwrap_or("no error")
 }
@@ -26,39 +26,39 @@ pub struct TestUser {
 }
 
 #[derive(Clone)]
-pub struct TestRoom {
+pub struct TestChatroom {
     pub user: TestUser,
     pub id: String,
 }
 
-/// What sendMessage and regenerateReply answer with.
+/// The result of `sendMessage` and `regenerateReply`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Asked {
+pub struct SentMessage {
     pub message: String,
     pub reply: String,
     pub used: i64,
 }
 
 impl TestUser {
-    pub fn stranger(address: SocketAddr) -> Self {
-        // An error says that a provider is installed already.
+    pub fn anonymous(address: SocketAddr) -> Self {
+        // An error means that a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self::unknown(address, http)
+        Self::with_client(address, http)
     }
 
-    fn unknown(address: SocketAddr, http: reqwest::Client) -> Self {
+    fn with_client(address: SocketAddr, http: reqwest::Client) -> Self {
         let (token, refresh_token, id, phone_number) = Default::default();
         Self { address, token, refresh_token, id, phone_number, http }
     }
 
     pub async fn sign_in(address: SocketAddr, phone_number: &str) -> Self {
-        Self::stranger(address).signed_in(phone_number).await
+        Self::anonymous(address).sign_in_as(phone_number).await
     }
 
-    /// The same, or somebody else, by the same HTTP client.
-    pub async fn signed_in(&self, phone_number: &str) -> Self {
-        let mut user = Self::unknown(self.address, self.http.clone());
+    /// Signs in with the same HTTP client.
+    pub async fn sign_in_as(&self, phone_number: &str) -> Self {
+        let mut user = Self::with_client(self.address, self.http.clone());
         user.phone_number = phone_number.to_owned();
         let sent = user.data(SEND_OTP, json!({ "phone": phone_number })).await;
         let otp = &sent["sendOtp"]["otp"];
@@ -70,8 +70,8 @@ impl TestUser {
         user
     }
 
-    /// A whole response.
-    pub async fn ask_api(&self, query: &str, variables: Value) -> Value {
+    /// Executes an operation and returns the whole response.
+    pub async fn execute(&self, query: &str, variables: Value) -> Value {
         self.post(&json!({"query": query, "variables": variables})).await
     }
 
@@ -83,31 +83,31 @@ impl TestUser {
         request.send().await.unwrap().json().await.unwrap()
     }
 
-    /// The data of a response without errors.
+    /// Executes an operation that must succeed, and returns its data.
     pub async fn data(&self, query: &str, variables: Value) -> Value {
-        let mut response = self.ask_api(query, variables).await;
+        let mut response = self.execute(query, variables).await;
         assert_eq!(response.get("errors"), None, "{query}");
         response["data"].take()
     }
 
-    /// The code of a response's first error.
-    pub async fn refusal(&self, query: &str, variables: Value) -> String {
-        code_of(&self.ask_api(query, variables).await).to_owned()
+    /// The code of the first error of a response, or `no error`.
+    pub async fn error_code(&self, query: &str, variables: Value) -> String {
+        code_of(&self.execute(query, variables).await).to_owned()
     }
 
-    pub async fn room(&self, title: &str) -> TestRoom {
-        self.room_with(json!({ "title": title })).await
+    pub async fn create_chatroom(&self, title: &str) -> TestChatroom {
+        self.create_chatroom_with(json!({ "title": title })).await
     }
 
-    pub async fn room_with(&self, input: Value) -> TestRoom {
+    pub async fn create_chatroom_with(&self, input: Value) -> TestChatroom {
         let query =
             "mutation($input: CreateChatroomInput!) { createChatroom(input: $input) { chatroom { id } } }";
         let data = self.data(query, json!({ "input": input })).await;
         let id = data["createChatroom"]["chatroom"]["id"].as_str().unwrap().to_owned();
-        TestRoom { user: self.clone(), id }
+        TestChatroom { user: self.clone(), id }
     }
 
-    /// The message with everything that a client may ask of it.
+    /// A message with all its fields.
     pub async fn message(&self, id: &str) -> Value {
         let query = "query($id: ID!) { node(id: $id) { ... on Message {
             id role content status cursor model finishReason queuePosition
@@ -126,15 +126,15 @@ impl TestUser {
         self.data(query, json!({ "id": reply })).await["stopReply"]["message"].take()
     }
 
-    pub async fn regenerate(&self, reply: &str) -> Result<Asked, Value> {
-        asked(self.ask_api(REGENERATE, json!({ "id": reply })).await, "regenerateReply")
+    pub async fn regenerate(&self, reply: &str) -> Result<SentMessage, Value> {
+        parse_sent_message(self.execute(REGENERATE, json!({ "id": reply })).await, "regenerateReply")
     }
 
     pub async fn socket(&self) -> Socket {
-        Socket::signed_in(self.address, &self.token).await
+        Socket::connect(self.address, &self.token).await
     }
 
-    /// Follows a reply on a socket of its own.
+    /// Follows a reply on a new socket.
     pub async fn follow(&self, reply: &str, after: Option<&str>) -> Follower {
         let mut socket = self.socket().await;
         socket.subscribe("reply", REPLY_STREAM, &json!({"id": reply, "after": after})).await;
@@ -144,24 +144,24 @@ impl TestUser {
     /// Follows a reply to its end.
     pub async fn read(&self, reply: &str) -> Follower {
         let mut follower = self.follow(reply, None).await;
-        follower.until_the_end().await;
+        follower.read_to_end().await;
         follower
     }
 }
 
-impl TestRoom {
-    pub async fn ask(&self, content: &str) -> Asked {
-        self.try_ask(json!({ "content": content })).await.unwrap()
+impl TestChatroom {
+    pub async fn send(&self, content: &str) -> SentMessage {
+        self.try_send(json!({ "content": content })).await.unwrap()
     }
 
-    /// The answer, or the whole response with its errors. The input is completed with the room's id.
-    pub async fn try_ask(&self, mut input: Value) -> Result<Asked, Value> {
+    /// Sends a message with the given input, to which the chatroom's id is added. Fails with the whole response.
+    pub async fn try_send(&self, mut input: Value) -> Result<SentMessage, Value> {
         input["chatroomId"] = json!(self.id);
-        asked(self.user.ask_api(SEND_MESSAGE, json!({ "input": input })).await, "sendMessage")
+        parse_sent_message(self.user.execute(SEND_MESSAGE, json!({ "input": input })).await, "sendMessage")
     }
 
-    /// The room's path: who spoke and what.
-    pub async fn path(&self) -> Vec<(String, String)> {
+    /// Role and content of each message of the active branch.
+    pub async fn branch(&self) -> Vec<(String, String)> {
         let query =
             "query($id: ID!) { chatroom(id: $id) { messages(first: 100) { nodes { role content } } } }";
         let data = self.user.data(query, json!({ "id": self.id })).await;
@@ -171,16 +171,20 @@ impl TestRoom {
     }
 }
 
-fn asked(response: Value, field: &str) -> Result<Asked, Value> {
+fn parse_sent_message(response: Value, field: &str) -> Result<SentMessage, Value> {
     if response.get("errors").is_some() {
         return Err(response);
     }
     let payload = &response["data"][field];
     let id = |name: &str| payload[name]["id"].as_str().unwrap().to_owned();
-    Ok(Asked { message: id("message"), reply: id("reply"), used: payload["usage"]["used"].as_i64().unwrap() })
+    Ok(SentMessage {
+        message: id("message"),
+        reply: id("reply"),
+        used: payload["usage"]["used"].as_i64().unwrap(),
+    })
 }
 
-/// A client that follows a reply and keeps what the protocol tells it to keep.
+/// A subscriber of a reply that keeps the text and the cursor as a client should.
 pub struct Follower {
     socket: Socket,
     pub text: String,
@@ -189,9 +193,9 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Takes the next event and says its type; none after the last.
-    pub async fn step(&mut self) -> Option<String> {
-        let message = self.socket.next().await.expect("the socket stays open");
+    /// Applies the next event and returns its type, or `None` after the last.
+    pub async fn next_event(&mut self) -> Option<String> {
+        let message = self.socket.next().await.expect("the socket closed");
         if message["type"] == "complete" {
             return None;
         }
@@ -210,17 +214,17 @@ impl Follower {
         Some(kind)
     }
 
-    /// Reads until the text holds this.
-    pub async fn until(&mut self, text: &str) {
+    /// Reads until the text contains this.
+    pub async fn read_until(&mut self, text: &str) {
         while !self.text.contains(text) {
-            self.step().await.expect("the reply ended before");
+            self.next_event().await.expect("the reply ended without the expected text");
         }
     }
 
-    /// Reads to the end and says how it ended.
-    pub async fn until_the_end(&mut self) -> String {
+    /// Reads to the end and returns the type of the last event.
+    pub async fn read_to_end(&mut self) -> String {
         let mut last = String::new();
-        while let Some(kind) = self.step().await {
+        while let Some(kind) = self.next_event().await {
             last = kind;
         }
         last
@@ -254,8 +258,8 @@ pub const REPLY_STREAM: &str = "subscription($id: ID!, $after: String) {
     }
 }";
 
-/// Somebody who is known by a number, and not signed in.
-pub async fn registered(db: &impl ConnectionTrait, phone_number: &str, now: DateTime<Utc>) -> user::Model {
+/// Inserts a user with a phone number, without a session.
+pub async fn insert_user(db: &impl ConnectionTrait, phone_number: &str, now: DateTime<Utc>) -> user::Model {
     let new = user::Model {
         id: UserId::generate(),
         phone_number: phone_number.to_owned(),

@@ -1,4 +1,4 @@
-//! Connections that take their time, or too many places, and what the page lets in.
+//! Connection limits and timeouts, CORS, Host checks and the Content-Security-Policy.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use tokio::{
 };
 
 use crate::support::{
-    Stripe, TestApp, TestUser,
-    process::Site,
-    socket::{PATIENCE, Socket},
+    FakeStripe, TestApp, TestUser,
+    process::Deployment,
+    socket::{Socket, TEST_TIMEOUT},
 };
 
 #[tokio::test]
-async fn connections_past_their_number_wait() {
+async fn connections_over_the_maximum_wait() {
     let app = TestApp::with_settings(&["--max-connections=2"]).await;
     let sockets = [
         Socket::open(app.address, "graphql-transport-ws", &[]).await,
@@ -29,29 +29,32 @@ async fn connections_past_their_number_wait() {
     let early = timeout(Duration::from_millis(100), third.read_exact(&mut answer)).await;
     assert!(early.is_err(), "two sockets are two connections");
     drop(sockets);
-    timeout(PATIENCE, third.read_exact(&mut answer)).await.unwrap().unwrap();
+    timeout(TEST_TIMEOUT, third.read_exact(&mut answer)).await.unwrap().unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
     app.stop().await;
 }
 
-/// What the server answers to these bytes before it closes.
-async fn answer_to(app: &TestApp, said: &[u8]) -> String {
+/// Sends bytes and returns everything that the server sends before it closes the connection.
+async fn answer_to(app: &TestApp, request: &[u8]) -> String {
     let mut connection = TcpStream::connect(app.address).await.unwrap();
-    connection.write_all(said).await.unwrap();
+    connection.write_all(request).await.unwrap();
     let mut answer = Vec::new();
-    timeout(2 * PATIENCE, connection.read_to_end(&mut answer)).await.expect("it is not closed").unwrap();
+    timeout(2 * TEST_TIMEOUT, connection.read_to_end(&mut answer))
+        .await
+        .expect("the connection was not closed in time")
+        .unwrap();
     String::from_utf8(answer).unwrap()
 }
 
 #[tokio::test]
-async fn a_request_that_never_ends_is_ended() {
+async fn an_unfinished_request_is_closed_after_its_timeout() {
     let app = TestApp::start().await;
     let body = b"POST /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
     let (body, head, nothing, older) = tokio::join!(
         answer_to(&app, body),
         answer_to(&app, b"GET /graphql HTTP/1.1\r\nhost: localhost\r\nx-slow"),
         answer_to(&app, b""),
-        // The beginning of HTTP/2's.
+        // The beginning of the HTTP/2 connection preface.
         answer_to(&app, b"PRI * HTTP/2.0"),
     );
     assert!(body.starts_with("HTTP/1.1 408"), "{body}");
@@ -62,9 +65,9 @@ async fn a_request_that_never_ends_is_ended() {
 }
 
 #[tokio::test]
-async fn every_answer_to_an_allowed_page_has_cors_headers_errors_included() {
+async fn every_response_to_an_allowed_origin_has_cors_headers_errors_included() {
     let app = TestApp::with_settings(&["--cors-origins=https://Chat.example"]).await;
-    let http = app.stranger().http;
+    let http = app.anonymous().http;
     let own = format!("http://{}", app.address);
     for (origin, allowed) in [
         ("https://chat.example", true),
@@ -95,26 +98,27 @@ async fn every_answer_to_an_allowed_page_has_cors_headers_errors_included() {
             assert!(exposed.contains("retry-after") && exposed.contains("x-request-id"));
             answers.push(answer);
         }
-        let asked = "apollographql-client-name,authorization,content-type,traceparent,x-anything";
+        let sent = "apollographql-client-name,authorization,content-type,traceparent,x-anything";
         let preflight = call(Method::OPTIONS, "/graphql").header("access-control-request-method", "POST");
-        let preflight = preflight.header("access-control-request-headers", asked).send().await.unwrap();
-        assert_eq!(preflight.headers()["access-control-allow-headers"], asked);
+        let preflight = preflight.header("access-control-request-headers", sent).send().await.unwrap();
+        assert_eq!(preflight.headers()["access-control-allow-headers"], sent);
         assert_eq!(preflight.headers()["access-control-max-age"], "7200");
         answers.push(preflight);
         for answer in answers {
-            let told = answer.headers().get("access-control-allow-origin").map(|told| told.to_str().unwrap());
-            assert_eq!(told, allowed.then_some(origin));
+            let allow_origin =
+                answer.headers().get("access-control-allow-origin").map(|value| value.to_str().unwrap());
+            assert_eq!(allow_origin, allowed.then_some(origin));
             assert!(!answer.headers().contains_key("access-control-allow-credentials"));
         }
     }
     let webhook = http.post(format!("{own}/webhook/stripe")).header("origin", "https://chat.example");
     let answer = webhook.send().await.unwrap();
-    assert!(!answer.headers().contains_key("access-control-allow-origin"), "no page calls it");
+    assert!(!answer.headers().contains_key("access-control-allow-origin"), "webhooks have no CORS headers");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_body_that_is_late_is_refused_with_cors_headers() {
+async fn a_late_body_is_rejected_with_cors_headers() {
     let app = TestApp::start().await;
     let late = answer_to(
         &app,
@@ -127,7 +131,7 @@ async fn a_body_that_is_late_is_refused_with_cors_headers() {
     app.stop().await;
 }
 
-/// The status of a request with these header lines and no others.
+/// The status of a request with exactly these header lines.
 async fn status_of(app: &TestApp, request: &str, headers: &[&str]) -> u16 {
     let headers = headers.iter().fold(String::new(), |headers, header| headers + header + "\r\n");
     let answer = answer_to(app, format!("{request}\r\n{headers}connection: close\r\n\r\n").as_bytes()).await;
@@ -135,7 +139,7 @@ async fn status_of(app: &TestApp, request: &str, headers: &[&str]) -> u16 {
 }
 
 #[tokio::test]
-async fn a_request_without_one_host_is_refused() {
+async fn a_request_without_exactly_one_host_is_rejected() {
     let app = TestApp::start().await;
     for path in ["/", "/graphql", "/my-data", "/health/live", "/nothing"] {
         let get = format!("GET {path} HTTP/1.1");
@@ -149,7 +153,7 @@ async fn a_request_without_one_host_is_refused() {
 }
 
 #[tokio::test]
-async fn on_loopback_a_foreign_host_is_refused_on_every_route() {
+async fn on_loopback_a_foreign_host_is_rejected_on_every_route() {
     let settings = ["--cors-origins=https://chat.example", "--frontend-url=https://shop.example/chat"];
     let app = TestApp::with_settings(&settings).await;
     let query = "GET /graphql?query=%7B__typename%7D HTTP/1.1";
@@ -170,12 +174,12 @@ async fn on_loopback_a_foreign_host_is_refused_on_every_route() {
     let app = TestApp::with_settings(&["--trusted-proxies=127.0.0.1"]).await;
     let forwarded = ["host: chat.example", "x-forwarded-for: 198.51.100.1"];
     assert_eq!(status_of(&app, query, &forwarded).await, 200, "a trusted proxy forwards the public name");
-    assert_eq!(status_of(&app, query, &["host: evil.example"]).await, 403, "a page of this machine");
+    assert_eq!(status_of(&app, query, &["host: evil.example"]).await, 403, "DNS rebinding");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_websocket_response_names_the_subprotocol_as_its_client_writes_it() {
+async fn the_websocket_response_echoes_the_subprotocol_as_requested() {
     let app = TestApp::start().await;
     for name in ["Sec-WebSocket-Protocol", "sec-websocket-protocol"] {
         let mut connection = TcpStream::connect(app.address).await.unwrap();
@@ -186,7 +190,7 @@ async fn a_websocket_response_names_the_subprotocol_as_its_client_writes_it() {
         );
         connection.write_all(request.as_bytes()).await.unwrap();
         let mut answer = vec![0; 4096];
-        let length = timeout(PATIENCE, connection.read(&mut answer)).await.unwrap().unwrap();
+        let length = timeout(TEST_TIMEOUT, connection.read(&mut answer)).await.unwrap().unwrap();
         let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
         assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
         assert!(answer.contains(&format!("\r\n{name}: graphql-transport-ws\r\n")), "{answer}");
@@ -195,9 +199,9 @@ async fn a_websocket_response_names_the_subprotocol_as_its_client_writes_it() {
 }
 
 #[tokio::test]
-async fn the_page_lets_in_only_what_it_needs() {
+async fn the_pages_content_security_policy_allows_only_its_own_resources() {
     let app = TestApp::start().await;
-    let page = app.stranger().http.get(format!("http://{}/", app.address)).send().await.unwrap();
+    let page = app.anonymous().http.get(format!("http://{}/", app.address)).send().await.unwrap();
     let header = |name: &str| page.headers()[name].to_str().unwrap().to_owned();
     let policy = header("content-security-policy");
     assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
@@ -208,7 +212,7 @@ async fn the_page_lets_in_only_what_it_needs() {
     );
     let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap().to_owned();
     let page = page.text().await.unwrap();
-    assert!(!page.contains("name=\"referrer\""), "the header's word on it holds");
+    assert!(!page.contains("name=\"referrer\""), "the Referrer-Policy header applies");
     let scripts: Vec<_> = page.split("<script").skip(1).collect();
     assert_eq!(scripts.len(), 4);
     assert!(scripts.iter().all(|script| script.starts_with(&format!(" nonce=\"{nonce}\""))));
@@ -216,13 +220,13 @@ async fn the_page_lets_in_only_what_it_needs() {
 }
 
 #[tokio::test]
-async fn what_anybody_can_send_is_logged_once_a_minute() {
-    let site = Site::new().await;
-    let stripe = Stripe::start(pollux::clock::Clock::system()).await;
+async fn warnings_that_any_client_can_cause_are_logged_once_a_minute() {
+    let deployment = Deployment::new().await;
+    let stripe = FakeStripe::start(pollux::clock::Clock::system()).await;
     let settings = stripe.environment();
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let mut server = site.start_with(&[], &settings).await;
-    let http = TestUser::stranger(server.address).http;
+    let mut server = deployment.start_with(&[], &settings).await;
+    let http = TestUser::anonymous(server.address).http;
     for _ in 0..30 {
         let webhook = http.post(format!("http://{}/webhook/stripe", server.address)).body("{}");
         assert_eq!(webhook.send().await.unwrap().status(), 400);
@@ -235,18 +239,18 @@ async fn what_anybody_can_send_is_logged_once_a_minute() {
     assert_eq!(lines("stripe webhook rejected"), 1, "{log:?}");
     assert_eq!(lines("origin rejected"), 1, "{log:?}");
     assert_eq!(lines("evil.example"), 1, "{log:?}");
-    assert!(server.ended().await);
+    assert!(server.wait_for_exit().await);
 }
 
 #[tokio::test]
-async fn a_peer_that_answers_no_ping_is_dropped() {
+async fn a_peer_that_answers_no_ping_is_disconnected() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let silent = user.socket().await;
+    let unresponsive = user.socket().await;
     let mut awake = user.socket().await;
-    let begun = Instant::now();
+    let started = Instant::now();
     let last = async {
-        // Pings are answered while the next message is waited for.
+        // The client answers pings while it waits for the next message.
         let idle = awake.next_within(Duration::from_secs(110));
         let _ = timeout(Duration::from_secs(90), idle).await;
         awake.subscribe("1", "{ __typename }", &json!({})).await;
@@ -254,8 +258,8 @@ async fn a_peer_that_answers_no_ping_is_dropped() {
     };
     let (dropped, answered) = tokio::join!(
         async {
-            silent.stay_silent().await;
-            begun.elapsed()
+            unresponsive.ignore_pings_until_closed().await;
+            started.elapsed()
         },
         last
     );

@@ -1,11 +1,11 @@
-//! Operations over plain HTTP, as events and as parts: media types, statuses, and what a body looks like.
+//! GraphQL over HTTP: single responses, Server-Sent Events and multipart, with their media types and statuses.
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::support::{
-    Gate, Script, TestApp, TestUser, app::Wishes, code_of, socket::PATIENCE, user::REPLY_STREAM,
+    Gate, Script, TestApp, TestUser, app::TestOptions, code_of, socket::TEST_TIMEOUT, user::REPLY_STREAM,
 };
 
 const JSON: &str = "application/json";
@@ -29,9 +29,9 @@ async fn post(
 }
 
 #[tokio::test]
-async fn the_status_says_what_the_media_type_lets_it() {
+async fn the_http_status_depends_on_the_accepted_media_type() {
     let app = TestApp::start().await;
-    let stranger = app.stranger();
+    let anonymous = app.anonymous();
     for (query, newer, older, code) in [
         ("{ __typename }", 200, 200, "no error"),
         ("{", 400, 200, "GRAPHQL_PARSE_FAILED"),
@@ -40,14 +40,14 @@ async fn the_status_says_what_the_media_type_lets_it() {
     ] {
         for (accept, status) in [(NEWER, newer), (JSON, older)] {
             let body = json!({ "query": query }).to_string();
-            let answer = post(&stranger, &[("content-type", JSON), ("accept", accept)], body).await;
+            let answer = post(&anonymous, &[("content-type", JSON), ("accept", accept)], body).await;
             assert_eq!(answer.status().as_u16(), status, "{query} {accept}");
             let content_type = answer.headers()["content-type"].to_str().unwrap().to_owned();
             assert_eq!(content_type, format!("{accept}; charset=utf-8"));
             assert!(answer.headers().contains_key("x-request-id"));
             let answer: Value = answer.json().await.unwrap();
             assert_eq!(code_of(&answer), code, "{query}");
-            // What was not executed has no data, and what was has some, if only null.
+            // A request that was not executed has no `data`; one that was has `data`, possibly null.
             let executed = ["no error", "UNAUTHENTICATED"].contains(&code);
             assert_eq!(answer.get("data").is_some(), executed, "{query}");
         }
@@ -56,10 +56,10 @@ async fn the_status_says_what_the_media_type_lets_it() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_refused_by_name() {
+async fn malformed_requests_are_rejected_naming_the_problem() {
     let app = TestApp::start().await;
-    let stranger = app.stranger();
-    for (headers, body, status, says) in [
+    let anonymous = app.anonymous();
+    for (headers, body, status, expected) in [
         (vec![], "{}", 415, "The Content-Type must be application/json"),
         (vec![("content-type", "text/plain")], "{}", 415, "The Content-Type must be application/json"),
         (
@@ -104,21 +104,21 @@ async fn what_cannot_be_read_is_refused_by_name() {
             "a subscription is answered as text/event-stream",
         ),
     ] {
-        let answer = post(&stranger, &headers, body).await;
+        let answer = post(&anonymous, &headers, body).await;
         assert_eq!(answer.status().as_u16(), status, "{headers:?} {body}");
         let answer: Value = answer.json().await.unwrap();
         assert_eq!(code_of(&answer), "BAD_USER_INPUT");
         let message = answer["errors"][0]["message"].as_str().unwrap();
-        assert!(message.starts_with(says) || message.contains(says), "{message}");
+        assert!(message.starts_with(expected) || message.contains(expected), "{message}");
     }
     app.stop().await;
 }
 
 #[tokio::test]
-async fn fields_come_in_the_order_in_which_they_are_asked_for() {
+async fn response_fields_follow_the_selection_order() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    user.room("x").await;
+    user.create_chatroom("x").await;
     let query = "query($on: Boolean!) {
         z: __typename
         chatrooms(first: 1) { nodes { title ...More id } }
@@ -153,17 +153,17 @@ async fn fields_come_in_the_order_in_which_they_are_asked_for() {
 }
 
 #[tokio::test]
-async fn an_error_makes_null_what_cannot_be_without_it_and_no_more() {
+async fn an_error_nulls_the_nearest_nullable_parent_only() {
     let app = TestApp::start().await;
-    let stranger = app.stranger();
-    let answer = stranger.ask_api("{ me { id } chatrooms { nodes { id } } }", json!({})).await;
-    assert_eq!(answer["data"], Value::Null, "chatrooms cannot be null, and so nothing is left");
-    let answer = stranger.ask_api("{ me { id } node(id: \"x\") { id } }", json!({})).await;
+    let anonymous = app.anonymous();
+    let answer = anonymous.execute("{ me { id } chatrooms { nodes { id } } }", json!({})).await;
+    assert_eq!(answer["data"], Value::Null, "the non-null field chatrooms nulls the whole response");
+    let answer = anonymous.execute("{ me { id } node(id: \"x\") { id } }", json!({})).await;
     assert_eq!(answer["data"], json!({"me": null, "node": null}), "{answer}");
     app.stop().await;
 }
 
-/// The blocks of an event stream or of a multipart body, as they come.
+/// Reads the blocks of an event stream or a multipart body as they arrive.
 struct Blocks {
     body: futures_util::stream::BoxStream<'static, reqwest::Result<bytes::Bytes>>,
     read: String,
@@ -175,7 +175,7 @@ impl Blocks {
         Self { body: answer.bytes_stream().boxed(), read: String::new(), end }
     }
 
-    /// The next; none after the last.
+    /// The next block, or `None` at the end.
     async fn next(&mut self) -> Option<String> {
         loop {
             if let Some((block, rest)) = self.read.split_once(self.end) {
@@ -183,7 +183,7 @@ impl Blocks {
                 self.read = rest.to_owned();
                 return Some(block);
             }
-            let bytes = timeout(PATIENCE, self.body.next()).await.expect("nothing comes")?.unwrap();
+            let bytes = timeout(TEST_TIMEOUT, self.body.next()).await.expect("no data in time")?.unwrap();
             self.read.push_str(std::str::from_utf8(&bytes).unwrap());
         }
     }
@@ -194,14 +194,14 @@ fn follow(reply: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_reply_is_followed_by_events_and_resumed_by_the_last_ones_id() {
+async fn an_event_stream_follows_a_reply_and_resumes_by_last_event_id() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("Half ").wait(&gate).text("and half").finish("STOP"));
-    let asked = user.room("x").await.ask("hi").await;
+    app.gemini.enqueue(Script::new().text("Half ").wait(&gate).text("and half").finish("STOP"));
+    let sent = user.create_chatroom("x").await.send("hi").await;
     let headers = [("content-type", JSON), ("accept", EVENTS)];
-    let answer = post(&user, &headers, follow(&asked.reply)).await;
+    let answer = post(&user, &headers, follow(&sent.reply)).await;
     assert_eq!(answer.headers()["content-type"], "text/event-stream; charset=utf-8");
     assert_eq!(answer.headers()["cache-control"], "no-cache");
     let mut events = Blocks::of(answer, "\n\n");
@@ -210,9 +210,9 @@ async fn a_reply_is_followed_by_events_and_resumed_by_the_last_ones_id() {
     assert!(first.starts_with("event: next\nid: 1-5\ndata: {\"data\":{\"replyStream\":"), "{first}");
     drop(events);
     gate.open();
-    user.read(&asked.reply).await;
+    user.read(&sent.reply).await;
     let resumed = [headers[0], headers[1], ("last-event-id", "1-5")];
-    let mut events = Blocks::of(post(&user, &resumed, follow(&asked.reply)).await, "\n\n");
+    let mut events = Blocks::of(post(&user, &resumed, follow(&sent.reply)).await, "\n\n");
     let (mut text, mut last) = (String::new(), String::new());
     while let Some(event) = events.next().await {
         let data = event.lines().find_map(|line| line.strip_prefix("data: "));
@@ -221,7 +221,7 @@ async fn a_reply_is_followed_by_events_and_resumed_by_the_last_ones_id() {
         last = event;
     }
     assert_eq!((text.as_str(), last.as_str()), ("and half", "event: complete\ndata:"));
-    // A query comes the same way, for clients that know no other.
+    // Queries work the same way, for clients that support only this transport.
     let query = json!({"query": "{ __typename }"}).to_string();
     let answer = post(&user, &headers, query).await.text().await.unwrap();
     assert_eq!(
@@ -232,18 +232,18 @@ async fn a_reply_is_followed_by_events_and_resumed_by_the_last_ones_id() {
 }
 
 #[tokio::test]
-async fn a_reply_is_followed_by_parts_each_whole_when_it_comes() {
+async fn a_multipart_subscription_delivers_each_part_complete() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("Half ").wait(&gate).text("and half").finish("STOP"));
-    let asked = user.room("x").await.ask("hi").await;
-    let answer = post(&user, &[("content-type", JSON), ("accept", PARTS)], follow(&asked.reply)).await;
+    app.gemini.enqueue(Script::new().text("Half ").wait(&gate).text("and half").finish("STOP"));
+    let sent = user.create_chatroom("x").await.send("hi").await;
+    let answer = post(&user, &[("content-type", JSON), ("accept", PARTS)], follow(&sent.reply)).await;
     let content_type = "multipart/mixed;boundary=\"graphql\";subscriptionSpec=1.0";
     assert_eq!(answer.headers()["content-type"], content_type);
     let mut parts = Blocks::of(answer, "\r\n--graphql");
     assert_eq!(parts.next().await.unwrap(), "");
-    // The stand-in waits: this part is whole though no other follows.
+    // The fake Gemini waits: this part is complete although no other follows.
     let first = parts.next().await.unwrap();
     let first = first.strip_prefix("\r\ncontent-type: application/json\r\n\r\n").unwrap();
     let first: Value = serde_json::from_str(first).unwrap();
@@ -259,7 +259,7 @@ async fn a_reply_is_followed_by_parts_each_whole_when_it_comes() {
 }
 
 #[tokio::test]
-async fn what_follows_ends_with_the_session() {
+async fn http_subscriptions_end_with_the_session() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let query = json!({"query": "subscription { accountEvents { usage { used } } }"}).to_string();
@@ -272,7 +272,7 @@ async fn what_follows_ends_with_the_session() {
     }
     user.data("mutation { logout { sessionsEnded } }", json!({})).await;
     assert_eq!(events.next().await.unwrap(), ": token expired");
-    assert_eq!(events.next().await, None, "without `complete`, so that the client comes back");
+    assert_eq!(events.next().await, None, "no `complete`, so that the client reconnects");
     let last = parts.next().await.unwrap();
     assert!(last.contains("\"payload\":null") && last.contains("UNAUTHENTICATED"), "{last}");
     assert_eq!(parts.next().await, None);
@@ -280,14 +280,14 @@ async fn what_follows_ends_with_the_session() {
 }
 
 #[tokio::test]
-async fn what_follows_ends_when_the_server_does_and_not_before_its_reply() {
+async fn http_subscriptions_end_at_shutdown_after_their_reply() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("To be").wait(&gate).text(" or not").finish("STOP"));
-    let asked = user.room("x").await.ask("hi").await;
+    app.gemini.enqueue(Script::new().text("To be").wait(&gate).text(" or not").finish("STOP"));
+    let sent = user.create_chatroom("x").await.send("hi").await;
     let headers = [("content-type", JSON), ("accept", EVENTS)];
-    let mut events = Blocks::of(post(&user, &headers, follow(&asked.reply)).await, "\n\n");
+    let mut events = Blocks::of(post(&user, &headers, follow(&sent.reply)).await, "\n\n");
     let mut idle = {
         let query = json!({"query": "subscription { accountEvents { usage { used } } }"}).to_string();
         Blocks::of(post(&user, &headers, query).await, "\n\n")
@@ -306,17 +306,17 @@ async fn what_follows_ends_when_the_server_does_and_not_before_its_reply() {
     assert!(followed.iter().any(|event| event.contains("ReplyCompleted")), "{followed:?}");
     assert_eq!(followed.last().unwrap(), "event: complete\ndata:");
     assert_eq!(idled.last().unwrap(), ": the server shuts down");
-    app.end().await;
+    app.shut_down().await;
 }
 
 #[tokio::test]
-async fn what_is_refused_for_its_rate_or_quota_says_when_to_come_back() {
+async fn rate_and_quota_rejections_send_retry_after() {
     let clock = pollux::clock::Clock::stopped("2026-11-21T23:59:00.5Z".parse().unwrap());
     let settings = ["--basic-daily-limit=1"];
-    let wishes = Wishes { settings: &settings, clock: Some(clock), ..Wishes::default() };
-    let app = TestApp::with(wishes).await;
+    let options = TestOptions { settings: &settings, clock: Some(clock), ..TestOptions::default() };
+    let app = TestApp::with(options).await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let answer_to = async |body: Value| {
         let request = user.http.post(app.url()).bearer_auth(&user.token).json(&body);
         let answer = request.send().await.unwrap();
@@ -327,7 +327,7 @@ async fn what_is_refused_for_its_rate_or_quota_says_when_to_come_back() {
     };
     let send =
         "mutation($id: ID!) { sendMessage(input: {chatroomId: $id, content: \"hi\"}) { reply { id } } }";
-    let send = json!({"query": send, "variables": {"id": room.id}});
+    let send = json!({"query": send, "variables": {"id": chatroom.id}});
     let (code, header, _) = answer_to(send.clone()).await;
     assert_eq!((code.as_str(), header), ("no error", None));
     for body in [send.clone(), json!([send])] {

@@ -1,4 +1,4 @@
-//! What HTTP/2 has that HTTP/1 has not: answers that wait for the client's windows, and WebSockets on a stream.
+//! HTTP/2: flow control of responses, concurrent streams and WebSockets (RFC 8441).
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -13,9 +13,9 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::support::{TestApp, TestUser, process::Site, socket::PATIENCE};
+use crate::support::{TestApp, TestUser, process::Deployment, socket::TEST_TIMEOUT};
 
-/// Begins HTTP/2 with flow-control windows of so many bytes.
+/// Opens an HTTP/2 connection with flow-control windows of this many bytes.
 async fn http2(server: SocketAddr, window: u32) -> SendRequest<Bytes> {
     let stream = TcpStream::connect(server).await.unwrap();
     let mut builder = h2::client::Builder::new();
@@ -24,7 +24,7 @@ async fn http2(server: SocketAddr, window: u32) -> SendRequest<Bytes> {
     requests
 }
 
-/// An anonymous query whose answer is large.
+/// An anonymous query with a large response.
 fn large() -> Bytes {
     let types = "types { name description fields { name description args { name description } } }";
     let aliases: Vec<_> = (0..13).map(|n| format!("a{n}: __schema {{ {types} }}")).collect();
@@ -40,14 +40,14 @@ async fn post(requests: &SendRequest<Bytes>, host: SocketAddr, body: Bytes) -> O
 }
 
 #[tokio::test]
-async fn unread_answers_hold_little_memory_and_give_it_back() {
-    let site = Site::new().await;
-    let server = site.start().await;
-    let stranger = TestUser::stranger(server.address);
+async fn unread_responses_use_bounded_memory_and_release_it() {
+    let deployment = Deployment::new().await;
+    let server = deployment.start().await;
+    let anonymous = TestUser::anonymous(server.address);
     let query = large();
-    // What the first answers cost once: pools, caches, the allocator's own.
+    // Warms up pools, caches and the allocator.
     for _ in 0..3 {
-        let request = stranger.http.post(format!("http://{}/graphql", server.address)).body(query.clone());
+        let request = anonymous.http.post(format!("http://{}/graphql", server.address)).body(query.clone());
         let answer = request.header("content-type", "application/json").send().await.unwrap().bytes().await;
         let answer = answer.unwrap();
         assert!(answer.len() > 300_000, "{}", String::from_utf8_lossy(&answer[..answer.len().min(300)]));
@@ -57,7 +57,7 @@ async fn unread_answers_hold_little_memory_and_give_it_back() {
     for _ in 0..3 {
         let requests = http2(server.address, 0).await;
         let posts = (0..100).map(|_| post(&requests, server.address, query.clone()));
-        // Most of them wait, since the answers before are not read, or are refused for the memory that those hold.
+        // Most of them wait because earlier responses are unread, or are rejected because of the memory that those hold.
         let _ = timeout(Duration::from_secs(10), join_all(posts)).await;
         unread.push(requests);
     }
@@ -69,11 +69,11 @@ async fn unread_answers_hold_little_memory_and_give_it_back() {
         assert!(closed.elapsed() < Duration::from_mins(1), "{before} before, {} after", server.memory());
         sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(stranger.data("{ __typename }", json!({})).await, json!({"__typename": "Query"}));
+    assert_eq!(anonymous.data("{ __typename }", json!({})).await, json!({"__typename": "Query"}));
 }
 
 #[tokio::test]
-async fn a_connection_has_32_requests_at_once() {
+async fn an_http2_connection_has_at_most_32_concurrent_requests() {
     let app = TestApp::start().await;
     let requests = http2(app.address, 65_535).await;
     let answer = post(&requests, app.address, Bytes::from_static(b"{\"query\":\"{ __typename }\"}")).await;
@@ -82,7 +82,7 @@ async fn a_connection_has_32_requests_at_once() {
     app.stop().await;
 }
 
-/// A WebSocket on a stream of HTTP/2, by RFC 8441.
+/// A WebSocket on an HTTP/2 stream (RFC 8441).
 struct Stream {
     sent: SendStream<Bytes>,
     received: RecvStream,
@@ -92,7 +92,7 @@ struct Stream {
 impl Stream {
     async fn open(app: &TestApp, origin: &str) -> Result<Self, StatusCode> {
         let mut requests = http2(app.address, 65_535).await.ready().await.unwrap();
-        // The server's settings say that it takes WebSockets, and have come with the first answer at the latest.
+        // The server's SETTINGS allow extended CONNECT; they have arrived with the first response at the latest.
         post(&requests, app.address, Bytes::from_static(b"{}")).await.unwrap();
         assert!(requests.is_extended_connect_protocol_enabled());
         let request = Request::builder()
@@ -103,7 +103,7 @@ impl Stream {
             .header("origin", origin)
             .extension(Protocol::from("websocket"));
         let (response, sent) = requests.send_request(request.body(()).unwrap(), false).unwrap();
-        let (head, received) = timeout(PATIENCE, response).await.unwrap().unwrap().into_parts();
+        let (head, received) = timeout(TEST_TIMEOUT, response).await.unwrap().unwrap().into_parts();
         if head.status != StatusCode::OK {
             return Err(head.status);
         }
@@ -111,7 +111,7 @@ impl Stream {
         Ok(Self { sent, received, read: BytesMut::new() })
     }
 
-    /// Sends a short message, masked with zeros.
+    /// Sends a short text message, masked with zeros.
     fn send(&mut self, message: &Value) {
         let text = message.to_string();
         assert!(text.len() < 126);
@@ -120,7 +120,7 @@ impl Stream {
         self.sent.send_data(frame.into(), false).unwrap();
     }
 
-    /// The next message, which is short.
+    /// The next message, which must be short.
     async fn next(&mut self) -> Value {
         loop {
             if let [0x81, length, ..] = self.read[..]
@@ -130,7 +130,7 @@ impl Stream {
                 let frame = self.read.split_to(2 + usize::from(length));
                 return serde_json::from_slice(&frame[2..]).unwrap();
             }
-            let data = timeout(PATIENCE, self.received.data()).await.unwrap().unwrap().unwrap();
+            let data = timeout(TEST_TIMEOUT, self.received.data()).await.unwrap().unwrap().unwrap();
             self.received.flow_control().release_capacity(data.len()).unwrap();
             self.read.extend_from_slice(&data);
         }
@@ -138,7 +138,7 @@ impl Stream {
 }
 
 #[tokio::test]
-async fn a_websocket_runs_on_a_stream_of_http2() {
+async fn a_websocket_opens_on_an_http2_stream() {
     let app = TestApp::start().await;
     let mut socket = Stream::open(&app, "http://localhost:5173").await.unwrap();
     socket.send(&json!({"type": "connection_init"}));

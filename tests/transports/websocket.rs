@@ -1,21 +1,21 @@
-//! The WebSocket, frame by frame.
+//! The WebSocket transport, message by message.
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::{
     Gate, Script, TestApp, code_of,
-    socket::{PATIENCE, Socket},
+    socket::{Socket, TEST_TIMEOUT},
 };
 
 const PROTOCOL: &str = "graphql-transport-ws";
 
-async fn opened(app: &TestApp) -> Socket {
+async fn open_socket(app: &TestApp) -> Socket {
     Socket::open(app.address, PROTOCOL, &[]).await.unwrap()
 }
 
 #[tokio::test]
-async fn each_breach_of_the_protocol_has_its_close_code() {
+async fn each_protocol_violation_has_its_close_code() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let init = json!({"type": "connection_init"});
@@ -24,19 +24,19 @@ async fn each_breach_of_the_protocol_has_its_close_code() {
     let mut socket = Socket::open(app.address, "", &[]).await.unwrap();
     assert_eq!(socket.close_code().await, 4406, "no subprotocol");
 
-    let mut socket = opened(&app).await;
+    let mut socket = open_socket(&app).await;
     socket.send_raw(Message::text("nonsense")).await;
-    assert_eq!(socket.close_code().await, 4400, "no JSON");
+    assert_eq!(socket.close_code().await, 4400, "not JSON");
 
-    let mut socket = opened(&app).await;
+    let mut socket = open_socket(&app).await;
     socket.send_raw(Message::binary(vec![1, 2])).await;
     assert_eq!(socket.close_code().await, 4400, "a binary message");
 
-    let mut socket = opened(&app).await;
+    let mut socket = open_socket(&app).await;
     socket.send(&query).await;
     assert_eq!(socket.close_code().await, 4401, "an operation before the ack");
 
-    let mut socket = opened(&app).await;
+    let mut socket = open_socket(&app).await;
     socket.send(&json!({"type": "connection_init", "payload": {"authorization": "Bearer forged"}})).await;
     assert_eq!(socket.next().await, Err((4403, "The access token is invalid.".to_owned())));
 
@@ -47,35 +47,35 @@ async fn each_breach_of_the_protocol_has_its_close_code() {
     }
     assert_eq!(socket.close_code().await, 4409, "an id in use");
 
-    let mut socket = opened(&app).await;
+    let mut socket = open_socket(&app).await;
     socket.send(&init).await;
     socket.send(&init).await;
     assert_eq!(socket.close_code().await, 4429, "a second init");
 
-    let mut socket = opened(&app).await;
+    let mut socket = open_socket(&app).await;
     socket.send_raw(Message::text("x".repeat(512 * 1024 + 1))).await;
     assert_eq!(socket.close_code().await, 1009, "a message over 512 KiB");
 
-    let mut socket = opened(&app).await;
+    let mut socket = open_socket(&app).await;
     socket.send_raw(Message::text("x".repeat(1024 * 1024 + 1))).await;
-    assert_eq!(socket.close_code().await, 1009, "a message over what is read at all");
+    assert_eq!(socket.close_code().await, 1009, "a message over the frame limit");
     app.stop().await;
 }
 
 #[tokio::test]
 async fn a_socket_without_an_init_is_closed_after_ten_seconds() {
     let app = TestApp::start().await;
-    let begun = std::time::Instant::now();
-    let mut socket = opened(&app).await;
+    let started = std::time::Instant::now();
+    let mut socket = open_socket(&app).await;
     assert_eq!(socket.next().await, Err((4408, "Connection initialisation timeout".to_owned())));
-    assert!(begun.elapsed().as_secs() >= 10);
+    assert!(started.elapsed().as_secs() >= 10);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_stranger_may_connect_and_is_answered_as_one() {
+async fn an_anonymous_socket_gets_anonymous_responses() {
     let app = TestApp::start().await;
-    let mut socket = opened(&app).await;
+    let mut socket = open_socket(&app).await;
     socket.send(&json!({"type": "connection_init"})).await;
     assert_eq!(socket.next().await.unwrap()["type"], "connection_ack");
     socket.subscribe("1", "{ me { id } }", &json!({})).await;
@@ -86,9 +86,9 @@ async fn a_stranger_may_connect_and_is_answered_as_one() {
 }
 
 #[tokio::test]
-async fn pings_are_answered_with_their_payload() {
+async fn a_ping_is_answered_with_its_payload() {
     let app = TestApp::start().await;
-    let mut socket = opened(&app).await;
+    let mut socket = open_socket(&app).await;
     socket.send(&json!({"type": "ping", "payload": {"a": 1}})).await;
     assert_eq!(socket.next().await.unwrap(), json!({"type": "pong", "payload": {"a": 1}}));
     socket.send(&json!({"type": "ping"})).await;
@@ -97,7 +97,7 @@ async fn pings_are_answered_with_their_payload() {
 }
 
 #[tokio::test]
-async fn what_fails_before_it_runs_is_an_error_and_nothing_follows() {
+async fn an_operation_that_fails_before_execution_gets_one_error_message() {
     let app = TestApp::start().await;
     let mut socket = app.user().await.socket().await;
     for (query, code) in [
@@ -106,67 +106,67 @@ async fn what_fails_before_it_runs_is_an_error_and_nothing_follows() {
         ("", "GRAPHQL_PARSE_FAILED"),
     ] {
         socket.subscribe("1", query, &json!({})).await;
-        let said = socket.next().await.unwrap();
-        assert_eq!((&said["type"], &said["id"]), (&json!("error"), &json!("1")));
-        assert_eq!(said["payload"][0]["extensions"]["code"], code);
+        let message = socket.next().await.unwrap();
+        assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!("1")));
+        assert_eq!(message["payload"][0]["extensions"]["code"], code);
     }
-    // The id was free each time, and nothing else was said.
+    // The id was free each time, and no other message was sent.
     socket.subscribe("1", "{ __typename }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["payload"]["data"]["__typename"], "Query");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_completed_operation_stops_without_an_echo_and_frees_its_id() {
+async fn completing_an_operation_stops_it_and_frees_its_id() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("One").wait(&gate).text("Two").finish("STOP"));
-    let asked = user.room("x").await.ask("hi").await;
+    app.gemini.enqueue(Script::new().text("One").wait(&gate).text("Two").finish("STOP"));
+    let sent = user.create_chatroom("x").await.send("hi").await;
     let mut socket = user.socket().await;
     let query = "subscription($id: ID!) { replyStream(messageId: $id) { ... on ReplyDelta { text } } }";
-    socket.subscribe("1", query, &json!({ "id": asked.reply })).await;
+    socket.subscribe("1", query, &json!({ "id": sent.reply })).await;
     assert_eq!(socket.next().await.unwrap()["payload"]["data"]["replyStream"]["text"], "One");
     socket.send(&json!({"type": "complete", "id": "1"})).await;
     socket.subscribe("1", "{ __typename }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["payload"]["data"], json!({"__typename": "Query"}));
     assert_eq!(socket.next().await.unwrap(), json!({"type": "complete", "id": "1"}));
     gate.open();
-    user.read(&asked.reply).await;
+    user.read(&sent.reply).await;
     socket.send(&json!({"type": "ping"})).await;
     assert_eq!(
         socket.next().await.unwrap(),
         json!({"type": "pong"}),
-        "nothing of the stopped operation came"
+        "the stopped operation sent nothing more"
     );
     app.stop().await;
 }
 
 #[tokio::test]
-async fn operations_of_a_socket_run_side_by_side() {
+async fn operations_of_one_socket_run_concurrently() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let gate = Gate::closed();
-    app.gemini.answers(Script::new().text("One").wait(&gate).finish("STOP"));
-    let asked = user.room("x").await.ask("hi").await;
+    app.gemini.enqueue(Script::new().text("One").wait(&gate).finish("STOP"));
+    let sent = user.create_chatroom("x").await.send("hi").await;
     let mut socket = user.socket().await;
     socket
         .subscribe(
             "slow",
             "subscription($id: ID!) { replyStream(messageId: $id) { __typename } }",
-            &json!({ "id": asked.reply }),
+            &json!({ "id": sent.reply }),
         )
         .await;
     assert_eq!(socket.next().await.unwrap()["id"], "slow");
     socket.subscribe("quick", "{ __typename }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["id"], "quick");
-    app.gemini.answers(Script::says([]));
+    app.gemini.enqueue(Script::reply([]));
     gate.open();
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_hundred_operations_and_no_more() {
+async fn the_101st_operation_of_a_socket_is_rejected() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let mut socket = user.socket().await;
@@ -177,9 +177,9 @@ async fn a_hundred_operations_and_no_more() {
     }
     socket.subscribe("one more", "{ __typename }", &json!({})).await;
     let refused = loop {
-        let said = socket.next().await.unwrap();
-        if said["type"] == "error" {
-            break said;
+        let message = socket.next().await.unwrap();
+        if message["type"] == "error" {
+            break message;
         }
     };
     assert_eq!(refused["id"], "one more");
@@ -204,7 +204,7 @@ async fn only_allowed_origins_open_sockets() {
 }
 
 #[tokio::test]
-async fn queries_by_url_are_answered_and_mutations_are_not() {
+async fn get_executes_queries_and_rejects_mutations() {
     let app = TestApp::start().await;
     let get = async |query: &str| {
         let url = reqwest::Url::parse_with_params(&app.url(), [("query", query)]).unwrap();
@@ -219,19 +219,19 @@ async fn queries_by_url_are_answered_and_mutations_are_not() {
 }
 
 #[tokio::test]
-async fn a_mutation_runs_to_its_end_though_its_client_is_gone() {
+async fn a_mutation_completes_after_its_client_disconnects() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let send =
         "mutation($id: ID!) { sendMessage(input: {chatroomId: $id, content: \"hi\"}) { reply { id } } }";
-    // The room is taken, so that the mutation has begun and cannot end while its client is there.
+    // The chatroom is locked, so that the mutation has started and cannot end before its client disconnects.
     let busy = app.chat.db.begin().await.unwrap();
     sea_orm::ConnectionTrait::execute_unprepared(&busy, "UPDATE chatrooms SET version = version")
         .await
         .unwrap();
     let mut socket = user.socket().await;
-    socket.subscribe("1", send, &json!({ "id": room.id })).await;
+    socket.subscribe("1", send, &json!({ "id": chatroom.id })).await;
     socket.subscribe("2", "{ __typename }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["id"], "2");
     drop(socket);
@@ -239,74 +239,76 @@ async fn a_mutation_runs_to_its_end_though_its_client_is_gone() {
     answered.subscribe("1", "{ __typename }", &json!({})).await;
     answered.next().await.unwrap();
     busy.rollback().await.unwrap();
-    let sent = async { while room.path().await.len() < 2 {} };
-    tokio::time::timeout(PATIENCE, sent).await.expect("the message was lost with its client");
+    let sent = async { while chatroom.branch().await.len() < 2 {} };
+    tokio::time::timeout(TEST_TIMEOUT, sent)
+        .await
+        .expect("the message was lost when its client disconnected");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_socket_that_does_not_read_delays_nobody() {
+async fn a_socket_that_does_not_read_delays_no_other_client() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     for _ in 0..10 {
-        room.ask(&"x".repeat(32_000)).await;
+        chatroom.send(&"x".repeat(32_000)).await;
     }
-    let mut deaf = user.socket().await;
+    let mut unread = user.socket().await;
     let query = "query($id: ID!) { chatroom(id: $id) { messages(first: 100) { nodes { content } } } }";
     let send =
         "mutation($id: ID!) { sendMessage(input: {chatroomId: $id, content: \"hi\"}) { reply { id } } }";
-    let own = user.room("y").await;
+    let own = user.create_chatroom("y").await;
     for n in 0..60 {
-        deaf.subscribe(&format!("query {n}"), query, &json!({ "id": room.id })).await;
+        unread.subscribe(&format!("query {n}"), query, &json!({ "id": chatroom.id })).await;
         if n % 10 == 9 {
-            deaf.subscribe(&format!("mutation {n}"), send, &json!({ "id": own.id })).await;
+            unread.subscribe(&format!("mutation {n}"), send, &json!({ "id": own.id })).await;
         }
     }
     let other = app.user().await;
-    let asked = other.room("z").await.ask("hi").await;
-    assert_eq!(other.read(&asked.reply).await.text, "Yes.");
+    let sent = other.create_chatroom("z").await.send("hi").await;
+    assert_eq!(other.read(&sent.reply).await.text, "Yes.");
     let mut answered = 0;
     while answered < 66 {
-        answered += usize::from(deaf.next().await.unwrap()["type"] == "complete");
+        answered += usize::from(unread.next().await.unwrap()["type"] == "complete");
     }
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_socket_is_to_come_back_later_while_the_database_does_not_answer() {
+async fn a_socket_is_closed_with_1013_while_the_database_is_down() {
     let app = TestApp::start().await;
     let user = app.user().await;
     app.chat.db.clone().close().await;
-    let mut socket = opened(&app).await;
+    let mut socket = open_socket(&app).await;
     let payload = json!({"authorization": format!("Bearer {}", user.token)});
     socket.send(&json!({"type": "connection_init", "payload": payload})).await;
     assert_eq!(socket.next().await, Err((1013, "Try again later".to_owned())));
-    app.end().await;
+    app.shut_down().await;
 }
 
 #[tokio::test]
-async fn unread_answers_of_a_socket_wait_for_their_turn_and_delay_nobody() {
+async fn unread_responses_of_a_socket_are_queued_and_delay_no_other_client() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let room = user.room("x").await;
+    let chatroom = user.create_chatroom("x").await;
     let long = "x".repeat(512 * 1024);
-    app.gemini.answers_by(move |_| Script::new().text(&long).finish("STOP"));
+    app.gemini.respond_with(move |_| Script::new().text(&long).finish("STOP"));
     for _ in 0..10 {
-        user.read(&room.ask("hi").await.reply).await;
+        user.read(&chatroom.send("hi").await.reply).await;
     }
     let mut socket = user.socket().await;
     let query = "query($id: ID!) { chatroom(id: $id) { messages(last: 20) { nodes { content } } } }";
     for n in 0..40 {
-        socket.subscribe(&n.to_string(), query, &json!({ "id": room.id })).await;
+        socket.subscribe(&n.to_string(), query, &json!({ "id": chatroom.id })).await;
     }
-    // Nothing is read until others, asked later and one after the other, are answered.
+    // The socket is not read until other clients that sent their queries later have their responses.
     for _ in 0..3 {
         let mut other = user.socket().await;
-        other.subscribe("1", query, &json!({ "id": room.id })).await;
+        other.subscribe("1", query, &json!({ "id": chatroom.id })).await;
         other.next().await.unwrap();
     }
-    // Those that wait for their turn are answered in the end, too.
+    // The queued operations get their responses, too.
     let mut answered = 0;
     while answered < 40 {
         let message = socket.next().await.unwrap();

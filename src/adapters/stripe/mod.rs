@@ -1,5 +1,7 @@
-//! Stripe, by async-stripe: its requests, its client, its pinned version of the API. Of the answers only what is needed is
-//! read, by types of our own, which no field that is new or gone can break; both places of a period's end are known.
+//! Stripe, through async-stripe: its requests, its client and its pinned version of the API.
+//!
+//! Responses are parsed by types of our own, which contain only the fields that are needed, so that a field that Stripe adds or
+//! removes elsewhere breaks nothing.
 
 mod responses;
 
@@ -9,7 +11,10 @@ use anyhow::{Context, anyhow};
 use async_trait::async_trait;
 use entity::subscription::State;
 use miniserde::{Deserialize, json};
-use responses::{Charge, Invoice, List, Made, Portal, PriceAnswer, Session, Subscription, time};
+use responses::{
+    ChargeResponse, CheckoutSessionResponse, IdResponse, InvoiceResponse, ListResponse, PortalResponse,
+    PriceResponse, SubscriptionResponse, timestamp,
+};
 use stripe::{
     ApiErrorsCode, Client, ClientBuilder, IdempotencyKey, RequestStrategy, StripeError, StripeRequest,
 };
@@ -35,16 +40,17 @@ use stripe_core::{
 use crate::{
     backoff::{Backoff, RetryPolicy},
     ports::payments::{
-        Checkout, CustomerProfile, NewCheckout, NewCustomer, PaymentError, Payments, Result, Subscribed,
+        CheckoutSession, CustomerProfile, NewCheckout, NewCustomer, PaymentError, Payments, Result,
+        SubscriptionSnapshot,
     },
 };
 
-/// Before a call is sent again, with the same key: Stripe asks for it after 409, 429 and faults of its own.
+/// Retries of one call, with the same idempotency key; see <https://docs.stripe.com/error-low-level>.
 const RETRIES: RetryPolicy = RetryPolicy {
     backoff: Backoff::doubling(Duration::from_millis(500), Duration::from_secs(2)).with_factor(3),
     max_tries: Some(3),
 };
-/// What the metadata of a customer and a subscription say of their user.
+/// The key under which the metadata of customers and subscriptions name their user.
 const USER_ID: &str = "user_id";
 
 pub struct Stripe {
@@ -53,14 +59,14 @@ pub struct Stripe {
 
 impl Stripe {
     /// # Errors
-    /// The key or the address cannot be used.
+    /// The key or the URL is invalid.
     pub fn new(secret_key: &str, base: &str, timeout: Duration) -> anyhow::Result<Self> {
         let client = ClientBuilder::new(secret_key)
             .url(format!("{}/", base.trim_end_matches('/')))
             .timeout(timeout)
             .app_info("Pollux", Some(env!("CARGO_PKG_VERSION").to_owned()), None)
             .build()
-            .context("STRIPE_SECRET_KEY or STRIPE_API_BASE cannot be used")?;
+            .context("STRIPE_SECRET_KEY or STRIPE_API_BASE is invalid")?;
         Ok(Self { client })
     }
 
@@ -69,11 +75,11 @@ impl Stripe {
     }
 
     async fn post<T: Deserialize>(&self, request: &impl StripeRequest, key: &str) -> Result<T> {
-        let key = IdempotencyKey::new(key).context("an idempotency key")?;
+        let key = IdempotencyKey::new(key).context("invalid idempotency key")?;
         self.call(request, RequestStrategy::Idempotent(key)).await
     }
 
-    /// For the objects of which the library's types would be compiled for nothing else.
+    /// For objects whose request types would add another crate to the build.
     async fn get_path<T: Deserialize>(&self, path: String) -> Result<T> {
         self.send(|| RequestBuilder::new(StripeMethod::Get, path.clone()), RequestStrategy::Once).await
     }
@@ -96,9 +102,9 @@ impl Stripe {
             tries += 1;
             let call = build().customize::<T>().request_strategy(strategy.clone());
             match (call.send(&self.client).await, RETRIES.delay(tries)) {
-                (Ok(answer), _) => return Ok(answer),
-                (Err(error), Some(delay)) if may_pass(&error) => {
-                    tracing::info!(error = %shown(&error), "Stripe is asked again");
+                (Ok(response), _) => return Ok(response),
+                (Err(error), Some(delay)) if is_retryable(&error) => {
+                    tracing::info!(tries, error = %without_payment(&error), "stripe call failed; will retry");
                     tokio::time::sleep(delay).await;
                 }
                 (Err(StripeError::Stripe(error, _)), _)
@@ -106,14 +112,14 @@ impl Stripe {
                 {
                     return Err(PaymentError::Missing(error.param.unwrap_or_default()));
                 }
-                (Err(error), _) => return Err(shown(&error).into()),
+                (Err(error), _) => return Err(without_payment(&error).into()),
             }
         }
     }
 }
 
-/// What Stripe wants to be sent again, and what cannot be told from it.
-fn may_pass(error: &StripeError) -> bool {
+/// Whether a retry may succeed: a status that Stripe documents as retryable, or a response that is lost or malformed.
+fn is_retryable(error: &StripeError) -> bool {
     match error {
         StripeError::Stripe(_, status) => matches!(status, 409 | 424 | 429 | 500..),
         StripeError::ConfigError(_) => false,
@@ -121,11 +127,11 @@ fn may_pass(error: &StripeError) -> bool {
     }
 }
 
-/// An error for the log, without the payment that it is about.
-fn shown(error: &StripeError) -> anyhow::Error {
+/// The error for the log, without the payment that it may contain.
+fn without_payment(error: &StripeError) -> anyhow::Error {
     match error {
         StripeError::Stripe(error, status) => anyhow!(
-            "Stripe answered {status} {}: {} (parameter {}, {})",
+            "Stripe returned {status} {}: {} (parameter {}, {})",
             error.code.as_ref().map_or("", |code| code.as_str()),
             error.message.as_deref().unwrap_or("no message"),
             error.param.as_deref().unwrap_or("none"),
@@ -137,7 +143,7 @@ fn shown(error: &StripeError) -> anyhow::Error {
 
 #[async_trait]
 impl Payments for Stripe {
-    async fn customer(&self, new: NewCustomer) -> Result<String> {
+    async fn create_customer(&self, new: NewCustomer) -> Result<String> {
         let metadata = HashMap::from([(USER_ID.to_owned(), new.user.to_string())]);
         let mut request = CreateCustomer::new().phone(new.phone_number).metadata(metadata);
         if let Some(email) = new.profile.email {
@@ -146,23 +152,23 @@ impl Payments for Stripe {
         if let Some(name) = new.profile.full_name {
             request = request.name(name);
         }
-        let made: Made = self.post(&request, &new.idempotency_key).await?;
-        Ok(made.id)
+        let customer: IdResponse = self.post(&request, &new.idempotency_key).await?;
+        Ok(customer.id)
     }
 
     async fn update_customer(&self, id: &str, profile: CustomerProfile) -> Result<()> {
-        // An empty text takes a value away.
+        // An empty string removes a value.
         let request = UpdateCustomer::new(id)
             .email(profile.email.unwrap_or_default())
             .name(profile.full_name.unwrap_or_default());
-        self.post::<Made>(&request, &fresh_key()).await.map(drop)
+        self.post::<IdResponse>(&request, &fresh_key()).await.map(drop)
     }
 
     async fn delete_customer(&self, id: &str) -> Result<()> {
-        self.get::<Made>(&DeleteCustomer::new(id)).await.map(drop)
+        self.get::<IdResponse>(&DeleteCustomer::new(id)).await.map(drop)
     }
 
-    async fn begin_checkout(&self, new: NewCheckout) -> Result<Checkout> {
+    async fn create_checkout(&self, new: NewCheckout) -> Result<CheckoutSession> {
         let mut item = CreateCheckoutSessionLineItems::new();
         item.price = Some(new.price);
         item.quantity = Some(1);
@@ -177,47 +183,48 @@ impl Payments for Stripe {
             .subscription_data(subscription)
             .success_url(new.success_url)
             .cancel_url(new.cancel_url);
-        self.post::<Session>(&request, &new.idempotency_key).await?.read()
+        self.post::<CheckoutSessionResponse>(&request, &new.idempotency_key).await?.into_session()
     }
 
-    async fn checkout(&self, id: &str) -> Result<Checkout> {
-        self.get::<Session>(&RetrieveCheckoutSession::new(id)).await?.read()
+    async fn checkout(&self, id: &str) -> Result<CheckoutSession> {
+        self.get::<CheckoutSessionResponse>(&RetrieveCheckoutSession::new(id)).await?.into_session()
     }
 
     async fn expire_checkout(&self, id: &str) -> Result<()> {
-        self.post::<Made>(&ExpireCheckoutSession::new(id), &fresh_key()).await.map(drop)
+        self.post::<IdResponse>(&ExpireCheckoutSession::new(id), &fresh_key()).await.map(drop)
     }
 
-    async fn portal(&self, customer: &str, return_url: &str) -> Result<String> {
+    async fn open_portal(&self, customer: &str, return_url: &str) -> Result<String> {
         let request = CreateBillingPortalSession::new().customer(customer).return_url(return_url);
-        let portal: Portal = self.post(&request, &fresh_key()).await?;
+        let portal: PortalResponse = self.post(&request, &fresh_key()).await?;
         Ok(portal.url)
     }
 
-    async fn subscriptions(&self, customer: &str) -> Result<Vec<Subscribed>> {
+    async fn subscriptions(&self, customer: &str) -> Result<Vec<SubscriptionSnapshot>> {
         let request =
             ListSubscription::new().customer(customer).status(ListSubscriptionStatus::All).limit(100);
-        let list: List<Subscription> = self.get(&request).await?;
-        let mut subscribed: Vec<_> = list.data.into_iter().map(Subscription::read).collect();
-        for one in subscribed.iter_mut().filter(|one| one.state == State::PastDue) {
+        let list: ListResponse<SubscriptionResponse> = self.get(&request).await?;
+        let mut subscriptions: Vec<_> =
+            list.data.into_iter().map(SubscriptionResponse::into_snapshot).collect();
+        for one in subscriptions.iter_mut().filter(|one| one.state == State::PastDue) {
             let open = ListInvoice::new().subscription(&one.id).status(InvoiceStatus::Open).limit(100);
-            let open: List<Invoice> = self.get(&open).await?;
-            one.unpaid_since = open.data.iter().filter_map(|invoice| time(invoice.created)).min();
+            let open: ListResponse<InvoiceResponse> = self.get(&open).await?;
+            one.unpaid_since = open.data.iter().filter_map(|invoice| timestamp(invoice.created)).min();
         }
-        Ok(subscribed)
+        Ok(subscriptions)
     }
 
     async fn cancel_subscription(&self, id: &str) -> Result<()> {
-        self.get::<Made>(&CancelSubscription::new(id)).await.map(drop)
+        self.get::<IdResponse>(&CancelSubscription::new(id)).await.map(drop)
     }
 
     async fn product_of(&self, price: &str) -> Result<Option<String>> {
-        let price: PriceAnswer = self.get_path(format!("/prices/{price}")).await?;
+        let price: PriceResponse = self.get_path(format!("/prices/{price}")).await?;
         Ok(price.product)
     }
 
     async fn customer_of_charge(&self, id: &str) -> Result<Option<String>> {
-        let charge: Charge = self.get_path(format!("/charges/{id}")).await?;
+        let charge: ChargeResponse = self.get_path(format!("/charges/{id}")).await?;
         Ok(charge.customer)
     }
 
@@ -227,7 +234,7 @@ impl Payments for Stripe {
     }
 }
 
-/// For a call that is to be done once, though it may be sent more often.
+/// An idempotency key for one call and its retries.
 fn fresh_key() -> String {
     uuid::Uuid::new_v4().to_string()
 }

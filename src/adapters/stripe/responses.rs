@@ -1,48 +1,53 @@
-//! Of Stripe's answers, what is needed.
+//! Stripe's responses: the fields that are needed, and their translation into the port's types.
 
 use anyhow::anyhow;
 use entity::{Timestamp, checkout, subscription::State};
 use miniserde::Deserialize;
 
-use crate::ports::payments::{Checkout, Price, Result, Subscribed};
+use crate::ports::payments::{CheckoutSession, Price, Result, SubscriptionSnapshot};
 
 #[derive(Deserialize)]
-pub(super) struct Made {
+pub(super) struct IdResponse {
     pub(super) id: String,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Portal {
+pub(super) struct PortalResponse {
     pub(super) url: String,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Session {
+pub(super) struct CheckoutSessionResponse {
     id: String,
     status: Option<String>,
     url: Option<String>,
 }
 
-impl Session {
-    pub(super) fn read(self) -> Result<Checkout> {
+impl CheckoutSessionResponse {
+    pub(super) fn into_session(self) -> Result<CheckoutSession> {
         let status = match self.status.as_deref() {
             Some("open") => checkout::Status::Open,
             Some("complete") => checkout::Status::Complete,
             Some("expired") => checkout::Status::Expired,
-            other => return Err(anyhow!("Stripe: a checkout of status {other:?}").into()),
+            other => {
+                return Err(
+                    anyhow!("Stripe returned a checkout session with the unknown status {other:?}").into()
+                );
+            }
         };
-        Ok(Checkout { id: self.id, status, url: self.url })
+        Ok(CheckoutSession { id: self.id, status, url: self.url })
     }
 }
 
 #[derive(Deserialize)]
-pub(super) struct List<T> {
+pub(super) struct ListResponse<T> {
     pub(super) data: Vec<T>,
 }
 
-/// <https://docs.stripe.com/api/subscriptions/object>. Since the version 2025-03-31 the period is on the items.
+/// <https://docs.stripe.com/api/subscriptions/object>. Since API version 2025-03-31 the period belongs to the items; older
+/// versions have it on the subscription.
 #[derive(Deserialize)]
-pub(super) struct Subscription {
+pub(super) struct SubscriptionResponse {
     id: String,
     status: String,
     created: i64,
@@ -54,7 +59,7 @@ pub(super) struct Subscription {
     pause_collection: Option<PauseCollection>,
 }
 
-/// <https://docs.stripe.com/billing/subscriptions/pause-payment>: the status stays what it was.
+/// While collection is paused, the status does not change: <https://docs.stripe.com/billing/subscriptions/pause-payment>.
 #[derive(Deserialize)]
 struct PauseCollection {}
 
@@ -65,58 +70,60 @@ struct Items {
 
 #[derive(Deserialize)]
 struct Item {
-    price: Option<PriceAnswer>,
+    price: Option<PriceResponse>,
     current_period_start: Option<i64>,
     current_period_end: Option<i64>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct PriceAnswer {
+pub(super) struct PriceResponse {
     id: String,
     pub(super) product: Option<String>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Charge {
+pub(super) struct ChargeResponse {
     pub(super) customer: Option<String>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Invoice {
+pub(super) struct InvoiceResponse {
     pub(super) created: i64,
 }
 
-impl Subscription {
-    pub(super) fn read(self) -> Subscribed {
+impl SubscriptionResponse {
+    pub(super) fn into_snapshot(self) -> SubscriptionSnapshot {
         let items = self.items.map(|items| items.data).unwrap_or_default();
         let start = items.iter().filter_map(|item| item.current_period_start).max();
         let end = items.iter().filter_map(|item| item.current_period_end).min();
         let period_end = end.or(self.current_period_end);
         let ends = self.cancel_at.or(period_end.filter(|_| self.cancel_at_period_end == Some(true)));
-        let state = match state(&self.status) {
+        let state = match parse_status(&self.status) {
             State::Active | State::Trialing if self.pause_collection.is_some() => State::Paused,
             state => state,
         };
         let prices = items.into_iter().filter_map(|item| item.price);
-        Subscribed {
+        SubscriptionSnapshot {
             id: self.id,
             state,
             prices: prices.map(|price| Price { id: price.id, product: price.product }).collect(),
-            may_be_replaced: matches!(&*self.status, "incomplete" | "unpaid" | "paused"),
-            created_at: time(self.created).unwrap_or_default(),
-            period_start: start.or(self.current_period_start).and_then(time),
-            period_end: period_end.and_then(time),
-            ends_at: ends.and_then(time),
+            is_replaceable: matches!(&*self.status, "incomplete" | "unpaid" | "paused"),
+            created_at: timestamp(self.created).unwrap_or_default(),
+            period_start: start.or(self.current_period_start).and_then(timestamp),
+            period_end: period_end.and_then(timestamp),
+            ends_at: ends.and_then(timestamp),
             unpaid_since: None,
         }
     }
 }
 
-pub(super) fn time(unix: i64) -> Option<Timestamp> {
+pub(super) fn timestamp(unix: i64) -> Option<Timestamp> {
     Timestamp::from_timestamp(unix, 0)
 }
 
-fn state(status: &str) -> State {
+/// <https://docs.stripe.com/api/subscriptions/object#subscription_object-status>. An unknown status gives no tier, and counts
+/// as billable so that the user does not pay twice.
+fn parse_status(status: &str) -> State {
     match status {
         "active" => State::Active,
         "trialing" => State::Trialing,
@@ -128,6 +135,78 @@ fn state(status: &str) -> State {
         other => {
             tracing::warn!(status = other, "unknown subscription status from Stripe");
             State::Incomplete
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A subscription in the form of <https://docs.stripe.com/api/subscriptions/object>, with `fields` added.
+    fn snapshot(status: &str, fields: &str) -> SubscriptionSnapshot {
+        let json = format!(r#"{{"id": "sub_1", "status": "{status}", "created": 100 {fields}}}"#);
+        miniserde::json::from_str::<SubscriptionResponse>(&json).unwrap().into_snapshot()
+    }
+
+    #[test]
+    fn every_documented_status_has_its_state_and_only_waiting_ones_are_replaceable() {
+        for (status, state, is_replaceable) in [
+            ("active", State::Active, false),
+            ("trialing", State::Trialing, false),
+            ("past_due", State::PastDue, false),
+            ("canceled", State::Canceled, false),
+            ("incomplete_expired", State::Canceled, false),
+            ("unpaid", State::Unpaid, true),
+            ("paused", State::Paused, true),
+            ("incomplete", State::Incomplete, true),
+        ] {
+            let snapshot = snapshot(status, "");
+            assert_eq!((snapshot.state, snapshot.is_replaceable), (state, is_replaceable), "{status}");
+        }
+    }
+
+    #[test]
+    fn unknown_status_gives_nothing_and_is_not_replaceable() {
+        let snapshot = snapshot("a_status_of_a_later_version", "");
+        assert_eq!((snapshot.state, snapshot.is_replaceable), (State::Incomplete, false));
+    }
+
+    #[test]
+    fn paused_collection_pauses_an_active_or_trialing_subscription() {
+        let paused = r#", "pause_collection": {"behavior": "void", "resumes_at": null}"#;
+        for (status, state) in
+            [("active", State::Paused), ("trialing", State::Paused), ("past_due", State::PastDue)]
+        {
+            let snapshot = snapshot(status, paused);
+            assert_eq!((snapshot.state, snapshot.is_replaceable), (state, false), "{status}");
+        }
+        assert_eq!(snapshot("active", r#", "pause_collection": null"#).state, State::Active);
+    }
+
+    #[test]
+    fn period_is_read_from_the_items_or_from_the_subscription() {
+        let on_items = r#", "items": {"data": [{"current_period_start": 200, "current_period_end": 300}]}"#;
+        let on_subscription = r#", "current_period_start": 200, "current_period_end": 300"#;
+        for fields in [on_items, on_subscription] {
+            let snapshot = snapshot("active", fields);
+            assert_eq!(
+                (snapshot.period_start, snapshot.period_end),
+                (timestamp(200), timestamp(300)),
+                "{fields}"
+            );
+            assert_eq!(snapshot.ends_at, None);
+        }
+    }
+
+    #[test]
+    fn cancelled_subscription_ends_at_its_date_or_with_its_period() {
+        for (fields, ends_at) in [
+            (r#", "current_period_end": 300, "cancel_at_period_end": true"#, timestamp(300)),
+            (r#", "current_period_end": 300, "cancel_at": 250"#, timestamp(250)),
+            (r#", "current_period_end": 300, "cancel_at_period_end": false"#, None),
+        ] {
+            assert_eq!(snapshot("active", fields).ends_at, ends_at, "{fields}");
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Chatrooms, and positions of messages, per query.
-const ROOMS_PER_QUERY: u64 = 200;
+const CHATROOMS_PER_QUERY: u64 = 200;
 const POSITIONS_PER_QUERY: u64 = 5000;
 /// Bounds of a batch of messages, which may be long while the download is slow.
 const MESSAGES_PER_BATCH: usize = 200;
@@ -38,17 +38,19 @@ impl Auth {
             let mut is_first = true;
             let mut last = None;
             loop {
-                let rooms = chatrooms::owned_by_after(auth.db.read(), viewer.user, last, ROOMS_PER_QUERY).await?;
-                let Some(last_room) = rooms.last() else { break };
-                last = Some(last_room.id);
-                let mut messages = pin!(auth.clone().messages_of(rooms.iter().map(|room| room.id).collect()));
+                let chatrooms =
+                    chatrooms::owned_by_after(auth.db.read(), viewer.user, last, CHATROOMS_PER_QUERY).await?;
+                let Some(last_chatroom) = chatrooms.last() else { break };
+                last = Some(last_chatroom.id);
+                let ids = chatrooms.iter().map(|chatroom| chatroom.id).collect();
+                let mut messages = pin!(auth.clone().messages_of(ids));
                 let mut next = messages.try_next().await?;
-                for room in &rooms {
+                for chatroom in &chatrooms {
                     let comma = if std::mem::take(&mut is_first) { "" } else { "," };
-                    let about = room_json(room).to_string();
-                    yield Bytes::from(format!("{comma}{},\"messages\":[", &about[..about.len() - 1]));
+                    let fields = chatroom_json(chatroom).to_string();
+                    yield Bytes::from(format!("{comma}{},\"messages\":[", &fields[..fields.len() - 1]));
                     let mut comma = "";
-                    while let Some(message) = next.take_if(|message| message.chatroom_id == room.id) {
+                    while let Some(message) = next.take_if(|message| message.chatroom_id == chatroom.id) {
                         yield Bytes::from(format!("{comma}{}", message_json(&message)));
                         comma = ",";
                         next = messages.try_next().await?;
@@ -61,19 +63,20 @@ impl Auth {
     }
 
     /// All messages of these chatrooms, ordered by chatroom and depth. Batches are bounded by bytes, and the number of
-    /// queries does not depend on the number of chatrooms. `rooms` must be in the order of their ids.
-    fn messages_of(self, rooms: Vec<ChatroomId>) -> impl Stream<Item = Result<message::Model>> + Send {
+    /// queries does not depend on the number of chatrooms. `chatrooms` must be in the order of their ids.
+    fn messages_of(self, chatrooms: Vec<ChatroomId>) -> impl Stream<Item = Result<message::Model>> + Send {
         try_stream! {
             let mut after = None;
             loop {
-                let places = messages::positions_after(self.db.read(), &rooms, after, POSITIONS_PER_QUERY).await?;
-                let Some(last) = places.last() else { break };
+                let positions =
+                    messages::positions_after(self.db.read(), &chatrooms, after, POSITIONS_PER_QUERY).await?;
+                let Some(last) = positions.last() else { break };
                 after = Some((last.chatroom_id, last.depth, last.id));
-                let mut left = places.as_slice();
-                while !left.is_empty() {
-                    let (now, later) = left.split_at(count_within_bounds(left));
-                    left = later;
-                    let ids: Vec<_> = now.iter().map(|place| place.id).collect();
+                let mut remaining = positions.as_slice();
+                while !remaining.is_empty() {
+                    let (batch, rest) = remaining.split_at(batch_size(remaining));
+                    remaining = rest;
+                    let ids: Vec<_> = batch.iter().map(|position| position.id).collect();
                     let admit = |_: &_| Ok::<_, DbErr>(());
                     let read = messages::by_ids(self.db.read(), &ids, admit).await?;
                     let mut read: HashMap<_, _> = read.into_iter().map(|message| (message.id, message)).collect();
@@ -127,19 +130,19 @@ impl Auth {
 }
 
 /// The size of the next batch: at least one message.
-fn count_within_bounds(places: &[messages::Position]) -> usize {
+fn batch_size(positions: &[messages::Position]) -> usize {
     let mut bytes = 0;
-    let within = places.iter().take(MESSAGES_PER_BATCH).take_while(|place| {
-        bytes += place.length();
+    let within = positions.iter().take(MESSAGES_PER_BATCH).take_while(|position| {
+        bytes += position.length();
         bytes <= BYTES_PER_BATCH
     });
     within.count().max(1)
 }
 
-fn room_json(room: &chatroom::Model) -> Value {
+fn chatroom_json(chatroom: &chatroom::Model) -> Value {
     json!({
-        "id": room.id, "title": room.title, "systemInstruction": room.system_instruction, "model": room.model,
-        "createdAt": room.created_at, "updatedAt": room.updated_at,
+        "id": chatroom.id, "title": chatroom.title, "systemInstruction": chatroom.system_instruction,
+        "model": chatroom.model, "createdAt": chatroom.created_at, "updatedAt": chatroom.updated_at,
     })
 }
 

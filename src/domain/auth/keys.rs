@@ -52,7 +52,7 @@ impl Key {
             signup: hmac::Key::new(hmac::HMAC_SHA256, derive("signup token").as_ref()),
             refresh: hmac::Key::new(hmac::HMAC_SHA256, derive("refresh token").as_ref()),
             refresh_tag: hmac::Key::new(hmac::HMAC_SHA256, derive("refresh token's tag").as_ref()),
-            salt: hmac::Key::new(hmac::HMAC_SHA256, derive("salt of nobody's password").as_ref()),
+            salt: hmac::Key::new(hmac::HMAC_SHA256, derive("decoy salt").as_ref()),
         }
     }
 }

@@ -1,12 +1,14 @@
-//! Buying Pro.
+//! Checkouts: started by users who buy Pro, at most one open per user.
 
 use entity::{UserId, checkout};
 
-use super::{Billing, SESSION_ID, customer::key, return_url::of_frontend, state::is_live};
+use super::{
+    Billing, SESSION_ID, customer::idempotency_key, return_url::validate_return_url, state::is_billable,
+};
 use crate::{
     domain::text::reject_nul,
     error::{Error, Result},
-    ports::payments::{Checkout, NewCheckout, PaymentError},
+    ports::payments::{CheckoutSession, NewCheckout, PaymentError},
     store::checkouts,
 };
 
@@ -14,11 +16,11 @@ const SUCCESS: &str = "/billing/success?session_id={CHECKOUT_SESSION_ID}";
 const CANCEL: &str = "/billing/cancel";
 
 impl Billing {
-    /// Begins a checkout, or goes on with the one that is open: a user has one at most.
+    /// Starts a checkout, or returns the open one if it has the same price and URLs.
     ///
     /// # Errors
     /// [`Error::BillingNotConfigured`], [`Error::AlreadySubscribed`], [`Error::PaymentProvider`], and
-    /// [`Error::BadInput`] for a URL that is not the front end's.
+    /// [`Error::BadInput`] for a URL outside the front end.
     pub async fn start_checkout(
         &self,
         user: UserId,
@@ -31,27 +33,28 @@ impl Billing {
         else {
             return Err(Error::BillingNotConfigured(missing));
         };
-        let success_url = with_session_id(of_frontend(frontend, success_url, SUCCESS, "successUrl")?);
-        let cancel_url = of_frontend(frontend, cancel_url, CANCEL, "cancelUrl")?;
-        self.customer(user).await?;
-        // A webhook may be late.
-        self.make_room(user).await?;
-        let last = checkouts::last_of(self.db.read(), user).await?;
-        let before = last.as_ref().map_or("", |last| &last.session_id).to_owned();
-        if let Some(last) = last
-            && last.status == checkout::Status::Open
-            && (&*last.success_url, &*last.cancel_url, &*last.price_id) == (&success_url, &cancel_url, price)
+        let success_url = with_session_id(validate_return_url(frontend, success_url, SUCCESS, "successUrl")?);
+        let cancel_url = validate_return_url(frontend, cancel_url, CANCEL, "cancelUrl")?;
+        self.find_or_create_customer(user).await?;
+        // Syncs first: the webhook of an earlier payment may be late.
+        self.cancel_replaceable_subscriptions(user).await?;
+        let newest = checkouts::newest_of(self.db.read(), user).await?;
+        let previous_session = newest.as_ref().map_or("", |newest| &newest.session_id).to_owned();
+        if let Some(newest) = newest
+            && newest.status == checkout::Status::Open
+            && (&*newest.success_url, &*newest.cancel_url, &*newest.price_id)
+                == (&success_url, &cancel_url, price)
         {
-            return Ok(last);
+            return Ok(newest);
         }
         let payments = self.payments()?;
-        let begin = |customer: String| {
-            payments.begin_checkout(NewCheckout {
+        let create = |customer: String| {
+            payments.create_checkout(NewCheckout {
                 user,
-                // Calls at the same time that are after the same get the same page.
-                idempotency_key: key(&[
-                    &self.this_minute(),
-                    &before,
+                // Concurrent calls with the same arguments get the same session.
+                idempotency_key: idempotency_key(&[
+                    &self.current_minute(),
+                    &previous_session,
                     &customer,
                     price,
                     &success_url,
@@ -63,9 +66,9 @@ impl Billing {
                 cancel_url: cancel_url.clone(),
             })
         };
-        let begun = self.as_customer(user, begin).await?;
-        let Checkout { id, url: Some(url), status } = begun else {
-            return Err(Error::PaymentProvider(anyhow::anyhow!("a new checkout has no URL")));
+        let created = self.with_customer(user, create).await?;
+        let CheckoutSession { id, url: Some(url), status } = created else {
+            return Err(Error::PaymentProvider(anyhow::anyhow!("the new checkout session has no URL")));
         };
         let checkout = checkout::Model {
             session_id: id,
@@ -78,63 +81,69 @@ impl Billing {
             created_at: self.clock.now(),
         };
         checkouts::insert(self.db.write(), checkout).await?;
-        self.leave_one_open(user).await
+        self.expire_older_checkouts(user).await
     }
 
-    /// Cancels the subscriptions that wait for a payment (incomplete, unpaid, or paused since a trial ended without a card):
-    /// they give nothing, and whoever buys again must not pay twice.
+    /// Cancels the subscriptions that wait for a payment (incomplete, unpaid, or paused after a trial without a card): they
+    /// do not give Pro, and a user who buys again must not pay twice.
     ///
     /// # Errors
-    /// [`Error::AlreadySubscribed`] if another one gives Pro or will again by itself.
-    async fn make_room(&self, user: UserId) -> Result<()> {
-        let Some(account) = self.ask(user).await? else { return Ok(()) };
-        if account.subscriptions.iter().any(|one| is_live(one.state) && !one.may_be_replaced) {
+    /// [`Error::AlreadySubscribed`] if another subscription gives Pro or can resume by itself.
+    async fn cancel_replaceable_subscriptions(&self, user: UserId) -> Result<()> {
+        let Some(subscriptions) = self.sync_subscriptions(user).await? else { return Ok(()) };
+        if subscriptions.iter().any(|one| is_billable(one.state) && !one.is_replaceable) {
             return Err(Error::AlreadySubscribed);
         }
-        for waiting in account.subscriptions.iter().filter(|one| one.may_be_replaced) {
-            match self.payments()?.cancel_subscription(&waiting.id).await {
+        for subscription in subscriptions.iter().filter(|one| one.is_replaceable) {
+            match self.payments()?.cancel_subscription(&subscription.id).await {
                 Ok(()) | Err(PaymentError::Missing(_)) => {}
                 Err(error) => return Err(error.into()),
             }
-            tracing::info!(%user, subscription = waiting.id, state = ?waiting.state, "subscription replaced by a new checkout");
+            tracing::info!(
+                %user,
+                subscription = subscription.id,
+                state = ?subscription.state,
+                "subscription cancelled for a new checkout"
+            );
         }
         Ok(())
     }
 
-    /// Ends all but the newest of a user's open checkouts, so that none is paid beside another.
-    async fn leave_one_open(&self, user: UserId) -> Result<checkout::Model> {
-        let newest = checkouts::last_of(self.db.write(), user).await?.ok_or(Error::NotFound("checkout"))?;
+    /// Expires all of a user's open checkouts but the newest, so that only one can be paid.
+    async fn expire_older_checkouts(&self, user: UserId) -> Result<checkout::Model> {
+        let newest = checkouts::newest_of(self.db.write(), user).await?.ok_or(Error::NotFound("checkout"))?;
         for other in checkouts::open_of(self.db.write(), user).await? {
             if other.session_id == newest.session_id {
                 continue;
             }
-            if let Err(refused) = self.payments()?.expire_checkout(&other.session_id).await {
-                tracing::info!(%user, error = %refused, "a checkout cannot be ended: perhaps it has just been paid");
-                self.make_room(user).await?;
+            if let Err(error) = self.payments()?.expire_checkout(&other.session_id).await {
+                // It may just have been paid.
+                tracing::info!(%user, session = other.session_id, %error, "failed to expire a checkout");
+                self.cancel_replaceable_subscriptions(user).await?;
             }
             checkouts::end(self.db.write(), &other.session_id, checkout::Status::Expired).await?;
         }
         Ok(newest)
     }
 
-    /// How a checkout of the user's stands: asked of Stripe for as long as it is not known to have ended. When it says
-    /// COMPLETE, the subscription that it made is stored.
+    /// The status of one of the user's checkouts. An open one is first synced with Stripe; when the result is COMPLETE, its
+    /// subscription has been stored.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::BillingNotConfigured`], [`Error::PaymentProvider`].
     pub async fn checkout_status(&self, user: UserId, session: &str) -> Result<checkout::Status> {
         reject_nul("sessionId", session)?;
-        let known = async || checkouts::owned_by(self.db.read(), user, session).await;
-        let checkout = known().await?.ok_or(Error::NotFound("checkout"))?;
+        let stored = async || checkouts::owned_by(self.db.read(), user, session).await;
+        let checkout = stored().await?.ok_or(Error::NotFound("checkout"))?;
         if checkout.status != checkout::Status::Open {
             return Ok(checkout.status);
         }
-        self.ask(user).await?;
-        Ok(known().await?.ok_or(Error::NotFound("checkout"))?.status)
+        self.sync_subscriptions(user).await?;
+        Ok(stored().await?.ok_or(Error::NotFound("checkout"))?.status)
     }
 }
 
-/// A success URL tells which checkout succeeded, whether it was asked to or not.
+/// Adds the session id placeholder to a success URL that lacks it: the front end needs the id for `checkoutStatus`.
 fn with_session_id(url: String) -> String {
     if url.contains(SESSION_ID) {
         return url;
@@ -142,6 +151,36 @@ fn with_session_id(url: String) -> String {
     let (base, fragment) = url
         .split_once('#')
         .map_or((url.as_str(), String::new()), |(base, fragment)| (base, format!("#{fragment}")));
-    let joint = if base.contains('?') { '&' } else { '?' };
-    format!("{base}{joint}session_id={SESSION_ID}{fragment}")
+    let separator = if base.contains('?') { '&' } else { '?' };
+    format!("{base}{separator}session_id={SESSION_ID}{fragment}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn success_url_without_the_session_id_gets_it_before_the_fragment() {
+        for (url, expected) in [
+            ("https://chat.example/a", "https://chat.example/a?session_id={CHECKOUT_SESSION_ID}"),
+            ("https://chat.example/a?b=c", "https://chat.example/a?b=c&session_id={CHECKOUT_SESSION_ID}"),
+            ("https://chat.example/a#top", "https://chat.example/a?session_id={CHECKOUT_SESSION_ID}#top"),
+            (
+                "https://chat.example/a?b=c#top",
+                "https://chat.example/a?b=c&session_id={CHECKOUT_SESSION_ID}#top",
+            ),
+        ] {
+            assert_eq!(with_session_id(url.to_owned()), expected);
+        }
+    }
+
+    #[test]
+    fn success_url_with_the_session_id_stays_unchanged() {
+        for url in [
+            "https://chat.example/{CHECKOUT_SESSION_ID}",
+            "https://chat.example/?s={CHECKOUT_SESSION_ID}#top",
+        ] {
+            assert_eq!(with_session_id(url.to_owned()), url);
+        }
+    }
 }

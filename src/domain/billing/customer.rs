@@ -1,4 +1,4 @@
-//! The user's customer at Stripe: created once, kept like the user's profile, created again if Stripe has lost it.
+//! A user's Stripe customer: created once, updated with the user's profile, recreated if it no longer exists at Stripe.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use entity::{Timestamp, UserId, job, subscription, user};
@@ -14,31 +14,32 @@ use crate::{
 /// The kind of the jobs that copy a user's profile to the user's Stripe customer.
 pub const SYNC_CUSTOMER: &str = "sync_customer";
 
-/// To be queued in the transaction that changes the profile of a customer.
+/// The job to insert in the transaction that changes a customer's profile.
 #[must_use]
 pub fn sync_customer_job(user: UserId, now: Timestamp) -> job::Model {
     job::Model { user_id: Some(user), ..jobs::new(SYNC_CUSTOMER, now) }
 }
 
 impl Billing {
-    /// In every key that calls share: Stripe remembers an answer for a day, also if it was a fault.
-    pub(super) fn this_minute(&self) -> String {
+    /// Part of every shared idempotency key: Stripe repeats its first response to a key for a day, even a server error. This
+    /// limits the repetition to a minute.
+    pub(super) fn current_minute(&self) -> String {
         (self.clock.now().timestamp() / 60).to_string()
     }
 
-    /// The user's customer with Stripe, made at the first call: once, also by calls at the same time.
-    pub(super) async fn customer(&self, user: UserId) -> Result<subscription::Model> {
-        if let Some(known) = subscriptions::of_user(self.db.read(), user).await? {
-            return Ok(known);
+    /// The user's Stripe customer, created by the first call. Concurrent calls create one customer.
+    pub(super) async fn find_or_create_customer(&self, user: UserId) -> Result<subscription::Model> {
+        if let Some(stored) = subscriptions::of_user(self.db.read(), user).await? {
+            return Ok(stored);
         }
-        let (id, profile) = self.new_customer(user).await?;
-        self.db.with_retry(|| self.store_customer(user, &id, &profile)).await?;
-        self.stored_customer(user, &id).await
+        let (id, profile) = self.create_customer(user).await?;
+        self.db.with_retry(|| self.insert_customer(user, &id, &profile)).await?;
+        self.keep_stored_customer(user, &id).await
     }
 
-    /// Stores the user's customer, and a job if the profile changed while it was being made. A change of the profile waits
-    /// for the lock, and then finds the customer.
-    async fn store_customer(&self, user: UserId, id: &str, sent: &CustomerProfile) -> Result<()> {
+    /// Stores the user's customer, and a job if the profile changed while the customer was created. A later change of the
+    /// profile waits for the lock and then finds the customer.
+    async fn insert_customer(&self, user: UserId, id: &str, sent: &CustomerProfile) -> Result<()> {
         let now = self.clock.now();
         let tx = self.db.begin().await?;
         let Some(account) = users::locked(&tx, user).await? else { return Ok(()) };
@@ -62,51 +63,57 @@ impl Billing {
         Ok(commit(tx).await?)
     }
 
-    /// The user's customer as it is stored. One that was made and is not, since another call was faster or the account has
-    /// been erased meanwhile, is nobody's.
-    async fn stored_customer(&self, user: UserId, made: &str) -> Result<subscription::Model> {
+    /// The stored customer of the user. Deletes the customer `created` at Stripe if it is not the stored one, because a
+    /// concurrent call was faster or the account has been erased.
+    async fn keep_stored_customer(&self, user: UserId, created: &str) -> Result<subscription::Model> {
         let stored = subscriptions::of_user(self.db.write(), user).await?;
-        if stored.as_ref().is_none_or(|stored| stored.stripe_customer_id != made) {
-            self.forget_customer(made).await?;
+        if stored.as_ref().is_none_or(|stored| stored.stripe_customer_id != created) {
+            self.delete_customer(created).await?;
         }
         stored.ok_or(Error::NotFound("user"))
     }
 
-    async fn new_customer(&self, user: UserId) -> Result<(String, CustomerProfile)> {
+    async fn create_customer(&self, user: UserId) -> Result<(String, CustomerProfile)> {
         let account = users::by_id(self.db.read(), user).await?.ok_or(Error::NotFound("user"))?;
         let profile = profile_of(&account);
-        let sent = [&profile.email, &profile.full_name].map(|text| text.as_deref().unwrap_or_default());
+        let [email, name] =
+            [&profile.email, &profile.full_name].map(|text| text.as_deref().unwrap_or_default());
         let new = NewCustomer {
             user,
-            idempotency_key: key(&[&self.this_minute(), &user.to_string(), sent[0], sent[1]]),
+            idempotency_key: idempotency_key(&[&self.current_minute(), &user.to_string(), email, name]),
             phone_number: account.phone_number,
             profile: profile.clone(),
         };
-        Ok((self.payments()?.customer(new).await?, profile))
+        Ok((self.payments()?.create_customer(new).await?, profile))
     }
 
-    /// Does something for the user's customer. One that Stripe does not know any more, since it was deleted there or was
-    /// of test mode, is made anew.
-    pub(super) async fn as_customer<T, F: Future<Output = payments::Result<T>>>(
+    /// Calls Stripe with the user's customer. If the customer does not exist there (it was deleted, or belongs to test
+    /// mode), creates another and calls once more.
+    pub(super) async fn with_customer<T, F: Future<Output = payments::Result<T>>>(
         &self,
         user: UserId,
         call: impl Fn(String) -> F,
     ) -> Result<T> {
-        let known = self.customer(user).await?;
-        match call(known.stripe_customer_id.clone()).await {
-            Err(PaymentError::Missing(what)) if what == "customer" => {
-                let (id, _) = self.new_customer(user).await?;
-                tracing::warn!(%user, old = known.stripe_customer_id, new = id, "a customer is gone and made anew");
-                let new = subscription::Model { stripe_customer_id: id.clone(), ..known };
-                subscriptions::replace(self.db.write(), &new).await?;
-                let stored = self.stored_customer(user, &id).await?;
+        let stored = self.find_or_create_customer(user).await?;
+        match call(stored.stripe_customer_id.clone()).await {
+            Err(PaymentError::Missing(param)) if param == "customer" => {
+                let (id, _) = self.create_customer(user).await?;
+                tracing::warn!(
+                    %user,
+                    old = stored.stripe_customer_id,
+                    new = id,
+                    "stripe customer does not exist; another was created"
+                );
+                let new = subscription::Model { stripe_customer_id: id.clone(), ..stored };
+                subscriptions::update_if_unchanged(self.db.write(), &new).await?;
+                let stored = self.keep_stored_customer(user, &id).await?;
                 Ok(call(stored.stripe_customer_id).await?)
             }
-            done => Ok(done?),
+            result => Ok(result?),
         }
     }
 
-    /// Sends the user's profile to Stripe, and sends it again if it changed meanwhile: so the jobs of several changes may
+    /// Sends the user's profile to Stripe, and sends it once more if it changed meanwhile, so the jobs of several changes may
     /// run in any order.
     ///
     /// # Errors
@@ -115,15 +122,15 @@ impl Billing {
         let Some(payments) = &self.payments else { return Ok(()) };
         let mut sent = None;
         while let Some(account) = users::by_id(self.db.read(), user).await?
-            && let Some(known) = subscriptions::of_user(self.db.read(), user).await?
+            && let Some(stored) = subscriptions::of_user(self.db.read(), user).await?
         {
             let profile = profile_of(&account);
             if sent.replace(profile.clone()).as_ref() == Some(&profile) {
                 break;
             }
-            match payments.update_customer(&known.stripe_customer_id, profile).await {
+            match payments.update_customer(&stored.stripe_customer_id, profile).await {
                 Ok(()) => {}
-                // The next checkout makes another.
+                // The next checkout creates another customer.
                 Err(PaymentError::Missing(_)) => break,
                 Err(error) => return Err(error.into()),
             }
@@ -136,7 +143,7 @@ fn profile_of(user: &user::Model) -> CustomerProfile {
     CustomerProfile { email: user.email.clone(), full_name: user.full_name.clone() }
 }
 
-/// An idempotency key for what these say.
-pub(super) fn key(parts: &[&str]) -> String {
+/// An idempotency key that is the same for the same parts.
+pub(super) fn idempotency_key(parts: &[&str]) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, parts.join("\n").as_bytes()))
 }

@@ -1,4 +1,4 @@
-//! Leaving for good.
+//! Account deletion: ends a user's subscriptions and deletes the user's Stripe customer.
 
 use entity::UserId;
 
@@ -6,18 +6,18 @@ use super::Billing;
 use crate::{error::Result, ports::payments::PaymentError, store::subscriptions};
 
 impl Billing {
-    /// Ends what a user who leaves pays for, and has the provider forget who it was. Safe to call again.
+    /// Deletes the user's Stripe customer, which ends all of its subscriptions, and then the stored row. May be repeated.
     ///
     /// # Errors
-    /// The provider did not do it, or is not set up any more: then nobody knows what is still paid.
-    pub async fn leave(&self, user: UserId) -> Result<()> {
-        let Some(known) = subscriptions::of_user(self.db.read(), user).await? else { return Ok(()) };
-        self.forget_customer(&known.stripe_customer_id).await?;
-        Ok(subscriptions::delete(self.db.write(), user, &known.stripe_customer_id).await?)
+    /// Stripe fails, or billing is no longer configured: the user may still be paying for a subscription.
+    pub async fn erase_user(&self, user: UserId) -> Result<()> {
+        let Some(stored) = subscriptions::of_user(self.db.read(), user).await? else { return Ok(()) };
+        self.delete_customer(&stored.stripe_customer_id).await?;
+        Ok(subscriptions::delete(self.db.write(), user, &stored.stripe_customer_id).await?)
     }
 
-    /// Has the provider delete a customer, whose checkouts cannot be paid any more then, either.
-    pub(super) async fn forget_customer(&self, id: &str) -> Result<()> {
+    /// Deletes a customer at Stripe. Its open checkouts can no longer be paid.
+    pub(super) async fn delete_customer(&self, id: &str) -> Result<()> {
         match self.payments()?.delete_customer(id).await {
             Ok(()) | Err(PaymentError::Missing(_)) => Ok(()),
             Err(error) => Err(error.into()),

@@ -1,5 +1,11 @@
-//! Storing events that come in a crowd: those that wait together are stored together, so that none waits for a disk of its
-//! own.
+//! Event intake: stores webhook events that arrive at the same time in one transaction, so that a burst does not cost one
+//! commit per event.
+//!
+//! ```text
+//!  webhook ──► enqueue ──► pending ──► the writer takes a batch ──► one transaction ──► every webhook of the batch: 200
+//! ```
+//!
+//! The first event that finds no writer starts one; it ends when nothing is pending.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,82 +20,83 @@ use crate::{
     store::{Db, stripe_events},
 };
 
-/// More than these take the next turn: some are answered while others are stored.
-const MOST_TOGETHER: usize = 250;
+/// Events per transaction: the webhooks of one batch are answered while the next batch is stored.
+const MAX_BATCH: usize = 250;
 
-const GATHERED_FOR: Duration = Duration::from_millis(2);
+/// How long a new writer waits for further events.
+const GATHER_TIME: Duration = Duration::from_millis(2);
 
-/// Events on their way into the database. Clones are one.
+/// Events that wait to be stored. Clones share one queue.
 #[derive(Clone, Default)]
-pub struct Inbox(Arc<Mutex<Waiting>>);
+pub struct EventIntake(Arc<Mutex<Queue>>);
 
 #[derive(Default)]
-struct Waiting {
-    arrivals: Vec<Arrival>,
-    /// Whether somebody is storing, who sees to all that come meanwhile.
-    is_seen_to: bool,
+struct Queue {
+    pending: Vec<PendingEvent>,
+    /// Whether a writer is running. It also stores the events that arrive meanwhile.
+    has_writer: bool,
 }
 
-struct Arrival {
+struct PendingEvent {
     event: stripe_event::Model,
     stored: oneshot::Sender<()>,
 }
 
-/// Who stores for all, and lets go of it whatever happens.
-pub(super) struct Storing {
-    inbox: Inbox,
-    is_done: bool,
+/// Stores the pending events. At most one exists at a time; dropping it allows the next, even after a panic.
+pub(super) struct Writer {
+    intake: EventIntake,
+    is_finished: bool,
 }
 
-impl Inbox {
-    /// Puts an event in. What comes back says when it is stored with its job, or was already, or that it could not be; and
-    /// whoever finds that nobody is storing has to.
-    pub(super) fn put(&self, event: stripe_event::Model) -> (oneshot::Receiver<()>, Option<Storing>) {
-        let (stored, outcome) = oneshot::channel();
-        let mut waiting = self.lock();
-        waiting.arrivals.push(Arrival { event, stored });
-        let is_seen_to = std::mem::replace(&mut waiting.is_seen_to, true);
-        (outcome, (!is_seen_to).then(|| Storing { inbox: self.clone(), is_done: false }))
+impl EventIntake {
+    /// Adds an event. The receiver resolves once the event and its job are stored (or were stored before), and fails if they
+    /// could not be. The caller must run the writer if one is returned.
+    pub(super) fn enqueue(&self, event: stripe_event::Model) -> (oneshot::Receiver<()>, Option<Writer>) {
+        let (stored, receiver) = oneshot::channel();
+        let mut queue = self.lock();
+        queue.pending.push(PendingEvent { event, stored });
+        let had_writer = std::mem::replace(&mut queue.has_writer, true);
+        (receiver, (!had_writer).then(|| Writer { intake: self.clone(), is_finished: false }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Storing {
-    /// Stores until nobody waits.
-    pub(super) async fn all(mut self, db: &Db) -> Result<()> {
-        // So that the first of a crowd does not have the disk for itself while the others wait.
-        tokio::time::sleep(GATHERED_FOR).await;
+impl Writer {
+    /// Stores batches until nothing is pending.
+    pub(super) async fn run(mut self, db: &Db) -> Result<()> {
+        // Otherwise the first event of a burst would have a transaction of its own, and all others would wait for it.
+        tokio::time::sleep(GATHER_TIME).await;
         loop {
-            let (events, waiting): (Vec<_>, Vec<_>) = {
-                let mut all = self.inbox.lock();
-                let together = all.arrivals.len().min(MOST_TOGETHER);
-                if together == 0 {
-                    all.is_seen_to = false;
-                    self.is_done = true;
+            let (events, senders): (Vec<_>, Vec<_>) = {
+                let mut queue = self.intake.lock();
+                let size = queue.pending.len().min(MAX_BATCH);
+                if size == 0 {
+                    queue.has_writer = false;
+                    self.is_finished = true;
                     return Ok(());
                 }
-                all.arrivals.drain(..together).map(|one| (one.event, one.stored)).unzip()
+                queue.pending.drain(..size).map(|pending| (pending.event, pending.stored)).unzip()
             };
             let now = events.first().map(|event| event.received_at).unwrap_or_default();
             db.with_retry(|| async { Ok(stripe_events::insert_new(db, &events, now).await?) }).await?;
-            for one in waiting {
-                // Who has hung up does not want to know.
-                let _ = one.send(());
+            for sender in senders {
+                // The receiver is gone if its client has disconnected.
+                let _ = sender.send(());
             }
         }
     }
 }
 
-impl Drop for Storing {
+impl Drop for Writer {
     fn drop(&mut self) {
-        if !self.is_done {
-            // Those who wait are told that nothing was stored, and the next to come stores.
-            let mut all = self.inbox.lock();
-            all.arrivals.clear();
-            all.is_seen_to = false;
+        if !self.is_finished {
+            // Dropping the senders makes the waiting webhooks fail; the next event starts another writer.
+            let mut queue = self.intake.lock();
+            queue.pending.clear();
+            queue.has_writer = false;
         }
     }
 }

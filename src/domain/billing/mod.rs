@@ -1,21 +1,24 @@
-//! Pro, and how it is paid for.
+//! Billing: how users buy the Pro tier, and how their subscriptions are kept in sync with Stripe.
 //!
 //! ```text
-//!  start_checkout ──► Stripe's page ──► somebody pays ──┬──► webhook ──► an event and its job, in one transaction
-//!                                                       ├──► checkout_status, when people come back before it
-//!                                                       └──► once an hour, for what was never told
+//!  start_checkout ──► Stripe's page ──► the user pays ──┬──► webhook ──► event and job, stored in one transaction
+//!                                                       ├──► checkout_status, if the user returns before the webhook
+//!                                                       └──► stale sync, once an hour, for events that did not arrive
 //!                                                                │
-//!                       ask: what Stripe says now ◄──────────────┘  stored only if nothing newer has been
-//!                         └──► subscription, checkouts, events ──► hint: account
+//!                       sync: read the current state ◄───────────┘  stored unless a newer state has been stored
+//!                         └──► subscription, checkouts, events ──► signal: account
 //! ```
 //!
-//! An event is a signal that something has changed, and never what has: in any order, and any number of times, events
-//! lead to what Stripe says.
+//! An event is only a signal that something has changed. The state is always read from Stripe, so events may arrive in any
+//! order and any number of times.
+//!
+//! This module does not know HTTP or Stripe's client library: it calls [`Payments`].
 
 mod checkout;
 mod customer;
 mod deletion;
 mod intake;
+mod payload;
 mod portal;
 mod return_url;
 mod reversal;
@@ -44,30 +47,30 @@ use crate::{
 };
 
 pub use customer::{SYNC_CUSTOMER, sync_customer_job};
-pub use intake::Inbox;
-pub use sync::Turns;
+pub use intake::EventIntake;
+pub use sync::SyncLocks;
 pub use webhook::STRIPE_EVENT;
 
-/// What Stripe puts a checkout's id in place of.
+/// The placeholder in a success URL that Stripe replaces with the id of the checkout session.
 const SESSION_ID: &str = "{CHECKOUT_SESSION_ID}";
 
-/// What the use cases of billing work with.
+/// What the use cases of billing need.
 #[derive(Clone)]
 pub struct Billing {
     pub db: Db,
-    /// What is to be ended though nobody waits for it any more.
+    /// Runs work that must finish although its caller may disconnect.
     pub tasks: TaskTracker,
     pub clock: Clock,
     pub signals: Arc<dyn Signals>,
-    /// None without a key.
+    /// None without a secret key.
     pub payments: Option<Arc<dyn Payments>>,
     pub settings: BillingSettings,
-    pub inbox: Inbox,
-    pub turns: Turns,
-    /// That the configured price is of, once it is known.
+    pub event_intake: EventIntake,
+    pub sync_locks: SyncLocks,
+    /// The product of the configured price, once it has been read from Stripe.
     pub product: Arc<OnceLock<String>>,
-    /// How often it is looked for what Stripe should have told and has not.
-    pub look_every: Duration,
+    /// The interval at which stale subscriptions are looked for.
+    pub stale_poll_interval: Duration,
 }
 
 impl Billing {
@@ -75,10 +78,10 @@ impl Billing {
         self.payments.as_deref().ok_or_else(|| Error::BillingNotConfigured(vec!["STRIPE_SECRET_KEY"]))
     }
 
-    /// Sends a hint after a commit. Where it is lost, those who wait for it look by themselves.
-    async fn tell(&self, topic: Topic) {
-        if let Err(unavailable) = self.signals.publish(topic).await {
-            tracing::debug!(?topic, error = %unavailable, "a hint was not sent");
+    /// Sends a signal after a commit. If it is lost, its receivers find the change at their next poll.
+    async fn send_signal(&self, topic: Topic) {
+        if let Err(error) = self.signals.publish(topic).await {
+            tracing::debug!(?topic, %error, "signal not sent");
         }
     }
 }

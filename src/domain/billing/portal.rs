@@ -1,22 +1,22 @@
-//! Stripe's own pages for cards, invoices and cancelling.
+//! Stripe's customer portal: cards, invoices and cancellation.
 
 use entity::UserId;
 
-use super::{Billing, return_url::of_frontend};
+use super::{Billing, return_url::validate_return_url};
 use crate::error::{Error, Result};
 
 impl Billing {
-    /// The address of the user's portal, which leads back to `return_url`, or to the front end.
+    /// Opens the user's portal and returns its URL. Its link back leads to `return_url`, or else to the front end.
     ///
     /// # Errors
-    /// Those of [`start_checkout`](Billing::start_checkout).
+    /// Those of [`start_checkout`](Billing::start_checkout), except [`Error::AlreadySubscribed`].
     pub async fn open_portal(&self, user: UserId, return_url: Option<String>) -> Result<String> {
         let payments = self.payments()?;
         let Some(frontend) = self.settings.frontend() else {
             return Err(Error::BillingNotConfigured(vec!["FRONTEND_URL"]));
         };
-        let return_url = of_frontend(frontend, return_url, "", "returnUrl")?;
-        let open = async |customer: String| payments.portal(&customer, &return_url).await;
-        self.as_customer(user, open).await
+        let return_url = validate_return_url(frontend, return_url, "", "returnUrl")?;
+        let open = async |customer: String| payments.open_portal(&customer, &return_url).await;
+        self.with_customer(user, open).await
     }
 }

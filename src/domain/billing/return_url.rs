@@ -1,4 +1,4 @@
-//! Where people go on after Stripe's pages: the front end, and nowhere else, so that nobody is led astray.
+//! The URLs to which Stripe's pages redirect: only the front end's origin, so that Pollux is not an open redirect.
 
 use url::Url;
 
@@ -9,30 +9,38 @@ use crate::{
 };
 
 /// In bytes.
-const LONGEST: usize = 2000;
+const MAX_LENGTH: usize = 2000;
 
-/// The URL as a browser reads it, if it is of the front end's origin; `path` of the front end without one. What is sent on is
-/// what was checked, never the text that was given.
-pub fn of_frontend(frontend: &str, given: Option<String>, path: &str, field: &'static str) -> Result<String> {
-    let Some(given) = given else { return Ok(format!("{frontend}{path}")) };
-    let own =
-        Url::parse(frontend).map_err(|cause| anyhow::anyhow!("FRONTEND_URL cannot be read: {cause}"))?;
-    reject_nul(field, &given)?;
-    let url = Url::parse(&given)
-        .ok()
-        .filter(|url| url.origin() == own.origin() && url.username().is_empty() && url.password().is_none());
+/// Validates and normalizes a URL of the front end; without one, returns `default_path` of the front end. Returns the parsed
+/// URL, never the input: a browser might read the input as another URL than the one that was checked.
+///
+/// # Errors
+/// [`Error::BadInput`] for `field` if the URL has another origin or a user name, or is too long.
+pub fn validate_return_url(
+    frontend: &str,
+    input: Option<String>,
+    default_path: &str,
+    field: &'static str,
+) -> Result<String> {
+    let Some(input) = input else { return Ok(format!("{frontend}{default_path}")) };
+    let frontend =
+        Url::parse(frontend).map_err(|error| anyhow::anyhow!("FRONTEND_URL is not a valid URL: {error}"))?;
+    reject_nul(field, &input)?;
+    let url = Url::parse(&input).ok().filter(|url| {
+        url.origin() == frontend.origin() && url.username().is_empty() && url.password().is_none()
+    });
     let Some(url) = url else {
-        let origin = own.origin().ascii_serialization();
-        let problem = format!("{field} must be a URL that begins with {origin}, without a user name.");
-        return Err(Error::bad_input(field, problem));
+        let origin = frontend.origin().ascii_serialization();
+        let message = format!("{field} must be a URL that begins with {origin}, without a user name.");
+        return Err(Error::bad_input(field, message));
     };
-    // A path with the placeholder in it would have it encoded.
+    // Parsing encodes the braces of a placeholder in the path.
     let text = url.as_str().replace("%7BCHECKOUT_SESSION_ID%7D", SESSION_ID);
-    if given.len() > LONGEST || text.len() > LONGEST {
-        return Err(Error::bad_input(
-            field,
-            format!("{field} must be at most {LONGEST} bytes, also once encoded."),
-        ));
+    let length = input.len().max(text.len());
+    if length > MAX_LENGTH {
+        let message =
+            format!("{field} must be at most {MAX_LENGTH} bytes after percent-encoding; got {length}.");
+        return Err(Error::bad_input(field, message));
     }
     Ok(text)
 }
@@ -41,10 +49,20 @@ pub fn of_frontend(frontend: &str, given: Option<String>, path: &str, field: &'s
 mod tests {
     use super::*;
 
+    fn validate(input: &str) -> Result<String> {
+        validate_return_url("https://chat.example", Some(input.to_owned()), "/default", "successUrl")
+    }
+
     #[test]
-    fn what_is_sent_on_is_the_url_that_was_checked() {
-        let read = |text: &str| of_frontend("https://chat.example", Some(text.to_owned()), "", "successUrl");
-        for (given, sent) in [
+    fn without_input_the_default_path_of_the_front_end_is_returned() {
+        let url = validate_return_url("https://chat.example", None, "/default", "successUrl");
+        assert_eq!(url.unwrap(), "https://chat.example/default");
+    }
+
+    /// The expected URLs follow <https://url.spec.whatwg.org/>.
+    #[test]
+    fn url_of_the_front_end_is_returned_as_browsers_parse_it() {
+        for (input, expected) in [
             ("https://chat.example", "https://chat.example/"),
             ("https://CHAT.example:443/a", "https://chat.example/a"),
             ("https:\\\\chat.example\\@evil.example", "https://chat.example/@evil.example"),
@@ -52,26 +70,48 @@ mod tests {
             (" https://chat.example/a\n\t/b ", "https://chat.example/a/b"),
             ("https://chat.example/a b?c d#e f", "https://chat.example/a%20b?c%20d#e%20f"),
             ("https://chat.example/x/../y", "https://chat.example/y"),
-            ("https://chat.example/{CHECKOUT_SESSION_ID}", "https://chat.example/{CHECKOUT_SESSION_ID}"),
-            (
-                "https://chat.example/?s={CHECKOUT_SESSION_ID}",
-                "https://chat.example/?s={CHECKOUT_SESSION_ID}",
-            ),
         ] {
-            assert_eq!(read(given).unwrap(), sent, "{given}");
+            assert_eq!(validate(input).unwrap(), expected, "{input}");
         }
-        for given in [
+    }
+
+    #[test]
+    fn session_id_placeholder_is_not_encoded() {
+        for url in
+            ["https://chat.example/{CHECKOUT_SESSION_ID}", "https://chat.example/?s={CHECKOUT_SESSION_ID}"]
+        {
+            assert_eq!(validate(url).unwrap(), url);
+        }
+    }
+
+    #[test]
+    fn url_of_another_origin_or_with_a_user_name_is_rejected() {
+        for input in [
+            "https://evil.example/",
             "https://evil.example\\@chat.example/",
             "https://chat.example@evil.example/",
             "https://chat.example%2eevil.example/",
+            "https://chat.example.evil.example/",
+            "https://chat.example:8443/",
+            "http://chat.example/",
             "https://me@chat.example/",
             "https://:word@chat.example/",
             "//chat.example/",
+            "/relative",
+            "javascript:alert(1)",
+            "",
             "https://chat.example/\0",
-            &format!("https://chat.example/{}", "x".repeat(2000)),
-            &format!("https://chat.example/{}", "é".repeat(700)),
         ] {
-            assert!(read(given).is_err(), "{given}");
+            let Err(Error::BadInput { field: "successUrl", .. }) = validate(input) else { panic!("{input}") };
+        }
+    }
+
+    #[test]
+    fn url_longer_than_2000_bytes_before_or_after_encoding_is_rejected() {
+        let prefix = "https://chat.example/";
+        assert!(validate(&format!("{prefix}{}", "x".repeat(2000 - prefix.len()))).is_ok());
+        for path in ["x".repeat(2001 - prefix.len()), "é".repeat(700)] {
+            assert!(validate(&format!("{prefix}{path}")).is_err(), "{}", path.len());
         }
     }
 }

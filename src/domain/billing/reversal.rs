@@ -1,11 +1,13 @@
-//! Payments that were taken back: refunded in full, or lost in a dispute. Whether somebody keeps Pro then is the operator's
-//! decision; each is logged, and the last one stands in the user's row of `subscriptions`.
+//! Reversed payments: refunded in full, or lost in a dispute.
+//!
+//! They change no tier, because only the operator can decide whether the user keeps Pro. Each is logged, and a user's last one
+//! is stored in the user's row of `subscriptions`.
 
 use entity::stripe_event;
 
 use super::{
     Billing,
-    webhook::{Object, Reference},
+    payload::{EventObject, Reference},
 };
 use crate::{
     error::Result,
@@ -13,8 +15,8 @@ use crate::{
     store::{stripe_events, subscriptions},
 };
 
-/// The charge that an event says was taken back, for good.
-pub(super) fn charge(kind: &str, object: Object) -> Option<String> {
+/// The id of the charge that an event reverses; none for any other event.
+pub(super) fn reversed_charge(kind: &str, object: EventObject) -> Option<String> {
     match kind {
         "charge.refunded" if object.refunded == Some(true) => object.id,
         "charge.dispute.closed" if object.status.as_deref() == Some("lost") => {
@@ -25,7 +27,7 @@ pub(super) fn charge(kind: &str, object: Object) -> Option<String> {
 }
 
 impl Billing {
-    /// Logs and stores what an event tells of a charge. A dispute does not say whose it is: Stripe is asked.
+    /// Logs and stores a reversal. A dispute does not name its customer, so the charge is read from Stripe.
     pub(super) async fn record_reversal(&self, event: &stripe_event::Model, charge: &str) -> Result<()> {
         let now = self.clock.now();
         let customer = match self.payments()?.customer_of_charge(charge).await {
@@ -43,5 +45,42 @@ impl Billing {
         }
         stripe_events::mark(self.db.write(), std::slice::from_ref(&event.id), Some(now)).await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn charge(kind: &str, object: Value) -> Option<String> {
+        reversed_charge(kind, serde_json::from_value(object).unwrap())
+    }
+
+    #[test]
+    fn full_refund_and_lost_dispute_reverse_their_charge() {
+        let refund = json!({"id": "ch_1", "customer": "cus_1", "refunded": true});
+        assert_eq!(charge("charge.refunded", refund).as_deref(), Some("ch_1"));
+        for reference in [json!("ch_1"), json!({"id": "ch_1", "object": "charge"})] {
+            let dispute = json!({"id": "dp_1", "status": "lost", "charge": reference});
+            assert_eq!(charge("charge.dispute.closed", dispute).as_deref(), Some("ch_1"));
+        }
+    }
+
+    #[test]
+    fn partial_refund_won_dispute_and_open_dispute_reverse_nothing() {
+        assert_eq!(charge("charge.refunded", json!({"id": "ch_1", "refunded": false})), None);
+        for (kind, status) in [
+            ("charge.dispute.closed", "won"),
+            ("charge.dispute.closed", "warning_closed"),
+            ("charge.dispute.created", "lost"),
+        ] {
+            assert_eq!(
+                charge(kind, json!({"id": "dp_1", "status": status, "charge": "ch_1"})),
+                None,
+                "{kind} {status}"
+            );
+        }
     }
 }

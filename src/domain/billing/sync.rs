@@ -1,117 +1,113 @@
-//! Asking Stripe what is so.
+//! Sync: reads the current state of a user's checkouts and subscriptions from Stripe and stores it.
 
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 use entity::{UserId, checkout, subscription};
 
-use super::{Billing, state::standing};
+use super::{Billing, state::derive_billing_state};
 use crate::{
     error::{Error, Result},
     ports::{
-        payments::{PaymentError, Subscribed},
+        payments::{PaymentError, SubscriptionSnapshot},
         signals::Topic,
     },
     store::{
         checkouts, commit, jobs, stripe_events,
-        subscriptions::{self, Staleness},
+        subscriptions::{self, StaleBefore},
     },
 };
 
-/// Readings that may be overtaken by newer ones before there must be something wrong.
-const MOST_READINGS: u32 = 10;
-/// How long nothing may be heard while something is to be expected, and while nothing is.
-const SILENCE: TimeDelta = TimeDelta::hours(1);
-const QUIET: TimeDelta = TimeDelta::days(1);
-const MOST_SILENT: u64 = 20;
+/// Syncs of one user in a row that may find newer state stored; more indicate a fault.
+const MAX_ATTEMPTS: u32 = 10;
+/// The age at which a state is stale while a change is expected (see [`StaleBefore`]), and otherwise.
+const MAX_AGE_EXPECTING: TimeDelta = TimeDelta::hours(1);
+const MAX_AGE: TimeDelta = TimeDelta::days(1);
+const STALE_BATCH: u64 = 20;
 
-/// Those who are asked about at the same moment take turns, a stripe of users each.
-pub type Turns = Arc<[tokio::sync::Mutex<()>; 64]>;
+/// Serialize the syncs of a user in one process. A user's lock is chosen by id; users may share one.
+pub type SyncLocks = Arc<[tokio::sync::Mutex<()>; 64]>;
 
-/// What Stripe says of a user who is a customer.
-pub(super) struct Account {
-    /// Those to Pro, ended ones included.
-    pub(super) subscriptions: Vec<Subscribed>,
-}
-
-/// What a reading came to.
-pub(super) enum Reading {
-    /// Never a customer.
-    Nobody,
-    Stored(Account),
-    /// Another was stored meanwhile, which may be newer.
-    Overtaken,
+/// The result of one sync.
+pub(super) enum SyncResult {
+    /// The user has no Stripe customer.
+    NoCustomer,
+    /// Stored. Contains the subscriptions to Pro, ended ones included.
+    Stored(Vec<SubscriptionSnapshot>),
+    /// Discarded: another sync has stored its state meanwhile, which may be newer.
+    Superseded,
 }
 
 impl Billing {
-    /// Stores what Stripe says now of the user's checkouts and subscriptions, and that the user's events so far have been
-    /// seen to. Nothing for somebody who never was a customer.
+    /// Stores the current state of the user's checkouts and subscriptions, and marks the user's events that arrived before as
+    /// processed. Returns the subscriptions to Pro, ended ones included; none if the user has no Stripe customer.
     ///
     /// # Errors
     /// [`Error::PaymentProvider`].
-    pub(super) async fn ask(&self, user: UserId) -> Result<Option<Account>> {
-        for _ in 0..MOST_READINGS {
-            match self.read_once(user).await? {
-                Reading::Nobody => return Ok(None),
-                Reading::Stored(stored) => return Ok(Some(stored)),
-                Reading::Overtaken => {}
+    pub(super) async fn sync_subscriptions(&self, user: UserId) -> Result<Option<Vec<SubscriptionSnapshot>>> {
+        for _ in 0..MAX_ATTEMPTS {
+            match self.sync_once(user).await? {
+                SyncResult::NoCustomer => return Ok(None),
+                SyncResult::Stored(subscriptions) => return Ok(Some(subscriptions)),
+                SyncResult::Superseded => {}
             }
         }
-        Err(Error::Internal(anyhow::anyhow!("the readings of {user}'s subscription were all overtaken")))
+        Err(Error::Internal(anyhow::anyhow!("{MAX_ATTEMPTS} syncs of user {user} were superseded")))
     }
 
-    /// Asks once. In one process one at a time; of several processes' readings the first that is stored holds.
-    pub(super) async fn read_once(&self, user: UserId) -> Result<Reading> {
-        let _turn = self.turns[user.0.as_u128() as usize % self.turns.len()].lock().await;
+    /// Syncs once. In one process, a user's syncs run one at a time; of concurrent syncs in several processes, the first that
+    /// is stored wins.
+    pub(super) async fn sync_once(&self, user: UserId) -> Result<SyncResult> {
+        let _lock = self.sync_locks[user.0.as_u128() as usize % self.sync_locks.len()].lock().await;
         let payments = self.payments()?;
         let Some(row) = subscriptions::of_user(self.db.read(), user).await? else {
-            return Ok(Reading::Nobody);
+            return Ok(SyncResult::NoCustomer);
         };
         let customer = &row.stripe_customer_id;
-        // Before Stripe is asked: what comes later is not seen to.
-        let events = stripe_events::waiting(self.db.read(), customer).await?;
-        // Before the subscriptions: one that a checkout made is among them then.
+        // Read before Stripe's state: an event that arrives later may not be reflected in it.
+        let events = stripe_events::unprocessed_of(self.db.read(), customer).await?;
+        // Read before the subscriptions, which then include the one that a completed checkout created.
         let mut ended = Vec::new();
         for open in checkouts::open_of(self.db.read(), user).await? {
             let status = match payments.checkout(&open.session_id).await {
                 Err(PaymentError::Missing(_)) => checkout::Status::Expired,
-                now => now?.status,
+                current => current?.status,
             };
             if status != checkout::Status::Open {
                 ended.push((open.session_id, status));
             }
         }
-        let subscribed = match payments.subscriptions(customer).await {
+        let subscriptions = match payments.subscriptions(customer).await {
             Err(PaymentError::Missing(_)) => Vec::new(),
-            subscribed => subscribed?,
+            current => current?,
         };
-        let subscriptions = self.only_pro(subscribed).await?;
-        let new = standing(&subscriptions, row.clone(), self.clock.now());
+        let subscriptions = self.only_pro(subscriptions).await?;
+        let new = derive_billing_state(&subscriptions, row.clone(), self.clock.now());
         if !self.db.with_retry(|| self.store(&new, &events, &ended)).await? {
-            return Ok(Reading::Overtaken);
+            return Ok(SyncResult::Superseded);
         }
         if new != (subscription::Model { updated_at: new.updated_at, ..row }) {
-            tracing::info!(%user, state = ?new.state, pro_until = ?new.pro_until, "a subscription changed");
-            self.tell(Topic::Account(user)).await;
+            tracing::info!(%user, state = ?new.state, pro_until = ?new.pro_until, "billing state changed");
+            self.send_signal(Topic::Account(user)).await;
         }
-        Ok(Reading::Stored(Account { subscriptions }))
+        Ok(SyncResult::Stored(subscriptions))
     }
 
-    /// The subscriptions to the configured price, or to another price of its product. Without a configured price, all.
-    async fn only_pro(&self, subscriptions: Vec<Subscribed>) -> Result<Vec<Subscribed>> {
+    /// The subscriptions to the configured price or to another price of its product; all if no price is configured.
+    async fn only_pro(&self, subscriptions: Vec<SubscriptionSnapshot>) -> Result<Vec<SubscriptionSnapshot>> {
         let Some(price) = self.settings.price() else { return Ok(subscriptions) };
-        let has_price = |one: &Subscribed| one.prices.iter().any(|known| known.id == price);
+        let has_price = |one: &SubscriptionSnapshot| one.prices.iter().any(|other| other.id == price);
         if subscriptions.iter().all(has_price) {
             return Ok(subscriptions);
         }
         let product = self.product(price).await?;
-        let has_product = |one: &Subscribed| {
-            product.is_some() && one.prices.iter().any(|known| known.product.as_deref() == product)
+        let has_product = |one: &SubscriptionSnapshot| {
+            product.is_some() && one.prices.iter().any(|other| other.product.as_deref() == product)
         };
         Ok(subscriptions.into_iter().filter(|one| has_price(one) || has_product(one)).collect())
     }
 
-    /// The product of the configured price, which never changes: asked for once.
+    /// The product of the configured price. It never changes, so it is read once.
     async fn product(&self, price: &str) -> Result<Option<&str>> {
         if let Some(product) = self.product.get() {
             return Ok(Some(product));
@@ -123,7 +119,7 @@ impl Billing {
         }
     }
 
-    /// Stores a reading, unless another has been since its row was read.
+    /// Stores the result of a sync. False if another one has been stored since `new`'s row was read.
     async fn store(
         &self,
         new: &subscription::Model,
@@ -131,7 +127,7 @@ impl Billing {
         ended: &[(String, checkout::Status)],
     ) -> Result<bool> {
         let tx = self.db.begin().await?;
-        if !subscriptions::replace(&tx, new).await? {
+        if !subscriptions::update_if_unchanged(&tx, new).await? {
             return Ok(false);
         }
         for (session, status) in ended {
@@ -143,17 +139,20 @@ impl Billing {
         Ok(true)
     }
 
-    /// Asks about those of whom nothing has been heard for an hour though something is to be expected, and once a day about
-    /// everybody who has a subscription.
-    pub async fn ask_about_the_silent(&self) -> Result<()> {
+    /// Syncs the users whose state is stale: not synced for an hour while a change is expected, or for a day while there is a
+    /// subscription.
+    ///
+    /// # Errors
+    /// The database does not respond. A failed sync is only logged.
+    pub async fn sync_stale(&self) -> Result<()> {
         if self.payments.is_none() {
             return Ok(());
         }
         let now = self.clock.now();
-        let since = Staleness { expecting: now - SILENCE, subscribed: now - QUIET };
-        for user in subscriptions::take_stale(self.db.write(), now, since, MOST_SILENT).await? {
-            if let Err(error) = self.ask(user).await {
-                tracing::warn!(%user, ?error, "Stripe could not be asked and will be in an hour");
+        let before = StaleBefore { expecting: now - MAX_AGE_EXPECTING, subscribed: now - MAX_AGE };
+        for user in subscriptions::take_stale(self.db.write(), now, before, STALE_BATCH).await? {
+            if let Err(error) = self.sync_subscriptions(user).await {
+                tracing::warn!(%user, ?error, "subscription sync failed; will retry in an hour");
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Which tier a subscription gives.
+//! The tier of a user, derived from the stored billing state.
 
 use entity::{Timestamp, subscription};
 

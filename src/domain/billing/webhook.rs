@@ -1,17 +1,21 @@
-//! What Stripe tells by webhook.
+//! Stripe's webhook events: received, processed by jobs, replayed by the operator.
 
 use entity::stripe_event;
-use serde::Deserialize;
 
-use super::{Billing, reversal, signature};
+use super::{
+    Billing,
+    payload::{EventData, EventPayload, Reference},
+    reversal::reversed_charge,
+    signature,
+};
 use crate::{
     error::{Error, Result},
     ports::{payments::PaymentError, signals::Topic},
     store::{commit, jobs, stripe_events, subscriptions},
 };
 
-/// Events that may have changed what somebody may use.
-const KINDS: [&str; 13] = [
+/// The types of events after which a customer is synced.
+const SYNC_EVENTS: [&str; 13] = [
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
@@ -29,85 +33,44 @@ const KINDS: [&str; 13] = [
 /// The kind of the jobs that process a Stripe event.
 pub const STRIPE_EVENT: &str = "stripe_event";
 
-/// As much of an event as is the same in every version of Stripe's API.
-#[derive(Deserialize)]
-struct Event {
-    id: String,
-    #[serde(rename = "type")]
-    kind: String,
-    data: Data,
-}
-
-#[derive(Deserialize)]
-struct Data {
-    object: Object,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Object {
-    pub(super) id: Option<String>,
-    customer: Option<Reference>,
-    /// Of a dispute.
-    pub(super) charge: Option<Reference>,
-    pub(super) status: Option<String>,
-    /// Of a charge: whether it has been refunded in full.
-    pub(super) refunded: Option<bool>,
-}
-
-/// An object of Stripe's: by its id, or itself.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(super) enum Reference {
-    Id(String),
-    Expanded { id: String },
-}
-
-impl Reference {
-    pub(super) fn into_id(self) -> String {
-        match self {
-            Self::Id(id) | Self::Expanded { id } => id,
-        }
-    }
-}
-
 impl Billing {
-    /// Stores an event whose signature holds, and the job that sees to it, unless it came before. One that is not about
-    /// what Pollux sells is let go.
+    /// Verifies the signature of an event and stores the event with the job that processes it. Ignores events that are stored
+    /// already and events that do not concern Pollux.
     ///
     /// # Errors
-    /// [`Error::BadInput`] for a signature that does not hold.
+    /// [`Error::BadInput`] if the signature is invalid.
     pub async fn receive(&self, body: &[u8], signature: &str) -> Result<()> {
         let secret = self
             .settings
             .webhook_secret()
             .ok_or_else(|| Error::BillingNotConfigured(vec!["STRIPE_WEBHOOK_SECRET"]))?;
         signature::verify(signature, body, secret, self.clock.now())
-            .map_err(|why| Error::bad_input("Stripe-Signature", format!("Refused: {why}.")))?;
-        self.accept(body).await.map(drop)
+            .map_err(|error| Error::bad_input("Stripe-Signature", format!("Invalid signature: {error}.")))?;
+        self.store_event(body).await.map(drop)
     }
 
-    /// The event's id, if it is seen to.
-    async fn accept(&self, body: &[u8]) -> Result<Option<String>> {
-        let event = match serde_json::from_slice::<Event>(body) {
-            Ok(event) => event,
+    /// Stores an event and its job, and returns the event's id; none if the event is ignored.
+    async fn store_event(&self, body: &[u8]) -> Result<Option<String>> {
+        let payload = match serde_json::from_slice::<EventPayload>(body) {
+            Ok(payload) => payload,
             Err(error) => {
-                tracing::warn!(%error, "a signed event cannot be read");
+                tracing::warn!(%error, "stripe event ignored: malformed body with a valid signature");
                 return Ok(None);
             }
         };
-        let Event { id: event, kind, data: Data { object } } = event;
-        let (customer, charge) = if KINDS.contains(&&*kind) {
+        let EventPayload { id: event, kind, data: EventData { object } } = payload;
+        let (customer, charge) = if SYNC_EVENTS.contains(&&*kind) {
             (object.customer.map(Reference::into_id), None)
         } else {
-            (None, reversal::charge(&kind, object))
+            (None, reversed_charge(&kind, object))
         };
-        // PostgreSQL does not store U+0000, and no id of Stripe's has it.
+        // PostgreSQL cannot store U+0000, and Stripe's ids do not contain it.
         let is_storable = [Some(&event), customer.as_ref(), charge.as_ref()]
             .into_iter()
             .flatten()
             .all(|id| !id.contains('\0'));
         if customer.is_none() && charge.is_none() || !is_storable {
-            tracing::debug!(event, kind, "an event that changes nothing");
+            tracing::debug!(event, kind, "stripe event ignored");
             return Ok(None);
         }
         tracing::info!(event, kind, "stripe event received");
@@ -120,23 +83,23 @@ impl Billing {
             received_at: self.clock.now(),
             processed_at: None,
         };
-        let (stored, storing) = self.inbox.put(row);
-        if let Some(storing) = storing {
+        let (stored, writer) = self.event_intake.enqueue(row);
+        if let Some(writer) = writer {
             let billing = self.clone();
-            // To its end, though whoever asked for it may hang up: others wait for it, too.
+            // A task of its own: other webhooks wait for it, so it must not end when this client disconnects.
             self.tasks.spawn(async move {
-                if let Err(error) = storing.all(&billing.db).await {
-                    tracing::error!(?error, "events were not stored");
+                if let Err(error) = writer.run(&billing.db).await {
+                    tracing::error!(?error, "storing stripe events failed");
                 }
-                // Only now: work on them would stand in the way of those behind them.
-                billing.tell(Topic::Jobs).await;
+                // Sent last, so that workers do not compete with a burst that is still being stored.
+                billing.send_signal(Topic::Jobs).await;
             });
         }
         stored.await.map_err(|_| anyhow::anyhow!("the event was not stored"))?;
         Ok(Some(id))
     }
 
-    /// Processes a stored event: reads from Stripe the state of what it is about, and stores it.
+    /// Processes a stored event: syncs its customer, or records the reversal of its charge.
     ///
     /// # Errors
     /// Stripe or the database do not respond.
@@ -147,8 +110,8 @@ impl Billing {
             if let Some(charge) = &event.charge_id {
                 self.record_reversal(&event, charge).await?;
             } else if let Some(user) = subscriptions::user_of(self.db.read(), &event.customer_id).await? {
-                // A concurrent read may have processed the event meanwhile: the loop checks.
-                self.read_once(user).await?;
+                // A concurrent sync may have processed the event meanwhile: the loop checks.
+                self.sync_once(user).await?;
             } else {
                 // A customer of another product that the same Stripe account sells.
                 let now = Some(self.clock.now());
@@ -158,10 +121,11 @@ impl Billing {
         Ok(())
     }
 
-    /// Has events seen to once more, also such as never came, and without any, those that were given up. Says which.
+    /// Queues events to be processed once more and returns their ids. Fetches events that never arrived from Stripe. Without
+    /// `ids`, queues the events that were given up.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for one that Stripe does not know or that changes nothing.
+    /// [`Error::NotFound`] for an event that does not exist at Stripe or that is ignored.
     pub async fn replay(&self, ids: Vec<String>) -> Result<Vec<String>> {
         let ids = if ids.is_empty() { stripe_events::given_up(self.db.read()).await? } else { ids };
         for id in &ids {
@@ -170,7 +134,7 @@ impl Billing {
                     Err(PaymentError::Missing(_)) => return Err(Error::NotFound("event")),
                     body => body?,
                 };
-                self.accept(&body).await?.ok_or(Error::NotFound("event about a subscription"))?;
+                self.store_event(&body).await?.ok_or(Error::NotFound("event about a subscription"))?;
                 continue;
             }
             let tx = self.db.begin().await?;
@@ -179,7 +143,7 @@ impl Billing {
             jobs::insert_for_events(&tx, std::slice::from_ref(id), self.clock.now()).await?;
             commit(tx).await?;
         }
-        self.tell(Topic::Jobs).await;
+        self.send_signal(Topic::Jobs).await;
         Ok(ids)
     }
 }

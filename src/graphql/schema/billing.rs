@@ -51,8 +51,8 @@ impl BillingMutations {
     ) -> Result<StartCheckoutPayload> {
         let input = input.unwrap_or_default();
         let viewer = viewer(ctx)?;
-        let begun = billing(ctx).start_checkout(viewer.user, input.success_url, input.cancel_url).await?;
-        Ok(StartCheckoutPayload { url: begun.url, session_id: begun.session_id })
+        let checkout = billing(ctx).start_checkout(viewer.user, input.success_url, input.cancel_url).await?;
+        Ok(StartCheckoutPayload { url: checkout.url, session_id: checkout.session_id })
     }
 
     /// Opens Stripe's customer portal. Errors: UNAUTHENTICATED, NOT_FOUND, BAD_USER_INPUT, BILLING_NOT_CONFIGURED,

@@ -38,7 +38,7 @@ impl Kind for EraseAccount {
     async fn run(&self, job: &job::Model, _: &CancelTokens) -> Result<Disposition> {
         let Some(user) = job.user_id else { return Ok(Disposition::Complete) };
         self.chat.delete_chatrooms(user).await?;
-        self.billing.leave(user).await?;
+        self.billing.erase_user(user).await?;
         let tx = self.chat.db.begin().await?;
         users::delete_erased(&tx, user).await?;
         commit(tx).await?;

@@ -1,4 +1,4 @@
-//! Processing a Stripe event: reading from Stripe what the event says has changed.
+//! Processing a Stripe event: syncing its customer, or recording a reversed payment.
 
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ impl Kind for ProcessStripeEvent {
         STRIPE_RETRIES
     }
 
-    /// Storing what was read deletes the job before its owner is notified, so losing the job does not cancel the run.
-    /// Of two reads at the same time, the newer one is kept.
+    /// A run that loses its job is not cancelled: storing the state deletes the job, and the user's signal is sent afterwards.
+    /// Concurrent syncs are safe, because one that was superseded is discarded.
     async fn run(&self, job: &job::Model, cancel: &CancelTokens) -> Result<Disposition> {
         let Some(event) = &job.stripe_event_id else { return Ok(Disposition::Complete) };
         tokio::select! {

@@ -16,7 +16,7 @@ use crate::{
 /// Starts every periodic task. Each ends after `soft`, once the run that is under way has ended.
 pub(super) fn spawn(chat: &Chat, billing: &Billing, tasks: &TaskTracker, soft: &CancellationToken) {
     let (chat, db, billing, stopping) = (chat.clone(), chat.db.clone(), billing.clone(), soft.clone());
-    let interval = billing.look_every;
+    let interval = billing.stale_poll_interval;
     let housekeeping =
         every(housekeeping::INTERVAL, "housekeeping", soft.clone(), move || housekeeping::run(chat.clone()));
     let checkpoint =

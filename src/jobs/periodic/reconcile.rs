@@ -6,5 +6,5 @@ use crate::{domain::billing::Billing, error::Result};
 
 /// Stripe may be slow to respond: stopping the process does not wait for it.
 pub(super) async fn run(billing: Billing, soft: CancellationToken) -> Result<()> {
-    soft.run_until_cancelled(billing.ask_about_the_silent()).await.unwrap_or(Ok(()))
+    soft.run_until_cancelled(billing.sync_stale()).await.unwrap_or(Ok(()))
 }

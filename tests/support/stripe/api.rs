@@ -1,4 +1,4 @@
-//! What the stand-in answers.
+//! The HTTP API of the fake Stripe.
 
 use std::{
     collections::HashMap,
@@ -16,9 +16,9 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Fault, PRICE, PRODUCT, SECRET_KEY, World};
+use super::{Account, Fault, PRICE, PRODUCT, SECRET_KEY};
 
-pub fn routes(world: Arc<World>) -> Router {
+pub fn routes(account: Arc<Account>) -> Router {
     Router::new()
         .route("/v1/customers", post(new_customer))
         .route("/v1/customers/{id}", delete(delete_customer).post(update_customer))
@@ -32,11 +32,11 @@ pub fn routes(world: Arc<World>) -> Router {
         .route("/v1/charges/{id}", get(charge))
         .route("/v1/invoices", get(invoices))
         .route("/v1/events/{id}", get(event))
-        .layer(middleware::from_fn_with_state(world.clone(), gatekeeper))
-        .with_state(world)
+        .layer(middleware::from_fn_with_state(account.clone(), common))
+        .with_state(account)
 }
 
-fn refusal(status: u16, message: &str) -> Response {
+fn error_response(status: u16, message: &str) -> Response {
     let kind = match status {
         429 => "rate_limit_error",
         500.. => "api_error",
@@ -46,33 +46,33 @@ fn refusal(status: u16, message: &str) -> Response {
     (StatusCode::from_u16(status).unwrap(), body).into_response()
 }
 
-/// What is the same for every call: its key, faults, and answers that were given before under the same idempotency key.
-async fn gatekeeper(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
+/// What all calls have in common: authentication, faults, and repeated responses for a known idempotency key.
+async fn common(State(account): State<Arc<Account>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 100_000).await.unwrap();
-    let said = match parts.method {
+    let input = match parts.method {
         Method::GET => parts.uri.query().unwrap_or_default().to_owned(),
         _ => String::from_utf8(body.to_vec()).unwrap(),
     };
     let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     let key = header("idempotency-key").filter(|_| parts.method == Method::POST);
     let fault = {
-        let mut state = world.state.lock().unwrap();
-        state.calls.push((format!("{} {}", parts.method, parts.uri.path()), said.clone()));
+        let mut state = account.state.lock().unwrap();
+        state.calls.push((format!("{} {}", parts.method, parts.uri.path()), input.clone()));
         state.faults.pop_front()
     };
-    world.called.notify_waiters();
-    if world.down.load(Ordering::SeqCst) {
-        return refusal(503, "Stripe is down");
+    account.called.notify_waiters();
+    if account.down.load(Ordering::SeqCst) {
+        return error_response(503, "Stripe is down");
     }
     let mut late = None;
     match fault {
         Some(Fault::Status(status)) => {
-            // What was begun is remembered, faults included.
+            // Stripe stores the response of a call once it has started to execute, failures included.
             if let (Some(key), 500) = (key, status) {
-                world.state.lock().unwrap().answers.insert(key, json!({ "fault": 500 }));
+                account.state.lock().unwrap().answers.insert(key, json!({ "fault": 500 }));
             }
-            return refusal(status, "as the test wanted it");
+            return error_response(status, "injected fault");
         }
         Some(Fault::Html) => return (StatusCode::BAD_GATEWAY, "<html>").into_response(),
         Some(Fault::Wait(gate)) => gate.pass().await,
@@ -80,17 +80,19 @@ async fn gatekeeper(State(world): State<Arc<World>>, request: Request, next: Nex
         None => {}
     }
     if header("authorization") != Some(format!("Bearer {SECRET_KEY}")) {
-        return refusal(401, "Invalid API Key provided");
+        return error_response(401, "Invalid API Key provided");
     }
     assert!(header("stripe-version").is_some(), "the version is pinned");
     if let Some(key) = &key {
-        match world.state.lock().unwrap().answers.entry(key.clone()).or_insert(Value::Null) {
-            // As long as the first call with a key runs, Stripe refuses the next.
+        match account.state.lock().unwrap().answers.entry(key.clone()).or_insert(Value::Null) {
+            // While the first call with a key runs, Stripe rejects others with it.
             known if known.is_null() => *known = json!("running"),
-            known if known == "running" => return refusal(409, "Another request uses this idempotency key"),
-            known if known["fault"] == 500 => return refusal(500, "as it was before"),
+            known if known == "running" => {
+                return error_response(409, "Another request uses this idempotency key");
+            }
+            known if known["fault"] == 500 => return error_response(500, "repeated fault"),
             known => {
-                assert_eq!(known["said"], said, "a key stands for one request");
+                assert_eq!(known["input"], input, "an idempotency key was reused for another request");
                 return axum::Json(known["answer"].clone()).into_response();
             }
         }
@@ -102,10 +104,10 @@ async fn gatekeeper(State(world): State<Arc<World>>, request: Request, next: Nex
         gate.pass().await;
     }
     if let Some(key) = key {
-        let mut state = world.state.lock().unwrap();
+        let mut state = account.state.lock().unwrap();
         if status.is_success() {
             let answer: Value = serde_json::from_slice(&answer).unwrap();
-            state.answers.insert(key, json!({"said": said, "answer": answer}));
+            state.answers.insert(key, json!({"input": input, "answer": answer}));
         } else {
             state.answers.remove(&key);
         }
@@ -119,8 +121,8 @@ fn missing(status: u16, param: &str) -> Response {
     (StatusCode::from_u16(status).unwrap(), json!({ "error": error }).to_string()).into_response()
 }
 
-fn missing_customer(world: &World, form: &HashMap<String, String>) -> Option<Response> {
-    let state = world.state.lock().unwrap();
+fn missing_customer(account: &Account, form: &HashMap<String, String>) -> Option<Response> {
+    let state = account.state.lock().unwrap();
     let known = state.customers.iter().any(|customer| customer["id"] == form["customer"].as_str());
     (!known).then(|| missing(400, "customer"))
 }
@@ -129,18 +131,22 @@ fn form(body: &Bytes) -> HashMap<String, String> {
     url::form_urlencoded::parse(body).into_owned().collect()
 }
 
-async fn new_customer(State(world): State<Arc<World>>, body: Bytes) -> Response {
+async fn new_customer(State(account): State<Arc<Account>>, body: Bytes) -> Response {
     let form = form(&body);
-    let customer = json!({"id": world.id("cus"), "object": "customer", "phone": form.get("phone"),
+    let customer = json!({"id": account.id("cus"), "object": "customer", "phone": form.get("phone"),
         "email": form.get("email"), "name": form.get("name"),
         "metadata": {"user_id": form["metadata[user_id]"]}});
-    world.state.lock().unwrap().customers.push(customer.clone());
+    account.state.lock().unwrap().customers.push(customer.clone());
     axum::Json(customer).into_response()
 }
 
-async fn update_customer(State(world): State<Arc<World>>, Path(id): Path<String>, body: Bytes) -> Response {
+async fn update_customer(
+    State(account): State<Arc<Account>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Response {
     let form = form(&body);
-    let mut state = world.state.lock().unwrap();
+    let mut state = account.state.lock().unwrap();
     let Some(customer) = state.customers.iter_mut().find(|customer| customer["id"] == id.as_str()) else {
         return missing(404, "id");
     };
@@ -151,8 +157,8 @@ async fn update_customer(State(world): State<Arc<World>>, Path(id): Path<String>
     axum::Json(customer.clone()).into_response()
 }
 
-async fn cancel_subscription(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
-    let mut state = world.state.lock().unwrap();
+async fn cancel_subscription(State(account): State<Arc<Account>>, Path(id): Path<String>) -> Response {
+    let mut state = account.state.lock().unwrap();
     let Some(subscription) = state.subscriptions.iter_mut().find(|one| one["id"] == id.as_str()) else {
         return missing(404, "id");
     };
@@ -167,8 +173,8 @@ async fn price(Path(id): Path<String>) -> Response {
     axum::Json(json!({"id": id, "object": "price", "product": PRODUCT})).into_response()
 }
 
-async fn charge(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
-    match world.state.lock().unwrap().charges.get(&id) {
+async fn charge(State(account): State<Arc<Account>>, Path(id): Path<String>) -> Response {
+    match account.state.lock().unwrap().charges.get(&id) {
         Some(customer) => {
             axum::Json(json!({"id": id, "object": "charge", "customer": customer})).into_response()
         }
@@ -176,9 +182,9 @@ async fn charge(State(world): State<Arc<World>>, Path(id): Path<String>) -> Resp
     }
 }
 
-/// Ends its subscriptions, too.
-async fn delete_customer(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
-    let mut state = world.state.lock().unwrap();
+/// Deletes a customer and cancels its subscriptions.
+async fn delete_customer(State(account): State<Arc<Account>>, Path(id): Path<String>) -> Response {
+    let mut state = account.state.lock().unwrap();
     let known = state.customers.len();
     state.customers.retain(|customer| customer["id"] != id.as_str());
     if state.customers.len() == known {
@@ -190,48 +196,48 @@ async fn delete_customer(State(world): State<Arc<World>>, Path(id): Path<String>
     axum::Json(json!({"id": id, "object": "customer", "deleted": true})).into_response()
 }
 
-async fn new_session(State(world): State<Arc<World>>, body: Bytes) -> Response {
+async fn new_session(State(account): State<Arc<Account>>, body: Bytes) -> Response {
     let form = form(&body);
-    if let Some(missing) = missing_customer(&world, &form) {
+    if let Some(missing) = missing_customer(&account, &form) {
         return missing;
     }
     if form["line_items[0][price]"] != PRICE || form["mode"] != "subscription" {
-        return refusal(400, "No such price");
+        return error_response(400, "No such price");
     }
-    let id = world.id("cs_test");
+    let id = account.id("cs_test");
     let session = json!({
         "id": id, "object": "checkout.session", "mode": "subscription", "status": "open", "payment_status": "unpaid",
         "url": format!("https://checkout.stripe.test/c/pay/{id}"), "customer": form["customer"], "livemode": false,
         "client_reference_id": form["client_reference_id"], "success_url": form["success_url"],
         "cancel_url": form["cancel_url"], "subscription": null,
     });
-    world.state.lock().unwrap().sessions.insert(id, session.clone());
+    account.state.lock().unwrap().sessions.insert(id, session.clone());
     axum::Json(session).into_response()
 }
 
-async fn session(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
-    match world.state.lock().unwrap().sessions.get(&id) {
+async fn session(State(account): State<Arc<Account>>, Path(id): Path<String>) -> Response {
+    match account.state.lock().unwrap().sessions.get(&id) {
         Some(session) => axum::Json(session.clone()).into_response(),
         None => missing(404, "session"),
     }
 }
 
-async fn expire(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
-    let mut state = world.state.lock().unwrap();
+async fn expire(State(account): State<Arc<Account>>, Path(id): Path<String>) -> Response {
+    let mut state = account.state.lock().unwrap();
     let Some(session) = state.sessions.get_mut(&id) else { return missing(404, "session") };
     if session["status"] != "open" {
-        return refusal(400, "Only Checkout Sessions with a status in [\"open\"] can be expired.");
+        return error_response(400, "Only Checkout Sessions with a status in [\"open\"] can be expired.");
     }
     session["status"] = json!("expired");
     axum::Json(session.clone()).into_response()
 }
 
-async fn portal(State(world): State<Arc<World>>, body: Bytes) -> Response {
+async fn portal(State(account): State<Arc<Account>>, body: Bytes) -> Response {
     let form = form(&body);
-    if let Some(missing) = missing_customer(&world, &form) {
+    if let Some(missing) = missing_customer(&account, &form) {
         return missing;
     }
-    let id = world.id("bps");
+    let id = account.id("bps");
     let url = format!("https://billing.stripe.test/p/session/{id}?return={}", form["return_url"]);
     axum::Json(
         json!({"id": id, "object": "billing_portal.session", "customer": form["customer"], "url": url}),
@@ -239,21 +245,21 @@ async fn portal(State(world): State<Arc<World>>, body: Bytes) -> Response {
     .into_response()
 }
 
-async fn subscriptions(State(world): State<Arc<World>>, RawQuery(query): RawQuery) -> Response {
-    let asked = form(&Bytes::from(query.unwrap_or_default()));
-    let state = world.state.lock().unwrap();
-    let of_customer = |one: &&Value| one["customer"] == asked["customer"].as_str();
-    let all = asked.get("status").is_some_and(|all| all == "all");
+async fn subscriptions(State(account): State<Arc<Account>>, RawQuery(query): RawQuery) -> Response {
+    let sent = form(&Bytes::from(query.unwrap_or_default()));
+    let state = account.state.lock().unwrap();
+    let of_customer = |one: &&Value| one["customer"] == sent["customer"].as_str();
+    let all = sent.get("status").is_some_and(|all| all == "all");
     let subscriptions = state.subscriptions.iter().filter(of_customer);
     list(subscriptions.filter(|one| all || one["status"] != "canceled").rev().cloned().collect())
 }
 
-/// Of a subscription that is past due, one that is open since its period began.
-async fn invoices(State(world): State<Arc<World>>, RawQuery(query): RawQuery) -> Response {
-    let asked = form(&Bytes::from(query.unwrap_or_default()));
-    assert_eq!(asked["status"], "open");
-    let state = world.state.lock().unwrap();
-    let of = state.subscriptions.iter().find(|one| one["id"] == asked["subscription"].as_str()).unwrap();
+/// One open invoice since the start of the subscription's current period.
+async fn invoices(State(account): State<Arc<Account>>, RawQuery(query): RawQuery) -> Response {
+    let sent = form(&Bytes::from(query.unwrap_or_default()));
+    assert_eq!(sent["status"], "open");
+    let state = account.state.lock().unwrap();
+    let of = state.subscriptions.iter().find(|one| one["id"] == sent["subscription"].as_str()).unwrap();
     let since = of["items"]["data"][0]["current_period_start"].clone();
     list(vec![json!({"id": "in_open", "object": "invoice", "status": "open", "created": since})])
 }
@@ -262,8 +268,8 @@ fn list(data: Vec<Value>) -> Response {
     axum::Json(json!({"object": "list", "has_more": false, "data": data})).into_response()
 }
 
-async fn event(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
-    match world.state.lock().unwrap().events.get(&id) {
+async fn event(State(account): State<Arc<Account>>, Path(id): Path<String>) -> Response {
+    match account.state.lock().unwrap().events.get(&id) {
         Some(event) => axum::Json(event.clone()).into_response(),
         None => missing(404, "id"),
     }

@@ -1,14 +1,14 @@
-//! Users who are customers of Stripe's.
+//! Users with a Stripe customer.
 
 use chrono::{DateTime, Utc};
 use entity::{UserId, subscription};
 use pollux::store::subscriptions;
 use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
 
-use crate::support::user::registered;
+use crate::support::user::insert_user;
 
-/// Makes a user a customer, of this id.
-pub async fn is_customer(db: &impl ConnectionTrait, user: UserId, id: &str, now: DateTime<Utc>) {
+/// Stores a Stripe customer of a user.
+pub async fn insert_customer(db: &impl ConnectionTrait, user: UserId, id: &str, now: DateTime<Utc>) {
     let new = subscription::Model {
         user_id: user,
         stripe_customer_id: id.to_owned(),
@@ -25,14 +25,14 @@ pub async fn is_customer(db: &impl ConnectionTrait, user: UserId, id: &str, now:
     subscriptions::insert(db, new).await.unwrap();
 }
 
-/// As many users who are customers, by their customers' ids.
-pub async fn customers(db: &DatabaseConnection, count: usize, now: DateTime<Utc>) -> Vec<String> {
+/// Inserts users with Stripe customers, and returns the customers' ids.
+pub async fn insert_customers(db: &DatabaseConnection, count: usize, now: DateTime<Utc>) -> Vec<String> {
     let tx = db.begin().await.unwrap();
     let mut ids = Vec::new();
     for number in 0..count {
-        let user = registered(&tx, &format!("+1212555{number:04}"), now).await;
+        let user = insert_user(&tx, &format!("+1212555{number:04}"), now).await;
         ids.push(format!("cus_{number}"));
-        is_customer(&tx, user.id, &ids[number], now).await;
+        insert_customer(&tx, user.id, &ids[number], now).await;
     }
     tx.commit().await.unwrap();
     ids

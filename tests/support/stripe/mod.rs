@@ -1,5 +1,5 @@
-//! A stand-in for Stripe: a real HTTP server that keeps customers, checkouts and subscriptions, answers in Stripe's shapes,
-//! fails when a test wants it to, and tells by signed webhooks what has happened to it.
+//! A fake Stripe: an HTTP server that stores customers, checkouts and subscriptions, responds in Stripe's format, injects
+//! the faults that a test enqueues, and creates signed webhook events.
 
 mod api;
 mod customers;
@@ -20,74 +20,74 @@ use ring::hmac;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle, time::timeout};
 
-use super::{Gate, socket::PATIENCE};
+use super::{Gate, socket::TEST_TIMEOUT};
 
-pub use customers::{customers, is_customer};
+pub use customers::{insert_customer, insert_customers};
 
 pub const SECRET_KEY: &str = "sk_test_stand_in";
 pub const WEBHOOK_SECRET: &str = "whsec_stand_in";
 pub const PRICE: &str = "price_pro";
-/// That the price is of.
+/// The product of the price.
 pub const PRODUCT: &str = "prod_pro";
 pub const FRONTEND: &str = "https://chat.example";
 
-/// What a call gets instead of its answer.
+/// A fault of one call.
 #[derive(Clone)]
 pub enum Fault {
     Status(u16),
-    /// Nothing, until the gate opens.
+    /// The call is processed after the gate has opened.
     Wait(Gate),
-    /// The answer as it is now, once the gate opens.
+    /// The call is processed at once, and its response is sent after the gate has opened.
     Late(Gate),
-    /// A page that is not Stripe's.
+    /// An HTML page, as from a proxy.
     Html,
 }
 
-pub struct Stripe {
+pub struct FakeStripe {
     pub address: SocketAddr,
-    world: Arc<World>,
+    account: Arc<Account>,
     server: JoinHandle<()>,
 }
 
-struct World {
+struct Account {
     clock: Clock,
     next: AtomicU64,
     down: AtomicBool,
     called: Notify,
-    state: Mutex<Kept>,
+    state: Mutex<AccountState>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct AccountState {
     customers: Vec<Value>,
     sessions: HashMap<String, Value>,
     subscriptions: Vec<Value>,
     events: HashMap<String, Value>,
-    /// Each charge's customer.
+    /// The customer of each charge.
     charges: HashMap<String, String>,
     answers: HashMap<String, Value>,
     faults: VecDeque<Fault>,
-    /// Each call: method, path and form or query.
+    /// All calls: method and path, and the form or query.
     calls: Vec<(String, String)>,
 }
 
-impl Stripe {
+impl FakeStripe {
     pub async fn start(clock: Clock) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let world = Arc::new(World {
+        let account = Arc::new(Account {
             clock,
             next: AtomicU64::new(1),
             down: AtomicBool::default(),
             called: Notify::default(),
             state: Mutex::default(),
         });
-        let routes = api::routes(world.clone());
+        let routes = api::routes(account.clone());
         let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        Self { address, world, server }
+        Self { address, account, server }
     }
 
-    /// The environment of a server that sells by this Stripe.
+    /// The settings of a server that uses this Stripe.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         vec![
             ("STRIPE_SECRET_KEY", SECRET_KEY.to_owned()),
@@ -98,66 +98,66 @@ impl Stripe {
         ]
     }
 
-    /// The next call gets this.
-    pub fn fails(&self, fault: Fault) {
-        self.world.state.lock().unwrap().faults.push_back(fault);
+    /// Injects a fault into the next call without one.
+    pub fn enqueue_fault(&self, fault: Fault) {
+        self.account.state.lock().unwrap().faults.push_back(fault);
     }
 
-    /// Has a customer of this id.
-    pub fn knows(&self, customer: &str) {
+    /// Adds a customer.
+    pub fn add_customer(&self, customer: &str) {
         let customer = json!({"id": customer, "object": "customer"});
-        self.world.state.lock().unwrap().customers.push(customer);
+        self.account.state.lock().unwrap().customers.push(customer);
     }
 
-    /// Forgets a customer, as when it is deleted or was of test mode.
-    pub fn forgets(&self, customer: &str) {
-        let mut state = self.world.state.lock().unwrap();
+    /// Removes a customer, as when it was deleted or belongs to test mode.
+    pub fn remove_customer(&self, customer: &str) {
+        let mut state = self.account.state.lock().unwrap();
         state.customers.retain(|one| one["id"] != customer);
         state.sessions.retain(|_, one| one["customer"] != customer);
     }
 
-    /// Every call fails while this is so.
-    pub fn is_down(&self, down: bool) {
-        self.world.down.store(down, Ordering::SeqCst);
+    /// While down, every call fails.
+    pub fn set_down(&self, down: bool) {
+        self.account.down.store(down, Ordering::SeqCst);
     }
 
-    /// Keeps this subscription.
-    pub fn has(&self, subscription: Value) {
-        self.world.state.lock().unwrap().subscriptions.push(subscription);
+    /// Adds a subscription.
+    pub fn add_subscription(&self, subscription: Value) {
+        self.account.state.lock().unwrap().subscriptions.push(subscription);
     }
 
-    /// Waits for this many calls of this kind.
-    pub async fn was_asked(&self, to: &str, times: usize) {
-        let asked = async {
+    /// Waits until an endpoint, such as `GET /v1/prices`, has received this many calls.
+    pub async fn wait_for_calls(&self, to: &str, times: usize) {
+        let sent = async {
             loop {
-                let called = self.world.called.notified();
+                let called = self.account.called.notified();
                 if self.calls(to).len() >= times {
                     return;
                 }
                 called.await;
             }
         };
-        timeout(PATIENCE, asked).await.expect("Stripe is not asked");
+        timeout(TEST_TIMEOUT, sent).await.expect("Stripe received no such call");
     }
 
     pub fn customers(&self) -> Vec<Value> {
-        self.world.state.lock().unwrap().customers.clone()
+        self.account.state.lock().unwrap().customers.clone()
     }
 
     pub fn calls(&self, to: &str) -> Vec<String> {
-        let state = self.world.state.lock().unwrap();
-        state.calls.iter().filter(|(path, _)| path == to).map(|(_, said)| said.clone()).collect()
+        let state = self.account.state.lock().unwrap();
+        state.calls.iter().filter(|(path, _)| path == to).map(|(_, input)| input.clone()).collect()
     }
 
     pub fn open_sessions(&self) -> usize {
-        let state = self.world.state.lock().unwrap();
+        let state = self.account.state.lock().unwrap();
         state.sessions.values().filter(|session| session["status"] == "open").count()
     }
 
-    /// Somebody pays: the checkout is complete and its subscription active. The events that tell of it, not yet sent.
-    pub fn pay(&self, session: &str) -> (String, Vec<Value>) {
+    /// Completes a checkout with an active subscription. Returns the subscription's id and the events, which are not sent.
+    pub fn complete_checkout(&self, session: &str) -> (String, Vec<Value>) {
         let mut done = {
-            let mut state = self.world.state.lock().unwrap();
+            let mut state = self.account.state.lock().unwrap();
             let session = state.sessions.get_mut(session).unwrap();
             session["status"] = json!("complete");
             session["payment_status"] = json!("paid");
@@ -165,7 +165,7 @@ impl Stripe {
             session.clone()
         };
         let customer = done["customer"].as_str().unwrap().to_owned();
-        let id = self.subscribe(&customer, "active");
+        let id = self.create_subscription(&customer, "active");
         done["subscription"] = json!(id);
         let events = vec![
             self.event("checkout.session.completed", done),
@@ -175,80 +175,80 @@ impl Stripe {
         (id, events)
     }
 
-    /// A subscription of a month, from now on.
-    pub fn subscribe(&self, customer: &str, status: &str) -> String {
-        let id = self.world.id("sub");
-        let now = self.world.clock.now();
+    /// Creates a monthly subscription that starts now.
+    pub fn create_subscription(&self, customer: &str, status: &str) -> String {
+        let id = self.account.id("sub");
+        let now = self.account.clock.now();
         let (start, end) = (now.timestamp(), (now + TimeDelta::days(30)).timestamp());
         let subscription = json!({
             "id": id, "object": "subscription", "status": status, "customer": customer, "created": start,
             "cancel_at": null, "cancel_at_period_end": false, "canceled_at": null, "ended_at": null,
             "collection_method": "charge_automatically", "currency": "usd", "livemode": false, "metadata": {},
             "items": {"object": "list", "has_more": false, "url": format!("/v1/subscription_items?subscription={id}"),
-                "data": [{"id": self.world.id("si"), "object": "subscription_item", "quantity": 1,
+                "data": [{"id": self.account.id("si"), "object": "subscription_item", "quantity": 1,
                     "current_period_start": start, "current_period_end": end,
                     "price": {"id": PRICE, "object": "price", "product": PRODUCT, "unit_amount": 1000, "currency": "usd"}}]},
-            "latest_invoice": self.world.id("in"),
+            "latest_invoice": self.account.id("in"),
         });
-        self.world.state.lock().unwrap().subscriptions.push(subscription);
+        self.account.state.lock().unwrap().subscriptions.push(subscription);
         id
     }
 
-    /// Has a charge that this customer paid.
-    pub fn charged(&self, charge: &str, customer: &str) {
-        self.world.state.lock().unwrap().charges.insert(charge.to_owned(), customer.to_owned());
+    /// Adds a charge of a customer.
+    pub fn add_charge(&self, charge: &str, customer: &str) {
+        self.account.state.lock().unwrap().charges.insert(charge.to_owned(), customer.to_owned());
     }
 
-    /// Changes a subscription, and gives the event of this type that tells of it.
-    pub fn change(&self, id: &str, kind: &str, change: impl FnOnce(&mut Value)) -> Value {
+    /// Changes a subscription and returns an event of the given type about it.
+    pub fn update_subscription(&self, id: &str, kind: &str, change: impl FnOnce(&mut Value)) -> Value {
         {
-            let mut state = self.world.state.lock().unwrap();
+            let mut state = self.account.state.lock().unwrap();
             change(state.subscriptions.iter_mut().find(|one| one["id"] == id).unwrap());
         }
         let object = if kind.starts_with("invoice") { self.invoice(id) } else { self.subscription(id) };
         self.event(kind, object)
     }
 
-    /// The subscription as the API shows it.
+    /// The subscription as the API returns it.
     pub fn subscription(&self, id: &str) -> Value {
-        let state = self.world.state.lock().unwrap();
+        let state = self.account.state.lock().unwrap();
         state.subscriptions.iter().find(|one| one["id"] == id).unwrap().clone()
     }
 
     fn invoice(&self, subscription: &str) -> Value {
         let customer = self.subscription(subscription)["customer"].clone();
-        json!({"id": self.world.id("in"), "object": "invoice", "customer": customer, "currency": "usd",
+        json!({"id": self.account.id("in"), "object": "invoice", "customer": customer, "currency": "usd",
             "parent": {"type": "subscription_details",
                 "subscription_details": {"subscription": subscription, "metadata": {}}}})
     }
 
     pub fn event(&self, kind: &str, object: Value) -> Value {
-        let id = self.world.id("evt");
+        let id = self.account.id("evt");
         let event = json!({
-            "id": id, "object": "event", "type": kind, "created": self.world.clock.now().timestamp(),
+            "id": id, "object": "event", "type": kind, "created": self.account.clock.now().timestamp(),
             "api_version": "2025-03-31.basil",
             "livemode": false, "pending_webhooks": 1, "request": {"id": null, "idempotency_key": null},
             "data": {"object": object},
         });
-        self.world.state.lock().unwrap().events.insert(id, event.clone());
+        self.account.state.lock().unwrap().events.insert(id, event.clone());
         event
     }
 
-    /// Sends an event's webhook and gives the answer's status.
-    pub async fn tell(&self, http: &reqwest::Client, server: SocketAddr, event: &Value) -> u16 {
+    /// Delivers an event to the webhook and returns the status of the response.
+    pub async fn deliver(&self, http: &reqwest::Client, server: SocketAddr, event: &Value) -> u16 {
         let body = event.to_string();
-        let signature = sign(&body, self.world.clock.now().timestamp(), WEBHOOK_SECRET);
+        let signature = sign(&body, self.account.clock.now().timestamp(), WEBHOOK_SECRET);
         post_webhook(http, server, body, &signature).await.0
     }
 }
 
-impl Drop for Stripe {
+impl Drop for FakeStripe {
     fn drop(&mut self) {
         self.server.abort();
     }
 }
 
-/// Posts a webhook; its answer.
+/// Posts a webhook and returns the response.
 pub async fn post_webhook(
     http: &reqwest::Client,
     server: SocketAddr,
@@ -270,7 +270,7 @@ pub fn sign(body: &str, at: i64, secret: &str) -> String {
     signature
 }
 
-impl World {
+impl Account {
     fn id(&self, prefix: &str) -> String {
         format!("{prefix}_{}", self.next.fetch_add(1, Ordering::SeqCst))
     }

@@ -45,7 +45,7 @@ impl Deliveries {
         let code = OtpCode::derive(&self.keys.current, otp.id);
         match self.otp_sender.send(&super::message(&otp, code)).await {
             Ok(_) => Ok(Delivered::Done),
-            Err(DeliveryError::Refused(error)) => {
+            Err(DeliveryError::Rejected(error)) => {
                 tracing::warn!(otp = %otp.id, error = format!("{error:#}"), "one-time password rejected by the delivery service");
                 Ok(Delivered::Done)
             }

@@ -101,7 +101,7 @@ impl Auth {
             created_at: now,
         };
         let code = OtpCode::derive(&self.keys.current, id);
-        let is_delivered_by_job = self.otp_sender.is_slow();
+        let is_delivered_by_job = self.otp_sender.is_remote();
         self.db
             .with_retry(|| async {
                 let tx = self.db.begin().await?;

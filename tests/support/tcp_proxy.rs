@@ -1,4 +1,4 @@
-//! A cable between a process and a server, to be cut.
+//! A TCP proxy that can break or stall the connections between a process and a server.
 
 use std::net::SocketAddr;
 
@@ -11,67 +11,67 @@ use tokio::{
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    Whole,
-    /// Connections break, and new ones are refused.
-    Cut,
-    /// Nothing passes, and nobody is told.
-    Silent,
+    Forwarding,
+    /// Existing and new connections are closed.
+    Disconnected,
+    /// Nothing is forwarded, and connections stay open.
+    Stalled,
 }
 
-pub struct Cable {
+pub struct TcpProxy {
     pub address: SocketAddr,
     state: watch::Sender<State>,
     task: JoinHandle<()>,
 }
 
-impl Cable {
-    /// To the server that a URL names.
-    pub async fn to(url: &str) -> Self {
+impl TcpProxy {
+    /// Starts a proxy in front of the server of a URL.
+    pub async fn start(url: &str) -> Self {
         let (_, rest) = url.split_once("://").unwrap();
         let authority = rest.split('/').next().unwrap();
         let target: SocketAddr = authority.rsplit('@').next().unwrap().parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (state, states) = watch::channel(State::Whole);
+        let (state, states) = watch::channel(State::Forwarding);
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             loop {
                 let (incoming, _) = listener.accept().await.unwrap();
-                connections.spawn(pass(incoming, target, states.clone()));
+                connections.spawn(forward(incoming, target, states.clone()));
             }
         });
         Self { address, state, task }
     }
 
-    /// The URL with this cable instead of the server.
-    pub fn instead_of(&self, url: &str) -> String {
+    /// The URL with the proxy's address.
+    pub fn proxied_url(&self, url: &str) -> String {
         let (scheme, rest) = url.split_once("://").unwrap();
         let (authority, path) = rest.split_once('/').unwrap();
         let user = authority.rsplit_once('@').map_or(String::new(), |(user, _)| format!("{user}@"));
         format!("{scheme}://{user}{}/{path}", self.address)
     }
 
-    pub fn cut(&self) {
-        self.state.send_replace(State::Cut);
+    pub fn disconnect(&self) {
+        self.state.send_replace(State::Disconnected);
     }
 
-    pub fn silence(&self) {
-        self.state.send_replace(State::Silent);
+    pub fn stall(&self) {
+        self.state.send_replace(State::Stalled);
     }
 
-    pub fn mend(&self) {
-        self.state.send_replace(State::Whole);
+    pub fn restore(&self) {
+        self.state.send_replace(State::Forwarding);
     }
 }
 
-impl Drop for Cable {
+impl Drop for TcpProxy {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-async fn pass(mut incoming: TcpStream, target: SocketAddr, mut states: watch::Receiver<State>) {
-    if *states.borrow() == State::Cut {
+async fn forward(mut incoming: TcpStream, target: SocketAddr, mut states: watch::Receiver<State>) {
+    if *states.borrow() == State::Disconnected {
         return;
     }
     let mut outgoing = TcpStream::connect(target).await.unwrap();
@@ -81,10 +81,10 @@ async fn pass(mut incoming: TcpStream, target: SocketAddr, mut states: watch::Re
     loop {
         let state = *states.borrow_and_update();
         tokio::select! {
-            _ = copy_bidirectional(&mut incoming, &mut outgoing), if state == State::Whole => return,
+            _ = copy_bidirectional(&mut incoming, &mut outgoing), if state == State::Forwarding => return,
             _ = states.changed() => {}
         }
-        if *states.borrow() == State::Cut {
+        if *states.borrow() == State::Disconnected {
             return;
         }
     }
