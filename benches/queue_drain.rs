@@ -12,7 +12,7 @@ use entity::{job, message};
 use futures_util::{StreamExt, future::join_all, stream};
 use pollux::{
     config::Role,
-    domain::chat::{Content, NewChatroom},
+    domain::chatrooms::{Content, NewChatroom},
 };
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use support::{Backend, TestApp, app::TestOptions, user::insert_user};
@@ -34,7 +34,8 @@ async fn main() {
     println!("{jobs} jobs queued in {:.1} s", queued.elapsed().as_secs_f64());
     let started = Instant::now();
     let workers = join_all((0..WORKERS).map(|_| app.add_node(Role::Worker, &[]))).await;
-    let left = async || job::Entity::find().count(app.chat.db.read()).await.expect("the database answers");
+    let left =
+        async || job::Entity::find().count(app.chatrooms.db.read()).await.expect("the database answers");
     while left().await > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -43,7 +44,7 @@ async fn main() {
         .filter(message::Column::Status.eq(message::Status::Completed))
         .filter(message::Column::Role.eq(message::Role::Model))
         .filter(message::Column::Attempt.eq(1))
-        .count(app.chat.db.read())
+        .count(app.chatrooms.db.read())
         .await
         .expect("the database answers");
     println!("drained by {WORKERS} workers in {duration:.1} s: {:.0} jobs/s", f64::from(jobs) / duration);
@@ -55,14 +56,15 @@ async fn main() {
 }
 
 async fn queue_replies(app: &TestApp, number: u32) {
-    let chat = &app.chat;
-    let user = insert_user(chat.db.write(), &format!("+1415{number:07}"), chat.clock.now()).await.id;
+    let chatrooms = &app.chatrooms;
+    let user =
+        insert_user(chatrooms.db.write(), &format!("+1415{number:07}"), chatrooms.clock.now()).await.id;
     for _ in 0..CHATROOMS {
-        let Ok(chatroom) = chat.create_chatroom(user, NewChatroom::default()).await else {
+        let Ok(chatroom) = chatrooms.create_chatroom(user, NewChatroom::default()).await else {
             panic!("the chatroom was not created")
         };
         let Ok(content) = Content::new("Go".to_owned()) else { panic!("the content is invalid") };
-        let Ok(_) = chat.send(user, chatroom.id, content, None).await else {
+        let Ok(_) = chatrooms.send(user, chatroom.id, content, None).await else {
             panic!("the message was not sent")
         };
     }

@@ -36,7 +36,7 @@ async fn main() {
     };
     let app = node(shared.then_some(Role::Api), None).await;
     let worker = if shared { Some(node(Some(Role::Worker), Some(&app)).await) } else { None };
-    let customers = insert_customers(app.chat.db.write(), EVENTS, app.clock.now()).await;
+    let customers = insert_customers(app.chatrooms.db.write(), EVENTS, app.clock.now()).await;
     for customer in &customers {
         app.stripe.create_subscription(customer, "active");
     }

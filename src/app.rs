@@ -24,7 +24,8 @@ use crate::{
     domain::{
         auth::{Auth, Deliveries, Keys, Passwords, PhoneNumber},
         billing::{Billing, EventIntake},
-        chat::{Chat, Timing},
+        chatrooms::{Chatrooms, Quota},
+        replies::{Replies, Timing},
     },
     graphql::{self, DocumentStore, Services},
     http::{self, Api, Health},
@@ -49,7 +50,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The assembled application.
 pub struct App {
-    pub chat: Chat,
+    pub chatrooms: Chatrooms,
     pub billing: Billing,
     /// None in a process without the API.
     auth: Option<Auth>,
@@ -121,20 +122,24 @@ impl App {
             tracing::warn!(missing = missing.join(", "), "billing is not configured completely");
         }
         let billing = billing(&config, db.clone(), clock.clone(), shared.signals.clone(), &life)?;
-        let chat = Chat {
-            db,
+        let replies = Replies {
+            db: db.clone(),
             tasks: life.tasks.clone(),
-            clock,
+            clock: clock.clone(),
             log: shared.log.clone(),
             signals: shared.signals.clone(),
-            cache: shared.cache.clone(),
             model,
-            settings: config.chat.clone(),
-            is_billing_configured: missing.is_empty(),
             history_tokens: config.gemini.gemini_history_tokens,
             timing: Timing::default(),
         };
-        Ok(Self { chat, billing, auth, deliveries, documents, role, config, life, shared })
+        let quota = Quota {
+            clock: clock.clone(),
+            basic_daily_limit: config.chat.basic_daily_limit,
+            is_billing_configured: missing.is_empty(),
+        };
+        let (signals, cache) = (shared.signals.clone(), shared.cache.clone());
+        let chatrooms = Chatrooms { db, clock, signals, cache, quota, replies };
+        Ok(Self { chatrooms, billing, auth, deliveries, documents, role, config, life, shared })
     }
 
     /// The lifecycle of this process.
@@ -150,14 +155,18 @@ impl App {
     /// The listener failed.
     pub async fn run(self, listener: Option<TcpListener>) -> anyhow::Result<()> {
         let life = self.life.clone();
-        let db = self.chat.db.clone();
+        let db = self.chatrooms.db.clone();
         let health = Health { db: db.clone(), signals: self.shared.signals.clone(), life: life.clone() };
         let settings = Arc::new(self.config.server.clone());
         let is_open = self.config.graphql.introspection == Switch::On;
         let routes = match self.auth {
             Some(auth) => http::router(Api {
                 executor: graphql::executor(
-                    Services { auth: auth.clone(), chat: self.chat.clone(), billing: self.billing.clone() },
+                    Services {
+                        auth: auth.clone(),
+                        chatrooms: self.chatrooms.clone(),
+                        billing: self.billing.clone(),
+                    },
                     self.documents,
                     is_open,
                 )?,
@@ -178,9 +187,8 @@ impl App {
         };
         let work = async {
             if self.role != Role::Api {
-                let settings = self.config.worker.clone();
-                let runner =
-                    Runner { chat: self.chat, billing: self.billing, deliveries: self.deliveries, settings };
+                let (settings, limits) = (self.config.worker.clone(), self.config.chat.clone());
+                let runner = Runner::new(self.chatrooms, self.billing, self.deliveries, settings, limits);
                 runner.run(life.clone()).await;
             }
             life.soft.cancelled().await;

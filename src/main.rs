@@ -149,10 +149,10 @@ async fn serve(role: Role, config: Config) -> anyhow::Result<()> {
         }
         None => None,
     };
-    let models = app.chat.model.names();
+    let models = app.chatrooms.replies.model.names();
     if role == Role::Api {
         tracing::info!("this process runs no worker: start `pollux worker` to generate replies");
-    } else if app.chat.model.provider() == "Pollux" {
+    } else if app.chatrooms.replies.model.provider() == "Pollux" {
         tracing::info!("using the built-in demo model: set GEMINI_API_KEY to use Gemini");
     } else {
         tracing::info!(models = models.join(", "), "using Gemini");

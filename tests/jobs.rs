@@ -13,12 +13,12 @@ async fn a_job_of_an_unknown_kind_is_kept_and_delays_no_other() {
     let payload = json!({"text": "é", "numbers": [1, 2.5, null]});
     let unknown =
         job::Model { payload: Some(payload.clone()), ..jobs::new("of_a_newer_release", app.clock.now()) };
-    jobs::insert(app.chat.db.write(), unknown.clone()).await.unwrap();
+    jobs::insert(app.chatrooms.db.write(), unknown.clone()).await.unwrap();
     let user = app.user().await;
     let sent = user.create_chatroom("title").await.send("hi").await;
     assert_eq!(user.read(&sent.reply).await.text, "Yes.");
-    let kept = job::Entity::find_by_id(unknown.id).one(app.chat.db.read()).await.unwrap().unwrap();
+    let kept = job::Entity::find_by_id(unknown.id).one(app.chatrooms.db.read()).await.unwrap().unwrap();
     assert_eq!((kept.attempt, kept.failures, kept.payload), (1, 0, Some(payload)));
-    job::Entity::delete_by_id(unknown.id).exec(app.chat.db.write()).await.unwrap();
+    job::Entity::delete_by_id(unknown.id).exec(app.chatrooms.db.write()).await.unwrap();
     app.stop().await;
 }

@@ -2,6 +2,9 @@
 
 pub mod auth;
 pub mod billing;
-pub mod chat;
+pub mod chatrooms;
+mod publish;
 mod random;
+mod read_retry;
+pub mod replies;
 mod text;

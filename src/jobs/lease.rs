@@ -1,13 +1,14 @@
 //! Renewing the lease of a job while it runs, and cancelling the run when it is to stop or has lost its claim.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 
 use entity::job;
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
+use super::Runner;
 use crate::{
-    domain::chat::{CancelTokens, Chat},
+    domain::replies::CancelTokens,
     ports::signals::Topic,
     store::jobs::{self, Claim},
 };
@@ -15,16 +16,12 @@ use crate::{
 /// Renews the lease three times within its length. Cancels `stop` when the reply's user has requested it, and `claim_lost`
 /// when the claim is lost: another worker has claimed the job, it was deleted, or the database has not responded for
 /// the whole lease. Never returns: the caller drops it when the job has ended.
-pub(super) async fn keep(
-    chat: &Chat,
-    job: &job::Model,
-    lease: Duration,
-    cancel: &CancelTokens,
-) -> Infallible {
+pub(super) async fn keep(runner: &Runner, job: &job::Model, cancel: &CancelTokens) -> Infallible {
     let mut stops = match job.message_id {
-        Some(reply) => chat.signals.subscribe(Topic::Stop(reply)).await,
+        Some(reply) => runner.signals.subscribe(Topic::Stop(reply)).await,
         None => stream::pending().boxed(),
     };
+    let lease = runner.settings.worker_lease;
     let claim = Claim::of(job);
     // The first at once: a stop may have been requested between the claim and the subscription.
     let mut beats = interval_at(Instant::now(), lease / 3);
@@ -37,7 +34,7 @@ pub(super) async fn keep(
             _ = beats.tick() => {
                 // Before the statement is sent: the lease runs from then at the earliest.
                 let sent_at = Instant::now();
-                let beat = jobs::heartbeat(chat.db.write(), claim, chat.clock.now() + lease);
+                let beat = jobs::heartbeat(runner.db.write(), claim, runner.clock.now() + lease);
                 // A connection that was cut yields no error.
                 match timeout(lease / 3, beat).await {
                     Ok(Ok(Some(stop_requested))) => {

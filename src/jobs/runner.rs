@@ -12,16 +12,16 @@ use super::{
     lease, periodic,
 };
 use crate::{
-    config::WorkerSettings,
-    domain::{
-        auth::Deliveries,
-        billing::Billing,
-        chat::{CancelTokens, Chat},
-    },
+    clock::Clock,
+    config::{ChatSettings, WorkerSettings},
+    domain::{auth::Deliveries, billing::Billing, chatrooms::Chatrooms, replies::CancelTokens},
     error::Result,
     lifecycle::Lifecycle,
-    ports::signals::Topic,
-    store::jobs::{self, Claim},
+    ports::signals::{Signals, Topic},
+    store::{
+        Db,
+        jobs::{self, Claim},
+    },
 };
 
 /// How often the queue is polled without a signal: for signals that were lost, and for leases and delays that end.
@@ -34,20 +34,36 @@ const UNKNOWN_KIND_DELAY: Duration = Duration::from_mins(1);
 /// A worker.
 #[derive(Clone)]
 pub struct Runner {
-    pub chat: Chat,
-    pub billing: Billing,
-    pub deliveries: Deliveries,
-    pub settings: WorkerSettings,
+    pub(super) db: Db,
+    pub(super) clock: Clock,
+    pub(super) signals: Arc<dyn Signals>,
+    pub(super) settings: WorkerSettings,
+    limits: ChatSettings,
+    chatrooms: Chatrooms,
+    billing: Billing,
+    deliveries: Deliveries,
 }
 
 impl Runner {
+    #[must_use]
+    pub fn new(
+        chatrooms: Chatrooms,
+        billing: Billing,
+        deliveries: Deliveries,
+        settings: WorkerSettings,
+        limits: ChatSettings,
+    ) -> Self {
+        let (db, clock, signals) = (chatrooms.db.clone(), chatrooms.clock.clone(), chatrooms.signals.clone());
+        Self { db, clock, signals, settings, limits, chatrooms, billing, deliveries }
+    }
+
     /// Runs jobs until the soft end, and returns once those that run have ended or been handed back.
     pub async fn run(self, life: Lifecycle) {
-        let mut signals = self.chat.signals.subscribe(Topic::Jobs).await;
+        let mut signals = self.signals.subscribe(Topic::Jobs).await;
         let permits = Arc::new(Semaphore::new(self.settings.worker_concurrency.get()));
-        let kinds = Arc::new(Registry::new(&self.chat, &self.billing, &self.deliveries));
+        let kinds = Arc::new(Registry::new(&self.chatrooms, &self.billing, &self.deliveries));
         let running = TaskTracker::new();
-        periodic::spawn(&self.chat, &self.billing, &running, &life.soft);
+        periodic::spawn(&self.db, &self.clock, &self.billing, &running, &life.soft);
         while !life.soft.is_cancelled() {
             let Some(Ok(first)) = life.soft.run_until_cancelled(permits.clone().acquire_owned()).await else {
                 break;
@@ -77,15 +93,15 @@ impl Runner {
 
     /// Claims up to `limit` jobs; none if the database does not respond, and the next poll retries.
     async fn claim(&self, limit: usize) -> Vec<job::Model> {
-        let now = self.chat.clock.now();
+        let now = self.clock.now();
         let terms = jobs::ClaimTerms {
             now,
             leased_until: now + self.settings.worker_lease,
             limit,
-            basic_cap: self.chat.settings.basic_parallel_replies.get(),
-            pro_cap: self.chat.settings.pro_parallel_replies.get(),
+            basic_cap: self.limits.basic_parallel_replies.get(),
+            pro_cap: self.limits.pro_parallel_replies.get(),
         };
-        jobs::claim(&self.chat.db, terms).await.unwrap_or_else(|error| {
+        jobs::claim(&self.db, terms).await.unwrap_or_else(|error| {
             tracing::error!(%error, "failed to claim jobs");
             Vec::new()
         })
@@ -109,7 +125,7 @@ impl Runner {
         });
         drop(permit);
         // Another job of its kind may be below the cap now.
-        if frees_capacity && let Err(unavailable) = self.chat.signals.publish(Topic::Jobs).await {
+        if frees_capacity && let Err(unavailable) = self.signals.publish(Topic::Jobs).await {
             tracing::debug!(error = %unavailable, "signal not sent");
         }
     }
@@ -121,7 +137,7 @@ impl Runner {
         let work = AssertUnwindSafe(kind.run(job, &cancel)).catch_unwind();
         let finished = tokio::select! {
             finished = work => finished,
-            never = lease::keep(&self.chat, job, self.settings.worker_lease, &cancel) => match never {},
+            never = lease::keep(self, job, &cancel) => match never {},
         };
         let failed = match finished {
             Ok(Ok(disposition)) => {
@@ -143,7 +159,7 @@ impl Runner {
     }
 
     async fn settle(&self, job: &job::Model, kind: &dyn Kind, disposition: Disposition) -> Result<()> {
-        let (db, claim, now) = (self.chat.db.write(), Claim::of(job), self.chat.clock.now());
+        let (db, claim, now) = (self.db.write(), Claim::of(job), self.clock.now());
         match disposition {
             Disposition::Complete => drop(jobs::complete(db, claim).await?),
             Disposition::Release => drop(jobs::release(db, claim, now, job.failures).await?),
@@ -163,8 +179,8 @@ impl Runner {
 
     async fn postpone_unknown(&self, job: &job::Model) -> Result<()> {
         tracing::warn!(job = %job.id, kind = job.kind, "job of an unknown kind left for a newer release");
-        let run_at = self.chat.clock.now() + UNKNOWN_KIND_DELAY;
-        jobs::release(self.chat.db.write(), Claim::of(job), run_at, job.failures).await?;
+        let run_at = self.clock.now() + UNKNOWN_KIND_DELAY;
+        jobs::release(self.db.write(), Claim::of(job), run_at, job.failures).await?;
         Ok(())
     }
 }

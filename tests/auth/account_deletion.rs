@@ -64,7 +64,7 @@ async fn ending_another_users_session_returns_not_found() {
 
 /// The number of rows of each table of user data.
 async fn row_counts(app: &TestApp) -> [u64; 7] {
-    let db = app.chat.db.read();
+    let db = app.chatrooms.db.read();
     [
         entity::user::Entity::find().count(db).await.unwrap(),
         entity::session::Entity::find().count(db).await.unwrap(),
@@ -81,7 +81,7 @@ async fn deleting_an_account_erases_its_data_and_cancels_its_subscription() {
     let app = billing_app().await;
     let user = app.sign_in_as(PHONE).await;
     let customer = "cus_deleted";
-    insert_customer(app.chat.db.write(), user.id.parse().unwrap(), customer, app.clock.now()).await;
+    insert_customer(app.chatrooms.db.write(), user.id.parse().unwrap(), customer, app.clock.now()).await;
     app.stripe.add_customer(customer);
     let subscription = app.stripe.create_subscription(customer, "active");
     for title in ["x", "y"] {
@@ -124,7 +124,7 @@ async fn phone_number_of_a_deleted_account_can_be_reused_at_once() {
 async fn account_deletion_is_retried_until_stripe_responds() {
     let app = billing_app_at_noon().await;
     let user = app.user().await;
-    insert_customer(app.chat.db.write(), user.id.parse().unwrap(), "cus_1", app.clock.now()).await;
+    insert_customer(app.chatrooms.db.write(), user.id.parse().unwrap(), "cus_1", app.clock.now()).await;
     app.stripe.add_customer("cus_1");
     let subscription = app.stripe.create_subscription("cus_1", "active");
     app.stripe.enqueue_fault(Fault::Status(400));
@@ -172,7 +172,7 @@ async fn chatroom_with_1200_nested_messages_is_deleted() {
     let reply = chatroom.send("hi").await.reply;
     user.read(&reply).await;
     // Each is the child of the one before: deeper than SQLite cascades deletes by default.
-    let db = app.chat.db.write();
+    let db = app.chatrooms.db.write();
     let reply: entity::MessageId = reply.parse().unwrap();
     let mut message = entity::message::Entity::find_by_id(reply).one(db).await.unwrap().unwrap();
     let tx = db.begin().await.unwrap();
@@ -185,7 +185,7 @@ async fn chatroom_with_1200_nested_messages_is_deleted() {
     tx.commit().await.unwrap();
     let delete = "mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }";
     assert_eq!(user.error_code(delete, json!({"id": chatroom.id})).await, "no error");
-    assert_eq!(entity::message::Entity::find().count(app.chat.db.read()).await.unwrap(), 0);
+    assert_eq!(entity::message::Entity::find().count(app.chatrooms.db.read()).await.unwrap(), 0);
     app.stop().await;
 }
 

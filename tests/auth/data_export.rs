@@ -50,7 +50,7 @@ async fn export_reads_chatrooms_in_batches() {
     let user = app.user().await;
     let seed = user.create_chatroom("seed").await;
     user.read(&seed.send("hi").await.reply).await;
-    let db = app.chat.db.write();
+    let db = app.chatrooms.db.write();
     let chatroom = entity::chatroom::Entity::find().one(db).await.unwrap().unwrap();
     let message = entity::message::Entity::find().one(db).await.unwrap().unwrap();
     let chatrooms: usize =
@@ -114,7 +114,7 @@ async fn export_reads_at_most_one_mebibyte_of_messages_at_once() {
     let user = app.user().await;
     let chatroom = user.create_chatroom("long").await;
     user.read(&chatroom.send("hi").await.reply).await;
-    let db = app.chat.db.write();
+    let db = app.chatrooms.db.write();
     let message = entity::message::Entity::find().one(db).await.unwrap().unwrap();
     for depth in 2..9 {
         let id = entity::MessageId::generate();

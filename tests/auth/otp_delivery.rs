@@ -219,7 +219,7 @@ async fn numbers_of_other_countries_get_no_codes() {
             json!({"code": "BAD_USER_INPUT", "field": "phoneNumber"})
         );
     }
-    assert_eq!(entity::otp::Entity::find().all(app.chat.db.read()).await.unwrap().len(), 2);
+    assert_eq!(entity::otp::Entity::find().all(app.chatrooms.db.read()).await.unwrap().len(), 2);
     app.stop().await;
 }
 

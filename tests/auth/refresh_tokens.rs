@@ -195,7 +195,7 @@ async fn session_101_ends_the_least_recently_refreshed_one() {
             last_seen_at: now,
             expires_at: now + TimeDelta::days(30),
         };
-        pollux::store::sessions::insert(app.chat.db.write(), session).await.unwrap();
+        pollux::store::sessions::insert(app.chatrooms.db.write(), session).await.unwrap();
     }
     app.advance(TimeDelta::minutes(1)).await;
     let renewed = with_new_access_token(&oldest, &refresh(&oldest, &oldest.refresh_token).await);

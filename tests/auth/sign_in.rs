@@ -113,7 +113,7 @@ async fn fifty_concurrent_guesses_count_as_five_attempts_and_lock_the_code() {
 
 /// The only row of `otps`.
 async fn stored_otp(app: &TestApp) -> entity::otp::Model {
-    entity::otp::Entity::find().one(app.chat.db.read()).await.unwrap().unwrap()
+    entity::otp::Entity::find().one(app.chatrooms.db.read()).await.unwrap().unwrap()
 }
 
 async fn try_to_send(anonymous: &TestUser, phone: &str) -> (String, Option<u64>) {
@@ -237,7 +237,7 @@ async fn logout_closes_the_sessions_socket() {
 async fn internal_error_hides_its_cause_and_returns_the_request_id() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    app.chat.db.write().execute_unprepared("ALTER TABLE chatrooms RENAME TO gone").await.unwrap();
+    app.chatrooms.db.write().execute_unprepared("ALTER TABLE chatrooms RENAME TO gone").await.unwrap();
     let response = user.execute("{ chatrooms { nodes { id } } }", json!({})).await;
     assert_eq!(code_of(&response), "INTERNAL_SERVER_ERROR");
     assert_eq!(response["errors"][0]["message"], "Internal error.");

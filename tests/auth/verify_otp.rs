@@ -30,7 +30,7 @@ async fn send(app: &TestApp) -> String {
 
 /// The counted attempts of the only code.
 async fn attempts(app: &TestApp) -> i32 {
-    entity::otp::Entity::find().one(app.chat.db.read()).await.unwrap().unwrap().tries
+    entity::otp::Entity::find().one(app.chatrooms.db.read()).await.unwrap().unwrap().tries
 }
 
 #[tokio::test]

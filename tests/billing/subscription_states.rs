@@ -84,8 +84,8 @@ async fn past_due_subscription_gives_pro_for_seven_days() {
         [(TimeDelta::days(7) - TimeDelta::seconds(1), "PRO"), (TimeDelta::seconds(1), "BASIC")]
     {
         app.advance(pause).await;
-        assert_eq!(app.chat.clock.now(), app.clock.now());
-        let subscription = entity::subscription::Entity::find().one(app.chat.db.read()).await.unwrap();
+        assert_eq!(app.chatrooms.clock.now(), app.clock.now());
+        let subscription = entity::subscription::Entity::find().one(app.chatrooms.db.read()).await.unwrap();
         let is_pro = subscription.unwrap().pro_until.unwrap() > app.clock.now();
         assert_eq!(if is_pro { "PRO" } else { "BASIC" }, tier);
     }
@@ -121,7 +121,7 @@ async fn full_refund_and_lost_dispute_are_stored_as_a_reversal() {
         let event = app.stripe.event(kind, object);
         assert_eq!(app.stripe.deliver(&user.http, app.address, &event).await, 200);
         app.wait_until_idle().await;
-        let row = entity::subscription::Entity::find().one(app.chat.db.read()).await.unwrap().unwrap();
+        let row = entity::subscription::Entity::find().one(app.chatrooms.db.read()).await.unwrap().unwrap();
         assert_eq!(row.reversal.is_some(), row.reversed_at.is_some());
         row.reversal
     };
@@ -144,12 +144,12 @@ async fn full_refund_and_lost_dispute_are_stored_as_a_reversal() {
     app.wait_for_retry(1).await;
     app.advance(TimeDelta::seconds(2)).await;
     app.wait_until_idle().await;
-    let row = entity::subscription::Entity::find().one(app.chat.db.read()).await.unwrap().unwrap();
+    let row = entity::subscription::Entity::find().one(app.chatrooms.db.read()).await.unwrap().unwrap();
     assert_eq!(row.reversal.as_deref(), Some("charge.refunded ch_mine"), "a failed call is retried");
     // A later sync keeps it.
     let id = app.stripe.create_subscription(&customer, "active");
     change(&app, &user, &id, |_| {}).await;
-    let row = entity::subscription::Entity::find().one(app.chat.db.read()).await.unwrap().unwrap();
+    let row = entity::subscription::Entity::find().one(app.chatrooms.db.read()).await.unwrap().unwrap();
     assert_eq!(row.reversal.as_deref(), Some("charge.refunded ch_mine"));
     app.stop().await;
 }

@@ -172,7 +172,7 @@ async fn sync_whose_job_was_deleted_still_notifies_the_user() {
     app.stripe.enqueue_fault(Fault::Wait(gate.clone()));
     app.stripe.deliver(&user.http, app.address, &event).await;
     app.stripe.wait_for_calls("GET /v1/subscriptions", 1).await;
-    entity::job::Entity::delete_many().exec(app.chat.db.write()).await.unwrap();
+    entity::job::Entity::delete_many().exec(app.chatrooms.db.write()).await.unwrap();
     // Waits for two heartbeats, so that the worker has noticed that the job is gone.
     let heartbeats = || {
         let statements = app.statements.lock().unwrap();

@@ -65,7 +65,7 @@ impl Client {
             let question = format!("{}/{round}", self.number);
             let reply = self.send_message(&question).await;
             let (text, end) = self.follow(&reply).await;
-            self.chat.sent.push(SentMessage { question, reply, text, end });
+            self.chatrooms.sent.push(SentMessage { question, reply, text, end });
             round += 1;
         }
         self.chat
@@ -90,13 +90,13 @@ impl Client {
                     }
                     Ok(refused) => {
                         assert_eq!(user::code_of(&refused), "INTERNAL_SERVER_ERROR", "{refused}");
-                        self.chat.failed += 1;
+                        self.chatrooms.failed += 1;
                     }
-                    Err(_) => self.chat.failed += 1,
+                    Err(_) => self.chatrooms.failed += 1,
                 },
                 // The connection was refused: like a load balancer, try the next node.
                 Err(error) if error.is_connect() => {}
-                Err(_) => self.chat.failed += 1,
+                Err(_) => self.chatrooms.failed += 1,
             }
             sleep(Duration::from_millis(self.chance.u64(10..200))).await;
         }
@@ -108,7 +108,7 @@ impl Client {
             if let Some(end) = self.follow_on_one_socket(reply, &mut text, &mut cursor).await {
                 return (text, end);
             }
-            self.chat.resumed += 1;
+            self.chatrooms.resumed += 1;
             sleep(Duration::from_millis(self.chance.u64(10..200))).await;
         }
     }
@@ -149,7 +149,7 @@ impl Client {
                 "ReplyDelta" => text.push_str(event["text"].as_str().unwrap()),
                 "ReplyRestarted" => {
                     text.clear();
-                    self.chat.restarted += 1;
+                    self.chatrooms.restarted += 1;
                 }
                 end => return Some(end.to_owned()),
             }

@@ -168,7 +168,7 @@ async fn a_quota_refund_goes_to_the_day_of_its_reservation() {
     app.advance(TimeDelta::seconds(20)).await;
     gate.open();
     assert_eq!(follower.read_to_end().await, "ReplyFailed");
-    let days = entity::daily_usage::Entity::find().all(app.chat.db.read()).await.unwrap();
+    let days = entity::daily_usage::Entity::find().all(app.chatrooms.db.read()).await.unwrap();
     assert_eq!(
         days.iter().map(|day| (day.day.to_string(), day.used)).collect::<Vec<_>>(),
         [("2026-11-21".to_owned(), 0)]

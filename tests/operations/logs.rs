@@ -97,7 +97,7 @@ async fn a_conversation_is_logged_with_ids_and_without_content() {
     let gate = Gate::closed();
     deployment.gemini.enqueue(Script::new().text("secret half").wait(&gate));
     let stopped = caller.regenerate(&failed.reply).await.unwrap();
-    let accepted = logged(&mut process, "another reply accepted", &mut seen).await;
+    let accepted = logged(&mut process, "regeneration accepted", &mut seen).await;
     assert_eq!(
         (&accepted["message_id"], &accepted["reply_id"]),
         (&message(&failed.message), &message(&stopped.reply))

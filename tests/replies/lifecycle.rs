@@ -3,7 +3,7 @@
 use std::pin::pin;
 
 use futures_util::StreamExt;
-use pollux::domain::chat::ReplyEvent;
+use pollux::domain::replies::ReplyEvent;
 use serde_json::{Value, json};
 
 use crate::support::{Gate, Script, TestApp, socket::TEST_TIMEOUT};
@@ -200,8 +200,12 @@ async fn a_slow_subscriber_receives_the_remaining_text_and_the_end() {
     let gate = Gate::closed();
     app.gemini.enqueue(Script::new().text("One").wait(&gate).text(", two").finish("STOP"));
     let sent = user.create_chatroom("x").await.send("hi").await;
-    let events =
-        app.chat.reply_events(user.id.parse().unwrap(), sent.reply.parse().unwrap(), None).await.unwrap();
+    let events = app
+        .chatrooms
+        .replies
+        .reply_events(user.id.parse().unwrap(), sent.reply.parse().unwrap(), None)
+        .await
+        .unwrap();
     let mut events = pin!(events);
     assert!(matches!(events.next().await, Some(Ok(ReplyEvent::Delta { text, .. })) if text == "One"));
     gate.open();

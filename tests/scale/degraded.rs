@@ -122,7 +122,7 @@ async fn a_reply_end_not_published_during_an_outage_is_published_later() {
     let mut follower = user.follow(&sent.reply, None).await;
     follower.read_until("Text").await;
     proxied.redis.disconnect();
-    let is_gone = async { while proxied.app.chat.signals.check().await.is_ok() {} };
+    let is_gone = async { while proxied.app.chatrooms.signals.check().await.is_ok() {} };
     timeout(TEST_TIMEOUT, is_gone).await.unwrap();
     gate.open();
     let is_whole = async { while user.message(&sent.reply).await["status"] != "COMPLETED" {} };
@@ -254,7 +254,7 @@ async fn a_node_paused_in_a_transaction_loses_its_locks() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
-    let busy = app.chat.db.begin().await.unwrap();
+    let busy = app.chatrooms.db.begin().await.unwrap();
     busy.execute_unprepared(LOCK_CHATROOMS).await.unwrap();
     let sent = chatroom.send("hi").await;
     assert_eq!(user.read(&sent.reply).await.text, "Yes.");

@@ -161,13 +161,13 @@ async fn workers_claiming_concurrently_exceed_no_users_limit() {
         let now = one.clock.now();
         let terms =
             ClaimTerms { now, leased_until: now + TimeDelta::hours(1), limit: 16, basic_cap: 2, pro_cap: 5 };
-        let claims = join_all((0..8).map(async |_| jobs::claim(&one.chat.db, terms).await.unwrap()));
+        let claims = join_all((0..8).map(async |_| jobs::claim(&one.chatrooms.db, terms).await.unwrap()));
         // Meanwhile the order of the queue changes.
         let first = "UPDATE jobs SET run_at = (SELECT min(run_at) FROM jobs) - interval '1 second'
                      WHERE id = (SELECT id FROM jobs WHERE leased_until IS NULL ORDER BY run_at DESC LIMIT 1)";
         let reordering = async {
             for _ in 0..8 {
-                one.chat.db.write().execute_unprepared(first).await.unwrap();
+                one.chatrooms.db.write().execute_unprepared(first).await.unwrap();
             }
         };
         let (claims, ()) = tokio::join!(claims, reordering);

@@ -16,7 +16,7 @@ use pollux::{
     app::App,
     clock::Clock,
     config::{Config, Role},
-    domain::chat::Chat,
+    domain::chatrooms::Chatrooms,
     lifecycle::Lifecycle,
     ports::signals::Topic,
     store::Db,
@@ -45,7 +45,7 @@ pub struct TestApp {
     pub gemini: Arc<FakeGemini>,
     pub stripe: Arc<FakeStripe>,
     pub clock: Clock,
-    pub chat: Chat,
+    pub chatrooms: Chatrooms,
     pub life: Lifecycle,
     /// Every SQL statement so far.
     pub statements: Arc<Mutex<Vec<String>>>,
@@ -136,12 +136,12 @@ impl TestApp {
         let role = options.role.unwrap_or(Role::All);
         let mut app = App::open(role, config, db, clock.clone()).await.unwrap();
         // Shortens the backoff of retries.
-        app.chat.timing.first_backoff = Duration::from_millis(10);
+        app.chatrooms.replies.timing.first_backoff = Duration::from_millis(10);
         if is_moved {
             app.billing.stale_poll_interval = Duration::from_millis(50);
         }
         // Subscribers must not depend on polling.
-        app.chat.timing.poll_every = Duration::from_hours(1);
+        app.chatrooms.replies.timing.poll_every = Duration::from_hours(1);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         Self {
@@ -149,7 +149,7 @@ impl TestApp {
             gemini,
             stripe,
             clock,
-            chat: app.chat.clone(),
+            chatrooms: app.chatrooms.clone(),
             life: app.life(),
             statements,
             backend,
@@ -187,8 +187,8 @@ impl TestApp {
 
     /// Waits until no job is left.
     pub async fn wait_until_idle(&self) {
-        let mut hints = self.chat.signals.subscribe(Topic::Jobs).await;
-        let jobs = async || entity::job::Entity::find().count(self.chat.db.read()).await.unwrap();
+        let mut hints = self.chatrooms.signals.subscribe(Topic::Jobs).await;
+        let jobs = async || entity::job::Entity::find().count(self.chatrooms.db.read()).await.unwrap();
         let done = async {
             while jobs().await > 0 {
                 hints.next().await;
@@ -202,7 +202,11 @@ impl TestApp {
         let scheduled =
             entity::job::Column::Failures.eq(failures).and(entity::job::Column::LeasedUntil.is_null());
         let jobs = async || {
-            entity::job::Entity::find().filter(scheduled.clone()).count(self.chat.db.read()).await.unwrap()
+            entity::job::Entity::find()
+                .filter(scheduled.clone())
+                .count(self.chatrooms.db.read())
+                .await
+                .unwrap()
         };
         let waits = async { while jobs().await == 0 {} };
         timeout(TEST_TIMEOUT, waits).await.expect("no job is scheduled for a retry");

@@ -30,7 +30,7 @@ pub async fn billing_app_with(clock: Clock, settings: &[&str]) -> TestApp {
 pub async fn user_with_customer(app: &TestApp) -> (TestUser, String) {
     let user = app.user().await;
     let id = format!("cus_{}", user.id);
-    insert_customer(app.chat.db.write(), user.id.parse().unwrap(), &id, app.clock.now()).await;
+    insert_customer(app.chatrooms.db.write(), user.id.parse().unwrap(), &id, app.clock.now()).await;
     (user, id)
 }
 

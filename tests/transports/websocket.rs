@@ -226,7 +226,7 @@ async fn a_mutation_completes_after_its_client_disconnects() {
     let send =
         "mutation($id: ID!) { sendMessage(input: {chatroomId: $id, content: \"hi\"}) { reply { id } } }";
     // The chatroom is locked, so that the mutation has started and cannot end before its client disconnects.
-    let busy = app.chat.db.begin().await.unwrap();
+    let busy = app.chatrooms.db.begin().await.unwrap();
     sea_orm::ConnectionTrait::execute_unprepared(&busy, "UPDATE chatrooms SET version = version")
         .await
         .unwrap();
@@ -279,7 +279,7 @@ async fn a_socket_that_does_not_read_delays_no_other_client() {
 async fn a_socket_is_closed_with_1013_while_the_database_is_down() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    app.chat.db.clone().close().await;
+    app.chatrooms.db.clone().close().await;
     let mut socket = open_socket(&app).await;
     let payload = json!({"authorization": format!("Bearer {}", user.token)});
     socket.send(&json!({"type": "connection_init", "payload": payload})).await;

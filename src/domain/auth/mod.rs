@@ -37,6 +37,7 @@ use entity::{SessionId, Timestamp, UserId, user};
 use crate::{
     clock::Clock,
     config::AuthSettings,
+    domain::publish::publish,
     error::{Error, Result},
     ports::{
         otp_sender::OtpSender,
@@ -110,11 +111,9 @@ pub struct Viewer {
 }
 
 impl Auth {
-    /// Wakes the workers. Call it after the commit. If the signal is lost, workers find the job when they poll.
+    /// Wakes the workers. Call it after the commit.
     async fn signal_new_job(&self) {
-        if let Err(error) = self.signals.publish(Topic::Jobs).await {
-            tracing::debug!(%error, "failed to send a signal");
-        }
+        publish(&*self.signals, &[Topic::Jobs]).await;
     }
 
     /// Counts one call against all limits. If the rate limiter is unavailable, the call fails: without a count, codes

@@ -41,7 +41,7 @@ use crate::{
     error::{Error, Result},
     ports::{
         payments::{PaymentError, Payments},
-        signals::{Signals, Topic},
+        signals::Signals,
     },
     store::Db,
 };
@@ -76,13 +76,6 @@ pub struct Billing {
 impl Billing {
     fn payments(&self) -> Result<&dyn Payments> {
         self.payments.as_deref().ok_or_else(|| Error::BillingNotConfigured(vec!["STRIPE_SECRET_KEY"]))
-    }
-
-    /// Sends a signal after a commit. If it is lost, its receivers find the change at their next poll.
-    async fn send_signal(&self, topic: Topic) {
-        if let Err(error) = self.signals.publish(topic).await {
-            tracing::debug!(?topic, %error, "signal not sent");
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use entity::{UserId, checkout, subscription};
 
 use super::{Billing, state::derive_billing_state};
 use crate::{
+    domain::publish::publish,
     error::{Error, Result},
     ports::{
         payments::{PaymentError, SubscriptionSnapshot},
@@ -88,7 +89,7 @@ impl Billing {
         }
         if new != (subscription::Model { updated_at: new.updated_at, ..row }) {
             tracing::info!(%user, state = ?new.state, pro_until = ?new.pro_until, "billing state changed");
-            self.send_signal(Topic::Account(user)).await;
+            publish(&*self.signals, &[Topic::Account(user)]).await;
         }
         Ok(SyncResult::Stored(subscriptions))
     }

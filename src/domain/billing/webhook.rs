@@ -9,6 +9,7 @@ use super::{
     signature,
 };
 use crate::{
+    domain::publish::publish,
     error::{Error, Result},
     ports::{payments::PaymentError, signals::Topic},
     store::{commit, jobs, stripe_events, subscriptions},
@@ -92,7 +93,7 @@ impl Billing {
                     tracing::error!(?error, "storing stripe events failed");
                 }
                 // Sent last, so that workers do not compete with a burst that is still being stored.
-                billing.send_signal(Topic::Jobs).await;
+                publish(&*billing.signals, &[Topic::Jobs]).await;
             });
         }
         stored.await.map_err(|_| anyhow::anyhow!("the event was not stored"))?;
@@ -143,7 +144,7 @@ impl Billing {
             jobs::insert_for_events(&tx, std::slice::from_ref(id), self.clock.now()).await?;
             commit(tx).await?;
         }
-        self.send_signal(Topic::Jobs).await;
+        publish(&*self.signals, &[Topic::Jobs]).await;
         Ok(ids)
     }
 }

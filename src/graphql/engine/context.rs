@@ -7,10 +7,12 @@ use tokio::sync::Semaphore;
 
 use super::{loaders::Batches, memory::RequestMemory, mutation_rate::MutationRate};
 use crate::{
+    clock::Clock,
     domain::{
         auth::{Auth, Caller, Viewer},
         billing::Billing,
-        chat::Chat,
+        chatrooms::Chatrooms,
+        replies::Replies,
     },
     error::{Error, Result},
 };
@@ -112,8 +114,18 @@ pub fn auth<'a>(ctx: &Context<'a>) -> &'a Auth {
 }
 
 #[must_use]
-pub fn chat<'a>(ctx: &Context<'a>) -> &'a Chat {
-    ctx.data_unchecked::<Chat>()
+pub fn chatrooms<'a>(ctx: &Context<'a>) -> &'a Chatrooms {
+    ctx.data_unchecked::<Chatrooms>()
+}
+
+#[must_use]
+pub fn replies<'a>(ctx: &Context<'a>) -> &'a Replies {
+    &chatrooms(ctx).replies
+}
+
+#[must_use]
+pub fn clock<'a>(ctx: &Context<'a>) -> &'a Clock {
+    &chatrooms(ctx).clock
 }
 
 #[must_use]

@@ -24,12 +24,12 @@ use super::{
     resolve::Resolve,
     tokens, variables,
 };
-use crate::domain::{auth::Auth, billing::Billing, chat::Chat};
+use crate::domain::{auth::Auth, billing::Billing, chatrooms::Chatrooms};
 
 /// The use cases that resolvers call.
 pub struct Services {
     pub auth: Auth,
-    pub chat: Chat,
+    pub chatrooms: Chatrooms,
     pub billing: Billing,
 }
 
@@ -38,7 +38,7 @@ pub struct Services {
 pub struct Executor<S> {
     schema: S,
     document_schema: Arc<DocumentSchema>,
-    chat: Chat,
+    chatrooms: Chatrooms,
     documents: DocumentStore,
     pub memory: Arc<Memory>,
 }
@@ -67,7 +67,7 @@ where
     /// The schema is not valid GraphQL.
     pub fn new(
         builder: SchemaBuilder<Query, Mutation, Subscription>,
-        Services { auth, chat, billing }: Services,
+        Services { auth, chatrooms, billing }: Services,
         documents: DocumentStore,
         introspection: bool,
     ) -> anyhow::Result<Self> {
@@ -75,9 +75,9 @@ where
         if !introspection {
             builder = builder.disable_introspection();
         }
-        let schema = builder.data(auth).data(chat.clone()).data(billing).finish();
+        let schema = builder.data(auth).data(chatrooms.clone()).data(billing).finish();
         let document_schema = Arc::new(DocumentSchema::new(&schema.sdl(), introspection)?);
-        Ok(Self { schema, document_schema, chat, documents, memory: Arc::default() })
+        Ok(Self { schema, document_schema, chatrooms, documents, memory: Arc::default() })
     }
 }
 
@@ -149,7 +149,7 @@ impl<S: async_graphql::Executor> Executor<S> {
             // Each event acquires its own permit.
             self.schema.execute_stream(request, None).boxed()
         } else {
-            let (schema, tasks) = (self.schema.clone(), self.chat.tasks.clone());
+            let (schema, tasks) = (self.schema.clone(), self.chatrooms.replies.tasks.clone());
             stream! {
                 let _permit = permits.resolve.acquire().await;
                 yield if kind == OperationType::Mutation {
@@ -176,10 +176,13 @@ impl<S: async_graphql::Executor> Executor<S> {
     }
 
     fn loader(&self, context: &RequestContext) -> DataLoader<Batches> {
-        let tasks = self.chat.tasks.clone();
-        DataLoader::new(Batches::new(self.chat.clone(), context.memory.clone()), move |load| {
-            tasks.spawn(load);
-        })
+        let tasks = self.chatrooms.replies.tasks.clone();
+        DataLoader::new(
+            Batches::new(self.chatrooms.db.clone(), self.chatrooms.quota.clone(), context.memory.clone()),
+            move |load| {
+                tasks.spawn(load);
+            },
+        )
     }
 }
 

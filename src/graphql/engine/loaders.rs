@@ -8,12 +8,12 @@ use entity::{ChatroomId, MessageId, UserId, chatroom, message, subscription};
 use crate::{
     domain::{
         billing::tiers::tier,
-        chat::{Chat, DailyUsage},
+        chatrooms::{DailyUsage, Quota},
     },
     error::{Error, LimitExceeded},
     graphql::engine::memory::RequestMemory,
     store::{
-        DbErr, chatrooms, jobs,
+        Db, DbErr, chatrooms, jobs,
         messages::{self, VersionsAt},
         page::{Page, Window},
         subscriptions, usage,
@@ -22,13 +22,14 @@ use crate::{
 
 /// Loads batches. The keys come from objects that the viewer owns, so ownership is not checked again.
 pub struct Batches {
-    chat: Chat,
+    db: Db,
+    quota: Quota,
     memory: Arc<RequestMemory>,
 }
 
 impl Batches {
-    pub fn new(chat: Chat, memory: Arc<RequestMemory>) -> Self {
-        Self { chat, memory }
+    pub fn new(db: Db, quota: Quota, memory: Arc<RequestMemory>) -> Self {
+        Self { db, quota, memory }
     }
 }
 
@@ -83,7 +84,7 @@ impl Loader<ChatroomId> for Batches {
     type Error = LoadError;
 
     async fn load(&self, ids: &[ChatroomId]) -> Loaded<ChatroomId, chatroom::Model> {
-        let chatrooms = chatrooms::by_ids(self.chat.db.read(), ids).await?;
+        let chatrooms = chatrooms::by_ids(self.db.read(), ids).await?;
         chatrooms.iter().try_for_each(|chatroom| self.count_read(chatrooms::size_of(chatroom)))?;
         Ok(chatrooms.into_iter().map(|chatroom| (chatroom.id, chatroom)).collect())
     }
@@ -94,7 +95,7 @@ impl Loader<MessageId> for Batches {
     type Error = LoadError;
 
     async fn load(&self, ids: &[MessageId]) -> Loaded<MessageId, Arc<message::Model>> {
-        let found = messages::by_ids(self.chat.db.read(), ids, self.admit()).await?;
+        let found = messages::by_ids(self.db.read(), ids, self.admit()).await?;
         Ok(found.into_iter().map(|message| (message.id, Arc::new(message))).collect())
     }
 }
@@ -112,7 +113,7 @@ impl Loader<PageOf> for Batches {
         // The chatrooms of one list have the same window.
         let by_window = group(keys.iter().map(|PageOf(chatroom, window)| (window.clone(), *chatroom)));
         for (window, chatrooms) in by_window {
-            let pages = messages::pages(self.chat.db.read(), &chatrooms, &window, self.admit()).await?;
+            let pages = messages::pages(self.db.read(), &chatrooms, &window, self.admit()).await?;
             loaded.extend(pages.into_iter().map(|(chatroom, page)| (PageOf(chatroom, window.clone()), page)));
         }
         Ok(loaded)
@@ -135,8 +136,7 @@ impl Loader<VersionsOf> for Batches {
         let mut loaded = Vec::new();
         let by_window = group(keys.iter().map(|key| ((key.newest, key.before), key.at)));
         for ((newest, before), positions) in by_window {
-            let found =
-                messages::versions(self.chat.db.read(), &positions, newest, before, self.admit()).await?;
+            let found = messages::versions(self.db.read(), &positions, newest, before, self.admit()).await?;
             loaded.extend(found.into_iter().map(|message| {
                 (VersionsOf { at: VersionsAt::of(&message), newest, before }, Arc::new(message))
             }));
@@ -154,7 +154,7 @@ impl Loader<SubscriptionOf> for Batches {
 
     async fn load(&self, keys: &[SubscriptionOf]) -> Loaded<SubscriptionOf, subscription::Model> {
         let users: Vec<UserId> = keys.iter().map(|key| key.0).collect();
-        let found = subscriptions::of_users(self.chat.db.read(), &users).await?;
+        let found = subscriptions::of_users(self.db.read(), &users).await?;
         Ok(found
             .into_iter()
             .map(|subscription| (SubscriptionOf(subscription.user_id), subscription))
@@ -170,16 +170,16 @@ impl Loader<UsageOf> for Batches {
     type Error = LoadError;
 
     async fn load(&self, keys: &[UsageOf]) -> Loaded<UsageOf, DailyUsage> {
-        let now = self.chat.clock.now();
+        let now = self.quota.clock.now();
         let users: Vec<UserId> = keys.iter().map(|key| key.0).collect();
-        let subscriptions = subscriptions::of_users(self.chat.db.read(), &users).await?;
-        let used = usage::of_users(self.chat.db.read(), &users, now.date_naive()).await?;
+        let subscriptions = subscriptions::of_users(self.db.read(), &users).await?;
+        let used = usage::of_users(self.db.read(), &users, now.date_naive()).await?;
         Ok(keys
             .iter()
             .map(|&key| {
                 let subscription = subscriptions.iter().find(|subscription| subscription.user_id == key.0);
                 let used = used.iter().find(|today| today.user_id == key.0).map_or(0, |today| today.used);
-                (key, self.chat.usage_of(tier(subscription, now), used))
+                (key, self.quota.usage_of(tier(subscription, now), used))
             })
             .collect())
     }
@@ -195,7 +195,7 @@ impl Loader<QueueOf> for Batches {
 
     async fn load(&self, keys: &[QueueOf]) -> Loaded<QueueOf, Vec<MessageId>> {
         let users: Vec<UserId> = keys.iter().map(|key| key.0).collect();
-        let queued = jobs::queue_of(self.chat.db.read(), &users).await?;
+        let queued = jobs::queue_of(self.db.read(), &users).await?;
         Ok(group(queued.into_iter().map(|(user, reply)| (QueueOf(user), reply))))
     }
 }

@@ -6,7 +6,7 @@ use entity::checkout;
 use crate::{
     error::Result,
     graphql::{
-        engine::context::{billing, chat, viewer},
+        engine::context::{billing, chatrooms, clock, viewer},
         types::SubscriptionStatus,
     },
 };
@@ -18,8 +18,8 @@ pub struct BillingQueries;
 impl BillingQueries {
     /// Your tier and billing state. Errors: UNAUTHENTICATED.
     async fn subscription_status(&self, ctx: &Context<'_>) -> Result<SubscriptionStatus> {
-        let account = chat(ctx).account(viewer(ctx)?.user).await?;
-        Ok(SubscriptionStatus::new(account.subscription.as_ref(), chat(ctx).clock.now()))
+        let account = chatrooms(ctx).account(viewer(ctx)?.user).await?;
+        Ok(SubscriptionStatus::new(account.subscription.as_ref(), clock(ctx).now()))
     }
 
     /// The status of a checkout. While its webhook is outstanding, the status is fetched from Stripe. Errors: UNAUTHENTICATED,

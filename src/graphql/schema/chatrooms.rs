@@ -4,11 +4,11 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObje
 use entity::chatroom;
 
 use crate::{
-    domain::chat::{ChatroomUpdate, NewChatroom, SystemInstruction, Title},
+    domain::chatrooms::{ChatroomUpdate, NewChatroom, SystemInstruction, Title},
     error::Result,
     graphql::{
         engine::{
-            context::{chat, memory, viewer},
+            context::{self, memory, viewer},
             paging::{Connection, PageArgs},
         },
         types::{Chatroom, Model, read_id},
@@ -29,7 +29,7 @@ impl ChatroomQueries {
     ) -> Result<Option<Chatroom>> {
         let viewer = viewer(ctx)?;
         let Ok(id) = id.parse() else { return Ok(None) };
-        Ok(chat(ctx).chatroom(viewer.user, id).await?.map(Chatroom))
+        Ok(context::chatrooms(ctx).chatroom(viewer.user, id).await?.map(Chatroom))
     }
 
     /// Your chatrooms, the most recently active first. Errors: UNAUTHENTICATED, BAD_USER_INPUT.
@@ -45,14 +45,14 @@ impl ChatroomQueries {
     ) -> Result<Connection<Chatroom>> {
         let viewer = viewer(ctx)?;
         let window = PageArgs { first, after, last, before }.window()?;
-        let page = chat(ctx).chatrooms(viewer.user, window.clone()).await?;
+        let page = context::chatrooms(ctx).chatrooms(viewer.user, window.clone()).await?;
         page.items.iter().try_for_each(|room| memory(ctx).count_read(chatrooms::size_of(room)))?;
         Ok(Connection::new(page, &window, |room: &chatroom::Model| (room.updated_at, room.id), Chatroom))
     }
 
     /// The models that a chatroom can use.
     async fn models(&self, ctx: &Context<'_>) -> Vec<Model> {
-        let model = &chat(ctx).model;
+        let model = &context::replies(ctx).model;
         let offered = model.names().iter().enumerate();
         offered
             .map(|(index, name)| Model {
@@ -82,7 +82,7 @@ impl ChatroomMutations {
             system_instruction: input.system_instruction.map(SystemInstruction::new).transpose()?,
             model: input.model,
         };
-        let room = chat(ctx).create_chatroom(viewer.user, new).await?;
+        let room = context::chatrooms(ctx).create_chatroom(viewer.user, new).await?;
         Ok(ChatroomPayload { chatroom: Chatroom(room) })
     }
 
@@ -101,7 +101,9 @@ impl ChatroomMutations {
         };
         let title = input.title.map(Title::new).transpose()?;
         let changes = ChatroomUpdate { title, system_instruction, model: input.model };
-        let room = chat(ctx).update_chatroom(viewer.user, read_id(&input.id, "chatroom")?, changes).await?;
+        let room = context::chatrooms(ctx)
+            .update_chatroom(viewer.user, read_id(&input.id, "chatroom")?, changes)
+            .await?;
         Ok(ChatroomPayload { chatroom: Chatroom(room) })
     }
 
@@ -112,7 +114,7 @@ impl ChatroomMutations {
         #[graphql(desc = "The id of the chatroom.")] id: ID,
     ) -> Result<DeleteChatroomPayload> {
         let viewer = viewer(ctx)?;
-        chat(ctx).delete_chatroom(viewer.user, read_id(&id, "chatroom")?).await?;
+        context::chatrooms(ctx).delete_chatroom(viewer.user, read_id(&id, "chatroom")?).await?;
         Ok(DeleteChatroomPayload { deleted_id: id })
     }
 }

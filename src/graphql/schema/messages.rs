@@ -4,10 +4,10 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use entity::{ChatroomId, MessageId, UserId};
 
 use crate::{
-    domain::chat::{Content, IdempotencyKey, Sent},
+    domain::chatrooms::{Content, IdempotencyKey, Sent},
     error::Result,
     graphql::{
-        engine::context::{auth, chat, viewer},
+        engine::context::{auth, chatrooms, replies, viewer},
         types::{Chatroom, Message, Node, Usage, User, read_id},
     },
 };
@@ -25,13 +25,13 @@ impl MessageQueries {
     ) -> Result<Option<Node>> {
         let Ok(viewer) = viewer(ctx) else { return Ok(None) };
         if let Ok(room) = id.parse::<ChatroomId>() {
-            return Ok(chat(ctx)
+            return Ok(chatrooms(ctx)
                 .chatroom(viewer.user, room)
                 .await?
                 .map(|room| Node::Chatroom(Chatroom(room))));
         }
         if let Ok(message) = id.parse::<MessageId>() {
-            return Ok(chat(ctx)
+            return Ok(replies(ctx)
                 .message(viewer.user, message)
                 .await?
                 .map(|row| Node::Message(Message::of(row))));
@@ -59,7 +59,7 @@ impl MessageMutations {
         let content = Content::new(input.content)?;
         let key = input.idempotency_key.map(IdempotencyKey::new).transpose()?;
         let room = read_id(&input.chatroom_id, "chatroom")?;
-        chat(ctx).send(viewer.user, room, content, key).await.map(SendMessagePayload::from)
+        chatrooms(ctx).send(viewer.user, room, content, key).await.map(SendMessagePayload::from)
     }
 
     /// Stops a queued or streaming reply and keeps its text so far. Errors: UNAUTHENTICATED, NOT_FOUND, BAD_USER_INPUT, CONFLICT.
@@ -69,7 +69,7 @@ impl MessageMutations {
         #[graphql(desc = "The id of the reply.")] message_id: ID,
     ) -> Result<MessagePayload> {
         let viewer = viewer(ctx)?;
-        let reply = chat(ctx).stop(viewer.user, read_id(&message_id, "message")?).await?;
+        let reply = replies(ctx).stop(viewer.user, read_id(&message_id, "message")?).await?;
         Ok(MessagePayload { message: Message::of(reply) })
     }
 
@@ -81,7 +81,7 @@ impl MessageMutations {
         #[graphql(desc = "The id of the reply to replace.")] message_id: ID,
     ) -> Result<SendMessagePayload> {
         let viewer = viewer(ctx)?;
-        let sent = chat(ctx).regenerate(viewer.user, read_id(&message_id, "message")?).await?;
+        let sent = chatrooms(ctx).regenerate(viewer.user, read_id(&message_id, "message")?).await?;
         Ok(sent.into())
     }
 }

@@ -8,11 +8,11 @@ use entity::MessageId;
 use futures_util::{Stream, StreamExt};
 
 use crate::{
-    domain::chat::Cursor,
+    domain::replies::Cursor,
     error::{Error, Result},
     graphql::{
         engine::{
-            context::{self, chat, viewer},
+            context::{self, chatrooms, clock, replies, viewer},
             event::WithCursor,
         },
         types::{AccountEvent, ChatroomEvent, ReplyEvent, read_id},
@@ -36,7 +36,7 @@ impl Subscription {
         let viewer = viewer(ctx)?;
         let reply: MessageId = read_id(&message_id, "message")?;
         let after: Option<Cursor> = resume_after(ctx, after, "after must be a cursor of this reply.")?;
-        let events = chat(ctx).reply_events(viewer.user, reply, after).await?;
+        let events = replies(ctx).reply_events(viewer.user, reply, after).await?;
         let events = with_permits(ctx, events);
         Ok(events.map(move |event| {
             let event = event?;
@@ -57,7 +57,7 @@ impl Subscription {
         let room = read_id(&chatroom_id, "chatroom")?;
         let pages = context::request(ctx).permits.pages.clone();
         let after = resume_after(ctx, after, "after must be a cursor of an event of this chatroom.")?;
-        let events = chat(ctx).chatroom_events(viewer.user, room, after, pages).await?;
+        let events = chatrooms(ctx).chatroom_events(viewer.user, room, after, pages).await?;
         let events = with_permits(ctx, events);
         Ok(events.map(move |event| {
             let event = event?;
@@ -71,8 +71,8 @@ impl Subscription {
         ctx: &Context<'_>,
     ) -> Result<impl Stream<Item = async_graphql::Result<AccountEvent>>> {
         let viewer = viewer(ctx)?;
-        let clock = chat(ctx).clock.clone();
-        let events = with_permits(ctx, chat(ctx).account_events(viewer.user).await?);
+        let clock = clock(ctx).clone();
+        let events = with_permits(ctx, chatrooms(ctx).account_events(viewer.user).await?);
         Ok(events.map(move |event| Ok(AccountEvent::new(&event?, clock.now()))))
     }
 }

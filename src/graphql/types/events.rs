@@ -2,7 +2,10 @@ use async_graphql::{ID, SimpleObject, Union};
 use entity::{MessageId, Timestamp, message};
 
 use super::{Chatroom, Message, SubscriptionStatus, Usage, message::ReplyFailure};
-use crate::domain::chat::{self, AccountState};
+use crate::domain::{
+    chatrooms::{self, AccountState},
+    replies,
+};
 
 /// An event of a reply.
 #[derive(Union)]
@@ -66,17 +69,17 @@ pub struct ReplyCancelled {
 }
 
 impl ReplyEvent {
-    pub fn new(reply: MessageId, event: chat::ReplyEvent) -> Self {
+    pub fn new(reply: MessageId, event: replies::ReplyEvent) -> Self {
         match event {
-            chat::ReplyEvent::Delta { cursor, text } => {
+            replies::ReplyEvent::Delta { cursor, text } => {
                 Self::Delta(ReplyDelta { cursor: cursor.to_string(), text, message: Message::by_id(reply) })
             }
-            chat::ReplyEvent::Restarted { cursor } => Self::Restarted(ReplyRestarted {
+            replies::ReplyEvent::Restarted { cursor } => Self::Restarted(ReplyRestarted {
                 cursor: cursor.to_string(),
                 attempt: cursor.attempt.cast_signed(),
                 message: Message::by_id(reply),
             }),
-            chat::ReplyEvent::Ended { cursor, message } => Self::ended(cursor.to_string(), *message),
+            replies::ReplyEvent::Ended { cursor, message } => Self::ended(cursor.to_string(), *message),
         }
     }
 
@@ -143,22 +146,22 @@ pub struct ChatroomDeleted {
     deleted_id: ID,
 }
 
-impl From<chat::ChatroomEvent> for ChatroomEvent {
-    fn from(event: chat::ChatroomEvent) -> Self {
+impl From<chatrooms::ChatroomEvent> for ChatroomEvent {
+    fn from(event: chatrooms::ChatroomEvent) -> Self {
         let change = match event.change {
-            chat::ChatroomChange::Added(row) => {
+            chatrooms::ChatroomChange::Added(row) => {
                 ChatroomChange::MessageAdded(MessageAdded { message: Message::of(*row) })
             }
-            chat::ChatroomChange::Changed(row) => {
+            chatrooms::ChatroomChange::Changed(row) => {
                 ChatroomChange::MessageChanged(MessageChanged { message: Message::of(*row) })
             }
-            chat::ChatroomChange::Updated(room) => {
+            chatrooms::ChatroomChange::Updated(room) => {
                 ChatroomChange::ChatroomUpdated(ChatroomUpdated { chatroom: Chatroom(*room) })
             }
-            chat::ChatroomChange::Deleted(id) => {
+            chatrooms::ChatroomChange::Deleted(id) => {
                 ChatroomChange::ChatroomDeleted(ChatroomDeleted { deleted_id: id.into() })
             }
-            chat::ChatroomChange::Reply(id, event) => match ReplyEvent::new(id, event) {
+            chatrooms::ChatroomChange::Reply(id, event) => match ReplyEvent::new(id, event) {
                 ReplyEvent::Delta(event) => ChatroomChange::Delta(event),
                 ReplyEvent::Restarted(event) => ChatroomChange::Restarted(event),
                 ReplyEvent::Completed(event) => ChatroomChange::Completed(event),

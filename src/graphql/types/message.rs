@@ -6,7 +6,7 @@ use tokio::sync::OnceCell;
 
 use super::{Chatroom, read_id};
 use crate::{
-    domain::chat::end_cursor,
+    domain::replies::end_cursor,
     error::{Error, Result},
     graphql::engine::{
         context::loader,

@@ -5,11 +5,11 @@ use super::{PhoneNumberScalar, SubscriptionStatus};
 use crate::{
     domain::{
         auth::{PhoneNumber, Viewer},
-        chat,
+        chatrooms,
     },
     error::{Error, Result},
     graphql::engine::{
-        context::{chat, loader},
+        context::{clock, loader},
         loaders::{SubscriptionOf, UsageOf},
     },
 };
@@ -64,7 +64,7 @@ impl User {
     /// The user's tier and billing state.
     async fn subscription(&self, ctx: &Context<'_>) -> Result<SubscriptionStatus> {
         let found = loader(ctx).load_one(SubscriptionOf(self.0.id)).await?;
-        Ok(SubscriptionStatus::new(found.as_ref(), chat(ctx).clock.now()))
+        Ok(SubscriptionStatus::new(found.as_ref(), clock(ctx).now()))
     }
 
     /// The user's quota of today.
@@ -87,8 +87,8 @@ pub struct Usage {
     resets_at: Timestamp,
 }
 
-impl From<chat::DailyUsage> for Usage {
-    fn from(usage: chat::DailyUsage) -> Self {
+impl From<chatrooms::DailyUsage> for Usage {
+    fn from(usage: chatrooms::DailyUsage) -> Self {
         let remaining = usage.limit.map(|limit| (limit - usage.used).max(0));
         Self { used: usage.used, limit: usage.limit, remaining, resets_at: usage.resets_at }
     }

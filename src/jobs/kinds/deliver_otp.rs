@@ -10,7 +10,7 @@ use crate::{
     backoff::{Backoff, RetryPolicy},
     domain::{
         auth::{DELIVER_OTP, Delivered, Deliveries},
-        chat::CancelTokens,
+        replies::CancelTokens,
     },
     error::Result,
 };

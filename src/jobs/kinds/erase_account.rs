@@ -8,17 +8,13 @@ use entity::job;
 use super::{Disposition, Kind};
 use crate::{
     backoff::{Backoff, RetryPolicy},
-    domain::{
-        auth::ERASE_ACCOUNT,
-        billing::Billing,
-        chat::{CancelTokens, Chat},
-    },
+    domain::{auth::ERASE_ACCOUNT, billing::Billing, chatrooms::Chatrooms, replies::CancelTokens},
     error::Result,
     store::{commit, users},
 };
 
 pub(super) struct EraseAccount {
-    pub(super) chat: Chat,
+    pub(super) chatrooms: Chatrooms,
     pub(super) billing: Billing,
 }
 
@@ -37,9 +33,9 @@ impl Kind for EraseAccount {
     /// Each step may be repeated. The user's row is last, because deleting it deletes the job.
     async fn run(&self, job: &job::Model, _: &CancelTokens) -> Result<Disposition> {
         let Some(user) = job.user_id else { return Ok(Disposition::Complete) };
-        self.chat.delete_chatrooms(user).await?;
+        self.chatrooms.delete_chatrooms(user).await?;
         self.billing.erase_user(user).await?;
-        let tx = self.chat.db.begin().await?;
+        let tx = self.chatrooms.db.begin().await?;
         users::delete_erased(&tx, user).await?;
         commit(tx).await?;
         tracing::info!(%user, "account erased");

@@ -6,33 +6,33 @@ use entity::job;
 use super::{Disposition, Kind};
 use crate::{
     backoff::RetryPolicy,
-    domain::chat::{CancelTokens, Chat, REPLY_JOB_KIND},
+    domain::replies::{CancelTokens, JOB_KIND, Replies},
     error::Result,
 };
 
 /// The reply and its job change together, in one transaction of the domain: so it settles every run.
 pub(super) struct WriteReply {
-    pub(super) chat: Chat,
+    pub(super) replies: Replies,
 }
 
 #[async_trait]
 impl Kind for WriteReply {
     fn name(&self) -> &'static str {
-        REPLY_JOB_KIND
+        JOB_KIND
     }
 
     fn retry_policy(&self) -> RetryPolicy {
-        self.chat.retry_policy()
+        self.replies.retry_policy()
     }
 
     async fn run(&self, job: &job::Model, cancel: &CancelTokens) -> Result<Disposition> {
-        self.chat.run_attempt(job, cancel).await?;
+        self.replies.run_attempt(job, cancel).await?;
         Ok(Disposition::Settled)
     }
 
     /// Retries the reply, or ends it as FAILED.
     async fn on_error(&self, job: &job::Model) -> Result<Disposition> {
-        self.chat.fail_attempt(job).await?;
+        self.replies.fail_attempt(job).await?;
         Ok(Disposition::Settled)
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     backoff::{Backoff, RetryPolicy},
     domain::{
         billing::{Billing, STRIPE_EVENT},
-        chat::CancelTokens,
+        replies::CancelTokens,
     },
     error::Result,
 };

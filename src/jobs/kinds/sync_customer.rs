@@ -8,7 +8,7 @@ use crate::{
     backoff::RetryPolicy,
     domain::{
         billing::{Billing, SYNC_CUSTOMER},
-        chat::CancelTokens,
+        replies::CancelTokens,
     },
     error::Result,
 };

@@ -5,9 +5,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::{
-    domain::{auth::PROFILE_LIFETIME, chat::Chat},
+    clock::Clock,
+    domain::auth::PROFILE_LIFETIME,
     error::Result,
-    store::{checkouts, idempotency, otps, sessions, stripe_events},
+    store::{Db, checkouts, idempotency, otps, sessions, stripe_events},
 };
 
 pub(super) const INTERVAL: Duration = Duration::from_mins(10);
@@ -18,13 +19,13 @@ const STRIPE_EVENT_LIFETIME: TimeDelta = TimeDelta::days(30);
 /// Longer than any user takes to return from a checkout.
 const CHECKOUT_LIFETIME: TimeDelta = TimeDelta::days(90);
 
-pub(super) async fn run(chat: Chat) -> Result<()> {
-    let now = chat.clock.now();
-    let otps = otps::delete_expired(chat.db.write(), now - PROFILE_LIFETIME).await?;
-    let sessions = sessions::delete_expired(chat.db.write(), now).await?;
-    let keys = idempotency::delete_older(chat.db.write(), now - IDEMPOTENCY_KEY_LIFETIME).await?;
-    let events = stripe_events::delete_older(chat.db.write(), now - STRIPE_EVENT_LIFETIME).await?;
-    let checkouts = checkouts::delete_ended(chat.db.write(), now - CHECKOUT_LIFETIME).await?;
+pub(super) async fn run(db: Db, clock: Clock) -> Result<()> {
+    let now = clock.now();
+    let otps = otps::delete_expired(db.write(), now - PROFILE_LIFETIME).await?;
+    let sessions = sessions::delete_expired(db.write(), now).await?;
+    let keys = idempotency::delete_older(db.write(), now - IDEMPOTENCY_KEY_LIFETIME).await?;
+    let events = stripe_events::delete_older(db.write(), now - STRIPE_EVENT_LIFETIME).await?;
+    let checkouts = checkouts::delete_ended(db.write(), now - CHECKOUT_LIFETIME).await?;
     tracing::debug!(otps, sessions, keys, events, checkouts, "expired rows deleted");
     Ok(())
 }

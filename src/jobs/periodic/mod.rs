@@ -8,17 +8,22 @@ use std::time::Duration;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    domain::{billing::Billing, chat::Chat},
-    error::Result,
-};
+use crate::{clock::Clock, domain::billing::Billing, error::Result, store::Db};
 
 /// Starts every periodic task. Each ends after `soft`, once the run that is under way has ended.
-pub(super) fn spawn(chat: &Chat, billing: &Billing, tasks: &TaskTracker, soft: &CancellationToken) {
-    let (chat, db, billing, stopping) = (chat.clone(), chat.db.clone(), billing.clone(), soft.clone());
+pub(super) fn spawn(
+    db: &Db,
+    clock: &Clock,
+    billing: &Billing,
+    tasks: &TaskTracker,
+    soft: &CancellationToken,
+) {
+    let (kept, db, clock) = (db.clone(), db.clone(), clock.clone());
+    let (billing, stopping) = (billing.clone(), soft.clone());
     let interval = billing.stale_poll_interval;
-    let housekeeping =
-        every(housekeeping::INTERVAL, "housekeeping", soft.clone(), move || housekeeping::run(chat.clone()));
+    let housekeeping = every(housekeeping::INTERVAL, "housekeeping", soft.clone(), move || {
+        housekeeping::run(kept.clone(), clock.clone())
+    });
     let checkpoint =
         every(checkpoint::INTERVAL, "checkpoint", soft.clone(), move || checkpoint::run(db.clone()));
     let reconcile =

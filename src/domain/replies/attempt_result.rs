@@ -8,18 +8,23 @@ use std::time::Duration;
 
 use entity::{ChatroomId, MessageId, Timestamp, UserId, job, message};
 use message::{FailureCode, Status};
-use sea_orm::ActiveEnum;
+use sea_orm::{ActiveEnum, ConnectionTrait};
 
-use super::{Chat, claim, quota};
+use super::Replies;
 use crate::{
     backoff::{Backoff, RetryPolicy},
+    domain::publish::publish,
     domain::text::is_blank,
     error::Result,
     ports::{
         model::{ModelError, ModelUsage, Retry},
         signals::Topic,
     },
-    store::{chatrooms, commit, jobs, replies},
+    store::{
+        chatrooms, commit,
+        jobs::{self, Claim},
+        replies, usage,
+    },
 };
 
 /// Model calls for one reply, the first included.
@@ -100,7 +105,7 @@ impl AttemptResult {
     }
 }
 
-impl Chat {
+impl Replies {
     /// When a reply is retried after a failure.
     #[must_use]
     pub fn retry_policy(&self) -> RetryPolicy {
@@ -145,7 +150,7 @@ impl Chat {
                 // fenced this attempt.
                 if self.unfinished_reply(job).await?.is_some() {
                     let run_at = now + self.timing.first_backoff;
-                    jobs::release(self.db.write(), claim(job), run_at, job.failures).await?;
+                    jobs::release(self.db.write(), Claim::of(job), run_at, job.failures).await?;
                 }
                 Ok(())
             }
@@ -159,26 +164,30 @@ impl Chat {
         job: &job::Model,
         end: replies::End,
     ) -> Result<()> {
-        let is_refunded = quota::is_refunded(&end);
+        let is_refunded = is_refunded(&end);
         let log_line = EndLogLine::new(row, job, &end);
         let tx = self.db.begin().await?;
         let Some(version) = chatrooms::advance(&tx, row.chatroom_id).await? else {
             return Ok(());
         };
-        if !jobs::complete(&tx, claim(job)).await? {
+        if !jobs::complete(&tx, Claim::of(job)).await? {
             return Ok(());
         }
         let attempt = replies::Attempt { reply: row.id, number: job.attempt };
         let is_ended = replies::end(&tx, attempt, version, end).await?;
         if is_ended && is_refunded {
-            quota::refund(&tx, row).await?;
+            refund(&tx, row).await?;
         }
         commit(tx).await?;
         if is_ended {
             log_line.log();
         }
         self.end_log(row.id).await;
-        self.publish(&[Topic::Chatroom(row.chatroom_id), Topic::Account(row.user_id), Topic::Jobs]).await;
+        publish(
+            &*self.signals,
+            &[Topic::Chatroom(row.chatroom_id), Topic::Account(row.user_id), Topic::Jobs],
+        )
+        .await;
         Ok(())
     }
 
@@ -192,7 +201,9 @@ impl Chat {
     ) -> Result<()> {
         let tx = self.db.begin().await?;
         let Some(version) = chatrooms::advance(&tx, row.chatroom_id).await? else { return Ok(()) };
-        let Some(released) = jobs::release(&tx, claim(job), run_at, failures).await? else { return Ok(()) };
+        let Some(released) = jobs::release(&tx, Claim::of(job), run_at, failures).await? else {
+            return Ok(());
+        };
         if released.stop_requested {
             // Requested during the attempt: no other attempt follows.
             tx.rollback().await?;
@@ -201,7 +212,7 @@ impl Chat {
         let attempt = replies::Attempt { reply: row.id, number: job.attempt };
         replies::requeue(&tx, attempt, output.text, output.usage(), version).await?;
         commit(tx).await?;
-        self.publish(&[Topic::Chatroom(row.chatroom_id), Topic::Jobs]).await;
+        publish(&*self.signals, &[Topic::Chatroom(row.chatroom_id), Topic::Jobs]).await;
         Ok(())
     }
 }
@@ -267,4 +278,20 @@ fn delay_before_retry(error: &ModelError, failures: i32, policy: RetryPolicy) ->
         }
         _ => None,
     }
+}
+
+/// Whether the prompt of a reply with this end is refunded. A reply that was blocked after some text was shown is not:
+/// otherwise a user who makes the model recite a text would read it for free. Depends on the end alone, in the transaction that stores it, so
+/// the refund happens exactly once.
+fn is_refunded(end: &replies::End) -> bool {
+    match end.failure {
+        Some((FailureCode::ContentBlocked, _)) => is_blank(&end.content),
+        Some(_) => true,
+        None => false,
+    }
+}
+
+/// Refunds the prompt that was reserved for a reply, to the day on which it was reserved.
+async fn refund(tx: &impl ConnectionTrait, reply: &message::Model) -> Result<()> {
+    Ok(usage::refund(tx, reply.user_id, reply.created_at.date_naive()).await?)
 }

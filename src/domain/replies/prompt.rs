@@ -3,7 +3,7 @@
 use entity::message::{self, Role, Status};
 use sea_orm::ConnectionTrait;
 
-use super::Chat;
+use super::Replies;
 use crate::{
     error::Result,
     ports::model::{Prompt, Turn},
@@ -16,7 +16,7 @@ const BYTES_PER_TOKEN: usize = 4;
 /// Upper bound of the messages that are read for a prompt.
 const MAX_MESSAGES: i32 = 1000;
 
-impl Chat {
+impl Replies {
     /// The conversation before a queued reply. None: the chatroom was deleted.
     pub(super) async fn prompt(
         &self,

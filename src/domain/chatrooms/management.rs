@@ -4,8 +4,9 @@ use bytes::Bytes;
 use entity::{ChatroomId, UserId, chatroom};
 use futures_util::FutureExt;
 
-use super::{Chat, SystemInstruction, Title};
+use super::{Chatrooms, SystemInstruction, Title};
 use crate::{
+    domain::publish::publish,
     error::{Error, Result},
     ports::signals::Topic,
     store::{
@@ -36,7 +37,7 @@ pub struct ChatroomUpdate {
     pub model: Option<String>,
 }
 
-impl Chat {
+impl Chatrooms {
     /// # Errors
     /// [`Error::BadInput`] for a model that is not offered.
     pub async fn create_chatroom(&self, user: UserId, new: NewChatroom) -> Result<chatroom::Model> {
@@ -48,7 +49,7 @@ impl Chat {
             system_instruction: new.system_instruction.map(String::from),
             model: match new.model {
                 Some(model) => self.offered(model)?,
-                None => self.model.names()[0].clone(),
+                None => self.replies.model.names()[0].clone(),
             },
             version: 1,
             edited_in: 1,
@@ -77,7 +78,7 @@ impl Chat {
         let model = update.model.map(|model| self.offered(model)).transpose()?;
         let update = ChatroomUpdate { model, ..update };
         let room = self.db.with_retry(|| self.update_once(user, id, update.clone())).await?;
-        self.publish(&[Topic::Chatroom(id)]).await;
+        publish(&*self.signals, &[Topic::Chatroom(id)]).await;
         Ok(room)
     }
 
@@ -125,9 +126,9 @@ impl Chat {
             })
             .await?;
         for reply in unfinished {
-            self.end_log(reply.id).await;
+            self.replies.end_log(reply.id).await;
         }
-        self.publish(&[Topic::Chatroom(id), Topic::Jobs]).await;
+        publish(&*self.signals, &[Topic::Chatroom(id), Topic::Jobs]).await;
         Ok(())
     }
 
@@ -166,10 +167,10 @@ impl Chat {
     }
 
     fn offered(&self, model: String) -> Result<String> {
-        if self.model.names().contains(&model) {
+        if self.replies.model.names().contains(&model) {
             return Ok(model);
         }
-        let offered = self.model.names().join(", ");
+        let offered = self.replies.model.names().join(", ");
         Err(Error::bad_input("model", format!("model must be one of: {offered}.")))
     }
 }

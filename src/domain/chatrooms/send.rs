@@ -4,10 +4,11 @@ use entity::{ChatroomId, MessageId, UserId, idempotency_key, message};
 use ring::digest;
 
 use super::{
-    Chat, Content, DailyUsage, IdempotencyKey,
+    Chatrooms, Content, DailyUsage, IdempotencyKey,
     branch::{self, Position},
 };
 use crate::{
+    domain::publish::publish,
     error::{Error, Result},
     ports::signals::Topic,
     store::{branches, chatrooms, commit, idempotency, messages, users},
@@ -20,7 +21,7 @@ pub struct Sent {
     pub usage: DailyUsage,
 }
 
-impl Chat {
+impl Chatrooms {
     /// Stores the message and queues its reply. A repeated idempotency key returns the first result and uses no quota.
     ///
     /// # Errors
@@ -62,7 +63,7 @@ impl Chat {
         let chatroom = chatrooms::advance_owned_by(&tx, user, chatroom, now)
             .await?
             .ok_or(Error::NotFound("chatroom"))?;
-        let usage = self.reserve(&tx, user, now).await?;
+        let usage = self.quota.reserve(&tx, user, now).await?;
         let position = Position::after(branches::tail(&tx, chatroom.id).await?.as_ref());
         let message = branch::message(&chatroom, &position, content.into(), now);
         messages::insert(&tx, &message).await?;
@@ -76,7 +77,7 @@ impl Chat {
             reply_id = %reply.id.0,
             "message accepted"
         );
-        self.publish(&[Topic::Jobs, Topic::Chatroom(chatroom.id), Topic::Account(user)]).await;
+        publish(&*self.signals, &[Topic::Jobs, Topic::Chatroom(chatroom.id), Topic::Account(user)]).await;
         Ok(Sent { message, reply, usage })
     }
 
@@ -90,9 +91,10 @@ impl Chat {
             let problem = format!("idempotencyKey {} was used for another message.", key.key);
             return Err(Error::Conflict(problem));
         }
-        let reply = self.owned_message(user, first.reply_id).await?;
-        let message = self.owned_message(user, reply.parent_id.ok_or(Error::NotFound("message"))?).await?;
-        Ok(Sent { message, reply, usage: self.usage(self.db.read(), user).await? })
+        let reply = self.replies.owned_message(user, first.reply_id).await?;
+        let message =
+            self.replies.owned_message(user, reply.parent_id.ok_or(Error::NotFound("message"))?).await?;
+        Ok(Sent { message, reply, usage: self.quota.usage(self.db.read(), user).await? })
     }
 }
 

@@ -6,8 +6,10 @@ use async_stream::try_stream;
 use entity::{UserId, subscription};
 use futures_util::{Stream, StreamExt};
 
-use super::{Chat, DailyUsage};
-use crate::{error::Result, ports::signals::Topic, store::subscriptions};
+use super::{Chatrooms, DailyUsage};
+use crate::{
+    domain::read_retry::with_read_retry, error::Result, ports::signals::Topic, store::subscriptions,
+};
 
 /// Polls for changes whose signal was lost with a killed process, and for the start of a new day.
 const POLL_EVERY: Duration = Duration::from_secs(30);
@@ -31,11 +33,11 @@ impl AccountState {
     }
 }
 
-impl Chat {
+impl Chatrooms {
     /// The current state.
     pub async fn account(&self, user: UserId) -> Result<AccountState> {
         let subscription = subscriptions::of_user(self.db.read(), user).await?;
-        Ok(AccountState { subscription, usage: self.usage(self.db.read(), user).await? })
+        Ok(AccountState { subscription, usage: self.quota.usage(self.db.read(), user).await? })
     }
 
     /// The current state, then each changed state.
@@ -48,7 +50,7 @@ impl Chat {
         Ok(try_stream! {
             let mut sent = None;
             loop {
-                let Some(now) = chat.with_retry(chat.account(user)).await? else { continue };
+                let Some(now) = with_read_retry(chat.account(user)).await? else { continue };
                 let visible = now.visible();
                 if sent.as_ref() != Some(&visible) {
                     sent = Some(visible);

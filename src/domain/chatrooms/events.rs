@@ -1,7 +1,7 @@
 //! Subscribing to a chatroom: the changes since a version of it, then live events, the same on every device.
 //!
 //! Each change takes the chatroom's next version in its transaction, so resuming needs no event log. The events of replies
-//! that are being written ([`Chat::reply_events`]) are merged into the chatroom's events.
+//! that are being written ([`Replies::reply_events`]) are merged into the chatroom's events.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -13,8 +13,10 @@ use futures_util::{
 };
 use tokio::sync::Semaphore;
 
-use super::{Chat, ReplyEvent, buffered::buffered, subscribe::end_cursor};
+use super::{Chatrooms, buffered::buffered};
 use crate::{
+    domain::read_retry::with_read_retry,
+    domain::replies::{Replies, ReplyEvent, end_cursor},
     error::{Error, Result},
     ports::signals::Topic,
     store::{
@@ -56,7 +58,7 @@ struct ChangeBatch {
     next: Option<ChangeKey>,
 }
 
-impl Chat {
+impl Chatrooms {
     /// A batch of the changes in a chatroom since a version, from one snapshot. With `with_unfinished`, the replies that
     /// are being written are included. None: the chatroom was deleted.
     async fn changes(
@@ -97,22 +99,22 @@ impl Chat {
         let chatroom =
             chatrooms::owned_by(self.db.read(), user, id).await?.ok_or(Error::NotFound("chatroom"))?;
         let mut subscriber = Subscriber {
-            chat: self.clone(),
+            reply_use_cases: self.replies.clone(),
             user,
             chatroom: id,
             read_to: after.unwrap_or(chatroom.version).min(chatroom.version),
             replies: SelectAll::new(),
             followed: HashMap::new(),
         };
-        let chat = self.clone();
+        let chatrooms = self.clone();
         Ok(try_stream! {
             let mut first = true;
             loop {
                 let (since, mut from) = (subscriber.read_to, None);
                 loop {
                     let _permit = batches.acquire().await;
-                    let batch = chat.changes(user, id, since, from, first && from.is_none());
-                    let Some(batch) = chat.with_retry(batch).await? else { continue };
+                    let batch = chatrooms.changes(user, id, since, from, first && from.is_none());
+                    let Some(batch) = with_read_retry(batch).await? else { continue };
                     let Some(batch) = batch else {
                         yield subscriber.deleted();
                         return;
@@ -141,7 +143,7 @@ impl Chat {
 }
 
 struct Subscriber {
-    chat: Chat,
+    reply_use_cases: Replies,
     user: UserId,
     chatroom: ChatroomId,
     /// The version up to which the changes have been read.
@@ -230,9 +232,9 @@ impl Subscriber {
             return;
         }
         let id = message.id;
-        let events = self.chat.clone().events_of_reply(self.user, id, Some(end_cursor(message)));
+        let events = self.reply_use_cases.clone().events_of_reply(self.user, id, Some(end_cursor(message)));
         // Buffered, so that it holds no database connection while it waits to be polled here.
-        let events = buffered(&self.chat.tasks, events);
+        let events = buffered(&self.reply_use_cases.tasks, events);
         self.followed.insert(id, Followed::Writing);
         self.replies.push(events.map(move |event| (id, event)).boxed());
     }

@@ -1,18 +1,14 @@
-//! The daily quota of prompts: reserved with the message, refunded when the reply fails. A reply that was blocked after
-//! some text was shown is not refunded: otherwise a user who makes the model recite a text would read it for free.
+//! The daily quota of prompts: reserved with the message, refunded when the reply fails (see [`replies`](crate::domain::replies)).
 
 use chrono::{Days, NaiveTime};
-use entity::{Timestamp, UserId, message, message::FailureCode};
+use entity::{Timestamp, UserId};
 use sea_orm::ConnectionTrait;
 
-use super::Chat;
 use crate::{
-    domain::{
-        billing::tiers::{Tier, tier},
-        text::is_blank,
-    },
+    clock::Clock,
+    domain::billing::tiers::{Tier, tier},
     error::{Error, Result},
-    store::{replies, subscriptions, usage},
+    store::{subscriptions, usage},
 };
 
 /// Prompts used in the current UTC day.
@@ -24,12 +20,21 @@ pub struct DailyUsage {
     pub resets_at: Timestamp,
 }
 
-impl Chat {
+/// The daily quota of each tier.
+#[derive(Clone)]
+pub struct Quota {
+    pub clock: Clock,
+    pub basic_daily_limit: i32,
+    /// Whether users can subscribe to Pro.
+    pub is_billing_configured: bool,
+}
+
+impl Quota {
     /// The prompts that the tier allows per day; none if unlimited.
     #[must_use]
     pub fn daily_limit(&self, tier: Tier) -> Option<i32> {
         match tier {
-            Tier::Basic => Some(self.settings.basic_daily_limit),
+            Tier::Basic => Some(self.basic_daily_limit),
             Tier::Pro => None,
         }
     }
@@ -69,21 +74,6 @@ impl Chat {
             upgradeable: self.is_billing_configured && tier == Tier::Basic,
         })
     }
-}
-
-/// Whether the prompt of a reply with this end is refunded. Depends on the end alone, in the transaction that stores it, so
-/// the refund happens exactly once.
-pub(super) fn is_refunded(end: &replies::End) -> bool {
-    match end.failure {
-        Some((FailureCode::ContentBlocked, _)) => is_blank(&end.content),
-        Some(_) => true,
-        None => false,
-    }
-}
-
-/// Refunds the prompt that was reserved for a reply, to the day on which it was reserved.
-pub(super) async fn refund(tx: &impl ConnectionTrait, reply: &message::Model) -> Result<()> {
-    Ok(usage::refund(tx, reply.user_id, reply.created_at.date_naive()).await?)
 }
 
 fn next_day(now: Timestamp) -> Timestamp {

@@ -18,17 +18,22 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Chat, Cursor,
+    Cursor, Replies,
     attempt_result::{AttemptOutput, AttemptResult},
 };
 use crate::{
+    domain::publish::publish,
     error::Result,
     ports::{
         model::{Chunk, ModelUsage, Prompt},
         reply_log::{AppendError, LogEntry},
         signals::Topic,
     },
-    store::{chatrooms, commit, jobs, messages, replies},
+    store::{
+        chatrooms, commit,
+        jobs::{self, Claim},
+        messages, replies,
+    },
 };
 
 /// The kind of the jobs that write a reply.
@@ -104,7 +109,7 @@ impl Draft {
     }
 }
 
-impl Chat {
+impl Replies {
     /// Makes one attempt at the reply of a claimed job. Afterwards the job is done, requeued, or claimed by another worker.
     ///
     /// # Errors
@@ -155,7 +160,7 @@ impl Chat {
         };
         let row = row.filter(|row| !row.status.is_final());
         if row.is_none() {
-            jobs::complete(self.db.write(), super::claim(job)).await?;
+            jobs::complete(self.db.write(), Claim::of(job)).await?;
         }
         Ok(row)
     }
@@ -191,7 +196,7 @@ impl Chat {
         if matches!(draft.record_append(opened), AfterAppend::Fenced) {
             return Ok(None);
         }
-        self.publish(&[Topic::Chatroom(row.chatroom_id)]).await;
+        publish(&*self.signals, &[Topic::Chatroom(row.chatroom_id)]).await;
         Ok(Some(prompt))
     }
 

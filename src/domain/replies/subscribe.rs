@@ -13,8 +13,9 @@ use entity::{MessageId, UserId, message};
 use futures_util::{FutureExt, Stream, StreamExt, stream::BoxStream};
 use tokio::time::timeout;
 
-use super::{Chat, Cursor};
+use super::{Cursor, Replies};
 use crate::{
+    domain::read_retry::with_read_retry,
     error::{Error, Result},
     ports::reply_log::{LogEntry, LogUpdate},
     store::messages::{self, Progress},
@@ -52,7 +53,7 @@ pub fn end_cursor(row: &message::Model) -> Cursor {
     Cursor { attempt: row.attempt.cast_unsigned(), offset: row.content.len() }
 }
 
-impl Chat {
+impl Replies {
     /// The events of the user's reply after a position; from the beginning without one.
     ///
     /// # Errors
@@ -79,7 +80,7 @@ impl Chat {
     }
 
     /// As [`reply_events`](Self::reply_events), for a message that is known to be a reply of the user's.
-    pub(super) fn events_of_reply(
+    pub(in crate::domain) fn events_of_reply(
         self,
         user: UserId,
         id: MessageId,
@@ -91,7 +92,7 @@ impl Chat {
             let mut updates = chat.log.subscribe(id).await;
             loop {
                 // The row first: if it is not final, whatever is not in the log yet will be published.
-                let Some(row) = chat.with_retry(chat.reply_state(user, id)).await? else { continue };
+                let Some(row) = with_read_retry(chat.reply_state(user, id)).await? else { continue };
                 let logged = Box::pin(chat.log.read(id, reader.position, READ_SIZE)).await.unwrap_or_default();
                 let has_more = logged.iter().map(|entry| entry.text.len()).sum::<usize>() >= READ_SIZE;
                 for entry in logged {
@@ -113,7 +114,7 @@ impl Chat {
                         // An attempt that has only begun.
                         Some(Vec::new())
                     } else {
-                        let Some(read) = chat.with_retry(chat.text_from(id, from)).await? else { continue };
+                        let Some(read) = with_read_retry(chat.text_from(id, from)).await? else { continue };
                         read
                     };
                     let Some(bytes) = bytes else { break };
@@ -125,7 +126,7 @@ impl Chat {
                     if reader.position != end {
                         continue;
                     }
-                    let Some(message) = chat.with_retry(chat.owned_message(user, id)).await? else { continue };
+                    let Some(message) = with_read_retry(chat.owned_message(user, id)).await? else { continue };
                     yield ReplyEvent::Ended { cursor: end_cursor(&message), message: Box::new(message) };
                     return;
                 }

@@ -4,7 +4,7 @@ use entity::{MessageId, Timestamp, chatroom, job, message};
 use message::{Role, Status};
 use sea_orm::ConnectionTrait;
 
-use super::attempt::JOB_KIND;
+use crate::domain::replies::JOB_KIND;
 use crate::{
     error::Result,
     store::{jobs, messages},

@@ -6,15 +6,15 @@ use entity::{MessageId, UserId, message};
 use futures_util::StreamExt;
 
 use super::{
-    Chat,
+    Replies,
     attempt_result::{self, AttemptOutput},
 };
-use crate::{error::Result, ports::signals::Topic, store::jobs};
+use crate::{domain::publish::publish, error::Result, ports::signals::Topic, store::jobs};
 
 /// How long the caller waits for the worker to end the reply; after that the stop request remains stored.
 const WAIT_FOR_WORKER: Duration = Duration::from_secs(5);
 
-impl Chat {
+impl Replies {
     /// Stops a reply and keeps the text so far. A reply that has ended is returned unchanged.
     ///
     /// # Errors
@@ -34,7 +34,7 @@ impl Chat {
                 attempt_result::end(message::Status::Cancelled, AttemptOutput::text(&text), self.clock.now());
             self.end_reply(&reply, &job, end).await?;
         } else {
-            self.publish(&[Topic::Stop(id)]).await;
+            publish(&*self.signals, &[Topic::Stop(id)]).await;
         }
         let ended = async {
             loop {

@@ -2,14 +2,15 @@
 
 use entity::{MessageId, UserId};
 
-use super::{Chat, Sent, branch};
+use super::{Chatrooms, Sent, branch};
 use crate::{
+    domain::publish::publish,
     error::{Error, Result},
     ports::signals::Topic,
     store::{branches, chatrooms, commit, messages, users},
 };
 
-impl Chat {
+impl Chatrooms {
     /// Queues a new reply in place of an ended one. The old one and the messages after it stay as an inactive branch.
     ///
     /// # Errors
@@ -19,7 +20,7 @@ impl Chat {
     }
 
     async fn regenerate_once(&self, user: UserId, reply: MessageId) -> Result<Sent> {
-        let chatroom = self.owned_reply(user, reply).await?.chatroom_id;
+        let chatroom = self.replies.owned_reply(user, reply).await?.chatroom_id;
         let tx = self.db.begin().await?;
         let now = self.clock.now();
         let chatroom =
@@ -36,7 +37,7 @@ impl Chat {
         }
         let question = old.parent_id.ok_or(Error::NotFound("message"))?;
         let question = messages::owned_by(&tx, user, question).await?.ok_or(Error::NotFound("message"))?;
-        let usage = self.reserve(&tx, user, now).await?;
+        let usage = self.quota.reserve(&tx, user, now).await?;
         branches::truncate(&tx, chatroom.id, old.depth, chatroom.version).await?;
         let new = branch::queue_reply(&tx, &chatroom, &question, MessageId::generate(), now).await?;
         users::bump_rooms_version(&tx, user).await?;
@@ -48,7 +49,7 @@ impl Chat {
             reply_id = %new.id.0,
             "regeneration accepted"
         );
-        self.publish(&[Topic::Jobs, Topic::Chatroom(chatroom.id), Topic::Account(user)]).await;
+        publish(&*self.signals, &[Topic::Jobs, Topic::Chatroom(chatroom.id), Topic::Account(user)]).await;
         Ok(Sent { message: question, reply: new, usage })
     }
 }

@@ -1,0 +1,42 @@
+//! Chatrooms, their branches of messages, sending, the daily quota, and the events of a chatroom.
+//!
+//! ```text
+//!  send, regenerate ──► one transaction: message, QUEUED reply, its job, quota ──► signals ──► events on every device
+//! ```
+
+mod account;
+mod branch;
+mod buffered;
+mod events;
+mod input;
+mod management;
+mod quota;
+mod regenerate;
+mod send;
+
+use std::sync::Arc;
+
+use crate::{
+    clock::Clock,
+    domain::replies::Replies,
+    ports::{cache::Cache, signals::Signals},
+    store::Db,
+};
+
+pub use account::AccountState;
+pub use events::{ChatroomChange, ChatroomEvent};
+pub use input::{Content, IdempotencyKey, SystemInstruction, Title};
+pub use management::{ChatroomUpdate, NewChatroom};
+pub use quota::{DailyUsage, Quota};
+pub use send::Sent;
+
+/// The use cases of chatrooms.
+#[derive(Clone)]
+pub struct Chatrooms {
+    pub db: Db,
+    pub clock: Clock,
+    pub signals: Arc<dyn Signals>,
+    pub cache: Arc<dyn Cache>,
+    pub quota: Quota,
+    pub replies: Replies,
+}

@@ -1,0 +1,20 @@
+//! Retrying the reads of a subscription.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+const DELAY: Duration = Duration::from_secs(1);
+
+/// A subscription's read. None after an internal error and a delay: the subscription then retries.
+pub(super) async fn with_read_retry<T>(read: impl Future<Output = Result<T>>) -> Result<Option<T>> {
+    // Boxed: a subscription mostly waits, so its future should not hold the space that a read needs.
+    match Box::pin(read).await {
+        Err(Error::Internal(cause)) => {
+            tracing::warn!(cause = format!("{cause:#}"), "subscription read failed; retrying");
+            tokio::time::sleep(DELAY).await;
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
+}
