@@ -13,7 +13,7 @@ chaos: ## Kill, pause and restart everything for SECONDS (optionally with SEED),
 	tests/with-servers cargo test --locked --test chaos -- --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 CASES ?= 20000
-fuzz: ## Send CASES unusual requests (optionally with SEED), and check that the server answers or rejects each
+fuzz: ## Send CASES unusual requests (optionally with SEED), and check that the server executes or rejects each
 	cargo test --locked --release --test fuzz -- --cases $(CASES) $(if $(SEED),--seed $(SEED))
 
 attack: ## Run known attacks against the release binary, and check that it loses nothing and recovers

@@ -86,7 +86,7 @@ impl Figures {
     }
 }
 
-/// An answer with a gate before every chunk.
+/// A response with a gate before every chunk.
 fn script(gate: &Gate) -> Script {
     (0..CHUNKS).fold(Script::new(), |script, n| script.wait(gate).text(&format!("chunk {n} "))).finish("STOP")
 }

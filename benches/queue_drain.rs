@@ -1,6 +1,6 @@
 //! Measures how fast three workers drain a queue, and checks that each job runs once.
 //!
-//! Ten thousand replies of two thousand users are queued before a worker starts. The fake Gemini answers at once.
+//! Ten thousand replies of two thousand users are queued before a worker starts. The fake Gemini responds at once.
 //! `tests/with-servers cargo bench --bench queue_drain`.
 
 #[path = "../tests/support/mod.rs"]
@@ -34,8 +34,7 @@ async fn main() {
     println!("{jobs} jobs queued in {:.1} s", queued.elapsed().as_secs_f64());
     let started = Instant::now();
     let workers = join_all((0..WORKERS).map(|_| app.add_node(Role::Worker, &[]))).await;
-    let left =
-        async || job::Entity::find().count(app.chatrooms.db.read()).await.expect("the database answers");
+    let left = async || job::Entity::find().count(app.chatrooms.db.read()).await.expect("database available");
     while left().await > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -46,7 +45,7 @@ async fn main() {
         .filter(message::Column::Attempt.eq(1))
         .count(app.chatrooms.db.read())
         .await
-        .expect("the database answers");
+        .expect("database available");
     println!("drained by {WORKERS} workers in {duration:.1} s: {:.0} jobs/s", f64::from(jobs) / duration);
     println!("completed in the first attempt: {completed}; model calls: {}", app.gemini.calls().len());
     assert_eq!((completed, app.gemini.calls().len()), (u64::from(jobs), jobs as usize));

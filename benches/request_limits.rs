@@ -89,9 +89,9 @@ async fn reject(user: &TestUser, transport: &str, document: &str) -> Duration {
     let request = user.http.post(format!("http://{}/graphql", user.address)).header("accept", accept);
     let request = request.json(&body);
     let started = Instant::now();
-    let answer = request.send().await.unwrap().text().await.unwrap();
+    let response = request.send().await.unwrap().text().await.unwrap();
     let took = started.elapsed();
-    assert!(answer.contains("QUERY_TOO_COMPLEX"), "{answer}");
+    assert!(response.contains("QUERY_TOO_COMPLEX"), "{response}");
     took
 }
 
@@ -128,9 +128,9 @@ async fn measure_timing_leak(deployment: &Deployment) {
             random.shuffle(&mut order);
             for which in order {
                 let started = Instant::now();
-                let answer = anonymous.execute(&query, json!({"phone": number(round, which)})).await;
+                let response = anonymous.execute(&query, json!({"phone": number(round, which)})).await;
                 took[which] = started.elapsed().as_secs_f64() * 1e6;
-                assert!(["no error", "UNAUTHENTICATED"].contains(&code_of(&answer)), "{answer}");
+                assert!(["no error", "UNAUTHENTICATED"].contains(&code_of(&response)), "{response}");
             }
         }
         let differences = |one: usize, other: usize| -> String {

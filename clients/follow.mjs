@@ -1,4 +1,4 @@
-// Sends a message and prints the reply while it is written: TOKEN=… ROOM=… node follow.mjs "What is a pulsar?"
+// Sends a message and prints the reply while it is written: TOKEN=… CHATROOM_ID=… node follow.mjs "What is a pulsar?"
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
 
@@ -18,7 +18,7 @@ const follow = `subscription($id: ID!) { replyStream(messageId: $id) {
   ... on ReplyDelta { text }  ... on ReplyFailed { failure { message } }
 } }`;
 try {
-  const { value } = await run(send, { in: { chatroomId: process.env.ROOM, content: process.argv[2] } }).next();
+  const { value } = await run(send, { in: { chatroomId: process.env.CHATROOM_ID, content: process.argv[2] } }).next();
   for await (const { replyStream: event } of run(follow, { id: value.sendMessage.reply.id }))
     process.stdout.write(event.text ?? `${event.failure?.message ?? ""}\n`);
 } catch (error) {

@@ -40,7 +40,7 @@ scenario((url, token) => {
     async ({ text }, variables) => {
       const headers = { "content-type": "application/json", ...(authorization && { authorization }) };
       const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify({ query: text, variables }) });
-      const body = (await answer.json()) as any;
+      const body = (await response.json()) as any;
       if (body.errors) throw body;
       return body;
     },

@@ -14,7 +14,7 @@ use pollux::{
 };
 use tokio::net::TcpListener;
 
-/// The exit code (sysexits.h) that tells supervisors that a restart cannot help.
+/// The exit code `EX_CONFIG` (sysexits.h): supervisors must not restart the process.
 const EX_CONFIG: u8 = 78;
 
 /// Also used by SQLite, which calls malloc. Its background threads return memory to the system within seconds after a peak;

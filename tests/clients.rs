@@ -175,7 +175,7 @@ async fn follow_mjs_prints_the_reply_and_reports_an_expired_token() {
     let script = include_str!("../clients/follow.mjs").replace("localhost:8000", &app.address.to_string());
     // With --eval, the first argument takes the position of a script file's name.
     let follow = async |token: &str, chatroom: &str| {
-        let environment = [("TOKEN", token), ("ROOM", chatroom)];
+        let environment = [("TOKEN", token), ("CHATROOM_ID", chatroom)];
         node(&["--input-type=module", "--eval", &script, "--", "follow.mjs", "hi"], &environment).await
     };
     assert_eq!(follow(&user.token, &chatroom.id).await, ("Yes.\n".to_owned(), String::new(), true));

@@ -308,17 +308,17 @@ async fn a_rate_limit_holds_over_any_sliding_window() {
     let limit = [Limit { key: "k".to_owned(), max: 2, window: Duration::from_secs(10) }];
     let take = async || match limits.take(&limit).await.unwrap() {
         // Redis uses its own clock, which cannot be stopped.
-        Verdict::Refused { retry_after } => Verdict::Refused { retry_after: to_the_second(retry_after) },
+        Verdict::Rejected { retry_after } => Verdict::Rejected { retry_after: to_the_second(retry_after) },
         allowed @ Verdict::Allowed { .. } => allowed,
     };
-    let refused = |seconds| Verdict::Refused { retry_after: Duration::from_secs(seconds) };
+    let rejected = |seconds| Verdict::Rejected { retry_after: Duration::from_secs(seconds) };
     assert_eq!(take().await, Verdict::Allowed { remaining: 1 });
     ports.advance(6).await;
     assert_eq!(take().await, Verdict::Allowed { remaining: 0 });
-    assert_eq!(take().await, refused(4));
+    assert_eq!(take().await, rejected(4));
     ports.advance(4).await;
     assert_eq!(take().await, Verdict::Allowed { remaining: 0 });
-    assert_eq!(take().await, refused(6));
+    assert_eq!(take().await, rejected(6));
 }
 
 #[tokio::test]
@@ -331,10 +331,10 @@ async fn a_call_rejected_by_one_limit_counts_toward_none() {
     for _ in 0..3 {
         assert!(matches!(limits.take(&both).await.unwrap(), Verdict::Allowed { .. }));
         for _ in 0..5 {
-            assert!(matches!(limits.take(&both).await.unwrap(), Verdict::Refused { .. }));
+            assert!(matches!(limits.take(&both).await.unwrap(), Verdict::Rejected { .. }));
         }
         ports.advance(10).await;
     }
-    let Verdict::Refused { retry_after } = limits.take(&both).await.unwrap() else { panic!("a fourth") };
+    let Verdict::Rejected { retry_after } = limits.take(&both).await.unwrap() else { panic!("a fourth") };
     assert_eq!(to_the_second(retry_after), Duration::from_secs(970));
 }

@@ -120,7 +120,7 @@ mod tests {
 
     /// From the TypeID specification's `valid.json`.
     #[test]
-    fn encodes_as_the_specification_says() {
+    fn matches_the_type_id_specification() {
         let uuid = Uuid::parse_str("01890a5d-ac96-774b-bcce-b302099a8057").unwrap();
         assert_eq!(encode("prefix", uuid), "prefix_01h455vb4pex5vsknk084sn02q");
         assert_eq!(decode("prefix", "prefix_01h455vb4pex5vsknk084sn02q"), Ok(uuid));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_an_id() {
+    fn malformed_ids_are_rejected() {
         for text in [
             "",
             "user",

@@ -1,4 +1,4 @@
-//! The built-in model for servers without an API key: its answers say that it is a demo.
+//! The built-in model for servers without an API key: its replies state that it is a demo.
 
 use std::time::Duration;
 

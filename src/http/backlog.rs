@@ -30,7 +30,7 @@ use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{budget::Budget, refusal::too_many_unread};
+use super::{budget::Budget, rejection::too_many_unread};
 
 /// A connection is closed when its client has read nothing of a response for this long.
 pub(super) const READ_WITHIN: Duration = Duration::from_mins(1);
@@ -283,10 +283,10 @@ impl HttpBody for Chunked {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (rest, hint) = (self.rest.len() as u64, self.body.size_hint());
+        let (rest, size) = (self.rest.len() as u64, self.body.size_hint());
         let mut whole = SizeHint::new();
-        whole.set_lower(hint.lower() + rest);
-        if let Some(upper) = hint.upper() {
+        whole.set_lower(size.lower() + rest);
+        if let Some(upper) = size.upper() {
             whole.set_upper(upper + rest);
         }
         whole

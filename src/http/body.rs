@@ -12,7 +12,7 @@ use axum::{
 use http_body_util::LengthLimitError;
 use tokio::time::timeout;
 
-use super::refusal::body_too_long;
+use super::rejection::body_too_long;
 
 /// The maximum size of a request body, in bytes. The longest message of a user is 375 KiB if every character is escaped.
 pub(super) const MAX_BODY: usize = 512 * 1024;

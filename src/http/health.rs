@@ -33,7 +33,7 @@ async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
     }
     if let Err(error) = health.db.ping().await {
         tracing::warn!(%error, "not ready: the database does not respond");
-        return (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, "database unavailable\n");
     }
     if let Err(error) = health.db.check_write().await {
         tracing::warn!(%error, "not ready: the database cannot be written");

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{api::Api, forwarded, refusal::forbidden};
+use super::{api::Api, forwarded, rejection::forbidden};
 
 /// Paths that are served for any host: they disclose nothing, or verify a signature.
 const SERVED_FOR_ANY_HOST: [&str; 3] = ["/health/live", "/health/ready", "/webhook/stripe"];

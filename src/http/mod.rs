@@ -7,7 +7,7 @@
 //!                            body)
 //! ```
 //!
-//! All handlers use [`api`] and reject requests with [`refusal`].
+//! All handlers use [`api`] and reject requests with [`rejection`].
 
 mod api;
 mod backlog;
@@ -25,7 +25,7 @@ mod my_data;
 mod page;
 mod params;
 mod peers;
-mod refusal;
+mod rejection;
 mod router;
 mod serve;
 mod socket;

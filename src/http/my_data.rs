@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{api::Api, headers::text, refusal};
+use super::{api::Api, headers::text, rejection};
 use crate::error::Error;
 
 const ATTACHMENT: &str = "attachment; filename=\"my-data.json\"";
@@ -22,15 +22,15 @@ pub(super) async fn get(
     let caller = api.caller(peer, &headers);
     let context = match api.context(text(&headers, &header::AUTHORIZATION), caller).await {
         Ok(context) => context,
-        Err(error) => return refusal::from_error(error),
+        Err(error) => return rejection::from_error(error),
     };
     let viewer = match context.identity {
         Ok(viewer) => viewer,
-        Err(why) => return refusal::from_error(Error::Unauthenticated(why)),
+        Err(why) => return rejection::from_error(Error::Unauthenticated(why)),
     };
     let data = match api.auth.export(viewer).await {
         Ok(data) => data,
-        Err(error) => return refusal::from_error(error),
+        Err(error) => return rejection::from_error(error),
     };
     let body = futures_util::StreamExt::map(data, |part| {
         part.map_err(|error| {

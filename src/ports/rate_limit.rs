@@ -19,7 +19,7 @@ pub enum Verdict {
     /// Counted. `remaining` further events are allowed now under the tightest of the limits.
     Allowed { remaining: u32 },
     /// Not counted. All limits allow an event after `retry_after`.
-    Refused { retry_after: Duration },
+    Rejected { retry_after: Duration },
 }
 
 #[async_trait]

@@ -2,7 +2,7 @@
 //!
 //! An older release may run on a newer schema, so that a deployment can be rolled back: a release's migrations add, and do
 //! not change what the previous release reads or writes (expand). Columns that are no longer used are dropped by a later
-//! release, in a migration whose name ends in `_contract`; a release that does not know such a migration refuses to start.
+//! release, in a migration whose name ends in `_contract`; a release that does not know such a migration does not start.
 
 use std::collections::HashSet;
 

@@ -60,8 +60,7 @@ pub struct Target {
 }
 
 /// About 5 MiB.
-const LONG_ANSWER: &str =
-    "query($id: ID!) { chatroom(id: $id) { messages(last: 20) { nodes { content } } } }";
+const LONG_QUERY: &str = "query($id: ID!) { chatroom(id: $id) { messages(last: 20) { nodes { content } } } }";
 const BACKLOG: &str = "subscription($id: ID!) { chatroomEvents(chatroomId: $id, after: \"0\") {
     cursor change { ... on MessageChanged { message { content } } } } }";
 
@@ -85,13 +84,13 @@ impl Target {
     pub async fn ordinary_use(&self) {
         self.sign_ups(2, "correct horse").await;
         for _ in 0..10 {
-            self.answer_time().await;
+            self.response_time().await;
         }
-        self.user.post(&self.long_answer()).await;
+        self.user.post(&self.long_query()).await;
     }
 
-    fn long_answer(&self) -> Value {
-        json!({"query": LONG_ANSWER, "variables": {"id": self.chatroom.id}})
+    fn long_query(&self) -> Value {
+        json!({"query": LONG_QUERY, "variables": {"id": self.chatroom.id}})
     }
 
     fn backlog(&self) -> Value {
@@ -99,7 +98,7 @@ impl Target {
     }
 
     /// The duration of a small query.
-    pub async fn answer_time(&self) -> Duration {
+    pub async fn response_time(&self) -> Duration {
         let started = Instant::now();
         self.user.data("{ me { id } }", json!({})).await;
         started.elapsed()
@@ -111,10 +110,10 @@ impl Target {
             let (cpu, memory) = (server.cpu(), server.memory());
             server.reset_peak();
             let variables = json!({"id": self.chatroom.id, "version": self.version});
-            let answer = self.user.execute(&query, variables).await;
+            let response = self.user.execute(&query, variables).await;
             let cpu = server.cpu().saturating_sub(cpu);
             let grown = server.peak().saturating_sub(memory);
-            println!("{name}: {}, {} ms of CPU, {} MiB", code_of(&answer), cpu.as_millis(), grown >> 20);
+            println!("{name}: {}, {} ms of CPU, {} MiB", code_of(&response), cpu.as_millis(), grown >> 20);
             assert!(cpu <= CPU && grown <= MEMORY, "{name} is too expensive");
         }
     }
@@ -128,12 +127,12 @@ impl Target {
                 let calls = calls.map(|(_, query)| self.user.execute(query, variables.clone()));
                 stream::iter(calls).buffer_unordered(20).collect::<Vec<_>>().await;
             }
-            Attack::UnreadHttp1 => self.unread_http1(40, "application/json", &self.long_answer()).await,
+            Attack::UnreadHttp1 => self.unread_http1(40, "application/json", &self.long_query()).await,
             Attack::UnreadHttp2 => {
                 // Anonymous callers, too.
                 let schema = json!({"query": "{ __schema { types { name description fields { name description args { name description } } } } }"});
                 let anonymous = self.unread_http2("", &schema);
-                let long = self.long_answer();
+                let long = self.long_query();
                 tokio::join!(self.unread_http2(&self.user.token, &long), anonymous);
             }
             Attack::UnreadEventStreams => self.unread_http1(100, "text/event-stream", &self.backlog()).await,
@@ -143,7 +142,7 @@ impl Target {
             Attack::UnreadSockets => self.unread_sockets("graphql-transport-ws", "subscribe").await,
             Attack::UnreadOldSockets => self.unread_sockets("graphql-ws", "start").await,
             Attack::Batches => {
-                let batch = Value::Array(vec![self.long_answer(); 10]);
+                let batch = Value::Array(vec![self.long_query(); 10]);
                 let calls = (0..20).map(|_| self.user.post(&batch));
                 join_all(calls).await;
             }
@@ -192,9 +191,9 @@ impl Target {
                 if !token.is_empty() {
                     request = request.header("authorization", format!("Bearer {token}"));
                 }
-                let (answer, mut stream) = client.send_request(request.body(()).unwrap(), false).unwrap();
+                let (response, mut stream) = client.send_request(request.body(()).unwrap(), false).unwrap();
                 stream.send_data(body.clone(), true).unwrap();
-                held.push((answer, stream));
+                held.push((response, stream));
             }
         };
         let _ = timeout(HELD, send).await;
@@ -211,7 +210,7 @@ impl Target {
             socket.send(&json!({"type": "connection_init", "payload": payload})).await;
             socket.next().await.unwrap();
             for id in 0..100 {
-                let payload = if id % 2 == 0 { self.backlog() } else { self.long_answer() };
+                let payload = if id % 2 == 0 { self.backlog() } else { self.long_query() };
                 socket.send(&json!({"type": start, "id": id.to_string(), "payload": payload})).await;
             }
             held.push(socket);
@@ -239,8 +238,8 @@ impl Target {
             socket.subscribe("1", follow, &json!({ "id": self.chatroom.id })).await;
             held.push(socket);
         }
-        let answered = self.answer_time().await;
-        println!("with {count} idle sockets: an answer in {:.1} ms", answered.as_secs_f64() * 1e3);
+        let responded_in = self.response_time().await;
+        println!("with {count} idle sockets: a response in {:.1} ms", responded_in.as_secs_f64() * 1e3);
         // One event that all sockets receive.
         self.user
             .data(

@@ -5,7 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tasks are awaited where they are spawned")]
 
 mod attacks;
-mod honest;
+mod background_user;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use support::{Script, TestUser, process::Deployment};
 
 use attacks::Target;
-use honest::Honest;
+use background_user::BackgroundUser;
 
 /// The maximum resident memory of the server.
 const PEAK: u64 = 512 * 1024 * 1024;
@@ -34,27 +34,27 @@ async fn main() {
     let settings = [("BASIC_DAILY_LIMIT", "1000000")];
     let server = deployment.start_with(&[], &settings).await;
     let target = Target::prepare(server.address).await;
-    let honest = TestUser::sign_in(server.address, "+14155550199").await;
+    let user = TestUser::sign_in(server.address, "+14155550199").await;
     target.ordinary_use().await;
     let before = server.memory();
     println!("before: {} MiB", before >> 20);
-    let honest = Honest::start(honest).await;
+    let background = BackgroundUser::start(user).await;
 
     target.expensive_queries(&server).await;
     for attack in attacks::ATTACKS {
         let started = Instant::now();
         target.run(attack).await;
-        let answered = target.answer_time().await;
+        let responded_in = target.response_time().await;
         println!(
-            "{attack:?}: {:.1} s, then an answer in {:.1} ms; {} MiB at the most, {} MiB now; the slowest of the honest \
+            "{attack:?}: {:.1} s, then a response in {:.1} ms; {} MiB at the most, {} MiB now; the slowest of the other \
              user's calls {} ms",
             started.elapsed().as_secs_f64(),
-            answered.as_secs_f64() * 1e3,
+            responded_in.as_secs_f64() * 1e3,
             server.peak() >> 20,
             server.memory() >> 20,
-            honest.slowest().as_millis(),
+            background.slowest().as_millis(),
         );
-        assert!(answered <= MAX_RESPONSE_TIME, "the server responds too slowly");
+        assert!(responded_in <= MAX_RESPONSE_TIME, "the server responds too slowly");
         assert!(server.peak() <= PEAK, "the server used too much memory");
     }
 
@@ -64,7 +64,7 @@ async fn main() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     println!("after release: {} MiB", server.memory() >> 20);
-    let accepted = honest.stop().await;
+    let accepted = background.stop().await;
     server.kill();
     let server = deployment.start_with(&[], &settings).await;
     let found = accepted.missing(server.address).await;

@@ -37,9 +37,9 @@ async fn export_contains_only_the_users_own_data() {
     let messages = exported[0]["messages"].as_array().unwrap();
     assert_eq!(messages.len(), 30);
     assert_eq!(messages[28]["content"], "question 14");
-    let answer = json!(["MODEL", "COMPLETED", "Yes.", messages[28]["id"]]);
+    let response = json!(["MODEL", "COMPLETED", "Yes.", messages[28]["id"]]);
     let last = &messages[29];
-    assert_eq!(json!([last["role"], last["status"], last["content"], last["inReplyTo"]]), answer);
+    assert_eq!(json!([last["role"], last["status"], last["content"], last["inReplyTo"]]), response);
     assert_eq!(exported[1]["messages"], json!([]));
     app.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Passwords: changed, reset with a code, and what answers reveal to anonymous callers.
+//! Passwords: changed, reset with a code, and what responses reveal to anonymous callers.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -38,11 +38,11 @@ async fn invalid_signup_and_password_values_name_their_field() {
 }
 
 #[tokio::test]
-async fn wrong_password_no_password_and_unknown_number_get_the_same_answer() {
+async fn wrong_password_no_password_and_unknown_number_get_the_same_response() {
     let app = TestApp::start().await;
     user_with_password(&app).await;
     let without = app.user().await;
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for (phone, password) in [
         (PHONE, "wrong horse"),
         (PHONE, ""),
@@ -50,12 +50,12 @@ async fn wrong_password_no_password_and_unknown_number_get_the_same_answer() {
         (without.phone_number.as_str(), PASSWORD),
         (UNKNOWN, PASSWORD),
     ] {
-        let mut answer = login(&app, phone, password).await;
-        assert_eq!(code_of(&answer), "UNAUTHENTICATED");
-        answer["errors"][0]["locations"].take();
-        answers.push(answer);
+        let mut response = login(&app, phone, password).await;
+        assert_eq!(code_of(&response), "UNAUTHENTICATED");
+        response["errors"][0]["locations"].take();
+        responses.push(response);
     }
-    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    assert!(responses.iter().all(|response| *response == responses[0]), "{responses:?}");
     app.stop().await;
 }
 
@@ -201,8 +201,8 @@ async fn one_of_several_concurrent_password_resets_succeeds() {
         let (app, otp) = (&app, &sent["otp"]);
         async move { reset(app, PHONE, otp, &format!("a better horse {number}")).await }
     });
-    let answers = join_all(resets).await;
-    let codes: Vec<_> = answers.iter().map(code_of).collect();
+    let responses = join_all(resets).await;
+    let codes: Vec<_> = responses.iter().map(code_of).collect();
     assert_eq!(codes.iter().filter(|code| **code == "no error").count(), 1, "{codes:?}");
     assert_eq!(codes.iter().filter(|code| **code == "OTP_INVALID").count(), 4, "{codes:?}");
     let chosen = codes.iter().position(|code| *code == "no error").unwrap();
@@ -211,23 +211,23 @@ async fn one_of_several_concurrent_password_resets_succeeds() {
 }
 
 #[tokio::test]
-async fn forgot_password_answers_the_same_for_every_number() {
+async fn forgot_password_responds_the_same_for_every_number() {
     let app = TestApp::with_stopped_clock().await;
     user_with_password(&app).await;
     app.advance(TimeDelta::seconds(31)).await;
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for phone in [PHONE, UNKNOWN] {
         let mut sent = forgot(&app, phone).await;
         for field in ["otp", "phoneNumber"] {
             assert!(sent[field].take().is_string());
         }
-        answers.push(sent);
+        responses.push(sent);
         let repeated = app.anonymous().execute(FORGOT, json!({ "phone": phone })).await;
         assert_eq!(
             (code_of(&repeated), &repeated["errors"][0]["extensions"]["retryAfter"]),
             ("RATE_LIMITED", &json!(30))
         );
     }
-    assert_eq!(answers[0], answers[1]);
+    assert_eq!(responses[0], responses[1]);
     app.stop().await;
 }

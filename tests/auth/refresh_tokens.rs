@@ -39,7 +39,7 @@ async fn repeating_a_lost_exchange_returns_the_same_token_until_it_is_used() {
         app.advance(pause).await;
         let repeated = refresh(&user, &user.refresh_token).await;
         assert_eq!(new_token(&repeated), successor);
-        let expiry = |answer: &Value| answer["data"]["refreshToken"]["refreshTokenExpiresAt"].clone();
+        let expiry = |response: &Value| response["data"]["refreshToken"]["refreshTokenExpiresAt"].clone();
         assert_eq!(expiry(&repeated), expiry(&first), "repeating does not extend the lifetime");
     }
     let next = refresh(&user, &successor).await;
@@ -86,20 +86,20 @@ async fn repeating_the_owners_exchanges_does_not_hide_a_stolen_token() {
     let mut was_noticed = false;
     for _ in 0..3 {
         app.advance(TimeDelta::minutes(10)).await;
-        let answer = refresh(&owner, &own).await;
-        if code_of(&answer) != "no error" {
+        let response = refresh(&owner, &own).await;
+        if code_of(&response) != "no error" {
             was_noticed = true;
             break;
         }
-        own = new_token(&answer).to_owned();
-        with_new_access_token(&owner, &answer).data(ME, json!({})).await;
+        own = new_token(&response).to_owned();
+        with_new_access_token(&owner, &response).data(ME, json!({})).await;
         app.advance(TimeDelta::minutes(5)).await;
-        let answer = refresh(&owner, &stolen).await;
-        if code_of(&answer) != "no error" {
+        let response = refresh(&owner, &stolen).await;
+        if code_of(&response) != "no error" {
             was_noticed = true;
             break;
         }
-        stolen = new_token(&answer).to_owned();
+        stolen = new_token(&response).to_owned();
     }
     assert!(was_noticed);
     app.stop().await;
@@ -109,9 +109,9 @@ async fn repeating_the_owners_exchanges_does_not_hide_a_stolen_token() {
 async fn concurrent_refreshes_return_the_same_token() {
     let app = TestApp::start().await;
     let user = app.sign_in_as(PHONE).await;
-    let answers = join_all((0..10).map(|_| refresh(&user, &user.refresh_token))).await;
-    assert!(answers.iter().all(|answer| new_token(answer) == new_token(&answers[0])));
-    assert_eq!(code_of(&refresh(&user, new_token(&answers[0])).await), "no error");
+    let responses = join_all((0..10).map(|_| refresh(&user, &user.refresh_token))).await;
+    assert!(responses.iter().all(|response| new_token(response) == new_token(&responses[0])));
+    assert_eq!(code_of(&refresh(&user, new_token(&responses[0])).await), "no error");
     app.stop().await;
 }
 
@@ -158,17 +158,18 @@ async fn concurrent_exchanges_and_repetitions_keep_one_chain_of_tokens() {
     let user = app.sign_in_as(PHONE).await;
     let lost = refresh(&user, &user.refresh_token).await;
     app.advance(TimeDelta::minutes(5)).await;
-    let answers = join_all((0..20).map(|_| refresh(&user, &user.refresh_token))).await;
-    assert!(answers.iter().all(|answer| new_token(answer) == new_token(&lost)));
+    let responses = join_all((0..20).map(|_| refresh(&user, &user.refresh_token))).await;
+    assert!(responses.iter().all(|response| new_token(response) == new_token(&lost)));
     // The successor is exchanged while the old token is repeated: one chain of tokens remains, or none.
     let successor = new_token(&lost).to_owned();
     let calls = (0..10).map(|number| {
         let token = if number % 2 == 0 { &successor } else { &user.refresh_token };
         refresh(&user, token)
     });
-    let answers = join_all(calls).await;
-    let ahead: Vec<_> = answers.iter().step_by(2).filter(|answer| code_of(answer) == "no error").collect();
-    assert!(ahead.iter().all(|answer| new_token(answer) == new_token(ahead[0])));
+    let responses = join_all(calls).await;
+    let ahead: Vec<_> =
+        responses.iter().step_by(2).filter(|response| code_of(response) == "no error").collect();
+    assert!(ahead.iter().all(|response| new_token(response) == new_token(ahead[0])));
     assert_eq!(code_of(&refresh(&user, &user.refresh_token).await), "UNAUTHENTICATED");
     app.stop().await;
 }
@@ -209,7 +210,7 @@ async fn session_101_ends_the_least_recently_refreshed_one() {
     assert_eq!(second.data(ME, json!({})).await, json!({ "me": null }));
     assert_eq!(ids().await, 100);
     let at_once = join_all((0..5).map(|_| login(&app, PHONE, PASSWORD))).await;
-    assert!(at_once.iter().all(|answer| code_of(answer) == "no error"));
+    assert!(at_once.iter().all(|response| code_of(response) == "no error"));
     assert_eq!(ids().await, 100);
     app.stop().await;
 }

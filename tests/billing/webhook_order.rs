@@ -22,7 +22,7 @@ const CHANGES: [Change; 6] = [
     }),
 ];
 
-/// All orders of events in which each occurs as often as `left` says.
+/// All orders of events in which each occurs `left` times.
 fn orders(left: &mut Vec<u32>) -> Vec<Vec<usize>> {
     if left.iter().all(|&times| times == 0) {
         return vec![Vec::new()];

@@ -36,7 +36,7 @@ pub struct Client {
 #[derive(Default)]
 pub struct Chat {
     pub sent: Vec<SentMessage>,
-    /// Mutations that a node accepted and then answered with an error or not at all.
+    /// Mutations that a node accepted and then failed or not at all.
     pub failed: usize,
     pub resumed: usize,
     pub restarted: usize,
@@ -85,11 +85,11 @@ impl Client {
             let sent = self.http.post(url).bearer_auth(&self.token).json(&body).send().await;
             match sent {
                 Ok(response) => match response.json::<Value>().await {
-                    Ok(answer) if answer.get("errors").is_none() => {
-                        return answer["data"]["sendMessage"]["reply"]["id"].as_str().unwrap().to_owned();
+                    Ok(response) if response.get("errors").is_none() => {
+                        return response["data"]["sendMessage"]["reply"]["id"].as_str().unwrap().to_owned();
                     }
-                    Ok(refused) => {
-                        assert_eq!(user::code_of(&refused), "INTERNAL_SERVER_ERROR", "{refused}");
+                    Ok(rejected) => {
+                        assert_eq!(user::code_of(&rejected), "INTERNAL_SERVER_ERROR", "{rejected}");
                         self.chatrooms.failed += 1;
                     }
                     Err(_) => self.chatrooms.failed += 1,

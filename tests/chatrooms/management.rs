@@ -138,7 +138,7 @@ async fn the_cached_chatroom_list_reflects_every_write() {
     assert_eq!(list(&user, json!({})).await.0, ["b", "a"]);
     let before = queries();
     assert_eq!(list(&user, json!({})).await.0, ["b", "a"]);
-    assert_eq!(queries(), before, "the second query is answered from the cache");
+    assert_eq!(queries(), before, "the second query is served from the cache");
     a.send("hi").await;
     assert_eq!(list(&user, json!({})).await.0, ["a", "b"], "a message moves its chatroom to the top");
     let rename = "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"B\"}) { chatroom { id } } }";

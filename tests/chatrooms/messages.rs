@@ -12,17 +12,17 @@ async fn fifty_concurrent_sends_with_a_limit_of_twenty_accept_exactly_twenty() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
-    let answers =
+    let responses =
         join_all((0..50).map(|n| chatroom.try_send(json!({"content": format!("message {n}")})))).await;
-    let (accepted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
-    assert_eq!((accepted.len(), refused.len()), (20, 30));
+    let (accepted, rejected): (Vec<_>, Vec<_>) = responses.into_iter().partition(Result::is_ok);
+    assert_eq!((accepted.len(), rejected.len()), (20, 30));
     let mut used: Vec<i64> = accepted.into_iter().map(|sent| sent.unwrap().used).collect();
     used.sort_unstable();
     assert_eq!(used, (1..=20).collect::<Vec<_>>());
-    for refusal in refused {
-        let refusal = refusal.unwrap_err();
-        assert_eq!(code_of(&refusal), "QUOTA_EXCEEDED");
-        let extensions = &refusal["errors"][0]["extensions"];
+    for rejection in rejected {
+        let rejection = rejection.unwrap_err();
+        assert_eq!(code_of(&rejection), "QUOTA_EXCEEDED");
+        let extensions = &rejection["errors"][0]["extensions"];
         assert_eq!((&extensions["limit"], &extensions["used"]), (&json!(20), &json!(20)));
         assert_eq!(extensions["upgradeable"], false, "billing is not configured");
         let resets_at: chrono::DateTime<chrono::Utc> =
@@ -57,10 +57,10 @@ async fn twenty_concurrent_sends_with_one_idempotency_key_create_one_message() {
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
     let input = json!({"content": "hi", "idempotencyKey": "k1"});
-    let answers = join_all((0..20).map(|_| chatroom.try_send(input.clone()))).await;
-    let first = answers[0].clone().unwrap();
+    let responses = join_all((0..20).map(|_| chatroom.try_send(input.clone()))).await;
+    let first = responses[0].clone().unwrap();
     assert_eq!(first.used, 1);
-    assert!(answers.iter().all(|answer| answer.as_ref() == Ok(&first)), "{answers:?}");
+    assert!(responses.iter().all(|response| response.as_ref() == Ok(&first)), "{responses:?}");
     assert_eq!(user.read(&first.reply).await.text, "Yes.");
     assert_eq!(app.gemini.calls().len(), 1);
     assert_eq!(chatroom.branch().await.len(), 2);
@@ -92,8 +92,8 @@ async fn a_rejected_message_does_not_consume_its_idempotency_key() {
     app.gemini.enqueue(Script::gemini_error(400, "INVALID_ARGUMENT", json!([])));
     let first = chatroom.send("one").await;
     let input = json!({"content": "two", "idempotencyKey": "k"});
-    if let Err(refused) = chatroom.try_send(input.clone()).await {
-        assert_eq!(code_of(&refused), "QUOTA_EXCEEDED");
+    if let Err(rejected) = chatroom.try_send(input.clone()).await {
+        assert_eq!(code_of(&rejected), "QUOTA_EXCEEDED");
     }
     user.read(&first.reply).await;
     assert_eq!(chatroom.try_send(input).await.unwrap().used, 1, "the quota of the failed reply was refunded");
@@ -106,12 +106,12 @@ async fn message_content_must_be_1_to_32000_characters() {
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
     for content in [String::new(), "  \n".to_owned(), "x".repeat(32_001)] {
-        let refused = chatroom.try_send(json!({ "content": content })).await.unwrap_err();
-        assert_eq!(code_of(&refused), "BAD_USER_INPUT");
-        assert_eq!(refused["errors"][0]["extensions"]["field"], "content");
+        let rejected = chatroom.try_send(json!({ "content": content })).await.unwrap_err();
+        assert_eq!(code_of(&rejected), "BAD_USER_INPUT");
+        assert_eq!(rejected["errors"][0]["extensions"]["field"], "content");
     }
-    let refused = chatroom.try_send(json!({"content": "x", "idempotencyKey": ""})).await.unwrap_err();
-    assert_eq!(refused["errors"][0]["extensions"]["field"], "idempotencyKey");
+    let rejected = chatroom.try_send(json!({"content": "x", "idempotencyKey": ""})).await.unwrap_err();
+    assert_eq!(rejected["errors"][0]["extensions"]["field"], "idempotencyKey");
     let sent = chatroom.send(&"é".repeat(32_000)).await;
     user.read(&sent.reply).await;
     assert_eq!(user.used().await, 1);
@@ -147,9 +147,9 @@ async fn concurrent_regenerations_create_one_reply() {
     let sent = user.create_chatroom("x").await.send("hi").await;
     user.read(&sent.reply).await;
     let again = join_all((0..10).map(|_| user.regenerate(&sent.reply))).await;
-    let (done, refused): (Vec<_>, Vec<_>) = again.into_iter().partition(Result::is_ok);
-    assert_eq!((done.len(), refused.len()), (1, 9));
-    assert!(refused.into_iter().all(|refused| code_of(&refused.unwrap_err()) == "CONFLICT"));
+    let (done, rejected): (Vec<_>, Vec<_>) = again.into_iter().partition(Result::is_ok);
+    assert_eq!((done.len(), rejected.len()), (1, 9));
+    assert!(rejected.into_iter().all(|rejected| code_of(&rejected.unwrap_err()) == "CONFLICT"));
     assert_eq!(user.used().await, 2);
     app.stop().await;
 }
@@ -185,8 +185,8 @@ async fn only_a_finished_reply_on_the_active_branch_can_be_regenerated() {
     app.gemini.enqueue(Script::new().wait(&gate).text("Yes").finish("STOP"));
     let first = chatroom.send("one").await;
     assert_eq!(code_of(&user.regenerate(&first.reply).await.unwrap_err()), "CONFLICT");
-    let refused = user.regenerate(&first.message).await.unwrap_err();
-    assert_eq!(refused["errors"][0]["extensions"]["field"], "messageId");
+    let rejected = user.regenerate(&first.message).await.unwrap_err();
+    assert_eq!(rejected["errors"][0]["extensions"]["field"], "messageId");
     gate.open_permanently();
     user.read(&first.reply).await;
     let second = chatroom.send("two").await;

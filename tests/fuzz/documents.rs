@@ -1,5 +1,4 @@
-//! Requests: some are what a client might send, with a mistake or ten; some are made of the language's words in no order; and
-//! some are noise.
+//! Generates requests: mutated valid operations, GraphQL tokens in random order, and random bytes.
 
 use async_graphql::parser::{
     parse_schema,
@@ -52,35 +51,35 @@ fn base(of: &Type) -> &str {
 
 pub fn requests(ids: &[String]) -> BoxedStrategy<Value> {
     let schema = Schema::read(ids);
-    let written =
-        (prop_oneof![8 => Just("query"), 3 => Just("mutation")], variables(&schema)).prop_flat_map({
-            let schema = schema.clone();
-            move |(kind, variables)| {
-                let root = if kind == "query" { "Query" } else { "Mutation" };
-                (selection(&schema, root, DEPTH), Just((kind, variables)))
-            }
-        });
-    let written = (written, prop_oneof![30 => Just(""), 1 => Just("($v: String, $n: Int = 3)"), 1 => Just("($id: ID!)")]).prop_map(
+    let valid = (prop_oneof![8 => Just("query"), 3 => Just("mutation")], variables(&schema)).prop_flat_map({
+        let schema = schema.clone();
+        move |(kind, variables)| {
+            let root = if kind == "query" { "Query" } else { "Mutation" };
+            (selection(&schema, root, DEPTH), Just((kind, variables)))
+        }
+    });
+    let valid = (valid, prop_oneof![30 => Just(""), 1 => Just("($v: String, $n: Int = 3)"), 1 => Just("($id: ID!)")]).prop_map(
         |((set, (kind, variables)), declared)| json!({"query": format!("{kind} Q{declared} {set}"), "variables": variables}),
     );
-    let word_salad = vec(WORDS, 0..60);
-    let word_salad = (word_salad, variables(&schema))
+    let random_tokens = vec(WORDS, 0..60);
+    let random_tokens = (random_tokens, variables(&schema))
         .prop_map(|(words, variables)| json!({"query": words.concat(), "variables": variables}));
-    let noise = ("\\PC{0,80}", any_json(), any_json())
+    let random_text = ("\\PC{0,80}", any_json(), any_json())
         .prop_map(|(query, variables, extensions)| json!({"query": query, "variables": variables, "extensions": extensions}));
-    let broken =
-        (written.clone(), any::<prop::sample::Index>(), "\\PC").prop_map(|(mut request, at, with)| {
+    let mutated =
+        (valid.clone(), any::<prop::sample::Index>(), "\\PC").prop_map(|(mut request, at, with)| {
             let mut query: Vec<char> = request["query"].as_str().unwrap().chars().collect();
             let at = at.index(query.len());
             query.splice(at..=at, with.chars());
             request["query"] = query.into_iter().collect::<String>().into();
             request
         });
-    let batch = vec(written.clone(), 0..12).prop_map(Value::Array);
-    prop_oneof![10 => written, 4 => broken, 3 => word_salad, 2 => noise, 1 => batch, 1 => any_json()].boxed()
+    let batch = vec(valid.clone(), 0..12).prop_map(Value::Array);
+    prop_oneof![10 => valid, 4 => mutated, 3 => random_tokens, 2 => random_text, 1 => batch, 1 => any_json()]
+        .boxed()
 }
 
-/// A selection of a type's fields, or nothing where it has none.
+/// A selection of a type's fields; empty for a leaf type.
 fn selection(schema: &Arc<Schema>, name: &str, depth: u32) -> BoxedStrategy<String> {
     // What ends the session would end the run, too, and what sends codes is limited by nothing here.
     let left_out = ["logout", "deleteAccount", "endSession", "changePassword", "resetPassword"];
@@ -126,18 +125,18 @@ fn field_selection(schema: &Arc<Schema>, field: &FieldDefinition, depth: u32) ->
         .boxed()
 }
 
-/// An argument: left out, as its type has it, or as it has not.
+/// An argument: omitted, with a literal of its type, or with any literal.
 fn argument_value(
     schema: &Arc<Schema>,
     argument: &InputValueDefinition,
     depth: u32,
 ) -> BoxedStrategy<String> {
     let name = argument.name.node.to_string();
-    let right = literal(schema, &argument.ty.node, depth);
-    // What has to be there is left out now and then.
+    let valid = literal(schema, &argument.ty.node, depth);
+    // Required arguments are omitted now and then, too.
     let optional = u32::from(argument.ty.node.nullable) * 60 + 1;
-    let name_it = move |value: String| format!("{name}: {value} ");
-    prop_oneof![60 => right.prop_map(name_it.clone()), 1 => any_literal().prop_map(name_it), optional => Just(String::new())]
+    let with_name = move |value: String| format!("{name}: {value} ");
+    prop_oneof![60 => valid.prop_map(with_name.clone()), 1 => any_literal().prop_map(with_name), optional => Just(String::new())]
         .boxed()
 }
 

@@ -143,10 +143,10 @@ async fn check_costs(server: &Process, user: &TestUser, ids: &[String], seed: u6
 /// Counts the responses with data, those rejected before execution and those with field errors.
 async fn run(user: &TestUser, ids: &[String], seed: u64, cases: usize) -> [u64; 3] {
     let requests = requests(ids, seed, cases);
-    let answers = stream::iter(requests).map(async |request| send(user, &request).await);
+    let responses = stream::iter(requests).map(async |request| send(user, &request).await);
     let mut counts = [0; 3];
-    let mut answers = std::pin::pin!(answers.buffer_unordered(CONCURRENCY));
-    while let Some(which) = answers.next().await {
+    let mut responses = std::pin::pin!(responses.buffer_unordered(CONCURRENCY));
+    while let Some(which) = responses.next().await {
         counts[which] += 1;
     }
     counts
@@ -154,12 +154,12 @@ async fn run(user: &TestUser, ids: &[String], seed: u64, cases: usize) -> [u64; 
 
 async fn send(user: &TestUser, request: &Value) -> usize {
     let post = user.http.post(format!("http://{}/graphql", user.address)).bearer_auth(&user.token);
-    let answer = post.json(request).send().await.expect("the server answers");
-    let status = answer.status().as_u16();
-    let text = answer.text().await.unwrap();
+    let response = post.json(request).send().await.expect("the server responds");
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
     let fault = |why: &str| -> ! { panic!("{why}: {status} {text}\nto {request}") };
-    let Ok(answer) = serde_json::from_str::<Value>(&text) else { fault("not JSON") };
-    let errors = answer["errors"].as_array().cloned().unwrap_or_default();
+    let Ok(response) = serde_json::from_str::<Value>(&text) else { fault("not JSON") };
+    let errors = response["errors"].as_array().cloned().unwrap_or_default();
     for error in &errors {
         match error["extensions"]["code"].as_str() {
             None => fault("an error without a code"),
@@ -170,7 +170,7 @@ async fn send(user: &TestUser, request: &Value) -> usize {
     if status >= 500 {
         fault("a 5xx status");
     }
-    match (errors.is_empty(), answer.get("data")) {
+    match (errors.is_empty(), response.get("data")) {
         (true, _) => 0,
         (false, None) => 1,
         (false, Some(_)) => 2,

@@ -74,10 +74,10 @@ async fn skipped_selections_leave_empty_objects() {
         let expected = if name.is_some() { json!({"me": {"id": id}}) } else { expected };
         let request =
             json!({"query": document, "variables": {"chatroom": chatroom.id}, "operationName": name});
-        let answer = user.post(&request).await;
+        let response = user.post(&request).await;
         // The field order must match, too.
-        assert_eq!(answer["data"].to_string(), expected.to_string(), "{document}: {answer}");
-        assert_eq!(answer.get("errors"), None, "{document}");
+        assert_eq!(response["data"].to_string(), expected.to_string(), "{document}: {response}");
+        assert_eq!(response.get("errors"), None, "{document}");
         let mut socket = user.socket().await;
         socket.send(&json!({"type": "subscribe", "id": "1", "payload": request})).await;
         let frame = socket.next().await.unwrap();
@@ -122,9 +122,9 @@ async fn a_subscription_must_have_exactly_one_root_field() {
         "subscription { __typename }",
     ] {
         socket.subscribe("2", document, &json!({})).await;
-        let refused = socket.next().await.unwrap();
-        assert_eq!(refused["type"], "error", "{document}");
-        assert_eq!(refused["payload"][0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED", "{document}");
+        let rejected = socket.next().await.unwrap();
+        assert_eq!(rejected["type"], "error", "{document}");
+        assert_eq!(rejected["payload"][0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED", "{document}");
     }
     app.stop().await;
 }
@@ -172,10 +172,10 @@ async fn invalid_inputs_are_rejected_before_execution() {
             json!(null),
         ),
     ] {
-        let refused = user.execute(document, variables).await;
-        assert_eq!(code_of(&refused), code, "{refused}");
-        assert_eq!(refused["errors"][0]["extensions"]["field"], field, "{refused}");
-        assert_eq!(refused.get("data"), None, "{refused}");
+        let rejected = user.execute(document, variables).await;
+        assert_eq!(code_of(&rejected), code, "{rejected}");
+        assert_eq!(rejected["errors"][0]["extensions"]["field"], field, "{rejected}");
+        assert_eq!(rejected.get("data"), None, "{rejected}");
     }
     let chatrooms = user.data("{ chatrooms { nodes { id } } }", json!({})).await;
     assert_eq!(chatrooms["chatrooms"]["nodes"], json!([]));

@@ -27,8 +27,8 @@ async fn the_longest_message_fits_with_every_character_escaped() {
     let body = body.split_once("\"payload\":").unwrap().1.strip_suffix('}').unwrap().to_owned();
     let request =
         user.http.post(app.url()).bearer_auth(&user.token).header("content-type", "application/json");
-    let answer: Value = request.body(body).send().await.unwrap().json().await.unwrap();
-    assert!(answer["data"]["sendMessage"]["reply"]["id"].is_string(), "{answer}");
+    let response: Value = request.body(body).send().await.unwrap().json().await.unwrap();
+    assert!(response["data"]["sendMessage"]["reply"]["id"].is_string(), "{response}");
     app.stop().await;
 }
 
@@ -41,9 +41,9 @@ async fn an_oversized_operation_is_rejected_under_its_id() {
     socket.subscribe("live", "subscription { accountEvents { usage { used } } }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["id"], "live");
     socket.send_raw(Message::text(longest_subscribe("1", &chatroom.id, 45_000))).await;
-    let refused = socket.next().await.unwrap();
-    assert_eq!((&refused["type"], &refused["id"]), (&json!("error"), &json!("1")));
-    let extensions = &refused["payload"][0]["extensions"];
+    let rejected = socket.next().await.unwrap();
+    assert_eq!((&rejected["type"], &rejected["id"]), (&json!("error"), &json!("1")));
+    let extensions = &rejected["payload"][0]["extensions"];
     assert_eq!((&extensions["limit"], &extensions["max"]), (&json!("bytes of a message"), &json!(524_288)));
     socket.subscribe("2", "{ __typename }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["id"], "2", "the socket closed");
@@ -68,16 +68,16 @@ async fn invalid_unicode_fails_only_its_own_operation() {
     };
     let subscribe = format!(r#"{{"type":"subscribe","id":"1","payload":{payload}}}"#);
     socket.send_raw(Message::text(subscribe)).await;
-    let refused = socket.next().await.unwrap();
-    assert_eq!((&refused["type"], &refused["id"]), (&json!("error"), &json!("1")));
-    assert_names_it(&refused["payload"][0]);
+    let rejected = socket.next().await.unwrap();
+    assert_eq!((&rejected["type"], &rejected["id"]), (&json!("error"), &json!("1")));
+    assert_names_it(&rejected["payload"][0]);
     socket.subscribe("2", "{ __typename }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["id"], "2", "the socket closed");
 
     let post = async |body: String| {
         let request = user.http.post(app.url()).header("content-type", "application/json");
-        let answer = request.body(body).send().await.unwrap();
-        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+        let response = request.body(body).send().await.unwrap();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
     };
     let (status, alone) = post(payload.to_owned()).await;
     assert_eq!(status, 400);
@@ -115,11 +115,11 @@ async fn parameters_are_validated_alike_over_http_and_websocket() {
     ] {
         let over_http = user.post(&payload).await;
         socket.send(&json!({"type": "subscribe", "id": "1", "payload": payload})).await;
-        let answer = socket.next().await.unwrap();
+        let response = socket.next().await.unwrap();
         if over_http.get("errors").is_some() {
-            assert_eq!((&answer["type"], &answer["payload"]), (&json!("error"), &over_http["errors"]));
+            assert_eq!((&response["type"], &response["payload"]), (&json!("error"), &over_http["errors"]));
         } else {
-            assert_eq!(answer["payload"], over_http);
+            assert_eq!(response["payload"], over_http);
             assert_eq!(socket.next().await.unwrap()["type"], "complete");
         }
     }

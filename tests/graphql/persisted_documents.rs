@@ -27,15 +27,15 @@ async fn a_registered_document_is_found_by_its_hash() {
         anonymous.post(&json!({"query": "{ me { id } }", "extensions": persisted(TYPENAMES_HASH)})).await;
     assert_eq!(code_of(&forged), "BAD_USER_INPUT");
     let sent = anonymous.post(&json!({"query": TYPENAME, "extensions": persisted(TYPENAMES_HASH)})).await;
-    let answer = json!({"data": {"__typename": "Query"}});
-    assert_eq!(sent, answer);
-    assert_eq!(anonymous.post(&by_hash).await, answer);
+    let response = json!({"data": {"__typename": "Query"}});
+    assert_eq!(sent, response);
+    assert_eq!(anonymous.post(&by_hash).await, response);
     let url = with_query(&app.url(), "extensions", &persisted(TYPENAMES_HASH).to_string());
     let got = anonymous.http.get(url).send().await.unwrap().json::<Value>().await.unwrap();
-    assert_eq!(got, answer);
+    assert_eq!(got, response);
     let mut socket = app.user().await.socket().await;
     socket.send(&json!({"type": "subscribe", "id": "1", "payload": by_hash})).await;
-    assert_eq!(socket.next().await.unwrap()["payload"], answer);
+    assert_eq!(socket.next().await.unwrap()["payload"], response);
     app.stop().await;
 }
 
@@ -51,9 +51,9 @@ async fn only_trusted_documents_are_executed_if_configured() {
         let file = format!("--persisted-queries-file={}", file.display());
         let app = TestApp::with_settings(&["--persisted-queries=only", &file]).await;
         let anonymous = app.anonymous();
-        let answer = json!({"data": {"__typename": "Query"}});
-        assert_eq!(anonymous.post(&json!({ "extensions": persisted(id) })).await, answer);
-        assert_eq!(anonymous.post(&json!({ "query": TYPENAME })).await, answer, "the whole document, too");
+        let response = json!({"data": {"__typename": "Query"}});
+        assert_eq!(anonymous.post(&json!({ "extensions": persisted(id) })).await, response);
+        assert_eq!(anonymous.post(&json!({ "query": TYPENAME })).await, response, "the whole document, too");
         let other = json!({"query": "{ me { id } }"});
         assert_eq!(code_of(&anonymous.post(&other).await), "PERSISTED_QUERY_ONLY");
         let mut socket = Socket::open(app.address, "graphql-transport-ws", &[]).await.unwrap();

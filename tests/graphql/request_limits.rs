@@ -77,9 +77,9 @@ async fn a_document_over_a_limit_is_rejected_on_every_transport() {
         }
         let mut socket = user.socket().await;
         socket.subscribe("1", &document, &json!({})).await;
-        let refused = socket.next().await.unwrap();
-        assert_eq!(refused["type"], "error");
-        assert_eq!(limit_of(&refused["payload"][0]), expected);
+        let rejected = socket.next().await.unwrap();
+        assert_eq!(rejected["type"], "error");
+        assert_eq!(limit_of(&rejected["payload"][0]), expected);
         let mut old = Socket::open(app.address, "graphql-ws", &[]).await.unwrap();
         old.send(&json!({"type": "connection_init"})).await;
         old.send(&json!({"type": "start", "id": "1", "payload": {"query": document}})).await;
@@ -114,11 +114,11 @@ async fn a_document_with_exponential_validation_cost_is_rejected_at_once() {
         ("query($x: [Nope] = [1]) { __typename }".to_owned(), json!({}), "GRAPHQL_VALIDATION_FAILED"),
         (format!("{{ {}: __typename }}", "a".repeat(129)), json!({}), "QUERY_TOO_COMPLEX"),
     ] {
-        let refused = timeout(TEST_TIMEOUT, user.execute(&query, variables))
+        let rejected = timeout(TEST_TIMEOUT, user.execute(&query, variables))
             .await
             .expect("validation did not finish in time");
-        assert_eq!(code_of(&refused), code, "{}", &query[..60.min(query.len())]);
-        assert_eq!(refused.get("data"), None);
+        assert_eq!(code_of(&rejected), code, "{}", &query[..60.min(query.len())]);
+        assert_eq!(rejected.get("data"), None);
     }
     app.stop().await;
 }
@@ -170,8 +170,8 @@ async fn disabled_introspection_reveals_no_schema_names() {
     for document in
         ["{ me { nope } }", "{ chatroom { id } }", "{ me }", "{ __type(name: \"User\") { name } }"]
     {
-        let refused = anonymous.execute(document, json!({})).await;
-        let error = &refused["errors"][0];
+        let rejected = anonymous.execute(document, json!({})).await;
+        let error = &rejected["errors"][0];
         assert_eq!(error["message"], "The document does not fit the schema of this server.", "{document}");
         assert!(error["locations"][0]["line"].is_number(), "{error}");
     }
@@ -198,8 +198,8 @@ async fn response_batch_and_read_sizes_are_limited() {
     let messages =
         "query($id: ID!, $n: Int) { chatroom(id: $id) { messages(last: $n) { nodes { content } } } }";
     let last = |n: i32| json!({"query": messages, "variables": {"id": chatroom.id, "n": n}});
-    let refused = user.post(&last(100)).await;
-    assert_eq!(limit_of(&refused["errors"][0]), ("QUERY_TOO_COMPLEX", "answer"));
+    let rejected = user.post(&last(100)).await;
+    assert_eq!(limit_of(&rejected["errors"][0]), ("QUERY_TOO_COMPLEX", "answer"));
     assert_eq!(code_of(&user.post(&last(30)).await), "no error");
     // Ten replies each: the second one exceeds the limit of the batch.
     let batch = user.post(&json!([last(20), last(20)])).await;
@@ -208,8 +208,8 @@ async fn response_batch_and_read_sizes_are_limited() {
     let ids = "query($id: ID!) {
         a: chatroom(id: $id) { messages(last: 100) { nodes { id } } }
         b: chatroom(id: $id) { messages(last: 99) { nodes { id } } } }";
-    let refused = user.execute(ids, json!({ "id": chatroom.id })).await;
-    assert_eq!(limit_of(&refused["errors"][0]), ("QUERY_TOO_COMPLEX", "bytes read"));
+    let rejected = user.execute(ids, json!({ "id": chatroom.id })).await;
+    assert_eq!(limit_of(&rejected["errors"][0]), ("QUERY_TOO_COMPLEX", "bytes read"));
     app.stop().await;
 }
 
@@ -234,14 +234,14 @@ async fn nested_alternatives_are_weighed_by_their_maximum_size() {
         )
     };
     assert_eq!(user.error_code(&nested(2), json!({ "id": versions[0] })).await, "no error");
-    let refused = user.execute(&nested(3), json!({ "id": versions[0] })).await;
-    assert_eq!(limit_of(&refused["errors"][0]), ("QUERY_TOO_COMPLEX", "complexity"));
+    let rejected = user.execute(&nested(3), json!({ "id": versions[0] })).await;
+    assert_eq!(limit_of(&rejected["errors"][0]), ("QUERY_TOO_COMPLEX", "complexity"));
     let page = "query($id: ID!, $last: Int!, $before: ID) {
         node(id: $id) { ... on Message { alternatives(last: $last, before: $before) { id } } } }";
     let page = async |last: i32, before: Option<&String>| {
         let variables = json!({"id": versions[1], "last": last, "before": before});
-        let answer = user.execute(page, variables).await;
-        let found = answer["data"]["node"]["alternatives"].as_array().cloned();
+        let response = user.execute(page, variables).await;
+        let found = response["data"]["node"]["alternatives"].as_array().cloned();
         found.map(|found| found.iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>())
     };
     assert_eq!(page(100, None).await.as_deref(), Some(&versions[..]));
@@ -268,8 +268,8 @@ async fn mutations_are_rate_limited_per_user_with_headers() {
     let rename = "mutation { updateProfile(input: { fullName: \"x\" }) { user { id } } }";
     let headers = async || {
         let request = user.http.post(format!("http://{}/graphql", app.address)).bearer_auth(&user.token);
-        let answer = request.json(&json!({ "query": rename })).send().await.unwrap();
-        let header = |name| answer.headers()[name].to_str().unwrap().to_owned();
+        let response = request.json(&json!({ "query": rename })).send().await.unwrap();
+        let header = |name| response.headers()[name].to_str().unwrap().to_owned();
         (header("ratelimit-policy"), header("ratelimit"))
     };
     let policy = "\"mutations\";q=120;w=60".to_owned();

@@ -66,12 +66,12 @@ async fn a_nul_character_in_any_input_is_rejected_naming_the_field() {
     let chatroom = user.create_chatroom("x").await;
     for (query, field) in inputs(&chatroom.id) {
         for text in ["\0", "long enough\0", "https://chat.example/\0", "ada\0@example.com"] {
-            let refused = user.execute(&query, json!({ "v": text })).await;
-            let extensions = &refused["errors"][0]["extensions"];
+            let rejected = user.execute(&query, json!({ "v": text })).await;
+            let extensions = &rejected["errors"][0]["extensions"];
             assert_eq!(
                 json!([extensions["code"], extensions["field"]]),
                 json!(["BAD_USER_INPUT", field]),
-                "{query} {text:?}: {refused}"
+                "{query} {text:?}: {rejected}"
             );
         }
     }
@@ -139,7 +139,7 @@ async fn invisible_text_counts_as_blank() {
         "mutation($v: String!) {{ sendMessage(input: {{ chatroomId: \"{}\", content: $v }}) {{ message {{ id }} }} }}",
         chatroom.id
     );
-    let refused = async |user: &TestUser, query: &str, text: &str| -> Value {
+    let rejected = async |user: &TestUser, query: &str, text: &str| -> Value {
         let response = user.execute(query, json!({ "v": text })).await;
         json!([code_of(&response), response["errors"][0]["extensions"]["field"]])
     };
@@ -158,7 +158,7 @@ async fn invisible_text_counts_as_blank() {
             [(CREATE, "title"), (NAME, "fullName"), (EMAIL, "email"), (send.as_str(), "content")]
         {
             assert_eq!(
-                refused(&user, query, text).await,
+                rejected(&user, query, text).await,
                 json!(["BAD_USER_INPUT", field]),
                 "{}",
                 text.escape_unicode()
@@ -167,7 +167,7 @@ async fn invisible_text_counts_as_blank() {
     }
     for text in ["\u{200b}.", "👨‍👩‍👧", "\u{2066}نص\u{2069}"] {
         for query in [CREATE, NAME] {
-            assert_eq!(refused(&user, query, text).await[0], "no error", "{}", text.escape_unicode());
+            assert_eq!(rejected(&user, query, text).await[0], "no error", "{}", text.escape_unicode());
         }
     }
     assert_eq!(chatroom.branch().await, []);

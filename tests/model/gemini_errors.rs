@@ -74,10 +74,10 @@ async fn credential_and_billing_errors_fail_with_misconfigured() {
     }
 }
 
-async fn wait_after(refusal: Script) -> Duration {
+async fn wait_after(rejection: Script) -> Duration {
     let app = TestApp::start().await;
     let user = app.user().await;
-    app.gemini.enqueue(refusal);
+    app.gemini.enqueue(rejection);
     let asked_at = Instant::now();
     let sent = user.create_chatroom("x").await.send("hi").await;
     assert_eq!(user.read(&sent.reply).await.text, "Yes.");

@@ -115,7 +115,7 @@ async fn data_after_the_finish_is_ignored() {
         assert_eq!(message["content"], "Whole", "{rest}");
         assert_eq!(message["tokens"]["total"], 15, "{rest}");
     }
-    // Empty events and `[DONE]` before the finish reason neither end the answer nor fail it.
+    // Empty events and `[DONE]` before the finish reason neither end the response nor fail it.
     let script = Script::new().raw("data:\n\n").text("Whole").raw("data:\n\n");
     assert_eq!(harness.text_of(script.raw("data: [DONE]\n\n").finish("STOP")).await, "Whole");
 }
@@ -177,8 +177,8 @@ async fn a_reply_blocked_after_shown_text_is_charged() {
         assert_eq!(follower.read_to_end().await, "ReplyFailed");
         assert_eq!(user.used().await, used);
     }
-    let refused = chatroom.try_send(json!({"content": "hi"})).await.unwrap_err();
-    assert_eq!(refused["errors"][0]["extensions"]["code"], "QUOTA_EXCEEDED");
+    let rejected = chatroom.try_send(json!({"content": "hi"})).await.unwrap_err();
+    assert_eq!(rejected["errors"][0]["extensions"]["code"], "QUOTA_EXCEEDED");
     app.stop().await;
 }
 

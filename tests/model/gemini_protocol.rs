@@ -8,20 +8,20 @@ use crate::support::{
     replies::{Failure, ReplyHarness, failure},
 };
 
-async fn run(answers: impl IntoIterator<Item = Script>) -> (Value, usize) {
-    ReplyHarness::start().await.run(answers).await
+async fn run(scripts: impl IntoIterator<Item = Script>) -> (Value, usize) {
+    ReplyHarness::start().await.run(scripts).await
 }
 
-async fn run_with(settings: &[&str], answers: impl IntoIterator<Item = Script>) -> (Value, usize) {
-    ReplyHarness::with(settings).await.run(answers).await
+async fn run_with(settings: &[&str], scripts: impl IntoIterator<Item = Script>) -> (Value, usize) {
+    ReplyHarness::with(settings).await.run(scripts).await
 }
 
-async fn text_of(answer: Script) -> String {
-    ReplyHarness::start().await.text_of(answer).await
+async fn text_of(script: Script) -> String {
+    ReplyHarness::start().await.text_of(script).await
 }
 
-async fn failure_of(answers: impl IntoIterator<Item = Script>) -> Failure {
-    ReplyHarness::start().await.failure_of(answers).await
+async fn failure_of(scripts: impl IntoIterator<Item = Script>) -> Failure {
+    ReplyHarness::start().await.failure_of(scripts).await
 }
 
 #[tokio::test]

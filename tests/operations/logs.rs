@@ -52,8 +52,8 @@ async fn a_conversation_is_logged_with_ids_and_without_content() {
     let anonymous = TestUser::anonymous(process.address);
     let sent = anonymous.data(SEND_OTP, json!({ "phone": NUMBER })).await;
     let otp = sent["sendOtp"]["otp"].as_str().unwrap().to_owned();
-    let answer = anonymous.data(VERIFY_OTP, json!({"phone": NUMBER, "otp": otp})).await;
-    let signed_in = &answer["verifyOtp"];
+    let response = anonymous.data(VERIFY_OTP, json!({"phone": NUMBER, "otp": otp})).await;
+    let signed_in = &response["verifyOtp"];
     let (token, refresh_token) =
         (signed_in["accessToken"].as_str().unwrap(), signed_in["refreshToken"].as_str().unwrap());
     let caller = TestUser { token: token.to_owned(), ..anonymous };

@@ -58,10 +58,10 @@ fn invalid_settings_are_rejected_with_an_explanation() {
             "DATABASE_URL (--database-url) must begin with sqlite: or postgres:",
         ),
     ] {
-        let refused = Process::command(directory.path()).envs(settings.clone()).output().unwrap();
-        assert!(!refused.status.success(), "{settings:?}");
-        let output = String::from_utf8(refused.stderr).unwrap();
-        assert!(output.contains(sentence), "{settings:?}: {output}");
+        let output = Process::command(directory.path()).envs(settings.clone()).output().unwrap();
+        assert!(!output.status.success(), "{settings:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(sentence), "{settings:?}: {error}");
     }
 }
 
@@ -74,9 +74,9 @@ fn invalid_values_that_may_hold_secrets_are_not_printed() {
         ("REDIS_URL", "redis//:hush@redis"),
         ("DATABASE_URL", "postgres://pollux:hush@db:port/chat"),
     ] {
-        let refused = Process::command(directory.path()).env(name, value).output().unwrap();
-        assert!(!refused.status.success(), "{name}");
-        let error = String::from_utf8(refused.stderr).unwrap();
+        let output = Process::command(directory.path()).env(name, value).output().unwrap();
+        assert!(!output.status.success(), "{name}");
+        let error = String::from_utf8(output.stderr).unwrap();
         assert!(error.contains(name) && !error.contains("hush"), "{name}: {error}");
     }
 }
@@ -91,11 +91,10 @@ fn an_incomplete_multi_process_configuration_is_rejected() {
         ("worker", vec![redis], "DATABASE_URL=postgres://"),
         ("api", vec![postgres, redis], "JWT_SECRET is required with PostgreSQL and Redis"),
     ] {
-        let refused =
-            Process::command(directory.path()).arg(command).envs(settings.clone()).output().unwrap();
-        assert!(!refused.status.success(), "{command} {settings:?}");
-        let output = String::from_utf8(refused.stderr).unwrap();
-        assert!(output.contains(sentence), "{command} {settings:?}: {output}");
+        let output = Process::command(directory.path()).arg(command).envs(settings.clone()).output().unwrap();
+        assert!(!output.status.success(), "{command} {settings:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(sentence), "{command} {settings:?}: {error}");
     }
 }
 

@@ -60,9 +60,9 @@ async fn a_release_rejects_a_newer_schema_that_removes_something() {
     let deployment = Deployment::new().await;
     migrated_by_a_later_release(&deployment, "m20990101_000002_less_contract").await;
     let mut command = Process::command(deployment.directory.path());
-    let refused = command.envs(deployment.backend.environment()).env("BIND", "127.0.0.1:0").output().unwrap();
-    assert_eq!(refused.status.code(), Some(78), "the exit code forbids a restart");
-    let error = String::from_utf8(refused.stderr).unwrap();
+    let output = command.envs(deployment.backend.environment()).env("BIND", "127.0.0.1:0").output().unwrap();
+    assert_eq!(output.status.code(), Some(78), "the exit code forbids a restart");
+    let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("m20990101_000002_less_contract"), "{error}");
     assert!(error.contains("start the newer release, or restore a backup"), "{error}");
 }
@@ -71,11 +71,11 @@ async fn a_release_rejects_a_newer_schema_that_removes_something() {
 fn an_unreachable_postgres_is_reported_with_its_cause_and_without_the_password() {
     let directory = tempfile::TempDir::new().unwrap();
     let mut command = Process::command(directory.path());
-    let refused = command.env("DATABASE_URL", "postgres://pollux:hush@127.0.0.1:1/chat").output().unwrap();
-    assert!(!refused.status.success());
-    let output = String::from_utf8(refused.stderr).unwrap();
-    assert!(output.contains("waiting for PostgreSQL at 127.0.0.1:1, database chat"), "{output}");
+    let output = command.env("DATABASE_URL", "postgres://pollux:hush@127.0.0.1:1/chat").output().unwrap();
+    assert!(!output.status.success());
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains("waiting for PostgreSQL at 127.0.0.1:1, database chat"), "{log}");
     let error = "cannot connect to PostgreSQL at 127.0.0.1:1, database chat: Connection refused";
-    assert!(output.contains(error), "{output}");
-    assert!(!output.contains("hush"), "{output}");
+    assert!(log.contains(error), "{log}");
+    assert!(!log.contains("hush"), "{log}");
 }

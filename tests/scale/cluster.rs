@@ -146,5 +146,5 @@ async fn every_port_works_on_a_redis_cluster() {
     let limit = |key: &str, max| Limit { key: key.to_owned(), max, window: Duration::from_mins(1) };
     let both = [limit("one", 1), limit("other", 5)];
     assert_eq!(limits.take(&both).await.unwrap(), Verdict::Allowed { remaining: 0 });
-    assert!(matches!(limits.take(&both).await.unwrap(), Verdict::Refused { .. }));
+    assert!(matches!(limits.take(&both).await.unwrap(), Verdict::Rejected { .. }));
 }

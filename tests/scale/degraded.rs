@@ -41,8 +41,8 @@ impl ProxiedNode {
 
     async fn ready(&self) -> (u16, String) {
         let http = self.app.anonymous().http;
-        let answer = http.get(format!("http://{}/health/ready", self.app.address)).send().await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
+        let response = http.get(format!("http://{}/health/ready", self.app.address)).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
     }
 
     async fn wait_until_ready(&self, expected: &str) {
@@ -177,8 +177,8 @@ async fn replies_running_during_a_database_outage_are_stored_afterwards() {
     gate.open();
     // Live text does not depend on the database.
     follower.read_until("During.").await;
-    let refused = chatroom.try_send(json!({"content": "lost?", "idempotencyKey": "k"})).await;
-    assert_eq!(code_of(&refused.err().unwrap()), "INTERNAL_SERVER_ERROR");
+    let rejected = chatroom.try_send(json!({"content": "lost?", "idempotencyKey": "k"})).await;
+    assert_eq!(code_of(&rejected.err().unwrap()), "INTERNAL_SERVER_ERROR");
 
     proxied.postgres.restore();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");

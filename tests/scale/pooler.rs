@@ -75,7 +75,7 @@ impl PgBouncer {
         format!("postgres://postgres@{}/{}", self.address, database_url.rsplit('/').next().unwrap())
     }
 
-    fn refused(&self, deployment: &Deployment) -> Output {
+    fn failed_start(&self, deployment: &Deployment) -> Output {
         let mut command = Process::command(self.directory.path());
         command
             .env("DATABASE_URL", self.proxied_url(&deployment.backend.database_url))
@@ -141,9 +141,9 @@ async fn a_pooler_in_transaction_mode_works_if_it_keeps_prepared_statements() {
         works_with(&deployment, &pooler).await;
     } else {
         let pooler = PgBouncer::start(&deployment.backend.database_url, settings);
-        let refused = pooler.refused(&deployment);
-        assert!(!refused.status.success());
-        let error = String::from_utf8(refused.stderr).unwrap();
+        let output = pooler.failed_start(&deployment);
+        assert!(!output.status.success());
+        let error = String::from_utf8(output.stderr).unwrap();
         assert!(error.contains("set pool_mode = session, or use PgBouncer 1.21 or newer"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! A Redis that answers but rejects writes is treated as down.
+//! A Redis that responds but rejects writes is treated as down.
 
 use std::{
     net::TcpListener,

@@ -16,8 +16,8 @@ use crate::support::{
 };
 
 async fn ready(user: &TestUser) -> u16 {
-    let answer = user.http.get(format!("http://{}/health/ready", user.address)).send().await.unwrap();
-    answer.status().as_u16()
+    let response = user.http.get(format!("http://{}/health/ready", user.address)).send().await.unwrap();
+    response.status().as_u16()
 }
 
 async fn wait_for_ready_status(user: &TestUser, status: u16) {
@@ -41,8 +41,8 @@ async fn fails_until_space_is_available(messages_fail: &str) {
         database.execute_unprepared(statement).await.unwrap();
     }
     for _ in 0..3 {
-        let refused = chatroom.try_send(json!({"content": "hi", "idempotencyKey": "k"})).await.unwrap_err();
-        assert_eq!(code_of(&refused), "INTERNAL_SERVER_ERROR");
+        let rejected = chatroom.try_send(json!({"content": "hi", "idempotencyKey": "k"})).await.unwrap_err();
+        assert_eq!(code_of(&rejected), "INTERNAL_SERVER_ERROR");
     }
     wait_for_ready_status(&user, 503).await;
     database.execute_unprepared("DROP FUNCTION no_space() CASCADE").await.unwrap();
@@ -84,13 +84,13 @@ async fn a_second_process_without_redis_is_rejected_and_starts_after_the_first_e
     require_servers!();
     let deployment = Deployment::new().await;
     let first = Process::spawn(without_redis(&deployment)).await;
-    let refused = tokio::task::spawn_blocking({
+    let output = tokio::task::spawn_blocking({
         let mut command = without_redis(&deployment);
         move || command.output().unwrap()
     });
-    let refused = refused.await.unwrap();
-    assert!(!refused.status.success());
-    let error = String::from_utf8(refused.stderr).unwrap();
+    let output = output.await.unwrap();
+    assert!(!output.status.success());
+    let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("set REDIS_URL and JWT_SECRET for both"), "{error}");
 
     let (second, ()) = tokio::join!(Process::spawn(without_redis(&deployment)), async {

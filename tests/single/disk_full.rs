@@ -87,11 +87,11 @@ fn set(command: &mut Command, gemini: &FakeGemini) {
 }
 
 async fn ready(user: &TestUser) -> u16 {
-    let answer = user.http.get(format!("http://{}/health/ready", user.address)).send().await.unwrap();
-    answer.status().as_u16()
+    let response = user.http.get(format!("http://{}/health/ready", user.address)).send().await.unwrap();
+    response.status().as_u16()
 }
 
-/// Waits until `/health/ready` answers this status.
+/// Waits until `/health/ready` returns this status.
 async fn wait_for_ready_status(user: &TestUser, status: u16) {
     let ready = async { while ready(user).await != status {} };
     timeout(TEST_TIMEOUT, ready).await.unwrap_or_else(|_| panic!("/health/ready did not become {status}"));
@@ -116,11 +116,11 @@ async fn accepts_only_what_it_stores(
     for run in 0..runs {
         let mut accepted = vec![try_send(&chatroom, "before").await.unwrap()];
         make_writes_fail(&process);
-        let mut refused = 0;
-        while refused < 3 {
+        let mut rejected = 0;
+        while rejected < 3 {
             match try_send(&chatroom, &long).await {
                 Some(id) => accepted.push(id),
-                None => refused += 1,
+                None => rejected += 1,
             }
         }
         wait_for_ready_status(&user, 503).await;
@@ -211,9 +211,9 @@ async fn a_server_on_a_read_only_disk_reports_it_and_exits() {
     process.terminate();
     assert!(process.wait_for_exit().await);
     disk.remount("ro");
-    let refused = command(disk.path(), &gemini).env("BIND", "127.0.0.1:0").output().unwrap();
-    assert!(!refused.status.success());
-    let error = String::from_utf8(refused.stderr).unwrap();
+    let output = command(disk.path(), &gemini).env("BIND", "127.0.0.1:0").output().unwrap();
+    assert!(!output.status.success());
+    let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("data/pollux.db") && error.contains("Read-only file system"), "{error}");
     disk.remount("rw");
     let process = Process::spawn(command(disk.path(), &gemini)).await;

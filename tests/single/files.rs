@@ -58,10 +58,10 @@ async fn a_damaged_database_is_rejected_with_advice() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("pollux.db");
     fs::write(&file, "not a database, ".repeat(1000)).unwrap();
-    let refused =
+    let output =
         Process::command(directory.path()).env("DATABASE_URL", "sqlite://pollux.db").output().unwrap();
-    assert!(!refused.status.success());
-    let error = String::from_utf8(refused.stderr).unwrap();
+    assert!(!output.status.success());
+    let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("cannot use pollux.db") && error.contains("restore it from a backup"), "{error}");
     assert!(fs::read_to_string(&file).unwrap().starts_with("not a database"), "the file must not change");
 }
@@ -101,9 +101,9 @@ async fn a_malformed_dotenv_line_is_reported_by_number_without_its_text() {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join(".env"), "# Settings\nLOG_FORMAT=pretty\nJWT_SECRET hush-hush-hush\n")
         .unwrap();
-    let refused = Process::command(directory.path()).output().unwrap();
-    assert!(!refused.status.success());
-    let error = String::from_utf8(refused.stderr).unwrap();
+    let output = Process::command(directory.path()).output().unwrap();
+    assert!(!output.status.success());
+    let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains(".env, line 3 is not of the form NAME=value"), "{error}");
     assert!(!error.contains("hush"), "{error}");
 }
@@ -145,9 +145,9 @@ fn missing_ca_certificates_are_reported_with_the_package_name() {
             ("OTP_COUNTRIES", "*"),
         ],
     ] {
-        let refused = start(settings);
-        assert!(!refused.status.success());
-        let error = String::from_utf8(refused.stderr).unwrap();
+        let output = start(settings);
+        assert!(!output.status.success());
+        let error = String::from_utf8(output.stderr).unwrap();
         assert!(error.contains("install the package ca-certificates"), "{settings:?}: {error}");
     }
 }

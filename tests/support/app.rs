@@ -187,11 +187,11 @@ impl TestApp {
 
     /// Waits until no job is left.
     pub async fn wait_until_idle(&self) {
-        let mut hints = self.chatrooms.signals.subscribe(Topic::Jobs).await;
+        let mut signals = self.chatrooms.signals.subscribe(Topic::Jobs).await;
         let jobs = async || entity::job::Entity::find().count(self.chatrooms.db.read()).await.unwrap();
         let done = async {
             while jobs().await > 0 {
-                hints.next().await;
+                signals.next().await;
             }
         };
         timeout(TEST_TIMEOUT, done).await.expect("jobs are left");

@@ -1,4 +1,4 @@
-//! A fake delivery service for one-time passwords, such as Twilio or an operator's webhook: records requests, and answers with
+//! A fake delivery service for one-time passwords, such as Twilio or an operator's webhook: records requests, and responds with
 //! the responses that a test enqueues.
 
 use std::{

@@ -1,4 +1,4 @@
-//! A fake Gemini: an HTTP server that speaks Gemini's protocol and answers with the scripts of a test.
+//! A fake Gemini: an HTTP server that speaks Gemini's protocol and responds with the scripts of a test.
 
 use std::{
     collections::VecDeque,
@@ -19,7 +19,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 
-/// Blocks an answer until the test opens the gate. Each opening lets one waiter pass.
+/// Blocks a response until the test opens the gate. Each opening lets one waiter pass.
 #[derive(Clone)]
 pub struct Gate(Arc<Semaphore>);
 
@@ -55,7 +55,7 @@ enum Step {
     Hang,
 }
 
-/// The answer to one call: a status, headers and a sequence of steps.
+/// The response to one call: a status, headers and a sequence of steps.
 #[derive(Clone)]
 pub struct Script {
     status: StatusCode,
@@ -68,12 +68,12 @@ impl Script {
         Self { status: StatusCode::OK, headers: HeaderMap::new(), steps: Vec::new() }
     }
 
-    /// A successful answer with one event per text.
+    /// A successful response with one event per text.
     pub fn reply<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
         texts.into_iter().fold(Self::new(), Self::text).finish("STOP")
     }
 
-    /// An answer with this status and an empty body.
+    /// A response with this status and an empty body.
     pub fn status(status: u16) -> Self {
         Self { status: StatusCode::from_u16(status).unwrap(), ..Self::new() }
     }
@@ -160,13 +160,13 @@ pub struct Call {
     pub body: Value,
 }
 
-type Answer = Arc<dyn Fn(&Value) -> Script + Send + Sync>;
+type Respond = Arc<dyn Fn(&Value) -> Script + Send + Sync>;
 
 #[derive(Default)]
 struct Memory {
     scripts: VecDeque<Script>,
     /// Makes the script of a call if none is queued.
-    default: Option<Answer>,
+    default: Option<Respond>,
     calls: Vec<Call>,
     sent_at: Vec<Instant>,
 }
@@ -180,7 +180,7 @@ pub struct FakeGemini {
 impl FakeGemini {
     pub async fn start() -> Self {
         let memory = Arc::new(Mutex::new(Memory::default()));
-        let routes = Router::new().route("/v1beta/models/{call}", post(answer)).with_state(memory.clone());
+        let routes = Router::new().route("/v1beta/models/{call}", post(respond)).with_state(memory.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let listener = axum::serve::ListenerExt::tap_io(listener, |stream| stream.set_nodelay(true).unwrap());
@@ -188,14 +188,14 @@ impl FakeGemini {
         Self { address, memory, server }
     }
 
-    /// Queues the answer of one call. If none is queued, a call is answered with "Yes."
+    /// Queues the response to one call. If none is queued, the response is "Yes."
     pub fn enqueue(&self, script: Script) {
         self.memory.lock().unwrap().scripts.push_back(script);
     }
 
-    /// Answers calls from their body if no answer is queued.
-    pub fn respond_with(&self, answer: impl Fn(&Value) -> Script + Send + Sync + 'static) {
-        self.memory.lock().unwrap().default = Some(Arc::new(answer));
+    /// Computes the response to a call from its body if none is queued.
+    pub fn respond_with(&self, respond: impl Fn(&Value) -> Script + Send + Sync + 'static) {
+        self.memory.lock().unwrap().default = Some(Arc::new(respond));
     }
 
     pub fn calls(&self) -> Vec<Call> {
@@ -214,7 +214,7 @@ impl Drop for FakeGemini {
     }
 }
 
-async fn answer(
+async fn respond(
     State(memory): State<Arc<Mutex<Memory>>>,
     Path(call): Path<String>,
     uri: axum::http::Uri,
@@ -226,7 +226,7 @@ async fn answer(
         let mut memory = memory.lock().unwrap();
         let body = serde_json::from_slice(&body).unwrap();
         let script =
-            memory.scripts.pop_front().or_else(|| memory.default.as_ref().map(|answer| answer(&body)));
+            memory.scripts.pop_front().or_else(|| memory.default.as_ref().map(|respond| respond(&body)));
         memory.calls.push(Call { uri: uri.to_string(), headers, body });
         script.unwrap_or_else(|| Script::reply(["Yes", "."]))
     };

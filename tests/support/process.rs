@@ -46,7 +46,7 @@ impl Deployment {
         Process::spawn(command).await
     }
 
-    /// Starts a process without an API key, so that the demo model answers.
+    /// Starts a process without an API key, so that the demo model responds.
     pub async fn start_demo(&self) -> Process {
         let mut command = Process::command(self.directory.path());
         command.envs(self.backend.environment());
@@ -82,8 +82,9 @@ impl Process {
             let mut found = Some(found);
             // Reads to the end, so that the server never blocks on a full pipe.
             for line in lines.map_while(Result::ok) {
-                let announced = line.split_once(" is at http://").and_then(|(_, rest)| rest.split_once('/'));
-                if let Some((address, _)) = announced
+                let address_and_path =
+                    line.split_once(" is at http://").and_then(|(_, rest)| rest.split_once('/'));
+                if let Some((address, _)) = address_and_path
                     && let Some(found) = found.take()
                 {
                     let _ = found.send(address.parse().unwrap());

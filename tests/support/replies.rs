@@ -1,4 +1,4 @@
-//! Replies to scripted model answers, with the quota that they use.
+//! Replies to scripted model responses, with the quota that they use.
 
 use serde_json::{Value, json};
 
@@ -29,11 +29,11 @@ impl ReplyHarness {
         Self { app, user }
     }
 
-    /// Sends a message, answers its model calls with `answers`, and returns the finished reply and the number of calls.
-    pub async fn run(&self, answers: impl IntoIterator<Item = Script>) -> (Value, usize) {
+    /// Sends a message, scripts its model calls, and returns the finished reply and the number of calls.
+    pub async fn run(&self, scripts: impl IntoIterator<Item = Script>) -> (Value, usize) {
         let (used, calls) = (self.user.used().await, self.app.gemini.calls().len());
-        for answer in answers {
-            self.app.gemini.enqueue(answer);
+        for script in scripts {
+            self.app.gemini.enqueue(script);
         }
         let sent = self.user.create_chatroom("x").await.send("hi").await;
         let followed = self.user.read(&sent.reply).await;
@@ -46,14 +46,14 @@ impl ReplyHarness {
         (message, self.app.gemini.calls().len() - calls)
     }
 
-    pub async fn text_of(&self, answer: Script) -> String {
-        let (message, calls) = self.run([answer]).await;
+    pub async fn text_of(&self, script: Script) -> String {
+        let (message, calls) = self.run([script]).await;
         assert_eq!((&message["status"], calls), (&json!("COMPLETED"), 1), "{message}");
         message["content"].as_str().unwrap().to_owned()
     }
 
-    pub async fn failure_of(&self, answers: impl IntoIterator<Item = Script>) -> Failure {
-        let (message, calls) = self.run(answers).await;
+    pub async fn failure_of(&self, scripts: impl IntoIterator<Item = Script>) -> Failure {
+        let (message, calls) = self.run(scripts).await;
         assert_eq!(message["status"], "FAILED", "{message}");
         Failure {
             code: message["failure"]["code"].as_str().unwrap().to_owned(),

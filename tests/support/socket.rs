@@ -16,7 +16,7 @@ use tokio_tungstenite::{
 /// Longer than any successful step takes.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Longer than the server waits for a peer that does not answer pings.
+/// Longer than the server waits for a peer that sends no pongs.
 const PING_TIMEOUT: Duration = Duration::from_mins(2);
 
 pub struct Socket {
@@ -102,7 +102,7 @@ impl Socket {
         }
     }
 
-    /// Reads until the server closes the connection, without answering its pings.
+    /// Reads until the server closes the connection, without sending pongs.
     pub async fn ignore_pings_until_closed(self) {
         let mut stream = self.stream.into_inner();
         let mut nowhere = tokio::io::sink();

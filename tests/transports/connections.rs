@@ -25,25 +25,25 @@ async fn connections_over_the_maximum_wait() {
     ];
     let mut third = TcpStream::connect(app.address).await.unwrap();
     third.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-    let mut answer = [0; 12];
-    let early = timeout(Duration::from_millis(100), third.read_exact(&mut answer)).await;
+    let mut response = [0; 12];
+    let early = timeout(Duration::from_millis(100), third.read_exact(&mut response)).await;
     assert!(early.is_err(), "two sockets are two connections");
     drop(sockets);
-    timeout(TEST_TIMEOUT, third.read_exact(&mut answer)).await.unwrap().unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200");
+    timeout(TEST_TIMEOUT, third.read_exact(&mut response)).await.unwrap().unwrap();
+    assert_eq!(&response, b"HTTP/1.1 200");
     app.stop().await;
 }
 
 /// Sends bytes and returns everything that the server sends before it closes the connection.
-async fn answer_to(app: &TestApp, request: &[u8]) -> String {
+async fn response_to(app: &TestApp, request: &[u8]) -> String {
     let mut connection = TcpStream::connect(app.address).await.unwrap();
     connection.write_all(request).await.unwrap();
-    let mut answer = Vec::new();
-    timeout(2 * TEST_TIMEOUT, connection.read_to_end(&mut answer))
+    let mut response = Vec::new();
+    timeout(2 * TEST_TIMEOUT, connection.read_to_end(&mut response))
         .await
         .expect("the connection was not closed in time")
         .unwrap();
-    String::from_utf8(answer).unwrap()
+    String::from_utf8(response).unwrap()
 }
 
 #[tokio::test]
@@ -51,11 +51,11 @@ async fn an_unfinished_request_is_closed_after_its_timeout() {
     let app = TestApp::start().await;
     let body = b"POST /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
     let (body, head, nothing, older) = tokio::join!(
-        answer_to(&app, body),
-        answer_to(&app, b"GET /graphql HTTP/1.1\r\nhost: localhost\r\nx-slow"),
-        answer_to(&app, b""),
+        response_to(&app, body),
+        response_to(&app, b"GET /graphql HTTP/1.1\r\nhost: localhost\r\nx-slow"),
+        response_to(&app, b""),
         // The beginning of the HTTP/2 connection preface.
-        answer_to(&app, b"PRI * HTTP/2.0"),
+        response_to(&app, b"PRI * HTTP/2.0"),
     );
     assert!(body.starts_with("HTTP/1.1 408"), "{body}");
     assert!(body.contains("The body was not received within 10s."), "{body}");
@@ -81,7 +81,7 @@ async fn every_response_to_an_allowed_origin_has_cors_headers_errors_included() 
             http.request(method, format!("{own}{path}")).header("origin", origin)
         };
         let post = || call(Method::POST, "/graphql").header("content-type", "application/json");
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         for (request, status) in [
             (post().body(r#"{"query": "{ __typename }"}"#), 200),
             (post().body("{"), 400),
@@ -92,35 +92,35 @@ async fn every_response_to_an_allowed_origin_has_cors_headers_errors_included() 
             (call(Method::GET, "/my-data"), 401),
             (call(Method::GET, "/health/ready"), 200),
         ] {
-            let answer = request.send().await.unwrap();
-            assert_eq!(answer.status().as_u16(), status);
-            let exposed = answer.headers()["access-control-expose-headers"].to_str().unwrap();
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status().as_u16(), status);
+            let exposed = response.headers()["access-control-expose-headers"].to_str().unwrap();
             assert!(exposed.contains("retry-after") && exposed.contains("x-request-id"));
-            answers.push(answer);
+            responses.push(response);
         }
         let sent = "apollographql-client-name,authorization,content-type,traceparent,x-anything";
         let preflight = call(Method::OPTIONS, "/graphql").header("access-control-request-method", "POST");
         let preflight = preflight.header("access-control-request-headers", sent).send().await.unwrap();
         assert_eq!(preflight.headers()["access-control-allow-headers"], sent);
         assert_eq!(preflight.headers()["access-control-max-age"], "7200");
-        answers.push(preflight);
-        for answer in answers {
+        responses.push(preflight);
+        for response in responses {
             let allow_origin =
-                answer.headers().get("access-control-allow-origin").map(|value| value.to_str().unwrap());
+                response.headers().get("access-control-allow-origin").map(|value| value.to_str().unwrap());
             assert_eq!(allow_origin, allowed.then_some(origin));
-            assert!(!answer.headers().contains_key("access-control-allow-credentials"));
+            assert!(!response.headers().contains_key("access-control-allow-credentials"));
         }
     }
     let webhook = http.post(format!("{own}/webhook/stripe")).header("origin", "https://chat.example");
-    let answer = webhook.send().await.unwrap();
-    assert!(!answer.headers().contains_key("access-control-allow-origin"), "webhooks have no CORS headers");
+    let response = webhook.send().await.unwrap();
+    assert!(!response.headers().contains_key("access-control-allow-origin"), "webhooks have no CORS headers");
     app.stop().await;
 }
 
 #[tokio::test]
 async fn a_late_body_is_rejected_with_cors_headers() {
     let app = TestApp::start().await;
-    let late = answer_to(
+    let late = response_to(
         &app,
         b"POST /graphql HTTP/1.1\r\nhost: localhost\r\norigin: http://localhost:4173\r\nconnection: close\r\n\
           content-type: application/json\r\ncontent-length: 99\r\n\r\n{",
@@ -134,8 +134,9 @@ async fn a_late_body_is_rejected_with_cors_headers() {
 /// The status of a request with exactly these header lines.
 async fn status_of(app: &TestApp, request: &str, headers: &[&str]) -> u16 {
     let headers = headers.iter().fold(String::new(), |headers, header| headers + header + "\r\n");
-    let answer = answer_to(app, format!("{request}\r\n{headers}connection: close\r\n\r\n").as_bytes()).await;
-    answer.split(' ').nth(1).unwrap().parse().unwrap()
+    let response =
+        response_to(app, format!("{request}\r\n{headers}connection: close\r\n\r\n").as_bytes()).await;
+    response.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 #[tokio::test]
@@ -189,11 +190,11 @@ async fn the_websocket_response_echoes_the_subprotocol_as_requested() {
              {name}: graphql-transport-ws\r\n\r\n"
         );
         connection.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = vec![0; 4096];
-        let length = timeout(TEST_TIMEOUT, connection.read(&mut answer)).await.unwrap().unwrap();
-        let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
-        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
-        assert!(answer.contains(&format!("\r\n{name}: graphql-transport-ws\r\n")), "{answer}");
+        let mut response = vec![0; 4096];
+        let length = timeout(TEST_TIMEOUT, connection.read(&mut response)).await.unwrap().unwrap();
+        let response = String::from_utf8_lossy(&response[..length]).into_owned();
+        assert!(response.starts_with("HTTP/1.1 101"), "{response}");
+        assert!(response.contains(&format!("\r\n{name}: graphql-transport-ws\r\n")), "{response}");
     }
     app.stop().await;
 }
@@ -243,20 +244,20 @@ async fn warnings_that_any_client_can_cause_are_logged_once_a_minute() {
 }
 
 #[tokio::test]
-async fn a_peer_that_answers_no_ping_is_disconnected() {
+async fn a_peer_that_sends_no_pong_is_disconnected() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let unresponsive = user.socket().await;
     let mut awake = user.socket().await;
     let started = Instant::now();
     let last = async {
-        // The client answers pings while it waits for the next message.
+        // The client sends pongs while it waits for the next message.
         let idle = awake.next_within(Duration::from_secs(110));
         let _ = timeout(Duration::from_secs(90), idle).await;
         awake.subscribe("1", "{ __typename }", &json!({})).await;
         awake.next().await.unwrap()["payload"].take()
     };
-    let (dropped, answered) = tokio::join!(
+    let (dropped, response) = tokio::join!(
         async {
             unresponsive.ignore_pings_until_closed().await;
             started.elapsed()
@@ -264,6 +265,6 @@ async fn a_peer_that_answers_no_ping_is_disconnected() {
         last
     );
     assert!(dropped >= Duration::from_mins(1), "after {dropped:?}");
-    assert_eq!(answered, json!({"data": {"__typename": "Query"}}), "a peer that answers stays");
+    assert_eq!(response, json!({"data": {"__typename": "Query"}}), "a peer that sends pongs stays");
     app.stop().await;
 }

@@ -40,16 +40,16 @@ async fn the_http_status_depends_on_the_accepted_media_type() {
     ] {
         for (accept, status) in [(NEWER, newer), (JSON, older)] {
             let body = json!({ "query": query }).to_string();
-            let answer = post(&anonymous, &[("content-type", JSON), ("accept", accept)], body).await;
-            assert_eq!(answer.status().as_u16(), status, "{query} {accept}");
-            let content_type = answer.headers()["content-type"].to_str().unwrap().to_owned();
+            let response = post(&anonymous, &[("content-type", JSON), ("accept", accept)], body).await;
+            assert_eq!(response.status().as_u16(), status, "{query} {accept}");
+            let content_type = response.headers()["content-type"].to_str().unwrap().to_owned();
             assert_eq!(content_type, format!("{accept}; charset=utf-8"));
-            assert!(answer.headers().contains_key("x-request-id"));
-            let answer: Value = answer.json().await.unwrap();
-            assert_eq!(code_of(&answer), code, "{query}");
+            assert!(response.headers().contains_key("x-request-id"));
+            let response: Value = response.json().await.unwrap();
+            assert_eq!(code_of(&response), code, "{query}");
             // A request that was not executed has no `data`; one that was has `data`, possibly null.
             let executed = ["no error", "UNAUTHENTICATED"].contains(&code);
-            assert_eq!(answer.get("data").is_some(), executed, "{query}");
+            assert_eq!(response.get("data").is_some(), executed, "{query}");
         }
     }
     app.stop().await;
@@ -101,14 +101,14 @@ async fn malformed_requests_are_rejected_naming_the_problem() {
             vec![("content-type", JSON), ("accept", JSON)],
             r#"{"query": "subscription { accountEvents { usage { used } } }"}"#,
             406,
-            "a subscription is answered as text/event-stream",
+            "Accept must allow text/event-stream",
         ),
     ] {
-        let answer = post(&anonymous, &headers, body).await;
-        assert_eq!(answer.status().as_u16(), status, "{headers:?} {body}");
-        let answer: Value = answer.json().await.unwrap();
-        assert_eq!(code_of(&answer), "BAD_USER_INPUT");
-        let message = answer["errors"][0]["message"].as_str().unwrap();
+        let response = post(&anonymous, &headers, body).await;
+        assert_eq!(response.status().as_u16(), status, "{headers:?} {body}");
+        let response: Value = response.json().await.unwrap();
+        assert_eq!(code_of(&response), "BAD_USER_INPUT");
+        let message = response["errors"][0]["message"].as_str().unwrap();
         assert!(message.starts_with(expected) || message.contains(expected), "{message}");
     }
     app.stop().await;
@@ -127,7 +127,7 @@ async fn response_fields_follow_the_selection_order() {
     }
     fragment More on Chatroom { model ...More2 } fragment More2 on Chatroom { systemInstruction }";
     let body = json!({"query": query, "variables": {"on": true}}).to_string();
-    let answer = post(&user, &[("content-type", JSON)], body).await.text().await.unwrap();
+    let response = post(&user, &[("content-type", JSON)], body).await.text().await.unwrap();
     let mut at = 0;
     for name in [
         "z",
@@ -146,8 +146,8 @@ async fn response_fields_follow_the_selection_order() {
         "phoneNumber",
         "a",
     ] {
-        let found = answer[at..].find(&format!("\"{name}\":"));
-        at += found.unwrap_or_else(|| panic!("{name} is not after {} in {answer}", &answer[..at]));
+        let found = response[at..].find(&format!("\"{name}\":"));
+        at += found.unwrap_or_else(|| panic!("{name} is not after {} in {response}", &response[..at]));
     }
     app.stop().await;
 }
@@ -156,10 +156,10 @@ async fn response_fields_follow_the_selection_order() {
 async fn an_error_nulls_the_nearest_nullable_parent_only() {
     let app = TestApp::start().await;
     let anonymous = app.anonymous();
-    let answer = anonymous.execute("{ me { id } chatrooms { nodes { id } } }", json!({})).await;
-    assert_eq!(answer["data"], Value::Null, "the non-null field chatrooms nulls the whole response");
-    let answer = anonymous.execute("{ me { id } node(id: \"x\") { id } }", json!({})).await;
-    assert_eq!(answer["data"], json!({"me": null, "node": null}), "{answer}");
+    let response = anonymous.execute("{ me { id } chatrooms { nodes { id } } }", json!({})).await;
+    assert_eq!(response["data"], Value::Null, "the non-null field chatrooms nulls the whole response");
+    let response = anonymous.execute("{ me { id } node(id: \"x\") { id } }", json!({})).await;
+    assert_eq!(response["data"], json!({"me": null, "node": null}), "{response}");
     app.stop().await;
 }
 
@@ -171,8 +171,8 @@ struct Blocks {
 }
 
 impl Blocks {
-    fn of(answer: reqwest::Response, end: &'static str) -> Self {
-        Self { body: answer.bytes_stream().boxed(), read: String::new(), end }
+    fn of(response: reqwest::Response, end: &'static str) -> Self {
+        Self { body: response.bytes_stream().boxed(), read: String::new(), end }
     }
 
     /// The next block, or `None` at the end.
@@ -201,10 +201,10 @@ async fn an_event_stream_follows_a_reply_and_resumes_by_last_event_id() {
     app.gemini.enqueue(Script::new().text("Half ").wait(&gate).text("and half").finish("STOP"));
     let sent = user.create_chatroom("x").await.send("hi").await;
     let headers = [("content-type", JSON), ("accept", EVENTS)];
-    let answer = post(&user, &headers, follow(&sent.reply)).await;
-    assert_eq!(answer.headers()["content-type"], "text/event-stream; charset=utf-8");
-    assert_eq!(answer.headers()["cache-control"], "no-cache");
-    let mut events = Blocks::of(answer, "\n\n");
+    let response = post(&user, &headers, follow(&sent.reply)).await;
+    assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
+    assert_eq!(response.headers()["cache-control"], "no-cache");
+    let mut events = Blocks::of(response, "\n\n");
     assert_eq!(events.next().await.unwrap(), ":");
     let first = events.next().await.unwrap();
     assert!(first.starts_with("event: next\nid: 1-5\ndata: {\"data\":{\"replyStream\":"), "{first}");
@@ -223,9 +223,9 @@ async fn an_event_stream_follows_a_reply_and_resumes_by_last_event_id() {
     assert_eq!((text.as_str(), last.as_str()), ("and half", "event: complete\ndata:"));
     // Queries work the same way, for clients that support only this transport.
     let query = json!({"query": "{ __typename }"}).to_string();
-    let answer = post(&user, &headers, query).await.text().await.unwrap();
+    let response = post(&user, &headers, query).await.text().await.unwrap();
     assert_eq!(
-        answer,
+        response,
         ":\n\nevent: next\ndata: {\"data\":{\"__typename\":\"Query\"}}\n\nevent: complete\ndata:\n\n"
     );
     app.stop().await;
@@ -238,10 +238,10 @@ async fn a_multipart_subscription_delivers_each_part_complete() {
     let gate = Gate::closed();
     app.gemini.enqueue(Script::new().text("Half ").wait(&gate).text("and half").finish("STOP"));
     let sent = user.create_chatroom("x").await.send("hi").await;
-    let answer = post(&user, &[("content-type", JSON), ("accept", PARTS)], follow(&sent.reply)).await;
+    let response = post(&user, &[("content-type", JSON), ("accept", PARTS)], follow(&sent.reply)).await;
     let content_type = "multipart/mixed;boundary=\"graphql\";subscriptionSpec=1.0";
-    assert_eq!(answer.headers()["content-type"], content_type);
-    let mut parts = Blocks::of(answer, "\r\n--graphql");
+    assert_eq!(response.headers()["content-type"], content_type);
+    let mut parts = Blocks::of(response, "\r\n--graphql");
     assert_eq!(parts.next().await.unwrap(), "");
     // The fake Gemini waits: this part is complete although no other follows.
     let first = parts.next().await.unwrap();
@@ -317,27 +317,27 @@ async fn rate_and_quota_rejections_send_retry_after() {
     let app = TestApp::with(options).await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
-    let answer_to = async |body: Value| {
+    let response_to = async |body: Value| {
         let request = user.http.post(app.url()).bearer_auth(&user.token).json(&body);
-        let answer = request.send().await.unwrap();
-        let header = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
-        let answer: Value = answer.json().await.unwrap();
-        let answer = answer.get(0).unwrap_or(&answer);
-        (code_of(answer).to_owned(), header, answer["errors"][0]["extensions"]["retryAfter"].to_string())
+        let response = request.send().await.unwrap();
+        let header = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
+        let response: Value = response.json().await.unwrap();
+        let response = response.get(0).unwrap_or(&response);
+        (code_of(response).to_owned(), header, response["errors"][0]["extensions"]["retryAfter"].to_string())
     };
     let send =
         "mutation($id: ID!) { sendMessage(input: {chatroomId: $id, content: \"hi\"}) { reply { id } } }";
     let send = json!({"query": send, "variables": {"id": chatroom.id}});
-    let (code, header, _) = answer_to(send.clone()).await;
+    let (code, header, _) = response_to(send.clone()).await;
     assert_eq!((code.as_str(), header), ("no error", None));
     for body in [send.clone(), json!([send])] {
-        let (code, header, _) = answer_to(body).await;
+        let (code, header, _) = response_to(body).await;
         assert_eq!((code.as_str(), header.as_deref()), ("QUOTA_EXCEEDED", Some("60")));
     }
     let otp = "mutation { sendOtp(input: {phoneNumber: \"+14155550199\"}) { otp } }";
     let otp = json!({ "query": otp });
-    assert_eq!(answer_to(otp.clone()).await.1, None);
-    let (code, header, retry_after) = answer_to(otp).await;
+    assert_eq!(response_to(otp.clone()).await.1, None);
+    let (code, header, retry_after) = response_to(otp).await;
     assert_eq!((code.as_str(), header), ("RATE_LIMITED", Some(retry_after)));
     app.stop().await;
 }

@@ -48,9 +48,13 @@ async fn unread_responses_use_bounded_memory_and_release_it() {
     // Warms up pools, caches and the allocator.
     for _ in 0..3 {
         let request = anonymous.http.post(format!("http://{}/graphql", server.address)).body(query.clone());
-        let answer = request.header("content-type", "application/json").send().await.unwrap().bytes().await;
-        let answer = answer.unwrap();
-        assert!(answer.len() > 300_000, "{}", String::from_utf8_lossy(&answer[..answer.len().min(300)]));
+        let response = request.header("content-type", "application/json").send().await.unwrap().bytes().await;
+        let response = response.unwrap();
+        assert!(
+            response.len() > 300_000,
+            "{}",
+            String::from_utf8_lossy(&response[..response.len().min(300)])
+        );
     }
     let before = server.memory();
     let mut unread = Vec::new();
@@ -76,8 +80,8 @@ async fn unread_responses_use_bounded_memory_and_release_it() {
 async fn an_http2_connection_has_at_most_32_concurrent_requests() {
     let app = TestApp::start().await;
     let requests = http2(app.address, 65_535).await;
-    let answer = post(&requests, app.address, Bytes::from_static(b"{\"query\":\"{ __typename }\"}")).await;
-    assert_eq!(answer.unwrap().status(), 200);
+    let response = post(&requests, app.address, Bytes::from_static(b"{\"query\":\"{ __typename }\"}")).await;
+    assert_eq!(response.unwrap().status(), 200);
     assert_eq!(requests.current_max_send_streams(), 32);
     app.stop().await;
 }

@@ -86,7 +86,7 @@ async fn an_anonymous_socket_gets_anonymous_responses() {
 }
 
 #[tokio::test]
-async fn a_ping_is_answered_with_its_payload() {
+async fn a_pong_has_the_payload_of_its_ping() {
     let app = TestApp::start().await;
     let mut socket = open_socket(&app).await;
     socket.send(&json!({"type": "ping", "payload": {"a": 1}})).await;
@@ -176,14 +176,14 @@ async fn the_101st_operation_of_a_socket_is_rejected() {
             .await;
     }
     socket.subscribe("one more", "{ __typename }", &json!({})).await;
-    let refused = loop {
+    let rejected = loop {
         let message = socket.next().await.unwrap();
         if message["type"] == "error" {
             break message;
         }
     };
-    assert_eq!(refused["id"], "one more");
-    assert_eq!(code_of(&json!({"errors": refused["payload"]})), "RATE_LIMITED");
+    assert_eq!(rejected["id"], "one more");
+    assert_eq!(code_of(&json!({"errors": rejected["payload"]})), "RATE_LIMITED");
     app.stop().await;
 }
 
@@ -235,9 +235,9 @@ async fn a_mutation_completes_after_its_client_disconnects() {
     socket.subscribe("2", "{ __typename }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["id"], "2");
     drop(socket);
-    let mut answered = user.socket().await;
-    answered.subscribe("1", "{ __typename }", &json!({})).await;
-    answered.next().await.unwrap();
+    let mut other = user.socket().await;
+    other.subscribe("1", "{ __typename }", &json!({})).await;
+    other.next().await.unwrap();
     busy.rollback().await.unwrap();
     let sent = async { while chatroom.branch().await.len() < 2 {} };
     tokio::time::timeout(TEST_TIMEOUT, sent)
@@ -268,9 +268,9 @@ async fn a_socket_that_does_not_read_delays_no_other_client() {
     let other = app.user().await;
     let sent = other.create_chatroom("z").await.send("hi").await;
     assert_eq!(other.read(&sent.reply).await.text, "Yes.");
-    let mut answered = 0;
-    while answered < 66 {
-        answered += usize::from(unread.next().await.unwrap()["type"] == "complete");
+    let mut completed = 0;
+    while completed < 66 {
+        completed += usize::from(unread.next().await.unwrap()["type"] == "complete");
     }
     app.stop().await;
 }
@@ -309,15 +309,15 @@ async fn unread_responses_of_a_socket_are_queued_and_delay_no_other_client() {
         other.next().await.unwrap();
     }
     // The queued operations get their responses, too.
-    let mut answered = 0;
-    while answered < 40 {
+    let mut completed = 0;
+    while completed < 40 {
         let message = socket.next().await.unwrap();
         assert!(
             message["payload"].get("errors").is_none() && message["type"] != "error",
             "{}",
             message["type"]
         );
-        answered += usize::from(message["type"] == "complete");
+        completed += usize::from(message["type"] == "complete");
     }
     socket.subscribe("last", "{ __typename }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["payload"]["data"]["__typename"], "Query");

@@ -63,7 +63,7 @@ impl RateLimit for MemoryRateLimit {
             remaining = remaining.min(limit.max.saturating_sub(taken + 1));
         }
         if !wait.is_zero() {
-            return Ok(Verdict::Refused { retry_after: wait });
+            return Ok(Verdict::Rejected { retry_after: wait });
         }
         for limit in limits {
             let (until, timestamps) = counts.taken.entry(limit.key.clone()).or_default();

@@ -83,7 +83,7 @@ impl Link {
         self.server.borrow().clone().map_err(|why| unavailable(anyhow!(why)))
     }
 
-    /// Whether Redis answers and accepts writes now.
+    /// Whether Redis responds and accepts writes now.
     pub(super) async fn check(&self) -> Result<(), Unavailable> {
         let mut server = self.server()?;
         self.checked(server.write_check().await)
@@ -296,7 +296,7 @@ impl Connector {
     }
 }
 
-/// Returns once the server does not answer or rejects a write.
+/// Returns once the server does not respond or rejects a write.
 async fn keep_checking(mut server: Server) -> anyhow::Error {
     loop {
         if let Err(error) = server.write_check().await {

@@ -64,7 +64,7 @@ impl RateLimit for RedisRateLimit {
         let (wait, left): (u64, u32) = self.link.run_script(&take, server).await?;
         Ok(match wait {
             0 => Verdict::Allowed { remaining: left },
-            wait => Verdict::Refused { retry_after: Duration::from_micros(wait) },
+            wait => Verdict::Rejected { retry_after: Duration::from_micros(wait) },
         })
     }
 }

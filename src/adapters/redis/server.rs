@@ -13,7 +13,7 @@ use redis::{
 };
 use tokio::sync::mpsc;
 
-/// A server that does not answer within this time is considered down.
+/// A server that does not respond within this time is considered down.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -46,7 +46,7 @@ impl Address {
             match tokio::time::timeout(CONNECT_TIMEOUT, self.connect_by(seed)).await {
                 Ok(Ok(connected)) => return Ok(connected),
                 Ok(Err(error)) => last = error,
-                Err(_) => last = anyhow!("no answer within {CONNECT_TIMEOUT:?}"),
+                Err(_) => last = anyhow!("no response within {CONNECT_TIMEOUT:?}"),
             }
         }
         Err(last)
@@ -106,7 +106,7 @@ impl Server {
         if self.sharded { "SPUBLISH" } else { "PUBLISH" }
     }
 
-    /// Whether the server answers and accepts writes.
+    /// Whether the server responds and accepts writes.
     pub(super) async fn write_check(&mut self) -> RedisResult<()> {
         redis::cmd("SET").arg("pollux:write-check").arg("").arg("PX").arg(60_000).exec_async(self).await
     }

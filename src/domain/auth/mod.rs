@@ -121,7 +121,7 @@ impl Auth {
     async fn take_limits(&self, limits: &[Limit]) -> Result<()> {
         match self.limits.take(limits).await.map_err(anyhow::Error::new)? {
             Verdict::Allowed { .. } => Ok(()),
-            Verdict::Refused { retry_after } => Err(Error::rate_limited(retry_after)),
+            Verdict::Rejected { retry_after } => Err(Error::rate_limited(retry_after)),
         }
     }
 

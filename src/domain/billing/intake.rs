@@ -20,7 +20,7 @@ use crate::{
     store::{Db, stripe_events},
 };
 
-/// Events per transaction: the webhooks of one batch are answered while the next batch is stored.
+/// Events per transaction: the webhooks of one batch get their responses while the next batch is stored.
 const MAX_BATCH: usize = 250;
 
 /// How long a new writer waits for further events.

@@ -52,7 +52,7 @@ pub(super) async fn count(limits: &dyn RateLimit, context: &RequestContext) -> R
             context.mutation_rate.set(rate(remaining, None));
             Ok(())
         }
-        Ok(Verdict::Refused { retry_after }) => {
+        Ok(Verdict::Rejected { retry_after }) => {
             context.mutation_rate.set(rate(0, Some(retry_after)));
             Err(Error::rate_limited(retry_after))
         }

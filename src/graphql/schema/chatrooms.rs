@@ -46,8 +46,8 @@ impl ChatroomQueries {
         let viewer = viewer(ctx)?;
         let window = PageArgs { first, after, last, before }.window()?;
         let page = context::chatrooms(ctx).chatrooms(viewer.user, window.clone()).await?;
-        page.items.iter().try_for_each(|room| memory(ctx).count_read(chatrooms::size_of(room)))?;
-        Ok(Connection::new(page, &window, |room: &chatroom::Model| (room.updated_at, room.id), Chatroom))
+        page.items.iter().try_for_each(|row| memory(ctx).count_read(chatrooms::size_of(row)))?;
+        Ok(Connection::new(page, &window, |row: &chatroom::Model| (row.updated_at, row.id), Chatroom))
     }
 
     /// The models that a chatroom can use.
@@ -82,8 +82,8 @@ impl ChatroomMutations {
             system_instruction: input.system_instruction.map(SystemInstruction::new).transpose()?,
             model: input.model,
         };
-        let room = context::chatrooms(ctx).create_chatroom(viewer.user, new).await?;
-        Ok(ChatroomPayload { chatroom: Chatroom(room) })
+        let row = context::chatrooms(ctx).create_chatroom(viewer.user, new).await?;
+        Ok(ChatroomPayload { chatroom: Chatroom(row) })
     }
 
     /// Changes a chatroom. Errors: UNAUTHENTICATED, NOT_FOUND, BAD_USER_INPUT.
@@ -101,10 +101,10 @@ impl ChatroomMutations {
         };
         let title = input.title.map(Title::new).transpose()?;
         let changes = ChatroomUpdate { title, system_instruction, model: input.model };
-        let room = context::chatrooms(ctx)
+        let row = context::chatrooms(ctx)
             .update_chatroom(viewer.user, read_id(&input.id, "chatroom")?, changes)
             .await?;
-        Ok(ChatroomPayload { chatroom: Chatroom(room) })
+        Ok(ChatroomPayload { chatroom: Chatroom(row) })
     }
 
     /// Deletes a chatroom and its messages. Errors: UNAUTHENTICATED, NOT_FOUND.

@@ -24,11 +24,11 @@ impl MessageQueries {
         #[graphql(desc = "The id of the object.")] id: ID,
     ) -> Result<Option<Node>> {
         let Ok(viewer) = viewer(ctx) else { return Ok(None) };
-        if let Ok(room) = id.parse::<ChatroomId>() {
+        if let Ok(chatroom) = id.parse::<ChatroomId>() {
             return Ok(chatrooms(ctx)
-                .chatroom(viewer.user, room)
+                .chatroom(viewer.user, chatroom)
                 .await?
-                .map(|room| Node::Chatroom(Chatroom(room))));
+                .map(|chatroom| Node::Chatroom(Chatroom(chatroom))));
         }
         if let Ok(message) = id.parse::<MessageId>() {
             return Ok(replies(ctx)
@@ -58,8 +58,8 @@ impl MessageMutations {
         let viewer = viewer(ctx)?;
         let content = Content::new(input.content)?;
         let key = input.idempotency_key.map(IdempotencyKey::new).transpose()?;
-        let room = read_id(&input.chatroom_id, "chatroom")?;
-        chatrooms(ctx).send(viewer.user, room, content, key).await.map(SendMessagePayload::from)
+        let chatroom = read_id(&input.chatroom_id, "chatroom")?;
+        chatrooms(ctx).send(viewer.user, chatroom, content, key).await.map(SendMessagePayload::from)
     }
 
     /// Stops a queued or streaming reply and keeps its text so far. Errors: UNAUTHENTICATED, NOT_FOUND, BAD_USER_INPUT, CONFLICT.

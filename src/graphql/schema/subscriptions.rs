@@ -54,10 +54,10 @@ impl Subscription {
         after: Option<String>,
     ) -> Result<impl Stream<Item = async_graphql::Result<WithCursor<ChatroomEvent>>>> {
         let viewer = viewer(ctx)?;
-        let room = read_id(&chatroom_id, "chatroom")?;
+        let chatroom = read_id(&chatroom_id, "chatroom")?;
         let pages = context::request(ctx).permits.pages.clone();
         let after = resume_after(ctx, after, "after must be a cursor of an event of this chatroom.")?;
-        let events = chatrooms(ctx).chatroom_events(viewer.user, room, after, pages).await?;
+        let events = chatrooms(ctx).chatroom_events(viewer.user, chatroom, after, pages).await?;
         let events = with_permits(ctx, events);
         Ok(events.map(move |event| {
             let event = event?;

@@ -155,8 +155,8 @@ impl From<chatrooms::ChatroomEvent> for ChatroomEvent {
             chatrooms::ChatroomChange::Changed(row) => {
                 ChatroomChange::MessageChanged(MessageChanged { message: Message::of(*row) })
             }
-            chatrooms::ChatroomChange::Updated(room) => {
-                ChatroomChange::ChatroomUpdated(ChatroomUpdated { chatroom: Chatroom(*room) })
+            chatrooms::ChatroomChange::Updated(chatroom) => {
+                ChatroomChange::ChatroomUpdated(ChatroomUpdated { chatroom: Chatroom(*chatroom) })
             }
             chatrooms::ChatroomChange::Deleted(id) => {
                 ChatroomChange::ChatroomDeleted(ChatroomDeleted { deleted_id: id.into() })

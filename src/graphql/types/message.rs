@@ -52,8 +52,8 @@ impl Message {
 
     /// The chatroom of the message.
     async fn chatroom(&self, ctx: &Context<'_>) -> Result<Chatroom> {
-        let room = loader(ctx).load_one(self.row(ctx).await?.chatroom_id).await?;
-        room.map(Chatroom).ok_or(Error::NotFound("chatroom"))
+        let chatroom = loader(ctx).load_one(self.row(ctx).await?.chatroom_id).await?;
+        chatroom.map(Chatroom).ok_or(Error::NotFound("chatroom"))
     }
 
     /// The author of the message.

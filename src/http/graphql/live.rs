@@ -47,7 +47,7 @@ pub(super) fn events(
         tokio::pin!(signed_out);
         let mut events = match prepared {
             Ok(prepared) => api.executor.stream(prepared, context).left_stream(),
-            Err(refusal) => stream::iter([Event::from(refusal)]).right_stream(),
+            Err(rejection) => stream::iter([Event::from(rejection)]).right_stream(),
         };
         let _task = AbortOnDropHandle::new(api.life.tasks.spawn(async move {
             while let Some(event) = events.next().await {

@@ -31,7 +31,7 @@ use super::{
     host::Host,
     params::{self, BadParameter, Body},
     peers::ConnectionPermit,
-    refusal, socket,
+    rejection, socket,
 };
 use crate::{
     domain::auth::Caller,
@@ -55,7 +55,7 @@ pub(super) async fn post(
     };
     if let Err(message) = check_content_type(text(&headers, &header::CONTENT_TYPE)) {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return refusal::reject(status, ErrorCode::BadUserInput, &context.request_id, message);
+        return rejection::reject(status, ErrorCode::BadUserInput, &context.request_id, message);
     }
     match params::from_body(&body) {
         Ok(Body::One(request)) => match *request {
@@ -67,12 +67,12 @@ pub(super) async fn post(
         },
         Ok(Body::BatchTooLong { count }) => {
             let limit = RequestLimit::BatchSize;
-            let refusal = limit_exceeded(LimitExceeded { limit, count, max: params::MAX_BATCH });
-            refusal::respond(StatusCode::BAD_REQUEST, &context.request_id, &refusal)
+            let rejection = limit_exceeded(LimitExceeded { limit, count, max: params::MAX_BATCH });
+            rejection::respond(StatusCode::BAD_REQUEST, &context.request_id, &rejection)
         }
         Ok(Body::Batch(requests)) => {
             let Some(media @ (Media::Json | Media::GraphqlResponse)) = accepted(&headers, false) else {
-                return not_acceptable(&context, "a batch is answered as application/json");
+                return not_acceptable(&context, "Accept must allow application/json for a batch");
             };
             let mut responses = Vec::with_capacity(requests.len());
             for request in requests {
@@ -82,7 +82,7 @@ pub(super) async fn post(
                 };
                 responses.push(match prepared {
                     Ok(prepared) => api.executor.execute(prepared, context.clone()).await,
-                    Err(refusal) => refusal,
+                    Err(rejection) => rejection,
                 });
             }
             respond::many(media, &context, &responses, api.auth.clock.now())
@@ -121,7 +121,7 @@ pub(super) async fn get(State(api): State<Arc<Api>>, mut parts: Parts) -> Respon
     if prepared.as_ref().is_ok_and(|prepared| prepared.kind() == OperationType::Mutation) {
         let status = StatusCode::METHOD_NOT_ALLOWED;
         let message = "A mutation must be sent by POST.";
-        let mut response = refusal::reject(status, ErrorCode::BadUserInput, &context.request_id, message);
+        let mut response = rejection::reject(status, ErrorCode::BadUserInput, &context.request_id, message);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
         return response;
     }
@@ -132,7 +132,7 @@ pub(super) async fn get(State(api): State<Arc<Api>>, mut parts: Parts) -> Respon
 async fn upgrade(api: Arc<Api>, mut parts: Parts, caller: Caller) -> Response {
     let origin = text(&parts.headers, &header::ORIGIN);
     if !origin.is_none_or(|origin| api.settings.allows_origin(origin, Host::of(&parts.extensions))) {
-        return refusal::forbidden("This origin is not in CORS_ORIGINS.");
+        return rejection::forbidden("This origin is not in CORS_ORIGINS.");
     }
     let upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection> =
         WebSocketUpgrade::from_request_parts(&mut parts, &api).await;
@@ -162,9 +162,9 @@ async fn respond_to(
         return not_acceptable(
             &context,
             if is_subscription {
-                "a subscription is answered as text/event-stream, as multipart/mixed;subscriptionSpec=1.0, or over a WebSocket"
+                "Accept must allow text/event-stream or multipart/mixed;subscriptionSpec=1.0 for a subscription; WebSocket is also supported"
             } else {
-                "an operation is answered as application/graphql-response+json or application/json"
+                "Accept must allow application/graphql-response+json or application/json"
             },
         );
     };
@@ -175,7 +175,9 @@ async fn respond_to(
             let response = api.executor.execute(prepared, context.clone()).await;
             respond::one(media, &context, &response, now)
         }
-        (Media::GraphqlResponse | Media::Json, Err(refusal)) => respond::one(media, &context, &refusal, now),
+        (Media::GraphqlResponse | Media::Json, Err(rejection)) => {
+            respond::one(media, &context, &rejection, now)
+        }
         (Media::EventStream, prepared) => {
             respond::stream(media, &request_id, sse::body(api, prepared, context))
         }
@@ -188,7 +190,7 @@ async fn respond_to(
 /// Authenticates the request and reads the cursor after which it resumes.
 async fn context(api: &Api, headers: &HeaderMap, caller: Caller) -> Result<RequestContext, Response> {
     let authorization = text(headers, &header::AUTHORIZATION);
-    let context = api.context(authorization, caller).await.map_err(refusal::from_error)?;
+    let context = api.context(authorization, caller).await.map_err(rejection::from_error)?;
     let resume_after = text(headers, &LAST_EVENT_ID).map(str::to_owned);
     Ok(RequestContext { resume_after, ..context })
 }
@@ -215,10 +217,10 @@ fn check_content_type(content_type: Option<&str>) -> Result<(), &'static str> {
 }
 
 fn bad_request(context: &RequestContext, bad: BadParameter) -> Response {
-    refusal::respond(StatusCode::BAD_REQUEST, &context.request_id, &bad.response())
+    rejection::respond(StatusCode::BAD_REQUEST, &context.request_id, &bad.response())
 }
 
 fn not_acceptable(context: &RequestContext, offered: &str) -> Response {
     let message = format!("Accept names no media type that this server can send: {offered}.");
-    refusal::reject(StatusCode::NOT_ACCEPTABLE, ErrorCode::BadUserInput, &context.request_id, message)
+    rejection::reject(StatusCode::NOT_ACCEPTABLE, ErrorCode::BadUserInput, &context.request_id, message)
 }

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use super::media::Media;
 use crate::{
     graphql::{ErrorCode, MutationRate, RequestContext, SerializedResponse, is_rejected},
-    http::refusal::{set_request_id, set_retry_after},
+    http::rejection::{set_request_id, set_retry_after},
 };
 
 /// The response of one operation.

@@ -33,7 +33,7 @@ use crate::{
     domain::auth::Caller,
     error::Error,
     graphql::{RequestContext, is_rejected},
-    http::{api::Api, backlog::Unread, refusal::unread_limit},
+    http::{api::Api, backlog::Unread, rejection::unread_limit},
 };
 
 const INIT_WITHIN: Duration = Duration::from_secs(10);

@@ -70,7 +70,7 @@ async fn common(State(account): State<Arc<Account>>, request: Request, next: Nex
         Some(Fault::Status(status)) => {
             // Stripe stores the response of a call once it has started to execute, failures included.
             if let (Some(key), 500) = (key, status) {
-                account.state.lock().unwrap().answers.insert(key, json!({ "fault": 500 }));
+                account.state.lock().unwrap().responses.insert(key, json!({ "fault": 500 }));
             }
             return error_response(status, "injected fault");
         }
@@ -84,7 +84,7 @@ async fn common(State(account): State<Arc<Account>>, request: Request, next: Nex
     }
     assert!(header("stripe-version").is_some(), "the version is pinned");
     if let Some(key) = &key {
-        match account.state.lock().unwrap().answers.entry(key.clone()).or_insert(Value::Null) {
+        match account.state.lock().unwrap().responses.entry(key.clone()).or_insert(Value::Null) {
             // While the first call with a key runs, Stripe rejects others with it.
             known if known.is_null() => *known = json!("running"),
             known if known == "running" => {
@@ -93,26 +93,26 @@ async fn common(State(account): State<Arc<Account>>, request: Request, next: Nex
             known if known["fault"] == 500 => return error_response(500, "repeated fault"),
             known => {
                 assert_eq!(known["input"], input, "an idempotency key was reused for another request");
-                return axum::Json(known["answer"].clone()).into_response();
+                return axum::Json(known["response"].clone()).into_response();
             }
         }
     }
     let response = next.run(Request::from_parts(parts, body.into())).await;
     let status = response.status();
-    let answer = axum::body::to_bytes(response.into_body(), 1_000_000).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), 1_000_000).await.unwrap();
     if let Some(gate) = late {
         gate.pass().await;
     }
     if let Some(key) = key {
         let mut state = account.state.lock().unwrap();
         if status.is_success() {
-            let answer: Value = serde_json::from_slice(&answer).unwrap();
-            state.answers.insert(key, json!({"input": input, "answer": answer}));
+            let response: Value = serde_json::from_slice(&body).unwrap();
+            state.responses.insert(key, json!({"input": input, "response": response}));
         } else {
-            state.answers.remove(&key);
+            state.responses.remove(&key);
         }
     }
-    (status, answer).into_response()
+    (status, body).into_response()
 }
 
 fn missing(status: u16, param: &str) -> Response {

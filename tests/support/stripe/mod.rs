@@ -65,7 +65,7 @@ struct AccountState {
     events: HashMap<String, Value>,
     /// The customer of each charge.
     charges: HashMap<String, String>,
-    answers: HashMap<String, Value>,
+    responses: HashMap<String, Value>,
     faults: VecDeque<Fault>,
     /// All calls: method and path, and the form or query.
     calls: Vec<(String, String)>,
@@ -256,8 +256,8 @@ pub async fn post_webhook(
     signature: &str,
 ) -> (u16, String) {
     let request = http.post(format!("http://{server}/webhook/stripe")).header("stripe-signature", signature);
-    let answer = request.header("content-type", "application/json").body(body).send().await.unwrap();
-    (answer.status().as_u16(), answer.text().await.unwrap())
+    let response = request.header("content-type", "application/json").body(body).send().await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
 }
 
 pub fn sign(body: &str, at: i64, secret: &str) -> String {

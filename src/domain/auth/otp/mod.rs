@@ -165,7 +165,7 @@ impl Auth {
         let key = format!("otp:guess:{purpose:?}:{phone_number}");
         match self.limits.take(&[Limit { key, max: MAX_ATTEMPTS, window: CODE_LIFETIME }]).await {
             Ok(Verdict::Allowed { remaining }) => remaining,
-            Ok(Verdict::Refused { .. }) | Err(_) => 0,
+            Ok(Verdict::Rejected { .. }) | Err(_) => 0,
         }
     }
 }

@@ -17,7 +17,7 @@ use super::support::{TestUser, user::TestChatroom};
 /// Below the rate limit of mutations.
 const PAUSE: Duration = Duration::from_millis(600);
 
-pub struct Honest {
+pub struct BackgroundUser {
     stop: Arc<AtomicBool>,
     /// The duration of the slowest call since the last read, in milliseconds.
     slowest: Arc<AtomicU64>,
@@ -30,9 +30,9 @@ pub struct Accepted {
     pub messages: Vec<String>,
 }
 
-impl Honest {
+impl BackgroundUser {
     pub async fn start(user: TestUser) -> Self {
-        let chatroom = user.create_chatroom("honest").await;
+        let chatroom = user.create_chatroom("background").await;
         let (stop, slowest) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let task = tokio::spawn({
             let (stop, slowest) = (stop.clone(), slowest.clone());

@@ -29,11 +29,11 @@ pub(super) fn reject(
 }
 
 /// A GraphQL response without data in a JSON body.
-pub(super) fn respond(status: StatusCode, request_id: &str, refusal: &GraphqlResponse) -> Response {
-    let body = SerializedResponse(refusal).to_json();
+pub(super) fn respond(status: StatusCode, request_id: &str, rejection: &GraphqlResponse) -> Response {
+    let body = SerializedResponse(rejection).to_json();
     let mut response = (status, [(header::CONTENT_TYPE, JSON)], body).into_response();
     set_request_id(&mut response, request_id);
-    set_retry_after(&mut response, &refusal.errors, None);
+    set_retry_after(&mut response, &rejection.errors, None);
     response
 }
 
@@ -48,7 +48,7 @@ pub(super) fn from_error(error: Error) -> Response {
     respond(status, &request_id, &failure(error, &request_id))
 }
 
-/// A request that is not allowed, whatever its operation.
+/// A request that is not allowed, independently of its operation.
 pub(super) fn forbidden(message: &str) -> Response {
     reject(StatusCode::FORBIDDEN, ErrorCode::Forbidden, &new_request_id(), message)
 }
@@ -61,11 +61,11 @@ pub(super) fn body_too_long(count: usize, max: usize) -> Response {
 
 /// A response for which there is no memory, since the client does not read earlier ones.
 pub(super) fn unread_limit() -> GraphqlResponse {
-    let mut refusal = failure(Error::RateLimited { retry_after_secs: 1 }, "");
-    for error in &mut refusal.errors {
+    let mut rejection = failure(Error::RateLimited { retry_after_secs: 1 }, "");
+    for error in &mut rejection.errors {
         UNREAD_LIMIT.clone_into(&mut error.message);
     }
-    refusal
+    rejection
 }
 
 /// [`unread_limit`] over HTTP.
