@@ -26,6 +26,18 @@ const GRAPHQL_ARROWS: &[(&str, &[&str])] = &[
     ("types", &["engine"]),
     ("engine", &[]),
 ];
+/// The same within `src/domain/`.
+const DOMAIN_ARROWS: &[(&str, &[&str])] = &[
+    ("mod", &[]),
+    ("auth", &["billing", "publish", "random", "text"]),
+    ("billing", &["publish", "text"]),
+    ("chatrooms", &["billing", "replies", "publish", "read_retry", "text"]),
+    ("replies", &["publish", "read_retry", "text"]),
+    ("publish", &[]),
+    ("random", &[]),
+    ("read_retry", &[]),
+    ("text", &[]),
+];
 /// Crates with the modules that may use them; `domain` is none of those. `app` and `config` have a module named redis.
 const CRATES: &[(&str, &[&str])] = &[
     ("async_graphql", &["graphql", "http"]),
@@ -110,28 +122,33 @@ fn modules_depend_only_on_allowed_modules() {
     }
 }
 
-#[test]
-fn graphql_modules_depend_only_on_allowed_modules() {
-    let directory = root().join("src/graphql");
+/// Checks the uses of one another by the modules below `src/{parent}`, written `crate::{parent}::` or `super::` at any depth.
+fn assert_arrows_within(parent: &str, arrows: &[(&str, &[&str])]) {
+    let directory = root().join("src").join(parent);
+    let is_module = |name: &str| arrows.iter().any(|(module, _)| *module == name);
     for file in rust_files(&directory) {
         let module = module_of(&file, &directory);
+        assert!(is_module(&module), "list {parent}::{module} with the modules that it may use");
         let text = fs::read_to_string(&file).unwrap();
-        let mut used = BTreeSet::new();
-        for path in paths_after("crate::", &text) {
-            used.extend(
-                path.strip_prefix("graphql::").map(|rest| rest.split("::").next().unwrap().to_owned()),
-            );
-        }
-        // `super::schema` and so on, at any depth.
-        for path in paths_after("super::", &text) {
-            let name = path.split("::").find(|segment| *segment != "super");
-            used.extend(name.filter(|name| ["engine", "schema", "types"].contains(name)).map(str::to_owned));
-        }
-        for used in used {
-            let is_allowed = used == module || allowed_for(GRAPHQL_ARROWS, &module).contains(&&*used);
-            assert!(is_allowed, "{} must not use crate::graphql::{used}", file.display());
+        let (absolute, relative) = (paths_after("crate::", &text), paths_after("super::", &text));
+        let absolute = absolute.iter().filter_map(|path| path.strip_prefix(&format!("{parent}::")));
+        for path in absolute.chain(relative.iter().map(|path| path.trim_start_matches("super::"))) {
+            let used = path.split("::").next().unwrap();
+            let is_allowed =
+                used == module || !is_module(used) || allowed_for(arrows, &module).contains(&used);
+            assert!(is_allowed, "{} must not use crate::{parent}::{used}", file.display());
         }
     }
+}
+
+#[test]
+fn graphql_modules_depend_only_on_allowed_modules() {
+    assert_arrows_within("graphql", GRAPHQL_ARROWS);
+}
+
+#[test]
+fn domain_modules_depend_only_on_allowed_modules() {
+    assert_arrows_within("domain", DOMAIN_ARROWS);
 }
 
 #[test]

@@ -11,11 +11,11 @@ use crate::support::{
     replies::{ReplyHarness, failure},
 };
 
-fn reason(reason: &str) -> Value {
+fn error_info(reason: &str) -> Value {
     json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}])
 }
 
-fn words(status: u16, name: &str, message: &str) -> Script {
+fn error_message(status: u16, name: &str, message: &str) -> Script {
     Script::error(status, &json!({"error": {"code": status, "message": message, "status": name}}))
 }
 
@@ -43,24 +43,24 @@ async fn every_server_error_is_retried() {
 async fn credential_and_billing_errors_fail_with_misconfigured() {
     let harness = ReplyHarness::start().await;
     for error in [
-        words(401, "UNAUTHENTICATED", "no"),
-        words(402, "RESOURCE_EXHAUSTED", "Your prepayment credits are depleted."),
-        words(403, "PERMISSION_DENIED", "no"),
-        words(407, "", "no"),
+        error_message(401, "UNAUTHENTICATED", "no"),
+        error_message(402, "RESOURCE_EXHAUSTED", "Your prepayment credits are depleted."),
+        error_message(403, "PERMISSION_DENIED", "no"),
+        error_message(407, "", "no"),
         Script::error(302, &json!("moved")).header("location", "http://127.0.0.1:1/login"),
         Script::error(301, &json!("")),
         Script::error(307, &json!("")).header("location", "/v2"),
         Script::error(304, &json!("")),
-        Script::gemini_error(400, "INVALID_ARGUMENT", reason("API_KEY_INVALID")),
-        Script::gemini_error(400, "INVALID_ARGUMENT", reason("API_KEY_EXPIRED")),
-        Script::gemini_error(400, "INVALID_ARGUMENT", reason("API_KEY_SERVICE_BLOCKED")),
-        Script::gemini_error(429, "RESOURCE_EXHAUSTED", reason("API_KEY_IP_ADDRESS_BLOCKED")),
-        Script::status(400).event(&json!([{"error": {"code": 400, "details": reason("API_KEY_INVALID")}}])),
-        words(400, "INVALID_ARGUMENT", "API key expired. Please renew the API key."),
-        words(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."),
-        words(400, "FAILED_PRECONDITION", "User location is not supported for the API use."),
-        words(400, "", "User location is not supported for the API use."),
-        words(400, "FAILED_PRECONDITION", "Gemini API free tier is not available in your country."),
+        Script::gemini_error(400, "INVALID_ARGUMENT", error_info("API_KEY_INVALID")),
+        Script::gemini_error(400, "INVALID_ARGUMENT", error_info("API_KEY_EXPIRED")),
+        Script::gemini_error(400, "INVALID_ARGUMENT", error_info("API_KEY_SERVICE_BLOCKED")),
+        Script::gemini_error(429, "RESOURCE_EXHAUSTED", error_info("API_KEY_IP_ADDRESS_BLOCKED")),
+        Script::status(400)
+            .event(&json!([{"error": {"code": 400, "details": error_info("API_KEY_INVALID")}}])),
+        error_message(400, "INVALID_ARGUMENT", "API key expired. Please renew the API key."),
+        error_message(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."),
+        error_message(400, "FAILED_PRECONDITION", "User location is not supported for the API use."),
+        error_message(400, "FAILED_PRECONDITION", "Gemini API free tier is not available in your country."),
     ] {
         let (message, calls) = harness.run([error]).await;
         assert_eq!((&message["failure"]["code"], calls), (&json!("MISCONFIGURED"), 1), "{message}");
@@ -68,7 +68,8 @@ async fn credential_and_billing_errors_fail_with_misconfigured() {
         assert!(text.contains("operator"), "{text}");
     }
     // A rejected conversation is not blamed on the operator.
-    for error in [words(400, "INVALID_ARGUMENT", "Invalid content."), Script::error(413, &json!("too large"))]
+    for error in
+        [error_message(400, "INVALID_ARGUMENT", "Invalid content."), Script::error(413, &json!("too large"))]
     {
         assert_eq!(harness.failure_of([error]).await, failure("MODEL_REJECTED", false, 1));
     }
@@ -78,10 +79,10 @@ async fn wait_after(rejection: Script) -> Duration {
     let app = TestApp::start().await;
     let user = app.user().await;
     app.gemini.enqueue(rejection);
-    let asked_at = Instant::now();
+    let sent_at = Instant::now();
     let sent = user.create_chatroom("x").await.send("hi").await;
     assert_eq!(user.read(&sent.reply).await.text, "Yes.");
-    let waited = asked_at.elapsed();
+    let waited = sent_at.elapsed();
     app.stop().await;
     waited
 }

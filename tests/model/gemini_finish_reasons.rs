@@ -41,7 +41,7 @@ async fn an_end_without_visible_text_is_retried() {
 async fn four_ends_without_visible_text_fail_the_reply_and_refund_its_quota() {
     let harness = ReplyHarness::start().await;
     let thought = json!({"parts": [{"text": "Let me think.", "thought": true}]});
-    for (reason, content, words) in [
+    for (reason, content, expected) in [
         ("STOP", json!({"parts": [{"text": "\n"}]}), "without visible text (STOP)"),
         ("MAX_TOKENS", thought, "spent all of its tokens before any visible text"),
         ("MALFORMED_FUNCTION_CALL", json!({}), "without visible text (MALFORMED_FUNCTION_CALL)"),
@@ -52,7 +52,7 @@ async fn four_ends_without_visible_text_fail_the_reply_and_refund_its_quota() {
         assert_eq!(message["failure"]["code"], "MODEL_UNAVAILABLE");
         assert_eq!(message["failure"]["retryable"], true);
         let text = message["failure"]["message"].as_str().unwrap();
-        assert!(text.contains(words), "{text}");
+        assert!(text.contains(expected), "{text}");
         assert_eq!(message["tokens"]["thoughts"], 6);
     }
 }

@@ -118,13 +118,14 @@ impl ApiError {
         reasons.any(|reason| reason.starts_with(prefix))
     }
 
-    /// Whether a 400 is about the key, the billing or the location of the project rather than the conversation. An invalid
-    /// key may come without a reason; billing and location are FAILED_PRECONDITION.
+    /// Whether a 400 is about the key, the billing or the location of the project rather than the conversation.
+    ///
+    /// Billing and location are [FAILED_PRECONDITION](https://ai.google.dev/gemini-api/docs/troubleshooting). Google gives a
+    /// reason for an invalid key; only gateways that remove the details leave nothing but its message.
     fn rejects_the_project(&self) -> bool {
-        let message = self.message.to_ascii_lowercase();
+        let without_details = self.details.is_empty();
         self.status == "FAILED_PRECONDITION"
-            || message.starts_with("api key ")
-            || message.contains("location is not supported")
+            || without_details && self.message.to_ascii_lowercase().starts_with("api key ")
     }
 
     /// Whether a daily quota is exhausted, which no retry can wait for.

@@ -1,8 +1,11 @@
-//! Writing, following and stopping replies: from a claimed job to the text on every device.
+//! Replies: from a claimed job to the text on every device, and stopping them. Must not use
+//! [`chatrooms`](super::chatrooms), which queues the replies.
 //!
 //! ```text
-//!  job ──► attempt ──► chunks of the model ──► log entries ──► subscribe ──► events of the reply
-//!             └──► attempt_result ──► row (COMPLETED, CANCELLED, FAILED, or QUEUED for a retry)
+//!  job ──► attempt: prompt ──► model ──► chunks ──► log entries ──► subscribe ──► reply events
+//!             │                              ▲
+//!             │                    stop ─────┘ cancels
+//!             └──► attempt result ──► row: COMPLETED, CANCELLED, FAILED, or QUEUED for a retry
 //! ```
 
 mod attempt;
