@@ -1,5 +1,5 @@
-//! Replies: from a claimed job to the text on every device, and stopping them. Must not use
-//! [`chatrooms`](super::chatrooms), which queues the replies.
+//! Replies: from a claimed job to the text on every device, and stopping them. Must not use `chatrooms`, which queues the
+//! replies.
 //!
 //! ```text
 //!  job ──► attempt: prompt ──► model ──► chunks ──► log entries ──► subscribe ──► reply events
