@@ -1,4 +1,4 @@
-//! The composition root: selects an adapter for each port and assembles the application. The only file that knows both.
+//! The composition root: selects an adapter for each port and assembles the application. The only file that knows ports and adapters.
 
 use std::{sync::Arc, time::Duration};
 

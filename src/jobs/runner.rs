@@ -28,7 +28,7 @@ use crate::{
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// So that one process does not take a whole queue from the others.
 const MAX_JOBS_PER_CLAIM: usize = 16;
-/// When to look again at a job whose kind this release does not know, which a newer one has queued.
+/// The delay of a job whose kind this release does not know, because a newer release has queued it.
 const UNKNOWN_KIND_DELAY: Duration = Duration::from_mins(1);
 
 /// A worker.

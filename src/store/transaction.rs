@@ -64,7 +64,7 @@ impl ConnectionTrait for Transaction {
     }
 }
 
-/// Commits. After a connection is lost here, the outcome is unknown: [`Db::with_retry`] does not retry then.
+/// Commits. After a connection is lost here, the result is unknown: [`Db::with_retry`] does not retry then.
 pub async fn commit(tx: Transaction) -> Result<(), DbErr> {
     let Transaction { inner, checks } = tx;
     let committed = inner.commit().await.inspect_err(|_| checks.report_failure());

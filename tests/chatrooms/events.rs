@@ -225,10 +225,10 @@ async fn regenerating_emits_the_old_replys_change_and_a_new_message() {
     let (chatroom, mut events) = subscribe_to_new_chatroom(&user).await;
     let sent = chatroom.send("hi").await;
     while events.kind().await != "ReplyCompleted" {}
-    let again = user.regenerate(&sent.reply).await.unwrap();
+    let regenerated = user.regenerate(&sent.reply).await.unwrap();
     let mut changes = [events.next().await.unwrap(), events.next().await.unwrap()];
     changes.sort_by_key(|change| change["__typename"].as_str().unwrap().to_owned());
-    assert_eq!(changes[0]["message"]["id"], again.reply.as_str());
+    assert_eq!(changes[0]["message"]["id"], regenerated.reply.as_str());
     assert_eq!(changes[0]["__typename"], "MessageAdded");
     assert_eq!(
         (&changes[1]["__typename"], &changes[1]["message"]["id"]),
@@ -287,15 +287,15 @@ async fn a_device_resumes_without_loss_after_any_event() {
     user.data(rename, json!({ "id": chatroom.id })).await;
     let second = chatroom.send("two").await;
     user.read(&second.reply).await;
-    let again = user.regenerate(&second.reply).await.unwrap();
-    user.read(&again.reply).await;
+    let regenerated = user.regenerate(&second.reply).await.unwrap();
+    user.read(&regenerated.reply).await;
 
     let name = |change: &Value| match change["message"]["id"].as_str() {
         Some(id) => id.to_owned(),
         None => change["__typename"].as_str().unwrap().to_owned(),
     };
     let everything =
-        ["ChatroomUpdated", &first.message, &first.reply, &second.message, &second.reply, &again.reply];
+        ["ChatroomUpdated", &first.message, &first.reply, &second.message, &second.reply, &regenerated.reply];
     let mut everything = everything.map(str::to_owned).to_vec();
     everything.sort();
     let all = everything.len();

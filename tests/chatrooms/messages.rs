@@ -128,13 +128,13 @@ async fn a_regenerated_reply_replaces_the_old_one_on_the_active_branch() {
     let later = chatroom.send("And then?").await;
     user.read(&later.reply).await;
     app.gemini.enqueue(Script::reply(["No", "!"]));
-    let again = user.regenerate(&sent.reply).await.unwrap();
-    assert_eq!((&again.message, again.used), (&sent.message, 3));
-    assert_eq!(user.read(&again.reply).await.text, "No!");
+    let regenerated = user.regenerate(&sent.reply).await.unwrap();
+    assert_eq!((&regenerated.message, regenerated.used), (&sent.message, 3));
+    assert_eq!(user.read(&regenerated.reply).await.text, "No!");
     let branch: Vec<String> = chatroom.branch().await.into_iter().map(|(_, content)| content).collect();
     assert_eq!(branch, ["Is it?", "No!"], "the active branch continues from the new reply");
     let versions = user.message(&sent.reply).await["alternatives"].clone();
-    assert_eq!(versions, json!([{"id": sent.reply}, {"id": again.reply}]));
+    assert_eq!(versions, json!([{"id": sent.reply}, {"id": regenerated.reply}]));
     let last = app.gemini.calls().pop().unwrap();
     assert_eq!(last.body["contents"], json!([{"role": "user", "parts": [{"text": "Is it?"}]}]));
     app.stop().await;
@@ -146,8 +146,8 @@ async fn concurrent_regenerations_create_one_reply() {
     let user = app.user().await;
     let sent = user.create_chatroom("x").await.send("hi").await;
     user.read(&sent.reply).await;
-    let again = join_all((0..10).map(|_| user.regenerate(&sent.reply))).await;
-    let (done, rejected): (Vec<_>, Vec<_>) = again.into_iter().partition(Result::is_ok);
+    let regenerated = join_all((0..10).map(|_| user.regenerate(&sent.reply))).await;
+    let (done, rejected): (Vec<_>, Vec<_>) = regenerated.into_iter().partition(Result::is_ok);
     assert_eq!((done.len(), rejected.len()), (1, 9));
     assert!(rejected.into_iter().all(|rejected| code_of(&rejected.unwrap_err()) == "CONFLICT"));
     assert_eq!(user.used().await, 2);
@@ -191,8 +191,8 @@ async fn only_a_finished_reply_on_the_active_branch_can_be_regenerated() {
     user.read(&first.reply).await;
     let second = chatroom.send("two").await;
     user.read(&second.reply).await;
-    let again = user.regenerate(&first.reply).await.unwrap();
-    user.read(&again.reply).await;
+    let regenerated = user.regenerate(&first.reply).await.unwrap();
+    user.read(&regenerated.reply).await;
     assert_eq!(
         code_of(&user.regenerate(&second.reply).await.unwrap_err()),
         "CONFLICT",

@@ -34,8 +34,8 @@ async fn stopping_while_streaming_keeps_the_text_so_far() {
     // A second stop changes nothing, and the reply can be regenerated.
     assert_eq!(user.stop(&sent.reply).await["content"], "So far");
     assert_eq!(user.used().await, 1, "a stopped reply is charged");
-    let again = user.regenerate(&sent.reply).await.unwrap();
-    assert_eq!(user.read(&again.reply).await.text, "Yes.");
+    let regenerated = user.regenerate(&sent.reply).await.unwrap();
+    assert_eq!(user.read(&regenerated.reply).await.text, "Yes.");
     app.stop().await;
 }
 
@@ -82,7 +82,7 @@ async fn stopping_a_reply_that_awaits_its_retry_cancels_it_at_once() {
     let info = json!([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "100s"}]);
     app.gemini.enqueue(Script::gemini_error(429, "RESOURCE_EXHAUSTED", info));
     let sent = user.create_chatroom("x").await.send("hi").await;
-    let waits = async {
+    let retry_scheduled = async {
         loop {
             let message = user.message(&sent.reply).await;
             if message["status"] == "QUEUED" && message["cursor"] == "1-0" {
@@ -90,7 +90,7 @@ async fn stopping_a_reply_that_awaits_its_retry_cancels_it_at_once() {
             }
         }
     };
-    tokio::time::timeout(TEST_TIMEOUT, waits).await.unwrap();
+    tokio::time::timeout(TEST_TIMEOUT, retry_scheduled).await.unwrap();
     assert_eq!(user.stop(&sent.reply).await["status"], "CANCELLED");
     app.stop().await;
 }

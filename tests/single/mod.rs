@@ -11,13 +11,13 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_second_server_on_the_same_database_is_rejected() {
+async fn a_second_server_on_the_same_database_does_not_start() {
     let deployment = Deployment::new().await;
     let process = deployment.start().await;
     let second = Process::command(deployment.directory.path()).env("BIND", "127.0.0.1:0").output().unwrap();
     assert!(!second.status.success());
-    let output = String::from_utf8(second.stderr).unwrap();
-    assert!(output.contains("another process is using data/pollux.db"), "{output}");
+    let error = String::from_utf8(second.stderr).unwrap();
+    assert!(error.contains("another process is using data/pollux.db"), "{error}");
     process.terminate();
     assert!(process.wait_for_exit().await);
 }

@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 const JSON: &str = "application/json";
-const NEWER: &str = "application/graphql-response+json";
+const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
 const EVENTS: &str = "text/event-stream";
 const PARTS: &str = "multipart/mixed;boundary=\"graphql\";subscriptionSpec=1.0,application/json";
 
@@ -32,13 +32,13 @@ async fn post(
 async fn the_http_status_depends_on_the_accepted_media_type() {
     let app = TestApp::start().await;
     let anonymous = app.anonymous();
-    for (query, newer, older, code) in [
+    for (query, status, status_as_json, code) in [
         ("{ __typename }", 200, 200, "no error"),
         ("{", 400, 200, "GRAPHQL_PARSE_FAILED"),
         ("{ nothing }", 400, 200, "GRAPHQL_VALIDATION_FAILED"),
         ("{ chatrooms { nodes { id } } }", 200, 200, "UNAUTHENTICATED"),
     ] {
-        for (accept, status) in [(NEWER, newer), (JSON, older)] {
+        for (accept, status) in [(GRAPHQL_RESPONSE, status), (JSON, status_as_json)] {
             let body = json!({ "query": query }).to_string();
             let response = post(&anonymous, &[("content-type", JSON), ("accept", accept)], body).await;
             assert_eq!(response.status().as_u16(), status, "{query} {accept}");
@@ -232,7 +232,7 @@ async fn an_event_stream_follows_a_reply_and_resumes_by_last_event_id() {
 }
 
 #[tokio::test]
-async fn a_multipart_subscription_delivers_each_part_complete() {
+async fn a_multipart_subscription_delivers_each_part_at_once() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let gate = Gate::closed();
@@ -292,7 +292,7 @@ async fn http_subscriptions_end_at_shutdown_after_their_reply() {
         let query = json!({"query": "subscription { accountEvents { usage { used } } }"}).to_string();
         Blocks::of(post(&user, &headers, query).await, "\n\n")
     };
-    let all = async |blocks: &mut Blocks| {
+    let read_to_end = async |blocks: &mut Blocks| {
         let mut all = Vec::new();
         while let Some(block) = blocks.next().await {
             all.push(block);
@@ -302,10 +302,10 @@ async fn http_subscriptions_end_at_shutdown_after_their_reply() {
     while !events.next().await.unwrap().contains("To be") {}
     app.life.soft.cancel();
     gate.open();
-    let (followed, idled) = tokio::join!(all(&mut events), all(&mut idle));
-    assert!(followed.iter().any(|event| event.contains("ReplyCompleted")), "{followed:?}");
-    assert_eq!(followed.last().unwrap(), "event: complete\ndata:");
-    assert_eq!(idled.last().unwrap(), ": the server shuts down");
+    let (reply_events, idle_events) = tokio::join!(read_to_end(&mut events), read_to_end(&mut idle));
+    assert!(reply_events.iter().any(|event| event.contains("ReplyCompleted")), "{reply_events:?}");
+    assert_eq!(reply_events.last().unwrap(), "event: complete\ndata:");
+    assert_eq!(idle_events.last().unwrap(), ": the server shuts down");
     app.shut_down().await;
 }
 

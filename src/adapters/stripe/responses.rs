@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn every_documented_status_has_its_state_and_only_waiting_ones_are_replaceable() {
+    fn every_documented_status_has_a_state_and_incomplete_unpaid_and_paused_are_replaceable() {
         for (status, state, is_replaceable) in [
             ("active", State::Active, false),
             ("trialing", State::Trialing, false),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_status_gives_nothing_and_is_not_replaceable() {
+    fn unknown_status_gives_no_tier_and_is_not_replaceable() {
         let snapshot = snapshot("a_status_of_a_later_version", "");
         assert_eq!((snapshot.state, snapshot.is_replaceable), (State::Incomplete, false));
     }

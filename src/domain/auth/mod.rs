@@ -7,7 +7,7 @@
 //!                                                                        └────── refresh ◄─────┘  each token works once
 //! ```
 //!
-//! No answer to an anonymous caller reveals whether a number is registered: lookups, computations and results do not
+//! No response to an anonymous caller reveals whether a number is registered: lookups, computations and results do not
 //! depend on it.
 
 mod delete;

@@ -52,7 +52,7 @@ impl Auth {
         Ok(signed_in)
     }
 
-    /// Signs in with a password. The answer and its timing are the same for a wrong password, a number without a password
+    /// Signs in with a password. The response and its timing are the same for a wrong password, a number without a password
     /// and an unknown number.
     ///
     /// # Errors

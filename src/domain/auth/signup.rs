@@ -1,7 +1,7 @@
 //! Signing up. The profile is stored with a one-time password challenge until the number is verified, with any code for
 //! it, together with the token that `signup` returned. Two signups for one number have two profiles and two tokens.
 //!
-//! No user is looked up, so no answer depends on whether the number is registered. If it is, the profile is discarded.
+//! No user is looked up, so no response depends on whether the number is registered. If it is, the profile is discarded.
 
 use std::time::Duration;
 

@@ -77,9 +77,9 @@ impl Chatrooms {
     ) -> Result<chatroom::Model> {
         let model = update.model.map(|model| self.offered(model)).transpose()?;
         let update = ChatroomUpdate { model, ..update };
-        let room = self.db.with_retry(|| self.update_once(user, id, update.clone())).await?;
+        let chatroom = self.db.with_retry(|| self.update_once(user, id, update.clone())).await?;
         publish(&*self.signals, &[Topic::Chatroom(id)]).await;
-        Ok(room)
+        Ok(chatroom)
     }
 
     async fn update_once(

@@ -66,7 +66,7 @@ struct Draft {
     saved: usize,
 }
 
-/// What to do after the log has answered an append.
+/// What to do after an append to the log.
 enum AfterAppend {
     /// More text has arrived meanwhile: append it now.
     AppendMore,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use apollo_compiler::ast::Type;
 use async_graphql::{Name, Value, indexmap::IndexMap};
 
-/// The alias under which normalized operations select `__typename` for this module. Clients cannot use it: a space is no name.
+/// The alias under which normalized operations select `__typename` for this module. Clients cannot use it: a space is not a valid name.
 pub(super) const TYPENAME: &str = " ";
 
 /// The shape of a selection set's result.

@@ -145,7 +145,7 @@ pub struct SendOtpInput {
 /// A one-time password that was sent.
 #[derive(SimpleObject)]
 pub struct SendOtpPayload {
-    /// The phone's number in E.164 form.
+    /// The phone number in E.164 form.
     phone_number: PhoneNumberScalar,
     /// The time at which the code expires.
     expires_at: Timestamp,

@@ -1,7 +1,7 @@
 //! One-time password challenges: created, delivered, verified.
 //!
 //! A code is derived from the id of its challenge and a key. No code is stored, and a retried delivery derives the same
-//! code. An attempt is counted before anything is compared, so concurrent guesses do not get extra attempts. The answer is
+//! code. An attempt is counted before anything is compared, so concurrent guesses do not get extra attempts. The response is
 //! the same for a code that is wrong, used or expired and for a number without any code.
 //!
 //! This module knows neither signups nor sessions: `sign_in`, `signup` and `password_change` build on it.
@@ -159,8 +159,8 @@ impl Auth {
         Ok(Ok(()))
     }
 
-    /// Counts down attempts for a number as if it had a code, so that the answer does not reveal whether it has one. This
-    /// number is for the answer only: the row of the code holds the count that protects it.
+    /// Counts down attempts for a number as if it had a code, so that the response does not reveal whether it has one. This
+    /// number is for the response only: the row of the code holds the count that protects it.
     pub(super) async fn decoy_attempts_left(&self, phone_number: &PhoneNumber, purpose: Purpose) -> u32 {
         let key = format!("otp:guess:{purpose:?}:{phone_number}");
         match self.limits.take(&[Limit { key, max: MAX_ATTEMPTS, window: CODE_LIFETIME }]).await {
