@@ -158,7 +158,7 @@ impl App {
         let db = self.chatrooms.db.clone();
         let health = Health { db: db.clone(), signals: self.shared.signals.clone(), life: life.clone() };
         let settings = Arc::new(self.config.server.clone());
-        let is_open = self.config.graphql.introspection == Switch::On;
+        let allows_introspection = self.config.graphql.introspection == Switch::On;
         let routes = match self.auth {
             Some(auth) => http::router(Api {
                 executor: graphql::executor(
@@ -168,14 +168,14 @@ impl App {
                         billing: self.billing.clone(),
                     },
                     self.documents,
-                    is_open,
+                    allows_introspection,
                 )?,
                 auth,
                 billing: self.billing.clone(),
                 settings: settings.clone(),
                 life: life.clone(),
                 health,
-                is_open,
+                allows_introspection,
             }),
             None => health.router(),
         };

@@ -30,7 +30,7 @@ pub struct Api {
     pub life: Lifecycle,
     pub health: Health,
     /// Whether introspection is allowed and the playground is served.
-    pub is_open: bool,
+    pub allows_introspection: bool,
 }
 
 impl Api {

@@ -18,7 +18,7 @@ use crate::graphql::MY_DATA;
 /// All routes of the API.
 pub fn router(api: Api) -> Router {
     let cors = cors::layer(api.settings.clone());
-    let page = if api.is_open { get(page::get) } else { get(StatusCode::NOT_FOUND) };
+    let page = if api.allows_introspection { get(page::get) } else { get(StatusCode::NOT_FOUND) };
     // Every response has CORS headers except those of the webhook, which no page calls.
     let for_pages = Router::new()
         .route("/", page)
