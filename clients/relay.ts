@@ -39,7 +39,7 @@ scenario((url, token) => {
   const network = Network.create(
     async ({ text }, variables) => {
       const headers = { "content-type": "application/json", ...(authorization && { authorization }) };
-      const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify({ query: text, variables }) });
+      const response = await fetch(url, { method: "POST", headers, body: JSON.stringify({ query: text, variables }) });
       const body = (await response.json()) as any;
       if (body.errors) throw body;
       return body;

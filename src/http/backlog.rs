@@ -33,20 +33,20 @@ use tokio_util::sync::CancellationToken;
 use super::{budget::Budget, rejection::too_many_unread};
 
 /// A connection is closed when its client has read nothing of a response for this long.
-pub(super) const READ_WITHIN: Duration = Duration::from_mins(1);
+pub(super) const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// The maximum size of a chunk that is handed to the connection, in bytes.
 const CHUNK: usize = 16 * 1024;
 /// The maximum of unread bytes of the process, and of one connection.
 const MAX_UNREAD: usize = 96 * 1024 * 1024;
 const MAX_UNREAD_OF_CONNECTION: usize = 32 * 1024 * 1024;
 /// While a connection has more unread bytes than this, its next requests wait.
-const EXECUTED_BELOW: usize = 8 * 1024 * 1024;
+const MAX_UNREAD_BEFORE_NEXT_REQUEST: usize = 8 * 1024 * 1024;
 /// A connection that has read nothing for this long may be closed to free memory for others.
 const EVICTABLE_AFTER: Duration = Duration::from_secs(1);
 /// The id under which all messages of a connection's socket count as one response.
 const SOCKET: u64 = u64::MAX;
 /// How long a response waits for the memory of a connection that is being closed.
-const FREED_WITHIN: Duration = Duration::from_secs(1);
+const EVICTION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The unread bytes of all connections of the process.
 pub(super) struct Backlog {
@@ -125,7 +125,7 @@ impl Backlog {
 impl Unread {
     /// Waits until the client has read enough for another request to be executed.
     async fn ready(&self) {
-        self.budget.wait_until_at_most(EXECUTED_BELOW).await;
+        self.budget.wait_until_at_most(MAX_UNREAD_BEFORE_NEXT_REQUEST).await;
     }
 
     /// Resolves once the client has read nothing of a response for too long, or its memory is needed.
@@ -133,7 +133,7 @@ impl Unread {
         let stalled = async {
             loop {
                 let now = Instant::now();
-                let until = self.idle_since().unwrap_or(now) + READ_WITHIN;
+                let until = self.idle_since().unwrap_or(now) + READ_TIMEOUT;
                 if until <= now {
                     return;
                 }
@@ -183,7 +183,7 @@ impl Unread {
         let enough = budget.limit().checked_sub(bytes)?;
         if budget.used() > enough {
             self.backlog.evict();
-            timeout(FREED_WITHIN, budget.wait_until_at_most(enough)).await.ok()?;
+            timeout(EVICTION_TIMEOUT, budget.wait_until_at_most(enough)).await.ok()?;
         }
         self.try_permit(bytes)
     }

@@ -16,7 +16,7 @@ use super::rejection::body_too_long;
 
 /// The maximum size of a request body, in bytes. The longest message of a user is 375 KiB if every character is escaped.
 pub(super) const MAX_BODY: usize = 512 * 1024;
-const BODY_WITHIN: Duration = Duration::from_secs(10);
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn whole_body(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
@@ -25,14 +25,14 @@ pub(super) async fn whole_body(request: Request, next: Next) -> Response {
         return body_too_long(length, MAX_BODY);
     }
     let reject = |status, message: String| (status, message + "\n").into_response();
-    match timeout(BODY_WITHIN, to_bytes(body, MAX_BODY)).await {
+    match timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await {
         Ok(Ok(body)) => next.run(Request::from_parts(parts, Body::from(body))).await,
         Ok(Err(error)) if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) => {
             body_too_long(MAX_BODY + 1, MAX_BODY)
         }
         Ok(Err(_)) => reject(StatusCode::BAD_REQUEST, "The body is incomplete.".to_owned()),
         Err(_) => {
-            reject(StatusCode::REQUEST_TIMEOUT, format!("The body was not received within {BODY_WITHIN:?}."))
+            reject(StatusCode::REQUEST_TIMEOUT, format!("The body was not received within {BODY_TIMEOUT:?}."))
         }
     }
 }

@@ -25,20 +25,20 @@ use tower::ServiceBuilder;
 use tower_http::add_extension::AddExtensionLayer;
 
 use super::{
-    backlog::{Backlog, READ_WITHIN},
+    backlog::{Backlog, READ_TIMEOUT},
     body::MAX_BODY,
     peers::ConnectionPermit,
 };
 
 /// How long a connection may take to send the headers of its first request.
-const HEADERS_WITHIN: Duration = Duration::from_secs(30);
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection may be idle, including the time for the headers of the next request. Longer than the 60 s for which
 /// common load balancers keep idle connections.
-const IDLE_FOR: Duration = Duration::from_secs(75);
-const PING_EVERY: Duration = Duration::from_secs(30);
-const PONG_WITHIN: Duration = Duration::from_secs(20);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PONG_TIMEOUT: Duration = Duration::from_secs(20);
 /// The maximum number of concurrent requests on an HTTP/2 connection.
-const STREAMS: u32 = 32;
+const MAX_STREAMS: u32 = 32;
 /// The flow-control window for request bodies of an HTTP/2 connection, in bytes. That of a stream is the maximum body size.
 const BODY_WINDOW: u32 = 1024 * 1024;
 
@@ -54,16 +54,16 @@ impl Connections {
     pub(super) fn new(routes: Router) -> Self {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         // Preserves the letter case of header names.
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_FOR).preserve_header_case(true);
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT).preserve_header_case(true);
         builder
             .http2()
             .timer(TokioTimer::new())
             .enable_connect_protocol()
-            .max_concurrent_streams(STREAMS)
+            .max_concurrent_streams(MAX_STREAMS)
             .initial_stream_window_size(u32::try_from(MAX_BODY).ok())
             .initial_connection_window_size(BODY_WINDOW)
-            .keep_alive_interval(PING_EVERY)
-            .keep_alive_timeout(PONG_WITHIN);
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PONG_TIMEOUT);
         Self { builder, routes, backlog: Backlog::new() }
     }
 
@@ -90,12 +90,12 @@ impl Connections {
             })
             .service(self.routes);
         let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(READ_WITHIN));
+        stream.set_write_timeout(Some(READ_TIMEOUT));
         let stream = TokioIo::new(Box::pin(stream));
         let connection =
             self.builder.serve_connection_with_upgrades(stream, TowerToHyperService::new(service));
         let no_request = async {
-            sleep(HEADERS_WITHIN).await;
+            sleep(HEADERS_TIMEOUT).await;
             if request_seen.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }

@@ -11,7 +11,7 @@ use crate::{config::ServerSettings, telemetry::OncePerMinute};
 /// How long a browser may cache a preflight response. Chromium caches no longer.
 const MAX_AGE: Duration = Duration::from_hours(2);
 /// The maximum number of characters of an origin in the log.
-const LOGGED: usize = 200;
+const MAX_LOGGED_ORIGIN: usize = 200;
 
 /// Responds to preflight requests, and lets allowed pages read every response, including errors.
 pub(super) fn layer(settings: Arc<ServerSettings>) -> CorsLayer {
@@ -20,7 +20,7 @@ pub(super) fn layer(settings: Arc<ServerSettings>) -> CorsLayer {
         let origin = origin.to_str().unwrap_or_default();
         let allows = settings.allows_origin(origin, Host::of(&request.extensions));
         if !allows && let Some(others) = rejected.pass() {
-            let origin: String = origin.chars().take(LOGGED).collect();
+            let origin: String = origin.chars().take(MAX_LOGGED_ORIGIN).collect();
             tracing::warn!(?origin, others, "origin rejected: not in CORS_ORIGINS");
         }
         allows

@@ -27,16 +27,16 @@ pub struct Client {
     nodes: Nodes,
     chance: fastrand::Rng,
     http: reqwest::Client,
-    chat: Chat,
+    observed: Observations,
     /// Never disconnects by itself, so that every failure is caused by a node.
     steady: bool,
 }
 
 /// What a client has observed.
 #[derive(Default)]
-pub struct Chat {
+pub struct Observations {
     pub sent: Vec<SentMessage>,
-    /// Mutations that a node accepted and then failed or not at all.
+    /// Mutations to which a node sent an error or no response.
     pub failed: usize,
     pub resumed: usize,
     pub restarted: usize,
@@ -55,20 +55,29 @@ impl Client {
         let chatrooms = [user.create_chatroom("a").await.id, user.create_chatroom("b").await.id];
         let http = reqwest::Client::builder().no_proxy().timeout(RESPONSE_TIMEOUT).build().unwrap();
         let chance = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
-        Self { number, token: user.token, chatrooms, nodes, chance, http, chat: Chat::default(), steady }
+        Self {
+            number,
+            token: user.token,
+            chatrooms,
+            nodes,
+            chance,
+            http,
+            observed: Observations::default(),
+            steady,
+        }
     }
 
     /// Sends messages and follows the replies until `until` is cancelled, and the last reply to its end.
-    pub async fn chat(mut self, until: CancellationToken) -> Chat {
+    pub async fn chat(mut self, until: CancellationToken) -> Observations {
         let mut round = 0;
         while !until.is_cancelled() {
             let question = format!("{}/{round}", self.number);
             let reply = self.send_message(&question).await;
             let (text, end) = self.follow(&reply).await;
-            self.chatrooms.sent.push(SentMessage { question, reply, text, end });
+            self.observed.sent.push(SentMessage { question, reply, text, end });
             round += 1;
         }
-        self.chat
+        self.observed
     }
 
     fn any_node(&mut self) -> SocketAddr {
@@ -90,13 +99,13 @@ impl Client {
                     }
                     Ok(rejected) => {
                         assert_eq!(user::code_of(&rejected), "INTERNAL_SERVER_ERROR", "{rejected}");
-                        self.chatrooms.failed += 1;
+                        self.observed.failed += 1;
                     }
-                    Err(_) => self.chatrooms.failed += 1,
+                    Err(_) => self.observed.failed += 1,
                 },
                 // The connection was refused: like a load balancer, try the next node.
                 Err(error) if error.is_connect() => {}
-                Err(_) => self.chatrooms.failed += 1,
+                Err(_) => self.observed.failed += 1,
             }
             sleep(Duration::from_millis(self.chance.u64(10..200))).await;
         }
@@ -108,7 +117,7 @@ impl Client {
             if let Some(end) = self.follow_on_one_socket(reply, &mut text, &mut cursor).await {
                 return (text, end);
             }
-            self.chatrooms.resumed += 1;
+            self.observed.resumed += 1;
             sleep(Duration::from_millis(self.chance.u64(10..200))).await;
         }
     }
@@ -149,7 +158,7 @@ impl Client {
                 "ReplyDelta" => text.push_str(event["text"].as_str().unwrap()),
                 "ReplyRestarted" => {
                     text.clear();
-                    self.chatrooms.restarted += 1;
+                    self.observed.restarted += 1;
                 }
                 end => return Some(end.to_owned()),
             }

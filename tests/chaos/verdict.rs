@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, Database, DatabaseConnection, EntityTrait, PaginatorT
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    client::Chat,
+    client::Observations,
     cluster::Cluster,
     text::{self, Flaw},
 };
@@ -28,7 +28,7 @@ pub struct Verdict {
 }
 
 /// Waits until no job is left, at most until `limit`, and compares.
-pub async fn compare(chats: &[Option<Chat>], cluster: &Cluster, limit: Instant) -> Verdict {
+pub async fn compare(chats: &[Option<Observations>], cluster: &Cluster, limit: Instant) -> Verdict {
     let database = Database::connect(&cluster.deployment.backend.database_url).await.unwrap();
     while job::Entity::find().count(&database).await.unwrap() > 0 && Instant::now() < limit {
         sleep(std::time::Duration::from_millis(100)).await;

@@ -17,7 +17,8 @@ const IMMEDIATELY: Retry = Retry::After { at_least: Duration::ZERO };
 const FOREVER: Duration = Duration::MAX;
 
 /// [HTTP's dates](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7): the current format and the two obsolete ones.
-const DATES: [&str; 3] = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+const DATE_FORMATS: [&str; 3] =
+    ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 
 /// The value of `error` in `{"error": {…}}`.
 #[derive(Debug, Default, Deserialize)]
@@ -152,7 +153,7 @@ impl ApiError {
 /// [`Retry-After`](https://www.rfc-editor.org/rfc/rfc9110#name-retry-after): seconds or a date.
 fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
     let value = value.trim();
-    let date = DATES.iter().find_map(|form| NaiveDateTime::parse_from_str(value, form).ok());
+    let date = DATE_FORMATS.iter().find_map(|form| NaiveDateTime::parse_from_str(value, form).ok());
     match date {
         Some(date) => date.and_utc().signed_duration_since(now).to_std().ok(),
         None => seconds(value),

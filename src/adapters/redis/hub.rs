@@ -17,7 +17,7 @@ use tokio_stream::wrappers::BroadcastStream;
 use crate::adapters::guarded::{Guarded, lock};
 
 /// How long a subscriber waits for its channel's subscription; if it comes later, the subscriber receives [`Received::Gap`].
-const SUBSCRIBED_WITHIN: Duration = Duration::from_secs(1);
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a subscriber receives.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ impl Hub {
         };
         let guard = Guard { hub: self.clone(), channel };
         let subscribed = state.wait_for(|state| *state != State::Pending);
-        if tokio::time::timeout(SUBSCRIBED_WITHIN, subscribed).await.is_err() {
+        if tokio::time::timeout(SUBSCRIBE_TIMEOUT, subscribed).await.is_err() {
             self.with(&guard.channel, |channel| {
                 channel.state.send_replace(State::Missed);
             });

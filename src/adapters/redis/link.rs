@@ -29,7 +29,7 @@ use super::{
 use crate::{backoff::Backoff, ports::Unavailable};
 
 const RECONNECT: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(2));
-const CHECK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Subscriptions that are sent together.
 const BATCH: usize = 128;
 /// Signals that wait to be published when Redis is available again. Further ones are dropped: their subscribers poll.
@@ -302,6 +302,6 @@ async fn keep_checking(mut server: Server) -> anyhow::Error {
         if let Err(error) = server.write_check().await {
             return error.into();
         }
-        sleep(CHECK_EVERY).await;
+        sleep(CHECK_INTERVAL).await;
     }
 }

@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// The maximum number of queued responses. The operation of a slow reader pauses at it. Each may have the maximum size.
-const QUEUE: usize = 1;
+const QUEUE_LENGTH: usize = 1;
 /// How long queued responses are still sent once the server shuts down.
-const DRAIN_WITHIN: Duration = Duration::from_millis(250);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
 
 pub(super) enum LiveEvent {
     Response(Box<Event>),
@@ -42,7 +42,7 @@ pub(super) fn events(
     keep_alive: Duration,
 ) -> impl Stream<Item = LiveEvent> + Send + 'static {
     generate! {
-        let (sender, mut receiver) = mpsc::channel(QUEUE);
+        let (sender, mut receiver) = mpsc::channel(QUEUE_LENGTH);
         let signed_out = api.signed_out(&context.identity);
         tokio::pin!(signed_out);
         let mut events = match prepared {
@@ -73,7 +73,7 @@ pub(super) fn events(
                 return;
             }
         }
-        let until = Instant::now() + DRAIN_WITHIN;
+        let until = Instant::now() + DRAIN_TIMEOUT;
         while let Ok(received) = timeout_at(until, receiver.recv()).await {
             let Some(event) = received else {
                 yield LiveEvent::Complete;

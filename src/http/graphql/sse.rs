@@ -15,10 +15,10 @@ use crate::{
 };
 
 /// Shorter than the 30 s after which proxies close idle connections.
-const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(12);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(12);
 
 pub(super) fn body(api: Arc<Api>, prepared: Result<Prepared, Response>, context: RequestContext) -> Body {
-    let events = live::events(api, prepared, context, KEEP_ALIVE_EVERY).map(|event| match event {
+    let events = live::events(api, prepared, context, KEEP_ALIVE_INTERVAL).map(|event| match event {
         LiveEvent::Response(event) => {
             let mut text = String::from("event: next\n");
             if let Some(cursor) = event.cursor {

@@ -36,18 +36,18 @@ use crate::{
     http::{api::Api, backlog::Unread, rejection::unread_limit},
 };
 
-const INIT_WITHIN: Duration = Duration::from_secs(10);
-const PING_EVERY: Duration = Duration::from_secs(25);
+const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// A peer that sends and reads nothing for this long is considered gone.
-const SILENT_FOR: Duration = Duration::from_mins(1);
+const PEER_TIMEOUT: Duration = Duration::from_mins(1);
 /// On shutdown, frames are sent until none is queued for this long,
-const DRAINED_AFTER: Duration = Duration::from_millis(250);
+const DRAIN_IDLE_TIMEOUT: Duration = Duration::from_millis(250);
 /// but no longer than this.
-const DRAIN_WITHIN: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for the close frame of the peer.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The maximum number of ready frames that are written together.
-const WRITTEN_TOGETHER: usize = 64;
+const MAX_WRITE_BATCH: usize = 64;
 
 /// The maximum number of queued frames, and of their bytes. Operations of a slow reader pause at the maximum.
 const MAX_QUEUED: usize = 256;
@@ -131,19 +131,19 @@ pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller, unre
             while let Some(Ok(_)) = incoming.next().await {}
             Some(())
         };
-        let _ = timeout(CLOSE_WITHIN, close).await;
+        let _ = timeout(CLOSE_TIMEOUT, close).await;
     } else {
         // Responds to the peer's close frame.
-        let _ = timeout(CLOSE_WITHIN, connection.sink.close()).await;
+        let _ = timeout(CLOSE_TIMEOUT, connection.sink.close()).await;
     }
 }
 
 impl Connection {
     async fn run(&mut self, incoming: &mut SplitStream<WebSocket>) -> End {
         let closing = self.api.life.closing.clone();
-        let init_until = Instant::now() + INIT_WITHIN;
+        let init_until = Instant::now() + INIT_TIMEOUT;
         let mut received = Instant::now();
-        let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+        let mut pings = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let step = tokio::select! {
@@ -158,7 +158,7 @@ impl Connection {
                 }
                 () = &mut self.signed_out => Err(End::Close(Close::token_expired())),
                 _ = pings.tick() => {
-                    if received.elapsed() > SILENT_FOR {
+                    if received.elapsed() > PEER_TIMEOUT {
                         Err(End::Gone)
                     } else {
                         Box::pin(self.ping()).await
@@ -286,17 +286,17 @@ impl Connection {
                 }
                 written.push(permit);
             }
-            next = if written.len() < WRITTEN_TOGETHER { self.frames.try_recv().ok() } else { None };
+            next = if written.len() < MAX_WRITE_BATCH { self.frames.try_recv().ok() } else { None };
         }
         self.in_time(async |sink| sink.flush().await).await
     }
 
     /// Sends the last frames of operations, such as the end of a reply for which the shutdown waited.
     async fn drain(&mut self) {
-        let until = Instant::now() + DRAIN_WITHIN;
+        let until = Instant::now() + DRAIN_TIMEOUT;
         while !self.operations.is_empty()
             && Instant::now() < until
-            && let Ok(Some(frame)) = timeout(DRAINED_AFTER, self.frames.recv()).await
+            && let Ok(Some(frame)) = timeout(DRAIN_IDLE_TIMEOUT, self.frames.recv()).await
             && self.write_frame(frame).await.is_ok()
         {}
     }
@@ -320,7 +320,7 @@ impl Connection {
             // Nothing more is written after the session has ended, even if a write is pending.
             () = &mut self.signed_out => Err(End::Close(Close::token_expired())),
             () = self.unread.evicted() => Err(End::Gone),
-            written = timeout(SILENT_FOR, write(&mut self.sink)) => match written {
+            written = timeout(PEER_TIMEOUT, write(&mut self.sink)) => match written {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(_)) | Err(_) => Err(End::Gone),
             },

@@ -18,12 +18,12 @@ use super::{api::Api, backlog::Unread, peers::ConnectionPermit};
 use crate::domain::auth::Caller;
 
 /// The maximum size of a message, in bytes. The longest message of a user is 375 KiB if every character is escaped.
-const LONGEST_MESSAGE: usize = 512 * 1024;
+const MAX_MESSAGE_BYTES: usize = 512 * 1024;
 /// The maximum size that is received, in bytes. Up to it, the error about a too long message carries the id of its operation.
-const LONGEST_READ: usize = 1024 * 1024;
+const MAX_RECEIVED_BYTES: usize = 1024 * 1024;
 /// Bytes of the read buffer and of the write buffer of a socket.
-const READ: usize = 1024;
-const WRITTEN: usize = 4 * 1024;
+const READ_BUFFER_BYTES: usize = 1024;
+const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Accepts a socket and serves it until it closes.
 pub(super) fn open(
@@ -35,10 +35,10 @@ pub(super) fn open(
 ) -> Response {
     let upgrade = upgrade
         .protocols(messages::Dialect::NAMES)
-        .max_message_size(LONGEST_READ)
-        .max_frame_size(LONGEST_READ)
-        .read_buffer_size(READ)
-        .write_buffer_size(WRITTEN);
+        .max_message_size(MAX_RECEIVED_BYTES)
+        .max_frame_size(MAX_RECEIVED_BYTES)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES);
     upgrade.on_upgrade(move |socket: WebSocket| {
         let tasks = api.life.tasks.clone();
         tasks.track_future(async move {

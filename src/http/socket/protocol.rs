@@ -6,7 +6,7 @@ use async_graphql::{Request, Response};
 use serde_json::Value;
 
 use super::{
-    LONGEST_MESSAGE,
+    MAX_MESSAGE_BYTES,
     messages::{ClientMessage, Dialect, InitPayload},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The maximum number of concurrent operations of one socket.
-pub(super) const MOST_OPERATIONS: usize = 100;
+pub(super) const MAX_OPERATIONS: usize = 100;
 
 /// Why the server closes a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Close {
     }
 
     pub(super) fn too_long() -> Self {
-        Self::new(1009, format!("A message must be at most {LONGEST_MESSAGE} bytes"))
+        Self::new(1009, format!("A message must be at most {MAX_MESSAGE_BYTES} bytes"))
     }
 
     pub(super) fn token_expired() -> Self {
@@ -109,7 +109,7 @@ impl State {
 
     /// The reaction to a message, and the state after it.
     pub(super) fn receive(&mut self, text: &str) -> Step {
-        if text.len() > LONGEST_MESSAGE {
+        if text.len() > MAX_MESSAGE_BYTES {
             return self.receive_too_long(text);
         }
         let (message, lone) = match ClientMessage::parse(self.dialect, text) {
@@ -131,8 +131,8 @@ impl State {
                     return Step::Close(close);
                 }
                 match params::from_json(Value::Object(payload), lone) {
-                    Ok(_) if !self.running.contains(&id) && self.running.len() >= MOST_OPERATIONS => {
-                        let problem = format!("A socket runs at most {MOST_OPERATIONS} operations at once.");
+                    Ok(_) if !self.running.contains(&id) && self.running.len() >= MAX_OPERATIONS => {
+                        let problem = format!("A socket runs at most {MAX_OPERATIONS} operations at once.");
                         Step::reject(id, rejection(ErrorCode::RateLimited, problem))
                     }
                     Ok(request) => {
@@ -159,7 +159,7 @@ impl State {
             return Step::Close(close);
         }
         let (limit, count) = (RequestLimit::MessageBytes, text.len());
-        Step::reject(id, limit_exceeded(LimitExceeded { limit, count, max: LONGEST_MESSAGE }))
+        Step::reject(id, limit_exceeded(LimitExceeded { limit, count, max: MAX_MESSAGE_BYTES }))
     }
 
     /// Why an operation cannot start under this id.
@@ -271,12 +271,12 @@ mod tests {
         state.acknowledge();
         let subscribe =
             |id: usize| format!(r#"{{"type":"subscribe","id":"{id}","payload":{{"query":"{{a}}"}}}}"#);
-        for id in 0..MOST_OPERATIONS {
+        for id in 0..MAX_OPERATIONS {
             assert!(matches!(state.receive(&subscribe(id)), Step::Start { .. }));
         }
-        assert!(matches!(state.receive(&subscribe(MOST_OPERATIONS)), Step::Reject { .. }));
+        assert!(matches!(state.receive(&subscribe(MAX_OPERATIONS)), Step::Reject { .. }));
         state.ended("7");
-        assert!(matches!(state.receive(&subscribe(MOST_OPERATIONS)), Step::Start { .. }));
+        assert!(matches!(state.receive(&subscribe(MAX_OPERATIONS)), Step::Start { .. }));
     }
 
     #[test]
