@@ -76,7 +76,7 @@ struct Figures {
 impl Figures {
     fn of(mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
-        let at = |place: usize| i64::try_from(times[place].as_micros()).unwrap_or(i64::MAX);
+        let at = |rank: usize| i64::try_from(times[rank].as_micros()).unwrap_or(i64::MAX);
         Self { median: at(times.len() / 2), p99: at(times.len() * 99 / 100) }
     }
 

@@ -20,7 +20,7 @@ impl Backoff {
         Self { first, max, factor: 2, has_jitter: false }
     }
 
-    /// Multiplies by `factor` in place of doubling.
+    /// Multiplies by `factor` instead of 2.
     #[must_use]
     pub const fn with_factor(self, factor: u32) -> Self {
         Self { factor, ..self }

@@ -1,4 +1,4 @@
-//! A message or a reply. The messages of a chatroom form a tree; the active ones are one branch of it.
+//! A message or a reply. The messages of a chatroom form a tree; the active ones are one of its branches.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};

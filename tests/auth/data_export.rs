@@ -54,7 +54,7 @@ async fn export_reads_chatrooms_in_batches() {
     let chatroom = entity::chatroom::Entity::find().one(db).await.unwrap().unwrap();
     let message = entity::message::Entity::find().one(db).await.unwrap().unwrap();
     let chatrooms: usize =
-        std::env::var("POLLUX_TEST_ROOMS").map_or(300, |chatrooms| chatrooms.parse().unwrap());
+        std::env::var("POLLUX_TEST_CHATROOMS").map_or(300, |chatrooms| chatrooms.parse().unwrap());
     let tx = db.begin().await.unwrap();
     for number in 1..chatrooms {
         let id = entity::ChatroomId::generate();

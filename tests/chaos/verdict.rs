@@ -68,7 +68,7 @@ impl Verdict {
         self.stuck += usize::try_from(job::Entity::find().count(database).await.unwrap()).unwrap();
         let rows = message::Entity::find().all(database).await.unwrap();
         let questions = rows.iter().filter(|row| row.role == message::Role::User);
-        // Each question is sent once. More rows of it were accepted twice, fewer were lost.
+        // Each question is sent once. More rows than one: it was accepted twice; none: it was lost.
         let mut contents: Vec<&str> = questions.map(|row| row.content.as_str()).collect();
         let stored = contents.len();
         contents.sort_unstable();

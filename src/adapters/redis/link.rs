@@ -38,7 +38,7 @@ const MAX_UNPUBLISHED: usize = 4096;
 #[derive(Clone)]
 pub struct Link {
     hub: Hub,
-    /// The connection, or why there is none.
+    /// The connection, or the error that prevents it.
     server: watch::Receiver<Result<Server, String>>,
     /// Notified when a command found the connection unusable.
     suspect: Arc<Notify>,

@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Chatrooms {
-    /// Queues a new reply in place of an ended one. The old one and the messages after it stay as an inactive branch.
+    /// Queues a new reply to replace an ended one. The old one and the messages after it stay as an inactive branch.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::QuotaExceeded`], and [`Error::Conflict`] while the old reply is being written.

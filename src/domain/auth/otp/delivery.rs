@@ -27,7 +27,7 @@ pub struct Deliveries {
 /// The result of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivered {
-    /// It was accepted, or there is nothing to deliver any more, or the service refuses the number.
+    /// It was accepted, or there is nothing to deliver any more, or the service rejects the number.
     Done,
     /// The service failed: retry for as long as the password can be used.
     Unavailable,
