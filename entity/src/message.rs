@@ -90,6 +90,19 @@ pub enum Feedback {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::chatroom::Entity",
+        from = "Column::ChatroomId",
+        to = "super::chatroom::Column::Id"
+    )]
+    Chatroom,
+}
+
+impl Related<super::chatroom::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Chatroom.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}

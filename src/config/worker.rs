@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, time::Duration};
 #[derive(Clone, Debug, clap::Args)]
 pub struct WorkerSettings {
     /// Maximum concurrent jobs of one process
-    #[arg(long, env = "WORKER_CONCURRENCY", hide_env_values = true, default_value = "64", value_parser = super::number::<NonZeroUsize>(1..=100_000))]
+    #[arg(long, env = "WORKER_CONCURRENCY", hide_env_values = true, default_value = "1000", value_parser = super::number::<NonZeroUsize>(1..=100_000))]
     pub worker_concurrency: NonZeroUsize,
 
     /// Lease of a job in seconds: after this long without a heartbeat, another worker takes the job over

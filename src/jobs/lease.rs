@@ -1,6 +1,6 @@
 //! Renewing the lease of a job while it runs, and cancelling the run when it is to stop or has lost its claim.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use entity::job;
 use futures_util::{StreamExt, stream};
@@ -13,6 +13,9 @@ use crate::{
     store::jobs::{self, Claim},
 };
 
+/// When the lease is first renewed: most jobs have ended by then, and need no heartbeat at all.
+const FIRST_HEARTBEAT: Duration = Duration::from_secs(1);
+
 /// Renews the lease three times within its length. Cancels `stop` when the reply's user has requested it, and `claim_lost`
 /// when the claim is lost: another worker has claimed the job, it was deleted, or the database has not responded for
 /// the whole lease. Never returns: the caller drops it when the job has ended.
@@ -23,8 +26,9 @@ pub(super) async fn keep(runner: &Runner, job: &job::Model, cancel: &CancelToken
     };
     let lease = runner.settings.worker_lease;
     let claim = Claim::of(job);
-    // The first at once: a stop may have been requested between the claim and the subscription.
-    let mut beats = interval_at(Instant::now(), lease / 3);
+    // The first soon: a stop may have been requested between the claim and the subscription.
+    let interval = lease / 3;
+    let mut beats = interval_at(Instant::now() + interval.min(FIRST_HEARTBEAT), interval);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut renewed_at = Instant::now();
     loop {
@@ -36,7 +40,7 @@ pub(super) async fn keep(runner: &Runner, job: &job::Model, cancel: &CancelToken
                 let sent_at = Instant::now();
                 let beat = jobs::heartbeat(runner.db.write(), claim, runner.clock.now() + lease);
                 // A connection that was cut yields no error.
-                match timeout(lease / 3, beat).await {
+                match timeout(interval, beat).await {
                     Ok(Ok(Some(stop_requested))) => {
                         renewed_at = sent_at;
                         if stop_requested {

@@ -39,17 +39,47 @@ pub async fn truncate(
     Ok(())
 }
 
-/// A message and its ancestors that are deeper than `above`, newest first.
+/// What a prompt needs of a message.
+#[derive(Clone, Debug, FromQueryResult)]
+pub struct HistoryMessage {
+    pub id: MessageId,
+    pub parent_id: Option<MessageId>,
+    pub depth: i32,
+    pub role: message::Role,
+    pub status: message::Status,
+    pub content: String,
+}
+
+const HISTORY_COLUMNS: &str = "id, parent_id, depth, role, status, content";
+
+/// Up to `limit` messages of the active branch that are above `depth`, newest first: a range of one index.
+pub async fn above(
+    conn: &impl ConnectionTrait,
+    chatroom: ChatroomId,
+    depth: i32,
+    limit: usize,
+) -> Result<Vec<HistoryMessage>, DbErr> {
+    let text = format!(
+        "SELECT {HISTORY_COLUMNS} FROM messages WHERE chatroom_id = $1 AND {ACTIVE} AND depth < $2
+         ORDER BY depth DESC LIMIT {limit}"
+    );
+    HistoryMessage::find_by_statement(sql(conn, text, [chatroom.into(), depth.into()])).all(conn).await
+}
+
+/// A message and its ancestors that are deeper than `above`, newest first, whether their branch is active or not.
 pub async fn ancestors(
     conn: &impl ConnectionTrait,
     id: MessageId,
     above: i32,
-) -> Result<Vec<message::Model>, DbErr> {
-    let text = "WITH RECURSIVE branch AS (
-                    SELECT * FROM messages WHERE id = $1
-                    UNION ALL
-                    SELECT messages.* FROM messages JOIN branch ON messages.id = branch.parent_id
-                    WHERE messages.depth > $2
-                ) SELECT * FROM branch ORDER BY depth DESC";
-    message::Model::find_by_statement(sql(conn, text, [id.into(), above.into()])).all(conn).await
+) -> Result<Vec<HistoryMessage>, DbErr> {
+    let text = format!(
+        "WITH RECURSIVE branch AS (
+             SELECT {HISTORY_COLUMNS} FROM messages WHERE id = $1
+             UNION ALL
+             SELECT messages.id, messages.parent_id, messages.depth, messages.role, messages.status, messages.content
+             FROM messages JOIN branch ON messages.id = branch.parent_id
+             WHERE messages.depth > $2
+         ) SELECT * FROM branch ORDER BY depth DESC"
+    );
+    HistoryMessage::find_by_statement(sql(conn, text, [id.into(), above.into()])).all(conn).await
 }

@@ -2,7 +2,7 @@
 
 use std::{future::ready, sync::Arc};
 
-use entity::{ChatroomId, MessageId, UserId, message};
+use entity::{ChatroomId, MessageId, UserId, chatroom, message};
 use futures_util::{Stream, TryStreamExt};
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbBackend, ExprTrait, FromQueryResult, IntoActiveModel,
@@ -77,8 +77,12 @@ pub async fn bytes_from(
 }
 
 /// Without an ownership check, for workers.
-pub async fn by_id(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<message::Model>, DbErr> {
-    message::Entity::find_by_id(id).one(conn).await
+pub async fn with_chatroom(
+    conn: &impl ConnectionTrait,
+    id: MessageId,
+) -> Result<Option<(message::Model, chatroom::Model)>, DbErr> {
+    let found = message::Entity::find_by_id(id).find_also_related(chatroom::Entity).one(conn).await?;
+    Ok(found.and_then(|(message, chatroom)| Some((message, chatroom?))))
 }
 
 /// The position of a message in its chatroom's tree, and the length of its content.

@@ -3,6 +3,7 @@
 //! A finder that checks ownership has it in its name: `owned_by(user, id)`. Every statement runs on SQLite and on
 //! PostgreSQL; both accept `$1` as a placeholder.
 
+pub mod attempts;
 pub mod branches;
 pub mod chatrooms;
 pub mod checkouts;

@@ -33,7 +33,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    fn store(self, mut update: UpdateMany<Entity>) -> UpdateMany<Entity> {
+    pub(super) fn store(self, mut update: UpdateMany<Entity>) -> UpdateMany<Entity> {
         if let Some(model) = self.model {
             update = update.col_expr(Column::Model, Expr::value(model));
         }
@@ -48,23 +48,8 @@ impl Usage {
 }
 
 /// Matches the reply unless a later attempt has begun.
-fn update(attempt: Attempt) -> UpdateMany<Entity> {
+pub(super) fn update(attempt: Attempt) -> UpdateMany<Entity> {
     Entity::update_many().filter(Column::Id.eq(attempt.reply)).filter(Column::Attempt.lte(attempt.number))
-}
-
-/// Begins an attempt with an empty text, unless the reply has ended or a later attempt has begun.
-pub async fn begin(conn: &impl ConnectionTrait, attempt: Attempt, version: i64) -> Result<bool, DbErr> {
-    let begun = Entity::update_many()
-        .col_expr(Column::Status, Expr::value(Status::Streaming))
-        .col_expr(Column::Attempt, Expr::value(attempt.number))
-        .col_expr(Column::Content, Expr::value(""))
-        .col_expr(Column::ChangedIn, Expr::value(version))
-        .filter(Column::Id.eq(attempt.reply))
-        .filter(Column::Attempt.lt(attempt.number))
-        .filter(Column::Status.is_in([Status::Queued, Status::Streaming]))
-        .exec(conn)
-        .await?;
-    Ok(begun.rows_affected == 1)
 }
 
 /// Saves the text so far.
@@ -94,28 +79,4 @@ pub async fn requeue(
         .exec(conn)
         .await?;
     Ok(requeued.rows_affected == 1)
-}
-
-/// Ends the reply. False if it has ended already, or a later attempt has begun.
-pub async fn end(
-    conn: &impl ConnectionTrait,
-    attempt: Attempt,
-    version: i64,
-    end: End,
-) -> Result<bool, DbErr> {
-    let (failure_code, failure_message) = end.failure.unzip();
-    let ended = end
-        .usage
-        .store(update(attempt))
-        .col_expr(Column::Status, Expr::value(end.status))
-        .col_expr(Column::Content, Expr::value(end.content))
-        .col_expr(Column::FailureCode, Expr::value(failure_code))
-        .col_expr(Column::FailureMessage, Expr::value(failure_message))
-        .col_expr(Column::FinishReason, Expr::value(end.finish_reason))
-        .col_expr(Column::CompletedAt, Expr::value(end.at))
-        .col_expr(Column::ChangedIn, Expr::value(version))
-        .filter(Column::Status.is_in([Status::Queued, Status::Streaming]))
-        .exec(conn)
-        .await?;
-    Ok(ended.rows_affected == 1)
 }

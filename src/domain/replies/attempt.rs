@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use entity::{job, message};
+use entity::{chatroom, job, message};
 use futures_util::{
     FutureExt, StreamExt,
     future::{BoxFuture, Fuse, FusedFuture},
@@ -30,7 +30,7 @@ use crate::{
         signals::Topic,
     },
     store::{
-        chatrooms, commit,
+        attempts,
         jobs::{self, Claim},
         messages, replies,
     },
@@ -115,7 +115,7 @@ impl Replies {
     /// # Errors
     /// An internal error, after which the job is unchanged: call [`fail_attempt`](Self::fail_attempt).
     pub async fn run_attempt(&self, job: &job::Model, tokens: &CancelTokens) -> Result<()> {
-        let Some(row) = self.unfinished_reply(job).await? else { return Ok(()) };
+        let Some((row, chatroom)) = self.reply_with_chatroom(job).await? else { return Ok(()) };
         if job.stop_requested {
             let text = self.text_so_far(&row).await;
             return self.finish_attempt(&row, job, AttemptOutput::text(&text), &AttemptResult::Stopped).await;
@@ -126,7 +126,7 @@ impl Replies {
             return self.finish_attempt(&row, job, AttemptOutput::text(&text), &result).await;
         }
         let mut draft = Draft::new(replies::Attempt { reply: row.id, number: job.attempt });
-        let result = match self.begin_attempt(&row, &mut draft).await? {
+        let result = match self.begin_attempt(&row, chatroom, &mut draft).await? {
             Some(prompt) => self.generate(&mut draft, prompt, tokens).await,
             None => AttemptResult::ClaimLost,
         };
@@ -154,15 +154,22 @@ impl Replies {
 
     /// The row of a job's reply. If it has ended or is gone, marks the job as done and returns none.
     pub(super) async fn unfinished_reply(&self, job: &job::Model) -> Result<Option<message::Model>> {
-        let row = match job.message_id {
-            Some(id) => messages::by_id(self.db.read(), id).await?,
+        Ok(self.reply_with_chatroom(job).await?.map(|(row, _)| row))
+    }
+
+    async fn reply_with_chatroom(
+        &self,
+        job: &job::Model,
+    ) -> Result<Option<(message::Model, chatroom::Model)>> {
+        let found = match job.message_id {
+            Some(id) => messages::with_chatroom(self.db.read(), id).await?,
             None => None,
         };
-        let row = row.filter(|row| !row.status.is_final());
-        if row.is_none() {
+        let found = found.filter(|(row, _)| !row.status.is_final());
+        if found.is_none() {
             jobs::complete(self.db.write(), Claim::of(job)).await?;
         }
-        Ok(row)
+        Ok(found)
     }
 
     /// The text that subscribers may have received: the log's, where it is ahead of the row.
@@ -175,14 +182,16 @@ impl Replies {
     }
 
     /// Opens the attempt in the row and in the log. None: the claim is lost.
-    async fn begin_attempt(&self, row: &message::Model, draft: &mut Draft) -> Result<Option<Prompt>> {
-        let Some(prompt) = self.prompt(self.db.read(), row).await? else { return Ok(None) };
-        let tx = self.db.begin().await?;
-        let Some(version) = chatrooms::advance(&tx, row.chatroom_id).await? else { return Ok(None) };
-        if !replies::begin(&tx, draft.attempt, version).await? {
+    async fn begin_attempt(
+        &self,
+        row: &message::Model,
+        chatroom: chatroom::Model,
+        draft: &mut Draft,
+    ) -> Result<Option<Prompt>> {
+        let Some(prompt) = self.prompt(self.db.read(), row, chatroom).await? else { return Ok(None) };
+        if !attempts::begin(&self.db, row.chatroom_id, draft.attempt).await? {
             return Ok(None);
         }
-        commit(tx).await?;
         tracing::info!(
             user_id = %row.user_id.0,
             chatroom_id = %row.chatroom_id.0,

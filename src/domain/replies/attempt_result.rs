@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use entity::{ChatroomId, MessageId, Timestamp, UserId, job, message};
 use message::{FailureCode, Status};
-use sea_orm::{ActiveEnum, ConnectionTrait};
+use sea_orm::ActiveEnum;
 
 use super::Replies;
 use crate::{
@@ -21,9 +21,10 @@ use crate::{
         signals::Topic,
     },
     store::{
+        attempts::{self, Refund},
         chatrooms, commit,
         jobs::{self, Claim},
-        replies, usage,
+        replies,
     },
 };
 
@@ -101,7 +102,7 @@ impl AttemptResult {
     }
 
     pub(super) fn too_many_attempts() -> Self {
-        Self::failed(FailureCode::Internal, "The reply could not be output.", Retry::Never)
+        Self::failed(FailureCode::Internal, "The reply could not be written.", Retry::Never)
     }
 }
 
@@ -164,30 +165,25 @@ impl Replies {
         job: &job::Model,
         end: replies::End,
     ) -> Result<()> {
-        let is_refunded = is_refunded(&end);
+        // To the day on which it was reserved.
+        let refund = Refund { user: row.user_id, day: row.created_at.date_naive() };
+        let refund = is_refunded(&end).then_some(refund);
         let log_line = EndLogLine::new(row, job, &end);
-        let tx = self.db.begin().await?;
-        let Some(version) = chatrooms::advance(&tx, row.chatroom_id).await? else {
-            return Ok(());
-        };
-        if !jobs::complete(&tx, Claim::of(job)).await? {
-            return Ok(());
-        }
         let attempt = replies::Attempt { reply: row.id, number: job.attempt };
-        let is_ended = replies::end(&tx, attempt, version, end).await?;
-        if is_ended && is_refunded {
-            refund(&tx, row).await?;
-        }
-        commit(tx).await?;
+        let finished =
+            attempts::finish(&self.db, Claim::of(job), row.chatroom_id, attempt, end, refund).await?;
+        let Some(is_ended) = finished else { return Ok(()) };
         if is_ended {
             log_line.log();
         }
         self.end_log(row.id).await;
-        publish(
-            &*self.signals,
-            &[Topic::Chatroom(row.chatroom_id), Topic::Account(row.user_id), Topic::Jobs],
-        )
-        .await;
+        let mut topics = vec![Topic::Chatroom(row.chatroom_id)];
+        topics.extend(refund.map(|_| Topic::Account(row.user_id)));
+        // Read after the commit: a job that is queued later is signalled by the call that queues it.
+        if jobs::is_waiting(self.db.read(), row.user_id).await.unwrap_or(true) {
+            topics.push(Topic::Jobs);
+        }
+        publish(&*self.signals, &topics).await;
         Ok(())
     }
 
@@ -289,9 +285,4 @@ fn is_refunded(end: &replies::End) -> bool {
         Some(_) => true,
         None => false,
     }
-}
-
-/// Refunds the prompt that was reserved for a reply, to the day on which it was reserved.
-async fn refund(tx: &impl ConnectionTrait, reply: &message::Model) -> Result<()> {
-    Ok(usage::refund(tx, reply.user_id, reply.created_at.date_naive()).await?)
 }

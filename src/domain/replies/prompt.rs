@@ -1,50 +1,91 @@
-//! The prompt for the model: the newest messages of the active branch that fit into a token budget.
+//! The prompt for the model: the newest messages of the reply's branch that fit into a token budget.
 
-use entity::message::{self, Role, Status};
+use entity::{
+    chatroom,
+    message::{self, Role, Status},
+};
 use sea_orm::ConnectionTrait;
 
 use super::Replies;
 use crate::{
     error::Result,
     ports::model::{Prompt, Turn},
-    store::{branches, chatrooms},
+    store::branches::{self, HistoryMessage},
 };
 
 /// [About four characters of English make a token](https://ai.google.dev/gemini-api/docs/tokens); other scripts take more
 /// bytes and more tokens per character, so bytes estimate tokens better than characters do.
 const BYTES_PER_TOKEN: usize = 4;
 /// Upper bound of the messages that are read for a prompt.
-const MAX_MESSAGES: i32 = 1000;
+const MAX_MESSAGES: u16 = 1000;
+/// How many messages are read at a time: most conversations fit into the first page.
+const PAGES: [usize; 2] = [50, 250];
 
 impl Replies {
-    /// The conversation before a queued reply. None: the chatroom was deleted.
+    /// The conversation before a queued reply. None: the message that it replies to was deleted.
     pub(super) async fn prompt(
         &self,
         conn: &impl ConnectionTrait,
         reply: &message::Model,
+        chatroom: chatroom::Model,
     ) -> Result<Option<Prompt>> {
-        let Some(chatroom) = chatrooms::by_ids(conn, &[reply.chatroom_id]).await?.pop() else {
-            return Ok(None);
+        let budget = self.history_tokens * BYTES_PER_TOKEN;
+        let history = match active_history(conn, reply, budget).await? {
+            Some(history) => history,
+            None => {
+                let Some(question) = reply.parent_id else { return Ok(None) };
+                let above = reply.depth - i32::from(MAX_MESSAGES);
+                branches::ancestors(conn, question, above).await?
+            }
         };
-        let Some(question) = reply.parent_id else { return Ok(None) };
-        let before = branches::ancestors(conn, question, reply.depth - MAX_MESSAGES).await?;
         let is_offered = self.model.names().contains(&chatroom.model);
         Ok(Some(Prompt {
             // The chatroom's model may no longer be in the settings.
             model: if is_offered { chatroom.model } else { self.model.names()[0].clone() },
             system_instruction: chatroom.system_instruction.filter(|text| !text.is_empty()),
-            turns: turns(before, self.history_tokens * BYTES_PER_TOKEN),
+            turns: turns(history, budget),
         }))
     }
 }
 
+/// The messages before a reply on the active branch, newest first, as far as the budget needs them. None if the reply is
+/// not on it, or another branch became active while the pages were read.
+async fn active_history(
+    conn: &impl ConnectionTrait,
+    reply: &message::Model,
+    budget: usize,
+) -> Result<Option<Vec<HistoryMessage>>> {
+    let (mut history, mut bytes): (Vec<HistoryMessage>, usize) = (Vec::new(), 0);
+    let (mut parent, mut depth) = (reply.parent_id, reply.depth);
+    let most = usize::from(MAX_MESSAGES);
+    let mut pages = PAGES.into_iter();
+    let mut limit = PAGES[0];
+    while reply.active && bytes <= budget && history.len() < most {
+        limit = pages.next().unwrap_or(limit);
+        let page = branches::above(conn, reply.chatroom_id, depth, limit.min(most - history.len())).await?;
+        let is_last = page.len() < limit;
+        for message in page {
+            if parent != Some(message.id) {
+                return Ok(None);
+            }
+            (parent, depth) = (message.parent_id, message.depth);
+            bytes += message.content.len();
+            history.push(message);
+        }
+        if is_last {
+            break;
+        }
+    }
+    Ok((!history.is_empty()).then_some(history))
+}
+
 /// The turns of the newest messages that fit into `budget` bytes; always at least the newest. Consecutive messages of one
 /// role are merged, and the first turn is the user's, because model APIs require it.
-fn turns(newest_first: Vec<message::Model>, budget: usize) -> Vec<Turn> {
+fn turns(newest_first: Vec<HistoryMessage>, budget: usize) -> Vec<Turn> {
     let mut left = budget;
     let mut turns: Vec<Turn> = Vec::new();
     let has_content =
-        |message: &message::Model| !message.content.is_empty() && message.status != Status::Failed;
+        |message: &HistoryMessage| !message.content.is_empty() && message.status != Status::Failed;
     for (index, message) in newest_first.into_iter().filter(has_content).enumerate() {
         match left.checked_sub(message.content.len()) {
             Some(rest) => left = rest,
