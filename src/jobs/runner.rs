@@ -4,7 +4,10 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use entity::job;
 use futures_util::{FutureExt, StreamExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -27,7 +30,9 @@ use crate::{
 /// How often the queue is polled without a signal: for signals that were lost, and for leases and delays that end.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// So that one process does not take a whole queue from the others.
-const MAX_JOBS_PER_CLAIM: usize = 16;
+const MAX_JOBS_PER_CLAIM: usize = 64;
+/// Between two claims.
+const MIN_CLAIM_INTERVAL: Duration = Duration::from_millis(5);
 /// The delay of a job whose kind this release does not know, because a newer release has queued it.
 const UNKNOWN_KIND_DELAY: Duration = Duration::from_mins(1);
 
@@ -64,6 +69,7 @@ impl Runner {
         let kinds = Arc::new(Registry::new(&self.chatrooms, &self.billing, &self.deliveries));
         let running = TaskTracker::new();
         periodic::spawn(&self.db, &self.clock, &self.billing, &running, &life.soft);
+        let mut next_claim = Instant::now();
         while !life.soft.is_cancelled() {
             let Some(Ok(first)) = life.soft.run_until_cancelled(permits.clone().acquire_owned()).await else {
                 break;
@@ -75,6 +81,11 @@ impl Runner {
                 free.push(permit);
             }
             let capacity = free.len();
+            // A burst of signals becomes one claim of many jobs.
+            if life.soft.run_until_cancelled(tokio::time::sleep_until(next_claim)).await.is_none() {
+                break;
+            }
+            next_claim = Instant::now() + MIN_CLAIM_INTERVAL;
             let claimed = self.claim(capacity).await;
             let is_full = claimed.len() == capacity;
             for (job, permit) in claimed.into_iter().zip(free) {

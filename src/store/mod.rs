@@ -17,6 +17,7 @@ pub mod page;
 mod postgres;
 mod process_lock;
 pub mod replies;
+pub mod sending;
 pub mod sessions;
 mod sqlite;
 pub mod stripe_events;

@@ -39,6 +39,11 @@ impl Quota {
         }
     }
 
+    /// The prompts that the tier allows per day, as a number to compare with.
+    pub(super) fn daily_units(&self, tier: Tier) -> i32 {
+        self.daily_limit(tier).unwrap_or(i32::MAX)
+    }
+
     /// The usage of a user of this tier who has used `used` prompts today.
     #[must_use]
     pub fn usage_of(&self, tier: Tier, used: i32) -> DailyUsage {
@@ -62,13 +67,13 @@ impl Quota {
         now: Timestamp,
     ) -> Result<DailyUsage> {
         let tier = tier(subscriptions::of_user(tx, user).await?.as_ref(), now);
-        let limit = self.daily_limit(tier);
-        if let Some(used) = usage::reserve(tx, user, now.date_naive(), limit.unwrap_or(i32::MAX)).await? {
+        let limit = self.daily_units(tier);
+        if let Some(used) = usage::reserve(tx, user, now.date_naive(), limit).await? {
             return Ok(self.usage_of(tier, used));
         }
         let usage = self.usage(tx, user).await?;
         Err(Error::QuotaExceeded {
-            limit: limit.unwrap_or(i32::MAX),
+            limit,
             used: usage.used,
             resets_at: usage.resets_at,
             upgradeable: self.is_billing_configured && tier == Tier::Basic,

@@ -8,10 +8,14 @@ use super::{
     branch::{self, Position},
 };
 use crate::{
-    domain::publish::publish,
+    domain::{billing::tiers::Tier, publish::publish, replies},
     error::{Error, Result},
     ports::signals::Topic,
-    store::{branches, chatrooms, commit, idempotency, messages, users},
+    store::{
+        branches, chatrooms, commit, idempotency, messages,
+        sending::{self, NewMessage, Stored},
+        users,
+    },
 };
 
 /// A stored message and its queued reply.
@@ -19,6 +23,13 @@ pub struct Sent {
     pub message: message::Model,
     pub reply: message::Model,
     pub usage: DailyUsage,
+}
+
+/// What became of a message that was sent in steps.
+enum Sending {
+    New(Sent),
+    /// The idempotency key was used before: its first use.
+    Repeated(idempotency_key::Model),
 }
 
 impl Chatrooms {
@@ -44,51 +55,81 @@ impl Chatrooms {
         content: Content,
         key: Option<IdempotencyKey>,
     ) -> Result<Sent> {
-        let reply_id = MessageId::generate();
-        let tx = self.db.begin().await?;
-        let now = self.clock.now();
-        if let Some(key) = key {
-            let key = idempotency_key::Model {
-                user_id: user,
-                key: key.into(),
-                fingerprint: fingerprint(chatroom, &content),
-                reply_id,
-                created_at: now,
-            };
-            if let Some(first) = idempotency::claim(&tx, &key).await? {
-                drop(tx);
-                return self.first_result(user, &key, &first).await;
+        let (message_id, reply_id, now) = (MessageId::generate(), MessageId::generate(), self.clock.now());
+        let key = key.map(|key| idempotency_key::Model {
+            user_id: user,
+            key: key.into(),
+            fingerprint: fingerprint(chatroom, &content),
+            reply_id,
+            created_at: now,
+        });
+        let new = NewMessage {
+            user,
+            chatroom,
+            message: message_id,
+            reply: reply_id,
+            job_kind: replies::JOB_KIND,
+            content: content.as_str(),
+            key: key.as_ref(),
+            basic_limit: self.quota.daily_units(Tier::Basic),
+            pro_limit: self.quota.daily_units(Tier::Pro),
+            day: now.date_naive(),
+            now,
+        };
+        let sent = match sending::store(&self.db, new).await? {
+            Some(Stored { message, reply, used, is_pro }) => {
+                let tier = if is_pro { Tier::Pro } else { Tier::Basic };
+                Sent { message, reply, usage: self.quota.usage_of(tier, used) }
             }
+            None => match self.send_in_steps(&new).await? {
+                Sending::New(sent) => sent,
+                Sending::Repeated(first) => return self.first_result(user, &new, &first).await,
+            },
+        };
+        tracing::info!(
+            user_id = %user.0,
+            chatroom_id = %chatroom.0,
+            message_id = %sent.message.id.0,
+            reply_id = %sent.reply.id.0,
+            "message accepted"
+        );
+        publish(&*self.signals, &[Topic::Jobs, Topic::Chatroom(chatroom), Topic::Account(user)]).await;
+        Ok(sent)
+    }
+
+    /// The same as [`sending::store`], step by step: on SQLite, and on PostgreSQL for the reason of a rejection.
+    async fn send_in_steps(&self, new: &NewMessage<'_>) -> Result<Sending> {
+        let NewMessage { user, now, .. } = *new;
+        let tx = self.db.begin().await?;
+        if let Some(key) = new.key
+            && let Some(first) = idempotency::claim(&tx, key).await?
+        {
+            return Ok(Sending::Repeated(first));
         }
-        let chatroom = chatrooms::advance_owned_by(&tx, user, chatroom, now)
+        let chatroom = chatrooms::advance_owned_by(&tx, user, new.chatroom, now)
             .await?
             .ok_or(Error::NotFound("chatroom"))?;
         let usage = self.quota.reserve(&tx, user, now).await?;
         let position = Position::after(branches::tail(&tx, chatroom.id).await?.as_ref());
-        let message = branch::message(&chatroom, &position, content.into(), now);
+        let message = message::Model {
+            id: new.message,
+            ..branch::message(&chatroom, &position, new.content.to_owned(), now)
+        };
         messages::insert(&tx, &message).await?;
-        let reply = branch::queue_reply(&tx, &chatroom, &message, reply_id, now).await?;
+        let reply = branch::queue_reply(&tx, &chatroom, &message, new.reply, now).await?;
         users::bump_rooms_version(&tx, user).await?;
         commit(tx).await?;
-        tracing::info!(
-            user_id = %user.0,
-            chatroom_id = %chatroom.id.0,
-            message_id = %message.id.0,
-            reply_id = %reply.id.0,
-            "message accepted"
-        );
-        publish(&*self.signals, &[Topic::Jobs, Topic::Chatroom(chatroom.id), Topic::Account(user)]).await;
-        Ok(Sent { message, reply, usage })
+        Ok(Sending::New(Sent { message, reply, usage }))
     }
 
     async fn first_result(
         &self,
         user: UserId,
-        key: &idempotency_key::Model,
+        new: &NewMessage<'_>,
         first: &idempotency_key::Model,
     ) -> Result<Sent> {
-        if key.fingerprint != first.fingerprint {
-            let problem = format!("idempotencyKey {} was used for another message.", key.key);
+        if new.key.is_none_or(|key| key.fingerprint != first.fingerprint) {
+            let problem = format!("idempotencyKey {} was used for another message.", first.key);
             return Err(Error::Conflict(problem));
         }
         let reply = self.replies.owned_message(user, first.reply_id).await?;
