@@ -27,7 +27,7 @@ pub struct Sent {
 
 /// What became of a message that was sent in steps.
 enum Sending {
-    New(Sent),
+    New(Box<Sent>),
     /// The idempotency key was used before: its first use.
     Repeated(idempotency_key::Model),
 }
@@ -82,7 +82,7 @@ impl Chatrooms {
                 Sent { message, reply, usage: self.quota.usage_of(tier, used) }
             }
             None => match self.send_in_steps(&new).await? {
-                Sending::New(sent) => sent,
+                Sending::New(sent) => *sent,
                 Sending::Repeated(first) => return self.first_result(user, &new, &first).await,
             },
         };
@@ -119,7 +119,7 @@ impl Chatrooms {
         let reply = branch::queue_reply(&tx, &chatroom, &message, new.reply, now).await?;
         users::bump_rooms_version(&tx, user).await?;
         commit(tx).await?;
-        Ok(Sending::New(Sent { message, reply, usage }))
+        Ok(Sending::New(Box::new(Sent { message, reply, usage })))
     }
 
     async fn first_result(

@@ -30,13 +30,11 @@ impl Replies {
         chatroom: chatroom::Model,
     ) -> Result<Option<Prompt>> {
         let budget = self.history_tokens * BYTES_PER_TOKEN;
-        let history = match active_history(conn, reply, budget).await? {
-            Some(history) => history,
-            None => {
-                let Some(question) = reply.parent_id else { return Ok(None) };
-                let above = reply.depth - i32::from(MAX_MESSAGES);
-                branches::ancestors(conn, question, above).await?
-            }
+        let history = if let Some(history) = active_history(conn, reply, budget).await? {
+            history
+        } else {
+            let Some(question) = reply.parent_id else { return Ok(None) };
+            branches::ancestors(conn, question, reply.depth - i32::from(MAX_MESSAGES)).await?
         };
         let is_offered = self.model.names().contains(&chatroom.model);
         Ok(Some(Prompt {
