@@ -223,7 +223,16 @@ async fn regenerating_emits_the_old_replys_change_and_a_new_message() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let (chatroom, mut events) = subscribe_to_new_chatroom(&user).await;
+    // A reply that has ended before it is read is added as ended, without a ReplyCompleted of its own.
+    let gate = Gate::closed();
+    for _ in 0..2 {
+        app.gemini.enqueue(Script::new().wait(&gate).text("One").finish("STOP"));
+    }
     let sent = chatroom.send("hi").await;
+    for _ in 0..2 {
+        assert_eq!(events.kind().await, "MessageAdded");
+    }
+    gate.open();
     while events.kind().await != "ReplyCompleted" {}
     let regenerated = user.regenerate(&sent.reply).await.unwrap();
     let mut changes = [events.next().await.unwrap(), events.next().await.unwrap()];
@@ -234,6 +243,7 @@ async fn regenerating_emits_the_old_replys_change_and_a_new_message() {
         (&changes[1]["__typename"], &changes[1]["message"]["id"]),
         (&json!("MessageChanged"), &json!(sent.reply))
     );
+    gate.open();
     while events.kind().await != "ReplyCompleted" {}
     app.stop().await;
 }
