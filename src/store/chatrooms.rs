@@ -98,11 +98,11 @@ pub async fn owned_by_after(
     after: Option<ChatroomId>,
     limit: u64,
 ) -> Result<Vec<chatroom::Model>, DbErr> {
-    let mut rooms = chatroom::Entity::find().filter(chatroom::Column::UserId.eq(user));
+    let mut chatrooms = chatroom::Entity::find().filter(chatroom::Column::UserId.eq(user));
     if let Some(after) = after {
-        rooms = rooms.filter(chatroom::Column::Id.gt(after));
+        chatrooms = chatrooms.filter(chatroom::Column::Id.gt(after));
     }
-    rooms.order_by_asc(chatroom::Column::Id).limit(limit).all(conn).await
+    chatrooms.order_by_asc(chatroom::Column::Id).limit(limit).all(conn).await
 }
 
 /// Up to `limit` of the user's chatrooms, in no particular order.

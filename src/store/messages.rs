@@ -166,16 +166,16 @@ pub async fn pages<E: From<DbErr>>(
     let direction = if window.backward { "DESC" } else { "ASC" };
     let text = format!(
         "SELECT * FROM (
-             SELECT messages.*, row_number() OVER (PARTITION BY chatroom_id ORDER BY depth {direction}) AS place
+             SELECT messages.*, row_number() OVER (PARTITION BY chatroom_id ORDER BY depth {direction}) AS row_number
              FROM messages WHERE active AND chatroom_id IN ({chatrooms}){bounds}
-         ) AS placed WHERE place <= {limit} ORDER BY chatroom_id, place",
+         ) AS numbered WHERE row_number <= {limit} ORDER BY chatroom_id, row_number",
         chatrooms = placeholders(1, chatrooms.len()),
         limit = window.fetched(),
     );
     let rows = message::Model::find_by_statement(sql(conn, text, values));
     let rows: Vec<_> = collect(rows.stream(conn).await?, admit).await?.into_iter().map(Arc::new).collect();
-    let by_room = rows.chunk_by(|one, next| one.chatroom_id == next.chatroom_id);
-    Ok(by_room.map(|rows| (rows[0].chatroom_id, window.page(rows.to_vec()))).collect())
+    let by_chatroom = rows.chunk_by(|one, next| one.chatroom_id == next.chatroom_id);
+    Ok(by_chatroom.map(|rows| (rows[0].chatroom_id, window.page(rows.to_vec()))).collect())
 }
 
 /// The position that the versions of a message share: after their parent, or at the root of the chatroom.
@@ -196,14 +196,14 @@ impl VersionsAt {
 /// The `newest` versions of each of these, oldest first; with `before`, only those older than it.
 pub async fn versions<E: From<DbErr>>(
     conn: &DatabaseConnection,
-    places: &[VersionsAt],
+    positions: &[VersionsAt],
     newest: usize,
     before: Option<MessageId>,
     admit: impl Fn(&message::Model) -> Result<(), E>,
 ) -> Result<Vec<message::Model>, E> {
     let (mut values, mut after, mut beginning): (Vec<Value>, _, _) = (Vec::new(), Vec::new(), Vec::new());
-    for place in places {
-        let (value, group) = match *place {
+    for position in positions {
+        let (value, group) = match *position {
             VersionsAt::After(parent) => (parent.into(), &mut after),
             VersionsAt::BeginningOf(chatroom) => (chatroom.into(), &mut beginning),
         };
@@ -216,18 +216,18 @@ pub async fn versions<E: From<DbErr>>(
     });
     let groups =
         [("parent_id IN", after), ("parent_id IS NULL AND chatroom_id IN", beginning)].into_iter().filter_map(
-            |(condition, places)| {
-                (!places.is_empty()).then(|| {
+            |(condition, positions)| {
+                (!positions.is_empty()).then(|| {
                     format!(
                         "SELECT messages.*, row_number() OVER (PARTITION BY chatroom_id, parent_id ORDER BY id DESC) \
-                         AS place FROM messages WHERE {condition} ({}){older}",
-                        places.join(", ")
+                         AS row_number FROM messages WHERE {condition} ({}){older}",
+                        positions.join(", ")
                     )
                 })
             },
         );
     let text = format!(
-        "SELECT * FROM ({}) AS numbered WHERE place <= {newest} ORDER BY id",
+        "SELECT * FROM ({}) AS numbered WHERE row_number <= {newest} ORDER BY id",
         groups.collect::<Vec<_>>().join(" UNION ALL ")
     );
     let rows = message::Model::find_by_statement(sql(conn, text, values));
