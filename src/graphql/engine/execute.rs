@@ -11,18 +11,18 @@ use futures_util::{Stream, StreamExt, stream};
 
 use super::{
     context::RequestContext,
-    document::{self, DocumentSchema},
+    document::DocumentSchema,
     error::{INTERNAL_ERROR, finish_errors, rejection},
     error_code::ErrorCode,
     event::{self, Event},
     limits::Refusal,
     loaders::Batches,
     memory::Memory,
-    normalize::{self, Operation},
+    normalize::Operation,
     persisted_queries::DocumentStore,
     positions::locate,
+    prepared_documents::PreparedDocuments,
     resolve::Resolve,
-    tokens, variables,
 };
 use crate::domain::{auth::Auth, billing::Billing, chatrooms::Chatrooms};
 
@@ -40,6 +40,7 @@ pub struct Executor<S> {
     document_schema: Arc<DocumentSchema>,
     chatrooms: Chatrooms,
     documents: DocumentStore,
+    prepared: PreparedDocuments,
     pub memory: Arc<Memory>,
 }
 
@@ -77,7 +78,14 @@ where
         }
         let schema = builder.data(auth).data(chatrooms.clone()).data(billing).finish();
         let document_schema = Arc::new(DocumentSchema::new(&schema.sdl(), introspection)?);
-        Ok(Self { schema, document_schema, chatrooms, documents, memory: Arc::default() })
+        Ok(Self {
+            schema,
+            document_schema,
+            chatrooms,
+            documents,
+            prepared: PreparedDocuments::default(),
+            memory: Arc::default(),
+        })
     }
 }
 
@@ -88,18 +96,10 @@ impl<S: async_graphql::Executor> Executor<S> {
     /// The response to a request that is rejected.
     pub async fn prepare(&self, request: Request) -> Result<Prepared, Response> {
         let (mut request, to_store) = self.documents.resolve(request).await?;
-        let parse = || {
-            tokens::count(&request.query)?;
-            self.document_schema.parse(&request.query)
-        };
-        let document = parse().map_err(Refusal::into_response)?;
-        let mut normalize = || {
-            let operation = document::operation(&document, request.operation_name.as_deref())?;
-            let schema = &self.document_schema;
-            let values = variables::coerce(&schema.schema, &operation.variables, &mut request.variables)?;
-            normalize::normalize(schema, &document, operation, &values)
-        };
-        let operation = normalize().map_err(Refusal::into_response)?;
+        let name = request.operation_name.as_deref();
+        let prepared =
+            self.prepared.prepare(&self.document_schema, &request.query, name, &mut request.variables);
+        let operation = prepared.await.map_err(Refusal::into_response)?;
         if let Some(hash) = to_store {
             self.documents.store(hash, &request.query).await;
         }
@@ -140,7 +140,7 @@ impl<S: async_graphql::Executor> Executor<S> {
         prepared: Prepared,
         context: RequestContext,
     ) -> impl Stream<Item = Event> + Send + Unpin + use<S> {
-        let Prepared { operation: Operation { kind, document, shape }, text } = prepared;
+        let Prepared { operation: Operation { kind, document, shape, .. }, text } = prepared;
         let request_id = context.request_id.clone();
         let permits = context.permits.clone();
         let mut request = Request::new("").data(self.loader(&context)).data(context);

@@ -7,6 +7,8 @@
 //!                                                 directives, its cost limited
 //! ```
 //!
+//! An accepted document is kept up to the step that depends on variables (`prepared_documents`), so a repeated one starts there.
+//!
 //! async-graphql only resolves fields. Document validation, variables, fragments, directives, field merging and null
 //! propagation follow the GraphQL specification here, before and after it. Each step takes time linear in the output of the
 //! step before it.
@@ -25,6 +27,7 @@ mod normalize;
 pub mod paging;
 mod persisted_queries;
 mod positions;
+mod prepared_documents;
 mod resolve;
 mod serialization;
 mod shape;

@@ -4,7 +4,10 @@
 //! or a union has one inline fragment for each possible object type. An argument or input field whose variable was omitted is
 //! omitted.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use apollo_compiler::{
     ExecutableDocument, Name, Node,
@@ -36,12 +39,17 @@ use crate::error::RequestLimit;
 /// The number of items that is assumed for a list without paging arguments.
 const UNPAGED: usize = 100;
 
+/// The assumed size of a field in a normalized operation, in bytes.
+const FIELD_BYTES: usize = 512;
+
 /// An operation that is ready to be executed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Operation {
     pub(super) kind: OperationType,
     pub(super) document: Normalized,
-    pub(super) shape: Shape,
+    pub(super) shape: Arc<Shape>,
+    /// The approximate size, in bytes.
+    pub(super) bytes: usize,
 }
 
 /// # Errors
@@ -69,7 +77,9 @@ pub(super) fn normalize(
         selection_set: nowhere(selection_set),
     };
     let operations = DocumentOperations::Single(nowhere(definition));
-    Ok(Operation { kind, document: Normalized { operations, fragments: HashMap::new() }, shape })
+    let document = Normalized { operations, fragments: HashMap::new() };
+    let bytes = normalizer.visited * FIELD_BYTES + normalizer.argument_bytes;
+    Ok(Operation { kind, document, shape: Arc::new(shape), bytes })
 }
 
 struct Normalizer<'a> {

@@ -80,7 +80,7 @@ fn skip_and_include_are_applied() {
     let both =
         "{ dog { name @skip(if: false) @include(if: false) nickname @skip(if: true) @include(if: true) } }";
     let operation = prepare(both, None, json!({})).unwrap();
-    let Shape::Object(root) = operation.shape else { panic!() };
+    let Shape::Object(root) = &*operation.shape else { panic!() };
     assert_eq!(root[0].selection, Some(Shape::Object(Vec::new())), "an object without fields");
     let null = prepare(text, None, json!({ "i": null }));
     assert!(matches!(null, Err(Refusal::Variable { path, .. }) if path == "i"));

@@ -1,0 +1,192 @@
+//! Keeps accepted documents in their parsed and validated form, so that a repeated document is not tokenized, parsed, validated
+//! and, if its operation has no variables, not normalized again.
+//!
+//! ```text
+//!  text, operation name ──► known? ─┬─ no ──► tokens ──► document ──► variables ──► normalize ──► kept if accepted
+//!                                   └─ yes, without variables ──► the kept normalized operation
+//!                                      yes, with variables ─────► variables ──► normalize
+//! ```
+//!
+//! Rejected documents are not kept. The bytes of all kept documents are limited; the cache prefers documents that are used often,
+//! so that a client that sends unique documents does not evict them.
+
+use std::sync::Arc;
+
+use apollo_compiler::{ExecutableDocument, validation::Valid};
+use async_graphql::Variables;
+use moka::future::Cache;
+
+use super::{
+    document::{self, DocumentSchema},
+    limits::Refusal,
+    normalize::{self, Operation},
+    tokens, variables,
+};
+
+/// The maximum size of all kept documents, in bytes.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// The maximum size of one kept document, in bytes. Larger ones are prepared for each request.
+const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
+/// The assumed size of a token in a parsed document, in bytes.
+const TOKEN_BYTES: usize = 512;
+
+#[derive(Clone)]
+pub(super) struct PreparedDocuments {
+    kept: Cache<String, Arc<PreparedDocument>>,
+}
+
+struct PreparedDocument {
+    document: Valid<ExecutableDocument>,
+    /// The normalized operation; none if it depends on variables.
+    operation: Option<Operation>,
+    /// The approximate size, in bytes.
+    bytes: usize,
+}
+
+impl Default for PreparedDocuments {
+    fn default() -> Self {
+        let weight = |key: &String, prepared: &Arc<PreparedDocument>| {
+            u32::try_from(key.len() + prepared.bytes).unwrap_or(u32::MAX)
+        };
+        Self { kept: Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build() }
+    }
+}
+
+impl PreparedDocuments {
+    /// The normalized operation of a document.
+    ///
+    /// # Errors
+    /// The document or its variables are rejected.
+    pub(super) async fn prepare(
+        &self,
+        schema: &DocumentSchema,
+        text: &str,
+        name: Option<&str>,
+        variables: &mut Variables,
+    ) -> Result<Operation, Refusal> {
+        let key = key(name, text);
+        if let Some(known) = self.kept.get(&key).await {
+            return match &known.operation {
+                Some(operation) => Ok(operation.clone()),
+                None => normalize(schema, &known.document, name, variables),
+            };
+        }
+        let (operation, prepared) = parse_and_normalize(schema, text, name, variables)?;
+        if prepared.bytes <= MAX_DOCUMENT_BYTES {
+            self.kept.insert(key, Arc::new(prepared)).await;
+        }
+        Ok(operation)
+    }
+}
+
+/// The escaped operation name and the text.
+fn key(name: Option<&str>, text: &str) -> String {
+    format!("{name:?}\n{text}")
+}
+
+fn parse_and_normalize(
+    schema: &DocumentSchema,
+    text: &str,
+    name: Option<&str>,
+    variables: &mut Variables,
+) -> Result<(Operation, PreparedDocument), Refusal> {
+    let tokens = tokens::count(text)?;
+    let document = schema.parse(text)?;
+    let operation = normalize(schema, &document, name, variables)?;
+    let has_variables = !document::operation(&document, name)?.variables.is_empty();
+    let kept = (!has_variables).then(|| operation.clone());
+    let bytes = text.len() + tokens * TOKEN_BYTES + kept.as_ref().map_or(0, |operation| operation.bytes);
+    Ok((operation, PreparedDocument { document, operation: kept, bytes }))
+}
+
+fn normalize(
+    schema: &DocumentSchema,
+    document: &ExecutableDocument,
+    name: Option<&str>,
+    variables: &mut Variables,
+) -> Result<Operation, Refusal> {
+    let operation = document::operation(document, name)?;
+    let values = variables::coerce(&schema.schema, &operation.variables, variables)?;
+    normalize::normalize(schema, document, operation, &values)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const SDL: &str = "type Query { item(id: ID): Item } type Item { name: String }";
+
+    async fn prepare(
+        documents: &PreparedDocuments,
+        text: &str,
+        name: Option<&str>,
+        id: &str,
+    ) -> Result<String, Refusal> {
+        let schema = DocumentSchema::new(SDL, true).unwrap();
+        let mut variables = Variables::from_json(json!({ "id": id }));
+        let operation = documents.prepare(&schema, text, name, &mut variables).await?;
+        Ok(format!("{:?}", operation.document.operations))
+    }
+
+    async fn count(documents: &PreparedDocuments) -> u64 {
+        documents.kept.run_pending_tasks().await;
+        documents.kept.entry_count()
+    }
+
+    #[tokio::test]
+    async fn a_repeated_document_with_other_variables_is_normalized_with_them() {
+        let documents = PreparedDocuments::default();
+        let text = "query($id: ID) { item(id: $id) { name } }";
+        for id in ["first", "second", "first"] {
+            let operation = prepare(&documents, text, None, id).await.unwrap();
+            assert!(operation.contains(id), "{operation}");
+        }
+        assert_eq!(count(&documents).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_repeated_document_without_variables_has_the_same_normalized_operation() {
+        let documents = PreparedDocuments::default();
+        let text = "query A { item(id: 1) { name } } query B { item(id: 2) { other: name } }";
+        let operations =
+            [prepare(&documents, text, Some("A"), "").await, prepare(&documents, text, Some("B"), "").await];
+        assert_ne!(operations[0], operations[1]);
+        assert_eq!(prepare(&documents, text, Some("A"), "").await, operations[0]);
+        assert_eq!(prepare(&documents, text, Some("B"), "").await, operations[1]);
+        assert_eq!(count(&documents).await, 2);
+        for other in [None, Some(""), Some("C")] {
+            let rejected = prepare(&documents, text, other, "").await;
+            assert!(matches!(rejected, Err(Refusal::Invalid(_))), "{rejected:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_rejected_document_is_not_kept() {
+        let documents = PreparedDocuments::default();
+        for text in ["{", "{ unknown }", "query($id: ID!, $n: Int!) { item(id: $id) { name } }"] {
+            assert!(prepare(&documents, text, None, "x").await.is_err(), "{text}");
+        }
+        assert_eq!(count(&documents).await, 0);
+    }
+
+    #[tokio::test]
+    async fn the_bytes_of_prepared_documents_are_limited() {
+        let documents = PreparedDocuments::default();
+        let used = "{ item { name } }";
+        let padding = "#".repeat(MAX_DOCUMENT_BYTES / 2);
+        for number in 0..2 * MAX_BYTES / (padding.len() as u64) {
+            prepare(&documents, used, None, "").await.unwrap();
+            prepare(&documents, &format!("{{ item(id: {number}) {{ name }} }} {padding}"), None, "")
+                .await
+                .unwrap();
+        }
+        documents.kept.run_pending_tasks().await;
+        assert!(documents.kept.weighted_size() <= MAX_BYTES);
+        assert!(
+            documents.kept.contains_key(&key(None, used)),
+            "unique documents evicted one that is used often"
+        );
+    }
+}
