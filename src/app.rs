@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     config::{BillingSettings, Config, OtpDelivery, PersistedQueries, Role, Switch, TwilioSettings},
     domain::{
-        auth::{Auth, Deliveries, Keys, Passwords, PhoneNumber},
+        auth::{Auth, Deliveries, Keys, Passwords, PhoneNumber, SessionCache},
         billing::{Billing, EventIntake},
         chatrooms::{Chatrooms, Quota},
         replies::{Replies, Timing},
@@ -108,6 +108,7 @@ impl App {
             signals: shared.signals.clone(),
             keys: deliveries.keys.clone(),
             passwords: Passwords::default(),
+            session_cache: SessionCache::default(),
             settings: config.auth.clone(),
         });
         let documents = match (config.graphql.persisted_queries, &config.graphql.persisted_queries_file) {

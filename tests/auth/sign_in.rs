@@ -224,6 +224,36 @@ async fn logout_ends_the_current_session_or_all() {
 }
 
 #[tokio::test]
+async fn a_repeated_token_is_authenticated_without_the_database_for_less_than_five_seconds() {
+    let app = TestApp::with_stopped_clock().await;
+    let user = app.sign_in_as(PHONE).await;
+    user.data("{ __typename }", json!({})).await;
+    let session_reads = || {
+        let statements = app.statements.lock().unwrap();
+        statements.iter().filter(|sql| sql.starts_with("SELECT") && sql.contains("FROM \"sessions\"")).count()
+    };
+    let before = session_reads();
+    app.clock.advance(TimeDelta::milliseconds(4_999));
+    user.data("{ __typename }", json!({})).await;
+    assert_eq!(session_reads(), before);
+    app.clock.advance(TimeDelta::milliseconds(1));
+    user.data("{ __typename }", json!({})).await;
+    assert_eq!(session_reads(), before + 1);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_ended_without_a_signal_is_rejected_after_five_seconds() {
+    let app = TestApp::with_stopped_clock().await;
+    let user = app.sign_in_as(PHONE).await;
+    assert_ne!(user.data(ME, json!({})).await, json!({ "me": null }));
+    app.chatrooms.db.write().execute_unprepared("DELETE FROM sessions").await.unwrap();
+    app.clock.advance(TimeDelta::seconds(5));
+    assert_eq!(user.data(ME, json!({})).await, json!({ "me": null }));
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn logout_closes_the_sessions_socket() {
     let app = TestApp::start().await;
     let user = app.user().await;

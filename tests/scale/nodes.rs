@@ -1,10 +1,11 @@
 //! Several nodes of one installation: an effect on one is visible on all.
 
 use chrono::TimeDelta;
-use futures_util::future::join_all;
+use futures_util::{StreamExt, future::join_all};
 use migration::{Migrator, MigratorTrait};
 use pollux::{
     config::Role,
+    ports::signals::Topic,
     store::{
         Db,
         jobs::{self, ClaimTerms},
@@ -108,6 +109,24 @@ async fn a_session_ended_on_one_node_closes_its_sockets_on_all() {
     let mut socket = on(&user, &other).socket().await;
     user.data("mutation { logout { sessionsEnded } }", json!({})).await;
     assert_eq!(socket.close_code().await, 4403);
+    for node in [one, other] {
+        node.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_ended_on_one_node_is_rejected_on_another_when_its_signal_arrives() {
+    require_servers!();
+    let one = TestApp::with_stopped_clock().await;
+    let other = one.add_node(Role::Api, &[]).await;
+    let user = one.user().await;
+    let there = on(&user, &other);
+    let session = there.data("{ sessions { id } }", json!({})).await["sessions"][0]["id"].clone();
+    let topic = Topic::Session(serde_json::from_value(session).unwrap());
+    let mut signals = other.chatrooms.signals.subscribe(topic).await;
+    user.data("mutation { logout { sessionsEnded } }", json!({})).await;
+    signals.next().await;
+    assert_eq!(there.data("{ me { id } }", json!({})).await, json!({ "me": null }));
     for node in [one, other] {
         node.stop().await;
     }

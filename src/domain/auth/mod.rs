@@ -20,6 +20,7 @@ mod password;
 mod password_change;
 mod phone;
 mod profile;
+mod session_cache;
 mod sessions;
 mod sign_in;
 mod signup;
@@ -55,6 +56,7 @@ pub use otp::{Purpose, SentOtp};
 pub use password::{Password, Passwords};
 pub use phone::PhoneNumber;
 pub use profile::{Email, FullName, ProfileChanges};
+pub use session_cache::SessionCache;
 pub use sessions::SignedIn;
 pub use signup::{NewUser, PROFILE_LIFETIME};
 pub use signup_token::SignupToken;
@@ -72,6 +74,7 @@ pub struct Auth {
     pub signals: Arc<dyn Signals>,
     pub keys: Arc<Keys>,
     pub passwords: Passwords,
+    pub session_cache: SessionCache,
     pub settings: AuthSettings,
 }
 

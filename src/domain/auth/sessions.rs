@@ -19,6 +19,7 @@ use sea_orm::ConnectionTrait;
 
 use super::{
     Auth, Caller, Viewer,
+    session_cache::SessionCache,
     tokens::{self, RefreshToken},
 };
 use crate::{
@@ -103,23 +104,35 @@ impl Auth {
     /// [`Error::Unauthenticated`] if the token is invalid or expired, or its session has ended.
     pub async fn authenticate(&self, access_token: &str) -> Result<Viewer> {
         let now = self.clock.now();
+        let token = SessionCache::hash(access_token);
+        if let Some(viewer) = self.session_cache.viewer(&token, now).await {
+            return Ok(viewer);
+        }
         let (viewer, refresh_fingerprint) = tokens::verify_access_token(&self.keys, access_token, now)?;
+        let signals = self.signals.subscribe(Topic::Session(viewer.session)).await;
+        let ended = self.session_cache.ended_count(viewer.session);
         let session = sessions::live(self.db.read(), viewer.session, now).await?;
-        let session = session.filter(|session| session.user_id == viewer.user);
-        let session = session.ok_or(Error::Unauthenticated("The session has ended."))?;
-        if !session.is_received && refresh_fingerprint == tokens::fingerprint(&session.refresh_hash) {
-            self.mark_received(&session).await;
+        let Some(session) = session.filter(|session| session.user_id == viewer.user) else {
+            self.session_cache.remove(&token).await;
+            return Err(Error::Unauthenticated("The session has ended."));
+        };
+        let proves_receipt =
+            !session.is_received && refresh_fingerprint == tokens::fingerprint(&session.refresh_hash);
+        // If the mark fails, the token's next use must mark the refresh token.
+        if !proves_receipt || self.mark_received(&session).await {
+            self.session_cache.insert(token, viewer, (now, ended), session.expires_at, signals).await;
         }
         Ok(viewer)
     }
 
-    /// Records that the client received the session's newest refresh token. A failed write must not fail the request, which
-    /// may only read.
-    async fn mark_received(&self, session: &session::Model) {
+    /// Records that the client received the session's newest refresh token. Returns whether that succeeded: a failed write must
+    /// not fail the request, which may only read.
+    async fn mark_received(&self, session: &session::Model) -> bool {
         let marked = sessions::set_received(self.db.write(), session.id, &session.refresh_hash).await;
-        if let Err(error) = marked {
+        if let Err(error) = &marked {
             tracing::warn!(session = %session.id, %error, "failed to mark a refresh token as received");
         }
+        marked.is_ok()
     }
 
     /// Exchanges a refresh token for new tokens. Until the client has received the new refresh token, the exchange can be
@@ -207,8 +220,10 @@ impl Auth {
         }
     }
 
-    /// Open sockets of the session close when the signal arrives. If it is lost, they close when their access token expires.
+    /// This process rejects the session at once, other processes when the signal arrives, or after five seconds if it is lost. Open
+    /// sockets of the session close when the signal arrives. If it is lost, they close when their access token expires.
     async fn signal_ended_session(&self, session: SessionId) {
+        self.session_cache.on_session_ended(session);
         if let Err(error) = self.signals.publish(Topic::Session(session)).await {
             tracing::warn!(%session, %error, "failed to send the signal of an ended session");
         }
