@@ -16,8 +16,9 @@ async fn statements(app: &TestApp, user: &TestUser, chatrooms: usize) -> Vec<Str
     user.data(NESTED, json!({ "first": chatrooms })).await;
     app.statements.lock().unwrap().clear();
     user.data(NESTED, json!({ "first": chatrooms })).await;
-    // The worker polls for jobs meanwhile.
-    app.statements.lock().unwrap().iter().filter(|sql| !sql.contains("jobs")).cloned().collect()
+    // The worker polls for jobs meanwhile, and the session is read once in five seconds.
+    let is_of_the_query = |sql: &&String| !sql.contains("jobs") && !sql.contains("\"sessions\"");
+    app.statements.lock().unwrap().iter().filter(is_of_the_query).cloned().collect()
 }
 
 #[tokio::test]
@@ -31,7 +32,7 @@ async fn nested_fields_cost_one_statement_per_level_at_any_page_size() {
     let few = statements(&app, &user, 2).await;
     let many = statements(&app, &user, 30).await;
     assert_eq!(few.len(), many.len(), "{few:#?}, {many:#?}");
-    // The session, the list's version, two pages of messages, chatrooms, parents and alternatives.
-    assert_eq!(many.len(), 7, "{many:#?}");
+    // The list's version, two pages of messages, chatrooms, parents and alternatives.
+    assert_eq!(many.len(), 6, "{many:#?}");
     app.stop().await;
 }
