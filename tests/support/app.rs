@@ -40,6 +40,9 @@ pub fn config(arguments: &[&str]) -> Config {
     Cli::try_parse_from(["pollux"].iter().chain(arguments)).unwrap().config
 }
 
+/// How often the database is read for a state that no event announces.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
 pub struct TestApp {
     pub address: SocketAddr,
     pub gemini: Arc<FakeGemini>,
@@ -187,11 +190,10 @@ impl TestApp {
 
     /// Waits until no job is left.
     pub async fn wait_until_idle(&self) {
-        let mut signals = self.chatrooms.signals.subscribe(Topic::Jobs).await;
         let jobs = async || entity::job::Entity::find().count(self.chatrooms.db.read()).await.unwrap();
         let done = async {
             while jobs().await > 0 {
-                signals.next().await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         timeout(TEST_TIMEOUT, done).await.expect("jobs are left");
@@ -208,7 +210,11 @@ impl TestApp {
                 .await
                 .unwrap()
         };
-        let waits = async { while jobs().await == 0 {} };
+        let waits = async {
+            while jobs().await == 0 {
+                tokio::time::sleep(POLL_INTERVAL).await;
+            }
+        };
         timeout(TEST_TIMEOUT, waits).await.expect("no job is scheduled for a retry");
     }
 

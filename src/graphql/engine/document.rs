@@ -13,7 +13,7 @@ use apollo_compiler::{
 };
 use async_graphql::Pos;
 
-use super::limits::{Fault, Refusal};
+use super::limits::{Fault, Rejection};
 
 /// The maximum number of errors that are reported for one document.
 const MAX_REPORTED: usize = 10;
@@ -52,9 +52,9 @@ impl DocumentSchema {
 
     /// # Errors
     /// The text is not GraphQL, or not valid against the schema.
-    pub(super) fn parse(&self, text: &str) -> Result<Valid<ExecutableDocument>, Refusal> {
+    pub(super) fn parse(&self, text: &str) -> Result<Valid<ExecutableDocument>, Rejection> {
         let parsed = Parser::new().parse_ast(text, "document");
-        let ast = parsed.map_err(|invalid| Refusal::Syntax(faults(&invalid.errors)))?;
+        let ast = parsed.map_err(|invalid| Rejection::Syntax(faults(&invalid.errors)))?;
         if let Some((name, location)) = duplicate_input_field(&ast) {
             let message = format!("There can be only one input field named \"{name}\".");
             return Err(self.invalid(vec![Fault { message, position: position(location, &ast.sources) }]));
@@ -68,18 +68,18 @@ impl DocumentSchema {
         validate(&ast)
     }
 
-    fn invalid(&self, faults: Vec<Fault>) -> Refusal {
+    fn invalid(&self, faults: Vec<Fault>) -> Rejection {
         if self.introspection {
-            return Refusal::Invalid(faults);
+            return Rejection::Invalid(faults);
         }
         does_not_fit(faults.into_iter().next().and_then(|fault| fault.position))
     }
 }
 
 /// The error of an invalid document while introspection is off. It names no part of the schema.
-pub(super) fn does_not_fit(position: Option<Pos>) -> Refusal {
+pub(super) fn does_not_fit(position: Option<Pos>) -> Rejection {
     let message = "The document does not fit the schema of this server.".to_owned();
-    Refusal::Invalid(vec![Fault { message, position }])
+    Rejection::Invalid(vec![Fault { message, position }])
 }
 
 /// The operation to execute.
@@ -89,18 +89,18 @@ pub(super) fn does_not_fit(position: Option<Pos>) -> Refusal {
 pub(super) fn operation<'a>(
     document: &'a ExecutableDocument,
     name: Option<&str>,
-) -> Result<&'a Node<Operation>, Refusal> {
+) -> Result<&'a Node<Operation>, Rejection> {
     let operations = &document.operations;
     match name {
         Some(name) => operations
             .named
             .get(name)
-            .ok_or_else(|| Refusal::invalid(format!("Unknown operation named \"{name}\"."))),
+            .ok_or_else(|| Rejection::invalid(format!("Unknown operation named \"{name}\"."))),
         None if operations.len() > 1 => {
-            Err(Refusal::invalid("Must provide operationName: the document contains several operations."))
+            Err(Rejection::invalid("Must provide operationName: the document contains several operations."))
         }
         None => {
-            operations.iter().next().ok_or_else(|| Refusal::invalid("The document contains no operation."))
+            operations.iter().next().ok_or_else(|| Rejection::invalid("The document contains no operation."))
         }
     }
 }

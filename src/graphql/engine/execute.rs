@@ -15,7 +15,7 @@ use super::{
     error::{INTERNAL_ERROR, finish_errors, rejection},
     error_code::ErrorCode,
     event::{self, Event},
-    limits::Refusal,
+    limits::Rejection,
     loaders::Batches,
     memory::Memory,
     normalize::Operation,
@@ -99,7 +99,7 @@ impl<S: async_graphql::Executor> Executor<S> {
         let name = request.operation_name.as_deref();
         let prepared =
             self.prepared.prepare(&self.document_schema, &request.query, name, &mut request.variables);
-        let operation = prepared.await.map_err(Refusal::into_response)?;
+        let operation = prepared.await.map_err(Rejection::into_response)?;
         if let Some(hash) = to_store {
             self.documents.store(hash, &request.query).await;
         }
@@ -126,7 +126,7 @@ impl<S: async_graphql::Executor> Executor<S> {
             // Boxed, so that the memory of the preparation is freed before a subscription waits for events.
             match Box::pin(executor.prepare(request)).await {
                 Ok(prepared) => executor.stream(prepared, context).boxed(),
-                Err(refusal) => stream::iter([refusal.into()]).boxed(),
+                Err(rejected) => stream::iter([rejected.into()]).boxed(),
             }
         })
         .flatten()

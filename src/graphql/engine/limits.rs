@@ -28,7 +28,7 @@ pub(super) const ARGUMENT_BYTES: usize = 1024 * 1024;
 
 /// Why an operation is rejected before execution.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum Rejection {
     /// The document or its variables exceed a limit.
     LimitExceeded(LimitExceeded),
     /// The text is not GraphQL.
@@ -46,7 +46,7 @@ pub(super) struct Fault {
     pub(super) position: Option<Pos>,
 }
 
-impl Refusal {
+impl Rejection {
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::Invalid(vec![Fault { message: message.into(), position: None }])
     }
@@ -85,8 +85,8 @@ pub fn limit_exceeded(exceeded: LimitExceeded) -> Response {
     response
 }
 
-pub(super) fn check_limit(limit: RequestLimit, count: usize, max: usize) -> Result<(), Refusal> {
-    if count > max { Err(Refusal::LimitExceeded(LimitExceeded { limit, count, max })) } else { Ok(()) }
+pub(super) fn check_limit(limit: RequestLimit, count: usize, max: usize) -> Result<(), Rejection> {
+    if count > max { Err(Rejection::LimitExceeded(LimitExceeded { limit, count, max })) } else { Ok(()) }
 }
 
 /// The depth of a selection set.
@@ -103,7 +103,7 @@ impl Level {
         self,
         field: &str,
         deepest: impl Fn(fn(&str) -> bool) -> usize,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, Rejection> {
         let check = |limit, level, max, counts: fn(&str) -> bool| {
             if level <= max { Ok(()) } else { check_limit(limit, level + deepest(counts), max) }
         };

@@ -28,7 +28,7 @@ use async_graphql_value::Value;
 
 use super::{
     document::{DocumentSchema, does_not_fit, position},
-    limits::{ALIASES, ARGUMENT_BYTES, COMPLEXITY, DepthMeter, FIELDS, Level, Refusal, check_limit},
+    limits::{ALIASES, ARGUMENT_BYTES, COMPLEXITY, DepthMeter, FIELDS, Level, Rejection, check_limit},
     paging::{DEFAULT_PAGE, LONGEST_PAGE},
     positions::{at, nowhere},
     shape::{FieldShape, Shape, TYPENAME},
@@ -59,7 +59,7 @@ pub(super) fn normalize(
     document: &ExecutableDocument,
     operation: &Definition,
     variables: &Values,
-) -> Result<Operation, Refusal> {
+) -> Result<Operation, Rejection> {
     let mut normalizer = Normalizer { schema, document, variables, visited: 0, argument_bytes: 0 };
     let root = operation.selection_set.ty.clone();
     let (selection_set, shape, cost) =
@@ -104,7 +104,7 @@ impl<'a> Normalizer<'a> {
         sets: &[&'a SelectionSet],
         parent: &Name,
         level: Level,
-    ) -> Result<(Normal, Shape, usize), Refusal> {
+    ) -> Result<(Normal, Shape, usize), Rejection> {
         let Some(possible) = self.schema.possible_types.get(parent) else {
             let (mut items, fields, cost) = self.object_fields(sets, parent, level)?;
             if items.is_empty() {
@@ -139,7 +139,7 @@ impl<'a> Normalizer<'a> {
         sets: &[&'a SelectionSet],
         object: &Name,
         level: Level,
-    ) -> Result<(Items, Vec<FieldShape>, usize), Refusal> {
+    ) -> Result<(Items, Vec<FieldShape>, usize), Rejection> {
         let mut collected = Collected::default();
         let mut spreads = HashSet::new();
         for set in sets {
@@ -166,7 +166,7 @@ impl<'a> Normalizer<'a> {
         object: &Name,
         fields: &mut Collected<'a>,
         spreads: &mut HashSet<&'a Name>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Rejection> {
         for selection in &set.selections {
             self.visited += 1;
             check_limit(RequestLimit::Fields, self.visited, FIELDS)?;
@@ -197,7 +197,7 @@ impl<'a> Normalizer<'a> {
         condition == object || self.schema.schema.is_subtype(condition, object)
     }
 
-    fn is_included(&self, directives: &DirectiveList) -> Result<bool, Refusal> {
+    fn is_included(&self, directives: &DirectiveList) -> Result<bool, Rejection> {
         for (name, includes) in [("skip", false), ("include", true)] {
             let Some(condition) =
                 directives.get(name).and_then(|found| found.specified_argument_by_name("if"))
@@ -209,7 +209,7 @@ impl<'a> Normalizer<'a> {
                 Literal::Variable(variable) => {
                     let Some(Const::Boolean(value)) = self.variables.get(variable.as_str()) else {
                         let problem = format!("must not be null: @{name} requires a value");
-                        return Err(Refusal::Variable { path: variable.to_string(), problem });
+                        return Err(Rejection::Variable { path: variable.to_string(), problem });
                     };
                     *value
                 }
@@ -229,7 +229,7 @@ impl<'a> Normalizer<'a> {
         fields: &[&'a Node<Field>],
         parent: &Name,
         level: Level,
-    ) -> Result<(NormalizedField, FieldShape, usize), Refusal> {
+    ) -> Result<(NormalizedField, FieldShape, usize), Rejection> {
         let field = fields[0];
         let definition = &field.definition;
         let level = level.below(&field.name, |counts| {
@@ -299,7 +299,7 @@ impl<'a> Normalizer<'a> {
     }
 
     /// Replaces the variables of a value. Returns none for an omitted variable.
-    fn replace_variables(&mut self, literal: &Literal) -> Result<Option<Value>, Refusal> {
+    fn replace_variables(&mut self, literal: &Literal) -> Result<Option<Value>, Rejection> {
         Ok(Some(match literal {
             Literal::Variable(name) => {
                 let Some(value) = self.variables.get(name.as_str()) else { return Ok(None) };
@@ -332,7 +332,7 @@ impl<'a> Normalizer<'a> {
         }))
     }
 
-    fn count_argument(&mut self, bytes: usize) -> Result<(), Refusal> {
+    fn count_argument(&mut self, bytes: usize) -> Result<(), Rejection> {
         self.argument_bytes = self.argument_bytes.saturating_add(bytes);
         check_limit(RequestLimit::ArgumentBytes, self.argument_bytes, ARGUMENT_BYTES)
     }

@@ -18,7 +18,7 @@ use moka::future::Cache;
 
 use super::{
     document::{self, DocumentSchema},
-    limits::Refusal,
+    limits::Rejection,
     normalize::{self, Operation},
     tokens, variables,
 };
@@ -63,7 +63,7 @@ impl PreparedDocuments {
         text: &str,
         name: Option<&str>,
         variables: &mut Variables,
-    ) -> Result<Operation, Refusal> {
+    ) -> Result<Operation, Rejection> {
         let key = key(name, text);
         if let Some(known) = self.kept.get(&key).await {
             return match &known.operation {
@@ -89,7 +89,7 @@ fn parse_and_normalize(
     text: &str,
     name: Option<&str>,
     variables: &mut Variables,
-) -> Result<(Operation, PreparedDocument), Refusal> {
+) -> Result<(Operation, PreparedDocument), Rejection> {
     let tokens = tokens::count(text)?;
     let document = schema.parse(text)?;
     let operation = normalize(schema, &document, name, variables)?;
@@ -104,7 +104,7 @@ fn normalize(
     document: &ExecutableDocument,
     name: Option<&str>,
     variables: &mut Variables,
-) -> Result<Operation, Refusal> {
+) -> Result<Operation, Rejection> {
     let operation = document::operation(document, name)?;
     let values = variables::coerce(&schema.schema, &operation.variables, variables)?;
     normalize::normalize(schema, document, operation, &values)
@@ -123,7 +123,7 @@ mod tests {
         text: &str,
         name: Option<&str>,
         id: &str,
-    ) -> Result<String, Refusal> {
+    ) -> Result<String, Rejection> {
         let schema = DocumentSchema::new(SDL, true).unwrap();
         let mut variables = Variables::from_json(json!({ "id": id }));
         let operation = documents.prepare(&schema, text, name, &mut variables).await?;
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(count(&documents).await, 2);
         for other in [None, Some(""), Some("C")] {
             let rejected = prepare(&documents, text, other, "").await;
-            assert!(matches!(rejected, Err(Refusal::Invalid(_))), "{rejected:?}");
+            assert!(matches!(rejected, Err(Rejection::Invalid(_))), "{rejected:?}");
         }
     }
 

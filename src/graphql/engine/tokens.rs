@@ -1,7 +1,7 @@
 //! Counts the [tokens](https://spec.graphql.org/draft/#sec-Appendix-Grammar-Summary.Lexical-Tokens) of a document before it is
 //! parsed, so that the parser's work is bounded.
 
-use super::limits::{Fault, Refusal, check_limit};
+use super::limits::{Fault, Rejection, check_limit};
 use crate::error::RequestLimit;
 
 const TOKENS: usize = 2000;
@@ -12,7 +12,7 @@ const NAME_LENGTH: usize = 128;
 
 /// # Errors
 /// A limit is exceeded, or a string is not terminated.
-pub(super) fn count(text: &str) -> Result<usize, Refusal> {
+pub(super) fn count(text: &str) -> Result<usize, Rejection> {
     let mut rest = text.as_bytes();
     let (mut tokens, mut nesting, mut deepest, mut longest_name) = (0, 0_usize, 0, 0);
     while let Some((&first, after)) = rest.split_first() {
@@ -28,7 +28,7 @@ pub(super) fn count(text: &str) -> Result<usize, Refusal> {
             }
             b'"' => string(rest).ok_or_else(|| {
                 let message = "Unterminated string.".to_owned();
-                Refusal::Syntax(vec![Fault { message, position: None }])
+                Rejection::Syntax(vec![Fault { message, position: None }])
             })?,
             b'_' | b'a'..=b'z' | b'A'..=b'Z' => {
                 let length = prefix_len(rest, |byte| byte == b'_' || byte.is_ascii_alphanumeric());
@@ -105,7 +105,7 @@ mod tests {
 
     fn exceeded(text: &str) -> String {
         match count(text) {
-            Err(Refusal::LimitExceeded(exceeded)) => exceeded.message(),
+            Err(Rejection::LimitExceeded(exceeded)) => exceeded.message(),
             other => panic!("{other:?}"),
         }
     }
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn an_unterminated_string_is_a_syntax_error() {
         for text in ["{ a(b: \"", "{ a(b: \"x\n\") }", "{ a(b: \"\"\" \") }", "{ a(b: \"\\"] {
-            assert!(matches!(count(text), Err(Refusal::Syntax(_))), "{text}");
+            assert!(matches!(count(text), Err(Rejection::Syntax(_))), "{text}");
             assert!(Document::parse(text, "").is_err(), "{text}");
         }
     }

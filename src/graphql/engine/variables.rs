@@ -10,7 +10,7 @@ use apollo_compiler::{
 };
 use async_graphql::{Name, Number, Value, Variables, indexmap::IndexMap};
 
-use super::limits::Refusal;
+use super::limits::Rejection;
 
 /// The values of an operation's variables by name. An omitted variable without a default is absent.
 pub(super) type Values = HashMap<String, Value>;
@@ -23,7 +23,7 @@ pub(super) fn coerce(
     schema: &Valid<Schema>,
     definitions: &[Node<VariableDefinition>],
     given: &mut Variables,
-) -> Result<Values, Refusal> {
+) -> Result<Values, Rejection> {
     let mut values = Values::new();
     for definition in definitions {
         let name = definition.name.as_str();
@@ -39,8 +39,8 @@ pub(super) fn coerce(
     Ok(values)
 }
 
-fn invalid(path: &dyn Fn() -> String, problem: String) -> Refusal {
-    Refusal::Variable { path: path(), problem }
+fn invalid(path: &dyn Fn() -> String, problem: String) -> Rejection {
+    Rejection::Variable { path: path(), problem }
 }
 
 fn coerce_value(
@@ -48,7 +48,7 @@ fn coerce_value(
     of: &Type,
     value: Value,
     path: &dyn Fn() -> String,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Rejection> {
     if value == Value::Null {
         return if of.is_non_null() {
             Err(invalid(path, format!("of type {of} must not be null")))
@@ -118,7 +118,7 @@ fn coerce_object(
     definition: &InputObjectType,
     mut given: IndexMap<Name, Value>,
     path: &dyn Fn() -> String,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Rejection> {
     let mut fields = IndexMap::with_capacity(given.len());
     for (name, field) in &definition.fields {
         let path = || format!("{}.{name}", path());

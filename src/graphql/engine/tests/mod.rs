@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     document::{self, DocumentSchema},
-    limits::Refusal,
+    limits::Rejection,
     normalize::{Operation, normalize},
     tokens,
     variables::coerce,
@@ -78,7 +78,7 @@ fn schema() -> DocumentSchema {
 }
 
 /// Prepares a request as the executor does.
-fn prepare(text: &str, name: Option<&str>, variables: Value) -> Result<Operation, Refusal> {
+fn prepare(text: &str, name: Option<&str>, variables: Value) -> Result<Operation, Rejection> {
     let schema = schema();
     tokens::count(text)?;
     let document = schema.parse(text)?;
@@ -89,6 +89,6 @@ fn prepare(text: &str, name: Option<&str>, variables: Value) -> Result<Operation
 }
 
 /// Why `text` is rejected; none if it is accepted.
-fn refusal(text: &str) -> Option<Refusal> {
+fn rejection(text: &str) -> Option<Rejection> {
     prepare(text, None, Value::Null).err()
 }

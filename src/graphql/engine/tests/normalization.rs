@@ -5,7 +5,7 @@ use super::{super::shape::Shape, *};
 
 /// A normalized operation as text.
 fn normalized(text: &str, variables: Value) -> String {
-    let operation = prepare(text, None, variables).unwrap_or_else(|refusal| panic!("{text}: {refusal:?}"));
+    let operation = prepare(text, None, variables).unwrap_or_else(|rejected| panic!("{text}: {rejected:?}"));
     let DocumentOperations::Single(definition) = operation.document.operations else { panic!() };
     print(&definition.node.selection_set.node)
 }
@@ -83,7 +83,7 @@ fn skip_and_include_are_applied() {
     let Shape::Object(root) = &*operation.shape else { panic!() };
     assert_eq!(root[0].selection, Some(Shape::Object(Vec::new())), "an object without fields");
     let null = prepare(text, None, json!({ "i": null }));
-    assert!(matches!(null, Err(Refusal::Variable { path, .. }) if path == "i"));
+    assert!(matches!(null, Err(Rejection::Variable { path, .. }) if path == "i"));
 }
 
 #[test]
@@ -120,17 +120,17 @@ fn string_escapes_and_block_strings_are_decoded() {
 fn an_operation_is_selected_by_name() {
     let text = "query a { dog { name } } query b($x: Int!) { arguments { intArgField(intArg: $x) } }";
     assert!(prepare(text, Some("a"), json!({})).is_ok(), "variables of the other operation are ignored");
-    assert!(matches!(prepare(text, Some("b"), json!({})), Err(Refusal::Variable { .. })));
-    assert!(matches!(prepare(text, Some("c"), json!({})), Err(Refusal::Invalid(_))));
-    assert!(matches!(prepare(text, None, json!({})), Err(Refusal::Invalid(_))));
-    assert!(matches!(prepare("fragment F on Dog { name }", None, json!({})), Err(Refusal::Invalid(_))));
+    assert!(matches!(prepare(text, Some("b"), json!({})), Err(Rejection::Variable { .. })));
+    assert!(matches!(prepare(text, Some("c"), json!({})), Err(Rejection::Invalid(_))));
+    assert!(matches!(prepare(text, None, json!({})), Err(Rejection::Invalid(_))));
+    assert!(matches!(prepare("fragment F on Dog { name }", None, json!({})), Err(Rejection::Invalid(_))));
 }
 
 /// The message about the limit that a document exceeds; empty if it is accepted.
 fn limit(text: &str) -> String {
     match prepare(text, None, json!({ "x": "x".repeat(100_000) })) {
         Ok(_) => String::new(),
-        Err(Refusal::LimitExceeded(exceeded)) => exceeded.message(),
+        Err(Rejection::LimitExceeded(exceeded)) => exceeded.message(),
         Err(other) => panic!("{text}: {other:?}"),
     }
 }

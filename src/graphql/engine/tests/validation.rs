@@ -1,11 +1,11 @@
 use super::*;
 
 fn fails(text: &str) {
-    assert!(matches!(refusal(text), Some(Refusal::Invalid(_))), "{text}: {:?}", refusal(text));
+    assert!(matches!(rejection(text), Some(Rejection::Invalid(_))), "{text}: {:?}", rejection(text));
 }
 
 fn passes(text: &str) {
-    assert_eq!(refusal(text), None, "{text}");
+    assert_eq!(rejection(text), None, "{text}");
 }
 
 #[test]
@@ -28,9 +28,9 @@ fn documents_are_parsed_by_the_grammar_of_the_specification() {
         "{ arguments { stringArgField(stringArg: \"a\nb\") } }",
     ] {
         assert!(
-            matches!(refusal(text), Some(Refusal::Syntax(_) | Refusal::Invalid(_))),
+            matches!(rejection(text), Some(Rejection::Syntax(_) | Rejection::Invalid(_))),
             "{text}: {:?}",
-            refusal(text)
+            rejection(text)
         );
     }
     for text in [
@@ -39,7 +39,7 @@ fn documents_are_parsed_by_the_grammar_of_the_specification() {
         "query q @include(if: true) { dog { name } }",
     ] {
         let expected = text.contains('@');
-        assert_eq!(refusal(text).is_some(), expected, "{text}");
+        assert_eq!(rejection(text).is_some(), expected, "{text}");
     }
 }
 
@@ -208,8 +208,8 @@ fn variables() {
 
 #[test]
 fn errors_have_positions_and_at_most_ten_are_reported() {
-    let faults = |text: &str| match refusal(text) {
-        Some(Refusal::Syntax(faults) | Refusal::Invalid(faults)) => faults,
+    let faults = |text: &str| match rejection(text) {
+        Some(Rejection::Syntax(faults) | Rejection::Invalid(faults)) => faults,
         other => panic!("{text}: {other:?}"),
     };
     let first_position = |text: &str| {

@@ -12,7 +12,7 @@ fn problem(of: &str, given: Value) -> Option<(String, String)> {
     let operation = document::operation(&document, None).unwrap();
     match coerce(&schema.schema, &operation.variables, &mut Variables::from_json(given)) {
         Ok(_) => None,
-        Err(Refusal::Variable { path, problem }) => Some((path, problem)),
+        Err(Rejection::Variable { path, problem }) => Some((path, problem)),
         Err(other) => panic!("{other:?}"),
     }
 }
