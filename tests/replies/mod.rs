@@ -1,6 +1,7 @@
-//! The lifecycle of replies: streaming, order, fairness, stopping and crash recovery.
+//! The lifecycle of replies: streaming, order, fairness, prompts, stopping and crash recovery.
 
 mod crash_recovery;
 mod fairness;
 mod lifecycle;
+mod prompt;
 mod stopping;
