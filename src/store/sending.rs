@@ -1,5 +1,5 @@
 //! Storing a message and everything that it causes, on PostgreSQL in one statement. A rejected message changes nothing: the
-//! caller then runs the steps one by one, which tells why.
+//! caller then runs the steps one by one, whose error gives the reason.
 
 use chrono::NaiveDate;
 use entity::{ChatroomId, JobId, MessageId, Timestamp, UserId, idempotency_key, message};
