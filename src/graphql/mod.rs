@@ -11,7 +11,7 @@ mod types;
 use async_graphql::{Schema as GraphqlSchema, SchemaBuilder, ValidationMode};
 
 pub use engine::{
-    DocumentStore, MutationRate, Prepared, SerializedResponse, Services,
+    DocumentStore, MutationRate, Prepared, SerializedResponse, Services, append_json,
     context::{Identity, RequestContext},
     error::{failure, rejection},
     error_code::ErrorCode,

@@ -25,8 +25,8 @@ pub struct Sent {
     pub usage: DailyUsage,
 }
 
-/// What became of a message that was sent in steps.
-enum Sending {
+/// What a call to send a message has stored.
+enum SendResult {
     New(Box<Sent>),
     /// The idempotency key was used before: its first use.
     Repeated(idempotency_key::Model),
@@ -45,29 +45,19 @@ impl Chatrooms {
         content: Content,
         key: Option<IdempotencyKey>,
     ) -> Result<Sent> {
-        self.db.with_retry(|| self.send_once(user, chatroom, content.clone(), key.clone())).await
-    }
-
-    async fn send_once(
-        &self,
-        user: UserId,
-        chatroom: ChatroomId,
-        content: Content,
-        key: Option<IdempotencyKey>,
-    ) -> Result<Sent> {
-        let (message_id, reply_id, now) = (MessageId::generate(), MessageId::generate(), self.clock.now());
+        let (reply, now) = (MessageId::generate(), self.clock.now());
         let key = key.map(|key| idempotency_key::Model {
             user_id: user,
             key: key.into(),
             fingerprint: fingerprint(chatroom, &content),
-            reply_id,
+            reply_id: reply,
             created_at: now,
         });
         let new = NewMessage {
             user,
             chatroom,
-            message: message_id,
-            reply: reply_id,
+            message: MessageId::generate(),
+            reply,
             job_kind: replies::JOB_KIND,
             content: content.as_str(),
             key: key.as_ref(),
@@ -76,15 +66,9 @@ impl Chatrooms {
             day: now.date_naive(),
             now,
         };
-        let sent = match sending::store(&self.db, new).await? {
-            Some(Stored { message, reply, used, is_pro }) => {
-                let tier = if is_pro { Tier::Pro } else { Tier::Basic };
-                Sent { message, reply, usage: self.quota.usage_of(tier, used) }
-            }
-            None => match self.send_in_steps(&new).await? {
-                Sending::New(sent) => *sent,
-                Sending::Repeated(first) => return self.first_result(user, &new, &first).await,
-            },
+        let sent = match self.db.with_retry(|| self.store(&new)).await? {
+            SendResult::New(sent) => *sent,
+            SendResult::Repeated(first) => return self.first_result(user, &new, &first).await,
         };
         tracing::info!(
             user_id = %user.0,
@@ -97,14 +81,22 @@ impl Chatrooms {
         Ok(sent)
     }
 
+    async fn store(&self, new: &NewMessage<'_>) -> Result<SendResult> {
+        let Some(Stored { message, reply, used, is_pro }) = sending::store(&self.db, *new).await? else {
+            return self.store_in_steps(new).await;
+        };
+        let tier = if is_pro { Tier::Pro } else { Tier::Basic };
+        Ok(SendResult::New(Box::new(Sent { message, reply, usage: self.quota.usage_of(tier, used) })))
+    }
+
     /// The same as [`sending::store`], step by step: on SQLite, and on PostgreSQL for the reason of a rejection.
-    async fn send_in_steps(&self, new: &NewMessage<'_>) -> Result<Sending> {
+    async fn store_in_steps(&self, new: &NewMessage<'_>) -> Result<SendResult> {
         let NewMessage { user, now, .. } = *new;
         let tx = self.db.begin().await?;
         if let Some(key) = new.key
             && let Some(first) = idempotency::claim(&tx, key).await?
         {
-            return Ok(Sending::Repeated(first));
+            return Ok(SendResult::Repeated(first));
         }
         let chatroom = chatrooms::advance_owned_by(&tx, user, new.chatroom, now)
             .await?
@@ -119,7 +111,7 @@ impl Chatrooms {
         let reply = branch::queue_reply(&tx, &chatroom, &message, new.reply, now).await?;
         users::bump_rooms_version(&tx, user).await?;
         commit(tx).await?;
-        Ok(Sending::New(Box::new(Sent { message, reply, usage })))
+        Ok(SendResult::New(Box::new(Sent { message, reply, usage })))
     }
 
     async fn first_result(

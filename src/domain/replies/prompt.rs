@@ -17,9 +17,9 @@ use crate::{
 /// bytes and more tokens per character, so bytes estimate tokens better than characters do.
 const BYTES_PER_TOKEN: usize = 4;
 /// Upper bound of the messages that are read for a prompt.
-const MAX_MESSAGES: u16 = 1000;
-/// How many messages are read at a time: most conversations fit into the first page.
-const PAGES: [usize; 2] = [50, 250];
+const MAX_MESSAGES: i32 = 1000;
+/// The pages in which they are read: most conversations fit into the first one.
+const PAGES: [usize; 3] = [50, 250, 700];
 
 impl Replies {
     /// The conversation before a queued reply. None: the message that it replies to was deleted.
@@ -34,7 +34,7 @@ impl Replies {
             history
         } else {
             let Some(question) = reply.parent_id else { return Ok(None) };
-            branches::ancestors(conn, question, reply.depth - i32::from(MAX_MESSAGES)).await?
+            branches::ancestors(conn, question, reply.depth - MAX_MESSAGES).await?
         };
         let is_offered = self.model.names().contains(&chatroom.model);
         Ok(Some(Prompt {
@@ -53,14 +53,13 @@ async fn active_history(
     reply: &message::Model,
     budget: usize,
 ) -> Result<Option<Vec<HistoryMessage>>> {
+    if !reply.active {
+        return Ok(None);
+    }
     let (mut history, mut bytes): (Vec<HistoryMessage>, usize) = (Vec::new(), 0);
     let (mut parent, mut depth) = (reply.parent_id, reply.depth);
-    let most = usize::from(MAX_MESSAGES);
-    let mut pages = PAGES.into_iter();
-    let mut limit = PAGES[0];
-    while reply.active && bytes <= budget && history.len() < most {
-        limit = pages.next().unwrap_or(limit);
-        let page = branches::above(conn, reply.chatroom_id, depth, limit.min(most - history.len())).await?;
+    for limit in PAGES {
+        let page = branches::above(conn, reply.chatroom_id, depth, limit).await?;
         let is_last = page.len() < limit;
         for message in page {
             if parent != Some(message.id) {
@@ -70,7 +69,7 @@ async fn active_history(
             bytes += message.content.len();
             history.push(message);
         }
-        if is_last {
+        if is_last || bytes > budget {
             break;
         }
     }

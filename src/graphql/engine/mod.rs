@@ -41,4 +41,4 @@ pub use execute::{Executor, Prepared, Services};
 pub use limits::limit_exceeded;
 pub use mutation_rate::MutationRate;
 pub use persisted_queries::DocumentStore;
-pub use serialization::{SerializedResponse, is_rejected};
+pub use serialization::{SerializedResponse, append_json, is_rejected};

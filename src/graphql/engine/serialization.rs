@@ -1,6 +1,6 @@
 //! Responses as JSON, the same on every transport.
 
-use async_graphql::Response;
+use async_graphql::{Response, Value};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// A response to serialize. Without `data` if the operation was not executed, by the
@@ -27,8 +27,48 @@ impl Serialize for SerializedResponse<'_> {
 impl SerializedResponse<'_> {
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Serialization fails only for maps whose keys are not strings, and a response has none.
-        serde_json::to_string(self).unwrap_or_default()
+        self.append_to(String::new())
+    }
+
+    /// The text followed by this response.
+    #[must_use]
+    pub fn append_to(&self, text: String) -> String {
+        append_json(text, self, self.json_len())
+    }
+
+    /// The approximate length of this response as JSON, in bytes.
+    #[must_use]
+    pub fn json_len(&self) -> usize {
+        ENVELOPE_BYTES + json_len(&self.0.data)
+    }
+}
+
+/// The text followed by a value, which takes about `len` bytes. The buffer is allocated at once: one that doubles holds up to three
+/// times the text of a large response while it grows.
+pub fn append_json(text: String, value: &impl Serialize, len: usize) -> String {
+    let mut json = text.into_bytes();
+    json.reserve(len);
+    // Serialization fails only for maps whose keys are not strings, and a response has none. JSON is UTF-8.
+    match serde_json::to_writer(&mut json, value) {
+        Ok(()) => String::from_utf8(json).unwrap_or_default(),
+        Err(_) => String::new(),
+    }
+}
+
+/// Capacity for the response's own keys, and for errors and extensions that are not long.
+const ENVELOPE_BYTES: usize = 256;
+
+/// The length of a value as JSON if no text has to be escaped; numbers count as their longest form.
+fn json_len(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Boolean(_) => 5,
+        Value::Enum(name) => name.len() + 2,
+        Value::Number(_) | Value::Binary(_) => 24,
+        Value::String(text) => text.len() + 2,
+        Value::List(items) => 2 + items.iter().map(|item| json_len(item) + 1).sum::<usize>(),
+        Value::Object(fields) => {
+            2 + fields.iter().map(|(name, value)| name.len() + 4 + json_len(value)).sum::<usize>()
+        }
     }
 }
 
@@ -36,4 +76,32 @@ impl SerializedResponse<'_> {
 #[must_use]
 pub fn is_rejected(response: &Response) -> bool {
     !response.errors.is_empty() && response.errors.iter().all(|error| error.path.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::value;
+
+    use super::*;
+
+    #[test]
+    fn a_response_without_escapes_is_serialized_without_growing_its_buffer() {
+        let data = value!({
+            "text": "x".repeat(100_000), "list": [1, -2, 3.5, true, null], "object": { "empty": {}, "none": [] }
+        });
+        let response = Response::new(data);
+        let json = SerializedResponse(&response).to_json();
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&json).unwrap()["data"],
+            response.data.clone().into_json().unwrap()
+        );
+        assert!(json.capacity() < json.len() + 1024, "{} of {}", json.len(), json.capacity());
+    }
+
+    #[test]
+    fn escaped_text_is_serialized_whole() {
+        let response = Response::new(value!({ "text": "\"\n".repeat(1000) }));
+        let json: serde_json::Value = serde_json::from_str(&SerializedResponse(&response).to_json()).unwrap();
+        assert_eq!(json["data"]["text"], "\"\n".repeat(1000));
+    }
 }

@@ -15,12 +15,14 @@ use crate::{
 
 /// The interval of the protocol.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+const PART_HEAD: &str = "\r\ncontent-type: application/json\r\n\r\n";
 const DELIMITER: &str = "\r\n--graphql";
 
 pub(super) fn body(api: Arc<Api>, prepared: Result<Prepared, Response>, context: RequestContext) -> Body {
     let events = live::events(api, prepared, context, HEARTBEAT).map(|event| match event {
         LiveEvent::Response(event) => {
-            part(&format!("{{\"payload\":{}}}", SerializedResponse(&event.response).to_json()))
+            let part = format!("{PART_HEAD}{{\"payload\":");
+            SerializedResponse(&event.response).append_to(part) + "}" + DELIMITER
         }
         LiveEvent::KeepAlive => part("{}"),
         LiveEvent::Complete => "--\r\n".to_owned(),
@@ -32,7 +34,7 @@ pub(super) fn body(api: Arc<Api>, prepared: Result<Prepared, Response>, context:
 }
 
 fn part(json: &str) -> String {
-    format!("\r\ncontent-type: application/json\r\n\r\n{json}{DELIMITER}")
+    format!("{PART_HEAD}{json}{DELIMITER}")
 }
 
 /// An error of the connection, not of the operation. It ends the response.

@@ -25,8 +25,8 @@ pub(super) fn body(api: Arc<Api>, prepared: Result<Prepared, Response>, context:
                 // Writing to a string cannot fail.
                 let _ = writeln!(text, "id: {cursor}");
             }
-            let _ = write!(text, "data: {}\n\n", SerializedResponse(&event.response).to_json());
-            text
+            text.push_str("data: ");
+            SerializedResponse(&event.response).append_to(text) + "\n\n"
         }
         LiveEvent::KeepAlive => ":\n\n".to_owned(),
         LiveEvent::Complete => "event: complete\ndata:\n\n".to_owned(),

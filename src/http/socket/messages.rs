@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    graphql::{SerializedResponse, is_rejected},
+    graphql::{SerializedResponse, append_json, is_rejected},
     http::json::{self, Json, LoneSurrogates},
 };
 
@@ -198,7 +198,10 @@ impl ServerMessage<'_> {
             Self::Alive if old => TypedMessage::Ka,
             Self::Rejected(_) | Self::Alive => return None,
         };
-        // Serialization fails only for maps whose keys are not strings, and a message has none.
-        serde_json::to_string(&typed).ok()
+        let payload_len = match self {
+            Self::Response { response, .. } => SerializedResponse(response).json_len(),
+            _ => 0,
+        };
+        Some(append_json(String::new(), &typed, payload_len))
     }
 }
