@@ -74,9 +74,9 @@ async fn a_conversation_is_logged_with_ids_and_without_content() {
     assert_eq!(ids(&accepted), [user_id.clone(), chatroom_id(&chatroom.id), message(&sent.message)]);
     assert_eq!(accepted["reply_id"], message(&sent.reply));
     for attempt in 1..=2 {
-        let started = logged(&mut process, "reply started", &mut seen).await;
+        let started = logged(&mut process, "reply attempt started", &mut seen).await;
         assert_eq!(ids(&started), [user_id.clone(), chatroom_id(&chatroom.id), message(&sent.reply)]);
-        assert_eq!((&started["attempt"], started["queued_ms"].is_i64()), (&json!(attempt), true));
+        assert_eq!((&started["attempt"], started["since_request_ms"].is_i64()), (&json!(attempt), true));
         assert!(started["model"].is_string());
     }
     let ended = logged(&mut process, "reply ended", &mut seen).await;
@@ -102,7 +102,7 @@ async fn a_conversation_is_logged_with_ids_and_without_content() {
         (&accepted["message_id"], &accepted["reply_id"]),
         (&message(&failed.message), &message(&stopped.reply))
     );
-    logged(&mut process, "reply started", &mut seen).await;
+    logged(&mut process, "reply attempt started", &mut seen).await;
     caller.stop(&stopped.reply).await;
     let ended = logged(&mut process, "reply ended", &mut seen).await;
     assert_eq!((&ended["status"], &ended["message_id"]), (&json!("cancelled"), &message(&stopped.reply)));

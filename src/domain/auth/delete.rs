@@ -1,4 +1,4 @@
-//! Account deletion: the account is closed at once, a job erases its data.
+//! Account deletion: removes the profile at once; a job erases the remaining data.
 
 use entity::{UserId, job};
 
@@ -12,7 +12,8 @@ use crate::{
 pub const ERASE_ACCOUNT: &str = "erase_account";
 
 impl Auth {
-    /// Closes the viewer's account: ends all sessions, releases the phone number and creates the job that erases the data.
+    /// Deletes the viewer's account: removes the profile, frees the phone number, ends all sessions and creates the job that
+    /// erases the remaining data.
     /// A second call has no effect.
     pub async fn delete_account(&self, viewer: Viewer) -> Result<UserId> {
         let ended = self

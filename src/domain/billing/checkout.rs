@@ -3,7 +3,8 @@
 use entity::{UserId, checkout};
 
 use super::{
-    Billing, SESSION_ID, customer::idempotency_key, return_url::validate_return_url, state::is_billable,
+    Billing, SESSION_ID_PLACEHOLDER, customer::idempotency_key, return_url::validate_return_url,
+    state::is_billable,
 };
 use crate::{
     domain::text::reject_nul,
@@ -12,15 +13,15 @@ use crate::{
     store::checkouts,
 };
 
-const SUCCESS: &str = "/billing/success?session_id={CHECKOUT_SESSION_ID}";
-const CANCEL: &str = "/billing/cancel";
+const DEFAULT_SUCCESS_PATH: &str = "/billing/success?session_id={CHECKOUT_SESSION_ID}";
+const DEFAULT_CANCEL_PATH: &str = "/billing/cancel";
 
 impl Billing {
     /// Starts a checkout, or returns the open one if it has the same price and URLs.
     ///
     /// # Errors
-    /// [`Error::BillingNotConfigured`], [`Error::AlreadySubscribed`], [`Error::PaymentProvider`], and
-    /// [`Error::BadInput`] for a URL outside the front end.
+    /// [`Error::BillingNotConfigured`], [`Error::AlreadySubscribed`], [`Error::PaymentProvider`], [`Error::NotFound`] if the
+    /// account was deleted, and [`Error::BadInput`] for an invalid URL.
     pub async fn start_checkout(
         &self,
         user: UserId,
@@ -33,10 +34,11 @@ impl Billing {
         else {
             return Err(Error::BillingNotConfigured(missing));
         };
-        let success_url = with_session_id(validate_return_url(frontend, success_url, SUCCESS, "successUrl")?);
-        let cancel_url = validate_return_url(frontend, cancel_url, CANCEL, "cancelUrl")?;
+        let success_url =
+            with_session_id(validate_return_url(frontend, success_url, DEFAULT_SUCCESS_PATH, "successUrl")?);
+        let cancel_url = validate_return_url(frontend, cancel_url, DEFAULT_CANCEL_PATH, "cancelUrl")?;
         self.find_or_create_customer(user).await?;
-        // Syncs first: the webhook of an earlier payment may be late.
+        // This syncs with Stripe first, because the webhook of an earlier payment may be late.
         self.cancel_replaceable_subscriptions(user).await?;
         let newest = checkouts::newest_of(self.db.read(), user).await?;
         let previous_session = newest.as_ref().map_or("", |newest| &newest.session_id).to_owned();
@@ -88,13 +90,16 @@ impl Billing {
     /// do not give Pro, and a user who buys again must not pay twice.
     ///
     /// # Errors
-    /// [`Error::AlreadySubscribed`] if another subscription gives Pro or can resume by itself.
+    /// [`Error::AlreadySubscribed`] if another subscription is active, trialing or past due, or its payment collection is paused.
     async fn cancel_replaceable_subscriptions(&self, user: UserId) -> Result<()> {
         let Some(subscriptions) = self.sync_subscriptions(user).await? else { return Ok(()) };
-        if subscriptions.iter().any(|one| is_billable(one.state) && !one.is_replaceable) {
+        if subscriptions
+            .iter()
+            .any(|subscription| is_billable(subscription.state) && !subscription.is_replaceable)
+        {
             return Err(Error::AlreadySubscribed);
         }
-        for subscription in subscriptions.iter().filter(|one| one.is_replaceable) {
+        for subscription in subscriptions.iter().filter(|subscription| subscription.is_replaceable) {
             match self.payments()?.cancel_subscription(&subscription.id).await {
                 Ok(()) | Err(PaymentError::Missing(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -112,16 +117,16 @@ impl Billing {
     /// Expires all of a user's open checkouts but the newest, so that only one can be paid.
     async fn expire_older_checkouts(&self, user: UserId) -> Result<checkout::Model> {
         let newest = checkouts::newest_of(self.db.write(), user).await?.ok_or(Error::NotFound("checkout"))?;
-        for other in checkouts::open_of(self.db.write(), user).await? {
-            if other.session_id == newest.session_id {
+        for checkout in checkouts::open_of(self.db.write(), user).await? {
+            if checkout.session_id == newest.session_id {
                 continue;
             }
-            if let Err(error) = self.payments()?.expire_checkout(&other.session_id).await {
-                // It may just have been paid.
-                tracing::info!(%user, session = other.session_id, %error, "failed to expire a checkout");
+            if let Err(error) = self.payments()?.expire_checkout(&checkout.session_id).await {
+                tracing::info!(%user, checkout_session_id = checkout.session_id, %error, "failed to expire a checkout");
+                // Stripe cannot expire a paid checkout. If this one was paid, the call returns `AlreadySubscribed`.
                 self.cancel_replaceable_subscriptions(user).await?;
             }
-            checkouts::end(self.db.write(), &other.session_id, checkout::Status::Expired).await?;
+            checkouts::end(self.db.write(), &checkout.session_id, checkout::Status::Expired).await?;
         }
         Ok(newest)
     }
@@ -130,29 +135,29 @@ impl Billing {
     /// subscription has been stored.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::BillingNotConfigured`], [`Error::PaymentProvider`].
+    /// [`Error::BadInput`], [`Error::NotFound`], [`Error::BillingNotConfigured`], [`Error::PaymentProvider`].
     pub async fn checkout_status(&self, user: UserId, session: &str) -> Result<checkout::Status> {
         reject_nul("sessionId", session)?;
-        let stored = async || checkouts::owned_by(self.db.read(), user, session).await;
-        let checkout = stored().await?.ok_or(Error::NotFound("checkout"))?;
+        let load = async || checkouts::owned_by(self.db.read(), user, session).await;
+        let checkout = load().await?.ok_or(Error::NotFound("checkout"))?;
         if checkout.status != checkout::Status::Open {
             return Ok(checkout.status);
         }
         self.sync_subscriptions(user).await?;
-        Ok(stored().await?.ok_or(Error::NotFound("checkout"))?.status)
+        Ok(load().await?.ok_or(Error::NotFound("checkout"))?.status)
     }
 }
 
 /// Adds the session id placeholder to a success URL that lacks it: the front end needs the id for `checkoutStatus`.
 fn with_session_id(url: String) -> String {
-    if url.contains(SESSION_ID) {
+    if url.contains(SESSION_ID_PLACEHOLDER) {
         return url;
     }
     let (base, fragment) = url
         .split_once('#')
         .map_or((url.as_str(), String::new()), |(base, fragment)| (base, format!("#{fragment}")));
     let separator = if base.contains('?') { '&' } else { '?' };
-    format!("{base}{separator}session_id={SESSION_ID}{fragment}")
+    format!("{base}{separator}session_id={SESSION_ID_PLACEHOLDER}{fragment}")
 }
 
 #[cfg(test)]

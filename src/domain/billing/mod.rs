@@ -52,7 +52,7 @@ pub use sync::SyncLocks;
 pub use webhook::STRIPE_EVENT;
 
 /// The placeholder in a success URL that Stripe replaces with the id of the checkout session.
-const SESSION_ID: &str = "{CHECKOUT_SESSION_ID}";
+const SESSION_ID_PLACEHOLDER: &str = "{CHECKOUT_SESSION_ID}";
 
 /// What the use cases of billing need.
 #[derive(Clone)]

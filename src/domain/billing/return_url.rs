@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::SESSION_ID;
+use super::SESSION_ID_PLACEHOLDER;
 use crate::{
     domain::text::reject_nul,
     error::{Error, Result},
@@ -35,7 +35,7 @@ pub fn validate_return_url(
         return Err(Error::bad_input(field, message));
     };
     // Parsing encodes the braces of a placeholder in the path.
-    let text = url.as_str().replace("%7BCHECKOUT_SESSION_ID%7D", SESSION_ID);
+    let text = url.as_str().replace("%7BCHECKOUT_SESSION_ID%7D", SESSION_ID_PLACEHOLDER);
     let length = input.len().max(text.len());
     if length > MAX_LENGTH {
         let message =

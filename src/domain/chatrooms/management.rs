@@ -28,7 +28,7 @@ pub struct NewChatroom {
     pub model: Option<String>,
 }
 
-/// Changes to a chatroom; none leaves a field unchanged.
+/// Changes to a chatroom. A field that is `None` stays unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct ChatroomUpdate {
     pub title: Option<Title>,
@@ -48,7 +48,7 @@ impl Chatrooms {
             title: new.title.map_or_else(|| UNTITLED.to_owned(), String::from),
             system_instruction: new.system_instruction.map(String::from),
             model: match new.model {
-                Some(model) => self.offered(model)?,
+                Some(model) => self.validate_model(model)?,
                 None => self.replies.model.names()[0].clone(),
             },
             version: 1,
@@ -75,7 +75,7 @@ impl Chatrooms {
         id: ChatroomId,
         update: ChatroomUpdate,
     ) -> Result<chatroom::Model> {
-        let model = update.model.map(|model| self.offered(model)).transpose()?;
+        let model = update.model.map(|model| self.validate_model(model)).transpose()?;
         let update = ChatroomUpdate { model, ..update };
         let chatroom = self.db.with_retry(|| self.update_once(user, id, update.clone())).await?;
         publish(&*self.signals, &[Topic::Chatroom(id)]).await;
@@ -107,7 +107,7 @@ impl Chatrooms {
         Ok(chatroom)
     }
 
-    /// Deletes a chatroom with its messages; a reply that is being written in it ends.
+    /// Deletes a chatroom and its messages. Its queued and streaming replies end, and their subscribers are notified.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -135,12 +135,12 @@ impl Chatrooms {
     /// Deletes all chatrooms of the user.
     pub async fn delete_chatrooms(&self, user: UserId) -> Result<()> {
         loop {
-            let chatrooms = chatrooms::some_owned_by(self.db.write(), user, DELETE_BATCH).await?;
-            if chatrooms.is_empty() {
+            let ids = chatrooms::some_owned_by(self.db.write(), user, DELETE_BATCH).await?;
+            if ids.is_empty() {
                 return Ok(());
             }
-            for chatroom in chatrooms {
-                match self.delete_chatroom(user, chatroom).await {
+            for id in ids {
+                match self.delete_chatroom(user, id).await {
                     Ok(()) | Err(Error::NotFound(_)) => {}
                     Err(error) => return Err(error),
                 }
@@ -153,24 +153,24 @@ impl Chatrooms {
         Ok(chatrooms::owned_by(self.db.read(), user, id).await?)
     }
 
-    /// A page of the user's chatrooms, newest activity first. Cached under the version of the list, which every write
-    /// increments in its own transaction: a cached page is never older than the user's last write.
+    /// A page of the user's chatrooms, newest activity first. Cached under the version of the list, which every
+    /// transaction in which the user changes the list increments: a cached page is never older than the user's last change.
     pub async fn chatrooms(&self, user: UserId, window: Window<Key>) -> Result<Page<chatroom::Model>> {
         let version = users::rooms_version(self.db.read(), user).await?;
-        let key = format!("rooms:{user}:{version}:{window:?}");
+        let cache_key = format!("chatrooms:{user}:{version}:{window:?}");
         let load = async {
             let page = chatrooms::page_owned_by(self.db.read(), user, &window).await?;
             Ok(Bytes::from(serde_json::to_vec(&page)?))
         };
-        let cached = self.cache.get_or_load(&key, load.boxed()).await?;
+        let cached = self.cache.get_or_load(&cache_key, load.boxed()).await?;
         serde_json::from_slice(&cached).map_err(|cause| Error::Internal(cause.into()))
     }
 
-    fn offered(&self, model: String) -> Result<String> {
+    fn validate_model(&self, model: String) -> Result<String> {
         if self.replies.model.names().contains(&model) {
             return Ok(model);
         }
-        let offered = self.replies.model.names().join(", ");
-        Err(Error::bad_input("model", format!("model must be one of: {offered}.")))
+        let names = self.replies.model.names().join(", ");
+        Err(Error::bad_input("model", format!("model must be one of: {names}.")))
     }
 }

@@ -4,7 +4,7 @@
 //!  begin (row: STREAMING, attempt n; log: n-0) ──► model ──► chunk ──► log entry, published
 //!                                                    │         └─ every 2 s: text so far to the row
 //!                                                    ▼
-//!           end | error | stop | released | claim lost (then nothing more is written)
+//!           end | error | stop | released | claim lost (then no more text is written)
 //! ```
 
 use std::time::Duration;
@@ -38,10 +38,11 @@ use crate::{
 
 /// The kind of the jobs that write a reply.
 pub const JOB_KIND: &str = "reply";
-/// Attempts at one reply, those included whose worker died: beyond this the reply itself is assumed to crash workers.
+/// Maximum number of attempts at one reply, including those whose worker died. A reply that needs more is assumed to crash
+/// workers.
 const MAX_ATTEMPTS: i32 = 25;
-/// Maximum length of a text, in bytes: twice what models write. A longer one is cut as at the model's own token limit.
-const MAX_TEXT: usize = 512 * 1024;
+/// Maximum length of a reply's text: twice what models write. A text that reaches it ends the reply with MAX_TOKENS.
+const MAX_TEXT_BYTES: usize = 512 * 1024;
 const FINISH_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The reasons to end a running attempt early.
@@ -55,7 +56,7 @@ pub struct CancelTokens {
     pub claim_lost: CancellationToken,
 }
 
-/// A reply while it is written.
+/// A reply while it is being written.
 struct Draft {
     attempt: replies::Attempt,
     text: String,
@@ -72,7 +73,7 @@ enum AfterAppend {
     AppendMore,
     /// Wait for the next chunk.
     Wait,
-    /// The log holds another attempt: the claim is lost.
+    /// Another writer has appended to the log: abandon the attempt.
     Fenced,
 }
 
@@ -88,7 +89,8 @@ impl Draft {
         Cursor { attempt: self.attempt.number.cast_unsigned(), offset: self.text.len() }
     }
 
-    /// Records the result of an append. An unavailable log gets the text with the next chunk; the row has it in the end.
+    /// Records the result of an append. If the log is unavailable, the text is appended with the next chunk;
+    /// the row stores it when the attempt finishes.
     fn record_append(&mut self, (end, result): Appended) -> AfterAppend {
         match result {
             Ok(()) => self.logged = end,
@@ -96,12 +98,12 @@ impl Draft {
             Err(AppendError::OutOfStep { end }) => {
                 self.logged = if end.attempt == self.cursor().attempt { end.offset } else { 0 };
                 if !self.text.is_char_boundary(self.logged) {
-                    // Also if the log holds more text of this attempt than was written: it is another writer's.
+                    // The log ends beyond this text or inside a character: another writer appended to it.
                     return AfterAppend::Fenced;
                 }
             }
             Err(AppendError::Unavailable(unavailable)) => {
-                tracing::debug!(reply = %self.attempt.reply, error = %unavailable, "reply log append failed");
+                tracing::debug!(message_id = %self.attempt.reply.0, error = %unavailable, "reply log append failed");
                 return AfterAppend::Wait;
             }
         }
@@ -115,7 +117,7 @@ impl Replies {
     /// # Errors
     /// An internal error, after which the job is unchanged: call [`fail_attempt`](Self::fail_attempt).
     pub async fn run_attempt(&self, job: &job::Model, tokens: &CancelTokens) -> Result<()> {
-        let Some((row, chatroom)) = self.reply_with_chatroom(job).await? else { return Ok(()) };
+        let Some((row, chatroom)) = self.load_reply_with_chatroom(job).await? else { return Ok(()) };
         if job.stop_requested {
             let text = self.text_so_far(&row).await;
             return self.finish_attempt(&row, job, AttemptOutput::text(&text), &AttemptResult::Stopped).await;
@@ -130,13 +132,13 @@ impl Replies {
             Some(prompt) => self.generate(&mut draft, prompt, tokens).await,
             None => AttemptResult::ClaimLost,
         };
-        // The text exists only here: retry the database for as long as the claim is held.
+        // The full text may exist only here: retry the write until it succeeds, the claim is lost or the process shuts down.
         loop {
             let output = AttemptOutput { text: &draft.text, usage: &draft.usage };
-            let finished = self.finish_attempt(&row, job, output, &result);
-            match tokens.claim_lost.run_until_cancelled(finished).await {
+            let finish = self.finish_attempt(&row, job, output, &result);
+            match tokens.claim_lost.run_until_cancelled(finish).await {
                 Some(Err(error)) if !tokens.release.is_cancelled() => {
-                    tracing::warn!(reply = %row.id, ?error, "storing the attempt's result failed; retrying");
+                    tracing::warn!(message_id = %row.id.0, ?error, "storing the attempt's result failed; retrying");
                     tokens.claim_lost.run_until_cancelled(tokio::time::sleep(FINISH_RETRY_DELAY)).await;
                 }
                 Some(finished) => return finished,
@@ -145,19 +147,22 @@ impl Replies {
         }
     }
 
-    /// Finishes an attempt that ended with an internal error: it counts as a failed try.
+    /// Finishes an attempt that ended with an internal error. It increments the job's `failures`.
     pub async fn fail_attempt(&self, job: &job::Model) -> Result<()> {
-        let Some(row) = self.unfinished_reply(job).await? else { return Ok(()) };
+        let Some(row) = self.load_reply_or_complete_job(job).await? else { return Ok(()) };
         let text = self.text_so_far(&row).await;
         self.finish_attempt(&row, job, AttemptOutput::text(&text), &AttemptResult::internal_error()).await
     }
 
-    /// The row of a job's reply. If it has ended or is gone, marks the job as done and returns none.
-    pub(super) async fn unfinished_reply(&self, job: &job::Model) -> Result<Option<message::Model>> {
-        Ok(self.reply_with_chatroom(job).await?.map(|(row, _)| row))
+    /// The row of a job's reply. If the reply has ended or was deleted, deletes the job and returns none.
+    pub(super) async fn load_reply_or_complete_job(
+        &self,
+        job: &job::Model,
+    ) -> Result<Option<message::Model>> {
+        Ok(self.load_reply_with_chatroom(job).await?.map(|(row, _)| row))
     }
 
-    async fn reply_with_chatroom(
+    async fn load_reply_with_chatroom(
         &self,
         job: &job::Model,
     ) -> Result<Option<(message::Model, chatroom::Model)>> {
@@ -172,7 +177,7 @@ impl Replies {
         Ok(found)
     }
 
-    /// The text that subscribers may have received: the log's, where it is ahead of the row.
+    /// The text that subscribers may have received: the log's if it is longer than the row's.
     pub(super) async fn text_so_far(&self, row: &message::Model) -> String {
         let entries = self.log.read(row.id, Cursor::default(), usize::MAX).await.unwrap_or_default();
         let of_attempt =
@@ -181,14 +186,14 @@ impl Replies {
         if logged.len() > row.content.len() { logged } else { row.content.clone() }
     }
 
-    /// Opens the attempt in the row and in the log. None: the claim is lost.
+    /// Begins the attempt in the row and in the log. None: the reply has ended or was deleted, or another attempt has begun.
     async fn begin_attempt(
         &self,
         row: &message::Model,
         chatroom: chatroom::Model,
         draft: &mut Draft,
     ) -> Result<Option<Prompt>> {
-        let Some(prompt) = self.prompt(self.db.read(), row, chatroom).await? else { return Ok(None) };
+        let Some(prompt) = self.build_prompt(self.db.read(), row, chatroom).await? else { return Ok(None) };
         if !attempts::begin(&self.db, row.chatroom_id, draft.attempt).await? {
             return Ok(None);
         }
@@ -198,11 +203,12 @@ impl Replies {
             message_id = %row.id.0,
             attempt = draft.attempt.number,
             model = prompt.model,
-            queued_ms = self.clock.now().signed_duration_since(row.created_at).num_milliseconds(),
-            "reply started"
+            since_request_ms = self.clock.now().signed_duration_since(row.created_at).num_milliseconds(),
+            "reply attempt started"
         );
-        let opened = self.append(draft).await;
-        if matches!(draft.record_append(opened), AfterAppend::Fenced) {
+        // An entry without text begins the attempt in the log.
+        let begun = self.append(draft).await;
+        if matches!(draft.record_append(begun), AfterAppend::Fenced) {
             return Ok(None);
         }
         publish(&*self.signals, &[Topic::Chatroom(row.chatroom_id)]).await;
@@ -213,8 +219,8 @@ impl Replies {
         let mut chunks = self.model.generate(prompt);
         let mut save = interval_at(Instant::now() + self.timing.save_every, self.timing.save_every);
         save.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // One append at a time: chunks that arrive meanwhile go with the next one, so that a slow or unavailable log
-        // delays nothing.
+        // One append at a time: chunks that arrive meanwhile are merged into the next one, so that a slow or
+        // unavailable log does not block reading from the model.
         let mut appending = Fuse::terminated();
         loop {
             tokio::select! {
@@ -228,8 +234,8 @@ impl Replies {
                     AfterAppend::Fenced => return AttemptResult::ClaimLost,
                 },
                 _ = save.tick(), if draft.saved < draft.text.len() => {
-                    let saved = tokens.claim_lost.run_until_cancelled(self.save(draft)).await;
-                    if !saved.unwrap_or_default() {
+                    let is_claim_held = tokens.claim_lost.run_until_cancelled(self.save(draft)).await;
+                    if !is_claim_held.unwrap_or_default() {
                         return AttemptResult::ClaimLost;
                     }
                 }
@@ -242,16 +248,16 @@ impl Replies {
                         // PostgreSQL stores no U+0000.
                         Some(Ok(Chunk::Text(text))) => {
                             draft.text.extend(text.chars().filter(|&c| c != '\0'));
-                            if draft.text.len() >= MAX_TEXT {
-                                draft.text.truncate(draft.text.floor_char_boundary(MAX_TEXT));
+                            if draft.text.len() >= MAX_TEXT_BYTES {
+                                draft.text.truncate(draft.text.floor_char_boundary(MAX_TEXT_BYTES));
                                 return AttemptResult::text_limit_reached();
                             }
                         }
                         Some(Ok(Chunk::End { finish_reason })) => {
-                            return AttemptResult::of_end(finish_reason, &draft.text);
+                            return AttemptResult::from_finish_reason(finish_reason, &draft.text);
                         }
                         Some(Err(error)) => return AttemptResult::Failed(error),
-                        None => return AttemptResult::truncated(),
+                        None => return AttemptResult::stream_ended_early(),
                     }
                     if appending.is_terminated() {
                         appending = self.append(draft).fuse();
@@ -261,7 +267,7 @@ impl Replies {
         }
     }
 
-    /// Saves the text so far in the row. False: the claim is lost. A failed save is retried with the next text.
+    /// Saves the text so far in the row. False: the claim is lost. A failed save is retried at the next tick.
     async fn save(&self, draft: &mut Draft) -> bool {
         match replies::save(self.db.write(), draft.attempt, &draft.text).await {
             Ok(is_held) => {
@@ -269,7 +275,7 @@ impl Replies {
                 is_held
             }
             Err(error) => {
-                tracing::warn!(reply = %draft.attempt.reply, %error, "saving the reply's text so far failed");
+                tracing::warn!(message_id = %draft.attempt.reply.0, %error, "saving the reply's text so far failed");
                 true
             }
         }

@@ -77,7 +77,7 @@ impl AttemptResult {
     }
 
     /// The model ended its answer. A blank answer is a failed try, whatever the finish reason.
-    pub(super) fn of_end(finish_reason: String, text: &str) -> Self {
+    pub(super) fn from_finish_reason(finish_reason: String, text: &str) -> Self {
         if !is_blank(text) {
             return Self::Complete(finish_reason);
         }
@@ -89,7 +89,7 @@ impl AttemptResult {
         Self::failed(FailureCode::ModelUnavailable, &message, IMMEDIATELY)
     }
 
-    pub(super) fn truncated() -> Self {
+    pub(super) fn stream_ended_early() -> Self {
         Self::failed(
             FailureCode::ModelUnavailable,
             "The model's answer ended before it was complete.",
@@ -149,7 +149,7 @@ impl Replies {
                 tracing::info!(message_id = %reply.0, attempt, "reply attempt abandoned");
                 // If the job is still claimed by this worker, requeue it: the next attempt's number is above the one that
                 // fenced this attempt.
-                if self.unfinished_reply(job).await?.is_some() {
+                if self.load_reply_or_complete_job(job).await?.is_some() {
                     let run_at = now + self.timing.first_backoff;
                     jobs::release(self.db.write(), Claim::of(job), run_at, job.failures).await?;
                 }

@@ -92,7 +92,7 @@ impl Replies {
     /// Notifies a reply's subscribers that it has ended or was deleted, and lets its log expire.
     pub(super) async fn end_log(&self, reply: MessageId) {
         if let Err(unavailable) = self.log.end(reply).await {
-            tracing::debug!(%reply, error = %unavailable, "publishing the reply's end failed");
+            tracing::debug!(message_id = %reply.0, error = %unavailable, "publishing the reply's end failed");
         }
     }
 }

@@ -23,7 +23,7 @@ const PAGES: [usize; 3] = [50, 250, 700];
 
 impl Replies {
     /// The conversation before a queued reply. None: the message that it replies to was deleted.
-    pub(super) async fn prompt(
+    pub(super) async fn build_prompt(
         &self,
         conn: &impl ConnectionTrait,
         reply: &message::Model,

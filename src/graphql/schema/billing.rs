@@ -23,7 +23,7 @@ impl BillingQueries {
     }
 
     /// The status of a checkout. While its webhook is outstanding, the status is fetched from Stripe. Errors: UNAUTHENTICATED,
-    /// NOT_FOUND, RATE_LIMITED, BILLING_NOT_CONFIGURED, PAYMENT_PROVIDER_ERROR.
+    /// BAD_USER_INPUT, NOT_FOUND, RATE_LIMITED, BILLING_NOT_CONFIGURED, PAYMENT_PROVIDER_ERROR.
     async fn checkout_status(
         &self,
         ctx: &Context<'_>,
@@ -45,7 +45,7 @@ impl BillingMutations {
     async fn start_checkout(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The URLs to which Stripe redirects. Null: the front end.")] input: Option<
+        #[graphql(desc = "The URLs to which Stripe redirects. Null: the defaults of both.")] input: Option<
             StartCheckoutInput,
         >,
     ) -> Result<StartCheckoutPayload> {
@@ -84,10 +84,10 @@ pub enum CheckoutStatus {
 /// The URLs to which Stripe redirects after a checkout. Both must have the origin of the front end.
 #[derive(Default, InputObject)]
 pub struct StartCheckoutInput {
-    /// The URL after payment. `{CHECKOUT_SESSION_ID}` in it is replaced by the session id, and added if missing. Null: the front
-    /// end.
+    /// The URL after payment. `{CHECKOUT_SESSION_ID}` in it is replaced by the session id, and added if missing. Null:
+    /// `/billing/success` of the front end.
     success_url: Option<String>,
-    /// The URL after the user cancels. Null: the front end.
+    /// The URL after the user cancels. Null: `/billing/cancel` of the front end.
     cancel_url: Option<String>,
 }
 
