@@ -7,7 +7,7 @@ use sea_orm::{
 };
 use serde_json::json;
 
-use super::{Db, commit, json_rows, sql};
+use super::{AdvisoryLock, Db, commit, json_rows, sql};
 use job::{Column, Entity};
 
 pub async fn insert(conn: &impl ConnectionTrait, job: job::Model) -> Result<(), DbErr> {
@@ -65,9 +65,6 @@ pub async fn delete_for_events(conn: &impl ConnectionTrait, events: &[String]) -
     Entity::delete_many().filter(Column::StripeEventId.is_in(events)).exec(conn).await.map(drop)
 }
 
-/// The advisory lock that serializes claims.
-const CLAIMING: i64 = 0x706f_6c6c_7578_0002;
-
 /// The maximum number of concurrent jobs of one kind that belong to no user. Bounds the calls to a provider, and the workers that a
 /// slow provider occupies.
 const SYSTEM_CAP: u32 = 8;
@@ -91,7 +88,7 @@ pub struct ClaimTerms {
 pub async fn claim(db: &Db, terms: ClaimTerms) -> Result<Vec<job::Model>, DbErr> {
     let tx = db.begin().await?;
     if tx.get_database_backend() == DbBackend::Postgres {
-        tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({CLAIMING})")).await?;
+        tx.execute_unprepared(&AdvisoryLock::Claims.wait()).await?;
     }
     let statement = sql(
         &tx,
@@ -149,6 +146,16 @@ impl Claim {
 
 fn update(claim: Claim) -> UpdateMany<Entity> {
     Entity::update_many().filter(Column::Id.eq(claim.job)).filter(Column::Attempt.eq(claim.attempt))
+}
+
+/// Whether a stop was requested. None: the claim is lost.
+pub async fn stop_requested(conn: &impl ConnectionTrait, claim: Claim) -> Result<Option<bool>, DbErr> {
+    let job = Entity::find_by_id(claim.job)
+        .filter(Column::Attempt.eq(claim.attempt))
+        .filter(Column::LeasedUntil.is_not_null())
+        .one(conn)
+        .await?;
+    Ok(job.map(|job| job.stop_requested))
 }
 
 /// Renews the lease, and returns whether a stop was requested. None: the claim is lost.

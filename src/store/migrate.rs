@@ -10,10 +10,7 @@ use anyhow::{Context, bail};
 use migration::{Migrator, MigratorTrait, SchemaManager};
 use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, DbErr, Statement, TransactionTrait};
 
-use super::{Db, connect::Backend, sqlite};
-
-/// The advisory lock that serializes migrations.
-const MIGRATION_LOCK: i64 = 0x706f_6c6c_7578_0001;
+use super::{AdvisoryLock, Db, connect::Backend, sqlite};
 
 /// The schema belongs to a newer release and is incompatible with this one.
 #[derive(Debug, thiserror::Error)]
@@ -44,8 +41,7 @@ impl Db {
             Backend::Postgres(server) => {
                 let unlimited = Database::connect(server.unlimited(1)).await.context(failed)?;
                 let tx = unlimited.begin().await.context(failed)?;
-                let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
-                tx.execute_unprepared(&lock).await.context(failed)?;
+                tx.execute_unprepared(&AdvisoryLock::Migrations.wait()).await.context(failed)?;
                 let applied = apply_missing(tx).await?;
                 unlimited.close().await?;
                 Ok(applied)

@@ -3,6 +3,7 @@
 //! A finder that checks ownership has it in its name: `owned_by(user, id)`. Every statement runs on SQLite and on
 //! PostgreSQL; both accept `$1` as a placeholder.
 
+mod advisory_lock;
 pub mod attempts;
 pub mod branches;
 pub mod chatrooms;
@@ -27,6 +28,7 @@ pub mod usage;
 pub mod users;
 mod write_check;
 
+pub use advisory_lock::AdvisoryLock;
 pub use connect::Db;
 pub use migrate::IncompatibleSchema;
 pub use sea_orm::DbErr;

@@ -12,10 +12,9 @@ use sea_orm::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{Db, connect::Backend};
+use super::{AdvisoryLock, Db, connect::Backend};
 use crate::lifecycle::Lifecycle;
 
-const PROCESS_LOCK: i64 = 0x706f_6c6c_7578_0002;
 /// How long to wait for the process that this one replaces to exit.
 const WAIT: Duration = Duration::from_secs(10);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -73,7 +72,7 @@ impl Db {
         loop {
             let tx = pool.begin().await.context("cannot lock the database")?;
             tx.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
-            let take = format!("SELECT pg_try_advisory_xact_lock({PROCESS_LOCK}) AS taken");
+            let take = format!("SELECT pg_try_advisory_xact_lock({}) AS taken", AdvisoryLock::Process as i64);
             let take = Statement::from_string(tx.get_database_backend(), take);
             let row = tx.query_one_raw(take).await?.context("the database returned no row")?;
             if row.try_get("", "taken")? {

@@ -1,6 +1,6 @@
 //! PostgreSQL on a full disk, and processes that share PostgreSQL without Redis.
 
-use pollux::config::Role;
+use pollux::{config::Role, store::AdvisoryLock};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use serde_json::json;
 use tokio::time::timeout;
@@ -108,21 +108,29 @@ async fn a_process_without_redis_reacquires_its_lock_after_a_database_outage() {
     let deployment = Deployment::new().await;
     let mut process = Process::spawn(without_redis(&deployment)).await;
     let database = Database::connect(&deployment.backend.database_url).await.unwrap();
-    let held = locks(&database).await;
-    assert_eq!(held, 1);
+    assert_eq!(process_locks(&database).await, 1);
+    let user = TestUser::sign_in(process.address, "+14155550123").await;
+    let sent = user.create_chatroom("x").await.send("hi").await;
+    assert_eq!(user.follow(&sent.reply, None).await.read_to_end().await, "ReplyCompleted");
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid()";
     database.execute_unprepared(end).await.unwrap();
     process.wait_for_log("process lock on the database lost").await;
-    let again = async { while locks(&database).await == 0 {} };
+    let again = async { while process_locks(&database).await == 0 {} };
     timeout(TEST_TIMEOUT, again).await.expect("the lock was not reacquired");
-    TestUser::sign_in(process.address, "+14155550123").await;
+    let sent = user.create_chatroom("y").await.send("hi").await;
+    assert_eq!(user.follow(&sent.reply, None).await.read_to_end().await, "ReplyCompleted");
     process.terminate();
     assert!(process.wait_for_exit().await);
 }
 
-async fn locks(database: &DatabaseConnection) -> u64 {
-    let locks = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
-                 WHERE locktype = 'advisory' AND datname = current_database()";
-    database.execute_unprepared(locks).await.unwrap().rows_affected()
+/// How many sessions hold the process lock.
+async fn process_locks(database: &DatabaseConnection) -> u64 {
+    let locks = format!(
+        "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+         WHERE locktype = 'advisory' AND granted AND datname = current_database()
+           AND (classid::bigint << 32 | objid::bigint) = {}",
+        AdvisoryLock::Process as i64
+    );
+    database.execute_unprepared(&locks).await.unwrap().rows_affected()
 }

@@ -1,0 +1,20 @@
+//! The advisory locks on a PostgreSQL database.
+
+/// What a transaction locks, with the key of its lock.
+#[derive(Clone, Copy, Debug)]
+#[repr(i64)]
+pub enum AdvisoryLock {
+    /// Held while migrations are applied: processes that start together apply them once.
+    Migrations = 0x706f_6c6c_7578_0001,
+    /// Held while jobs are claimed: two claims at the same time would not see each other's jobs.
+    Claims = 0x706f_6c6c_7578_0002,
+    /// Held by a process without Redis until it exits: it is the only process on the database.
+    Process = 0x706f_6c6c_7578_0003,
+}
+
+impl AdvisoryLock {
+    /// The statement that waits for this lock. The end of the transaction releases it.
+    pub(super) fn wait(self) -> String {
+        format!("SELECT pg_advisory_xact_lock({})", self as i64)
+    }
+}
