@@ -96,6 +96,16 @@ async fn read(log: &Arc<dyn ReplyLog>, reply: MessageId, after: Cursor) -> (bool
 }
 
 #[tokio::test]
+async fn a_recorded_version_is_never_lowered_and_expires() {
+    let ports = Ports::open().await;
+    for (seconds, recorded, known) in [(0, 5, 5), (0, 4, 5), (4, 6, 6), (5, 4, 4)] {
+        ports.advance(seconds).await;
+        ports.cache.record_version("x", recorded).await;
+        assert_eq!(ports.cache.version("x").await, Some(known));
+    }
+}
+
+#[tokio::test]
 async fn a_log_can_be_read_from_any_cursor() {
     let ports = Ports::open().await;
     let log = &ports.log;
@@ -153,7 +163,7 @@ async fn appends_are_idempotent_and_reject_gaps() {
     let log = &ports.log;
     let reply = MessageId::generate();
     let ends_at = async |entry: LogEntry| match log.append(reply, entry).await {
-        Err(AppendError::OutOfStep { end }) => end,
+        Err(AppendError::NotAtEnd { end }) => end,
         other => panic!("{other:?}"),
     };
     assert_eq!(ends_at(entry(1, 12, ", world")).await, cursor(0, 0), "the log has lost what came before");

@@ -16,7 +16,7 @@ pub struct Model {
     /// Incremented by every change in the chatroom, under the row's lock: the order of `chatroomEvents`.
     pub version: i64,
     /// The version at which the chatroom itself, not a message in it, was last changed.
-    pub edited_in: i64,
+    pub changed_version: i64,
     pub created_at: Timestamp,
     /// The last activity, by which the list is sorted.
     pub updated_at: Timestamp,

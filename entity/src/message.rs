@@ -33,9 +33,9 @@ pub struct Model {
     pub thought_tokens: Option<i32>,
     pub feedback: Option<Feedback>,
     /// The chatroom's version at which it was inserted.
-    pub added_in: i64,
+    pub added_version: i64,
     /// The chatroom's version at which it last changed; streamed text does not count.
-    pub changed_in: i64,
+    pub changed_version: i64,
     pub created_at: Timestamp,
     pub completed_at: Option<Timestamp>,
 }

@@ -17,7 +17,7 @@ pub struct Model {
     pub verified_at: Option<Timestamp>,
     /// Incremented by every change of the user's list of chatrooms, in the same transaction: part of the list's cache key,
     /// so that a cached page is never older than the last write.
-    pub rooms_version: i64,
+    pub chatrooms_version: i64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// When the account was deleted: it is hidden, its phone number is free, and a job erases it.

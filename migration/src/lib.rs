@@ -13,6 +13,7 @@ mod m20261125_000007_write_checks;
 mod m20261125_000008_received;
 mod m20261125_000009_reversals;
 mod m20261125_000010_job_payload;
+mod m20261126_000011_version_names_contract;
 
 pub struct Migrator;
 
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000008_received::Migration),
             Box::new(m20261125_000009_reversals::Migration),
             Box::new(m20261125_000010_job_payload::Migration),
+            Box::new(m20261126_000011_version_names_contract::Migration),
         ]
     }
 }

@@ -19,7 +19,7 @@ pub use engine::{
     is_rejected, limit_exceeded,
 };
 pub use schema::MY_DATA;
-use schema::{Mutation, Query, Subscription};
+use schema::{CACHEABLE, Mutation, Query, Subscription};
 
 pub type Schema = GraphqlSchema<Query, Mutation, Subscription>;
 pub type Executor = engine::Executor<Schema>;
@@ -39,7 +39,7 @@ pub fn executor(
     documents: DocumentStore,
     introspection: bool,
 ) -> anyhow::Result<Executor> {
-    Executor::new(builder(), services, documents, introspection)
+    Executor::new(builder(), services, documents, introspection, CACHEABLE)
 }
 
 /// The schema definition, as `schema.graphql` holds it.

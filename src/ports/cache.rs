@@ -1,8 +1,14 @@
-//! A cache of query results. Keys contain a version of the data, so that an entry is never stale.
+//! A cache of query results. Keys contain a version of the data, so that an entry is never stale. The latest versions are kept
+//! beside them, so that most reads need no database.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+
+/// How long a version is known. Limits how long data may be outdated if a process could not record its change.
+pub const VERSION_TTL: Duration = Duration::from_secs(5);
 
 #[async_trait]
 pub trait Cache: Send + Sync {
@@ -16,4 +22,10 @@ pub trait Cache: Send + Sync {
         key: &str,
         load: BoxFuture<'_, anyhow::Result<Bytes>>,
     ) -> anyhow::Result<Bytes>;
+
+    /// The latest recorded version of some data; none if it must be read from the database.
+    async fn version(&self, data: &str) -> Option<i64>;
+
+    /// Records a version, unless a later one is recorded.
+    async fn record_version(&self, data: &str, version: i64);
 }

@@ -35,7 +35,7 @@ impl Cursor {
     /// Checks whether an entry can be appended to a log that ends at this cursor.
     ///
     /// # Errors
-    /// [`AppendError::Fenced`] or [`AppendError::OutOfStep`].
+    /// [`AppendError::Fenced`] or [`AppendError::NotAtEnd`].
     pub fn check_append(self, entry: &LogEntry) -> Result<(), AppendError> {
         let start = Self { offset: entry.start(), ..entry.end };
         let opens = start.offset == 0 && self.attempt < start.attempt;
@@ -44,7 +44,7 @@ impl Cursor {
         } else if (opens || self == start) && self < entry.end {
             Ok(())
         } else {
-            Err(AppendError::OutOfStep { end: self })
+            Err(AppendError::NotAtEnd { end: self })
         }
     }
 }
@@ -105,7 +105,7 @@ pub enum AppendError {
     /// The entry does not begin where the log ends. Continue from `end`, or from the beginning of the attempt if `end` is of
     /// an earlier one.
     #[error("the log ends at {end}")]
-    OutOfStep { end: Cursor },
+    NotAtEnd { end: Cursor },
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }

@@ -26,16 +26,16 @@ pub struct Refund {
 pub async fn begin(db: &Db, chatroom: ChatroomId, attempt: Attempt) -> Result<bool, DbErr> {
     if db.write().get_database_backend() == DbBackend::Sqlite {
         let tx = db.begin().await?;
-        let Some(version) = chatrooms::advance(&tx, chatroom).await? else { return Ok(false) };
+        let Some(version) = chatrooms::increment_version(&tx, chatroom).await? else { return Ok(false) };
         if !begin_in(&tx, attempt, version).await? {
             return Ok(false);
         }
         commit(tx).await?;
         return Ok(true);
     }
-    let text = "WITH advanced AS (UPDATE chatrooms SET version = version + 1 WHERE id = $1 RETURNING version)
-         UPDATE messages SET status = 'streaming', attempt = $3, content = '', changed_in = advanced.version
-         FROM advanced
+    let text = "WITH incremented AS (UPDATE chatrooms SET version = version + 1 WHERE id = $1 RETURNING version)
+         UPDATE messages SET status = 'streaming', attempt = $3, content = '', changed_version = incremented.version
+         FROM incremented
          WHERE messages.id = $2 AND messages.attempt < $3 AND messages.status IN ('queued', 'streaming')";
     let values = [chatroom.into(), attempt.reply.into(), attempt.number.into()];
     let begun = db.write().execute_raw(sql(db.write(), text, values)).await?;
@@ -54,7 +54,7 @@ pub async fn finish(
 ) -> Result<Option<bool>, DbErr> {
     if db.write().get_database_backend() == DbBackend::Sqlite {
         let tx = db.begin().await?;
-        let Some(version) = chatrooms::advance(&tx, chatroom).await? else { return Ok(None) };
+        let Some(version) = chatrooms::increment_version(&tx, chatroom).await? else { return Ok(None) };
         if !jobs::complete(&tx, claim).await? {
             return Ok(None);
         }
@@ -66,18 +66,18 @@ pub async fn finish(
         return Ok(Some(is_ended));
     }
     // The chatroom first, as in every transaction that changes one: two orders could deadlock.
-    let text = "WITH advanced AS (
+    let text = "WITH incremented AS (
              UPDATE chatrooms SET version = version + 1
              WHERE id = $3 AND EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND attempt = $2)
              RETURNING version
          ), completed AS (
-             DELETE FROM jobs USING advanced WHERE id = $1 AND attempt = $2 RETURNING advanced.version
+             DELETE FROM jobs USING incremented WHERE id = $1 AND attempt = $2 RETURNING incremented.version
          ), ended AS (
              UPDATE messages
              SET status = $6, content = $7, failure_code = $8, failure_message = $9, finish_reason = $10,
                  model = coalesce($11, model), prompt_tokens = coalesce($12, prompt_tokens),
                  output_tokens = coalesce($13, output_tokens), thought_tokens = coalesce($14, thought_tokens),
-                 completed_at = $15, changed_in = completed.version
+                 completed_at = $15, changed_version = completed.version
              FROM completed
              WHERE messages.id = $4 AND messages.attempt <= $5 AND messages.status IN ('queued', 'streaming')
              RETURNING messages.id
@@ -121,7 +121,7 @@ async fn begin_in(conn: &impl ConnectionTrait, attempt: Attempt, version: i64) -
         .col_expr(Column::Status, Expr::value(Status::Streaming))
         .col_expr(Column::Attempt, Expr::value(attempt.number))
         .col_expr(Column::Content, Expr::value(""))
-        .col_expr(Column::ChangedIn, Expr::value(version))
+        .col_expr(Column::ChangedVersion, Expr::value(version))
         .filter(Column::Id.eq(attempt.reply))
         .filter(Column::Attempt.lt(attempt.number))
         .filter(Column::Status.is_in([Status::Queued, Status::Streaming]))
@@ -147,7 +147,7 @@ async fn end_in(
         .col_expr(Column::FailureMessage, Expr::value(failure_message))
         .col_expr(Column::FinishReason, Expr::value(end.finish_reason))
         .col_expr(Column::CompletedAt, Expr::value(end.at))
-        .col_expr(Column::ChangedIn, Expr::value(version))
+        .col_expr(Column::ChangedVersion, Expr::value(version))
         .filter(Column::Status.is_in([Status::Queued, Status::Streaming]))
         .exec(conn)
         .await?;

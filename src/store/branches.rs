@@ -30,7 +30,7 @@ pub async fn truncate(
 ) -> Result<(), DbErr> {
     message::Entity::update_many()
         .col_expr(message::Column::Active, Expr::value(false))
-        .col_expr(message::Column::ChangedIn, Expr::value(version))
+        .col_expr(message::Column::ChangedVersion, Expr::value(version))
         .filter(message::Column::ChatroomId.eq(chatroom))
         .filter(Expr::cust(ACTIVE))
         .filter(message::Column::Depth.gte(depth))

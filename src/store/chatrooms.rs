@@ -58,33 +58,33 @@ pub async fn page_owned_by(
 
 /// Locks the chatroom's row and increments its version. Every transaction that changes a chatroom calls this first.
 /// The activity at `now` moves the chatroom to the top of its owner's list.
-pub async fn advance_owned_by(
+pub async fn increment_version_owned_by(
     conn: &impl ConnectionTrait,
     user: UserId,
     id: ChatroomId,
     now: Timestamp,
 ) -> Result<Option<chatroom::Model>, DbErr> {
-    let advanced = chatroom::Entity::update_many()
+    let incremented = chatroom::Entity::update_many()
         .col_expr(chatroom::Column::Version, Expr::col(chatroom::Column::Version).add(1))
         .col_expr(chatroom::Column::UpdatedAt, Expr::value(now))
         .filter(chatroom::Column::Id.eq(id))
         .filter(chatroom::Column::UserId.eq(user))
         .exec_with_returning(conn)
         .await?;
-    Ok(advanced.into_iter().next())
+    Ok(incremented.into_iter().next())
 }
 
 /// Locks the chatroom's row and increments its version, for a change that its owner did not make. Returns none if it was deleted.
-pub async fn advance(conn: &impl ConnectionTrait, id: ChatroomId) -> Result<Option<i64>, DbErr> {
-    let advanced = chatroom::Entity::update_many()
+pub async fn increment_version(conn: &impl ConnectionTrait, id: ChatroomId) -> Result<Option<i64>, DbErr> {
+    let incremented = chatroom::Entity::update_many()
         .col_expr(chatroom::Column::Version, Expr::col(chatroom::Column::Version).add(1))
         .filter(chatroom::Column::Id.eq(id))
         .exec_with_returning(conn)
         .await?;
-    Ok(advanced.into_iter().next().map(|chatroom| chatroom.version))
+    Ok(incremented.into_iter().next().map(|chatroom| chatroom.version))
 }
 
-/// Stores the edits to a chatroom that [`advance_owned_by`] has returned.
+/// Stores the edits to a chatroom that [`increment_version_owned_by`] has returned.
 pub async fn save(conn: &impl ConnectionTrait, chatroom: &chatroom::Model) -> Result<(), DbErr> {
     let edited = chatroom.clone().into_active_model().reset_all();
     chatroom::Entity::update(edited).exec(conn).await?;

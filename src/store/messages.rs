@@ -244,7 +244,7 @@ pub struct ChangeKey {
 
 impl ChangeKey {
     fn of(message: &message::Model) -> Self {
-        Self { version: message.changed_in, depth: message.depth, id: message.id }
+        Self { version: message.changed_version, depth: message.depth, id: message.id }
     }
 }
 
@@ -264,13 +264,14 @@ pub async fn changed_since(
     from: Option<ChangeKey>,
     max_bytes: usize,
 ) -> Result<Changes, DbErr> {
-    use message::Column::{ChangedIn, ChatroomId, Depth, Id};
-    let mut changed = message::Entity::find().filter(ChatroomId.eq(chatroom)).filter(ChangedIn.gt(version));
+    use message::Column::{ChangedVersion, ChatroomId, Depth, Id};
+    let mut changed =
+        message::Entity::find().filter(ChatroomId.eq(chatroom)).filter(ChangedVersion.gt(version));
     if let Some(ChangeKey { version, depth, id }) = from {
         let of_version = Depth.gt(depth).or(Depth.eq(depth).and(Id.gte(id)));
-        changed = changed.filter(ChangedIn.gt(version).or(ChangedIn.eq(version).and(of_version)));
+        changed = changed.filter(ChangedVersion.gt(version).or(ChangedVersion.eq(version).and(of_version)));
     }
-    let changed = changed.order_by_asc(ChangedIn).order_by_asc(Depth).order_by_asc(Id);
+    let changed = changed.order_by_asc(ChangedVersion).order_by_asc(Depth).order_by_asc(Id);
     let mut rows = changed.limit(CHANGES + 1).stream(conn).await?;
     let (mut found, mut bytes) = (Changes::default(), 0);
     while let Some(message) = rows.try_next().await? {

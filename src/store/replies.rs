@@ -74,7 +74,7 @@ pub async fn requeue(
         .store(update(attempt))
         .col_expr(Column::Status, Expr::value(Status::Queued))
         .col_expr(Column::Content, Expr::value(content))
-        .col_expr(Column::ChangedIn, Expr::value(version))
+        .col_expr(Column::ChangedVersion, Expr::value(version))
         .filter(Column::Status.eq(Status::Streaming))
         .exec(conn)
         .await?;

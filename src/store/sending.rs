@@ -32,6 +32,8 @@ pub struct Stored {
     /// Prompts that the user has used on the day, with this one.
     pub used: i32,
     pub is_pro: bool,
+    /// The version of the user's list of chatrooms after this.
+    pub list_version: i64,
 }
 
 const STATEMENT: &str = "
@@ -57,15 +59,15 @@ const STATEMENT: &str = "
         SELECT id, depth FROM messages WHERE chatroom_id = $2 AND active ORDER BY depth DESC LIMIT 1
     ), sent AS (
         INSERT INTO messages (id, user_id, chatroom_id, parent_id, depth, active, role, content, status, attempt,
-                              added_in, changed_in, created_at, completed_at)
+                              added_version, changed_version, created_at, completed_at)
         SELECT $3, $1, $2, tail.id, coalesce(tail.depth + 1, 0), true, 'user', $5, 'completed', 0,
                version, version, $12, $12
         FROM chatroom CROSS JOIN reserved LEFT JOIN tail ON true
         RETURNING *
     ), reply AS (
         INSERT INTO messages (id, user_id, chatroom_id, parent_id, depth, active, role, content, status, attempt,
-                              added_in, changed_in, created_at)
-        SELECT $4, user_id, chatroom_id, id, depth + 1, true, 'model', '', 'queued', 0, added_in, added_in, $12
+                              added_version, changed_version, created_at)
+        SELECT $4, user_id, chatroom_id, id, depth + 1, true, 'model', '', 'queued', 0, added_version, added_version, $12
         FROM sent
         RETURNING *
     ), job AS (
@@ -73,10 +75,11 @@ const STATEMENT: &str = "
                           stop_requested, created_at)
         SELECT $11, $13, user_id, chatroom_id, id, depth, $12, 0, 0, false, $12 FROM reply
     ), listed AS (
-        UPDATE users SET rooms_version = rooms_version + 1 FROM sent WHERE users.id = $1
+        UPDATE users SET chatrooms_version = chatrooms_version + 1 FROM sent WHERE users.id = $1
+        RETURNING chatrooms_version AS list_version
     )
-    SELECT rows.*, used, is_pro
-    FROM (SELECT * FROM sent UNION ALL SELECT * FROM reply) AS rows, reserved, tier
+    SELECT rows.*, used, is_pro, list_version
+    FROM (SELECT * FROM sent UNION ALL SELECT * FROM reply) AS rows, reserved, tier, listed
     ORDER BY rows.depth";
 
 /// Stores the message, its reply, the job, the reserved unit of the quota and the idempotency key. None: something rejects the
@@ -112,6 +115,7 @@ pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<Option<Stored>, DbErr
     let stored = Stored {
         used: message.try_get("", "used")?,
         is_pro: message.try_get("", "is_pro")?,
+        list_version: message.try_get("", "list_version")?,
         message: message::Model::from_query_result(message, "")?,
         reply: message::Model::from_query_result(reply, "")?,
     };

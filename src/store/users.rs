@@ -117,22 +117,19 @@ pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<u
 }
 
 /// The version of the user's list of chatrooms, which every change of the list increments.
-pub async fn rooms_version(conn: &impl ConnectionTrait, id: UserId) -> Result<i64, DbErr> {
+pub async fn chatrooms_version(conn: &impl ConnectionTrait, id: UserId) -> Result<i64, DbErr> {
     let version: Option<i64> = user::Entity::find_by_id(id)
         .select_only()
-        .column(Column::RoomsVersion)
+        .column(Column::ChatroomsVersion)
         .into_tuple()
         .one(conn)
         .await?;
     Ok(version.unwrap_or_default())
 }
 
-/// Increments the version: called in every transaction that changes the user's list of chatrooms or its order.
-pub async fn bump_rooms_version(conn: &impl ConnectionTrait, id: UserId) -> Result<(), DbErr> {
-    user::Entity::update_many()
-        .col_expr(Column::RoomsVersion, Expr::col(Column::RoomsVersion).add(1))
-        .filter(Column::Id.eq(id))
-        .exec(conn)
-        .await?;
-    Ok(())
+/// Increments the version and returns it: called in every transaction that changes the user's list of chatrooms or its order.
+pub async fn increment_chatrooms_version(conn: &impl ConnectionTrait, id: UserId) -> Result<i64, DbErr> {
+    let text = "UPDATE users SET chatrooms_version = chatrooms_version + 1 WHERE id = $1 RETURNING chatrooms_version";
+    let row = conn.query_one_raw(sql(conn, text, [id.into()])).await?;
+    row.map_or(Ok(0), |row| row.try_get("", "chatrooms_version"))
 }

@@ -1,5 +1,6 @@
 //! Creating, updating, listing and deleting chatrooms, and access to those of other users.
 
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use crate::support::{Gate, Script, TestApp, TestUser, code_of};
@@ -148,6 +149,60 @@ async fn the_cached_chatroom_list_reflects_every_write() {
     assert_eq!(list(&user, json!({})).await.0, ["B"]);
     user.create_chatroom("c").await;
     assert_eq!(list(&user, json!({})).await.0, ["c", "B"]);
+    let reply = b.send("hi").await.reply;
+    user.read(&reply).await;
+    user.create_chatroom("d").await;
+    assert_eq!(list(&user, json!({})).await.0, ["d", "B", "c"]);
+    user.regenerate(&reply).await.unwrap();
+    assert_eq!(list(&user, json!({})).await.0, ["B", "d", "c"]);
+    app.stop().await;
+}
+
+const TITLES: &str = "{ chatrooms { nodes { id title updatedAt } pageInfo { hasNextPage } } }";
+
+async fn titles(user: &TestUser) -> Vec<String> {
+    let data = user.data(TITLES, json!({})).await;
+    let nodes = data["chatrooms"]["nodes"].as_array().unwrap();
+    nodes.iter().map(|node| node["title"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_repeated_query_of_an_unchanged_list_runs_no_statement() {
+    let app = TestApp::with_stopped_clock().await;
+    let user = app.user().await;
+    user.create_chatroom("a").await;
+    let other = app.user().await;
+    other.create_chatroom("b").await;
+    for _ in 0..2 {
+        assert_eq!((titles(&user).await, titles(&other).await), (vec!["a".to_owned()], vec!["b".to_owned()]));
+    }
+    app.statements.lock().unwrap().clear();
+    assert_eq!((titles(&user).await, titles(&other).await), (vec!["a".to_owned()], vec!["b".to_owned()]));
+    // The worker polls for jobs meanwhile.
+    let statements = app.statements.lock().unwrap().clone();
+    assert!(statements.iter().all(|sql| sql.contains("jobs")), "{statements:#?}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_by_a_process_that_died_before_recording_it_is_listed_after_the_next_change_or_five_seconds()
+{
+    let app = TestApp::with_stopped_clock().await;
+    let user = app.user().await;
+    user.create_chatroom("a").await;
+    let change = async |title: &str| {
+        assert_eq!(titles(&user).await, titles(&user).await, "kept");
+        let change = format!("UPDATE chatrooms SET title = '{title}' WHERE title IN ('a', 'b')");
+        app.chatrooms.db.write().execute_unprepared(&change).await.unwrap();
+        let increment = "UPDATE users SET chatrooms_version = chatrooms_version + 1";
+        app.chatrooms.db.write().execute_unprepared(increment).await.unwrap();
+    };
+    change("b").await;
+    user.create_chatroom("next").await;
+    assert_eq!(titles(&user).await, ["next", "b"]);
+    change("c").await;
+    app.advance(chrono::TimeDelta::seconds(5)).await;
+    assert_eq!(titles(&user).await, ["next", "c"]);
     app.stop().await;
 }
 

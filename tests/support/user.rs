@@ -267,7 +267,7 @@ pub async fn insert_user(db: &impl ConnectionTrait, phone_number: &str, now: Dat
         full_name: None,
         password_hash: None,
         verified_at: Some(now),
-        rooms_version: 0,
+        chatrooms_version: 0,
         created_at: now,
         updated_at: now,
         deleted_at: None,

@@ -8,13 +8,18 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 
-use crate::{clock::Clock, ports::cache::Cache};
+use crate::{
+    clock::Clock,
+    ports::cache::{Cache, VERSION_TTL},
+};
 
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_VERSIONS: u64 = 100_000;
 
 #[derive(Clone)]
 pub struct MemoryCache {
     cached: moka::future::Cache<String, (DateTime<Utc>, Bytes)>,
+    versions: moka::future::Cache<String, (DateTime<Utc>, i64)>,
     ttl: Duration,
     clock: Clock,
 }
@@ -27,6 +32,7 @@ impl MemoryCache {
         };
         Self {
             cached: moka::future::Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build(),
+            versions: moka::future::Cache::builder().max_capacity(MAX_VERSIONS).build(),
             ttl,
             clock,
         }
@@ -48,5 +54,19 @@ impl Cache for MemoryCache {
         let loaded = self.cached.try_get_with_by_ref(key, async { anyhow::Ok((until, load.await?)) }).await;
         // The error is shared by all callers that waited for this load, so only its text can be returned.
         loaded.map(|(_, value)| value).map_err(|cause| anyhow!("{cause:#}"))
+    }
+
+    async fn version(&self, data: &str) -> Option<i64> {
+        let (until, version) = self.versions.get(data).await?;
+        (self.clock.now() < until).then_some(version)
+    }
+
+    async fn record_version(&self, data: &str, version: i64) {
+        let now = self.clock.now();
+        let latest = async |known: Option<moka::Entry<String, (DateTime<Utc>, i64)>>| {
+            let known = known.map(moka::Entry::into_value).filter(|(until, _)| now < *until);
+            (now + VERSION_TTL, known.map_or(version, |(_, known)| known.max(version)))
+        };
+        self.versions.entry_by_ref(data).and_upsert_with(latest).await;
     }
 }

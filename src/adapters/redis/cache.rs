@@ -7,21 +7,36 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
+use redis::Script;
 
 use super::link::Link;
-use crate::{adapters::memory::MemoryCache, ports::cache::Cache};
+use crate::{
+    adapters::memory::MemoryCache,
+    ports::{
+        Unavailable,
+        cache::{Cache, VERSION_TTL},
+    },
+};
+
+/// Sets the key to ARGV[1] for ARGV[2] milliseconds, unless it is higher.
+const RECORD_VERSION: &str = r"
+local known = tonumber(redis.call('GET', KEYS[1]))
+if known and known > tonumber(ARGV[1]) then return end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+";
 
 pub struct RedisCache {
     link: Link,
     memory: MemoryCache,
     ttl: Duration,
+    record_version: Script,
 }
 
 impl RedisCache {
     /// `memory` also merges concurrent loads of one key.
     #[must_use]
     pub fn new(link: Link, memory: MemoryCache, ttl: Duration) -> Self {
-        Self { link, memory, ttl }
+        Self { link, memory, ttl, record_version: Script::new(RECORD_VERSION) }
     }
 
     async fn get(&self, key: &str) -> Option<Bytes> {
@@ -31,11 +46,17 @@ impl RedisCache {
         cached.map(Bytes::from)
     }
 
+    async fn try_record_version(&self, data: &str, version: i64) -> Result<(), Unavailable> {
+        let server = self.link.server()?;
+        let mut record = self.record_version.prepare_invoke();
+        record.key(version_key(data)).arg(version).arg(milliseconds(VERSION_TTL));
+        self.link.run_script(&record, server).await
+    }
+
     async fn set(&self, key: &str, value: &Bytes) {
         let mut set = redis::pipe();
         // SET rejects a time to live of 0.
-        let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX).max(1);
-        set.cmd("SET").arg(key).arg(&value[..]).arg("PX").arg(ttl).ignore();
+        set.cmd("SET").arg(key).arg(&value[..]).arg("PX").arg(milliseconds(self.ttl).max(1)).ignore();
         if let Err(error) = self.link.run::<()>(&set).await {
             tracing::debug!(%error, "caching a value in Redis failed");
         }
@@ -60,4 +81,25 @@ impl Cache for RedisCache {
         };
         self.memory.get_or_load(key, load.boxed()).await
     }
+
+    async fn version(&self, data: &str) -> Option<i64> {
+        let mut get = redis::pipe();
+        get.cmd("GET").arg(version_key(data));
+        let (version,): (Option<i64>,) = self.link.run(&get).await.ok()?;
+        version
+    }
+
+    async fn record_version(&self, data: &str, version: i64) {
+        if let Err(error) = self.try_record_version(data, version).await {
+            tracing::debug!(data, %error, "recording a version in Redis failed");
+        }
+    }
+}
+
+fn version_key(data: &str) -> String {
+    format!("pollux:version:{data}")
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

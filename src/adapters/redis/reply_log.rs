@@ -76,7 +76,7 @@ impl ReplyLog for RedisReplyLog {
         let end: Cursor = last.parse().map_err(|_| invalid_id(&last))?;
         end.check_append(&entry)?;
         // The check accepts the entry, yet Redis has rejected its id.
-        Err(AppendError::OutOfStep { end })
+        Err(AppendError::NotAtEnd { end })
     }
 
     async fn read(

@@ -110,7 +110,7 @@ impl Auth {
             full_name: profile.full_name,
             password_hash: profile.password_hash,
             verified_at: Some(now),
-            rooms_version: 0,
+            chatrooms_version: 0,
             created_at: now,
             updated_at: now,
             deleted_at: None,

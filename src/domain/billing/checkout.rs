@@ -3,7 +3,7 @@
 use entity::{UserId, checkout};
 
 use super::{
-    Billing, SESSION_ID_PLACEHOLDER, customer::idempotency_key, return_url::validate_return_url,
+    Billing, SESSION_ID_PLACEHOLDER, customer::idempotency_key, return_url::return_url_or_default,
     state::is_billable,
 };
 use crate::{
@@ -34,12 +34,16 @@ impl Billing {
         else {
             return Err(Error::BillingNotConfigured(missing));
         };
-        let success_url =
-            with_session_id(validate_return_url(frontend, success_url, DEFAULT_SUCCESS_PATH, "successUrl")?);
-        let cancel_url = validate_return_url(frontend, cancel_url, DEFAULT_CANCEL_PATH, "cancelUrl")?;
+        let success_url = with_session_id(return_url_or_default(
+            frontend,
+            success_url,
+            DEFAULT_SUCCESS_PATH,
+            "successUrl",
+        )?);
+        let cancel_url = return_url_or_default(frontend, cancel_url, DEFAULT_CANCEL_PATH, "cancelUrl")?;
         self.find_or_create_customer(user).await?;
         // This syncs with Stripe first, because the webhook of an earlier payment may be late.
-        self.cancel_replaceable_subscriptions(user).await?;
+        self.reject_or_replace_subscriptions(user).await?;
         let newest = checkouts::newest_of(self.db.read(), user).await?;
         let previous_session = newest.as_ref().map_or("", |newest| &newest.session_id).to_owned();
         if let Some(newest) = newest
@@ -91,7 +95,7 @@ impl Billing {
     ///
     /// # Errors
     /// [`Error::AlreadySubscribed`] if another subscription is active, trialing or past due, or its payment collection is paused.
-    async fn cancel_replaceable_subscriptions(&self, user: UserId) -> Result<()> {
+    async fn reject_or_replace_subscriptions(&self, user: UserId) -> Result<()> {
         let Some(subscriptions) = self.sync_subscriptions(user).await? else { return Ok(()) };
         if subscriptions
             .iter()
@@ -124,7 +128,7 @@ impl Billing {
             if let Err(error) = self.payments()?.expire_checkout(&checkout.session_id).await {
                 tracing::info!(%user, checkout_session_id = checkout.session_id, %error, "failed to expire a checkout");
                 // Stripe cannot expire a paid checkout. If this one was paid, the call returns `AlreadySubscribed`.
-                self.cancel_replaceable_subscriptions(user).await?;
+                self.reject_or_replace_subscriptions(user).await?;
             }
             checkouts::end(self.db.write(), &checkout.session_id, checkout::Status::Expired).await?;
         }

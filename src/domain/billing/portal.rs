@@ -2,7 +2,7 @@
 
 use entity::UserId;
 
-use super::{Billing, return_url::validate_return_url};
+use super::{Billing, return_url::return_url_or_default};
 use crate::error::{Error, Result};
 
 impl Billing {
@@ -15,7 +15,7 @@ impl Billing {
         let Some(frontend) = self.settings.frontend() else {
             return Err(Error::BillingNotConfigured(vec!["FRONTEND_URL"]));
         };
-        let return_url = validate_return_url(frontend, return_url, "", "returnUrl")?;
+        let return_url = return_url_or_default(frontend, return_url, "", "returnUrl")?;
         let open = async |customer: String| payments.open_portal(&customer, &return_url).await;
         self.with_customer(user, open).await
     }

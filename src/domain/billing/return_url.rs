@@ -16,7 +16,7 @@ const MAX_LENGTH: usize = 2000;
 ///
 /// # Errors
 /// [`Error::BadInput`] for `field` if the URL has another origin or a user name, or is too long.
-pub fn validate_return_url(
+pub fn return_url_or_default(
     frontend: &str,
     input: Option<String>,
     default_path: &str,
@@ -50,12 +50,12 @@ mod tests {
     use super::*;
 
     fn validate(input: &str) -> Result<String> {
-        validate_return_url("https://chat.example", Some(input.to_owned()), "/default", "successUrl")
+        return_url_or_default("https://chat.example", Some(input.to_owned()), "/default", "successUrl")
     }
 
     #[test]
     fn without_input_the_default_path_of_the_front_end_is_returned() {
-        let url = validate_return_url("https://chat.example", None, "/default", "successUrl");
+        let url = return_url_or_default("https://chat.example", None, "/default", "successUrl");
         assert_eq!(url.unwrap(), "https://chat.example/default");
     }
 

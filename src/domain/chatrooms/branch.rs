@@ -51,8 +51,8 @@ pub(super) fn message(
         output_tokens: None,
         thought_tokens: None,
         feedback: None,
-        added_in: chatroom.version,
-        changed_in: chatroom.version,
+        added_version: chatroom.version,
+        changed_version: chatroom.version,
         created_at: now,
         completed_at: Some(now),
     }

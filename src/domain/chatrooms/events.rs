@@ -78,7 +78,7 @@ impl Chatrooms {
         let mut changed = found.messages;
         if with_unfinished {
             let unfinished = messages::unfinished(&snapshot, id).await?;
-            changed.extend(unfinished.into_iter().filter(|reply| reply.changed_in <= since));
+            changed.extend(unfinished.into_iter().filter(|reply| reply.changed_version <= since));
         }
         Ok(Some(ChangeBatch { chatroom, changed, next: found.next }))
     }
@@ -172,8 +172,8 @@ impl Subscriber {
         self.read_to = end.max(before);
         let mut changes = Vec::new();
         for message in changed {
-            let version = message.changed_in.max(since + 1);
-            let added = !first && message.added_in > since;
+            let version = message.changed_version.max(since + 1);
+            let added = !first && message.added_version > since;
             if !added && self.is_sent_as_reply_event(&message) {
                 continue;
             }
@@ -184,8 +184,8 @@ impl Subscriber {
                 if added { ChatroomChange::Added(message) } else { ChatroomChange::Changed(message) },
             ));
         }
-        if chatroom.edited_in > before && chatroom.edited_in <= self.read_to {
-            changes.push((chatroom.edited_in, ChatroomChange::Updated(Box::new(chatroom))));
+        if chatroom.changed_version > before && chatroom.changed_version <= self.read_to {
+            changes.push((chatroom.changed_version, ChatroomChange::Updated(Box::new(chatroom))));
         }
         changes.sort_by_key(|(version, _)| *version);
         // After each change, a client can resume from just before the next one.
@@ -206,10 +206,10 @@ impl Subscriber {
     /// Whether this change is sent as an event of the reply itself.
     fn is_sent_as_reply_event(&mut self, message: &message::Model) -> bool {
         match self.followed.get_mut(&message.id) {
-            Some(Followed::EndSent(at)) => *at >= message.changed_in,
+            Some(Followed::EndSent(at)) => *at >= message.changed_version,
             Some(state) => {
                 if message.status.is_final() {
-                    *state = Followed::EndPending(message.changed_in);
+                    *state = Followed::EndPending(message.changed_version);
                 }
                 true
             }
@@ -244,7 +244,7 @@ impl Subscriber {
         match event {
             Ok(event) => {
                 if let ReplyEvent::Ended { message, .. } = &event {
-                    self.followed.insert(reply, Followed::EndSent(message.changed_in));
+                    self.followed.insert(reply, Followed::EndSent(message.changed_version));
                 }
                 Ok(Some(ChatroomEvent {
                     version: self.sent_to(),

@@ -52,7 +52,7 @@ impl Chatrooms {
                 None => self.replies.model.names()[0].clone(),
             },
             version: 1,
-            edited_in: 1,
+            changed_version: 1,
             created_at: now,
             updated_at: now,
         };
@@ -60,8 +60,10 @@ impl Chatrooms {
             .with_retry(|| async {
                 let tx = self.db.begin().await?;
                 chatrooms::insert(&tx, &chatroom).await?;
-                users::bump_rooms_version(&tx, user).await?;
-                Ok(commit(tx).await?)
+                let list_version = users::increment_chatrooms_version(&tx, user).await?;
+                commit(tx).await?;
+                self.record_list_version(user, list_version).await;
+                Ok(())
             })
             .await?;
         Ok(chatroom)
@@ -89,9 +91,9 @@ impl Chatrooms {
         update: ChatroomUpdate,
     ) -> Result<chatroom::Model> {
         let tx = self.db.begin().await?;
-        let advanced = chatrooms::advance_owned_by(&tx, user, id, self.clock.now()).await?;
-        let mut chatroom = advanced.ok_or(Error::NotFound("chatroom"))?;
-        chatroom.edited_in = chatroom.version;
+        let incremented = chatrooms::increment_version_owned_by(&tx, user, id, self.clock.now()).await?;
+        let mut chatroom = incremented.ok_or(Error::NotFound("chatroom"))?;
+        chatroom.changed_version = chatroom.version;
         if let Some(title) = update.title {
             chatroom.title = title.into();
         }
@@ -102,8 +104,9 @@ impl Chatrooms {
             chatroom.model = model;
         }
         chatrooms::save(&tx, &chatroom).await?;
-        users::bump_rooms_version(&tx, user).await?;
+        let list_version = users::increment_chatrooms_version(&tx, user).await?;
         commit(tx).await?;
+        self.record_list_version(user, list_version).await;
         Ok(chatroom)
     }
 
@@ -120,8 +123,9 @@ impl Chatrooms {
                 if !chatrooms::delete_owned_by(&tx, user, id).await? {
                     return Err(Error::NotFound("chatroom"));
                 }
-                users::bump_rooms_version(&tx, user).await?;
+                let list_version = users::increment_chatrooms_version(&tx, user).await?;
                 commit(tx).await?;
+                self.record_list_version(user, list_version).await;
                 Ok(unfinished)
             })
             .await?;
@@ -156,7 +160,7 @@ impl Chatrooms {
     /// A page of the user's chatrooms, newest activity first. Cached under the version of the list, which every
     /// transaction in which the user changes the list increments: a cached page is never older than the user's last change.
     pub async fn chatrooms(&self, user: UserId, window: Window<Key>) -> Result<Page<chatroom::Model>> {
-        let version = users::rooms_version(self.db.read(), user).await?;
+        let version = self.list_version(user).await?;
         let cache_key = format!("chatrooms:{user}:{version}:{window:?}");
         let load = async {
             let page = chatrooms::page_owned_by(self.db.read(), user, &window).await?;

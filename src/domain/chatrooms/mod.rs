@@ -10,6 +10,7 @@ mod branch;
 mod buffered;
 mod events;
 mod input;
+mod list_version;
 mod management;
 mod quota;
 mod regenerate;

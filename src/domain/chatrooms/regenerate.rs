@@ -23,8 +23,9 @@ impl Chatrooms {
         let chatroom = self.replies.owned_reply(user, reply).await?.chatroom_id;
         let tx = self.db.begin().await?;
         let now = self.clock.now();
-        let chatroom =
-            chatrooms::advance_owned_by(&tx, user, chatroom, now).await?.ok_or(Error::NotFound("message"))?;
+        let chatroom = chatrooms::increment_version_owned_by(&tx, user, chatroom, now)
+            .await?
+            .ok_or(Error::NotFound("message"))?;
         // Read again now that the transaction holds the chatroom.
         let old = messages::owned_by(&tx, user, reply).await?.ok_or(Error::NotFound("message"))?;
         if !old.status.is_final() {
@@ -40,8 +41,9 @@ impl Chatrooms {
         let usage = self.quota.reserve(&tx, user, now).await?;
         branches::truncate(&tx, chatroom.id, old.depth, chatroom.version).await?;
         let new = branch::queue_reply(&tx, &chatroom, &question, MessageId::generate(), now).await?;
-        users::bump_rooms_version(&tx, user).await?;
+        let list_version = users::increment_chatrooms_version(&tx, user).await?;
         commit(tx).await?;
+        self.record_list_version(user, list_version).await;
         tracing::info!(
             user_id = %user.0,
             chatroom_id = %chatroom.id.0,

@@ -27,7 +27,8 @@ pub struct Sent {
 
 /// What a call to send a message has stored.
 enum SendResult {
-    New(Box<Sent>),
+    /// With the new version of the list of chatrooms.
+    New(Box<Sent>, i64),
     /// The idempotency key was used before: its first use.
     Repeated(idempotency_key::Model),
 }
@@ -67,7 +68,10 @@ impl Chatrooms {
             now,
         };
         let sent = match self.db.with_retry(|| self.store(&new)).await? {
-            SendResult::New(sent) => *sent,
+            SendResult::New(sent, version) => {
+                self.record_list_version(user, version).await;
+                *sent
+            }
             SendResult::Repeated(first) => return self.first_result(user, &new, &first).await,
         };
         tracing::info!(
@@ -82,11 +86,16 @@ impl Chatrooms {
     }
 
     async fn store(&self, new: &NewMessage<'_>) -> Result<SendResult> {
-        let Some(Stored { message, reply, used, is_pro }) = sending::store(&self.db, *new).await? else {
+        let Some(Stored { message, reply, used, is_pro, list_version }) =
+            sending::store(&self.db, *new).await?
+        else {
             return self.store_in_steps(new).await;
         };
         let tier = if is_pro { Tier::Pro } else { Tier::Basic };
-        Ok(SendResult::New(Box::new(Sent { message, reply, usage: self.quota.usage_of(tier, used) })))
+        Ok(SendResult::New(
+            Box::new(Sent { message, reply, usage: self.quota.usage_of(tier, used) }),
+            list_version,
+        ))
     }
 
     /// The same as [`sending::store`], step by step: on SQLite, and on PostgreSQL for the reason of a rejection.
@@ -98,7 +107,7 @@ impl Chatrooms {
         {
             return Ok(SendResult::Repeated(first));
         }
-        let chatroom = chatrooms::advance_owned_by(&tx, user, new.chatroom, now)
+        let chatroom = chatrooms::increment_version_owned_by(&tx, user, new.chatroom, now)
             .await?
             .ok_or(Error::NotFound("chatroom"))?;
         let usage = self.quota.reserve(&tx, user, now).await?;
@@ -109,9 +118,9 @@ impl Chatrooms {
         };
         messages::insert(&tx, &message).await?;
         let reply = branch::queue_reply(&tx, &chatroom, &message, new.reply, now).await?;
-        users::bump_rooms_version(&tx, user).await?;
+        let list_version = users::increment_chatrooms_version(&tx, user).await?;
         commit(tx).await?;
-        Ok(SendResult::New(Box::new(Sent { message, reply, usage })))
+        Ok(SendResult::New(Box::new(Sent { message, reply, usage }), list_version))
     }
 
     async fn first_result(

@@ -95,7 +95,7 @@ impl Draft {
         match result {
             Ok(()) => self.logged = end,
             Err(AppendError::Fenced) => return AfterAppend::Fenced,
-            Err(AppendError::OutOfStep { end }) => {
+            Err(AppendError::NotAtEnd { end }) => {
                 self.logged = if end.attempt == self.cursor().attempt { end.offset } else { 0 };
                 if !self.text.is_char_boundary(self.logged) {
                     // The log ends beyond this text or inside a character: another writer appended to it.

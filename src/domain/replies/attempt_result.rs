@@ -196,7 +196,7 @@ impl Replies {
         failures: i32,
     ) -> Result<()> {
         let tx = self.db.begin().await?;
-        let Some(version) = chatrooms::advance(&tx, row.chatroom_id).await? else { return Ok(()) };
+        let Some(version) = chatrooms::increment_version(&tx, row.chatroom_id).await? else { return Ok(()) };
         let Some(released) = jobs::release(&tx, Claim::of(job), run_at, failures).await? else {
             return Ok(());
         };

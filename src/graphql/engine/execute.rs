@@ -3,13 +3,15 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_graphql::{
-    ObjectType, Request, Response, Schema, SchemaBuilder, SubscriptionType, dataloader::DataLoader,
+    ObjectType, Request, Response, Schema, SchemaBuilder, SubscriptionType, Value, dataloader::DataLoader,
     parser::types::OperationType,
 };
 use async_stream::stream;
-use futures_util::{Stream, StreamExt, stream};
+use entity::UserId;
+use futures_util::{Stream, StreamExt, stream, stream::BoxStream};
 
 use super::{
+    cached_responses::{CacheableFields, CachedResponses, Key},
     context::RequestContext,
     document::DocumentSchema,
     error::{INTERNAL_ERROR, finish_errors, rejection},
@@ -21,10 +23,15 @@ use super::{
     normalize::Operation,
     persisted_queries::DocumentStore,
     positions::locate,
-    prepared_documents::PreparedDocuments,
+    prepared_documents::{PreparedDocuments, PreparedOperation},
     resolve::Resolve,
+    serialization::data_json,
 };
-use crate::domain::{auth::Auth, billing::Billing, chatrooms::Chatrooms};
+use crate::domain::{
+    auth::{Auth, Viewer},
+    billing::Billing,
+    chatrooms::Chatrooms,
+};
 
 /// The use cases that resolvers call.
 pub struct Services {
@@ -41,12 +48,13 @@ pub struct Executor<S> {
     chatrooms: Chatrooms,
     documents: DocumentStore,
     prepared: PreparedDocuments,
+    responses: CachedResponses,
     pub memory: Arc<Memory>,
 }
 
 /// An operation that is ready to be executed.
 pub struct Prepared {
-    operation: Operation,
+    operation: PreparedOperation,
     /// The text of its document, from which the locations of errors are computed.
     text: String,
 }
@@ -54,7 +62,7 @@ pub struct Prepared {
 impl Prepared {
     #[must_use]
     pub fn kind(&self) -> OperationType {
-        self.operation.kind
+        self.operation.operation.kind
     }
 }
 
@@ -71,6 +79,7 @@ where
         Services { auth, chatrooms, billing }: Services,
         documents: DocumentStore,
         introspection: bool,
+        cacheable: CacheableFields,
     ) -> anyhow::Result<Self> {
         let mut builder = builder.extension(Resolve(auth.limits.clone()));
         if !introspection {
@@ -83,7 +92,8 @@ where
             document_schema,
             chatrooms,
             documents,
-            prepared: PreparedDocuments::default(),
+            prepared: PreparedDocuments::new(cacheable),
+            responses: CachedResponses::default(),
             memory: Arc::default(),
         })
     }
@@ -133,14 +143,53 @@ impl<S: async_graphql::Executor> Executor<S> {
         .boxed()
     }
 
-    /// Executes an operation. A query or a mutation returns one response. A mutation that has started continues even if its
-    /// client disconnects.
-    pub fn stream(
+    /// Executes an operation, unless its response is kept. A query or a mutation returns one response. A mutation that has
+    /// started continues even if its client disconnects.
+    pub fn stream(&self, mut prepared: Prepared, context: RequestContext) -> BoxStream<'static, Event> {
+        let cacheable_request = prepared.operation.cacheable_request.take();
+        match (cacheable_request, context.identity) {
+            (Some(request), Ok(Viewer { user, .. })) => {
+                let executor = self.clone();
+                stream::once(async move { executor.kept_or_resolved(user, request, prepared, context).await })
+                    .boxed()
+            }
+            _ => self.resolve(prepared, context),
+        }
+    }
+
+    async fn kept_or_resolved(
         &self,
+        user: UserId,
+        request: String,
         prepared: Prepared,
         context: RequestContext,
-    ) -> impl Stream<Item = Event> + Send + Unpin + use<S> {
-        let Prepared { operation: Operation { kind, document, shape, .. }, text } = prepared;
+    ) -> Event {
+        // Read before the list is: the response is then at least as new as its version.
+        let key = self.chatrooms.list_version(user).await.ok().map(|list_version| Key {
+            user,
+            list_version,
+            request,
+        });
+        if let Some(key) = &key
+            && let Some(data) = self.responses.get(key).await
+            && context.memory.count_response(data.len()).is_ok()
+        {
+            return Response::new(Value::Binary(data)).into();
+        }
+        let Some(event) = self.resolve(prepared, context).next().await else {
+            return internal_error().into();
+        };
+        if let Some(key) = key
+            && event.response.errors.is_empty()
+        {
+            self.responses.insert(key, data_json(&event.response)).await;
+        }
+        event
+    }
+
+    fn resolve(&self, prepared: Prepared, context: RequestContext) -> BoxStream<'static, Event> {
+        let Prepared { operation: PreparedOperation { operation, .. }, text } = prepared;
+        let Operation { kind, document, shape, .. } = Arc::unwrap_or_clone(operation);
         let request_id = context.request_id.clone();
         let permits = context.permits.clone();
         let mut request = Request::new("").data(self.loader(&context)).data(context);

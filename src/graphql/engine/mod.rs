@@ -7,12 +7,14 @@
 //!                                                 directives, its cost limited
 //! ```
 //!
-//! An accepted document is kept up to the step that depends on variables (`prepared_documents`), so a repeated one starts there.
+//! An accepted document is kept up to the step that depends on variables (`prepared_documents`), so a repeated one starts there. A repeated query
+//! of a user's list of chatrooms ends there, too, if the list has not changed (`cached_responses`).
 //!
 //! async-graphql only resolves fields. Document validation, variables, fragments, directives, field merging and null
 //! propagation follow the GraphQL specification here, before and after it. Each step takes time linear in the output of the
 //! step before it.
 
+mod cached_responses;
 pub mod context;
 mod document;
 pub mod error;
@@ -37,6 +39,7 @@ mod variables;
 #[cfg(test)]
 mod tests;
 
+pub use cached_responses::CacheableFields;
 pub use execute::{Executor, Prepared, Services};
 pub use limits::limit_exceeded;
 pub use mutation_rate::MutationRate;

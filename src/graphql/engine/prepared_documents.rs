@@ -17,9 +17,11 @@ use async_graphql::Variables;
 use moka::future::Cache;
 
 use super::{
+    cached_responses::{CacheableFields, is_cacheable},
     document::{self, DocumentSchema},
     limits::Rejection,
     normalize::{self, Operation},
+    serialization::append_json,
     tokens, variables,
 };
 
@@ -29,30 +31,39 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 /// The assumed size of a token in a parsed document, in bytes.
 const TOKEN_BYTES: usize = 512;
+/// The maximum length of the text that identifies a cacheable request, in bytes.
+const MAX_REQUEST_BYTES: usize = 4096;
 
 #[derive(Clone)]
 pub(super) struct PreparedDocuments {
     kept: Cache<String, Arc<PreparedDocument>>,
+    cacheable: CacheableFields,
+}
+
+/// An operation that is ready to be executed.
+pub(super) struct PreparedOperation {
+    pub(super) operation: Arc<Operation>,
+    /// The operation name, the document and the variables, if the response may be kept.
+    pub(super) cacheable_request: Option<String>,
 }
 
 struct PreparedDocument {
     document: Valid<ExecutableDocument>,
     /// The normalized operation; none if it depends on variables.
-    operation: Option<Operation>,
+    operation: Option<Arc<Operation>>,
+    is_cacheable: bool,
     /// The approximate size, in bytes.
     bytes: usize,
 }
 
-impl Default for PreparedDocuments {
-    fn default() -> Self {
+impl PreparedDocuments {
+    pub(super) fn new(cacheable: CacheableFields) -> Self {
         let weight = |key: &String, prepared: &Arc<PreparedDocument>| {
             u32::try_from(key.len() + prepared.bytes).unwrap_or(u32::MAX)
         };
-        Self { kept: Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build() }
+        Self { kept: Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build(), cacheable }
     }
-}
 
-impl PreparedDocuments {
     /// The normalized operation of a document.
     ///
     /// # Errors
@@ -63,20 +74,36 @@ impl PreparedDocuments {
         text: &str,
         name: Option<&str>,
         variables: &mut Variables,
-    ) -> Result<Operation, Rejection> {
+    ) -> Result<PreparedOperation, Rejection> {
         let key = key(name, text);
         if let Some(known) = self.kept.get(&key).await {
             return match &known.operation {
-                Some(operation) => Ok(operation.clone()),
-                None => normalize(schema, &known.document, name, variables),
+                Some(operation) => {
+                    let cacheable_request = cacheable_request(&known, key, &Variables::default());
+                    Ok(PreparedOperation { operation: operation.clone(), cacheable_request })
+                }
+                None => {
+                    let cacheable_request = cacheable_request(&known, key, variables);
+                    let operation = normalize(schema, &known.document, name, variables)?.into();
+                    Ok(PreparedOperation { operation, cacheable_request })
+                }
             };
         }
-        let (operation, prepared) = parse_and_normalize(schema, text, name, variables)?;
+        let (operation, prepared) = parse_and_normalize(schema, text, name, variables, self.cacheable)?;
         if prepared.bytes <= MAX_DOCUMENT_BYTES {
             self.kept.insert(key, Arc::new(prepared)).await;
         }
-        Ok(operation)
+        // The response is kept from the second time on.
+        Ok(PreparedOperation { operation, cacheable_request: None })
     }
+}
+
+fn cacheable_request(prepared: &PreparedDocument, key: String, variables: &Variables) -> Option<String> {
+    if !prepared.is_cacheable {
+        return None;
+    }
+    let request = append_json(key, variables, 0);
+    (request.len() <= MAX_REQUEST_BYTES).then_some(request)
 }
 
 /// The escaped operation name and the text.
@@ -89,14 +116,17 @@ fn parse_and_normalize(
     text: &str,
     name: Option<&str>,
     variables: &mut Variables,
-) -> Result<(Operation, PreparedDocument), Rejection> {
+    cacheable: CacheableFields,
+) -> Result<(Arc<Operation>, PreparedDocument), Rejection> {
     let tokens = tokens::count(text)?;
     let document = schema.parse(text)?;
-    let operation = normalize(schema, &document, name, variables)?;
-    let has_variables = !document::operation(&document, name)?.variables.is_empty();
+    let operation = Arc::new(normalize(schema, &document, name, variables)?);
+    let definition = document::operation(&document, name)?;
+    let has_variables = !definition.variables.is_empty();
+    let is_cacheable = is_cacheable(&document, definition, cacheable);
     let kept = (!has_variables).then(|| operation.clone());
     let bytes = text.len() + tokens * TOKEN_BYTES + kept.as_ref().map_or(0, |operation| operation.bytes);
-    Ok((operation, PreparedDocument { document, operation: kept, bytes }))
+    Ok((operation, PreparedDocument { document, operation: kept, is_cacheable, bytes }))
 }
 
 fn normalize(
@@ -127,7 +157,7 @@ mod tests {
         let schema = DocumentSchema::new(SDL, true).unwrap();
         let mut variables = Variables::from_json(json!({ "id": id }));
         let operation = documents.prepare(&schema, text, name, &mut variables).await?;
-        Ok(format!("{:?}", operation.document.operations))
+        Ok(format!("{:?}", operation.operation.document.operations))
     }
 
     async fn count(documents: &PreparedDocuments) -> u64 {
@@ -137,7 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_repeated_document_with_other_variables_is_normalized_with_them() {
-        let documents = PreparedDocuments::default();
+        let documents = PreparedDocuments::new(&[]);
         let text = "query($id: ID) { item(id: $id) { name } }";
         for id in ["first", "second", "first"] {
             let operation = prepare(&documents, text, None, id).await.unwrap();
@@ -148,7 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_repeated_document_without_variables_has_the_same_normalized_operation() {
-        let documents = PreparedDocuments::default();
+        let documents = PreparedDocuments::new(&[]);
         let text = "query A { item(id: 1) { name } } query B { item(id: 2) { other: name } }";
         let operations =
             [prepare(&documents, text, Some("A"), "").await, prepare(&documents, text, Some("B"), "").await];
@@ -164,7 +194,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_rejected_document_is_not_kept() {
-        let documents = PreparedDocuments::default();
+        let documents = PreparedDocuments::new(&[]);
         for text in ["{", "{ unknown }", "query($id: ID!, $n: Int!) { item(id: $id) { name } }"] {
             assert!(prepare(&documents, text, None, "x").await.is_err(), "{text}");
         }
@@ -173,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_bytes_of_prepared_documents_are_limited() {
-        let documents = PreparedDocuments::default();
+        let documents = PreparedDocuments::new(&[]);
         let used = "{ item { name } }";
         let padding = "#".repeat(MAX_DOCUMENT_BYTES / 2);
         for number in 0..2 * MAX_BYTES / (padding.len() as u64) {

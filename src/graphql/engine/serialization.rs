@@ -1,7 +1,12 @@
 //! Responses as JSON, the same on every transport.
 
 use async_graphql::{Response, Value};
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use bytes::Bytes;
+use serde::{
+    Serialize, Serializer,
+    ser::{Error, SerializeMap},
+};
+use serde_json::value::RawValue;
 
 /// A response to serialize. Without `data` if the operation was not executed, by the
 /// [specification](https://spec.graphql.org/draft/#sec-Response-Format).
@@ -12,7 +17,14 @@ impl Serialize for SerializedResponse<'_> {
         let Self(response) = self;
         let mut map = serializer.serialize_map(None)?;
         if !is_rejected(response) {
-            map.serialize_entry("data", &response.data)?;
+            match &response.data {
+                // No field has a binary value: this is the data of a kept response, as JSON.
+                Value::Binary(json) => {
+                    let json: &RawValue = serde_json::from_slice(json).map_err(S::Error::custom)?;
+                    map.serialize_entry("data", json)?;
+                }
+                data => map.serialize_entry("data", data)?,
+            }
         }
         if !response.errors.is_empty() {
             map.serialize_entry("errors", &response.errors)?;
@@ -55,6 +67,11 @@ pub fn append_json(text: String, value: &impl Serialize, len: usize) -> String {
     }
 }
 
+/// The data of a response as JSON, which the data of another response can be instead.
+pub(super) fn data_json(response: &Response) -> Bytes {
+    append_json(String::new(), &response.data, json_len(&response.data)).into()
+}
+
 /// Capacity for the response's own keys, and for errors and extensions that are not long.
 const ENVELOPE_BYTES: usize = 256;
 
@@ -63,7 +80,8 @@ fn json_len(value: &Value) -> usize {
     match value {
         Value::Null | Value::Boolean(_) => 5,
         Value::Enum(name) => name.len() + 2,
-        Value::Number(_) | Value::Binary(_) => 24,
+        Value::Number(_) => 24,
+        Value::Binary(json) => json.len(),
         Value::String(text) => text.len() + 2,
         Value::List(items) => 2 + items.iter().map(|item| json_len(item) + 1).sum::<usize>(),
         Value::Object(fields) => {

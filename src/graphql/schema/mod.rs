@@ -11,8 +11,19 @@ mod subscriptions;
 
 use async_graphql::MergedObject;
 
+use crate::graphql::engine::CacheableFields;
+
 pub use profile::MY_DATA;
 pub use subscriptions::Subscription;
+
+/// The fields whose values depend on nothing but the user's list of chatrooms: every change of one increments the list's version.
+pub const CACHEABLE: CacheableFields = &[
+    ("Query", &["chatrooms"]),
+    ("ChatroomConnection", &["edges", "nodes", "pageInfo"]),
+    ("ChatroomEdge", &["cursor", "node"]),
+    ("PageInfo", &["hasPreviousPage", "hasNextPage", "startCursor", "endCursor"]),
+    ("Chatroom", &["id", "title", "systemInstruction", "model", "createdAt", "updatedAt"]),
+];
 
 /// Operations that read.
 #[derive(MergedObject, Default)]

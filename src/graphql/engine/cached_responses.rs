@@ -1,0 +1,116 @@
+//! Keeps the responses of queries that read nothing but a user's list of chatrooms, under the version of that list: a repeated
+//! query is answered without the database and without resolving a field.
+//!
+//! Which fields a kept response may contain is decided by the schema (see [`CacheableFields`]).
+
+use apollo_compiler::{ExecutableDocument, Name, executable::Operation, executable::Selection};
+use bytes::Bytes;
+use entity::UserId;
+use moka::future::Cache;
+
+/// The maximum size of all kept responses with their keys, in bytes.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// The maximum size of one kept response, in bytes.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
+
+/// Types of the schema with their fields that depend on nothing but their arguments and the user's list of chatrooms.
+pub type CacheableFields = &'static [(&'static str, &'static [&'static str])];
+
+/// Whether the response to an operation may be kept. Linear in the document: its fragments count, used by this operation or
+/// not.
+pub(super) fn is_cacheable(
+    document: &ExecutableDocument,
+    operation: &Operation,
+    cacheable: CacheableFields,
+) -> bool {
+    let fragments = document.fragments.values().map(|fragment| &fragment.selection_set);
+    let mut pending: Vec<_> = fragments.chain([&operation.selection_set]).collect();
+    while let Some(set) = pending.pop() {
+        for selection in &set.selections {
+            match selection {
+                Selection::Field(field) => {
+                    if !contains(cacheable, &set.ty, &field.name) {
+                        return false;
+                    }
+                    pending.push(&field.selection_set);
+                }
+                Selection::InlineFragment(fragment) => pending.push(&fragment.selection_set),
+                Selection::FragmentSpread(_) => {}
+            }
+        }
+    }
+    true
+}
+
+fn contains(cacheable: CacheableFields, of: &Name, field: &Name) -> bool {
+    field == "__typename"
+        || cacheable.iter().any(|(name, fields)| of == *name && fields.iter().any(|name| field == *name))
+}
+
+/// What a response depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub user: UserId,
+    pub list_version: i64,
+    /// The operation name, the document and the variables.
+    pub request: String,
+}
+
+#[derive(Clone)]
+pub(super) struct CachedResponses {
+    /// The data of each response, as JSON.
+    kept: Cache<Key, Bytes>,
+}
+
+impl Default for CachedResponses {
+    fn default() -> Self {
+        let weight = |key: &Key, data: &Bytes| {
+            u32::try_from(size_of::<Key>() + key.request.len() + data.len()).unwrap_or(u32::MAX)
+        };
+        Self { kept: Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build() }
+    }
+}
+
+impl CachedResponses {
+    pub(super) async fn get(&self, key: &Key) -> Option<Bytes> {
+        self.kept.get(key).await
+    }
+
+    pub(super) async fn insert(&self, key: Key, data: Bytes) {
+        if data.len() <= MAX_RESPONSE_BYTES {
+            self.kept.insert(key, data).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graphql::engine::document::{self, DocumentSchema};
+
+    const SDL: &str = "type Query { list(id: ID): [Item!]! other: Int } type Item { id: ID! live: Int }";
+    const CACHEABLE: CacheableFields = &[("Query", &["list"]), ("Item", &["id"])];
+
+    fn is_cacheable(text: &str) -> bool {
+        let document = DocumentSchema::new(SDL, true).unwrap().parse(text).unwrap();
+        super::is_cacheable(&document, document::operation(&document, None).unwrap(), CACHEABLE)
+    }
+
+    #[test]
+    fn a_response_of_cacheable_fields_only_may_be_kept() {
+        assert!(is_cacheable("{ list { id } again: list(id: 1) { __typename id } }"));
+        assert!(is_cacheable(
+            "query($id: ID) { ...F } fragment F on Query { list(id: $id) { ... on Item { id } } }"
+        ));
+        for text in [
+            "{ other }",
+            "{ list { id } other }",
+            "{ list { id live } }",
+            "{ list { id ... on Item { live } } }",
+            "{ list { ...F } } fragment F on Item { live }",
+            "{ list { id } __schema { description } }",
+        ] {
+            assert!(!is_cacheable(text), "{text}");
+        }
+    }
+}
