@@ -113,4 +113,19 @@ mod tests {
             assert!(!is_cacheable(text), "{text}");
         }
     }
+
+    #[tokio::test]
+    async fn the_bytes_of_kept_responses_are_limited() {
+        let responses = CachedResponses::default();
+        let key = |number| Key { user: UserId::generate(), list_version: number, request: String::new() };
+        let (largest, too_large) = (vec![0; MAX_RESPONSE_BYTES], vec![0; MAX_RESPONSE_BYTES + 1]);
+        responses.insert(key(0), too_large.into()).await;
+        responses.kept.run_pending_tasks().await;
+        assert_eq!(responses.kept.entry_count(), 0);
+        for number in 0..300 {
+            responses.insert(key(number), largest.clone().into()).await;
+        }
+        responses.kept.run_pending_tasks().await;
+        assert!((1..=MAX_BYTES).contains(&responses.kept.weighted_size()));
+    }
 }

@@ -77,17 +77,12 @@ impl PreparedDocuments {
     ) -> Result<PreparedOperation, Rejection> {
         let key = key(name, text);
         if let Some(known) = self.kept.get(&key).await {
-            return match &known.operation {
-                Some(operation) => {
-                    let cacheable_request = cacheable_request(&known, key, &Variables::default());
-                    Ok(PreparedOperation { operation: operation.clone(), cacheable_request })
-                }
-                None => {
-                    let cacheable_request = cacheable_request(&known, key, variables);
-                    let operation = normalize(schema, &known.document, name, variables)?.into();
-                    Ok(PreparedOperation { operation, cacheable_request })
-                }
+            let cacheable_request = cacheable_request(&known, key, variables);
+            let operation = match &known.operation {
+                Some(operation) => operation.clone(),
+                None => normalize(schema, &known.document, name, variables)?.into(),
             };
+            return Ok(PreparedOperation { operation, cacheable_request });
         }
         let (operation, prepared) = parse_and_normalize(schema, text, name, variables, self.cacheable)?;
         if prepared.bytes <= MAX_DOCUMENT_BYTES {
@@ -102,7 +97,8 @@ fn cacheable_request(prepared: &PreparedDocument, key: String, variables: &Varia
     if !prepared.is_cacheable {
         return None;
     }
-    let request = append_json(key, variables, 0);
+    // A document cannot contain the separator.
+    let request = append_json(key + "\0", variables, 0);
     (request.len() <= MAX_REQUEST_BYTES).then_some(request)
 }
 
