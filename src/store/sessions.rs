@@ -17,7 +17,7 @@ pub async fn live(
     session::Entity::find_by_id(id).filter(session::Column::ExpiresAt.gt(now)).one(conn).await
 }
 
-/// The user's live sessions, newest activity first.
+/// The user's live sessions, most recently refreshed first.
 pub async fn owned_by(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -69,7 +69,7 @@ pub async fn set_received(conn: &impl ConnectionTrait, id: SessionId, hash: &[u8
     Ok(())
 }
 
-/// Ends the user's sessions beyond the `max` most recently used ones, of which `newest` is one, and returns the ended ones.
+/// Ends the user's sessions beyond the `max` most recently refreshed ones, of which `newest` is one, and returns the ended ones.
 pub async fn end_least_recent(
     conn: &impl ConnectionTrait,
     user: UserId,

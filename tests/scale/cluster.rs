@@ -1,4 +1,4 @@
-//! The ports on a Redis Cluster.
+//! The reply log, signals, cache and rate limits (`src/ports/`) on a Redis Cluster.
 
 use std::{
     net::TcpListener,
@@ -97,7 +97,7 @@ impl Drop for Cluster {
     }
 }
 
-/// A port for Redis. The cluster bus uses the port 10,000 above, which must be free, too.
+/// A free TCP port for Redis. The cluster bus uses this number plus 10,000, which must be free, too.
 fn free_port() -> u16 {
     loop {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -112,15 +112,15 @@ fn entry(attempt: u32, offset: usize, text: &str) -> LogEntry {
 }
 
 #[tokio::test]
-async fn every_port_works_on_a_redis_cluster() {
+async fn the_reply_log_signals_cache_and_rate_limits_work_on_a_redis_cluster() {
     require_servers!();
     let cluster = Cluster::start().await;
-    let (link, _kept) =
+    let (link, _handle) =
         Link::open(&format!("redis://127.0.0.1:{}", cluster.ports[0]), &TaskTracker::new()).unwrap();
     timeout(TEST_TIMEOUT, link.connected()).await.unwrap();
     let log = RedisReplyLog::new(link.clone());
     let signals = RedisSignals::new(link.clone());
-    // Enough that each server certainly has some of the keys.
+    // So many replies and topics that every server holds some of their keys.
     join_all((0..64).map(async |_| {
         let reply = MessageId::generate();
         let mut subscriber = log.subscribe(reply).await;

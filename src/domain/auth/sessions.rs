@@ -1,14 +1,16 @@
 //! Sessions: begun by signing in, extended by refreshing, ended by their owner or when a used refresh token is reused.
 //!
 //! ```text
-//!  refresh(T1) ──► T2, A2     response lost   refresh(T1) ──► T2, A3     repeatable until T2 is received
+//!  refresh(T1) ──► T2, A2     response lost   refresh(T1) ──► T2, A3     repeatable until the client has received T2
 //!                                             A3 is used, or T2 is exchanged: the client has received T2
 //!                                             refresh(T1) ──► reuse: the session ends
+//!  T1, T2: refresh tokens; A2, A3: access tokens issued with T2
 //! ```
 //!
-//! T2 is derived from T1 and a key, so it can be issued again although only its hash is stored. It counts as received once
-//! an access token issued with it is used. A thief who has T1 therefore cannot follow its owner by repeating the owner's
-//! exchanges.
+//! T2 is derived from T1 and a key, so it can be issued again although only its hash is stored. It counts as received once it is
+//! exchanged or an access token issued with it is used. Until 10 s after the exchange of T1, that can be repeated even if T2
+//! was received, but not if T2 was exchanged. After that, a thief who repeats the owner's exchange ends the session instead of
+//! obtaining the owner's tokens.
 
 use std::time::Duration;
 
@@ -30,7 +32,7 @@ use crate::{
 
 const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(15);
 const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_hours(30 * 24);
-/// How long an exchange can be repeated after its response was received: two tabs may refresh at the same time.
+/// For this long after an exchange, it can be repeated even if its response was received: two tabs may refresh at the same time.
 const REFRESH_GRACE: TimeDelta = TimeDelta::seconds(10);
 /// Sessions per user. A further one ends the session that was refreshed longest ago.
 const MAX_SESSIONS: usize = 100;
@@ -57,7 +59,7 @@ impl SignedIn {
 
 impl Auth {
     /// Begins a session in the transaction that authenticated the user and locked the user's row. Also returns the sessions
-    /// that this ended; call [`signal_ended_sessions`](Self::signal_ended_sessions) for them after the commit.
+    /// that were ended to stay within [`MAX_SESSIONS`]; call [`signal_ended_sessions`](Self::signal_ended_sessions) for them after the commit.
     pub(super) async fn begin_session(
         &self,
         conn: &impl ConnectionTrait,
@@ -104,29 +106,32 @@ impl Auth {
     /// [`Error::Unauthenticated`] if the token is invalid or expired, or its session has ended.
     pub async fn authenticate(&self, access_token: &str) -> Result<Viewer> {
         let now = self.clock.now();
-        let token = SessionCache::hash(access_token);
-        if let Some(viewer) = self.session_cache.viewer(&token, now).await {
+        let token_hash = SessionCache::hash(access_token);
+        if let Some(viewer) = self.session_cache.viewer(&token_hash, now).await {
             return Ok(viewer);
         }
         let (viewer, refresh_fingerprint) = tokens::verify_access_token(&self.keys, access_token, now)?;
         let signals = self.signals.subscribe(Topic::Session(viewer.session)).await;
-        let ended = self.session_cache.ended_count(viewer.session);
+        // Before the session is read, so that an end during the read is noticed.
+        let ended_before = self.session_cache.ended_count(viewer.session);
         let session = sessions::live(self.db.read(), viewer.session, now).await?;
         let Some(session) = session.filter(|session| session.user_id == viewer.user) else {
-            self.session_cache.remove(&token).await;
+            self.session_cache.remove(&token_hash).await;
             return Err(Error::Unauthenticated("The session has ended."));
         };
         let proves_receipt =
             !session.is_received && refresh_fingerprint == tokens::fingerprint(&session.refresh_hash);
-        // If the mark fails, the token's next use must mark the refresh token.
+        // If marking fails, the access token is not cached, so that its next use tries again.
         if !proves_receipt || self.mark_received(&session).await {
-            self.session_cache.insert(token, viewer, (now, ended), session.expires_at, signals).await;
+            self.session_cache
+                .insert(token_hash, viewer, (now, ended_before), session.expires_at, signals)
+                .await;
         }
         Ok(viewer)
     }
 
-    /// Records that the client received the session's newest refresh token. Returns whether that succeeded: a failed write must
-    /// not fail the request, which may only read.
+    /// Records that the client received the session's newest refresh token. Returns false if the write failed, which must not
+    /// fail the request: it may be a query.
     async fn mark_received(&self, session: &session::Model) -> bool {
         let marked = sessions::set_received(self.db.write(), session.id, &session.refresh_hash).await;
         if let Err(error) = &marked {
@@ -135,11 +140,13 @@ impl Auth {
         marked.is_ok()
     }
 
-    /// Exchanges a refresh token for new tokens. Until the client has received the new refresh token, the exchange can be
-    /// repeated and returns the same one. After that, the old token counts as stolen, and its use ends the session.
+    /// Exchanges a refresh token for new tokens. Until the client has received the new refresh token, and in any case for
+    /// [`REFRESH_GRACE`] unless that token was exchanged, the exchange can be repeated and returns the same one. After that, the
+    /// old token counts as stolen, and its use ends the session.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] if the token is neither the session's newest one nor the one before it.
+    /// [`Error::Unauthenticated`] if the session has ended, or the token is not its newest one and the exchange cannot be
+    /// repeated.
     pub async fn refresh(&self, refresh_token: &str) -> Result<SignedIn> {
         const REJECTED: Error = Error::Unauthenticated("The refresh token is invalid. Sign in again.");
         let (old, key) = RefreshToken::parse(refresh_token, &self.keys).ok_or(REJECTED)?;
@@ -148,20 +155,20 @@ impl Auth {
         let mut expires_at = now + REFRESH_TOKEN_LIFETIME;
         let old_hash = old.hash();
         let rotation = sessions::Rotation { old_hash: &old_hash, new_hash: new.hash(), now, expires_at };
-        let live = sessions::live(self.db.read(), old.session, now).await?.ok_or(REJECTED)?;
+        let session = sessions::live(self.db.read(), old.session, now).await?.ok_or(REJECTED)?;
         // This statement decides between concurrent exchanges of the same token.
         if !sessions::rotate(self.db.write(), old.session, rotation).await? {
-            let live = sessions::live(self.db.write(), old.session, now).await?.ok_or(REJECTED)?;
-            let is_repeated = live.refresh_hash == new.hash()
-                && (!live.is_received || now.signed_duration_since(live.rotated_at) <= REFRESH_GRACE);
+            let current = sessions::live(self.db.write(), old.session, now).await?.ok_or(REJECTED)?;
+            let is_repeated = current.refresh_hash == new.hash()
+                && (!current.is_received || now.signed_duration_since(current.rotated_at) <= REFRESH_GRACE);
             if !is_repeated {
                 tracing::warn!(session = %old.session, "session ended: a used refresh token was reused");
                 self.end(old.session).await?;
                 return Err(REJECTED);
             }
-            expires_at = live.expires_at;
+            expires_at = current.expires_at;
         }
-        let user = users::by_id(self.db.read(), live.user_id).await?.ok_or(REJECTED)?;
+        let user = users::by_id(self.db.read(), session.user_id).await?.ok_or(REJECTED)?;
         self.signed_in(user, &new, expires_at)
     }
 
@@ -175,7 +182,7 @@ impl Auth {
         Ok(ended.len() as u64)
     }
 
-    /// Ends one of the viewer's sessions. Returns how many ended.
+    /// Ends one of the viewer's sessions. Returns 1, the number of ended sessions.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -188,7 +195,7 @@ impl Auth {
         Ok(ended)
     }
 
-    /// The user's sessions, most recently used first.
+    /// The user's sessions, most recently refreshed first.
     pub async fn sessions(&self, user: UserId) -> Result<Vec<session::Model>> {
         Ok(sessions::owned_by(self.db.read(), user, self.clock.now()).await?)
     }
@@ -220,8 +227,8 @@ impl Auth {
         }
     }
 
-    /// This process rejects the session at once, other processes when the signal arrives, or after five seconds if it is lost. Open
-    /// sockets of the session close when the signal arrives. If it is lost, they close when their access token expires.
+    /// Signals that a session has ended. This process rejects it at once, other processes when the signal arrives, or within five
+    /// seconds if the signal is lost. Open sockets of the session close when the signal arrives, or when their access token expires.
     async fn signal_ended_session(&self, session: SessionId) {
         self.session_cache.on_session_ended(session);
         if let Err(error) = self.signals.publish(Topic::Session(session)).await {

@@ -3,14 +3,14 @@ use serde_json::json;
 
 use super::*;
 
-/// The path and the problem of a variable of this type with this value; none if the value matches.
-fn problem(of: &str, given: Value) -> Option<(String, String)> {
+/// The path and the problem if the variable `$x` of this type is coerced from these variables; none if it is accepted.
+fn problem(ty: &str, variables: Value) -> Option<(String, String)> {
     let schema = schema();
-    // The unused variable makes the document invalid, which coercion ignores.
-    let text = format!("query($x: {of}) {{ dog {{ name }} }}");
+    // Parsed without validation, which would reject the unused variable.
+    let text = format!("query($x: {ty}) {{ dog {{ name }} }}");
     let document = ExecutableDocument::parse(&schema.schema, text, "document").unwrap();
     let operation = document::operation(&document, None).unwrap();
-    match coerce(&schema.schema, &operation.variables, &mut Variables::from_json(given)) {
+    match coerce(&schema.schema, &operation.variables, &mut Variables::from_json(variables)) {
         Ok(_) => None,
         Err(Rejection::Variable { path, problem }) => Some((path, problem)),
         Err(other) => panic!("{other:?}"),
@@ -19,7 +19,7 @@ fn problem(of: &str, given: Value) -> Option<(String, String)> {
 
 #[test]
 fn values_that_match_their_type_are_accepted() {
-    for (of, given) in [
+    for (ty, value) in [
         ("Int", json!(1)),
         ("Int", json!(1.0)),
         ("Int!", json!(-2_147_483_648_i64)),
@@ -36,18 +36,28 @@ fn values_that_match_their_type_are_accepted() {
         ("FindDogInput", json!({"name": null})),
         ("PetInput", json!({"name": "x"})),
     ] {
-        assert_eq!(problem(of, json!({ "x": given })), None, "{of}: {given}");
-    }
-    for (of, given) in
-        [("Int", json!({})), ("Int", json!({"x": null, "unknown": 1})), ("Int! = 1", json!({}))]
-    {
-        assert_eq!(problem(of, given.clone()), None, "{of}: {given}");
+        assert_eq!(problem(ty, json!({ "x": value })), None, "{ty}: {value}");
     }
 }
 
 #[test]
+fn omitted_optional_and_undeclared_variables_are_accepted() {
+    for (ty, variables) in
+        [("Int", json!({})), ("Int", json!({"x": null, "undeclared": 1})), ("Int! = 1", json!({}))]
+    {
+        assert_eq!(problem(ty, variables.clone()), None, "{ty}: {variables}");
+    }
+}
+
+#[test]
+fn an_omitted_required_variable_is_reported_with_its_type() {
+    let expected = ("x".to_owned(), "of type Int! is required".to_owned());
+    assert_eq!(problem("Int!", json!({})), Some(expected));
+}
+
+#[test]
 fn an_invalid_value_is_reported_by_path_without_its_content() {
-    for (of, given, path) in [
+    for (ty, value, path) in [
         ("Int", json!("secret"), "x"),
         ("Int", json!(1.5), "x"),
         ("Int", json!(2_147_483_648_i64), "x"),
@@ -63,14 +73,15 @@ fn an_invalid_value_is_reported_by_path_without_its_content() {
         ("FindDogInput", json!("secret"), "x"),
         ("FindDogInput", json!({"limit": null}), "x.limit"),
         ("[PetInput!]", json!([{"name": "x"}, {"name": ["secret"]}]), "x[1].name"),
+        // The required field `name` is missing.
         ("PetInput", json!({"cat": "secret"}), "x.name"),
+        // The path, but not the problem, names the unknown field.
         ("PetInput", json!({"name": "x", "secretive": "secret"}), "x.secretive"),
     ] {
-        let (at, problem) = problem(of, json!({ "x": given })).unwrap_or_else(|| panic!("{of}: {given}"));
-        assert_eq!(at, path, "{of}: {given}");
+        let (at, problem) = problem(ty, json!({ "x": value })).unwrap_or_else(|| panic!("{ty}: {value}"));
+        assert_eq!(at, path, "{ty}: {value}");
         assert!(!problem.contains("secret"), "{problem}");
     }
-    assert_eq!(problem("Int!", json!({})).unwrap().1, "of type Int! is required");
 }
 
 #[test]
