@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     config::{BillingSettings, Config, OtpDelivery, PersistedQueries, Role, Switch, TwilioSettings},
     domain::{
-        auth::{Auth, Deliveries, Keys, Passwords, PhoneNumber, SessionCache},
+        auth::{Auth, Keys, OtpDeliverer, Passwords, PhoneNumber, SessionCache},
         billing::{Billing, EventIntake},
         chatrooms::{Chatrooms, Quota},
         replies::{Replies, Timing},
@@ -54,7 +54,7 @@ pub struct App {
     pub billing: Billing,
     /// None in a process without the API.
     auth: Option<Auth>,
-    deliveries: Deliveries,
+    otp_deliverer: OtpDeliverer,
     documents: DocumentStore,
     role: Role,
     config: Config,
@@ -94,7 +94,7 @@ impl App {
         let shared = Shared::open(&config, &clock, &life).await?;
         tokio::task::spawn_blocking(PhoneNumber::load_plans);
         let keys = Keys::derive(&config.secret()?, &config.auth.previous_secrets());
-        let deliveries = Deliveries {
+        let otp_deliverer = OtpDeliverer {
             db: db.clone(),
             clock: clock.clone(),
             keys: Arc::new(keys),
@@ -104,9 +104,9 @@ impl App {
             db: db.clone(),
             clock: clock.clone(),
             limits: shared.limits.clone(),
-            otp_sender: deliveries.otp_sender.clone(),
+            otp_sender: otp_deliverer.otp_sender.clone(),
             signals: shared.signals.clone(),
-            keys: deliveries.keys.clone(),
+            keys: otp_deliverer.keys.clone(),
             passwords: Passwords::default(),
             session_cache: SessionCache::default(),
             settings: config.auth.clone(),
@@ -140,7 +140,7 @@ impl App {
         };
         let (signals, cache) = (shared.signals.clone(), shared.cache.clone());
         let chatrooms = Chatrooms { db, clock, signals, cache, quota, replies };
-        Ok(Self { chatrooms, billing, auth, deliveries, documents, role, config, life, shared })
+        Ok(Self { chatrooms, billing, auth, otp_deliverer, documents, role, config, life, shared })
     }
 
     /// The lifecycle of this process.
@@ -189,7 +189,7 @@ impl App {
         let work = async {
             if self.role != Role::Api {
                 let (settings, limits) = (self.config.worker.clone(), self.config.chat.clone());
-                let runner = Runner::new(self.chatrooms, self.billing, self.deliveries, settings, limits);
+                let runner = Runner::new(self.chatrooms, self.billing, self.otp_deliverer, settings, limits);
                 runner.run(life.clone()).await;
             }
             life.soft.cancelled().await;

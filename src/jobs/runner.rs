@@ -17,7 +17,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::{ChatSettings, WorkerSettings},
-    domain::{auth::Deliveries, billing::Billing, chatrooms::Chatrooms, replies::CancelTokens},
+    domain::{auth::OtpDeliverer, billing::Billing, chatrooms::Chatrooms, replies::CancelTokens},
     error::Result,
     lifecycle::Lifecycle,
     ports::signals::{Signals, Topic},
@@ -46,7 +46,7 @@ pub struct Runner {
     limits: ChatSettings,
     chatrooms: Chatrooms,
     billing: Billing,
-    deliveries: Deliveries,
+    otp_deliverer: OtpDeliverer,
 }
 
 impl Runner {
@@ -54,19 +54,19 @@ impl Runner {
     pub fn new(
         chatrooms: Chatrooms,
         billing: Billing,
-        deliveries: Deliveries,
+        otp_deliverer: OtpDeliverer,
         settings: WorkerSettings,
         limits: ChatSettings,
     ) -> Self {
         let (db, clock, signals) = (chatrooms.db.clone(), chatrooms.clock.clone(), chatrooms.signals.clone());
-        Self { db, clock, signals, settings, limits, chatrooms, billing, deliveries }
+        Self { db, clock, signals, settings, limits, chatrooms, billing, otp_deliverer }
     }
 
     /// Runs jobs until the soft end, and returns once those that run have ended or been handed back.
     pub async fn run(self, life: Lifecycle) {
         let mut signals = self.signals.subscribe(Topic::Jobs).await;
         let permits = Arc::new(Semaphore::new(self.settings.worker_concurrency.get()));
-        let kinds = Arc::new(Registry::new(&self.chatrooms, &self.billing, &self.deliveries));
+        let kinds = Arc::new(Registry::new(&self.chatrooms, &self.billing, &self.otp_deliverer));
         let running = TaskTracker::new();
         periodic::spawn(&self.db, &self.clock, &self.billing, &running, &life.soft);
         let mut next_claim = Instant::now();

@@ -1,5 +1,5 @@
-//! Storing a message and everything that it causes, on PostgreSQL in one statement. A rejected message changes nothing: the
-//! caller then runs the steps one by one, whose error gives the reason.
+//! Storing a message and everything that it causes, on PostgreSQL in one statement. If that stores nothing, the caller runs the
+//! steps one by one: they store the message, find the first use of its key, or return the error that rejects it.
 
 use chrono::NaiveDate;
 use entity::{ChatroomId, JobId, MessageId, Timestamp, UserId, idempotency_key, message};

@@ -13,8 +13,7 @@ pub const ERASE_ACCOUNT: &str = "erase_account";
 
 impl Auth {
     /// Deletes the viewer's account: removes the profile, frees the phone number, ends all sessions and creates the job that
-    /// erases the remaining data.
-    /// A second call has no effect.
+    /// erases the remaining data. A second call creates no second job.
     pub async fn delete_account(&self, viewer: Viewer) -> Result<UserId> {
         let ended = self
             .db

@@ -51,7 +51,7 @@ use crate::{
 pub use delete::ERASE_ACCOUNT;
 pub use keys::Keys;
 pub use otp::code::OtpCode;
-pub use otp::delivery::{DELIVER_OTP, Delivered, Deliveries};
+pub use otp::delivery::{DELIVER_OTP, DeliveryResult, OtpDeliverer};
 pub use otp::{Purpose, SentOtp};
 pub use password::{Password, Passwords};
 pub use phone::PhoneNumber;

@@ -1,4 +1,4 @@
-//! Sending a message. One transaction holds everything it causes, so that no second write can be lost.
+//! Sending a message. Everything that a message causes is written in one transaction: all of it is stored, or nothing.
 
 use entity::{ChatroomId, MessageId, UserId, idempotency_key, message};
 use ring::digest;
@@ -25,11 +25,11 @@ pub struct Sent {
     pub usage: DailyUsage,
 }
 
-/// What a call to send a message has stored.
+/// The result of a transaction that stores a message.
 enum SendResult {
     /// With the new version of the list of chatrooms.
     New(Box<Sent>, i64),
-    /// The idempotency key was used before: its first use.
+    /// The idempotency key was used before: the row that its first use stored. This transaction has stored nothing.
     Repeated(idempotency_key::Model),
 }
 
@@ -62,8 +62,8 @@ impl Chatrooms {
             job_kind: replies::JOB_KIND,
             content: content.as_str(),
             key: key.as_ref(),
-            basic_limit: self.quota.daily_units(Tier::Basic),
-            pro_limit: self.quota.daily_units(Tier::Pro),
+            basic_limit: self.quota.daily_limit_or_max(Tier::Basic),
+            pro_limit: self.quota.daily_limit_or_max(Tier::Pro),
             day: now.date_naive(),
             now,
         };
@@ -98,7 +98,9 @@ impl Chatrooms {
         ))
     }
 
-    /// The same as [`sending::store`], step by step: on SQLite, and on PostgreSQL for the reason of a rejection.
+    /// Does the same as [`sending::store`] step by step: on SQLite, and on PostgreSQL if the one statement has stored nothing,
+    /// because the key was used before, another call changed the chatroom meanwhile, or something rejects the message: the
+    /// step that rejects it returns the error.
     async fn store_in_steps(&self, new: &NewMessage<'_>) -> Result<SendResult> {
         let NewMessage { user, now, .. } = *new;
         let tx = self.db.begin().await?;

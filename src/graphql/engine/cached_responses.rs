@@ -1,7 +1,7 @@
 //! Keeps the responses of queries that read nothing but a user's list of chatrooms, under the version of that list: a repeated
 //! query is answered without the database and without resolving a field.
 //!
-//! Which fields a kept response may contain is decided by the schema (see [`CacheableFields`]).
+//! `graphql::schema::CACHEABLE` lists the fields that a kept response may contain.
 
 use apollo_compiler::{ExecutableDocument, Name, executable::Operation, executable::Selection};
 use bytes::Bytes;
@@ -13,11 +13,12 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// The maximum size of one kept response, in bytes.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// Types of the schema with their fields that depend on nothing but their arguments and the user's list of chatrooms.
+/// Types of the schema, each with those of its fields whose values depend only on the field's arguments and the user's list of
+/// chatrooms.
 pub type CacheableFields = &'static [(&'static str, &'static [&'static str])];
 
-/// Whether the response to an operation may be kept. Linear in the document: its fragments count, used by this operation or
-/// not.
+/// Whether the response to an operation may be kept. Checks each fragment of the document once, even one that this operation
+/// does not use, so that the cost is linear in the document.
 pub(super) fn is_cacheable(
     document: &ExecutableDocument,
     operation: &Operation,
@@ -35,6 +36,7 @@ pub(super) fn is_cacheable(
                     pending.push(&field.selection_set);
                 }
                 Selection::InlineFragment(fragment) => pending.push(&fragment.selection_set),
+                // Every fragment was pending from the start.
                 Selection::FragmentSpread(_) => {}
             }
         }
@@ -42,9 +44,11 @@ pub(super) fn is_cacheable(
     true
 }
 
-fn contains(cacheable: CacheableFields, of: &Name, field: &Name) -> bool {
+fn contains(cacheable: CacheableFields, parent_type: &Name, field: &Name) -> bool {
     field == "__typename"
-        || cacheable.iter().any(|(name, fields)| of == *name && fields.iter().any(|name| field == *name))
+        || cacheable
+            .iter()
+            .any(|(type_name, fields)| parent_type == *type_name && fields.contains(&field.as_str()))
 }
 
 /// What a response depends on.
@@ -97,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_of_cacheable_fields_only_may_be_kept() {
+    fn a_response_may_be_kept_only_if_all_its_fields_are_cacheable() {
         assert!(is_cacheable("{ list { id } again: list(id: 1) { __typename id } }"));
         assert!(is_cacheable(
             "query($id: ID) { ...F } fragment F on Query { list(id: $id) { ... on Item { id } } }"

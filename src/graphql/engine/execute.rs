@@ -164,12 +164,9 @@ impl<S: async_graphql::Executor> Executor<S> {
         prepared: Prepared,
         context: RequestContext,
     ) -> Event {
-        // Read before the list is: the response is then at least as new as its version.
-        let key = self.chatrooms.list_version(user).await.ok().map(|list_version| Key {
-            user,
-            list_version,
-            request,
-        });
+        // Read before the list itself, so that the response is at least as new as its version. If this fails, the field fails, too.
+        let list_version = self.chatrooms.list_version(user).await.ok();
+        let key = list_version.map(|list_version| Key { user, list_version, request });
         if let Some(key) = &key
             && let Some(data) = self.responses.get(key).await
             && context.memory.count_response(data.len()).is_ok()

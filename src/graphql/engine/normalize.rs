@@ -32,7 +32,7 @@ use super::{
     paging::{DEFAULT_PAGE, LONGEST_PAGE},
     positions::{at, nowhere},
     shape::{FieldShape, Shape, TYPENAME},
-    variables::{Values, number, size_of},
+    variables::{Values, json_size, number},
 };
 use crate::error::RequestLimit;
 
@@ -303,7 +303,7 @@ impl<'a> Normalizer<'a> {
         Ok(Some(match literal {
             Literal::Variable(name) => {
                 let Some(value) = self.variables.get(name.as_str()) else { return Ok(None) };
-                self.count_argument(size_of(value))?;
+                self.count_argument(json_size(value))?;
                 value.clone().into_value()
             }
             Literal::Null => Value::Null,

@@ -18,7 +18,7 @@ pub(super) type Values = HashMap<String, Value>;
 /// [Coerces](https://spec.graphql.org/draft/#CoerceVariableValues()) the variables of a request to the types of its operation.
 ///
 /// # Errors
-/// The path of the first value that does not match its type.
+/// [`Rejection::Variable`] for the first value that is missing, unknown or not of its type.
 pub(super) fn coerce(
     schema: &Valid<Schema>,
     definitions: &[Node<VariableDefinition>],
@@ -39,6 +39,7 @@ pub(super) fn coerce(
     Ok(values)
 }
 
+/// `problem` completes the sentence that begins with the variable and the path.
 fn invalid(path: &dyn Fn() -> String, problem: String) -> Rejection {
     Rejection::Variable { path: path(), problem }
 }
@@ -75,7 +76,7 @@ fn coerce_value(
             let Value::Object(fields) = value else { return Ok(value) };
             return coerce_object(schema, definition, fields, path);
         }
-        // The default of a variable; values from JSON are strings.
+        // From a variable's default, which validation has checked: in JSON, enum values are strings.
         (Some(ExtendedType::Enum(_)), Value::Enum(_)) => return Ok(value),
         (Some(ExtendedType::Enum(definition)), Value::String(given)) => {
             let known = definition.values.contains_key(given.as_str());
@@ -92,8 +93,8 @@ fn coerce_value(
     coerced.ok_or_else(|| invalid(path, format!("must be of type {of}; got {}", kind(&value))))
 }
 
-/// Coerces a [built-in scalar](https://spec.graphql.org/draft/#sec-Scalars.Built-in-Scalars); none if the value does not match.
-/// Custom scalars are parsed by their resolvers.
+/// Coerces a [built-in scalar](https://spec.graphql.org/draft/#sec-Scalars.Built-in-Scalars); `None` if the value does not match.
+/// Values of custom scalars are returned unchanged: the argument that takes one parses it.
 fn coerce_scalar(name: &str, value: &Value) -> Option<Value> {
     match (name, value) {
         ("Int", Value::Number(number)) => {
@@ -140,7 +141,7 @@ fn coerce_object(
     }
 }
 
-/// The value of a literal without variables.
+/// The value of a constant literal, such as a default. Validation has rejected variables in it.
 fn constant(literal: &Literal) -> Value {
     match literal {
         Literal::Null | Literal::Variable(_) => Value::Null,
@@ -156,18 +157,18 @@ fn constant(literal: &Literal) -> Value {
     }
 }
 
-/// The number as a JSON number.
+/// A numeric literal as a JSON number; null if JSON cannot represent it, such as 1e999. Validation has rejected such a literal for
+/// `Int` and `Float`.
 pub(super) fn number(text: &str) -> Value {
-    // Null for a number that JSON cannot represent, such as 1e999: no field accepts it.
     text.parse::<Number>().map_or(Value::Null, Value::Number)
 }
 
 /// The approximate size of a value in JSON, in bytes.
-pub(super) fn size_of(value: &Value) -> usize {
+pub(super) fn json_size(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
-        Value::List(items) => items.iter().map(|item| size_of(item) + 1).sum(),
-        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + size_of(value)).sum(),
+        Value::List(items) => items.iter().map(|item| json_size(item) + 1).sum(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + json_size(value)).sum(),
         _ => 4,
     }
 }

@@ -16,7 +16,8 @@ use crate::graphql::engine::CacheableFields;
 pub use profile::MY_DATA;
 pub use subscriptions::Subscription;
 
-/// The fields whose values depend on nothing but the user's list of chatrooms: every change of one increments the list's version.
+/// The fields whose values depend only on their arguments and the user's list of chatrooms: every change of one increments the
+/// version of the list.
 pub const CACHEABLE: CacheableFields = &[
     ("Query", &["chatrooms"]),
     ("ChatroomConnection", &["edges", "nodes", "pageInfo"]),

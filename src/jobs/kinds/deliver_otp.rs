@@ -1,4 +1,4 @@
-//! Delivering a one-time password through a service that may be slow or unavailable.
+//! Delivers a one-time password through a service that may be slow or unavailable.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use super::{Disposition, Kind};
 use crate::{
     backoff::{Backoff, RetryPolicy},
     domain::{
-        auth::{DELIVER_OTP, Delivered, Deliveries},
+        auth::{DELIVER_OTP, DeliveryResult, OtpDeliverer},
         replies::CancelTokens,
     },
     error::Result,
 };
 
 pub(super) struct DeliverOtp {
-    pub(super) deliveries: Deliveries,
+    pub(super) otp_deliverer: OtpDeliverer,
 }
 
 #[async_trait]
@@ -33,9 +33,9 @@ impl Kind for DeliverOtp {
 
     async fn run(&self, job: &job::Model, _: &CancelTokens) -> Result<Disposition> {
         let Some(otp) = job.otp_id else { return Ok(Disposition::Complete) };
-        Ok(match self.deliveries.deliver(otp).await? {
-            Delivered::Done => Disposition::Complete,
-            Delivered::Unavailable => Disposition::Retry,
+        Ok(match self.otp_deliverer.deliver(otp).await? {
+            DeliveryResult::Done => Disposition::Complete,
+            DeliveryResult::Retry => Disposition::Retry,
         })
     }
 }

@@ -13,7 +13,7 @@ use entity::job;
 
 use crate::{
     backoff::RetryPolicy,
-    domain::{auth::Deliveries, billing::Billing, chatrooms::Chatrooms, replies::CancelTokens},
+    domain::{auth::OtpDeliverer, billing::Billing, chatrooms::Chatrooms, replies::CancelTokens},
     error::Result,
 };
 
@@ -60,10 +60,10 @@ pub(super) trait Kind: Send + Sync {
 pub(super) struct Registry(HashMap<&'static str, Box<dyn Kind>>);
 
 impl Registry {
-    pub(super) fn new(chatrooms: &Chatrooms, billing: &Billing, deliveries: &Deliveries) -> Self {
+    pub(super) fn new(chatrooms: &Chatrooms, billing: &Billing, otp_deliverer: &OtpDeliverer) -> Self {
         Self::of([
             Box::new(reply::WriteReply { replies: chatrooms.replies.clone() }) as Box<dyn Kind>,
-            Box::new(deliver_otp::DeliverOtp { deliveries: deliveries.clone() }),
+            Box::new(deliver_otp::DeliverOtp { otp_deliverer: otp_deliverer.clone() }),
             Box::new(stripe_event::ProcessStripeEvent { billing: billing.clone() }),
             Box::new(sync_customer::SyncCustomer { billing: billing.clone() }),
             Box::new(erase_account::EraseAccount { chatrooms: chatrooms.clone(), billing: billing.clone() }),

@@ -1,4 +1,4 @@
-//! Delivering a one-time password through a service that may be slow or down: from a job.
+//! Delivers one-time passwords from a job, because the delivery service may be slow or down.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ use crate::{
 /// The kind of the jobs that deliver a one-time password.
 pub const DELIVER_OTP: &str = "deliver_otp";
 
-/// What delivery jobs need. A worker has it without the rest of `Auth`.
+/// Delivers one-time passwords. Separate from `Auth`, so that a worker can have it without `Auth`.
 #[derive(Clone)]
-pub struct Deliveries {
+pub struct OtpDeliverer {
     pub db: Db,
     pub clock: Clock,
     pub keys: Arc<Keys>,
@@ -26,32 +26,32 @@ pub struct Deliveries {
 
 /// The result of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivered {
-    /// It was accepted, or there is nothing to deliver any more, or the service rejects the number.
+pub enum DeliveryResult {
+    /// Nothing is left to do: the service accepted the message or rejected it for good, or the one-time password is no longer needed.
     Done,
-    /// The service failed: retry for as long as the password can be used.
-    Unavailable,
+    /// The service failed: retry until the one-time password expires.
+    Retry,
 }
 
-impl Deliveries {
-    /// Delivers a one-time password if it is the newest of its number, unused and not expired.
-    pub async fn deliver(&self, id: OtpId) -> Result<Delivered> {
-        let Some(otp) = otps::by_id(self.db.read(), id).await? else { return Ok(Delivered::Done) };
+impl OtpDeliverer {
+    /// Delivers a one-time password if it is the newest for its phone number and purpose, unused and not expired.
+    pub async fn deliver(&self, id: OtpId) -> Result<DeliveryResult> {
+        let Some(otp) = otps::by_id(self.db.read(), id).await? else { return Ok(DeliveryResult::Done) };
         let newest = otps::newest(self.db.read(), &otp.phone_number, otp.purpose).await?;
         let is_usable = otp.used_at.is_none() && otp.expires_at > self.clock.now();
         if newest != Some(otp.id) || !is_usable {
-            return Ok(Delivered::Done);
+            return Ok(DeliveryResult::Done);
         }
         let code = OtpCode::derive(&self.keys.current, otp.id);
         match self.otp_sender.send(&super::message(&otp, code)).await {
-            Ok(_) => Ok(Delivered::Done),
+            Ok(_) => Ok(DeliveryResult::Done),
             Err(DeliveryError::Rejected(error)) => {
                 tracing::warn!(otp = %otp.id, error = format!("{error:#}"), "one-time password rejected by the delivery service");
-                Ok(Delivered::Done)
+                Ok(DeliveryResult::Done)
             }
             Err(DeliveryError::Failed(error)) => {
                 tracing::warn!(otp = %otp.id, error = format!("{error:#}"), "one-time password delivery failed; will retry");
-                Ok(Delivered::Unavailable)
+                Ok(DeliveryResult::Retry)
             }
         }
     }
