@@ -97,8 +97,7 @@ impl TestApp {
     pub async fn with(options: TestOptions<'_>) -> Self {
         let filter = std::env::var("POLLUX_TEST_LOG").unwrap_or_else(|_| "off".to_owned());
         telemetry::init(&telemetry::Logs { json: false, filter: &filter }).unwrap();
-        // With a stopped clock, periodic work is triggered by the test.
-        let is_moved = options.clock.is_some();
+        let has_stopped_clock = options.clock.is_some();
         let clock = options.clock.or_else(|| options.peer.map(|other| other.clock.clone()));
         let clock = clock.unwrap_or_else(Clock::system);
         let (gemini, stripe, backend, users, directory) = if let Some(other) = options.peer {
@@ -140,7 +139,8 @@ impl TestApp {
         let mut app = App::open(role, config, db, clock.clone()).await.unwrap();
         // Shortens the backoff of retries.
         app.chatrooms.replies.timing.first_backoff = Duration::from_millis(10);
-        if is_moved {
+        if has_stopped_clock {
+            // Periodic tasks run in real time: look often for the subscriptions that `advance` has made stale.
             app.billing.stale_poll_interval = Duration::from_millis(50);
         }
         // Subscribers must not depend on polling.
