@@ -41,7 +41,7 @@ pub(super) fn is_cacheable(
             }
         }
     }
-    true
+    operation.is_query()
 }
 
 fn contains(cacheable: CacheableFields, parent_type: &Name, field: &Name) -> bool {
@@ -92,7 +92,8 @@ mod tests {
     use super::*;
     use crate::graphql::engine::document::{self, DocumentSchema};
 
-    const SDL: &str = "type Query { list(id: ID): [Item!]! other: Int } type Item { id: ID! live: Int }";
+    const SDL: &str = "type Query { list(id: ID): [Item!]! other: Int } type Item { id: ID! live: Int } \
+        type Mutation { change: Int }";
     const CACHEABLE: CacheableFields = &[("Query", &["list"]), ("Item", &["id"])];
 
     fn is_cacheable(text: &str) -> bool {
@@ -107,6 +108,7 @@ mod tests {
             "query($id: ID) { ...F } fragment F on Query { list(id: $id) { ... on Item { id } } }"
         ));
         for text in [
+            "mutation { __typename }",
             "{ other }",
             "{ list { id } other }",
             "{ list { id live } }",

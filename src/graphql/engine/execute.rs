@@ -23,7 +23,7 @@ use super::{
     normalize::Operation,
     persisted_queries::DocumentStore,
     positions::locate,
-    prepared_documents::{PreparedDocuments, PreparedOperation},
+    prepared_documents::PreparedDocuments,
     resolve::Resolve,
     serialization::data_json,
 };
@@ -54,7 +54,9 @@ pub struct Executor<S> {
 
 /// An operation that is ready to be executed.
 pub struct Prepared {
-    operation: PreparedOperation,
+    operation: Arc<Operation>,
+    /// The operation name, the document and the variables, if the response may be kept.
+    cacheable_request: Option<String>,
     /// The text of its document, from which the locations of errors are computed.
     text: String,
 }
@@ -62,7 +64,7 @@ pub struct Prepared {
 impl Prepared {
     #[must_use]
     pub fn kind(&self) -> OperationType {
-        self.operation.operation.kind
+        self.operation.kind
     }
 }
 
@@ -109,11 +111,11 @@ impl<S: async_graphql::Executor> Executor<S> {
         let name = request.operation_name.as_deref();
         let prepared =
             self.prepared.prepare(&self.document_schema, &request.query, name, &mut request.variables);
-        let operation = prepared.await.map_err(Rejection::into_response)?;
+        let (operation, cacheable_request) = prepared.await.map_err(Rejection::into_response)?;
         if let Some(hash) = to_store {
             self.documents.store(hash, &request.query).await;
         }
-        Ok(Prepared { operation, text: request.query })
+        Ok(Prepared { operation, cacheable_request, text: request.query })
     }
 
     /// Executes a query or a mutation of a batch.
@@ -146,7 +148,7 @@ impl<S: async_graphql::Executor> Executor<S> {
     /// Executes an operation, unless its response is kept. A query or a mutation returns one response. A mutation that has
     /// started continues even if its client disconnects.
     pub fn stream(&self, mut prepared: Prepared, context: RequestContext) -> BoxStream<'static, Event> {
-        let cacheable_request = prepared.operation.cacheable_request.take();
+        let cacheable_request = prepared.cacheable_request.take();
         match (cacheable_request, context.identity) {
             (Some(request), Ok(Viewer { user, .. })) => {
                 let executor = self.clone();
@@ -185,7 +187,7 @@ impl<S: async_graphql::Executor> Executor<S> {
     }
 
     fn resolve(&self, prepared: Prepared, context: RequestContext) -> BoxStream<'static, Event> {
-        let Prepared { operation: PreparedOperation { operation, .. }, text } = prepared;
+        let Prepared { operation, text, .. } = prepared;
         let Operation { kind, document, shape, .. } = Arc::unwrap_or_clone(operation);
         let request_id = context.request_id.clone();
         let permits = context.permits.clone();

@@ -7,8 +7,8 @@
 //!                                                 directives, its cost limited
 //! ```
 //!
-//! An accepted document is kept up to the step that depends on variables (`prepared_documents`), so a repeated one starts there. A repeated query
-//! of a user's list of chatrooms ends there, too, if the list has not changed (`cached_responses`).
+//! An accepted document is kept up to the step that depends on variables (`prepared_documents`), so a repeated one starts there.
+//! A repeated query of a user's list of chatrooms ends there, too, if the list has not changed (`cached_responses`).
 //!
 //! async-graphql only resolves fields. Document validation, variables, fragments, directives, field merging and null
 //! propagation follow the GraphQL specification here, before and after it. Each step takes time linear in the output of the

@@ -40,13 +40,6 @@ pub(super) struct PreparedDocuments {
     cacheable: CacheableFields,
 }
 
-/// An operation that is ready to be executed.
-pub(super) struct PreparedOperation {
-    pub(super) operation: Arc<Operation>,
-    /// The operation name, the document and the variables, if the response may be kept.
-    pub(super) cacheable_request: Option<String>,
-}
-
 struct PreparedDocument {
     document: Valid<ExecutableDocument>,
     /// The normalized operation; none if it depends on variables.
@@ -64,7 +57,8 @@ impl PreparedDocuments {
         Self { kept: Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build(), cacheable }
     }
 
-    /// The normalized operation of a document.
+    /// The normalized operation of a document; and, if its response may be kept, the operation name, the document and the
+    /// variables, which identify the request.
     ///
     /// # Errors
     /// The document or its variables are rejected.
@@ -74,7 +68,7 @@ impl PreparedDocuments {
         text: &str,
         name: Option<&str>,
         variables: &mut Variables,
-    ) -> Result<PreparedOperation, Rejection> {
+    ) -> Result<(Arc<Operation>, Option<String>), Rejection> {
         let key = key(name, text);
         if let Some(known) = self.kept.get(&key).await {
             let cacheable_request = cacheable_request(&known, key, variables);
@@ -82,14 +76,14 @@ impl PreparedDocuments {
                 Some(operation) => operation.clone(),
                 None => normalize(schema, &known.document, name, variables)?.into(),
             };
-            return Ok(PreparedOperation { operation, cacheable_request });
+            return Ok((operation, cacheable_request));
         }
         let (operation, prepared) = parse_and_normalize(schema, text, name, variables, self.cacheable)?;
         if prepared.bytes <= MAX_DOCUMENT_BYTES {
             self.kept.insert(key, Arc::new(prepared)).await;
         }
         // The response is kept from the second time on.
-        Ok(PreparedOperation { operation, cacheable_request: None })
+        Ok((operation, None))
     }
 }
 
@@ -152,8 +146,8 @@ mod tests {
     ) -> Result<String, Rejection> {
         let schema = DocumentSchema::new(SDL, true).unwrap();
         let mut variables = Variables::from_json(json!({ "id": id }));
-        let operation = documents.prepare(&schema, text, name, &mut variables).await?;
-        Ok(format!("{:?}", operation.operation.document.operations))
+        let (operation, _) = documents.prepare(&schema, text, name, &mut variables).await?;
+        Ok(format!("{:?}", operation.document.operations))
     }
 
     async fn count(documents: &PreparedDocuments) -> u64 {
