@@ -6,7 +6,7 @@ use super::Switch;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct GraphqlSettings {
-    /// Introspection, suggestions in error messages, and the GraphiQL page
+    /// Introspection, suggestions in error messages, and GraphiQL
     #[arg(long, env = "INTROSPECTION", hide_env_values = true, default_value = "on")]
     pub introspection: Switch,
 

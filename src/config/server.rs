@@ -7,6 +7,8 @@ use std::{
 
 use ipnet::IpNet;
 
+use super::Switch;
+
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServerSettings {
     /// Address and port to listen on [default: 127.0.0.1:8000]
@@ -23,6 +25,10 @@ pub struct ServerSettings {
     /// Pages served by Pollux itself are always allowed.
     #[arg(long, env = "CORS_ORIGINS", hide_env_values = true)]
     cors_origins: Option<String>,
+
+    /// The web page: a chat at `/`, and GraphiQL at `/graphiql`
+    #[arg(long, env = "PLAYGROUND", hide_env_values = true, default_value = "on")]
+    pub playground: Switch,
 
     /// Addresses or networks of the proxies whose X-Forwarded-For and Forwarded headers are trusted, separated by commas, as
     /// in 10.0.0.0/8

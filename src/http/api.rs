@@ -29,7 +29,7 @@ pub struct Api {
     pub settings: Arc<ServerSettings>,
     pub life: Lifecycle,
     pub health: Health,
-    /// Whether introspection is allowed and the playground is served.
+    /// Whether introspection is allowed and GraphiQL is served.
     pub allows_introspection: bool,
 }
 

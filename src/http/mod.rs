@@ -22,9 +22,10 @@ mod health;
 mod host;
 mod json;
 mod my_data;
-mod page;
+
 mod params;
 mod peers;
+mod playground;
 mod rejection;
 mod router;
 mod serve;

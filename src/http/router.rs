@@ -4,28 +4,26 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     middleware,
     routing::{get, post},
 };
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 
 use super::{
-    api::Api, backlog::bounded, body::whole_body, cors, graphql, host, my_data, page, stripe_webhook,
+    api::Api, backlog::bounded, body::whole_body, cors, graphql, host, my_data, playground, stripe_webhook,
 };
-use crate::graphql::MY_DATA;
+use crate::{config::Switch, graphql::MY_DATA};
 
 /// All routes of the API.
 pub fn router(api: Api) -> Router {
     let cors = cors::layer(api.settings.clone());
-    let page = if api.allows_introspection { get(page::get) } else { get(StatusCode::NOT_FOUND) };
     // Every response has CORS headers except those of the webhook, which no page calls.
-    let for_pages = Router::new()
-        .route("/", page)
+    let is_served = api.settings.playground == Switch::On;
+    let for_pages = playground::router(is_served, api.allows_introspection)
         .route("/graphql", get(graphql::get).post(graphql::post).connect(graphql::get))
         .route(MY_DATA, get(my_data::get))
-        .merge(api.health.clone().router())
-        .fallback(async || StatusCode::NOT_FOUND);
+        .merge(api.health.clone().router());
     let for_servers = Router::new().route("/webhook/stripe", post(stripe_webhook::post));
     let api = Arc::new(api);
     with_limits(for_pages)
@@ -48,7 +46,7 @@ fn with_limits<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S>
 
 #[cfg(test)]
 mod tests {
-    use axum::{body::Body, extract::Request};
+    use axum::{body::Body, extract::Request, http::StatusCode};
     use clap::Parser;
     use tower::ServiceExt;
 

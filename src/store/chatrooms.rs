@@ -58,7 +58,7 @@ pub async fn page_owned_by(
 
 /// Locks the chatroom's row and increments its version. Every transaction that changes a chatroom calls this first.
 /// The activity at `now` moves the chatroom to the top of its owner's list.
-pub async fn increment_version_owned_by(
+pub async fn increment_version_of_owned(
     conn: &impl ConnectionTrait,
     user: UserId,
     id: ChatroomId,
@@ -84,7 +84,7 @@ pub async fn increment_version(conn: &impl ConnectionTrait, id: ChatroomId) -> R
     Ok(incremented.into_iter().next().map(|chatroom| chatroom.version))
 }
 
-/// Stores the edits to a chatroom that [`increment_version_owned_by`] has returned.
+/// Stores the edits to a chatroom that [`increment_version_of_owned`] has returned.
 pub async fn save(conn: &impl ConnectionTrait, chatroom: &chatroom::Model) -> Result<(), DbErr> {
     let edited = chatroom.clone().into_active_model().reset_all();
     chatroom::Entity::update(edited).exec(conn).await?;

@@ -53,8 +53,8 @@ pub async fn unprocessed_of(conn: &impl ConnectionTrait, customer: &str) -> Resu
         .await
 }
 
-/// Unprocessed events without a job: their jobs were given up.
-pub async fn given_up(conn: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+/// Unprocessed events without a job: every attempt of their jobs has failed.
+pub async fn without_job(conn: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
     let worked_on = "id NOT IN (SELECT stripe_event_id FROM jobs WHERE stripe_event_id IS NOT NULL)";
     Entity::find()
         .select_only()
@@ -66,8 +66,8 @@ pub async fn given_up(conn: &impl ConnectionTrait) -> Result<Vec<String>, DbErr>
         .await
 }
 
-/// Marks events as processed at this time, or with none as unprocessed.
-pub async fn mark(
+/// Sets when events were processed; none for unprocessed.
+pub async fn set_processed_at(
     conn: &impl ConnectionTrait,
     ids: &[String],
     processed_at: Option<Timestamp>,

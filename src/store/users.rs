@@ -128,7 +128,7 @@ pub async fn chatrooms_version(conn: &impl ConnectionTrait, id: UserId) -> Resul
 }
 
 /// Increments the version and returns it: called in every transaction that changes the user's list of chatrooms or its order.
-pub async fn increment_chatrooms_version(conn: &impl ConnectionTrait, id: UserId) -> Result<i64, DbErr> {
+pub async fn increment_list_version(conn: &impl ConnectionTrait, id: UserId) -> Result<i64, DbErr> {
     let text = "UPDATE users SET chatrooms_version = chatrooms_version + 1 WHERE id = $1 RETURNING chatrooms_version";
     let row = conn.query_one_raw(sql(conn, text, [id.into()])).await?;
     row.map_or(Ok(0), |row| row.try_get("", "chatrooms_version"))

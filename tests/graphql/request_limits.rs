@@ -175,7 +175,7 @@ async fn disabled_introspection_reveals_no_schema_names() {
         assert_eq!(error["message"], "The document does not fit the schema of this server.", "{document}");
         assert!(error["locations"][0]["line"].is_number(), "{error}");
     }
-    let page = anonymous.http.get(format!("http://{}/", app.address)).send().await.unwrap();
+    let page = anonymous.http.get(format!("http://{}/graphiql", app.address)).send().await.unwrap();
     assert_eq!(page.status(), 404);
     app.stop().await;
     let app = TestApp::start().await;

@@ -29,7 +29,16 @@ macro_rules! require_clients {
     };
 }
 
-pub(crate) use {require_clients, require_servers};
+/// Ends the test as skipped unless the page in `playground/` is built.
+macro_rules! require_page {
+    () => {
+        if !$crate::support::requirements::has_page() {
+            return;
+        }
+    };
+}
+
+pub(crate) use {require_clients, require_page, require_servers};
 
 pub fn has_servers() -> bool {
     let command =
@@ -42,6 +51,11 @@ pub fn has_clients() -> bool {
     let has = packages.exists() && has_program("node");
     let command = "tests/with-clients && cargo test --test integration clients::";
     has || skip("tests of the client examples, which need Node", command)
+}
+
+pub fn has_page() -> bool {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("playground/dist/index.html");
+    page.exists() || skip("tests of the built page", "make page")
 }
 
 pub fn has_curl() -> bool {

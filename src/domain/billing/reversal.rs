@@ -43,7 +43,7 @@ impl Billing {
             let reversal = format!("{} {charge}", event.kind);
             subscriptions::set_reversal(self.db.write(), user, &reversal, event.received_at).await?;
         }
-        stripe_events::mark(self.db.write(), std::slice::from_ref(&event.id), Some(now)).await?;
+        stripe_events::set_processed_at(self.db.write(), std::slice::from_ref(&event.id), Some(now)).await?;
         Ok(())
     }
 }

@@ -134,7 +134,7 @@ impl Billing {
         for (session, status) in ended {
             checkouts::end(&tx, session, *status).await?;
         }
-        stripe_events::mark(&tx, events, Some(new.updated_at)).await?;
+        stripe_events::set_processed_at(&tx, events, Some(new.updated_at)).await?;
         jobs::delete_for_events(&tx, events).await?;
         commit(tx).await?;
         Ok(true)

@@ -35,8 +35,8 @@ const SYNC_EVENTS: [&str; 13] = [
 pub const STRIPE_EVENT: &str = "stripe_event";
 
 impl Billing {
-    /// Verifies the signature of an event and stores the event with the job that processes it. Ignores events that are stored
-    /// already and events that do not concern Pollux.
+    /// Verifies the signature of an event and stores the event with the job that processes it, unless it is stored already. An
+    /// event that does not concern Pollux is ignored.
     ///
     /// # Errors
     /// [`Error::BadInput`] if the signature is invalid.
@@ -50,7 +50,8 @@ impl Billing {
         self.store_event(body).await.map(drop)
     }
 
-    /// Stores an event and its job, and returns the event's id; none if the event is ignored.
+    /// Stores an event and its job, unless they are stored already, and returns the event's id; none if the event is malformed or
+    /// does not concern Pollux.
     async fn store_event(&self, body: &[u8]) -> Result<Option<String>> {
         let payload = match serde_json::from_slice::<EventPayload>(body) {
             Ok(payload) => payload,
@@ -87,7 +88,8 @@ impl Billing {
         let (stored, writer) = self.event_intake.enqueue(row);
         if let Some(writer) = writer {
             let billing = self.clone();
-            // A task of its own: other webhooks wait for it, so it must not end when this client disconnects.
+            // The writer also stores the events of concurrent requests, so it has its own task: it must not end when Stripe
+            // closes this request.
             self.tasks.spawn(async move {
                 if let Err(error) = writer.run(&billing.db).await {
                     tracing::error!(?error, "storing stripe events failed");
@@ -111,35 +113,37 @@ impl Billing {
             if let Some(charge) = &event.charge_id {
                 self.record_reversal(&event, charge).await?;
             } else if let Some(user) = subscriptions::user_of(self.db.read(), &event.customer_id).await? {
-                // A concurrent sync may have processed the event meanwhile: the loop checks.
+                // If a concurrent sync was stored first, this one is discarded. The loop checks whether that sync has processed
+                // the event.
                 self.sync_once(user).await?;
             } else {
                 // A customer of another product that the same Stripe account sells.
                 let now = Some(self.clock.now());
-                stripe_events::mark(self.db.write(), std::slice::from_ref(&event.id), now).await?;
+                stripe_events::set_processed_at(self.db.write(), std::slice::from_ref(&event.id), now)
+                    .await?;
             }
         }
         Ok(())
     }
 
-    /// Queues events to be processed once more and returns their ids. Fetches events that never arrived from Stripe. Without
-    /// `ids`, queues the events that were given up.
+    /// Queues events to be processed once more and returns their ids. An event that never arrived is fetched from Stripe. Without
+    /// `ids`, queues the unprocessed events whose jobs have failed in every attempt.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an event that does not exist at Stripe or that is ignored.
+    /// [`Error::NotFound`] for an event that does not exist at Stripe or does not concern Pollux.
     pub async fn replay(&self, ids: Vec<String>) -> Result<Vec<String>> {
-        let ids = if ids.is_empty() { stripe_events::given_up(self.db.read()).await? } else { ids };
+        let ids = if ids.is_empty() { stripe_events::without_job(self.db.read()).await? } else { ids };
         for id in &ids {
             if stripe_events::by_id(self.db.read(), id).await?.is_none() {
                 let body = match self.payments()?.event(id).await {
                     Err(PaymentError::Missing(_)) => return Err(Error::NotFound("event")),
                     body => body?,
                 };
-                self.store_event(&body).await?.ok_or(Error::NotFound("event about a subscription"))?;
+                self.store_event(&body).await?.ok_or(Error::NotFound("event that concerns Pollux"))?;
                 continue;
             }
             let tx = self.db.begin().await?;
-            stripe_events::mark(&tx, std::slice::from_ref(id), None).await?;
+            stripe_events::set_processed_at(&tx, std::slice::from_ref(id), None).await?;
             jobs::delete_for_events(&tx, std::slice::from_ref(id)).await?;
             jobs::insert_for_events(&tx, std::slice::from_ref(id), self.clock.now()).await?;
             commit(tx).await?;

@@ -60,7 +60,7 @@ impl Chatrooms {
             .with_retry(|| async {
                 let tx = self.db.begin().await?;
                 chatrooms::insert(&tx, &chatroom).await?;
-                let list_version = users::increment_chatrooms_version(&tx, user).await?;
+                let list_version = users::increment_list_version(&tx, user).await?;
                 commit(tx).await?;
                 self.record_list_version(user, list_version).await;
                 Ok(())
@@ -91,7 +91,7 @@ impl Chatrooms {
         update: ChatroomUpdate,
     ) -> Result<chatroom::Model> {
         let tx = self.db.begin().await?;
-        let incremented = chatrooms::increment_version_owned_by(&tx, user, id, self.clock.now()).await?;
+        let incremented = chatrooms::increment_version_of_owned(&tx, user, id, self.clock.now()).await?;
         let mut chatroom = incremented.ok_or(Error::NotFound("chatroom"))?;
         chatroom.changed_version = chatroom.version;
         if let Some(title) = update.title {
@@ -104,7 +104,7 @@ impl Chatrooms {
             chatroom.model = model;
         }
         chatrooms::save(&tx, &chatroom).await?;
-        let list_version = users::increment_chatrooms_version(&tx, user).await?;
+        let list_version = users::increment_list_version(&tx, user).await?;
         commit(tx).await?;
         self.record_list_version(user, list_version).await;
         Ok(chatroom)
@@ -123,7 +123,7 @@ impl Chatrooms {
                 if !chatrooms::delete_owned_by(&tx, user, id).await? {
                     return Err(Error::NotFound("chatroom"));
                 }
-                let list_version = users::increment_chatrooms_version(&tx, user).await?;
+                let list_version = users::increment_list_version(&tx, user).await?;
                 commit(tx).await?;
                 self.record_list_version(user, list_version).await;
                 Ok(unfinished)

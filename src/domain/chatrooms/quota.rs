@@ -40,7 +40,7 @@ impl Quota {
     }
 
     /// The prompts that the tier allows per day, as a number to compare with.
-    pub(super) fn daily_limit_or_max(&self, tier: Tier) -> i32 {
+    pub(super) fn daily_limit_or_i32_max(&self, tier: Tier) -> i32 {
         self.daily_limit(tier).unwrap_or(i32::MAX)
     }
 
@@ -67,7 +67,7 @@ impl Quota {
         now: Timestamp,
     ) -> Result<DailyUsage> {
         let tier = tier(subscriptions::of_user(tx, user).await?.as_ref(), now);
-        let limit = self.daily_limit_or_max(tier);
+        let limit = self.daily_limit_or_i32_max(tier);
         if let Some(used) = usage::reserve(tx, user, now.date_naive(), limit).await? {
             return Ok(self.usage_of(tier, used));
         }

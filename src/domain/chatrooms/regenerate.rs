@@ -23,7 +23,7 @@ impl Chatrooms {
         let chatroom = self.replies.owned_reply(user, reply).await?.chatroom_id;
         let tx = self.db.begin().await?;
         let now = self.clock.now();
-        let chatroom = chatrooms::increment_version_owned_by(&tx, user, chatroom, now)
+        let chatroom = chatrooms::increment_version_of_owned(&tx, user, chatroom, now)
             .await?
             .ok_or(Error::NotFound("message"))?;
         // Read again now that the transaction holds the chatroom.
@@ -41,7 +41,7 @@ impl Chatrooms {
         let usage = self.quota.reserve(&tx, user, now).await?;
         branches::truncate(&tx, chatroom.id, old.depth, chatroom.version).await?;
         let new = branch::queue_reply(&tx, &chatroom, &question, MessageId::generate(), now).await?;
-        let list_version = users::increment_chatrooms_version(&tx, user).await?;
+        let list_version = users::increment_list_version(&tx, user).await?;
         commit(tx).await?;
         self.record_list_version(user, list_version).await;
         tracing::info!(

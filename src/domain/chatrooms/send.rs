@@ -27,9 +27,9 @@ pub struct Sent {
 
 /// The result of a transaction that stores a message.
 enum SendResult {
-    /// With the new version of the list of chatrooms.
+    /// The message was stored. Contains the new version of the user's list of chatrooms.
     New(Box<Sent>, i64),
-    /// The idempotency key was used before: the row that its first use stored. This transaction has stored nothing.
+    /// The idempotency key was used before, so that nothing was stored. Contains the row that its first use stored.
     Repeated(idempotency_key::Model),
 }
 
@@ -62,8 +62,8 @@ impl Chatrooms {
             job_kind: replies::JOB_KIND,
             content: content.as_str(),
             key: key.as_ref(),
-            basic_limit: self.quota.daily_limit_or_max(Tier::Basic),
-            pro_limit: self.quota.daily_limit_or_max(Tier::Pro),
+            basic_limit: self.quota.daily_limit_or_i32_max(Tier::Basic),
+            pro_limit: self.quota.daily_limit_or_i32_max(Tier::Pro),
             day: now.date_naive(),
             now,
         };
@@ -98,9 +98,9 @@ impl Chatrooms {
         ))
     }
 
-    /// Does the same as [`sending::store`] step by step: on SQLite, and on PostgreSQL if the one statement has stored nothing,
-    /// because the key was used before, another call changed the chatroom meanwhile, or something rejects the message: the
-    /// step that rejects it returns the error.
+    /// Does in several statements what [`sending::store`] does in one. It is used on SQLite, and on PostgreSQL if that statement
+    /// has stored nothing: the key was used before, another call changed the chatroom meanwhile, or the message is rejected. In
+    /// the last case the step that rejects the message returns the error.
     async fn store_in_steps(&self, new: &NewMessage<'_>) -> Result<SendResult> {
         let NewMessage { user, now, .. } = *new;
         let tx = self.db.begin().await?;
@@ -109,7 +109,7 @@ impl Chatrooms {
         {
             return Ok(SendResult::Repeated(first));
         }
-        let chatroom = chatrooms::increment_version_owned_by(&tx, user, new.chatroom, now)
+        let chatroom = chatrooms::increment_version_of_owned(&tx, user, new.chatroom, now)
             .await?
             .ok_or(Error::NotFound("chatroom"))?;
         let usage = self.quota.reserve(&tx, user, now).await?;
@@ -120,7 +120,7 @@ impl Chatrooms {
         };
         messages::insert(&tx, &message).await?;
         let reply = branch::queue_reply(&tx, &chatroom, &message, new.reply, now).await?;
-        let list_version = users::increment_chatrooms_version(&tx, user).await?;
+        let list_version = users::increment_list_version(&tx, user).await?;
         commit(tx).await?;
         Ok(SendResult::New(Box::new(Sent { message, reply, usage }), list_version))
     }

@@ -3,7 +3,8 @@ use serde_json::json;
 
 use super::*;
 
-/// The path and the problem if the variable `$x` of this type is coerced from these variables; none if it is accepted.
+/// Coerces `variables` for an operation that declares `$x` of type `ty`. Returns the path and the problem if they are rejected,
+/// none if they are accepted.
 fn problem(ty: &str, variables: Value) -> Option<(String, String)> {
     let schema = schema();
     // Parsed without validation, which would reject the unused variable.

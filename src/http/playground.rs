@@ -1,0 +1,157 @@
+//! The web page: a chat at `/` and GraphiQL at `/graphiql`. `make page` builds it from `playground/`. A release binary contains
+//! the built files; a debug binary reads them from the source tree.
+
+use std::borrow::Cow;
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use rust_embed::{Embed, EmbeddedFile};
+
+use super::headers::text;
+
+#[derive(Embed)]
+#[folder = "playground/dist"]
+#[allow_missing = true]
+struct Files;
+
+/// The resources that the chat may load: its own files, and images within its style sheets.
+const CHAT_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
+     manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+/// GraphiQL also sets styles at run time, has fonts within its style sheet, and runs its editor's language services in workers.
+const GRAPHIQL_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; \
+     connect-src 'self'; worker-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'",
+);
+/// Browsers revalidate a page with its ETag, so that they never run an old version.
+const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
+/// The name of an asset contains the hash of its content.
+const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
+const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Pollux</title>\
+    <h1>Pollux is running</h1><p>The GraphQL API is at <code>/graphql</code>. This page is not built yet: run \
+    <code>make page</code> (it requires Node 20 or later), then restart the server.</p></html>";
+
+/// The routes of the page.
+pub(super) fn router<S: Clone + Send + Sync + 'static>(
+    is_served: bool,
+    allows_introspection: bool,
+) -> Router<S> {
+    if !is_served {
+        return Router::new().fallback(not_found);
+    }
+    let graphiql = if allows_introspection { get(graphiql) } else { get(not_found) };
+    Router::new().route("/graphiql", graphiql).route("/assets/{name}", get(asset)).fallback(chat)
+}
+
+/// `/`, and any address that the chat handles itself: one that a browser navigates to.
+async fn chat(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let is_navigation = matches!(method, Method::GET | Method::HEAD)
+        && (uri.path() == "/"
+            || text(&headers, &header::ACCEPT).is_some_and(|accept| accept.contains("text/html")));
+    if is_navigation { page("index.html", &CHAT_POLICY, &headers) } else { not_found().await }
+}
+
+async fn graphiql(headers: HeaderMap) -> Response {
+    page("graphiql.html", &GRAPHIQL_POLICY, &headers)
+}
+
+/// A file that the pages load.
+async fn asset(uri: Uri, headers: HeaderMap) -> Response {
+    let path = uri.path().trim_start_matches('/');
+    let cache = if path.starts_with("assets/") { IMMUTABLE } else { REVALIDATED };
+    match file(path, &headers) {
+        Some(response) => ([(header::CACHE_CONTROL, cache)], response).into_response(),
+        None => not_found().await,
+    }
+}
+
+async fn not_found() -> Response {
+    StatusCode::NOT_FOUND.into_response()
+}
+
+/// A page with its security headers.
+fn page(path: &str, policy: &HeaderValue, headers: &HeaderMap) -> Response {
+    let response = file(path, headers).unwrap_or_else(|| Html(NOT_BUILT).into_response());
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, policy.clone()),
+        (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (header::CACHE_CONTROL, REVALIDATED),
+    ];
+    (headers, response).into_response()
+}
+
+/// A built file in the best encoding that the client accepts; none if it does not exist.
+fn file(path: &str, headers: &HeaderMap) -> Option<Response> {
+    let original = Files::get(path)?;
+    let encoded = [("br", "br"), ("gzip", "gz")].into_iter().find_map(|(coding, extension)| {
+        let file =
+            accepts_encoding(headers, coding).then(|| Files::get(&format!("{path}.{extension}")))??;
+        Some((coding, file))
+    });
+    let content_type = original.metadata.mimetype().to_owned();
+    let (coding, file) = encoded.map_or((None, original), |(coding, file)| (Some(coding), file));
+    let tag = etag(&file);
+    let common = [(header::ETAG, value(&tag)), (header::VARY, HeaderValue::from_static("accept-encoding"))];
+    if text(headers, &header::IF_NONE_MATCH).is_some_and(|known| known.contains(&tag)) {
+        return Some((StatusCode::NOT_MODIFIED, common).into_response());
+    }
+    let body = match file.data {
+        Cow::Borrowed(data) => Bytes::from_static(data),
+        Cow::Owned(data) => Bytes::from(data),
+    };
+    let mut response =
+        (common, [(header::CONTENT_TYPE, value(&content_type))], Body::from(body)).into_response();
+    if let Some(coding) = coding {
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
+    }
+    Some(response)
+}
+
+/// Whether the client accepts a content coding, by [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3).
+fn accepts_encoding(headers: &HeaderMap, coding: &str) -> bool {
+    let Some(accepted) = text(headers, &header::ACCEPT_ENCODING) else { return false };
+    accepted.split(',').any(|element| {
+        let (name, parameters) = element.split_once(';').unwrap_or((element, ""));
+        let quality = parameters.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+        name.trim().eq_ignore_ascii_case(coding) && quality.is_ok_and(|quality| quality > 0.0)
+    })
+}
+
+/// The hash of the file as it is sent.
+fn etag(file: &EmbeddedFile) -> String {
+    format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]))
+}
+
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("application/octet-stream"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_coding_is_accepted_if_the_header_lists_it_with_a_quality_above_zero() {
+        for (header, accepted) in [
+            (None, false),
+            (Some("gzip, deflate, br, zstd"), true),
+            (Some("gzip,BR;q=0.5"), true),
+            (Some("br; q=0, gzip"), false),
+            (Some("gzip"), false),
+            (Some("br;q=x"), false),
+        ] {
+            let headers = header.map(|header| (header::ACCEPT_ENCODING, HeaderValue::from_static(header)));
+            let headers = headers.into_iter().collect();
+            assert_eq!(accepts_encoding(&headers, "br"), accepted, "{header:?}");
+        }
+    }
+}
