@@ -9,7 +9,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use pollux::config::Role;
+use pollux::{config::Role, store::commit};
 use serde_json::json;
 use support::{
     Backend, TestApp,
@@ -36,7 +36,9 @@ async fn main() {
     };
     let app = node(shared.then_some(Role::Api), None).await;
     let worker = if shared { Some(node(Some(Role::Worker), Some(&app)).await) } else { None };
-    let customers = insert_customers(app.chatrooms.db.write(), EVENTS, app.clock.now()).await;
+    let tx = app.chatrooms.db.begin().await.unwrap();
+    let customers = insert_customers(&tx, EVENTS, app.clock.now()).await;
+    commit(tx).await.unwrap();
     for customer in &customers {
         app.stripe.create_subscription(customer, "active");
     }

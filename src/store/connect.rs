@@ -7,21 +7,18 @@
 
 use std::{fs::File, path::Path, sync::Arc};
 
-use sea_orm::{
-    ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, Database, DbErr};
 
-use super::{Transaction, postgres::Server, sqlite, write_check::WriteCheck};
+use super::{ConnectionPool, Transaction, postgres::Server, sqlite, write_check::WriteCheck};
 use crate::config::{DatabaseSettings, DatabaseUrl};
 
 /// The open database. Clones share its connections.
 #[derive(Clone)]
 pub struct Db {
-    read: DatabaseConnection,
-    write: DatabaseConnection,
+    read: ConnectionPool,
+    write: ConnectionPool,
     pub(super) backend: Backend,
-    checks: Arc<WriteCheck>,
+    pub(super) checks: Arc<WriteCheck>,
     /// The lock on the SQLite file, held until the process exits.
     lock: Option<Arc<File>>,
 }
@@ -53,24 +50,20 @@ impl Db {
         let connections = settings.database_connections.get();
         let (read, mut write, backend) = match &settings.url {
             DatabaseUrl::Sqlite(file) => {
-                let write = sqlite::writer(file, checks.clone()).await?;
-                let read = sqlite::readers(file, connections).await?;
+                let write = ConnectionPool::new(&sqlite::writer(file, checks.clone()).await?);
+                let read = ConnectionPool::new(&sqlite::readers(file, connections).await?);
                 (read, write, Backend::Sqlite { file: file.as_path().into() })
             }
             DatabaseUrl::Postgres(url) => {
                 let limit = settings.database_statement_timeout;
                 let server = Server::find(url, limit).await?;
-                let pool =
-                    Database::connect(server.limited(connections).acquire_timeout(limit).to_owned()).await?;
+                let options = server.limited(connections).acquire_timeout(limit).to_owned();
+                let pool = ConnectionPool::new(&Database::connect(options).await?);
                 (pool.clone(), pool, Backend::Postgres(Arc::new(server)))
             }
         };
         let failed = checks.clone();
-        write.set_metric_callback(move |info| {
-            if info.failed {
-                failed.report_failure();
-            }
-        });
+        write.on_failure = Some(Arc::new(move || failed.report_failure()));
         Ok(Self { read, write, backend, checks, lock: None })
     }
 
@@ -82,35 +75,33 @@ impl Db {
 
     /// For reading outside a transaction: sees the last commit.
     #[must_use]
-    pub fn read(&self) -> &DatabaseConnection {
+    pub fn read(&self) -> &ConnectionPool {
         &self.read
     }
 
     /// For a single statement that writes. Not inside a transaction, which holds SQLite's only writer.
     #[must_use]
-    pub fn write(&self) -> &DatabaseConnection {
+    pub fn write(&self) -> &ConnectionPool {
         &self.write
     }
 
     /// Begins a transaction that will write. Dropping it rolls it back.
     pub async fn begin(&self) -> Result<Transaction, DbErr> {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
+        let text = match self.backend {
+            Backend::Sqlite { .. } => "BEGIN IMMEDIATE",
+            Backend::Postgres(_) => "BEGIN",
         };
-        let begun = self.write.begin_with_options(options).await;
-        let inner = begun.inspect_err(|_| self.checks.report_failure())?;
-        Ok(Transaction { inner, checks: self.checks.clone() })
+        self.write.observe_failure(Transaction::begin(&self.write, text).await)
     }
 
     /// Begins a read transaction, whose statements all see the same snapshot.
-    pub async fn snapshot(&self) -> Result<DatabaseTransaction, DbErr> {
-        let isolation_level = match self.read.get_database_backend() {
+    pub async fn snapshot(&self) -> Result<Transaction, DbErr> {
+        let text = match self.backend {
             // A SQLite transaction always reads one snapshot.
-            DbBackend::Sqlite => None,
-            _ => Some(IsolationLevel::RepeatableRead),
+            Backend::Sqlite { .. } => "BEGIN",
+            Backend::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ",
         };
-        self.read.begin_with_options(TransactionOptions { isolation_level, ..Default::default() }).await
+        Transaction::begin(&self.read, text).await
     }
 
     /// Whether the database responds.
@@ -133,22 +124,14 @@ impl Db {
 
     /// Closes the connections; SQLite then copies its write-ahead log into its file.
     pub async fn close(&self) {
-        for pool in [&self.read, &self.write] {
-            if let Err(error) = pool.clone().close().await {
-                tracing::warn!(%error, "failed to close a database connection pool");
-            }
-        }
+        self.read.close().await;
+        self.write.close().await;
     }
 
     /// Calls `observe` with the text of every statement from now on, on this handle and clones made after.
-    pub fn on_statement(&mut self, observe: impl Fn(&str) + Clone + Send + Sync + 'static) {
-        let (also, failed) = (observe.clone(), self.checks.clone());
-        self.read.set_metric_callback(move |info| observe(&info.statement.sql));
-        self.write.set_metric_callback(move |info| {
-            if info.failed {
-                failed.report_failure();
-            }
-            also(&info.statement.sql);
-        });
+    pub fn on_statement(&mut self, observe: impl Fn(&str) + Send + Sync + 'static) {
+        let observer: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(observe);
+        self.read.observer = Some(observer.clone());
+        self.write.observer = Some(observer);
     }
 }

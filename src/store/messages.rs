@@ -2,14 +2,15 @@
 
 use std::{future::ready, sync::Arc};
 
-use entity::{ChatroomId, MessageId, UserId, chatroom, message};
+use entity::{ChatroomId, MessageId, UserId, message};
 use futures_util::{Stream, TryStreamExt};
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, ExprTrait, FromQueryResult, IntoActiveModel,
-    QueryOrder, QuerySelect, Value, entity::prelude::*,
+    DbBackend, ExprTrait, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, Value,
+    entity::prelude::*,
 };
 
 use super::{
+    ConnectionPool, Transaction,
     page::{Page, Window},
     placeholders, sql,
 };
@@ -77,12 +78,8 @@ pub async fn bytes_from(
 }
 
 /// Without an ownership check, for workers.
-pub async fn with_chatroom(
-    conn: &impl ConnectionTrait,
-    id: MessageId,
-) -> Result<Option<(message::Model, chatroom::Model)>, DbErr> {
-    let found = message::Entity::find_by_id(id).find_also_related(chatroom::Entity).one(conn).await?;
-    Ok(found.and_then(|(message, chatroom)| Some((message, chatroom?))))
+pub async fn by_id(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<message::Model>, DbErr> {
+    message::Entity::find_by_id(id).one(conn).await
 }
 
 /// The position of a message in its chatroom's tree, and the length of its content.
@@ -140,7 +137,7 @@ async fn collect<E: From<DbErr>>(
 
 /// Without an ownership check, for messages that the caller's objects link to.
 pub async fn by_ids<E: From<DbErr>>(
-    conn: &DatabaseConnection,
+    conn: &ConnectionPool,
     ids: &[MessageId],
     admit: impl Fn(&message::Model) -> Result<(), E>,
 ) -> Result<Vec<message::Model>, E> {
@@ -150,7 +147,7 @@ pub async fn by_ids<E: From<DbErr>>(
 
 /// For each of these chatrooms, a page of its active branch by depth, in one query.
 pub async fn pages<E: From<DbErr>>(
-    conn: &DatabaseConnection,
+    conn: &ConnectionPool,
     chatrooms: &[ChatroomId],
     window: &Window<i32>,
     admit: impl Fn(&message::Model) -> Result<(), E>,
@@ -195,7 +192,7 @@ impl VersionsAt {
 
 /// The `newest` versions of each of these, oldest first; with `before`, only those older than it.
 pub async fn versions<E: From<DbErr>>(
-    conn: &DatabaseConnection,
+    conn: &ConnectionPool,
     positions: &[VersionsAt],
     newest: usize,
     before: Option<MessageId>,
@@ -258,7 +255,7 @@ pub struct Changes {
 /// The messages that have changed in a chatroom since a version, from this key on if given: up to `max_bytes` of content, but
 /// at least one message.
 pub async fn changed_since(
-    conn: &DatabaseTransaction,
+    conn: &Transaction,
     chatroom: ChatroomId,
     version: i64,
     from: Option<ChangeKey>,

@@ -8,7 +8,10 @@ use std::collections::HashSet;
 
 use anyhow::{Context, bail};
 use migration::{Migrator, MigratorTrait, SchemaManager};
-use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, DbErr, Statement, TransactionTrait};
+use sea_orm::{
+    ConnectionTrait, Database, DatabaseTransaction, DbErr, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
+};
 
 use super::{AdvisoryLock, Db, connect::Backend, sqlite};
 
@@ -32,11 +35,20 @@ impl Db {
         let failed = "failed to migrate the database";
         match &self.backend {
             Backend::Sqlite { file } => {
-                let tx = self.begin().await.map_err(|error| sqlite::explain(&error, file)).context(failed)?;
-                apply_missing(tx.inner).await.map_err(|error| match error.downcast_ref::<DbErr>() {
-                    Some(cause) => sqlite::explain(cause, file).context(failed),
-                    None => error,
-                })
+                let writer = sqlite::writer(file, self.checks.clone()).await.context(failed)?;
+                let immediate = TransactionOptions {
+                    sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                    ..Default::default()
+                };
+                let tx = writer.begin_with_options(immediate).await;
+                let tx = tx.map_err(|error| sqlite::explain(&error, file)).context(failed)?;
+                let applied =
+                    apply_missing(tx).await.map_err(|error| match error.downcast_ref::<DbErr>() {
+                        Some(cause) => sqlite::explain(cause, file).context(failed),
+                        None => error,
+                    })?;
+                writer.close().await?;
+                Ok(applied)
             }
             Backend::Postgres(server) => {
                 let unlimited = Database::connect(server.unlimited(1)).await.context(failed)?;

@@ -21,7 +21,7 @@ use sea_orm::{
     },
 };
 
-use super::{transaction::sqlx_error, write_check::WriteCheck};
+use super::{ConnectionPool, transaction::sqlx_error, write_check::WriteCheck};
 
 /// Marks the file in its header as Pollux's ("POLX").
 const APPLICATION_ID: &str = "1347374168";
@@ -105,7 +105,7 @@ async fn pool(
 }
 
 /// Copies the write-ahead log into the file, as far as possible without waiting for readers or writers.
-pub(super) async fn checkpoint(writer: &DatabaseConnection) -> Result<(), DbErr> {
+pub(super) async fn checkpoint(writer: &ConnectionPool) -> Result<(), DbErr> {
     writer.execute_unprepared("PRAGMA wal_checkpoint(PASSIVE)").await.map(drop)
 }
 

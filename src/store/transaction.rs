@@ -1,13 +1,15 @@
-//! Transactions that write: their commit, and retrying those that failed because of a conflict or a lost connection.
+//! Transactions: their commit, and retrying those that failed because of a conflict or a lost connection.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{pin::Pin, time::Duration};
 
+use async_stream::try_stream;
+use futures_util::{TryStreamExt, stream::BoxStream};
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqlxError,
-    Statement,
+    ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqlxError, Statement, StreamTrait,
 };
+use tokio::sync::Mutex;
 
-use super::{Db, write_check::WriteCheck};
+use super::{Db, checkout::Checkout, pool::ConnectionPool};
 use crate::{
     backoff::{Backoff, RetryPolicy},
     error::{Error, Result},
@@ -20,55 +22,105 @@ const RETRIES: RetryPolicy = RetryPolicy {
 /// PostgreSQL error codes (its manual, appendix A): serialization failure, deadlock, shutdown, crash, starting up.
 const TRANSIENT: [&str; 5] = ["40001", "40P01", "57P01", "57P02", "57P03"];
 
-/// A transaction that writes. Dropping it rolls it back; [`commit`] ends it.
+/// A transaction. Dropping it rolls it back; [`commit`] ends it.
 pub struct Transaction {
-    pub(super) inner: DatabaseTransaction,
-    /// Is notified of a commit that failed.
-    pub(super) checks: Arc<WriteCheck>,
+    pool: ConnectionPool,
+    /// None once the transaction has ended.
+    checkout: Mutex<Option<Checkout>>,
 }
 
 impl Transaction {
-    pub async fn rollback(self) -> Result<(), DbErr> {
-        self.inner.rollback().await
+    pub(super) async fn begin(pool: &ConnectionPool, text: &'static str) -> Result<Self, DbErr> {
+        let mut checkout = pool.acquire().await?;
+        checkout.begin(text).await?;
+        Ok(Self { pool: pool.clone(), checkout: Mutex::new(Some(checkout)) })
+    }
+
+    pub async fn rollback(mut self) -> Result<(), DbErr> {
+        let checkout = self.checkout.get_mut();
+        open(checkout)?.rollback().await?;
+        keep(checkout);
+        Ok(())
     }
 }
 
-impl Deref for Transaction {
-    type Target = DatabaseTransaction;
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if let Some(checkout) = self.checkout.get_mut() {
+            checkout.start_rollback();
+        }
+    }
+}
 
-    fn deref(&self) -> &DatabaseTransaction {
-        &self.inner
+fn open(checkout: &mut Option<Checkout>) -> Result<&mut Checkout, DbErr> {
+    checkout.as_mut().ok_or_else(|| DbErr::Custom("the transaction has ended".to_owned()))
+}
+
+fn keep(checkout: &mut Option<Checkout>) {
+    if let Some(checkout) = checkout.take() {
+        checkout.keep();
     }
 }
 
 #[async_trait::async_trait]
 impl ConnectionTrait for Transaction {
     fn get_database_backend(&self) -> DbBackend {
-        self.inner.get_database_backend()
+        ConnectionTrait::get_database_backend(&self.pool)
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.inner.execute_raw(statement).await
+        let mut checkout = self.checkout.lock().await;
+        self.pool.observe(&statement, open(&mut checkout)?.execute(&statement).await)
     }
 
     async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
-        self.inner.execute_unprepared(text).await
+        open(&mut *self.checkout.lock().await)?.execute_text(text).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.inner.query_one_raw(statement).await
+        let mut checkout = self.checkout.lock().await;
+        self.pool.observe(&statement, open(&mut checkout)?.query_one(&statement).await)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.inner.query_all_raw(statement).await
+        let mut checkout = self.checkout.lock().await;
+        self.pool.observe(&statement, open(&mut checkout)?.query_all(&statement).await)
+    }
+}
+
+impl StreamTrait for Transaction {
+    type Stream<'a> = BoxStream<'a, Result<QueryResult, DbErr>>;
+
+    fn get_database_backend(&self) -> DbBackend {
+        ConnectionTrait::get_database_backend(&self.pool)
+    }
+
+    fn stream_raw<'a>(
+        &'a self,
+        statement: Statement,
+    ) -> Pin<Box<dyn Future<Output = Result<Self::Stream<'a>, DbErr>> + 'a + Send>> {
+        Box::pin(async move {
+            let mut checkout = self.checkout.lock().await;
+            self.pool.observe(&statement, Ok(()))?;
+            let rows: Self::Stream<'a> = Box::pin(try_stream! {
+                let mut rows = open(&mut checkout)?.stream(&statement);
+                while let Some(row) = rows.try_next().await? {
+                    yield row;
+                }
+            });
+            Ok(rows)
+        })
     }
 }
 
 /// Commits. After a connection is lost here, the result is unknown: [`Db::with_retry`] does not retry then.
-pub async fn commit(tx: Transaction) -> Result<(), DbErr> {
-    let Transaction { inner, checks } = tx;
-    let committed = inner.commit().await.inspect_err(|_| checks.report_failure());
-    committed.map_err(|cause| match is_transient(&cause) {
+pub async fn commit(mut tx: Transaction) -> Result<(), DbErr> {
+    let checkout = tx.checkout.get_mut();
+    let committed = open(checkout)?.commit().await;
+    if committed.is_ok() {
+        keep(checkout);
+    }
+    tx.pool.observe_failure(committed).map_err(|cause| match is_transient(&cause) {
         Some(Transient::RolledBack) => cause,
         _ => DbErr::Custom(format!("the commit failed, but may have been stored: {cause}")),
     })

@@ -1,12 +1,10 @@
 //! Users.
 
 use entity::{Timestamp, UserId, user};
-use sea_orm::{
-    DatabaseTransaction, ExprTrait, IntoActiveModel, QuerySelect, entity::prelude::*, sea_query::OnConflict,
-};
+use sea_orm::{ExprTrait, IntoActiveModel, QuerySelect, entity::prelude::*, sea_query::OnConflict};
 use user::Column;
 
-use super::sql;
+use super::{Transaction, sql};
 
 /// The user with `new`'s phone number, which has just been verified; inserts `new` if it does not exist.
 pub async fn find_or_insert(conn: &impl ConnectionTrait, new: user::Model) -> Result<user::Model, DbErr> {
@@ -29,13 +27,13 @@ pub async fn password_hash_or(
 }
 
 /// The user, with its row locked until the transaction ends.
-pub async fn locked(tx: &DatabaseTransaction, id: UserId) -> Result<Option<user::Model>, DbErr> {
+pub async fn locked(tx: &Transaction, id: UserId) -> Result<Option<user::Model>, DbErr> {
     user::Entity::find_by_id(id).filter(Column::DeletedAt.is_null()).lock_exclusive().one(tx).await
 }
 
 /// The same by number.
 pub async fn locked_by_phone_number(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     phone_number: &str,
 ) -> Result<Option<user::Model>, DbErr> {
     user::Entity::find().filter(Column::PhoneNumber.eq(phone_number)).lock_exclusive().one(tx).await
@@ -96,7 +94,7 @@ pub async fn anonymize(conn: &impl ConnectionTrait, id: UserId, now: Timestamp) 
 
 /// Deletes the row of a deleted account and everything that belongs to it. Fails if a Stripe customer has been created
 /// meanwhile, which must be deleted first.
-pub async fn delete_erased(tx: &DatabaseTransaction, id: UserId) -> Result<(), DbErr> {
+pub async fn delete_erased(tx: &Transaction, id: UserId) -> Result<(), DbErr> {
     let ended = Column::DeletedAt.is_not_null();
     user::Entity::find_by_id(id).filter(ended).lock_exclusive().one(tx).await?;
     if super::subscriptions::of_user(tx, id).await?.is_some() {

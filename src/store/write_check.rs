@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
+use sea_orm::{ConnectionTrait, DbErr};
 use tokio::{sync::Mutex, time::Instant};
 use uuid::Uuid;
 
-use super::sql;
+use super::{ConnectionPool, sql};
 
 /// Between two checks while no write has failed.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
@@ -32,7 +32,7 @@ impl WriteCheck {
     }
 
     /// The result of the last check, or of a new one if it is due.
-    pub(super) async fn run(&self, conn: &DatabaseConnection) -> Result<(), DbErr> {
+    pub(super) async fn run(&self, conn: &ConnectionPool) -> Result<(), DbErr> {
         let mut last = self.last.lock().await;
         let failed = self.write_failed.load(Ordering::Relaxed);
         if let Some((at, result)) = &*last {
@@ -52,7 +52,7 @@ impl WriteCheck {
 }
 
 /// Commits a row with this many bytes, which a database cannot compress.
-async fn write(conn: &DatabaseConnection, bytes: usize) -> Result<(), DbErr> {
+async fn write(conn: &ConnectionPool, bytes: usize) -> Result<(), DbErr> {
     let mut padding = String::with_capacity(bytes);
     while padding.len() < bytes {
         padding.push_str(&Uuid::new_v4().simple().to_string());

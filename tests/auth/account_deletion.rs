@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use pollux::config::Role;
-use sea_orm::{EntityTrait, PaginatorTrait, TransactionTrait};
+use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -175,14 +175,14 @@ async fn chatroom_with_1200_nested_messages_is_deleted() {
     let db = app.chatrooms.db.write();
     let reply: entity::MessageId = reply.parse().unwrap();
     let mut message = entity::message::Entity::find_by_id(reply).one(db).await.unwrap().unwrap();
-    let tx = db.begin().await.unwrap();
+    let tx = app.chatrooms.db.begin().await.unwrap();
     for _ in 0..1200 {
         message.parent_id = Some(message.id);
         message.id = entity::MessageId::generate();
         message.depth += 1;
         pollux::store::messages::insert(&tx, &message).await.unwrap();
     }
-    tx.commit().await.unwrap();
+    pollux::store::commit(tx).await.unwrap();
     let delete = "mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }";
     assert_eq!(user.error_code(delete, json!({"id": chatroom.id})).await, "no error");
     assert_eq!(entity::message::Entity::find().count(app.chatrooms.db.read()).await.unwrap(), 0);

@@ -1,6 +1,6 @@
 //! Data export: everything stored about a user, as a download.
 
-use sea_orm::{EntityTrait, TransactionTrait};
+use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, TestUser, code_of};
@@ -55,7 +55,7 @@ async fn export_reads_chatrooms_in_batches() {
     let message = entity::message::Entity::find().one(db).await.unwrap().unwrap();
     let chatrooms: usize =
         std::env::var("POLLUX_TEST_CHATROOMS").map_or(300, |chatrooms| chatrooms.parse().unwrap());
-    let tx = db.begin().await.unwrap();
+    let tx = app.chatrooms.db.begin().await.unwrap();
     for number in 1..chatrooms {
         let id = entity::ChatroomId::generate();
         let title = format!("chatroom {number}");
@@ -77,7 +77,7 @@ async fn export_reads_chatrooms_in_batches() {
             parent_id = Some(id);
         }
     }
-    tx.commit().await.unwrap();
+    pollux::store::commit(tx).await.unwrap();
     app.wait_until_idle().await;
     app.statements.lock().unwrap().clear();
     let started = std::time::Instant::now();

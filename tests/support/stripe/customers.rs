@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use entity::{UserId, subscription};
 use pollux::store::subscriptions;
-use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
+use sea_orm::ConnectionTrait;
 
 use crate::support::user::insert_user;
 
@@ -26,14 +26,12 @@ pub async fn insert_customer(db: &impl ConnectionTrait, user: UserId, id: &str, 
 }
 
 /// Inserts users with Stripe customers, and returns the customers' ids.
-pub async fn insert_customers(db: &DatabaseConnection, count: usize, now: DateTime<Utc>) -> Vec<String> {
-    let tx = db.begin().await.unwrap();
+pub async fn insert_customers(db: &impl ConnectionTrait, count: usize, now: DateTime<Utc>) -> Vec<String> {
     let mut ids = Vec::new();
     for number in 0..count {
-        let user = insert_user(&tx, &format!("+1212555{number:04}"), now).await;
+        let user = insert_user(db, &format!("+1212555{number:04}"), now).await;
         ids.push(format!("cus_{number}"));
-        insert_customer(&tx, user.id, &ids[number], now).await;
+        insert_customer(db, user.id, &ids[number], now).await;
     }
-    tx.commit().await.unwrap();
     ids
 }

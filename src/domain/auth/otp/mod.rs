@@ -12,7 +12,6 @@ pub(super) mod delivery;
 use std::time::Duration;
 
 use entity::{OtpId, Timestamp, job, otp};
-use sea_orm::DatabaseTransaction;
 
 use super::{Auth, Caller, DELIVER_OTP, HOUR, OtpCode, PhoneNumber};
 use crate::{
@@ -21,7 +20,7 @@ use crate::{
         otp_sender::{Delivery, OtpMessage},
         rate_limit::{Limit, Verdict},
     },
-    store::{commit, jobs, otps},
+    store::{Transaction, commit, jobs, otps},
 };
 
 pub use entity::otp::Purpose;
@@ -140,7 +139,7 @@ impl Auth {
     /// which the caller must commit; the outer error rolls back.
     pub(super) async fn use_otp(
         &self,
-        tx: &DatabaseTransaction,
+        tx: &Transaction,
         phone_number: &PhoneNumber,
         code: &OtpCode,
         purpose: Purpose,

@@ -1,0 +1,161 @@
+//! A connection in use, and statements on it.
+
+use std::{ops::DerefMut, sync::Arc};
+
+use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
+use sea_orm::{
+    ConnAcquireErr, DbErr, ExecResult, QueryResult, RuntimeErr, SqlxError, Statement,
+    sea_query::Values,
+    sqlx::{
+        self, AssertSqlSafe, Database, Executor, IntoArguments, Postgres, SqlStr, Sqlite,
+        pool::PoolConnection, postgres::PgTransactionManager, query::Query, sqlite::SqliteTransactionManager,
+    },
+};
+use sea_query_sqlx::SqlxValues;
+use sqlx_core::transaction::TransactionManager;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+
+use super::pool::Shared;
+
+/// A connection to either database.
+pub(super) enum Connection {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+/// A connection in use.
+pub(super) struct Checkout {
+    /// None only while it is dropped.
+    connection: Option<Connection>,
+    /// When it was taken from sqlx's pool.
+    taken_at: Instant,
+    shared: Arc<Shared>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Runs an expression with the connection of either database.
+macro_rules! with_connection {
+    ($connection:expr, $name:ident => $run:expr) => {
+        match $connection {
+            Connection::Sqlite(connection) => {
+                let $name = connection.deref_mut();
+                $run
+            }
+            Connection::Postgres(connection) => {
+                let $name = connection.deref_mut();
+                $run
+            }
+        }
+    };
+}
+
+impl Checkout {
+    pub(super) fn new(
+        connection: Connection,
+        taken_at: Instant,
+        shared: &Arc<Shared>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { connection: Some(connection), taken_at, shared: shared.clone(), _permit: permit }
+    }
+
+    /// Keeps the connection for the next statement. Only for one that is not within a transaction.
+    pub(super) fn keep(mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.shared.keep(connection, self.taken_at);
+        }
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection, DbErr> {
+        self.connection.as_mut().ok_or(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))
+    }
+
+    pub(super) async fn execute(&mut self, statement: &Statement) -> Result<ExecResult, DbErr> {
+        with_connection!(self.connection()?, c => {
+            query(statement).execute(c).await.map(Into::into).map_err(exec_error)
+        })
+    }
+
+    /// Executes statements without parameters.
+    pub(super) async fn execute_text(&mut self, text: &str) -> Result<ExecResult, DbErr> {
+        with_connection!(self.connection()?, c => {
+            c.execute(AssertSqlSafe(text.to_owned())).await.map(Into::into).map_err(exec_error)
+        })
+    }
+
+    pub(super) async fn query_one(&mut self, statement: &Statement) -> Result<Option<QueryResult>, DbErr> {
+        with_connection!(self.connection()?, c => {
+            query(statement).fetch_optional(c).await.map(|row| row.map(Into::into)).map_err(query_error)
+        })
+    }
+
+    pub(super) async fn query_all(&mut self, statement: &Statement) -> Result<Vec<QueryResult>, DbErr> {
+        with_connection!(self.connection()?, c => {
+            let rows = query(statement).fetch_all(c).await.map_err(query_error)?;
+            Ok(rows.into_iter().map(Into::into).collect())
+        })
+    }
+
+    pub(super) fn stream<'a>(
+        &'a mut self,
+        statement: &'a Statement,
+    ) -> BoxStream<'a, Result<QueryResult, DbErr>> {
+        let connection = match self.connection() {
+            Ok(connection) => connection,
+            Err(error) => return futures_util::stream::once(async { Err(error) }).boxed(),
+        };
+        with_connection!(connection, c => {
+            query(statement).fetch(c).map_ok(Into::into).map_err(query_error).boxed()
+        })
+    }
+
+    pub(super) async fn begin(&mut self, text: &'static str) -> Result<(), DbErr> {
+        let text = Some(SqlStr::from_static(text));
+        match self.connection()? {
+            Connection::Sqlite(c) => SqliteTransactionManager::begin(c, text).await,
+            Connection::Postgres(c) => PgTransactionManager::begin(c, text).await,
+        }
+        .map_err(query_error)
+    }
+
+    pub(super) async fn commit(&mut self) -> Result<(), DbErr> {
+        match self.connection()? {
+            Connection::Sqlite(c) => SqliteTransactionManager::commit(c).await,
+            Connection::Postgres(c) => PgTransactionManager::commit(c).await,
+        }
+        .map_err(query_error)
+    }
+
+    pub(super) async fn rollback(&mut self) -> Result<(), DbErr> {
+        match self.connection()? {
+            Connection::Sqlite(c) => SqliteTransactionManager::rollback(c).await,
+            Connection::Postgres(c) => PgTransactionManager::rollback(c).await,
+        }
+        .map_err(query_error)
+    }
+
+    /// Rolls back once the connection has returned to sqlx's pool.
+    pub(super) fn start_rollback(&mut self) {
+        match &mut self.connection {
+            Some(Connection::Sqlite(c)) => SqliteTransactionManager::start_rollback(c),
+            Some(Connection::Postgres(c)) => PgTransactionManager::start_rollback(c),
+            None => {}
+        }
+    }
+}
+
+fn query<DB: Database>(statement: &Statement) -> Query<'_, DB, SqlxValues>
+where
+    SqlxValues: IntoArguments<DB>,
+{
+    let values = statement.values.clone().unwrap_or(Values(Vec::new()));
+    sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), SqlxValues(values))
+}
+
+fn exec_error(error: SqlxError) -> DbErr {
+    DbErr::Exec(RuntimeErr::SqlxError(error.into()))
+}
+
+fn query_error(error: SqlxError) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(error.into()))
+}

@@ -1,0 +1,252 @@
+//! The connections of one pool, and statements on them.
+//!
+//! sqlx tests each connection that returns to its pool: with a round trip to the server, or to the thread of a SQLite
+//! connection, in a task of its own. That doubles the cost of a short statement. So a connection whose statement or transaction
+//! has succeeded stays here, and the next statement takes the one that was used last. Any other connection returns to sqlx, which
+//! rolls back, tests and, if it is broken, closes it.
+//!
+//! ```text
+//!             ┌── kept: the statement or the commit has succeeded ──┐
+//!             ▼                                                     │
+//!  acquire ──► idle here ──► statement, transaction ────────────────┤
+//!     └──────► sqlx's pool ──►    ▲                                 ▼
+//!                 ▲───────────────┴── an error, a caller that has gone, a rollback, a connection that is 10 minutes old
+//! ```
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_stream::try_stream;
+use futures_util::{TryStreamExt, stream::BoxStream};
+use sea_orm::{
+    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult,
+    RuntimeErr, SqlxError, Statement, StreamTrait,
+    sqlx::{Connection as _, PgPool, SqlitePool},
+};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
+
+use super::checkout::{Checkout, Connection};
+
+/// A PostgreSQL connection that was idle for longer is tested before its next use.
+const UNTESTED_IDLE: Duration = Duration::from_secs(1);
+/// A connection that was taken from sqlx's pool returns to it after this time, so that the lifetime that is set there applies.
+const MAX_KEPT: Duration = Duration::from_mins(10);
+
+type Observer = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// A pool of connections. Clones share them.
+#[derive(Clone)]
+pub struct ConnectionPool {
+    shared: Arc<Shared>,
+    /// Is called with the text of each statement.
+    pub(super) observer: Option<Observer>,
+    /// Is called after a statement that failed.
+    pub(super) on_failure: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+pub(super) struct Shared {
+    source: Source,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Idle>>,
+}
+
+/// sqlx's pool.
+enum Source {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+struct Idle {
+    connection: Connection,
+    /// When it was taken from sqlx's pool.
+    taken_at: Instant,
+    since: Instant,
+}
+
+impl ConnectionPool {
+    /// The pool of a sea-orm connection.
+    pub(super) fn new(connection: &DatabaseConnection) -> Self {
+        let source = match connection.get_database_backend() {
+            DbBackend::Sqlite => Source::Sqlite(connection.get_sqlite_connection_pool().clone()),
+            _ => Source::Postgres(connection.get_postgres_connection_pool().clone()),
+        };
+        let connections = source.max_connections();
+        let shared =
+            Shared { source, permits: Arc::new(Semaphore::new(connections)), idle: Mutex::default() };
+        Self { shared: Arc::new(shared), observer: None, on_failure: None }
+    }
+
+    pub(super) async fn acquire(&self) -> Result<Checkout, DbErr> {
+        let shared = &self.shared;
+        let permits = shared.permits.clone();
+        let permit = match permits.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => timeout(shared.source.acquire_timeout(), permits.acquire_owned())
+                .await
+                .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?
+                .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?,
+        };
+        while let Some(Idle { mut connection, taken_at, since }) = shared.pop_idle() {
+            let is_tested = match &mut connection {
+                Connection::Postgres(connection) if since.elapsed() >= UNTESTED_IDLE => {
+                    connection.ping().await.is_ok()
+                }
+                _ => true,
+            };
+            if is_tested {
+                return Ok(Checkout::new(connection, taken_at, shared, permit));
+            }
+        }
+        let connection = match &shared.source {
+            Source::Sqlite(pool) => pool.acquire().await.map(Connection::Sqlite),
+            Source::Postgres(pool) => pool.acquire().await.map(Connection::Postgres),
+        };
+        Ok(Checkout::new(connection.map_err(acquire_error)?, Instant::now(), shared, permit))
+    }
+
+    /// Waits for statements that run, and closes all connections.
+    pub(super) async fn close(&self) {
+        self.shared.permits.close();
+        self.shared.idle().clear();
+        match &self.shared.source {
+            Source::Sqlite(pool) => pool.close().await,
+            Source::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    /// Reports a statement, and whether it failed.
+    pub(super) fn observe<T>(&self, statement: &Statement, result: Result<T, DbErr>) -> Result<T, DbErr> {
+        if let Some(observer) = &self.observer {
+            observer(&statement.sql);
+        }
+        self.observe_failure(result)
+    }
+
+    pub(super) fn observe_failure<T>(&self, result: Result<T, DbErr>) -> Result<T, DbErr> {
+        if result.is_err()
+            && let Some(on_failure) = &self.on_failure
+        {
+            on_failure();
+        }
+        result
+    }
+}
+
+impl Shared {
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a connection for the next statement, unless the pool is closed.
+    pub(super) fn keep(&self, connection: Connection, taken_at: Instant) {
+        let mut idle = self.idle();
+        if !self.permits.is_closed() && taken_at.elapsed() < MAX_KEPT {
+            idle.push(Idle { connection, taken_at, since: Instant::now() });
+        }
+    }
+
+    fn pop_idle(&self) -> Option<Idle> {
+        self.idle().pop()
+    }
+}
+
+impl Source {
+    fn backend(&self) -> DbBackend {
+        match self {
+            Self::Sqlite(_) => DbBackend::Sqlite,
+            Self::Postgres(_) => DbBackend::Postgres,
+        }
+    }
+
+    fn max_connections(&self) -> usize {
+        let count = match self {
+            Self::Sqlite(pool) => pool.options().get_max_connections(),
+            Self::Postgres(pool) => pool.options().get_max_connections(),
+        };
+        usize::try_from(count).unwrap_or(usize::MAX)
+    }
+
+    fn acquire_timeout(&self) -> Duration {
+        match self {
+            Self::Sqlite(pool) => pool.options().get_acquire_timeout(),
+            Self::Postgres(pool) => pool.options().get_acquire_timeout(),
+        }
+    }
+}
+
+fn acquire_error(error: SqlxError) -> DbErr {
+    match error {
+        SqlxError::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
+        SqlxError::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
+        error => DbErr::Conn(RuntimeErr::SqlxError(error.into())),
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for ConnectionPool {
+    fn get_database_backend(&self) -> DbBackend {
+        self.shared.source.backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let mut checkout = self.acquire().await?;
+        let executed = self.observe(&statement, checkout.execute(&statement).await)?;
+        checkout.keep();
+        Ok(executed)
+    }
+
+    async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
+        let mut checkout = self.acquire().await?;
+        let executed = checkout.execute_text(text).await?;
+        checkout.keep();
+        Ok(executed)
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let mut checkout = self.acquire().await?;
+        let row = self.observe(&statement, checkout.query_one(&statement).await)?;
+        checkout.keep();
+        Ok(row)
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let mut checkout = self.acquire().await?;
+        let rows = self.observe(&statement, checkout.query_all(&statement).await)?;
+        checkout.keep();
+        Ok(rows)
+    }
+}
+
+impl StreamTrait for ConnectionPool {
+    type Stream<'a> = BoxStream<'a, Result<QueryResult, DbErr>>;
+
+    fn get_database_backend(&self) -> DbBackend {
+        self.shared.source.backend()
+    }
+
+    fn stream_raw<'a>(
+        &'a self,
+        statement: Statement,
+    ) -> Pin<Box<dyn Future<Output = Result<Self::Stream<'a>, DbErr>> + 'a + Send>> {
+        Box::pin(async move {
+            let mut checkout = self.acquire().await?;
+            self.observe(&statement, Ok(()))?;
+            let rows: Self::Stream<'a> = Box::pin(try_stream! {
+                {
+                    let mut rows = checkout.stream(&statement);
+                    while let Some(row) = rows.try_next().await? {
+                        yield row;
+                    }
+                }
+                checkout.keep();
+            });
+            Ok(rows)
+        })
+    }
+}
