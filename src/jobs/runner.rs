@@ -11,7 +11,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    kinds::{Disposition, Kind, Registry},
+    kinds::{Context, Disposition, Kind, Registry},
     lease, periodic,
 };
 use crate::{
@@ -35,6 +35,20 @@ const MAX_JOBS_PER_CLAIM: usize = 64;
 const MIN_CLAIM_INTERVAL: Duration = Duration::from_millis(5);
 /// The delay of a job whose kind this release does not know, because a newer release has queued it.
 const UNKNOWN_KIND_DELAY: Duration = Duration::from_mins(1);
+
+/// Jobs that a worker runs one after another without a claim by the queue's order: within this many, a chatroom's jobs may precede
+/// those of users who wait, and a cap that has become lower is not applied.
+const MAX_SUCCESSIVE_JOBS: u32 = 16;
+
+/// The end of a job's run.
+#[derive(Default)]
+struct JobEnd {
+    /// Whether other workers are to be signalled: not for a run that has settled its job, which signals by itself, nor after an
+    /// error, so that a provider that fails is not called more often than the queue is polled.
+    frees_capacity: bool,
+    /// The next job, which the run has claimed.
+    next: Option<job::Model>,
+}
 
 /// A worker.
 #[derive(Clone)]
@@ -89,7 +103,8 @@ impl Runner {
             let claimed = self.claim(capacity).await;
             let is_full = claimed.len() == capacity;
             for (job, permit) in claimed.into_iter().zip(free) {
-                running.spawn(self.clone().run_claimed(job, kinds.clone(), life.clone(), permit));
+                let (kinds, life, permits) = (kinds.clone(), life.clone(), permits.clone());
+                running.spawn(self.clone().run_claimed(job, kinds, life, permits, permit));
             }
             if !is_full {
                 tokio::select! {
@@ -118,22 +133,32 @@ impl Runner {
         })
     }
 
-    /// Runs a job while renewing its lease, and frees its permit.
+    /// Runs a job, and then each next one that its run has claimed; frees the permit.
     async fn run_claimed(
         self,
         job: job::Model,
         kinds: Arc<Registry>,
         life: Lifecycle,
+        permits: Arc<Semaphore>,
         permit: OwnedSemaphorePermit,
     ) {
-        let settled = match kinds.get(&job.kind) {
-            Some(kind) => self.run_job(&job, kind, &life).await,
-            None => self.postpone_unknown(&job).await.map(|()| false),
-        };
-        let frees_capacity = settled.unwrap_or_else(|error| {
-            tracing::error!(job = %job.id, ?error, "failed to update a job; it waits until its lease expires");
-            false
-        });
+        let mut frees_capacity = false;
+        let mut next = Some(job);
+        let mut left = MAX_SUCCESSIVE_JOBS;
+        while let Some(job) = next.take() {
+            left -= 1;
+            let claims_next = left > 0 && permits.available_permits() > 0 && !life.soft.is_cancelled();
+            let run = match kinds.get(&job.kind) {
+                Some(kind) => self.run_job(&job, kind, &life, claims_next).await,
+                None => self.postpone_unknown(&job).await.map(|()| JobEnd::default()),
+            };
+            let end = run.unwrap_or_else(|error| {
+                tracing::error!(job = %job.id, ?error, "failed to update a job; it waits until its lease expires");
+                JobEnd::default()
+            });
+            frees_capacity = end.frees_capacity;
+            next = end.next;
+        }
         drop(permit);
         // Another job of its kind may be below the cap now.
         if frees_capacity && let Err(unavailable) = self.signals.publish(Topic::Jobs).await {
@@ -141,19 +166,28 @@ impl Runner {
         }
     }
 
-    /// Whether other workers are to be signalled: not for a run that has settled its job, which signals by itself, nor
-    /// after an error, so that a provider that fails is not called more often than the queue is polled.
-    async fn run_job(&self, job: &job::Model, kind: &dyn Kind, life: &Lifecycle) -> Result<bool> {
+    /// Runs a job while renewing its lease.
+    async fn run_job(
+        &self,
+        job: &job::Model,
+        kind: &dyn Kind,
+        life: &Lifecycle,
+        claims_next: bool,
+    ) -> Result<JobEnd> {
         let cancel = CancelTokens { release: life.hard.child_token(), ..CancelTokens::default() };
-        let work = AssertUnwindSafe(kind.run(job, &cancel)).catch_unwind();
+        let context = Context { cancel, next_lease: claims_next.then_some(self.settings.worker_lease) };
+        let work = AssertUnwindSafe(kind.run(job, &context)).catch_unwind();
         let finished = tokio::select! {
             finished = work => finished,
-            never = lease::keep(self, job, &cancel) => match never {},
+            never = lease::keep(self, job, &context.cancel) => match never {},
         };
         let failed = match finished {
+            Ok(Ok(Disposition::Settled { next })) => {
+                return Ok(JobEnd { frees_capacity: false, next: next.map(|next| *next) });
+            }
             Ok(Ok(disposition)) => {
                 self.settle(job, kind, disposition).await?;
-                return Ok(disposition != Disposition::Settled);
+                return Ok(JobEnd { frees_capacity: true, next: None });
             }
             Ok(Err(error)) => Some(error),
             Err(_) => None,
@@ -166,7 +200,7 @@ impl Runner {
         }
         let disposition = kind.on_error(job).await?;
         self.settle(job, kind, disposition).await?;
-        Ok(false)
+        Ok(JobEnd::default())
     }
 
     async fn settle(&self, job: &job::Model, kind: &dyn Kind, disposition: Disposition) -> Result<()> {
@@ -174,7 +208,7 @@ impl Runner {
         match disposition {
             Disposition::Complete => drop(jobs::complete(db, claim).await?),
             Disposition::Release => drop(jobs::release(db, claim, now, job.failures).await?),
-            Disposition::Settled => {}
+            Disposition::Settled { .. } => {}
             Disposition::Retry => {
                 let failures = job.failures.saturating_add(1);
                 if let Some(delay) = kind.retry_policy().delay(failures.unsigned_abs()) {

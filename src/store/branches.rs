@@ -50,7 +50,7 @@ pub struct HistoryMessage {
     pub content: String,
 }
 
-const HISTORY_COLUMNS: &str = "id, parent_id, depth, role, status, content";
+pub(super) const HISTORY_COLUMNS: &str = "id, parent_id, depth, role, status, content";
 
 /// Up to `limit` messages of the active branch that are above `depth`, newest first: a range of one index.
 pub async fn above(

@@ -75,13 +75,16 @@ pub async fn increment_version_of_owned(
 }
 
 /// Locks the chatroom's row and increments its version, for a change that its owner did not make. Returns none if it was deleted.
-pub async fn increment_version(conn: &impl ConnectionTrait, id: ChatroomId) -> Result<Option<i64>, DbErr> {
+pub async fn increment_version(
+    conn: &impl ConnectionTrait,
+    id: ChatroomId,
+) -> Result<Option<chatroom::Model>, DbErr> {
     let incremented = chatroom::Entity::update_many()
         .col_expr(chatroom::Column::Version, Expr::col(chatroom::Column::Version).add(1))
         .filter(chatroom::Column::Id.eq(id))
         .exec_with_returning(conn)
         .await?;
-    Ok(incremented.into_iter().next().map(|chatroom| chatroom.version))
+    Ok(incremented.into_iter().next())
 }
 
 /// Stores the edits to a chatroom that [`increment_version_of_owned`] has returned.

@@ -3,9 +3,9 @@
 
 use chrono::NaiveDate;
 use entity::{ChatroomId, JobId, MessageId, Timestamp, UserId, idempotency_key, message};
-use sea_orm::{DbBackend, FromQueryResult, SqlErr, Value, entity::prelude::*};
+use sea_orm::{DbBackend, FromQueryResult, Value, entity::prelude::*, sqlx::error::ErrorKind};
 
-use super::{Db, commit, sql};
+use super::{Db, messages, sql, transaction::sqlx_error};
 
 /// A message to store, with the ids of the rows that it causes.
 #[derive(Clone, Copy, Debug)]
@@ -32,37 +32,53 @@ pub struct Stored {
     /// Prompts that the user has used on the day, with this one.
     pub used: i32,
     pub is_pro: bool,
+    /// Whether the chatroom has an earlier reply that is not finished.
+    pub is_behind_unfinished: bool,
     /// The version of the user's list of chatrooms after this.
     pub list_version: i64,
 }
 
+pub enum StoreResult {
+    New(Box<Stored>),
+    /// The statement was committed by an earlier try, whose connection was lost before its result arrived.
+    Earlier,
+    /// Nothing is stored: something rejects the message, or another call changed the chatroom meanwhile, or the database is
+    /// SQLite.
+    Nothing,
+}
+
+/// Every condition is checked before the first write. A message that passes and loses a race afterwards violates a constraint, which rolls the statement
+/// back.
 const STATEMENT: &str = "
     WITH tier AS (
         SELECT EXISTS (SELECT 1 FROM subscriptions WHERE user_id = $1 AND pro_until > $12) AS is_pro
-    ), key AS (
-        INSERT INTO idempotency_keys (user_id, key, fingerprint, reply_id, created_at)
-        SELECT $1, $6, $7, $4, $12 WHERE $6 IS NOT NULL
-        ON CONFLICT DO NOTHING RETURNING 1
+    ), quota AS (
+        SELECT is_pro, CASE WHEN is_pro THEN $9 ELSE $8 END AS units FROM tier
     ), chatroom AS (
         UPDATE chatrooms SET version = version + 1, updated_at = $12
-        WHERE id = $2 AND user_id = $1 AND ($6 IS NULL OR EXISTS (SELECT 1 FROM key))
-        RETURNING version
-    ), quota AS (
-        SELECT CASE WHEN is_pro THEN $9 ELSE $8 END AS units FROM tier
+        FROM quota
+        WHERE id = $2 AND user_id = $1
+          AND NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE user_id = $1 AND key = $6)
+          AND coalesce((SELECT used FROM daily_usage WHERE user_id = $1 AND day = $10), 0) < units
+        RETURNING version, units
+    ), key AS (
+        INSERT INTO idempotency_keys (user_id, key, fingerprint, reply_id, created_at)
+        SELECT $1, $6, $7, $4, $12 FROM chatroom WHERE $6 IS NOT NULL
     ), reserved AS (
         INSERT INTO daily_usage (user_id, day, used)
-        SELECT $1, $10, 1 FROM chatroom, quota WHERE units > 0
+        SELECT $1, $10, 1 FROM chatroom
         ON CONFLICT (user_id, day) DO UPDATE SET used = daily_usage.used + 1
-        WHERE daily_usage.used < (SELECT units FROM quota)
+        WHERE daily_usage.used < (SELECT units FROM chatroom)
         RETURNING used
     ), tail AS (
-        SELECT id, depth FROM messages WHERE chatroom_id = $2 AND active ORDER BY depth DESC LIMIT 1
+        SELECT id, depth, status FROM messages WHERE chatroom_id = $2 AND active ORDER BY depth DESC LIMIT 1
+        FOR NO KEY UPDATE
     ), sent AS (
         INSERT INTO messages (id, user_id, chatroom_id, parent_id, depth, active, role, content, status, attempt,
                               added_version, changed_version, created_at, completed_at)
-        SELECT $3, $1, $2, tail.id, coalesce(tail.depth + 1, 0), true, 'user', $5, 'completed', 0,
-               version, version, $12, $12
-        FROM chatroom CROSS JOIN reserved LEFT JOIN tail ON true
+        SELECT $3, $1, $2, tail.id, CASE WHEN used IS NOT NULL THEN coalesce(tail.depth + 1, 0) END, true, 'user',
+               $5, 'completed', 0, version, version, $12, $12
+        FROM chatroom LEFT JOIN reserved ON true LEFT JOIN tail ON true
         RETURNING *
     ), reply AS (
         INSERT INTO messages (id, user_id, chatroom_id, parent_id, depth, active, role, content, status, attempt,
@@ -78,15 +94,15 @@ const STATEMENT: &str = "
         UPDATE users SET chatrooms_version = chatrooms_version + 1 FROM sent WHERE users.id = $1
         RETURNING chatrooms_version AS list_version
     )
-    SELECT rows.*, used, is_pro, list_version
-    FROM (SELECT * FROM sent UNION ALL SELECT * FROM reply) AS rows, reserved, tier, listed
+    SELECT rows.*, used, is_pro, list_version,
+           EXISTS (SELECT 1 FROM tail WHERE status IN ('queued', 'streaming')) AS is_behind_unfinished
+    FROM (SELECT * FROM sent UNION ALL SELECT * FROM reply) AS rows, reserved, quota, listed
     ORDER BY rows.depth";
 
-/// Stores the message, its reply, the job, the reserved unit of the quota and the idempotency key. None: something rejects the
-/// message, or another call changed the chatroom meanwhile, or the database is SQLite; nothing is stored.
-pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<Option<Stored>, DbErr> {
+/// Stores the message, its reply, the job, the reserved unit of the quota and the idempotency key.
+pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<StoreResult, DbErr> {
     if db.write().get_database_backend() == DbBackend::Sqlite {
-        return Ok(None);
+        return Ok(StoreResult::Nothing);
     }
     let values: [Value; 13] = [
         new.user.into(),
@@ -103,22 +119,27 @@ pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<Option<Stored>, DbErr
         new.now.into(),
         new.job_kind.into(),
     ];
-    let tx = db.begin().await?;
-    let rows = match tx.query_all_raw(sql(&tx, STATEMENT, values)).await {
-        // Another message was appended to the branch after this statement's snapshot was taken.
-        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
-            return Ok(None);
-        }
+    let rows = match db.write().query_all_raw(sql(db.write(), STATEMENT, values)).await {
+        Err(error) if is_race(&error) => Vec::new(),
         rows => rows?,
     };
-    let [message, reply] = rows.as_slice() else { return Ok(None) };
-    let stored = Stored {
+    let [message, reply] = rows.as_slice() else {
+        let earlier = messages::owned_by(db.read(), new.user, new.reply).await?;
+        return Ok(if earlier.is_some() { StoreResult::Earlier } else { StoreResult::Nothing });
+    };
+    Ok(StoreResult::New(Box::new(Stored {
         used: message.try_get("", "used")?,
         is_pro: message.try_get("", "is_pro")?,
+        is_behind_unfinished: message.try_get("", "is_behind_unfinished")?,
         list_version: message.try_get("", "list_version")?,
         message: message::Model::from_query_result(message, "")?,
         reply: message::Model::from_query_result(reply, "")?,
-    };
-    commit(tx).await?;
-    Ok(Some(stored))
+    })))
+}
+
+/// Whether another call won a race after this statement's snapshot was taken: it appended to the branch or used the key, or it used
+/// the last unit of the quota, so that the depth is null.
+fn is_race(error: &DbErr) -> bool {
+    let kind = sqlx_error(error).and_then(|error| error.as_database_error()).map(|error| error.kind());
+    matches!(kind, Some(ErrorKind::UniqueViolation | ErrorKind::NotNullViolation))
 }

@@ -52,6 +52,6 @@ impl Chatrooms {
             "regeneration accepted"
         );
         publish(&*self.signals, &[Topic::Jobs, Topic::Chatroom(chatroom.id), Topic::Account(user)]).await;
-        Ok(Sent { message: question, reply: new, usage })
+        Ok(Sent { message: question, reply: new, usage, is_behind_unfinished: false })
     }
 }

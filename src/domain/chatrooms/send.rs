@@ -13,7 +13,7 @@ use crate::{
     ports::signals::Topic,
     store::{
         branches, chatrooms, commit, idempotency, messages,
-        sending::{self, NewMessage, Stored},
+        sending::{self, NewMessage, StoreResult, Stored},
         users,
     },
 };
@@ -23,14 +23,16 @@ pub struct Sent {
     pub message: message::Model,
     pub reply: message::Model,
     pub usage: DailyUsage,
+    /// Whether the chatroom has an earlier reply that is not finished.
+    pub(super) is_behind_unfinished: bool,
 }
 
 /// The result of a transaction that stores a message.
 enum SendResult {
     /// The message was stored. Contains the new version of the user's list of chatrooms.
     New(Box<Sent>, i64),
-    /// The idempotency key was used before, so that nothing was stored. Contains the row that its first use stored.
-    Repeated(idempotency_key::Model),
+    /// An earlier call with this idempotency key, or an earlier try of this call, has stored this reply.
+    Repeated(MessageId),
 }
 
 impl Chatrooms {
@@ -72,7 +74,7 @@ impl Chatrooms {
                 self.record_list_version(user, version).await;
                 *sent
             }
-            SendResult::Repeated(first) => return self.first_result(user, &new, &first).await,
+            SendResult::Repeated(reply) => return self.first_result(user, reply).await,
         };
         tracing::info!(
             user_id = %user.0,
@@ -81,21 +83,25 @@ impl Chatrooms {
             reply_id = %sent.reply.id.0,
             "message accepted"
         );
-        publish(&*self.signals, &[Topic::Jobs, Topic::Chatroom(chatroom), Topic::Account(user)]).await;
+        let mut topics = vec![Topic::Chatroom(chatroom), Topic::Account(user)];
+        // Behind an unfinished reply the job cannot be claimed: the worker that ends that reply looks for the next job.
+        if !sent.is_behind_unfinished {
+            topics.push(Topic::Jobs);
+        }
+        publish(&*self.signals, &topics).await;
         Ok(sent)
     }
 
     async fn store(&self, new: &NewMessage<'_>) -> Result<SendResult> {
-        let Some(Stored { message, reply, used, is_pro, list_version }) =
-            sending::store(&self.db, *new).await?
-        else {
-            return self.store_in_steps(new).await;
+        let stored = match sending::store(&self.db, *new).await? {
+            StoreResult::New(stored) => *stored,
+            StoreResult::Earlier => return Ok(SendResult::Repeated(new.reply)),
+            StoreResult::Nothing => return self.store_in_steps(new).await,
         };
+        let Stored { message, reply, used, is_pro, is_behind_unfinished, list_version } = stored;
         let tier = if is_pro { Tier::Pro } else { Tier::Basic };
-        Ok(SendResult::New(
-            Box::new(Sent { message, reply, usage: self.quota.usage_of(tier, used) }),
-            list_version,
-        ))
+        let usage = self.quota.usage_of(tier, used);
+        Ok(SendResult::New(Box::new(Sent { message, reply, usage, is_behind_unfinished }), list_version))
     }
 
     /// Does in several statements what [`sending::store`] does in one. It is used on SQLite, and on PostgreSQL if that statement
@@ -107,13 +113,19 @@ impl Chatrooms {
         if let Some(key) = new.key
             && let Some(first) = idempotency::claim(&tx, key).await?
         {
-            return Ok(SendResult::Repeated(first));
+            if first.fingerprint != key.fingerprint {
+                let problem = format!("idempotencyKey {} was used for another message.", first.key);
+                return Err(Error::Conflict(problem));
+            }
+            return Ok(SendResult::Repeated(first.reply_id));
         }
         let chatroom = chatrooms::increment_version_of_owned(&tx, user, new.chatroom, now)
             .await?
             .ok_or(Error::NotFound("chatroom"))?;
         let usage = self.quota.reserve(&tx, user, now).await?;
-        let position = Position::after(branches::tail(&tx, chatroom.id).await?.as_ref());
+        let tail = branches::tail(&tx, chatroom.id).await?;
+        let is_behind_unfinished = tail.as_ref().is_some_and(|tail| !tail.status.is_final());
+        let position = Position::after(tail.as_ref());
         let message = message::Model {
             id: new.message,
             ..branch::message(&chatroom, &position, new.content.to_owned(), now)
@@ -122,23 +134,18 @@ impl Chatrooms {
         let reply = branch::queue_reply(&tx, &chatroom, &message, new.reply, now).await?;
         let list_version = users::increment_list_version(&tx, user).await?;
         commit(tx).await?;
-        Ok(SendResult::New(Box::new(Sent { message, reply, usage }), list_version))
+        Ok(SendResult::New(Box::new(Sent { message, reply, usage, is_behind_unfinished }), list_version))
     }
 
-    async fn first_result(
-        &self,
-        user: UserId,
-        new: &NewMessage<'_>,
-        first: &idempotency_key::Model,
-    ) -> Result<Sent> {
-        if new.key.is_none_or(|key| key.fingerprint != first.fingerprint) {
-            let problem = format!("idempotencyKey {} was used for another message.", first.key);
-            return Err(Error::Conflict(problem));
-        }
-        let reply = self.replies.owned_message(user, first.reply_id).await?;
+    async fn first_result(&self, user: UserId, reply: MessageId) -> Result<Sent> {
+        let reply = self.replies.owned_message(user, reply).await?;
         let message =
             self.replies.owned_message(user, reply.parent_id.ok_or(Error::NotFound("message"))?).await?;
-        Ok(Sent { message, reply, usage: self.quota.usage(self.db.read(), user).await? })
+        // The process that stored them may have died before it recorded the version.
+        let list_version = users::chatrooms_version(self.db.read(), user).await?;
+        self.record_list_version(user, list_version).await;
+        let usage = self.quota.usage(self.db.read(), user).await?;
+        Ok(Sent { message, reply, usage, is_behind_unfinished: true })
     }
 }
 

@@ -9,10 +9,10 @@
 
 use std::time::Duration;
 
-use entity::{chatroom, job, message};
+use entity::{job, message};
 use futures_util::{
     FutureExt, StreamExt,
-    future::{BoxFuture, Fuse, FusedFuture},
+    future::{self, BoxFuture, Fuse, FusedFuture},
 };
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Cursor, Replies,
     attempt_result::{AttemptOutput, AttemptResult},
+    prompt,
 };
 use crate::{
     domain::publish::publish,
@@ -30,7 +31,7 @@ use crate::{
         signals::Topic,
     },
     store::{
-        attempts,
+        attempts::{self, Begun},
         jobs::{self, Claim},
         messages, replies,
     },
@@ -112,37 +113,50 @@ impl Draft {
 }
 
 impl Replies {
-    /// Makes one attempt at the reply of a claimed job. Afterwards the job is done, requeued, or claimed by another worker.
+    /// Makes one attempt at the reply of a claimed job. Afterwards the job is done, requeued, or claimed by another worker. If it is
+    /// done and `next_lease` is set, the chatroom's next job may be claimed with this lease, and is returned.
     ///
     /// # Errors
     /// An internal error, after which the job is unchanged: call [`fail_attempt`](Self::fail_attempt).
-    pub async fn run_attempt(&self, job: &job::Model, tokens: &CancelTokens) -> Result<()> {
-        let Some((row, chatroom)) = self.load_reply_with_chatroom(job).await? else { return Ok(()) };
-        if job.stop_requested {
+    pub async fn run_attempt(
+        &self,
+        job: &job::Model,
+        tokens: &CancelTokens,
+        next_lease: Option<Duration>,
+    ) -> Result<Option<job::Model>> {
+        let ends_at_once = if job.stop_requested {
+            Some(AttemptResult::Stopped)
+        } else {
+            (job.attempt > MAX_ATTEMPTS).then(AttemptResult::too_many_attempts)
+        };
+        if let Some(result) = ends_at_once {
+            let Some(row) = self.load_reply_or_complete_job(job).await? else { return Ok(None) };
             let text = self.text_so_far(&row).await;
-            return self.finish_attempt(&row, job, AttemptOutput::text(&text), &AttemptResult::Stopped).await;
+            return self.finish_attempt(&row, job, AttemptOutput::text(&text), &result, next_lease).await;
         }
-        if job.attempt > MAX_ATTEMPTS {
-            let text = self.text_so_far(&row).await;
-            let result = AttemptResult::too_many_attempts();
-            return self.finish_attempt(&row, job, AttemptOutput::text(&text), &result).await;
-        }
+        let Some(begun) = self.begin_attempt(job).await? else {
+            let Some(row) = self.load_reply_or_complete_job(job).await? else { return Ok(None) };
+            return self
+                .finish_attempt(&row, job, AttemptOutput::text(""), &AttemptResult::ClaimLost, None)
+                .await;
+        };
+        let row = begun.reply.clone();
         let mut draft = Draft::new(replies::Attempt { reply: row.id, number: job.attempt });
-        let result = match self.begin_attempt(&row, chatroom, &mut draft).await? {
+        let result = match self.open_log(&mut draft, begun).await? {
             Some(prompt) => self.generate(&mut draft, prompt, tokens).await,
             None => AttemptResult::ClaimLost,
         };
         // The full text may exist only here: retry the write until it succeeds, the claim is lost or the process shuts down.
         loop {
             let output = AttemptOutput { text: &draft.text, usage: &draft.usage };
-            let finish = self.finish_attempt(&row, job, output, &result);
+            let finish = self.finish_attempt(&row, job, output, &result, next_lease);
             match tokens.claim_lost.run_until_cancelled(finish).await {
                 Some(Err(error)) if !tokens.release.is_cancelled() => {
                     tracing::warn!(message_id = %row.id.0, ?error, "storing the attempt's result failed; retrying");
                     tokens.claim_lost.run_until_cancelled(tokio::time::sleep(FINISH_RETRY_DELAY)).await;
                 }
                 Some(finished) => return finished,
-                None => return Ok(()),
+                None => return Ok(None),
             }
         }
     }
@@ -151,7 +165,8 @@ impl Replies {
     pub async fn fail_attempt(&self, job: &job::Model) -> Result<()> {
         let Some(row) = self.load_reply_or_complete_job(job).await? else { return Ok(()) };
         let text = self.text_so_far(&row).await;
-        self.finish_attempt(&row, job, AttemptOutput::text(&text), &AttemptResult::internal_error()).await
+        let result = AttemptResult::internal_error();
+        self.finish_attempt(&row, job, AttemptOutput::text(&text), &result, None).await.map(drop)
     }
 
     /// The row of a job's reply. If the reply has ended or was deleted, deletes the job and returns none.
@@ -159,18 +174,11 @@ impl Replies {
         &self,
         job: &job::Model,
     ) -> Result<Option<message::Model>> {
-        Ok(self.load_reply_with_chatroom(job).await?.map(|(row, _)| row))
-    }
-
-    async fn load_reply_with_chatroom(
-        &self,
-        job: &job::Model,
-    ) -> Result<Option<(message::Model, chatroom::Model)>> {
         let found = match job.message_id {
-            Some(id) => messages::with_chatroom(self.db.read(), id).await?,
+            Some(id) => messages::by_id(self.db.read(), id).await?,
             None => None,
         };
-        let found = found.filter(|(row, _)| !row.status.is_final());
+        let found = found.filter(|row| !row.status.is_final());
         if found.is_none() {
             jobs::complete(self.db.write(), Claim::of(job)).await?;
         }
@@ -186,33 +194,31 @@ impl Replies {
         if logged.len() > row.content.len() { logged } else { row.content.clone() }
     }
 
-    /// Begins the attempt in the row and in the log. None: the reply has ended or was deleted, or another attempt has begun.
-    async fn begin_attempt(
-        &self,
-        row: &message::Model,
-        chatroom: chatroom::Model,
-        draft: &mut Draft,
-    ) -> Result<Option<Prompt>> {
-        let Some(prompt) = self.build_prompt(self.db.read(), row, chatroom).await? else { return Ok(None) };
-        if !attempts::begin(&self.db, row.chatroom_id, draft.attempt).await? {
-            return Ok(None);
-        }
+    /// Begins the attempt in the row. None: the reply has ended or was deleted, or another attempt has begun.
+    async fn begin_attempt(&self, job: &job::Model) -> Result<Option<Begun>> {
+        let (Some(reply), Some(chatroom)) = (job.message_id, job.chatroom_id) else { return Ok(None) };
+        let attempt = replies::Attempt { reply, number: job.attempt };
+        Ok(attempts::begin(&self.db, chatroom, attempt, prompt::FIRST_PAGE).await?)
+    }
+
+    /// Begins the attempt in the log. None: another attempt has begun, or the message that it replies to was deleted.
+    async fn open_log(&self, draft: &mut Draft, begun: Begun) -> Result<Option<Prompt>> {
+        let (user, chatroom, requested_at) =
+            (begun.reply.user_id, begun.reply.chatroom_id, begun.reply.created_at);
+        let Some(prompt) = self.build_prompt(self.db.read(), begun).await? else { return Ok(None) };
         tracing::info!(
-            user_id = %row.user_id.0,
-            chatroom_id = %row.chatroom_id.0,
-            message_id = %row.id.0,
+            user_id = %user.0,
+            chatroom_id = %chatroom.0,
+            message_id = %draft.attempt.reply.0,
             attempt = draft.attempt.number,
             model = prompt.model,
-            since_request_ms = self.clock.now().signed_duration_since(row.created_at).num_milliseconds(),
+            since_request_ms = self.clock.now().signed_duration_since(requested_at).num_milliseconds(),
             "reply attempt started"
         );
         // An entry without text begins the attempt in the log.
-        let begun = self.append(draft).await;
-        if matches!(draft.record_append(begun), AfterAppend::Fenced) {
-            return Ok(None);
-        }
-        publish(&*self.signals, &[Topic::Chatroom(row.chatroom_id)]).await;
-        Ok(Some(prompt))
+        let signals = [Topic::Chatroom(chatroom)];
+        let (begun, ()) = future::join(self.append(draft), publish(&*self.signals, &signals)).await;
+        Ok((!matches!(draft.record_append(begun), AfterAppend::Fenced)).then_some(prompt))
     }
 
     async fn generate(&self, draft: &mut Draft, prompt: Prompt, tokens: &CancelTokens) -> AttemptResult {

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use entity::{ChatroomId, MessageId, Timestamp, UserId, job, message};
+use futures_util::future;
 use message::{FailureCode, Status};
 use sea_orm::ActiveEnum;
 
@@ -21,7 +22,7 @@ use crate::{
         signals::Topic,
     },
     store::{
-        attempts::{self, Refund},
+        attempts::{self, Finished, Refund},
         chatrooms, commit,
         jobs::{self, Claim},
         replies,
@@ -121,16 +122,19 @@ impl Replies {
         job: &job::Model,
         output: AttemptOutput<'_>,
         result: &AttemptResult,
-    ) -> Result<()> {
+        next_lease: Option<Duration>,
+    ) -> Result<Option<job::Model>> {
         let (reply, attempt) = (row.id, job.attempt);
         let now = self.clock.now();
         match result {
             AttemptResult::Complete(finish_reason) => {
                 let finish_reason = Some(finish_reason.clone());
                 let end = end(Status::Completed, output, now);
-                self.end_reply(row, job, replies::End { finish_reason, ..end }).await
+                self.end_reply(row, job, replies::End { finish_reason, ..end }, next_lease).await
             }
-            AttemptResult::Stopped => self.end_reply(row, job, end(Status::Cancelled, output, now)).await,
+            AttemptResult::Stopped => {
+                self.end_reply(row, job, end(Status::Cancelled, output, now), next_lease).await
+            }
             AttemptResult::Released => {
                 tracing::info!(message_id = %reply.0, attempt, "reply released for another worker");
                 self.requeue(row, job, output, now, job.failures).await
@@ -143,7 +147,8 @@ impl Replies {
                     return self.requeue(row, job, output, now + wait, tries).await;
                 }
                 let failure = Some((error.code, error.message.clone()));
-                self.end_reply(row, job, replies::End { failure, ..end(Status::Failed, output, now) }).await
+                let end = replies::End { failure, ..end(Status::Failed, output, now) };
+                self.end_reply(row, job, end, next_lease).await
             }
             AttemptResult::ClaimLost => {
                 tracing::info!(message_id = %reply.0, attempt, "reply attempt abandoned");
@@ -153,7 +158,7 @@ impl Replies {
                     let run_at = now + self.timing.first_backoff;
                     jobs::release(self.db.write(), Claim::of(job), run_at, job.failures).await?;
                 }
-                Ok(())
+                Ok(None)
             }
         }
     }
@@ -164,27 +169,26 @@ impl Replies {
         row: &message::Model,
         job: &job::Model,
         end: replies::End,
-    ) -> Result<()> {
+        next_lease: Option<Duration>,
+    ) -> Result<Option<job::Model>> {
         // To the day on which it was reserved.
         let refund = Refund { user: row.user_id, day: row.created_at.date_naive() };
         let refund = is_refunded(&end).then_some(refund);
         let log_line = EndLogLine::new(row, job, &end);
-        let attempt = replies::Attempt { reply: row.id, number: job.attempt };
-        let finished =
-            attempts::finish(&self.db, Claim::of(job), row.chatroom_id, attempt, end, refund).await?;
-        let Some(is_ended) = finished else { return Ok(()) };
+        let lease_next_until = next_lease.map(|lease| end.at + lease);
+        let finished = attempts::finish(&self.db, Claim::of(job), row, end, refund, lease_next_until).await?;
+        let Some(Finished { is_ended, next }) = finished else { return Ok(None) };
         if is_ended {
             log_line.log();
         }
-        self.end_log(row.id).await;
         let mut topics = vec![Topic::Chatroom(row.chatroom_id)];
         topics.extend(refund.map(|_| Topic::Account(row.user_id)));
-        // Read after the commit: a job that is queued later is signalled by the call that queues it.
-        if jobs::is_waiting(self.db.read(), row.user_id).await.unwrap_or(true) {
+        // Read after the commit: a message that was sent behind this reply before is not signalled by its sender.
+        if next.is_none() && jobs::is_waiting(self.db.read(), row.user_id).await.unwrap_or(true) {
             topics.push(Topic::Jobs);
         }
-        publish(&*self.signals, &topics).await;
-        Ok(())
+        future::join(self.end_log(row.id), publish(&*self.signals, &topics)).await;
+        Ok(next)
     }
 
     async fn requeue(
@@ -194,22 +198,25 @@ impl Replies {
         output: AttemptOutput<'_>,
         run_at: Timestamp,
         failures: i32,
-    ) -> Result<()> {
+    ) -> Result<Option<job::Model>> {
         let tx = self.db.begin().await?;
-        let Some(version) = chatrooms::increment_version(&tx, row.chatroom_id).await? else { return Ok(()) };
+        let Some(chatroom) = chatrooms::increment_version(&tx, row.chatroom_id).await? else {
+            return Ok(None);
+        };
         let Some(released) = jobs::release(&tx, Claim::of(job), run_at, failures).await? else {
-            return Ok(());
+            return Ok(None);
         };
         if released.stop_requested {
             // Requested during the attempt: no other attempt follows.
             tx.rollback().await?;
-            return self.end_reply(row, job, end(Status::Cancelled, output, self.clock.now())).await;
+            let end = end(Status::Cancelled, output, self.clock.now());
+            return self.end_reply(row, job, end, None).await;
         }
         let attempt = replies::Attempt { reply: row.id, number: job.attempt };
-        replies::requeue(&tx, attempt, output.text, output.usage(), version).await?;
+        replies::requeue(&tx, attempt, output.text, output.usage(), chatroom.version).await?;
         commit(tx).await?;
         publish(&*self.signals, &[Topic::Chatroom(row.chatroom_id), Topic::Jobs]).await;
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -1,16 +1,18 @@
 //! The prompt for the model: the newest messages of the reply's branch that fit into a token budget.
 
-use entity::{
-    chatroom,
-    message::{self, Role, Status},
-};
+use std::iter;
+
+use entity::message::{self, Role, Status};
 use sea_orm::ConnectionTrait;
 
 use super::Replies;
 use crate::{
     error::Result,
     ports::model::{Prompt, Turn},
-    store::branches::{self, HistoryMessage},
+    store::{
+        attempts::Begun,
+        branches::{self, HistoryMessage},
+    },
 };
 
 /// [About four characters of English make a token](https://ai.google.dev/gemini-api/docs/tokens); other scripts take more
@@ -18,29 +20,30 @@ use crate::{
 const BYTES_PER_TOKEN: usize = 4;
 /// Upper bound of the messages that are read for a prompt.
 const MAX_MESSAGES: i32 = 1000;
-/// The pages in which they are read: most conversations fit into the first one.
-const PAGES: [usize; 3] = [50, 250, 700];
+/// The pages in which they are read: most conversations fit into the first one, which is read when the attempt begins.
+pub(super) const FIRST_PAGE: usize = 50;
+const NEXT_PAGES: [usize; 2] = [250, 700];
 
 impl Replies {
-    /// The conversation before a queued reply. None: the message that it replies to was deleted.
+    /// The conversation before a reply whose attempt has begun. None: the message that it replies to was deleted.
     pub(super) async fn build_prompt(
         &self,
         conn: &impl ConnectionTrait,
-        reply: &message::Model,
-        chatroom: chatroom::Model,
+        begun: Begun,
     ) -> Result<Option<Prompt>> {
+        let Begun { reply, model, system_instruction, history } = begun;
         let budget = self.history_tokens * BYTES_PER_TOKEN;
-        let history = if let Some(history) = active_history(conn, reply, budget).await? {
+        let history = if let Some(history) = active_history(conn, &reply, history, budget).await? {
             history
         } else {
             let Some(question) = reply.parent_id else { return Ok(None) };
             branches::ancestors(conn, question, reply.depth - MAX_MESSAGES).await?
         };
-        let is_offered = self.model.names().contains(&chatroom.model);
+        let is_offered = self.model.names().contains(&model);
         Ok(Some(Prompt {
             // The chatroom's model may no longer be in the settings.
-            model: if is_offered { chatroom.model } else { self.model.names()[0].clone() },
-            system_instruction: chatroom.system_instruction.filter(|text| !text.is_empty()),
+            model: if is_offered { model } else { self.model.names()[0].clone() },
+            system_instruction: system_instruction.filter(|text| !text.is_empty()),
             turns: turns(history, budget),
         }))
     }
@@ -51,6 +54,7 @@ impl Replies {
 async fn active_history(
     conn: &impl ConnectionTrait,
     reply: &message::Model,
+    first_page: Vec<HistoryMessage>,
     budget: usize,
 ) -> Result<Option<Vec<HistoryMessage>>> {
     if !reply.active {
@@ -58,8 +62,12 @@ async fn active_history(
     }
     let (mut history, mut bytes): (Vec<HistoryMessage>, usize) = (Vec::new(), 0);
     let (mut parent, mut depth) = (reply.parent_id, reply.depth);
-    for limit in PAGES {
-        let page = branches::above(conn, reply.chatroom_id, depth, limit).await?;
+    let mut first_page = Some(first_page);
+    for limit in iter::once(FIRST_PAGE).chain(NEXT_PAGES) {
+        let page = match first_page.take() {
+            Some(page) => page,
+            None => branches::above(conn, reply.chatroom_id, depth, limit).await?,
+        };
         let is_last = page.len() < limit;
         for message in page {
             if parent != Some(message.id) {

@@ -32,7 +32,7 @@ impl Replies {
             let text = self.text_so_far(&reply).await;
             let end =
                 attempt_result::end(message::Status::Cancelled, AttemptOutput::text(&text), self.clock.now());
-            self.end_reply(&reply, &job, end).await?;
+            self.end_reply(&reply, &job, end, None).await?;
         } else {
             publish(&*self.signals, &[Topic::Stop(id)]).await;
         }

@@ -5,13 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use entity::job;
 
-use super::{Disposition, Kind};
+use super::{Context, Disposition, Kind};
 use crate::{
     backoff::{Backoff, RetryPolicy},
-    domain::{
-        auth::{DELIVER_OTP, DeliveryResult, OtpDeliverer},
-        replies::CancelTokens,
-    },
+    domain::auth::{DELIVER_OTP, DeliveryResult, OtpDeliverer},
     error::Result,
 };
 
@@ -31,7 +28,7 @@ impl Kind for DeliverOtp {
         RetryPolicy { backoff, max_tries: None }
     }
 
-    async fn run(&self, job: &job::Model, _: &CancelTokens) -> Result<Disposition> {
+    async fn run(&self, job: &job::Model, _: &Context) -> Result<Disposition> {
         let Some(otp) = job.otp_id else { return Ok(Disposition::Complete) };
         Ok(match self.otp_deliverer.deliver(otp).await? {
             DeliveryResult::Done => Disposition::Complete,

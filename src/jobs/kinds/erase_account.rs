@@ -5,10 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use entity::job;
 
-use super::{Disposition, Kind};
+use super::{Context, Disposition, Kind};
 use crate::{
     backoff::{Backoff, RetryPolicy},
-    domain::{auth::ERASE_ACCOUNT, billing::Billing, chatrooms::Chatrooms, replies::CancelTokens},
+    domain::{auth::ERASE_ACCOUNT, billing::Billing, chatrooms::Chatrooms},
     error::Result,
     store::{commit, users},
 };
@@ -31,7 +31,7 @@ impl Kind for EraseAccount {
     }
 
     /// Each step may be repeated. The user's row is last, because deleting it deletes the job.
-    async fn run(&self, job: &job::Model, _: &CancelTokens) -> Result<Disposition> {
+    async fn run(&self, job: &job::Model, _: &Context) -> Result<Disposition> {
         let Some(user) = job.user_id else { return Ok(Disposition::Complete) };
         self.chatrooms.delete_chatrooms(user).await?;
         self.billing.erase_user(user).await?;

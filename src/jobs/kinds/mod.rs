@@ -6,7 +6,7 @@ mod reply;
 mod stripe_event;
 mod sync_customer;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 use entity::job;
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What to do with a job's row after a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Disposition {
     /// Delete it: the job is done.
     Complete,
@@ -26,8 +26,15 @@ pub(super) enum Disposition {
     Retry,
     /// Return it to the queue for another worker, without counting a failure.
     Release,
-    /// Nothing: the run updated or deleted the row in its own transaction.
-    Settled,
+    /// Nothing: the run updated or deleted the row in its own transaction. It may have claimed a next job.
+    Settled { next: Option<Box<job::Model>> },
+}
+
+/// What a run receives besides its job.
+pub(super) struct Context {
+    pub(super) cancel: CancelTokens,
+    /// The lease of a next job that the run may claim. None if the worker is to claim no more, or other jobs wait for its permit.
+    pub(super) next_lease: Option<Duration>,
 }
 
 /// One kind of job.
@@ -42,7 +49,7 @@ pub(super) trait Kind: Send + Sync {
     ///
     /// # Errors
     /// A fault of ours or of a provider; [`on_error`](Self::on_error) follows.
-    async fn run(&self, job: &job::Model, cancel: &CancelTokens) -> Result<Disposition>;
+    async fn run(&self, job: &job::Model, context: &Context) -> Result<Disposition>;
 
     /// Follows a run that returned an error or panicked.
     async fn on_error(&self, _job: &job::Model) -> Result<Disposition> {

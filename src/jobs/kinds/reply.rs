@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use entity::job;
 
-use super::{Disposition, Kind};
+use super::{Context, Disposition, Kind};
 use crate::{
     backoff::RetryPolicy,
-    domain::replies::{CancelTokens, JOB_KIND, Replies},
+    domain::replies::{JOB_KIND, Replies},
     error::Result,
 };
 
@@ -25,14 +25,14 @@ impl Kind for WriteReply {
         self.replies.retry_policy()
     }
 
-    async fn run(&self, job: &job::Model, cancel: &CancelTokens) -> Result<Disposition> {
-        self.replies.run_attempt(job, cancel).await?;
-        Ok(Disposition::Settled)
+    async fn run(&self, job: &job::Model, context: &Context) -> Result<Disposition> {
+        let next = self.replies.run_attempt(job, &context.cancel, context.next_lease).await?;
+        Ok(Disposition::Settled { next: next.map(Box::new) })
     }
 
     /// Retries the reply, or ends it as FAILED.
     async fn on_error(&self, job: &job::Model) -> Result<Disposition> {
         self.replies.fail_attempt(job).await?;
-        Ok(Disposition::Settled)
+        Ok(Disposition::Settled { next: None })
     }
 }

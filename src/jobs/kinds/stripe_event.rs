@@ -5,13 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use entity::job;
 
-use super::{Disposition, Kind};
+use super::{Context, Disposition, Kind};
 use crate::{
     backoff::{Backoff, RetryPolicy},
-    domain::{
-        billing::{Billing, STRIPE_EVENT},
-        replies::CancelTokens,
-    },
+    domain::billing::{Billing, STRIPE_EVENT},
     error::Result,
 };
 
@@ -37,11 +34,11 @@ impl Kind for ProcessStripeEvent {
 
     /// A run that loses its job is not cancelled: storing the state deletes the job, and the user's signal is sent afterwards.
     /// Concurrent syncs are safe, because one that was superseded is discarded.
-    async fn run(&self, job: &job::Model, cancel: &CancelTokens) -> Result<Disposition> {
+    async fn run(&self, job: &job::Model, context: &Context) -> Result<Disposition> {
         let Some(event) = &job.stripe_event_id else { return Ok(Disposition::Complete) };
         tokio::select! {
             processed = self.billing.process_event(event) => processed.map(|()| Disposition::Complete),
-            () = cancel.release.cancelled() => Ok(Disposition::Release),
+            () = context.cancel.release.cancelled() => Ok(Disposition::Release),
         }
     }
 

@@ -3,13 +3,10 @@
 use async_trait::async_trait;
 use entity::job;
 
-use super::{Disposition, Kind, stripe_event::STRIPE_RETRIES};
+use super::{Context, Disposition, Kind, stripe_event::STRIPE_RETRIES};
 use crate::{
     backoff::RetryPolicy,
-    domain::{
-        billing::{Billing, SYNC_CUSTOMER},
-        replies::CancelTokens,
-    },
+    domain::billing::{Billing, SYNC_CUSTOMER},
     error::Result,
 };
 
@@ -27,7 +24,7 @@ impl Kind for SyncCustomer {
         STRIPE_RETRIES
     }
 
-    async fn run(&self, job: &job::Model, _: &CancelTokens) -> Result<Disposition> {
+    async fn run(&self, job: &job::Model, _: &Context) -> Result<Disposition> {
         if let Some(user) = job.user_id {
             self.billing.sync_customer(user).await?;
         }
