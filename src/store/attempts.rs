@@ -1,5 +1,5 @@
-//! The start and the end of an attempt at a reply: one statement each on PostgreSQL, so that the chatroom's row is locked for
-//! no longer than that; one transaction each on SQLite, which has no data-modifying subqueries.
+//! The start and the end of an attempt at a reply. On PostgreSQL, each is one statement, so that the chatroom's row is locked
+//! only while the statement runs. On SQLite, which has no data-modifying subqueries, each is one transaction.
 
 use chrono::NaiveDate;
 use entity::{ChatroomId, Timestamp, UserId, chatroom, job, message};
@@ -16,7 +16,7 @@ use super::{
 
 use message::{Column, Entity, Status};
 
-/// A unit of the daily quota that a failed reply gives back.
+/// The unit of the daily quota that a user gets back for a failed reply.
 #[derive(Clone, Copy, Debug)]
 pub struct Refund {
     pub user: UserId,
@@ -101,8 +101,9 @@ pub struct Finished {
     pub next: Option<job::Model>,
 }
 
-/// Deletes the job, ends the reply unless it has ended already, gives `refund` back if it ends, and with `lease_next_until` claims
-/// the chatroom's next job. None: the claim is lost or the chatroom was deleted, and nothing is changed.
+/// Deletes the job and ends the reply, unless the reply has ended already or a later attempt has begun. Refunds `refund` if the
+/// reply ends. With `lease_next_until`, claims the chatroom's next job. Returns none, and changes nothing, if the claim is lost
+/// or the chatroom was deleted.
 pub async fn finish(
     db: &Db,
     claim: Claim,
@@ -137,7 +138,8 @@ pub async fn finish(
         commit(tx).await?;
         return Ok(Some(Finished { is_ended, next }));
     }
-    // The chatroom first, as in every transaction that changes one: two orders could deadlock.
+    // Locks the chatroom before the job and the reply, as every transaction that changes a chatroom does: transactions that
+    // lock in different orders could deadlock.
     let text = format!(
         "WITH incremented AS (
              UPDATE chatrooms SET version = version + 1

@@ -21,7 +21,7 @@ pub async fn tail(
         .await
 }
 
-/// Ends the active branch before `depth`; the messages from there on stay in the tree.
+/// Ends the active branch before `depth`. The messages from `depth` on stay in the tree, but are no longer active.
 pub async fn truncate(
     conn: &impl ConnectionTrait,
     chatroom: ChatroomId,
@@ -52,7 +52,7 @@ pub struct HistoryMessage {
 
 pub(super) const HISTORY_COLUMNS: &str = "id, parent_id, depth, role, status, content";
 
-/// Up to `limit` messages of the active branch that are above `depth`, newest first: a range of one index.
+/// Up to `limit` messages of the active branch whose depth is less than `depth`, newest first. Reads a range of one index.
 pub async fn above(
     conn: &impl ConnectionTrait,
     chatroom: ChatroomId,
@@ -66,11 +66,11 @@ pub async fn above(
     HistoryMessage::find_by_statement(sql(conn, text, [chatroom.into(), depth.into()])).all(conn).await
 }
 
-/// A message and its ancestors that are deeper than `above`, newest first, whether their branch is active or not.
+/// A message, and its ancestors whose depth is greater than `depth`, newest first. Their branch need not be active.
 pub async fn ancestors(
     conn: &impl ConnectionTrait,
     id: MessageId,
-    above: i32,
+    depth: i32,
 ) -> Result<Vec<HistoryMessage>, DbErr> {
     let text = format!(
         "WITH RECURSIVE branch AS (
@@ -81,5 +81,5 @@ pub async fn ancestors(
              WHERE messages.depth > $2
          ) SELECT * FROM branch ORDER BY depth DESC"
     );
-    HistoryMessage::find_by_statement(sql(conn, text, [id.into(), above.into()])).all(conn).await
+    HistoryMessage::find_by_statement(sql(conn, text, [id.into(), depth.into()])).all(conn).await
 }

@@ -26,7 +26,7 @@ pub async fn owned_by(
     chatroom::Entity::find_by_id(id).filter(chatroom::Column::UserId.eq(user)).one(conn).await
 }
 
-/// Without an ownership check, for chatrooms that the caller's objects link to.
+/// Does not check ownership: for chatrooms that objects of the caller link to.
 pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[ChatroomId]) -> Result<Vec<chatroom::Model>, DbErr> {
     chatroom::Entity::find().filter(chatroom::Column::Id.is_in(ids.iter().copied())).all(conn).await
 }
@@ -56,8 +56,9 @@ pub async fn page_owned_by(
     Ok(window.page(rows))
 }
 
-/// Locks the chatroom's row and increments its version. Every transaction that changes a chatroom calls this first.
-/// The activity at `now` moves the chatroom to the top of its owner's list.
+/// Locks the chatroom's row and increments its version. Every transaction in which the owner changes a chatroom calls this
+/// first. The activity at `now` moves the chatroom to the top of its owner's list. Returns none if the user has no such
+/// chatroom.
 pub async fn increment_version_of_owned(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -94,7 +95,7 @@ pub async fn save(conn: &impl ConnectionTrait, chatroom: &chatroom::Model) -> Re
     Ok(())
 }
 
-/// The user's chatrooms after this one, oldest first.
+/// Up to `limit` of the user's chatrooms, oldest first; with `after`, only those created after that one.
 pub async fn owned_by_after(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -130,7 +131,8 @@ pub async fn delete_owned_by(
     user: UserId,
     id: ChatroomId,
 ) -> Result<bool, DbErr> {
-    // A cascade from parent to child would exceed the database's recursion limit in a long chatroom.
+    // Removes the links between messages first: along them, the cascade would delete a long chatroom message by message and
+    // exceed the database's recursion limit.
     message::Entity::update_many()
         .col_expr(message::Column::ParentId, Expr::value(None::<MessageId>))
         .filter(message::Column::ChatroomId.eq(id))

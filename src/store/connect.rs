@@ -1,9 +1,9 @@
 //! The open database.
 //!
-//! SQLite has one writer: a pool of a single connection, whose transactions take the write lock at their first statement
-//! and queue in the process rather than at the file, so that no client ever gets "database is locked". Readers have
-//! their own pool and see the last commit. PostgreSQL has one pool for both; a statement that takes too long is cancelled,
-//! and a transaction whose process hangs is rolled back, which releases its locks.
+//! On SQLite, everything that writes shares one connection. Transactions wait for it within the process and take the write
+//! lock of the file as they begin, so that no client ever gets "database is locked". Readers have their own pool and see
+//! the last commit. On PostgreSQL, readers and writers share one pool. PostgreSQL cancels a statement that takes too long,
+//! and rolls back a transaction whose process hangs, which releases its locks.
 
 use std::{fs::File, path::Path, sync::Arc};
 
@@ -41,7 +41,7 @@ impl Db {
         Ok(Self { lock: Some(Arc::new(lock)), ..Self::join(settings).await? })
     }
 
-    /// Connects without locking the SQLite file, for a command whose rows a running process handles.
+    /// Connects without locking the SQLite file, for a command that queues work for a server that may be running.
     ///
     /// # Errors
     /// The database does not respond, or does not exist.
@@ -67,19 +67,20 @@ impl Db {
         Ok(Self { read, write, backend, checks, lock: None })
     }
 
-    /// Whether this process is the only one that can use the database.
+    /// Whether this process holds the lock on the SQLite file, so that no other server uses the database.
     #[must_use]
     pub fn is_exclusive(&self) -> bool {
         self.lock.is_some()
     }
 
-    /// For reading outside a transaction: sees the last commit.
+    /// For reading outside of a transaction. Each statement sees the last commit.
     #[must_use]
     pub fn read(&self) -> &ConnectionPool {
         &self.read
     }
 
-    /// For a single statement that writes. Not inside a transaction, which holds SQLite's only writer.
+    /// For a single statement that writes. Must not be used while the caller has a transaction open: on SQLite, the
+    /// statement would wait for the only connection that writes, which the transaction holds.
     #[must_use]
     pub fn write(&self) -> &ConnectionPool {
         &self.write
@@ -109,12 +110,12 @@ impl Db {
         self.read.execute_unprepared("SELECT 1").await.map(drop)
     }
 
-    /// Whether writes are committed: checked with a write, after a failed one and at intervals.
+    /// Whether writes are committed. Writes a row to find out if a write has failed or the last check is too old.
     pub async fn check_write(&self) -> Result<(), DbErr> {
         self.checks.run(&self.write).await
     }
 
-    /// Copies SQLite's write-ahead log into its file. Nothing on PostgreSQL.
+    /// Copies SQLite's write-ahead log into its file. Does nothing on PostgreSQL.
     pub async fn checkpoint(&self) -> Result<(), DbErr> {
         match self.backend {
             Backend::Sqlite { .. } => sqlite::checkpoint(&self.write).await,

@@ -3,8 +3,8 @@
 use entity::{Timestamp, idempotency_key};
 use sea_orm::{IntoActiveModel, entity::prelude::*, sea_query::OnConflict};
 
-/// Stores the key, or returns the row that is stored under it. On PostgreSQL this waits for a concurrent transaction that has stored
-/// the same key.
+/// Stores the key and returns none, or returns the row that was stored before under the same key. On PostgreSQL this waits
+/// for a concurrent transaction that has stored the same key.
 pub async fn claim(
     conn: &impl ConnectionTrait,
     key: &idempotency_key::Model,

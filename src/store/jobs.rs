@@ -1,5 +1,5 @@
-//! The job queue. A claim increments the attempt of the job and sets its lease. Every write under the claim carries the attempt, and
-//! has no effect after another worker has claimed the job.
+//! The job queue. A claim increments the attempt of the job and sets its lease. Every write under the claim carries the
+//! attempt, and has no effect after another worker has claimed the job.
 
 use entity::{JobId, MessageId, Timestamp, UserId, job};
 use sea_orm::{
@@ -15,7 +15,7 @@ pub async fn insert(conn: &impl ConnectionTrait, job: job::Model) -> Result<(), 
     Ok(())
 }
 
-/// A job of this kind that is due now, with no user and no other id.
+/// A job of this kind that is due now and refers to no user and no other row.
 #[must_use]
 pub fn new(kind: &'static str, now: Timestamp) -> job::Model {
     job::Model {
@@ -48,7 +48,8 @@ pub async fn insert_for_events(
     conn.execute_raw(sql(conn, insert, [json!(rows).to_string().into(), now.into()])).await.map(drop)
 }
 
-/// The statement that queues a job for each row of `source`, whose event is `event`, due at `$2`.
+/// The statement that queues a job for each row of `source`, due at `$2`. `event` is the SQL expression for the id of a row's
+/// Stripe event.
 pub(super) fn insert_for_events_from(conn: &impl ConnectionTrait, source: &str, event: &str) -> String {
     let id = match conn.get_database_backend() {
         DbBackend::Sqlite => "randomblob(16)",
@@ -65,8 +66,8 @@ pub async fn delete_for_events(conn: &impl ConnectionTrait, events: &[String]) -
     Entity::delete_many().filter(Column::StripeEventId.is_in(events)).exec(conn).await.map(drop)
 }
 
-/// The maximum number of concurrent jobs of one kind that belong to no user. Bounds the calls to a provider, and the workers that a
-/// slow provider occupies.
+/// The maximum number of concurrent jobs of one kind that belong to no user. Limits the concurrent calls to a provider, and
+/// how much of a worker's concurrency a slow provider can occupy.
 const SYSTEM_CAP: u32 = 8;
 
 /// The limits of a claim.
@@ -76,15 +77,16 @@ pub struct ClaimTerms {
     pub leased_until: Timestamp,
     /// The maximum number of jobs to claim.
     pub limit: usize,
-    /// The maximum number of concurrent jobs of one user, without a subscription and with one.
+    /// The maximum number of concurrent jobs of one kind of a user without a subscription, and of one with it.
     pub basic_cap: u32,
     pub pro_cap: u32,
 }
 
-/// Claims jobs that are due or whose lease has expired: round robin by user, within the caps on the jobs of a user and kind
-/// that run at once, and of a chatroom's jobs only the first.
+/// Claims due jobs that are not claimed or whose lease has expired. Users take turns: the first job of every user is claimed
+/// before the second of any, and running jobs count. Of one user and kind, no more jobs run at once than the cap allows. Of a
+/// chatroom's jobs, only the first can be claimed.
 ///
-/// Claims are serialized: two at the same time would not see each other's jobs and exceed the caps.
+/// Claims are serialized, because two at the same time would not see each other's jobs and would exceed the caps.
 pub async fn claim(db: &Db, terms: ClaimTerms) -> Result<Vec<job::Model>, DbErr> {
     let tx = db.begin().await?;
     if tx.get_database_backend() == DbBackend::Postgres {
@@ -163,7 +165,7 @@ fn update(claim: Claim) -> UpdateMany<Entity> {
     Entity::update_many().filter(Column::Id.eq(claim.job)).filter(Column::Attempt.eq(claim.attempt))
 }
 
-/// Whether a stop was requested. None: the claim is lost.
+/// Whether a stop was requested. None if the claim is lost.
 pub async fn stop_requested(conn: &impl ConnectionTrait, claim: Claim) -> Result<Option<bool>, DbErr> {
     let job = Entity::find_by_id(claim.job)
         .filter(Column::Attempt.eq(claim.attempt))
@@ -173,7 +175,7 @@ pub async fn stop_requested(conn: &impl ConnectionTrait, claim: Claim) -> Result
     Ok(job.map(|job| job.stop_requested))
 }
 
-/// Renews the lease, and returns whether a stop was requested. None: the claim is lost.
+/// Renews the lease, and returns whether a stop was requested. None if the claim is lost.
 pub async fn heartbeat(
     conn: &impl ConnectionTrait,
     claim: Claim,
@@ -187,8 +189,8 @@ pub async fn heartbeat(
     Ok(renewed.into_iter().next().map(|job| job.stop_requested))
 }
 
-/// Returns the job to the queue, to run at `run_at` at the earliest; `failures` counts the runs that ended in an error.
-/// None: the claim is lost.
+/// Returns the job to the queue, to be claimed at `run_at` at the earliest. `failures` is the new count of runs that ended in
+/// an error. None if the claim is lost.
 pub async fn release(
     conn: &impl ConnectionTrait,
     claim: Claim,
@@ -204,7 +206,7 @@ pub async fn release(
     Ok(released.into_iter().next())
 }
 
-/// Deletes a job that is done. False: the claim is lost.
+/// Deletes a job that is done. False if the claim is lost.
 pub async fn complete(conn: &impl ConnectionTrait, claim: Claim) -> Result<bool, DbErr> {
     let claimed = Column::Attempt.eq(claim.attempt);
     Ok(Entity::delete_by_id(claim.job).filter(claimed).exec(conn).await?.rows_affected == 1)
@@ -223,7 +225,8 @@ pub async fn request_stop(
     Ok(requested.into_iter().next())
 }
 
-/// Ends every lease. For a process that starts as the only one on its database: the processes that held them are dead.
+/// Ends every lease. For a process that starts as the only one on its database, so that no process that held a lease still
+/// runs.
 pub async fn release_all(conn: &impl ConnectionTrait) -> Result<u64, DbErr> {
     let released = Entity::update_many()
         .col_expr(Column::LeasedUntil, Expr::value(None::<Timestamp>))
@@ -244,7 +247,8 @@ pub async fn is_waiting(conn: &impl ConnectionTrait, user: UserId) -> Result<boo
     Ok(waiting.into_tuple::<JobId>().one(conn).await?.is_some())
 }
 
-/// These users' replies that wait for a worker or are being written, in the order in which they are claimed.
+/// The replies of these users that wait for a worker or are being written, in the order in which the replies of each user are
+/// claimed.
 pub async fn queue_of(
     conn: &impl ConnectionTrait,
     users: &[UserId],

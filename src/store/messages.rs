@@ -1,4 +1,4 @@
-//! Messages: reading and inserting. `replies` updates them.
+//! Messages: reading and inserting. `branches`, `attempts` and `replies` update them.
 
 use std::{future::ready, sync::Arc};
 
@@ -15,7 +15,7 @@ use super::{
     placeholders, sql,
 };
 
-/// Changes read in one batch.
+/// The maximum number of changes in one batch.
 const CHANGES: u64 = 100;
 
 pub async fn insert(conn: &impl ConnectionTrait, message: &message::Model) -> Result<(), DbErr> {
@@ -57,7 +57,7 @@ pub async fn progress_of(
     Progress::find_by_statement(sql(conn, text, [id.into(), user.into()])).one(conn).await
 }
 
-/// Up to `max` bytes of an attempt's text from `offset` on; none if the content is of another attempt.
+/// Up to `max` bytes of an attempt's text from `offset` on. None if another attempt wrote the content.
 pub async fn bytes_from(
     conn: &impl ConnectionTrait,
     id: MessageId,
@@ -99,7 +99,8 @@ impl Position {
     }
 }
 
-/// The positions of these chatrooms' messages after this one, by chatroom and depth, on all branches.
+/// The positions of up to `limit` messages of these chatrooms, on all branches, ordered by chatroom, depth and id; with
+/// `after`, only those that follow it in this order.
 pub async fn positions_after(
     conn: &impl ConnectionTrait,
     chatrooms: &[ChatroomId],
@@ -127,7 +128,7 @@ pub fn size_of(message: &message::Model) -> usize {
     size_of_val(message) + message.content.len()
 }
 
-/// Collects rows as they arrive; `admit` checks each before the next is read.
+/// Collects rows as they arrive. `admit` checks each row before the next is read, and its first error ends the collection.
 async fn collect<E: From<DbErr>>(
     rows: impl Stream<Item = Result<message::Model, DbErr>>,
     admit: impl Fn(&message::Model) -> Result<(), E>,
@@ -135,7 +136,7 @@ async fn collect<E: From<DbErr>>(
     rows.map_err(E::from).and_then(|row| ready(admit(&row).map(|()| row))).try_collect().await
 }
 
-/// Without an ownership check, for messages that the caller's objects link to.
+/// Does not check ownership: for messages that objects of the caller link to.
 pub async fn by_ids<E: From<DbErr>>(
     conn: &ConnectionPool,
     ids: &[MessageId],
@@ -145,7 +146,8 @@ pub async fn by_ids<E: From<DbErr>>(
     collect(rows.stream(conn).await?, admit).await
 }
 
-/// For each of these chatrooms, a page of its active branch by depth, in one query.
+/// For each of these chatrooms, a page of its active branch, ordered by depth. Runs one query for all of them; a chatroom
+/// without messages in the window is missing from the result.
 pub async fn pages<E: From<DbErr>>(
     conn: &ConnectionPool,
     chatrooms: &[ChatroomId],
@@ -175,7 +177,8 @@ pub async fn pages<E: From<DbErr>>(
     Ok(by_chatroom.map(|rows| (rows[0].chatroom_id, window.page(rows.to_vec()))).collect())
 }
 
-/// The position that the versions of a message share: after their parent, or at the root of the chatroom.
+/// The position that all versions of a message share: after their parent, or at the beginning of the chatroom. Versions of a
+/// message are siblings in the tree, such as a reply and its regenerated replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum VersionsAt {
     After(MessageId),
@@ -190,11 +193,12 @@ impl VersionsAt {
     }
 }
 
-/// The `newest` versions of each of these, oldest first; with `before`, only those older than it.
+/// For each of these positions, its newest versions, at most `limit` and oldest first; with `before`, only versions older
+/// than that message.
 pub async fn versions<E: From<DbErr>>(
     conn: &ConnectionPool,
     positions: &[VersionsAt],
-    newest: usize,
+    limit: usize,
     before: Option<MessageId>,
     admit: impl Fn(&message::Model) -> Result<(), E>,
 ) -> Result<Vec<message::Model>, E> {
@@ -224,7 +228,7 @@ pub async fn versions<E: From<DbErr>>(
             },
         );
     let text = format!(
-        "SELECT * FROM ({}) AS numbered WHERE row_number <= {newest} ORDER BY id",
+        "SELECT * FROM ({}) AS numbered WHERE row_number <= {limit} ORDER BY id",
         groups.collect::<Vec<_>>().join(" UNION ALL ")
     );
     let rows = message::Model::find_by_statement(sql(conn, text, values));
@@ -252,8 +256,8 @@ pub struct Changes {
     pub next: Option<ChangeKey>,
 }
 
-/// The messages that have changed in a chatroom since a version, from this key on if given: up to `max_bytes` of content, but
-/// at least one message.
+/// The messages that have changed in a chatroom since a version, in the order of their changes; with `from`, beginning at that
+/// key. Returns at most [`CHANGES`] messages and `max_bytes` of content, but at least one message if there is one.
 pub async fn changed_since(
     conn: &Transaction,
     chatroom: ChatroomId,

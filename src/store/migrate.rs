@@ -1,8 +1,9 @@
 //! Applies database migrations.
 //!
-//! An older release may run on a newer schema, so that a deployment can be rolled back: a release's migrations add, and do
-//! not change what the previous release reads or writes (expand). Columns that are no longer used are dropped by a later
-//! release, in a migration whose name ends in `_contract`; a release that does not know such a migration does not start.
+//! An older release may run on a newer schema, so that a deployment can be rolled back. Therefore the migrations of a
+//! release only add to the schema, and do not change what the previous release reads or writes (expand). A later release
+//! drops or renames columns, in a migration whose name ends in `_contract`. A release that finds such a migration in the
+//! database but does not know it does not start.
 
 use std::collections::HashSet;
 
@@ -26,8 +27,8 @@ pub struct IncompatibleSchema {
 }
 
 impl Db {
-    /// Applies the missing migrations in one transaction and returns their names. Concurrent processes run this one after
-    /// another. The statement timeout does not apply.
+    /// Applies the missing migrations in one transaction and returns their names. Concurrent processes run this function one
+    /// after another. The statement timeout does not apply.
     ///
     /// # Errors
     /// The database fails, or [`IncompatibleSchema`].

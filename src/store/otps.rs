@@ -17,7 +17,7 @@ pub async fn by_id(conn: &impl ConnectionTrait, id: OtpId) -> Result<Option<otp:
     otp::Entity::find_by_id(id).one(conn).await
 }
 
-/// The newest code for this number and purpose, the only one that can work: it may be used or expired.
+/// The newest code for this number and purpose. Only the newest code is accepted, unless it is used or expired.
 pub async fn newest(
     conn: &impl ConnectionTrait,
     phone_number: &str,
@@ -36,8 +36,8 @@ pub async fn newest(
         .await
 }
 
-/// Counts a try at the newest code for this number and purpose, before anything is compared. None if that code is used,
-/// expired or has been tried `max_tries` times, or does not exist.
+/// Counts a try at the newest code for this number and purpose, before the caller compares it, and returns the code. None if
+/// that code is used, has expired or has been tried `max_tries` times, or if there is no code.
 pub async fn take_try(
     conn: &impl ConnectionTrait,
     phone_number: &str,
@@ -68,7 +68,8 @@ pub async fn mark_used(conn: &impl ConnectionTrait, id: OtpId, now: Timestamp) -
     Ok(used.rows_affected == 1)
 }
 
-/// Takes the pending sign-up profile of a challenge created after `since`; none if it has been taken.
+/// Removes the pending sign-up profile of a challenge, and returns it if the challenge was created after `since`. None if it
+/// was taken before.
 pub async fn take_signup(
     conn: &impl ConnectionTrait,
     id: OtpId,

@@ -30,7 +30,7 @@ impl<K> Window<K> {
         self.limit + 1
     }
 
-    /// Makes a page of at most [`fetched`](Self::fetched) rows, given in the direction of the query.
+    /// Makes a page of the fetched rows, which are in the direction of the query and at most [`fetched`](Self::fetched).
     pub(super) fn page<T>(&self, mut rows: Vec<T>) -> Page<T> {
         let more = rows.len() > self.limit;
         rows.truncate(self.limit);

@@ -1,7 +1,7 @@
 //! Connects to PostgreSQL: waits for a server that is starting, and detects a connection pooler in front of it.
 //!
-//! Statement timeouts are sent as start-up options. PgBouncer rejects or ignores those; the database role must set them
-//! then. In transaction mode it must track prepared statements, because sqlx prepares every statement.
+//! Timeouts are sent as start-up options. PgBouncer rejects or ignores these options; the database role must set the
+//! timeouts then. A PgBouncer in transaction mode must also track prepared statements, because sqlx prepares every statement.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a transaction may be idle.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
-/// [Error codes](https://www.postgresql.org/docs/current/errcodes-appendix.html) of a server that is starting or stopping, or has no
-/// connection left.
+/// [Error codes](https://www.postgresql.org/docs/current/errcodes-appendix.html) of a server that is starting or stopping,
+/// or has no connection left.
 const TRANSIENT: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
 const PREPARED_STATEMENTS: &str = "its connection pooler does not keep prepared statements: set pool_mode = session, or use \
      PgBouncer 1.21 or newer with max_prepared_statements = 200";
@@ -100,7 +100,8 @@ impl Server {
         }
     }
 
-    /// Logs that the pooler has dropped the start-up options.
+    /// Logs a warning if a timeout is not in force, because a pooler has dropped the start-up options and the role does not
+    /// set it.
     fn warn_about_limits(&self, in_force: (Duration, Duration), statement_timeout: Duration) {
         if in_force.0.is_zero() || in_force.1.is_zero() {
             let role = self.options.get_username();
@@ -117,14 +118,15 @@ impl Server {
     async fn check_prepared_statements(&self, mut first: PgConnection) -> sqlx::Result<()> {
         let check = async {
             execute_prepared(&mut first).await?;
-            // Uses the server connection that the first one has just released.
+            // This client gets the server connection that the first client has just released.
             let mut other = self.connect(&self.limited).await?;
             let mut tx = other.begin().await?;
             execute_prepared(&mut tx).await?;
             execute_prepared(&mut first).await?;
             tx.rollback().await
         };
-        // With a single server connection, the pooler makes the second client wait for the first.
+        // If the pooler has a single server connection, the first client waits for the second until the timeout; nothing
+        // can be checked then.
         match timeout(ATTEMPT_TIMEOUT, check).await {
             Ok(Err(sqlx::Error::Database(_))) => Err(sqlx::Error::Protocol(PREPARED_STATEMENTS.to_owned())),
             Ok(done) => done,
@@ -166,7 +168,7 @@ fn cause(error: &sqlx::Error) -> String {
     }
 }
 
-/// The timeouts in force, of a statement and of an idle transaction. Zero is none.
+/// The timeouts in force, of a statement and of an idle transaction. Zero means no timeout.
 async fn timeouts(connection: &mut PgConnection) -> sqlx::Result<(Duration, Duration)> {
     let text = "SELECT (SELECT setting FROM pg_settings WHERE name = 'statement_timeout'),
                        (SELECT setting FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout')";
@@ -189,8 +191,8 @@ fn is_transient(error: &sqlx::Error) -> bool {
         || code(error).is_some_and(|code| TRANSIENT.contains(&&*code))
 }
 
-/// PgBouncer gives all of its errors this code. If the options are not the cause, connecting without them fails, too, and
-/// reports the cause.
+/// Whether the start-up options may be the cause of this error. PgBouncer gives all of its errors this code. If the options
+/// are not the cause, connecting without them fails, too, and reports the cause.
 fn may_reject_options(error: &sqlx::Error) -> bool {
     code(error).as_deref() == Some(PROTOCOL_VIOLATION)
 }

@@ -1,5 +1,5 @@
-//! Locks a PostgreSQL database for a process without Redis: a second process would not see its signals, live text and rate
-//! limits, which are in its memory.
+//! Locks a PostgreSQL database for a process without Redis, because a second process would not see the signals, the live
+//! text and the rate limits in the memory of the first.
 //!
 //! The lock belongs to a transaction that stays open, because a pooler in transaction mode would hand a session, and with it
 //! a session's lock, to another client. The transaction has read nothing, so it does not delay vacuum.
@@ -28,7 +28,7 @@ struct ProcessLock {
 
 impl Db {
     /// Makes this the only process without Redis on a PostgreSQL database, until `life` closes. If another process takes
-    /// the lock while the database is unavailable, this process begins to shut down.
+    /// the lock while the database is unavailable, this process begins to shut down. Does nothing on SQLite.
     ///
     /// # Errors
     /// Another process uses the database, or it does not respond.
@@ -91,7 +91,7 @@ impl Db {
 }
 
 impl ProcessLock {
-    /// Returns once the lock is lost.
+    /// Waits until the lock is lost, and returns the error of its connection.
     async fn lost(&self) -> DbErr {
         loop {
             sleep(CHECK_EVERY).await;

@@ -1,5 +1,5 @@
-//! A reply's row while a worker writes it. Every write carries the attempt, and has no effect once a later
-//! one has begun.
+//! A reply's row while a worker writes it. Every write carries its attempt, and has no effect once a later attempt has
+//! begun.
 
 use entity::{MessageId, Timestamp, message};
 use sea_orm::{UpdateMany, entity::prelude::*};
@@ -24,15 +24,16 @@ pub struct End {
     pub at: Timestamp,
 }
 
-/// Facts about the model calls of a reply. A field that is none keeps its stored value.
+/// What is known about the model call of a reply. A field that is none leaves the stored value unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Usage {
     pub model: Option<String>,
-    /// Prompt, output and thoughts.
+    /// Token counts of the prompt, the output and the thoughts, in this order.
     pub tokens: Option<(i32, i32, i32)>,
 }
 
 impl Usage {
+    /// Adds the known fields to an update.
     pub(super) fn store(self, mut update: UpdateMany<Entity>) -> UpdateMany<Entity> {
         if let Some(model) = self.model {
             update = update.col_expr(Column::Model, Expr::value(model));
@@ -47,12 +48,12 @@ impl Usage {
     }
 }
 
-/// Matches the reply unless a later attempt has begun.
+/// An update of the reply, which matches no row once a later attempt has begun.
 pub(super) fn update(attempt: Attempt) -> UpdateMany<Entity> {
     Entity::update_many().filter(Column::Id.eq(attempt.reply)).filter(Column::Attempt.lte(attempt.number))
 }
 
-/// Saves the text so far.
+/// Saves the text so far. False if the reply is not streaming, or a later attempt has begun.
 pub async fn save(conn: &impl ConnectionTrait, attempt: Attempt, content: &str) -> Result<bool, DbErr> {
     let saved = update(attempt)
         .col_expr(Column::Content, Expr::value(content))
@@ -62,7 +63,8 @@ pub async fn save(conn: &impl ConnectionTrait, attempt: Attempt, content: &str) 
     Ok(saved.rows_affected == 1)
 }
 
-/// Returns the reply to the queue; the text so far stays until the next attempt begins.
+/// Returns the reply to the queue. The text so far stays until the next attempt begins. False if the reply is not streaming, or
+/// a later attempt has begun.
 pub async fn requeue(
     conn: &impl ConnectionTrait,
     attempt: Attempt,

@@ -1,5 +1,6 @@
-//! Storing a message and everything that it causes, on PostgreSQL in one statement. If that stores nothing, the caller runs the
-//! steps one by one: they store the message, find the first use of its key, or return the error that rejects it.
+//! Stores a message and everything that it causes in one statement, on PostgreSQL only. If the statement stores nothing, the
+//! caller runs the same steps one by one. These store the message, find the result of the first call with its key, or return
+//! the error that rejects it.
 
 use chrono::NaiveDate;
 use entity::{ChatroomId, JobId, MessageId, Timestamp, UserId, idempotency_key, message};
@@ -17,7 +18,7 @@ pub struct NewMessage<'a> {
     pub job_kind: &'static str,
     pub content: &'a str,
     pub key: Option<&'a idempotency_key::Model>,
-    /// Prompts that a user may use a day, without a subscription and with one.
+    /// The maximum number of prompts per day of a user without a subscription, and of one with it.
     pub basic_limit: i32,
     pub pro_limit: i32,
     pub day: NaiveDate,
@@ -29,12 +30,12 @@ pub struct NewMessage<'a> {
 pub struct Stored {
     pub message: message::Model,
     pub reply: message::Model,
-    /// Prompts that the user has used on the day, with this one.
+    /// Prompts that the user has used on the day, this one included.
     pub used: i32,
     pub is_pro: bool,
     /// Whether the chatroom has an earlier reply that is not finished.
     pub is_behind_unfinished: bool,
-    /// The version of the user's list of chatrooms after this.
+    /// The version of the user's list of chatrooms after this message.
     pub list_version: i64,
 }
 

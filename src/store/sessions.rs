@@ -39,7 +39,7 @@ pub struct Rotation<'a> {
     pub expires_at: Timestamp,
 }
 
-/// Replaces `old_hash`. False if it is not the current one.
+/// Replaces the hash of the refresh token. False if `old_hash` is not the current one.
 pub async fn rotate(
     conn: &impl ConnectionTrait,
     id: SessionId,

@@ -1,8 +1,9 @@
-//! Opening a SQLite file: one connection that writes, several that read.
+//! Opens a SQLite file, with one connection that writes and several that read.
 //!
-//! A writer whose transaction could neither be committed nor rolled back is replaced: on a full disk or after an I/O error
-//! SQLite rolls back by itself, and sqlx, whose own ROLLBACK then fails, would begin every later transaction as a savepoint
-//! within one that never commits. The replacement must be able to write: each writer's first statement is a commit.
+//! On a full disk or after an I/O error, SQLite rolls a transaction back by itself. The ROLLBACK that sqlx then sends fails,
+//! and sqlx would begin every later transaction as a savepoint within a transaction that is never committed. Therefore a
+//! writing connection that returns to its pool inside a transaction is closed. The connection that replaces it commits as
+//! it is opened, so that opening it fails while the file cannot be written.
 
 use std::{
     fs::{File, OpenOptions, Permissions},
@@ -26,7 +27,8 @@ use super::{ConnectionPool, transaction::sqlx_error, write_check::WriteCheck};
 /// Marks the file in its header as Pollux's ("POLX").
 const APPLICATION_ID: &str = "1347374168";
 const OWNER_ONLY: u32 = 0o600;
-/// The page cache of a connection: a negative number is in KiB. There are many readers, and the system caches the file, too.
+/// The page cache of a connection, in KiB because the number is negative. That of a reader is small, because there are many
+/// readers and the operating system caches the file, too.
 const WRITER_CACHE: &str = "-16000";
 const READER_CACHE: &str = "-2000";
 /// Rows that a reader prefetches: each can hold half a megabyte.
@@ -53,10 +55,12 @@ pub(super) fn lock(file: &Path) -> anyhow::Result<File> {
 
 pub(super) async fn writer(file: &Path, checks: Arc<WriteCheck>) -> anyhow::Result<DatabaseConnection> {
     let configure = |sqlite: SqliteConnectOptions| {
-        // The log is copied into the file every 32 MiB, and not while a burst of writes waits for a commit.
+        // A periodic task copies the log into the file. A commit does so itself only if the log has grown to 32 MiB (8000
+        // pages), because the commits of a burst would wait for the copy.
         let sqlite = sqlite.pragma("journal_mode", "WAL").pragma("wal_autocheckpoint", "8000");
         let sqlite = sqlite.pragma("cache_size", WRITER_CACHE);
-        // Commits. SQLite opens a file that is not writable as read-only, without an error.
+        // This pragma commits, which fails if the file cannot be written. Opening alone does not fail then: SQLite opens
+        // such a file as read-only.
         sqlite.pragma("application_id", APPLICATION_ID)
     };
     let discard_broken = move |pool: SqlitePoolOptions| {
@@ -92,7 +96,7 @@ async fn pool(
     configure_pool: impl Fn(SqlitePoolOptions) -> SqlitePoolOptions + Send + Sync + 'static,
 ) -> anyhow::Result<DatabaseConnection> {
     let path = file.to_owned();
-    // The file is named below: a URL would need it encoded.
+    // The path is set below, because in a URL it would have to be encoded.
     let mut options = ConnectOptions::new("sqlite://file");
     options.max_connections(connections).sqlx_logging(false).test_before_acquire(false);
     options.map_sqlx_sqlite_pool_opts(configure_pool).map_sqlx_sqlite_opts(move |sqlite| {
@@ -109,7 +113,7 @@ pub(super) async fn checkpoint(writer: &ConnectionPool) -> Result<(), DbErr> {
     writer.execute_unprepared("PRAGMA wal_checkpoint(PASSIVE)").await.map(drop)
 }
 
-/// The error, with what to do about it.
+/// Adds to the error what the operator can do about it.
 pub(super) fn explain(error: &DbErr, file: &Path) -> anyhow::Error {
     let advice = match primary_code(error) {
         Some(11 | 26) => {

@@ -7,10 +7,10 @@ use stripe_event::{Column, Entity};
 
 use super::{Db, commit, jobs, json_rows, sql};
 
-/// Events of a customer that one sync marks as processed.
+/// The maximum number of a customer's events that one sync marks as processed.
 const BATCH: u64 = 1000;
 
-/// Stores the events that are new, each with its job: all of them or none.
+/// Stores those events that are not stored yet, each with its job. Stores all of them or, on an error, none.
 pub async fn insert_new(db: &Db, events: &[stripe_event::Model], now: Timestamp) -> Result<(), DbErr> {
     let rows: Vec<_> = events
         .iter()
@@ -25,7 +25,7 @@ pub async fn insert_new(db: &Db, events: &[stripe_event::Model], now: Timestamp)
     );
     let values: [Value; 2] = [json!(rows).to_string().into(), now.into()];
     if conn.get_database_backend() == DbBackend::Postgres {
-        // One round trip.
+        // One statement for the events and their jobs, to save round trips.
         let jobs = jobs::insert_for_events_from(conn, "new", "new.id");
         return conn.execute_raw(sql(conn, format!("WITH new AS ({insert}) {jobs}"), values)).await.map(drop);
     }
@@ -53,20 +53,20 @@ pub async fn unprocessed_of(conn: &impl ConnectionTrait, customer: &str) -> Resu
         .await
 }
 
-/// Unprocessed events without a job: every attempt of their jobs has failed.
+/// The ids of unprocessed events that have no job, because every attempt of their job has failed.
 pub async fn without_job(conn: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
-    let worked_on = "id NOT IN (SELECT stripe_event_id FROM jobs WHERE stripe_event_id IS NOT NULL)";
+    let has_no_job = "id NOT IN (SELECT stripe_event_id FROM jobs WHERE stripe_event_id IS NOT NULL)";
     Entity::find()
         .select_only()
         .column(Column::Id)
         .filter(Column::ProcessedAt.is_null())
-        .filter(Expr::cust(worked_on))
+        .filter(Expr::cust(has_no_job))
         .into_tuple()
         .all(conn)
         .await
 }
 
-/// Sets when events were processed; none for unprocessed.
+/// Sets when events were processed. `None` marks them as unprocessed.
 pub async fn set_processed_at(
     conn: &impl ConnectionTrait,
     ids: &[String],

@@ -34,7 +34,7 @@ pub async fn user_of(conn: &impl ConnectionTrait, customer: &str) -> Result<Opti
         .await
 }
 
-/// Stores a user's Stripe customer, unless there is one or the user has been deleted.
+/// Stores a user's Stripe customer, unless the user already has one or the user's row has been deleted.
 pub async fn insert(conn: &impl ConnectionTrait, new: subscription::Model) -> Result<(), DbErr> {
     let known = OnConflict::new().do_nothing().to_owned();
     match Entity::insert(new.into_active_model()).on_conflict(known).exec_without_returning(conn).await {
@@ -43,7 +43,7 @@ pub async fn insert(conn: &impl ConnectionTrait, new: subscription::Model) -> Re
     }
 }
 
-/// Replaces the row, unless it has changed since `subscription.version` was read. Whether it did.
+/// Replaces the row, unless it has changed since `subscription` was read. Returns whether the row was replaced.
 pub async fn update_if_unchanged(
     conn: &impl ConnectionTrait,
     subscription: &subscription::Model,
@@ -59,7 +59,8 @@ pub async fn update_if_unchanged(
     Ok(replaced.rows_affected == 1)
 }
 
-/// Stores the last payment that was reversed. It increments the version, so that no sync that began earlier overwrites it.
+/// Stores the last payment that was reversed. Increments the version, so that a sync that began earlier does not overwrite
+/// the reversal.
 pub async fn set_reversal(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -76,17 +77,18 @@ pub async fn set_reversal(
     Ok(())
 }
 
-/// A row is stale if its last sync was before one of these times.
+/// A row is stale if its last sync was not after the time that applies to it.
 #[derive(Clone, Copy, Debug)]
 pub struct StaleBefore {
-    /// While a change is expected: a checkout is open, a period has ended, a payment is due.
+    /// Applies while a change is expected: a checkout is open, a period has ended, or the subscription is neither active nor
+    /// in its trial.
     pub expecting: Timestamp,
-    /// While there is a subscription and no change is expected.
+    /// Applies while there is a subscription and no change is expected.
     pub subscribed: Timestamp,
 }
 
-/// Takes up to `limit` users whose row is stale, longest first, and marks them as synced at `now`. No two callers take the same
-/// user.
+/// Takes up to `limit` users whose row is stale, beginning with the one synced longest ago, and marks their rows as synced at
+/// `now`, so that no two callers take the same user.
 pub async fn take_stale(
     conn: &impl ConnectionTrait,
     now: Timestamp,
@@ -115,7 +117,7 @@ pub async fn take_stale(
     conn.query_all_raw(statement).await?.into_iter().map(|row| row.try_get("", "user_id")).collect()
 }
 
-/// Deletes a user's Stripe customer.
+/// Deletes the user's row, if it holds this Stripe customer.
 pub async fn delete(conn: &impl ConnectionTrait, user: UserId, customer: &str) -> Result<(), DbErr> {
     let of_customer = Column::StripeCustomerId.eq(customer);
     Entity::delete_by_id(user).filter(of_customer).exec(conn).await.map(drop)

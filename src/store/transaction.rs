@@ -113,14 +113,15 @@ impl StreamTrait for Transaction {
     }
 }
 
-/// Commits. After a connection is lost here, the result is unknown: [`Db::with_retry`] does not retry then.
+/// Commits. If the connection is lost during the commit, its result is unknown; [`Db::with_retry`] does not retry after the
+/// error that is returned then.
 pub async fn commit(mut tx: Transaction) -> Result<(), DbErr> {
     let checkout = tx.checkout.get_mut();
     let committed = open(checkout)?.commit().await;
     if committed.is_ok() {
         keep(checkout);
     }
-    tx.pool.observe_failure(committed).map_err(|cause| match is_transient(&cause) {
+    tx.pool.observe_failure(committed).map_err(|cause| match transient_kind(&cause) {
         Some(Transient::RolledBack) => cause,
         _ => DbErr::Custom(format!("the commit failed, but may have been stored: {cause}")),
     })
@@ -131,13 +132,13 @@ impl Db {
     /// that was lost before the commit.
     ///
     /// # Errors
-    /// Any other error of `work`, or its last one.
+    /// The error of `work`, if it has another cause or if every retry has failed, too.
     pub async fn with_retry<T, F: Future<Output = Result<T>>>(&self, work: impl Fn() -> F) -> Result<T> {
         let mut failures = 0;
         loop {
             let result = work().await;
             let Err(Error::Internal(cause)) = &result else { return result };
-            if cause.downcast_ref().and_then(is_transient).is_none() {
+            if cause.downcast_ref().and_then(transient_kind).is_none() {
                 return result;
             }
             failures += 1;
@@ -166,7 +167,7 @@ pub(super) fn sqlx_error(error: &DbErr) -> Option<&SqlxError> {
     }
 }
 
-fn is_transient(error: &DbErr) -> Option<Transient> {
+fn transient_kind(error: &DbErr) -> Option<Transient> {
     match sqlx_error(error)? {
         SqlxError::Io(_) => Some(Transient::Disconnected),
         SqlxError::Database(error) => {

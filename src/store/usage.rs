@@ -1,4 +1,4 @@
-//! How many prompts of a day have been used.
+//! How many prompts each user has used per day.
 
 use chrono::NaiveDate;
 use entity::{UserId, daily_usage};
@@ -6,8 +6,8 @@ use sea_orm::{ExprTrait, entity::prelude::*};
 
 use super::sql;
 
-/// Reserves one unit if fewer than `limit` are used, and returns how many are used then; none if the limit is reached.
-/// One statement, so that concurrent calls cannot reserve the same unit.
+/// Reserves one unit if fewer than `limit` are used, and returns the number of used units, this one included. None if the
+/// limit is reached. This is one statement, so that concurrent calls cannot reserve the same unit.
 pub async fn reserve(
     conn: &impl ConnectionTrait,
     user: UserId,

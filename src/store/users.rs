@@ -6,7 +6,7 @@ use user::Column;
 
 use super::{Transaction, sql};
 
-/// The user with `new`'s phone number, which has just been verified; inserts `new` if it does not exist.
+/// The user with the phone number of `new`, which has just been verified. Inserts `new` if there is no such user.
 pub async fn find_or_insert(conn: &impl ConnectionTrait, new: user::Model) -> Result<user::Model, DbErr> {
     let column = |column| Expr::col((user::Entity, column));
     let known = OnConflict::column(Column::PhoneNumber)
@@ -15,7 +15,8 @@ pub async fn find_or_insert(conn: &impl ConnectionTrait, new: user::Model) -> Re
     user::Entity::insert(new.into_active_model()).on_conflict(known).exec_with_returning(conn).await
 }
 
-/// The hash of a number's password, or `default`: the same work for every number.
+/// The password hash of the user with this phone number, or `default` if there is none. One statement does the same work in
+/// both cases, so that its duration does not show whether the number is registered.
 pub async fn password_hash_or(
     conn: &impl ConnectionTrait,
     phone_number: &str,
@@ -31,7 +32,7 @@ pub async fn locked(tx: &Transaction, id: UserId) -> Result<Option<user::Model>,
     user::Entity::find_by_id(id).filter(Column::DeletedAt.is_null()).lock_exclusive().one(tx).await
 }
 
-/// The same by number.
+/// The user with this phone number, with its row locked until the transaction ends.
 pub async fn locked_by_phone_number(
     tx: &Transaction,
     phone_number: &str,
@@ -56,7 +57,7 @@ pub async fn set_password(
     Ok(user)
 }
 
-/// Changes the fields that are given; an inner none clears the field.
+/// Changes the fields that are given, or clears those given as `Some(None)`. Returns none if the account has been deleted.
 pub async fn update_profile(
     conn: &impl ConnectionTrait,
     id: UserId,
@@ -75,7 +76,7 @@ pub async fn update_profile(
     Ok(update.exec_with_returning(conn).await?.into_iter().next())
 }
 
-/// Removes all personal data from a user and frees the phone number. False if that has been done already.
+/// Removes all personal data from a user and frees the phone number. False if that was done before.
 pub async fn anonymize(conn: &impl ConnectionTrait, id: UserId, now: Timestamp) -> Result<bool, DbErr> {
     // Unique, and not a phone number.
     let placeholder = format!("x{}", &id.0.simple().to_string()[17..]);

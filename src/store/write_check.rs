@@ -1,4 +1,5 @@
-//! Whether writes reach the disk: checked by writing a row, after a failed write and at intervals rather than on each call.
+//! Checks whether writes reach the disk, by writing a row. A call writes only after a failed write or an interval, and
+//! otherwise returns the last result.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -26,7 +27,7 @@ pub(super) struct WriteCheck {
 }
 
 impl WriteCheck {
-    /// Makes the next call check with a write.
+    /// Makes a new check due, at the earliest [`MIN_INTERVAL`] after the last one.
     pub(super) fn report_failure(&self) {
         self.write_failed.store(true, Ordering::Relaxed);
     }
