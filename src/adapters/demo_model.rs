@@ -8,8 +8,9 @@ use futures_util::{StreamExt, stream::BoxStream};
 use crate::ports::model::{Chunk, LanguageModel, ModelError, ModelUsage, Prompt, Tokens};
 
 const NAME: &str = "demo";
-/// About the speed at which people read.
+/// The delay before each word: about the speed at which people read.
 const PER_WORD: Duration = Duration::from_millis(40);
+/// In characters.
 const MAX_QUOTE: usize = 80;
 
 #[derive(Debug)]

@@ -1,4 +1,5 @@
-//! Shared by the adapters that fan out within a process: locks that survive a panic, and streams that clean up.
+//! Helpers of the adapters that pass messages to the subscribers of one process: locks that remain usable after a panic, and
+//! streams that clean up as they are dropped.
 
 use std::{
     pin::Pin,
@@ -8,13 +9,14 @@ use std::{
 
 use futures_util::{Stream, StreamExt};
 
-/// Locks a mutex even if it is poisoned: every critical section of these adapters keeps the state consistent at each step, so a
-/// panic in one does not corrupt it.
+/// Locks a mutex even if it is poisoned. A panic while these adapters hold a lock does not corrupt the state, because each of
+/// their steps leaves it consistent.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A stream with a guard that is dropped after it, so that the guard can see whether it was the last subscriber.
+/// A stream and its guard. Fields are dropped in order, so when the guard is dropped, the stream no longer counts as a
+/// subscriber, and the guard can check whether any is left.
 pub(super) struct Guarded<S, G> {
     stream: S,
     _guard: G,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::ports::otp_sender::{Delivery, DeliveryError, OtpMessage, OtpSender};
 
-/// Returns the code in the response, for development.
+/// Sends nothing: the response contains the code, for development.
 #[derive(Debug)]
 pub struct ByResponse;
 

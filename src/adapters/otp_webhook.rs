@@ -1,4 +1,4 @@
-//! One-time passwords delivered by an endpoint of the operator's.
+//! One-time passwords delivered by a webhook, an HTTP endpoint that the operator provides.
 //!
 //! Requests are signed as Stripe signs its webhooks: `pollux-signature: t=<unix>,v1=<hex>`, an HMAC-SHA256 over `<t>.<body>`.
 

@@ -1,4 +1,4 @@
-//! Interprets the JSON objects of an answer. Each is a complete
+//! Interprets the JSON objects of an answer. Each object is a complete
 //! [GenerateContentResponse](https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse).
 
 use serde::Deserialize;
@@ -128,13 +128,14 @@ impl Answer {
         self.usage.clone()
     }
 
-    /// Parses an object. After the finish reason nothing fails: text and counts may follow, the rest is ignored.
+    /// Parses an object. After the finish reason, text and counts may still follow; errors and malformed objects are ignored
+    /// then.
     pub(super) fn read(&mut self, object: &str) -> Result<Added, ModelError> {
         let response: Response = match serde_json::from_str(object) {
             Ok(response) => response,
             Err(_) if self.is_finished() => return Ok(Added::default()),
             Err(cause) => {
-                // Without the parser's message, which quotes the object.
+                // The parser's message is not logged, because it quotes the object.
                 tracing::warn!(kind = ?cause.classify(), column = cause.column(), "parsing a gemini event failed");
                 return Err(failure::truncated());
             }
@@ -185,12 +186,12 @@ impl Answer {
         self.has_begun
     }
 
-    /// Whether there was a finish reason or a block.
+    /// Whether a finish reason was received, or the prompt was blocked.
     pub(super) fn is_finished(&self) -> bool {
         self.finish.is_some()
     }
 
-    /// The last chunks, after the end of the stream.
+    /// The last chunks, or the reason why the answer failed. Called at the end of the stream.
     pub(super) fn end(mut self) -> Result<Vec<Chunk>, ModelError> {
         let rest = self.surrogates.finish().map(|last| Chunk::Text(last.to_string()));
         let finish_reason = match self.finish {
@@ -209,7 +210,8 @@ impl Answer {
     }
 }
 
-/// [Both enumerations](https://ai.google.dev/api/generate-content#FinishReason) have a default value that is unused.
+/// Whether a reason is given. [Both enumerations](https://ai.google.dev/api/generate-content#FinishReason) have a value that
+/// stands for none.
 fn is_specified(reason: impl AsRef<str>) -> bool {
     !matches!(reason.as_ref(), "" | "FINISH_REASON_UNSPECIFIED" | "BLOCK_REASON_UNSPECIFIED")
 }

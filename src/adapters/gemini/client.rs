@@ -19,15 +19,15 @@ use crate::{
     ports::model::{Chunk, LanguageModel, ModelError, Prompt},
 };
 
-/// How long to wait for text and counts after a finish reason while the body stays open.
+/// How long to wait for further text and counts after a finish reason, if the response body stays open.
 const AFTER_FINISH: Duration = Duration::from_secs(10);
 
-/// How long Gemini may send nothing.
+/// How long to wait for Gemini's next event.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// Before the first text or thought.
+    /// Until an event has brought the first text or thought. Earlier events restart the time.
     pub first_token: Duration,
-    /// Between two events afterwards.
+    /// Afterwards, between two events.
     pub between_chunks: Duration,
 }
 
@@ -63,7 +63,8 @@ impl Gemini {
         Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), key, models, timeouts, clock })
     }
 
-    /// Opens the stream with the requested model, or if it does not exist with the first that does; returns the model's name.
+    /// Opens the stream with the requested model. If Gemini does not know it, tries the other configured models in order. Also
+    /// returns the name of the model that answers.
     async fn open(&self, prompt: &Prompt) -> Result<(Response, String), ModelError> {
         let others = self.models.iter().filter(|&name| *name != prompt.model);
         let body = body(prompt);

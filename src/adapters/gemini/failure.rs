@@ -13,7 +13,7 @@ use super::{lenient, objects::Objects};
 use crate::ports::model::{ModelError, Retry};
 
 const IMMEDIATELY: Retry = Retry::After { at_least: Duration::ZERO };
-/// Stands for waits that do not fit into a `Duration`.
+/// Replaces waits that do not fit into a `Duration`.
 const FOREVER: Duration = Duration::MAX;
 
 /// [HTTP's dates](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7): the current format and the two obsolete ones.
@@ -67,7 +67,7 @@ impl ApiError {
         self.http_status() == 404
     }
 
-    /// The code, or if it is not an HTTP status, the HTTP status of [the status name](https://google.aip.dev/193).
+    /// The code if it is an HTTP status, otherwise the HTTP status for [the status name](https://google.aip.dev/193).
     fn http_status(&self) -> i32 {
         match (self.code, self.status.as_str()) {
             (Some(code @ 300..=599), _) => code,
@@ -121,15 +121,16 @@ impl ApiError {
 
     /// Whether a 400 is about the key, the billing or the location of the project rather than the conversation.
     ///
-    /// Billing and location are [FAILED_PRECONDITION](https://ai.google.dev/gemini-api/docs/troubleshooting). Google gives a
-    /// reason for an invalid key; only gateways that remove the details leave nothing but its message.
+    /// Billing and location are [FAILED_PRECONDITION](https://ai.google.dev/gemini-api/docs/troubleshooting). For an invalid
+    /// key, the details contain a reason, which [`has_reason`](Self::has_reason) finds. Some gateways remove the details, so
+    /// that only the message remains.
     fn rejects_the_project(&self) -> bool {
         let without_details = self.details.is_empty();
         self.status == "FAILED_PRECONDITION"
             || without_details && self.message.to_ascii_lowercase().starts_with("api key ")
     }
 
-    /// Whether a daily quota is exhausted, which no retry can wait for.
+    /// Whether a daily quota is exhausted. It lasts too long for a retry.
     fn is_daily(&self) -> bool {
         let violations =
             self.of_type("google.rpc.QuotaFailure").filter_map(|failure| failure["violations"].as_array());
@@ -199,7 +200,7 @@ pub(super) fn timed_out() -> ModelError {
 
 /// The call failed without an HTTP response.
 pub(super) fn of_transport(error: &reqwest::Error) -> ModelError {
-    // Without the URL, which may be internal to the operator.
+    // The error is not logged, because it contains the URL, which may be internal to the operator.
     tracing::warn!(timeout = error.is_timeout(), connect = error.is_connect(), "gemini call failed");
     if error.is_timeout() && !error.is_connect() {
         failure(FailureCode::TimedOut, TIMED_OUT, IMMEDIATELY)

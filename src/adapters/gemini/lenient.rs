@@ -9,14 +9,14 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// A value; the default for null.
+/// Deserializes a value. Null becomes the default value.
 pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     value: D,
 ) -> Result<T, D::Error> {
     Option::deserialize(value).map(Option::unwrap_or_default)
 }
 
-/// A value; the default for anything that cannot be deserialized. For optional details.
+/// Deserializes an optional detail. Anything that is not of its type is ignored and becomes the default value.
 pub(super) fn or_ignore<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
     value: D,
 ) -> Result<T, D::Error> {
@@ -24,14 +24,14 @@ pub(super) fn or_ignore<'de, D: Deserializer<'de>, T: DeserializeOwned + Default
     Ok(serde_json::from_str(value.get()).unwrap_or_default())
 }
 
-/// A number of at least 0, or a string of one; none for anything else.
+/// Deserializes an integer of at least 0, or a string that contains one. Anything else becomes none.
 pub(super) fn count<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i32>, D::Error> {
     let value = Box::<RawValue>::deserialize(value)?;
     let number = value.get().trim_matches('"').trim().parse::<i64>().ok().filter(|number| *number >= 0);
     Ok(number.map(|number| i32::try_from(number).unwrap_or(i32::MAX)))
 }
 
-/// A text that may contain unpaired surrogates, as WTF-8; empty for null.
+/// Deserializes a string, which may contain unpaired surrogates, as WTF-8. Null becomes the empty string.
 pub(super) fn text<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<u8>, D::Error> {
     struct Text;
     impl Visitor<'_> for Text {

@@ -1,10 +1,11 @@
 //! Splits a text into JSON objects.
 //!
-//! A Gemini event is one object. Proxies and calls without `alt=sse` have sent several in a row, an array over several
-//! events, and errors in an array of one: brackets and commas between objects are skipped.
+//! An event from Gemini contains one object. But proxies, and Gemini when called without `alt=sse`, have sent several objects
+//! in a row, an array that spans several events, and an error inside an array. Therefore brackets and commas between objects
+//! are skipped.
 
-/// Splits a text, which may arrive in parts, into its top-level objects. Text that is not an object is one item, for the
-/// parser to reject.
+/// Splits a text, which may arrive in parts, into its top-level objects. Text that is not an object is returned as one item,
+/// which the parser then rejects.
 #[derive(Debug, Default)]
 pub(super) struct Objects {
     /// The beginning of an incomplete object.
@@ -55,7 +56,7 @@ impl Objects {
         self.depth == 0 && self.text.is_empty()
     }
 
-    /// The incomplete object.
+    /// The incomplete object that remains, if there is one.
     pub(super) fn finish(self) -> Option<String> {
         (!self.text.is_empty()).then_some(self.text)
     }

@@ -16,9 +16,11 @@ pub(super) struct TooLong;
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
     line: Vec<u8>,
-    /// The last byte was a CR: an LF that follows belongs to it.
+    /// Whether the last byte was a CR. An LF that follows then belongs to the same line end.
     after_cr: bool,
+    /// Whether a line has been read: only the first may begin with a byte order mark.
     has_begun: bool,
+    /// The data of an event whose blank line has not arrived yet.
     data: Option<String>,
     /// JSON outside of events.
     bare: Objects,
@@ -41,7 +43,7 @@ impl Decoder {
         if held > MAX_EVENT { Err(TooLong) } else { Ok(found) }
     }
 
-    /// The objects of an event that lacks its blank line, or of a bare last line.
+    /// The objects that remain at the end of the stream: of an event without its blank line, or of JSON outside of events.
     pub(super) fn finish(mut self) -> Vec<String> {
         let mut found = self.end_line();
         found.extend(self.data.take().map(|data| objects(&data)).unwrap_or_default());
@@ -78,7 +80,7 @@ impl Decoder {
             _ if self.bare.is_between() && !line.trim_start().starts_with(['{', '[', ',']) => Vec::new(),
             _ => {
                 let mut found = self.bare.push(line);
-                // The line's end may be white space between two tokens.
+                // The end of the line may separate two tokens.
                 found.extend(self.bare.push("\n"));
                 found
             }
@@ -152,7 +154,7 @@ mod tests {
         ]
     }
 
-    /// Lines of every other kind.
+    /// Lines of every kind, including malformed ones.
     fn odd_line() -> impl Strategy<Value = String> {
         prop_oneof![
             line(),

@@ -1,5 +1,5 @@
-//! Joins surrogate pairs. Characters outside of the basic plane are two `\u` escapes in JSON, and two chunks may split
-//! them.
+//! Joins surrogate pairs. JSON can write a character outside of the Basic Multilingual Plane as two `\u` escapes, and the
+//! boundary between two chunks may separate these.
 
 /// Decodes texts from [`lenient::text`](super::lenient::text): surrogate pairs are joined, also across consecutive texts,
 /// and unpaired surrogates become U+FFFD.
@@ -31,7 +31,7 @@ impl Surrogates {
         decoded
     }
 
-    /// The replacement of a surrogate that remains unpaired.
+    /// The replacement character, if a leading surrogate remains unpaired.
     pub(super) fn finish(&mut self) -> Option<char> {
         self.lead.take().map(|_| char::REPLACEMENT_CHARACTER)
     }

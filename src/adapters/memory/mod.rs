@@ -1,4 +1,4 @@
-//! The ports in one process's memory, with the semantics of the Redis adapters.
+//! Adapters that keep their data in the memory of one process, with the semantics of the Redis adapters.
 
 mod cache;
 mod rate_limit;

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Expired keys are removed when there are this many more keys than after the last sweep.
+/// Expired keys are removed (a sweep) when there are this many more keys than after the last sweep.
 const SWEEP_EVERY: usize = 10_000;
 
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub struct MemoryRateLimit {
 struct Counts {
     /// By key: when the newest timestamp expires, and the timestamps, oldest first.
     taken: HashMap<String, (DateTime<Utc>, VecDeque<DateTime<Utc>>)>,
-    swept_at: usize,
+    keys_after_sweep: usize,
 }
 
 impl MemoryRateLimit {
@@ -70,9 +70,9 @@ impl RateLimit for MemoryRateLimit {
             *until = now + limit.window;
             timestamps.push_back(now);
         }
-        if counts.taken.len() > counts.swept_at + SWEEP_EVERY {
+        if counts.taken.len() > counts.keys_after_sweep + SWEEP_EVERY {
             counts.taken.retain(|_, (until, _)| *until > now);
-            counts.swept_at = counts.taken.len();
+            counts.keys_after_sweep = counts.taken.len();
         }
         Ok(Verdict::Allowed { remaining })
     }

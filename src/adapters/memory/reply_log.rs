@@ -38,6 +38,7 @@ struct Log {
     attempt: u32,
     text: String,
     updates: broadcast::Sender<LogUpdate>,
+    /// Set by the end of the reply.
     expires_at: Option<DateTime<Utc>>,
 }
 
@@ -93,7 +94,7 @@ impl ReplyLog for MemoryReplyLog {
         let Some(log) = logs.get(&reply).filter(readable) else { return Ok(Vec::new()) };
         let begin = Cursor { attempt: log.attempt, offset: 0 };
         let read_up_to = if after.attempt == log.attempt { after.offset } else { 0 };
-        // A cursor that splits a character was never issued: return the text from the start.
+        // The server issues no cursor that splits a character, so return the text from its beginning.
         let start = if log.text.is_char_boundary(read_up_to) { read_up_to } else { 0 };
         let end = log.text.ceil_char_boundary(start.saturating_add(max_bytes));
         let opening = (after < begin).then(|| LogEntry { end: begin, text: String::new() });

@@ -1,6 +1,8 @@
-//! The cache in two levels: this process's memory, then Redis, which all processes share.
+//! The cache. Values are kept at two levels: in this process's memory, then in Redis, which all processes share. The latest
+//! versions are kept in Redis only.
 //!
-//! Keys contain a version of the data, so an entry is never stale, only unused. If Redis is unavailable, values are loaded.
+//! Keys contain a version of the data, so an entry is never stale, only unused. If Redis is unavailable, values that are not
+//! in memory are loaded.
 
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use crate::{
     },
 };
 
-/// Sets the key to ARGV[1] for ARGV[2] milliseconds, unless it is higher.
+/// Sets the key to the version ARGV[1] for ARGV[2] milliseconds, unless a later version is stored.
 const RECORD_VERSION: &str = r"
 local known = tonumber(redis.call('GET', KEYS[1]))
 if known and known > tonumber(ARGV[1]) then return end

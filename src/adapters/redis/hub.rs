@@ -1,7 +1,7 @@
 //! This process's subscribers, by channel.
 //!
-//! The link subscribes to the channels in the hub and passes on what is published; subscribers know nothing of connections.
-//! A subscriber that may have missed a message receives [`Received::Gap`].
+//! The link subscribes to the channels in the hub and passes the published messages to the hub. Subscribers need not know
+//! whether there is a connection: one that may have missed a message receives [`Received::Gap`].
 
 use std::{
     collections::{HashMap, hash_map},
@@ -16,7 +16,8 @@ use tokio_stream::wrappers::BroadcastStream;
 
 use crate::adapters::guarded::{Guarded, lock};
 
-/// How long a subscriber waits for its channel's subscription; if it comes later, the subscriber receives [`Received::Gap`].
+/// How long a new subscriber waits until the link has subscribed to the channel. If that takes longer, the subscriber receives
+/// [`Received::Gap`] once it has happened.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a subscriber receives.
@@ -44,7 +45,7 @@ enum State {
     /// The link is up and will subscribe.
     Pending,
     Subscribed,
-    /// A subscriber of the channel may have missed messages.
+    /// The link is not subscribed, and a subscriber may have missed messages.
     Missed,
 }
 
@@ -55,7 +56,8 @@ impl Hub {
         (Self { channels: Arc::default(), changed }, changes)
     }
 
-    /// The messages of a channel from now on. A subscriber that lags more than `backlog` messages loses the oldest.
+    /// The messages of a channel from now on. A subscriber that lags more than `backlog` messages loses the oldest and receives
+    /// [`Received::Gap`].
     pub(super) async fn subscribe(
         &self,
         channel: String,
@@ -102,7 +104,7 @@ impl Hub {
         lock(&self.channels).keys().cloned().collect()
     }
 
-    /// Call when the link has subscribed to the channel: from now on no message is missed.
+    /// The link calls this when it has subscribed to the channel: from now on no message is missed.
     pub(super) fn on_subscribed(&self, channel: &str) {
         self.with(channel, |channel| {
             if channel.state.send_replace(State::Subscribed) == State::Missed {
@@ -115,7 +117,7 @@ impl Hub {
         self.with(channel, |channel| channel.send(Received::Message(message)));
     }
 
-    /// Call when the connection is lost: messages are missed until the link has subscribed.
+    /// The link calls this when it has no connection: messages are missed until it has subscribed to the channels.
     pub(super) fn on_disconnected(&self) {
         for channel in lock(&self.channels).values() {
             channel.state.send_replace(State::Missed);
@@ -131,7 +133,7 @@ impl Channel {
     }
 }
 
-/// Removes its channel when the last subscriber is dropped.
+/// Removes the channel when its last subscriber is dropped.
 struct Guard {
     hub: Hub,
     channel: String,

@@ -1,4 +1,4 @@
-//! A process's one connection to Redis, which reconnects with backoff.
+//! The single connection of a process to Redis, which reconnects with backoff.
 //!
 //! ```text
 //!  connect ──► write check, subscribe to the hub's channels ──► up: commands, messages, a write check every second
@@ -30,9 +30,10 @@ use crate::{backoff::Backoff, ports::Unavailable};
 
 const RECONNECT: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(2));
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Subscriptions that are sent together.
+/// The maximum number of subscriptions that are changed together.
 const BATCH: usize = 128;
-/// Signals that wait to be published when Redis is available again. Further ones are dropped: their subscribers poll.
+/// The maximum number of signals that wait to be published when Redis is available again. Further ones are dropped, because
+/// their subscribers poll.
 const MAX_UNPUBLISHED: usize = 4096;
 
 #[derive(Clone)]
@@ -40,14 +41,14 @@ pub struct Link {
     hub: Hub,
     /// The connection, or the error that prevents it.
     server: watch::Receiver<Result<Server, String>>,
-    /// Notified when a command found the connection unusable.
+    /// Notified when a command fails in a way that makes the connection unusable.
     suspect: Arc<Notify>,
     /// Channels of signals that could not be published.
     failed_signals: mpsc::Sender<String>,
 }
 
 impl Link {
-    /// Starts to connect, and reconnects until the handle is dropped.
+    /// Starts a task that connects, and reconnects, until the returned handle is dropped.
     ///
     /// # Errors
     /// `urls` cannot be parsed.
@@ -70,6 +71,7 @@ impl Link {
         let _ = self.server.clone().wait_for(Result::is_ok).await;
     }
 
+    /// The messages of a channel from now on, as [`Hub::subscribe`] defines them.
     pub(super) async fn subscribe(
         &self,
         channel: String,
@@ -79,6 +81,7 @@ impl Link {
         self.hub.subscribe(channel, backlog, is_up).await
     }
 
+    /// The connected server, or the error that prevents the connection.
     pub(super) fn server(&self) -> Result<Server, Unavailable> {
         self.server.borrow().clone().map_err(|why| unavailable(anyhow!(why)))
     }
@@ -103,7 +106,7 @@ impl Link {
         self.checked(script.invoke_async(&mut server).await)
     }
 
-    /// Publishes a signal. If that fails, the signal is published when Redis is available again.
+    /// Publishes a signal. If that fails, returns the error, and the signal is published when Redis is available again.
     pub(super) async fn publish_signal(&self, channel: String) -> Result<(), Unavailable> {
         let published = match self.server() {
             Ok(mut server) => self.checked(server.publish(&channel).await),
@@ -116,6 +119,7 @@ impl Link {
         published
     }
 
+    /// Passes the result on, and ends the connection if the error makes it unusable.
     fn checked<T>(&self, result: RedisResult<T>) -> Result<T, Unavailable> {
         result.map_err(|error| {
             if makes_unusable(&error) {
@@ -140,13 +144,17 @@ fn unavailable(cause: anyhow::Error) -> Unavailable {
 struct Connector {
     address: Address,
     hub: Hub,
+    /// Channels that got their first or lost their last subscriber.
     changes: mpsc::UnboundedReceiver<String>,
+    /// The sender of the link's `server`.
     up: watch::Sender<Result<Server, String>>,
     suspect: Arc<Notify>,
+    /// The channels to which the current connection is subscribed.
     subscribed: HashSet<String>,
-    /// For each channel, how many unsubscriptions are not confirmed yet: a confirmation may arrive after the channel was
-    /// subscribed to once more.
+    /// For each channel, how many unsubscriptions are not confirmed yet. A confirmation may arrive after the link has
+    /// subscribed to the channel once more; it then does not mean that this subscription is lost.
     unconfirmed: HashMap<String, usize>,
+    /// The receiver of the link's `failed_signals`.
     retries: mpsc::Receiver<String>,
     /// Channels of signals to publish once connected.
     unpublished: Vec<String>,
@@ -155,6 +163,7 @@ struct Connector {
 impl Connector {
     async fn run(mut self) {
         let mut failures: u32 = 0;
+        // True at first, so that a failure of the first connection is logged as a warning.
         let mut was_up = true;
         loop {
             let error = match self.address.connect().await {
@@ -170,7 +179,7 @@ impl Connector {
             if self.up.send_replace(Err(error)).is_ok() {
                 failures = 0;
             }
-            // The next connection subscribes to all of the hub's channels.
+            // Drops these changes, because the next connection subscribes to all channels that the hub then has.
             while self.changes.try_recv().is_ok() {}
             self.hub.on_disconnected();
             failures = failures.saturating_add(1);
@@ -178,7 +187,7 @@ impl Connector {
         }
     }
 
-    /// Serves a connection until it ends; returns why.
+    /// Serves a connection until it ends, and returns the reason.
     async fn serve(
         &mut self,
         mut server: Server,

@@ -1,4 +1,4 @@
-//! The ports over Redis or Valkey, one server or a cluster, shared by all processes.
+//! Adapters that keep their data in Redis or Valkey, on one server or a cluster that all processes share.
 //!
 //! ```text
 //!  reply log ──┐                       ┌── link: one connection, reconnects with backoff ──► Redis
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The keys of one reply, chatroom, user or session share a hash tag, so that they are in one cluster slot:
-//! `pollux:{<id>}:…`. Rate limits that are taken together share one tag.
+//! `pollux:{<id>}:…`. All rate limits share the tag `{limits}`, because one script counts an event under several of them.
 
 mod cache;
 mod hub;

@@ -1,7 +1,8 @@
-//! The reply log as one Redis stream for each reply, whose entry ids are the cursors, and a channel on which entries are
+//! The reply log as one Redis stream for each reply, whose entry ids are the cursors, and one channel, on which entries are
 //! published.
 //!
-//! `pollux:{<reply>}:log` holds the current attempt's entries; those of earlier attempts are trimmed.
+//! The stream `pollux:{<reply>}:log` holds the current attempt's entries; those of earlier attempts are trimmed. The channel
+//! is `pollux:{<reply>}:live`.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use crate::ports::{
 
 /// Updates that a subscriber may lag behind before it must reread.
 const BACKLOG: usize = 256;
-/// Entries that are read in one command.
+/// The maximum number of entries that one command reads.
 const READ_COUNT: usize = 64;
 /// How long a log is kept after its last entry, in case a killed process never ends it.
 const KEPT_WHILE_WRITTEN: std::time::Duration = std::time::Duration::from_hours(24);
@@ -75,7 +76,7 @@ impl ReplyLog for RedisReplyLog {
         }
         let end: Cursor = last.parse().map_err(|_| invalid_id(&last))?;
         end.check_append(&entry)?;
-        // The check accepts the entry, yet Redis has rejected its id.
+        // The check accepts the entry, but the stream remembers a later id than that of its last entry, so Redis rejected it.
         Err(AppendError::NotAtEnd { end })
     }
 

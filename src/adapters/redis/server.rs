@@ -1,4 +1,4 @@
-//! A connection to one server or to a cluster, behind one type.
+//! One type for a connection to a single server and for one to a cluster.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -39,7 +39,7 @@ impl Address {
         Ok(Self(servers))
     }
 
-    /// Connects, and detects whether the server is part of a cluster. Published messages arrive at the receiver.
+    /// Connects, and detects whether the server is part of a cluster. The returned receiver gets the published messages.
     pub(super) async fn connect(&self) -> anyhow::Result<(Server, mpsc::UnboundedReceiver<PushInfo>)> {
         let mut last = anyhow!("no server is configured");
         for seed in &self.0 {
@@ -91,7 +91,7 @@ impl Address {
 #[derive(Clone)]
 pub(super) struct Server {
     connection: Connection,
-    /// Whether it supports sharded pub/sub: Redis 7 and Valkey do.
+    /// Whether the server supports sharded pub/sub, as Redis 7 and Valkey do.
     sharded: bool,
 }
 

@@ -9,7 +9,7 @@ use crate::ports::{
     signals::{Signals, Topic},
 };
 
-/// Signals that wait for a subscriber are merged.
+/// A subscriber keeps one waiting signal: further ones are merged into it.
 const BACKLOG: usize = 1;
 
 #[derive(Clone)]

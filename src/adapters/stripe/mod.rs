@@ -1,7 +1,7 @@
-//! Stripe, through async-stripe: its requests, its client and its pinned version of the API.
+//! Stripe, through the async-stripe crates, which provide the request types, the HTTP client and the pinned API version.
 //!
-//! Responses are parsed by types of our own, which contain only the fields that are needed, so that a field that Stripe adds or
-//! removes elsewhere breaks nothing.
+//! Responses are parsed into types of this project, which contain only the fields that are needed. So if Stripe adds or
+//! removes another field, parsing still succeeds.
 
 mod responses;
 
@@ -45,7 +45,7 @@ use crate::{
     },
 };
 
-/// Retries of one call, with the same idempotency key; see <https://docs.stripe.com/error-low-level>.
+/// The retries of one call. They carry the same idempotency key, see <https://docs.stripe.com/error-low-level>.
 const RETRIES: RetryPolicy = RetryPolicy {
     backoff: Backoff::doubling(Duration::from_millis(500), Duration::from_secs(2)).with_factor(3),
     max_tries: Some(3),
@@ -70,16 +70,17 @@ impl Stripe {
         Ok(Self { client })
     }
 
-    async fn get<T: Deserialize>(&self, request: &impl StripeRequest) -> Result<T> {
+    /// For calls that may be repeated without an idempotency key: reads and deletions.
+    async fn call_without_key<T: Deserialize>(&self, request: &impl StripeRequest) -> Result<T> {
         self.call(request, RequestStrategy::Once).await
     }
 
-    async fn post<T: Deserialize>(&self, request: &impl StripeRequest, key: &str) -> Result<T> {
+    async fn call_with_key<T: Deserialize>(&self, request: &impl StripeRequest, key: &str) -> Result<T> {
         let key = IdempotencyKey::new(key).context("invalid idempotency key")?;
         self.call(request, RequestStrategy::Idempotent(key)).await
     }
 
-    /// For objects whose request types would add another crate to the build.
+    /// Reads the object at this path. For objects whose request types would add another crate to the build.
     async fn get_path<T: Deserialize>(&self, path: String) -> Result<T> {
         self.send(|| RequestBuilder::new(StripeMethod::Get, path.clone()), RequestStrategy::Once).await
     }
@@ -127,7 +128,7 @@ fn is_retryable(error: &StripeError) -> bool {
     }
 }
 
-/// The error for the log, without the payment that it may contain.
+/// The error for the log, without the payment details that Stripe's error may contain.
 fn without_payment(error: &StripeError) -> anyhow::Error {
     match error {
         StripeError::Stripe(error, status) => anyhow!(
@@ -152,7 +153,7 @@ impl Payments for Stripe {
         if let Some(name) = new.profile.full_name {
             request = request.name(name);
         }
-        let customer: IdResponse = self.post(&request, &new.idempotency_key).await?;
+        let customer: IdResponse = self.call_with_key(&request, &new.idempotency_key).await?;
         Ok(customer.id)
     }
 
@@ -161,11 +162,11 @@ impl Payments for Stripe {
         let request = UpdateCustomer::new(id)
             .email(profile.email.unwrap_or_default())
             .name(profile.full_name.unwrap_or_default());
-        self.post::<IdResponse>(&request, &fresh_key()).await.map(drop)
+        self.call_with_key::<IdResponse>(&request, &fresh_key()).await.map(drop)
     }
 
     async fn delete_customer(&self, id: &str) -> Result<()> {
-        self.get::<IdResponse>(&DeleteCustomer::new(id)).await.map(drop)
+        self.call_without_key::<IdResponse>(&DeleteCustomer::new(id)).await.map(drop)
     }
 
     async fn create_checkout(&self, new: NewCheckout) -> Result<CheckoutSession> {
@@ -183,39 +184,41 @@ impl Payments for Stripe {
             .subscription_data(subscription)
             .success_url(new.success_url)
             .cancel_url(new.cancel_url);
-        self.post::<CheckoutSessionResponse>(&request, &new.idempotency_key).await?.into_session()
+        self.call_with_key::<CheckoutSessionResponse>(&request, &new.idempotency_key).await?.into_session()
     }
 
     async fn checkout(&self, id: &str) -> Result<CheckoutSession> {
-        self.get::<CheckoutSessionResponse>(&RetrieveCheckoutSession::new(id)).await?.into_session()
+        self.call_without_key::<CheckoutSessionResponse>(&RetrieveCheckoutSession::new(id))
+            .await?
+            .into_session()
     }
 
     async fn expire_checkout(&self, id: &str) -> Result<()> {
-        self.post::<IdResponse>(&ExpireCheckoutSession::new(id), &fresh_key()).await.map(drop)
+        self.call_with_key::<IdResponse>(&ExpireCheckoutSession::new(id), &fresh_key()).await.map(drop)
     }
 
     async fn open_portal(&self, customer: &str, return_url: &str) -> Result<String> {
         let request = CreateBillingPortalSession::new().customer(customer).return_url(return_url);
-        let portal: PortalResponse = self.post(&request, &fresh_key()).await?;
+        let portal: PortalResponse = self.call_with_key(&request, &fresh_key()).await?;
         Ok(portal.url)
     }
 
     async fn subscriptions(&self, customer: &str) -> Result<Vec<SubscriptionSnapshot>> {
         let request =
             ListSubscription::new().customer(customer).status(ListSubscriptionStatus::All).limit(100);
-        let list: ListResponse<SubscriptionResponse> = self.get(&request).await?;
+        let list: ListResponse<SubscriptionResponse> = self.call_without_key(&request).await?;
         let mut subscriptions: Vec<_> =
             list.data.into_iter().map(SubscriptionResponse::into_snapshot).collect();
         for one in subscriptions.iter_mut().filter(|one| one.state == State::PastDue) {
             let open = ListInvoice::new().subscription(&one.id).status(InvoiceStatus::Open).limit(100);
-            let open: ListResponse<InvoiceResponse> = self.get(&open).await?;
+            let open: ListResponse<InvoiceResponse> = self.call_without_key(&open).await?;
             one.unpaid_since = open.data.iter().filter_map(|invoice| timestamp(invoice.created)).min();
         }
         Ok(subscriptions)
     }
 
     async fn cancel_subscription(&self, id: &str) -> Result<()> {
-        self.get::<IdResponse>(&CancelSubscription::new(id)).await.map(drop)
+        self.call_without_key::<IdResponse>(&CancelSubscription::new(id)).await.map(drop)
     }
 
     async fn product_of(&self, price: &str) -> Result<Option<String>> {
@@ -229,12 +232,12 @@ impl Payments for Stripe {
     }
 
     async fn event(&self, id: &str) -> Result<Vec<u8>> {
-        let event: json::Value = self.get(&RetrieveEvent::new(id)).await?;
+        let event: json::Value = self.call_without_key(&RetrieveEvent::new(id)).await?;
         Ok(json::to_string(&event).into_bytes())
     }
 }
 
-/// An idempotency key for one call and its retries.
+/// A new idempotency key, for one call and its retries.
 fn fresh_key() -> String {
     uuid::Uuid::new_v4().to_string()
 }

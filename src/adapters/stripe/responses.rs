@@ -59,7 +59,8 @@ pub(super) struct SubscriptionResponse {
     pause_collection: Option<PauseCollection>,
 }
 
-/// While collection is paused, the status does not change: <https://docs.stripe.com/billing/subscriptions/pause-payment>.
+/// Present while payment collection is paused, which does not change the status:
+/// <https://docs.stripe.com/billing/subscriptions/pause-payment>.
 #[derive(Deserialize)]
 struct PauseCollection {}
 
@@ -112,6 +113,7 @@ impl SubscriptionResponse {
             period_start: start.or(self.current_period_start).and_then(timestamp),
             period_end: period_end.and_then(timestamp),
             ends_at: ends.and_then(timestamp),
+            // The adapter sets it from the invoices.
             unpaid_since: None,
         }
     }
@@ -121,8 +123,8 @@ pub(super) fn timestamp(unix: i64) -> Option<Timestamp> {
     Timestamp::from_timestamp(unix, 0)
 }
 
-/// <https://docs.stripe.com/api/subscriptions/object#subscription_object-status>. An unknown status gives no tier, and counts
-/// as billable so that the user does not pay twice.
+/// Maps <https://docs.stripe.com/api/subscriptions/object#subscription_object-status>. A subscription with an unknown status
+/// gives no tier, but counts as billable, so that the user cannot start a second one and pay twice.
 fn parse_status(status: &str) -> State {
     match status {
         "active" => State::Active,
