@@ -1,5 +1,5 @@
-//! A cache of query results. Keys contain a version of the data, so that an entry is never stale. The latest versions are kept
-//! beside them, so that most reads need no database.
+//! A cache of query results. Keys contain a version of the data, so that an entry is never stale. The cache also keeps the
+//! latest version of the data, so that most reads need no database.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-/// How long a version is known. Limits how long data may be outdated if a process could not record its change.
+/// How long a recorded version is kept. If a process fails to record the version of its change, other processes may return
+/// outdated data for up to this time.
 pub const VERSION_TTL: Duration = Duration::from_secs(5);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! The traits through which the domain uses external systems, with their errors; the adapters implement them.
+//! The traits through which the domain uses external systems, and their errors. The adapters implement the traits.
 
 pub mod cache;
 pub mod model;
@@ -8,7 +8,8 @@ pub mod rate_limit;
 pub mod reply_log;
 pub mod signals;
 
-/// The store behind a port is unavailable. It holds only signals and copies, so callers continue without it.
+/// The store behind a port is unavailable. It holds only signals, copies and the counts of rate limits, so most callers continue
+/// without it. A call that must not stay uncounted, such as sending a code, fails.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} is unavailable")]
 pub struct Unavailable {

@@ -48,7 +48,7 @@ pub struct Tokens {
     pub thoughts: i32,
 }
 
-/// The model did not write the reply, or not all of it.
+/// The reason why the model did not complete a reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code:?}: {message}")]
 pub struct ModelError {

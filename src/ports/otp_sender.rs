@@ -38,5 +38,6 @@ pub trait OtpSender: Send + Sync {
     /// Whether `send` calls another service, so that it should run in a job.
     fn is_remote(&self) -> bool;
 
+    /// Delivers the code.
     async fn send(&self, message: &OtpMessage) -> Result<Delivery, DeliveryError>;
 }

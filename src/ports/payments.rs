@@ -1,11 +1,11 @@
-//! The payment provider, as far as the rules of billing need it: customers, checkouts, subscriptions, events.
+//! What billing needs of the payment provider: customers, checkouts, subscriptions and events.
 
 use async_trait::async_trait;
 use entity::{Timestamp, UserId, checkout, subscription};
 
 #[derive(Debug, thiserror::Error)]
 pub enum PaymentError {
-    /// The object does not exist at the provider. Contains the name of the parameter that refers to it.
+    /// An object does not exist at the provider. Contains the name of the request parameter that refers to the object.
     #[error("the payment provider has no such {0}")]
     Missing(String),
     /// The provider rejected the call, did not respond, or sent an invalid response.
@@ -59,12 +59,13 @@ pub struct SubscriptionSnapshot {
     /// [`Paused`](subscription::State::Paused) also for an active subscription whose payment collection is paused.
     pub state: subscription::State,
     pub prices: Vec<Price>,
-    /// Whether it waits for a payment and gives nothing meanwhile, so that it can be cancelled for a new one.
+    /// Whether the subscription waits for a payment and gives no tier meanwhile. It can then be cancelled and replaced by a new
+    /// one.
     pub is_replaceable: bool,
     pub created_at: Timestamp,
     pub period_start: Option<Timestamp>,
     pub period_end: Option<Timestamp>,
-    /// When it ends; none if it renews.
+    /// When the subscription ends; none if it renews.
     pub ends_at: Option<Timestamp>,
     /// When the oldest unpaid invoice was created, if the subscription is past due.
     pub unpaid_since: Option<Timestamp>,
@@ -101,7 +102,7 @@ pub trait Payments: Send + Sync {
     /// Opens a page on which the customer manages cards, invoices and the subscription, and returns its URL.
     async fn open_portal(&self, customer: &str, return_url: &str) -> Result<String>;
 
-    /// All of a customer's subscriptions, ended ones included.
+    /// The newest 100 subscriptions of a customer, ended ones included.
     async fn subscriptions(&self, customer: &str) -> Result<Vec<SubscriptionSnapshot>>;
 
     /// Ends a subscription immediately.

@@ -1,4 +1,4 @@
-//! Rate limits that are counted across all processes.
+//! Rate limits. Events are counted across all processes that share the limits.
 
 use std::time::Duration;
 

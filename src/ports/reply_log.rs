@@ -6,9 +6,9 @@
 //!   subscriber ── subscribe ── read(after) ── live updates, without what was read ──►
 //! ```
 //!
-//! A cursor is also the fence: the log accepts an entry only if it continues the log's text or opens a later attempt. So a
-//! worker that was presumed dead and still writes under an old attempt is rejected by the store itself, an entry whose
-//! acknowledgement was lost is not appended twice, and the writer detects a log that has lost its end.
+//! A cursor is also the fence: the log accepts an entry only if it continues the log's text or opens a later attempt.
+//! Therefore the store itself rejects a worker that was presumed dead and still writes under an old attempt. An entry whose
+//! acknowledgement was lost is not appended twice. And the writer detects a log whose last entries have been lost.
 
 use std::{fmt, str::FromStr};
 
@@ -18,7 +18,7 @@ use futures_util::stream::BoxStream;
 
 use super::Unavailable;
 
-/// How long a log stays readable after its reply has ended; afterwards the row serves the same cursors.
+/// How long a log stays readable after its reply has ended. Afterwards, the text in the database serves the same cursors.
 pub const KEPT_AFTER_END: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// A position in a reply: the attempt, and the number of UTF-8 bytes of its text before the position.
@@ -115,9 +115,9 @@ pub trait ReplyLog: Send + Sync {
     /// Appends an entry and publishes it.
     async fn append(&self, reply: MessageId, entry: LogEntry) -> Result<(), AppendError>;
 
-    /// The entries that end after a cursor, in order; adjacent ones may be merged. For a cursor inside an entry, that entry is
-    /// returned whole or cut at the cursor. Stops once the texts have `max_bytes` together. Empty if the log has expired or
-    /// does not exist.
+    /// The entries that end after a cursor, in order. Adjacent entries may be merged. An entry that contains the cursor is
+    /// returned whole, or only the part after the cursor. Stops once the texts have `max_bytes` together. Returns no entries if
+    /// the log has expired or does not exist.
     async fn read(
         &self,
         reply: MessageId,
@@ -125,11 +125,12 @@ pub trait ReplyLog: Send + Sync {
         max_bytes: usize,
     ) -> Result<Vec<LogEntry>, Unavailable>;
 
-    /// All updates from now on; the stream does not end. A subscriber that lags receives [`LogUpdate::Reread`] instead; so do
-    /// all subscribers now and then while the log is unavailable, and once when it is available again.
+    /// All updates from now on; the stream does not end. A subscriber that lags receives [`LogUpdate::Reread`] instead of the
+    /// updates that it missed. All subscribers receive it from time to time while the log is unavailable, and once when it is
+    /// available again.
     async fn subscribe(&self, reply: MessageId) -> BoxStream<'static, LogUpdate>;
 
-    /// Publishes that the row has ended, and lets the log expire after [`KEPT_AFTER_END`].
+    /// Publishes [`LogUpdate::Reread`], because the reply has ended, and lets the log expire after [`KEPT_AFTER_END`].
     async fn end(&self, reply: MessageId) -> Result<(), Unavailable>;
 }
 

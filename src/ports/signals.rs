@@ -1,5 +1,5 @@
-//! Signals between processes: notifications without payload that something has changed. The truth is in the database: a
-//! subscriber that receives a signal reads it there.
+//! Signals between processes: notifications without payload that something has changed. A subscriber that receives a signal
+//! reads from the database what has changed.
 
 use async_trait::async_trait;
 use entity::{ChatroomId, MessageId, SessionId, UserId};
@@ -31,6 +31,6 @@ pub trait Signals: Send + Sync {
     async fn publish(&self, topic: Topic) -> Result<(), Unavailable>;
 
     /// One item for every signal from now on; the stream does not end. Signals that arrive between two polls are merged.
-    /// While signals cannot be received, the stream yields an item now and then, so that the subscriber polls the database.
+    /// While signals cannot be received, the stream yields an item from time to time, so that the subscriber polls the database.
     async fn subscribe(&self, topic: Topic) -> BoxStream<'static, ()>;
 }
