@@ -102,7 +102,7 @@ impl AuthSettings {
         super::items(list).map(SecretString::from).collect()
     }
 
-    /// Whether phone numbers of this country, such as `US`, receive codes.
+    /// Whether phone numbers of this country, such as `US`, receive codes. None is a number that belongs to no country.
     #[must_use]
     pub fn serves(&self, country: Option<&str>) -> bool {
         super::items(self.countries()).any(|served| {
@@ -138,7 +138,7 @@ impl AuthSettings {
         })
     }
 
-    /// Checks the settings that every process needs, workers included.
+    /// Checks how codes are delivered, and the secrets. Every process needs these settings, workers included.
     pub(super) fn check_delivery(&self) -> Result<(), String> {
         let is_short = |secret: &SecretString| secret.expose_secret().len() < 32;
         match self.otp_delivery {
@@ -163,6 +163,7 @@ impl AuthSettings {
         }
     }
 
+    /// Checks the settings that only processes with an API need.
     pub(super) fn check(&self, on_loopback: bool) -> Result<(), String> {
         if self.otp_delivery == OtpDelivery::Response
             && !on_loopback

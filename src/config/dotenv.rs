@@ -22,6 +22,7 @@ fn load(text: &str) -> Result<(), String> {
     let lines = Lines { rest: text.as_bytes(), read: &lines_read };
     dotenvy::from_read(lines).map_err(|error| match error {
         dotenvy::Error::LineParse(broken, _) => {
+            // The number of its first line, because a malformed entry whose quotes are not closed spans several.
             let line = (lines_read.get() + 1).saturating_sub(broken.lines().count().max(1));
             format!("{FILE}, line {line} is not of the form NAME=value; a value with spaces needs quotes")
         }
@@ -29,7 +30,7 @@ fn load(text: &str) -> Result<(), String> {
     })
 }
 
-/// A reader that returns one line at a time and counts lines.
+/// A reader that returns at most one line at a time and counts the lines, because dotenvy's errors contain no line number.
 struct Lines<'a> {
     rest: &'a [u8],
     read: &'a Cell<usize>,

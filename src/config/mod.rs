@@ -1,4 +1,4 @@
-//! Settings: one struct per section, read from flags, the environment or `.env`, cross-checked once at start.
+//! Settings: one struct per section, read from flags, the environment or `.env`. At start, they are checked together.
 //!
 //! `pollux -h` prints the first paragraph of a setting's documentation, `pollux --help` all of it.
 
@@ -71,13 +71,13 @@ impl Config {
     /// # Errors
     /// A sentence that names the setting to change.
     pub fn check(&self, role: Role) -> Result<(), String> {
-        let shared = self.database.is_postgres();
-        if role != Role::All && !(shared && self.redis.url().is_some()) {
+        let uses_postgres_and_redis = self.database.is_postgres() && self.redis.url().is_some();
+        if role != Role::All && !uses_postgres_and_redis {
             return Err("`pollux api` and `pollux worker` require PostgreSQL and Redis: set DATABASE_URL=postgres://… and \
                         REDIS_URL=redis://…, or run `pollux` without a command, which needs neither."
                 .to_owned());
         }
-        if shared && self.redis.url().is_some() && self.auth.jwt_secret.is_none() {
+        if uses_postgres_and_redis && self.auth.jwt_secret.is_none() {
             return Err("JWT_SECRET is required with PostgreSQL and Redis and must be the same on all nodes. Generate one with \
                         `openssl rand -hex 32`."
                 .to_owned());

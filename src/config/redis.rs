@@ -1,4 +1,4 @@
-//! Settings of Redis, which processes share besides the database.
+//! Settings of Redis, which processes share in addition to the database.
 
 use secrecy::{ExposeSecret, SecretString};
 

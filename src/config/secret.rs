@@ -24,7 +24,7 @@ impl Config {
             return Ok(secret.clone());
         }
         let path = self.database.create_data_directory()?.join("jwt_secret");
-        stored_secret(&path).with_context(|| format!("cannot store a secret in {}", path.display()))
+        stored_secret(&path).with_context(|| format!("cannot use the secret file {}", path.display()))
     }
 }
 

@@ -77,8 +77,9 @@ impl ServerSettings {
         (self.bind.is_some() || self.port.is_some()).then(|| self.bind_address())
     }
 
-    /// The address of the client: the peer, or the address that a chain of trusted proxies forwards for. `forwarded_for` holds
-    /// the addresses that the proxies added, the nearest proxy's last. Addresses added by an untrusted peer may be forged.
+    /// The address of the client: the peer, or the address for which a chain of trusted proxies forwards. `forwarded_for` holds
+    /// the addresses that the proxies added; the nearest proxy added the last. Addresses beyond the first untrusted one may be
+    /// forged.
     #[must_use]
     pub fn client(&self, peer: IpAddr, forwarded_for: &[Option<IpAddr>]) -> IpAddr {
         let mut client = peer.to_canonical();
@@ -120,7 +121,8 @@ impl ServerSettings {
     }
 
     /// Whether requests may name this host, given without a port. A server on a loopback address accepts only local names and
-    /// the hosts of its pages, which prevents DNS rebinding; any other server accepts all names.
+    /// the hosts of its pages (CORS_ORIGINS and `frontend`), which prevents DNS rebinding. A server on another address, or with
+    /// CORS_ORIGINS=`*`, accepts all names.
     #[must_use]
     pub fn allows_host(&self, host: &str, frontend: Option<&str>) -> bool {
         let listed = || super::items(self.cors_origins.as_deref().unwrap_or_default());
@@ -221,7 +223,7 @@ mod tests {
         }
         assert!(listed.allows_origin("HTTPS://chat.EXAMPLE", None), "in any letter case");
         assert!(!listed.allows_origin("http://chat.example", None), "another scheme");
-        assert!(listed.allows_origin("https://api.example", Some("API.example")), "the own origin");
+        assert!(listed.allows_origin("https://api.example", Some("API.example")), "the server's own origin");
     }
 
     #[test]

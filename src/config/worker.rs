@@ -16,7 +16,8 @@ pub struct WorkerSettings {
     #[arg(long, env = "SHUTDOWN_GRACE", hide_env_values = true, default_value = "30", value_parser = super::seconds(0..=86_400))]
     pub shutdown_grace: Duration,
 
-    /// Time in seconds to keep accepting requests after SIGTERM and the end of running replies, while the load balancer notices that /health/ready fails
+    /// Time in seconds to keep accepting requests after SIGTERM and the end of running replies, while the load balancer notices
+    /// that /health/ready fails
     #[arg(long, env = "SHUTDOWN_DELAY", hide_env_values = true, default_value = "0", value_parser = super::seconds(0..=86_400))]
     pub shutdown_delay: Duration,
 }
