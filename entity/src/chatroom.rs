@@ -13,7 +13,7 @@ pub struct Model {
     pub title: String,
     pub system_instruction: Option<String>,
     pub model: String,
-    /// Incremented by every change in the chatroom, under the row's lock: the order of `chatroomEvents`.
+    /// Incremented by every change in the chatroom, under the row's lock. Orders the events of `chatroomEvents`.
     pub version: i64,
     /// The version at which the chatroom itself, not a message in it, was last changed.
     pub changed_version: i64,

@@ -34,7 +34,7 @@ fn encode(prefix: &str, id: Uuid) -> String {
 
 fn decode(prefix: &str, text: &str) -> Result<Uuid, InvalidId> {
     let suffix = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_')).ok_or(InvalidId)?;
-    // 26 digits hold 130 bits: a first digit above 7 would overflow.
+    // 26 digits hold 130 bits, and an id has 128: a first digit above 7 would overflow.
     if suffix.len() != SUFFIX_LEN || suffix.as_bytes()[0] > b'7' {
         return Err(InvalidId);
     }

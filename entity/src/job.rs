@@ -11,9 +11,10 @@ pub struct Model {
     pub id: JobId,
     /// The name of its kind, at most 32 characters. A string, so that a job that a newer release has queued can be read.
     pub kind: String,
-    /// Claims are fair by user. None: the system's own. Deleting the user deletes the job.
+    /// The user for whom the job runs; null for a job of the system. Users take turns in claims. Deleting the user deletes the
+    /// job.
     pub user_id: Option<UserId>,
-    /// The replies of a chatroom are written one after the other, because each reads those before it.
+    /// The chatroom of the reply. The replies of a chatroom are written one after the other, because each reads those before it.
     pub chatroom_id: Option<ChatroomId>,
     /// The reply to write.
     #[sea_orm(unique)]
@@ -25,16 +26,16 @@ pub struct Model {
     pub otp_id: Option<OtpId>,
     /// The position among the chatroom's jobs: the depth of the message.
     pub position: i32,
-    /// Not before this.
+    /// The earliest time at which the job may be claimed.
     pub run_at: Timestamp,
     /// Incremented by every claim. A worker's writes carry it and are rejected once another worker has claimed the job.
     pub attempt: i32,
-    /// Runs that ended in an error; a worker that died is not counted.
+    /// The number of runs that ended in an error. A run whose worker died is not counted.
     pub failures: i32,
     /// When the claim expires unless its lease is renewed; null while the job waits.
     pub leased_until: Option<Timestamp>,
     pub stop_requested: bool,
-    /// What a kind needs beyond the ids above, in a form that it defines.
+    /// What the kind needs in addition to the ids above, in a format that the kind defines.
     pub payload: Option<Json>,
     pub created_at: Timestamp,
 }

@@ -1,6 +1,6 @@
 //! The tables as sea-orm entities, one file each, and the typed ids they share.
 //!
-//! Nothing here knows a rule of the product. A column's comment states what it holds and why.
+//! This crate contains no rules of the product. A column's comment states what the column holds and why.
 
 pub mod chatroom;
 pub mod checkout;

@@ -14,7 +14,7 @@ pub struct Model {
     pub chatroom_id: ChatroomId,
     /// The message that it follows or replies to; null for the first of a chatroom.
     pub parent_id: Option<MessageId>,
-    /// The number of its ancestors: the order of a branch, independent of the nodes' clocks.
+    /// The number of its ancestors. Orders the messages of a branch, independently of the nodes' clocks.
     pub depth: i32,
     /// Whether it is on the active branch. At most one message of each depth is.
     pub active: bool,

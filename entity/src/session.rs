@@ -13,7 +13,7 @@ pub struct Model {
     /// SHA-256 of the current refresh token.
     pub refresh_hash: Vec<u8>,
     pub rotated_at: Timestamp,
-    /// Whether an access token that came with the newest refresh token has been used: the client has both then.
+    /// Whether the client has received the newest refresh token. It has if it uses an access token that came with that one.
     pub is_received: bool,
     pub user_agent: Option<String>,
     pub created_at: Timestamp,

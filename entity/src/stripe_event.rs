@@ -1,4 +1,4 @@
-//! A webhook event that was accepted: its id makes the second delivery a no-op.
+//! A webhook event that was accepted. Its id identifies repeated deliveries, which have no effect.
 
 use sea_orm::entity::prelude::*;
 
@@ -15,7 +15,7 @@ pub struct Model {
     /// The charge that was reversed, if the event is about one.
     pub charge_id: Option<String>,
     pub received_at: Timestamp,
-    /// When its effects were read from Stripe; null until then.
+    /// When the event was processed; null until then.
     pub processed_at: Option<Timestamp>,
 }
 

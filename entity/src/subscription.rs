@@ -1,4 +1,4 @@
-//! The state of a user's subscription as last read from Stripe. No row: the user has no Stripe customer.
+//! The state of a user's subscription as last read from Stripe. A user without a row has no Stripe customer.
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
@@ -17,18 +17,21 @@ pub struct Model {
     pub state: State,
     pub current_period_end: Option<Timestamp>,
     pub cancel_at_period_end: bool,
-    /// PRO until then. Computed when Stripe's state is stored, so that queries and code use the same value.
+    /// The user has the tier PRO until this time. Computed when Stripe's state is stored, so that queries and code use the same
+    /// value.
     pub pro_until: Option<Timestamp>,
-    /// When Stripe was last read.
+    /// When Stripe was last read, or when a periodic sync last took the row in order to read Stripe.
     pub updated_at: Timestamp,
-    /// Incremented by every stored read of Stripe: a read that began before another was stored is discarded.
+    /// Incremented by every change that is stored, such as a sync with Stripe. A sync that began before another change was
+    /// stored is discarded.
     pub version: i64,
     /// The last reversed payment, for the operator: the type of Stripe's event, and the charge.
     pub reversal: Option<String>,
     pub reversed_at: Option<Timestamp>,
 }
 
-/// [Stripe's statuses](https://docs.stripe.com/api/subscriptions/object#subscription_object-status).
+/// [Stripe's statuses](https://docs.stripe.com/api/subscriptions/object#subscription_object-status), and `None` for a customer
+/// without a subscription. `Canceled` includes Stripe's `incomplete_expired`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

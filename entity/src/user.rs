@@ -15,8 +15,8 @@ pub struct Model {
     pub full_name: Option<String>,
     pub password_hash: Option<String>,
     pub verified_at: Option<Timestamp>,
-    /// Incremented by every change of the user's list of chatrooms, in the same transaction: part of the list's cache key,
-    /// so that a cached page is never older than the last write.
+    /// Incremented by every change of the user's list of chatrooms, in the same transaction. It is part of the list's cache
+    /// key, so that a cached page is never older than the last write.
     pub chatrooms_version: i64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,

@@ -1,4 +1,4 @@
-//! The schema's migrations: one reversible file a change, for SQLite and PostgreSQL.
+//! The schema's migrations for SQLite and PostgreSQL: one file for each change, which can also be reverted.
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigratorTrait, SchemaManager};
@@ -36,7 +36,7 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// Creates tables and then runs `changes`, such as indexes: plain SQL that both databases accept.
+/// Creates tables and then runs `changes`, such as the creation of indexes, in plain SQL that both databases accept.
 async fn create(
     manager: &SchemaManager<'_>,
     tables: impl IntoIterator<Item = TableCreateStatement>,
@@ -51,7 +51,7 @@ async fn create(
     Ok(())
 }
 
-/// Drops tables, in an order in which no table refers to a dropped one.
+/// Drops tables in the given order. A table must be listed before the tables to which it refers.
 async fn drop(manager: &SchemaManager<'_>, tables: &[&'static str]) -> Result<(), DbErr> {
     for table in tables {
         manager.drop_table(Table::drop().table(*table).take()).await?;

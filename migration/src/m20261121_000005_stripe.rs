@@ -30,7 +30,7 @@ impl MigrationTrait for Migration {
         let changes = [
             "ALTER TABLE subscriptions ADD COLUMN version BIGINT NOT NULL DEFAULT 0",
             "ALTER TABLE jobs ADD COLUMN stripe_event_id TEXT",
-            // Partial: jobs that belong to no user or chatroom are not looked up by it.
+            // The indexes become partial, because jobs without a user or chatroom are never looked up by these columns.
             "DROP INDEX jobs_of_user",
             "DROP INDEX jobs_of_room",
             "CREATE INDEX jobs_of_user ON jobs (user_id, id) WHERE user_id IS NOT NULL",

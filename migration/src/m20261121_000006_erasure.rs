@@ -13,7 +13,7 @@ impl MigrationTrait for Migration {
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let changes = [
-            // They expire within minutes, and their codes were generated differently.
+            // Codes that were generated before this change cannot be checked any more. They would expire within minutes anyway.
             "DELETE FROM otps",
             "ALTER TABLE otps DROP COLUMN code_hash",
             "ALTER TABLE otps ADD COLUMN purpose VARCHAR(16) NOT NULL DEFAULT 'sign_in'",

@@ -1,4 +1,4 @@
-//! Columns that hold a version are named after it.
+//! Renames the columns that hold a version, so that their names end in `_version`.
 
 use sea_orm_migration::prelude::*;
 

@@ -257,7 +257,7 @@ pub struct Changes {
 }
 
 /// The messages that have changed in a chatroom since a version, in the order of their changes; with `from`, beginning at that
-/// key. Returns at most [`CHANGES`] messages and `max_bytes` of content, but at least one message if there is one.
+/// key. Returns at most `CHANGES` messages and `max_bytes` of content, but at least one message if there is one.
 pub async fn changed_since(
     conn: &Transaction,
     chatroom: ChatroomId,

@@ -1,7 +1,7 @@
-//! The database: connections, transactions, and queries by feature. It knows no rule of the product.
+//! The database: connections, transactions, and queries by feature. It contains no rules of the product.
 //!
-//! A finder that checks ownership has it in its name: `owned_by(user, id)`. Every statement runs on SQLite and on
-//! PostgreSQL; both accept `$1` as a placeholder.
+//! A finder that checks ownership states this in its name: `owned_by(user, id)`. Unless stated otherwise, a statement runs on
+//! SQLite and on PostgreSQL; both accept `$1` as a placeholder.
 
 mod advisory_lock;
 pub mod attempts;

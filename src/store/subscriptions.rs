@@ -77,7 +77,7 @@ pub async fn set_reversal(
     Ok(())
 }
 
-/// A row is stale if its last sync was not after the time that applies to it.
+/// A row is stale if its last sync was at or before the time that applies to it.
 #[derive(Clone, Copy, Debug)]
 pub struct StaleBefore {
     /// Applies while a change is expected: a checkout is open, a period has ended, or the subscription is neither active nor
