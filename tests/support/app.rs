@@ -40,7 +40,7 @@ pub fn config(arguments: &[&str]) -> Config {
     Cli::try_parse_from(["pollux"].iter().chain(arguments)).unwrap().config
 }
 
-/// How often the database is read for a state that no event announces.
+/// How often a helper reads the database while it waits for a state that no event reports.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 pub struct TestApp {
@@ -50,7 +50,7 @@ pub struct TestApp {
     pub clock: Clock,
     pub chatrooms: Chatrooms,
     pub life: Lifecycle,
-    /// Every SQL statement so far.
+    /// All SQL statements that the server has executed, oldest first.
     pub statements: Arc<Mutex<Vec<String>>>,
     pub backend: Arc<Backend>,
     running: JoinHandle<anyhow::Result<()>>,
@@ -140,10 +140,10 @@ impl TestApp {
         // Shortens the backoff of retries.
         app.chatrooms.replies.timing.first_backoff = Duration::from_millis(10);
         if has_stopped_clock {
-            // Periodic tasks run in real time: look often for the subscriptions that `advance` has made stale.
+            // Periodic tasks run in real time. This one must poll often to find the subscriptions that `advance` makes stale.
             app.billing.stale_poll_interval = Duration::from_millis(50);
         }
-        // Subscribers must not depend on polling.
+        // Subscribers must work without polling, so they practically never poll.
         app.chatrooms.replies.timing.poll_every = Duration::from_hours(1);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -42,7 +42,7 @@ impl Backend {
         }
     }
 
-    /// The settings of a process.
+    /// The environment variables of a process that uses this storage.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let mut settings = vec![("DATABASE_URL", self.database_url.clone())];
         if let Some(url) = &self.redis_url {
@@ -63,7 +63,7 @@ impl Backend {
     }
 }
 
-/// Moves every expiry and every counted timestamp into the past.
+/// Moves every expiry and every timestamp of a rate limit into the past, by `ARGV[1]` milliseconds.
 const ADVANCE: &str = "
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local left = redis.call('PTTL', key)
@@ -83,7 +83,7 @@ pub async fn redis_connection(url: &str) -> redis::aio::MultiplexedConnection {
     redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
-/// Creates a database from a template that has been migrated.
+/// Creates a database from a migrated template, and returns its URL.
 async fn fresh_database(server: &str) -> String {
     static TEMPLATE_CREATED: OnceCell<()> = OnceCell::const_new();
     let admin = Database::connect(format!("{server}/postgres")).await.unwrap();
@@ -102,7 +102,7 @@ async fn fresh_database(server: &str) -> String {
     format!("{server}/{name}")
 }
 
-/// Empties the next numbered database of the server.
+/// Empties the next numbered database of the server, and returns its URL.
 async fn fresh_redis(server: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let url = format!("{server}/{}", NEXT.fetch_add(1, Ordering::SeqCst));

@@ -17,7 +17,7 @@ pub async fn billing_app() -> TestApp {
     TestApp::with(TestOptions { billing: true, ..TestOptions::default() }).await
 }
 
-/// With a clock that is stopped at [`NOON`].
+/// A server with billing whose clock is stopped at [`NOON`].
 pub async fn billing_app_at_noon() -> TestApp {
     billing_app_with(Clock::stopped(NOON.parse().unwrap()), &[]).await
 }
@@ -54,7 +54,7 @@ impl TestUser {
     }
 }
 
-/// Uses up the daily quota and buys Pro on one node, receives the change on another, and sends one more message.
+/// Uses up the daily quota and buys Pro on one node, receives the account event on another, and sends one more message.
 pub async fn buy_pro_after_the_daily_quota(buyer_node: &TestApp, subscriber_node: &TestApp) {
     let user = buyer_node.user().await;
     let chatroom = user.create_chatroom("x").await;

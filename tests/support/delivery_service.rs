@@ -1,5 +1,5 @@
-//! A fake delivery service for one-time passwords, such as Twilio or an operator's webhook: records requests, and responds with
-//! the responses that a test enqueues.
+//! A fake of a delivery service for one-time passwords, such as Twilio or an operator's webhook. It records requests and
+//! sends the responses that a test enqueues.
 
 use std::{
     collections::VecDeque,
@@ -47,7 +47,7 @@ impl DeliveryService {
         Self { address, state, task }
     }
 
-    /// Enqueues a response with this status. Without one, the status is 201.
+    /// Enqueues a response with this status. If none is enqueued, the status is 201.
     pub fn enqueue_status(&self, status: u16) {
         self.enqueue_response(status, "");
     }

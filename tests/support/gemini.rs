@@ -84,7 +84,7 @@ impl Script {
 
     /// An error in Gemini's format.
     pub fn gemini_error(status: u16, name: &str, details: Value) -> Self {
-        let error = json!({"code": status, "message": "A message of the provider's.", "status": name, "details": details});
+        let error = json!({"code": status, "message": "A message from the provider.", "status": name, "details": details});
         Self::error(status, &json!({ "error": error }))
     }
 
@@ -163,9 +163,9 @@ pub struct Call {
 type Respond = Arc<dyn Fn(&Value) -> Script + Send + Sync>;
 
 #[derive(Default)]
-struct Memory {
+struct GeminiState {
     scripts: VecDeque<Script>,
-    /// Makes the script of a call if none is queued.
+    /// Creates the script of a call if none is queued.
     default: Option<Respond>,
     calls: Vec<Call>,
     sent_at: Vec<Instant>,
@@ -173,38 +173,38 @@ struct Memory {
 
 pub struct FakeGemini {
     pub address: SocketAddr,
-    memory: Arc<Mutex<Memory>>,
+    state: Arc<Mutex<GeminiState>>,
     server: JoinHandle<()>,
 }
 
 impl FakeGemini {
     pub async fn start() -> Self {
-        let memory = Arc::new(Mutex::new(Memory::default()));
-        let routes = Router::new().route("/v1beta/models/{call}", post(respond)).with_state(memory.clone());
+        let state = Arc::new(Mutex::new(GeminiState::default()));
+        let routes = Router::new().route("/v1beta/models/{call}", post(respond)).with_state(state.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let listener = axum::serve::ListenerExt::tap_io(listener, |stream| stream.set_nodelay(true).unwrap());
         let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        Self { address, memory, server }
+        Self { address, state, server }
     }
 
-    /// Queues the response to one call. If none is queued, the response is "Yes."
+    /// Queues the response to one call. If none is queued, [`respond_with`](Self::respond_with) applies; its default is "Yes."
     pub fn enqueue(&self, script: Script) {
-        self.memory.lock().unwrap().scripts.push_back(script);
+        self.state.lock().unwrap().scripts.push_back(script);
     }
 
-    /// Computes the response to a call from its body if none is queued.
+    /// Sets the function that computes a response from the call's body if none is queued.
     pub fn respond_with(&self, respond: impl Fn(&Value) -> Script + Send + Sync + 'static) {
-        self.memory.lock().unwrap().default = Some(Arc::new(respond));
+        self.state.lock().unwrap().default = Some(Arc::new(respond));
     }
 
     pub fn calls(&self) -> Vec<Call> {
-        self.memory.lock().unwrap().calls.clone()
+        self.state.lock().unwrap().calls.clone()
     }
 
     /// When each chunk was sent.
     pub fn sent_at(&self) -> Vec<Instant> {
-        self.memory.lock().unwrap().sent_at.clone()
+        self.state.lock().unwrap().sent_at.clone()
     }
 }
 
@@ -215,7 +215,7 @@ impl Drop for FakeGemini {
 }
 
 async fn respond(
-    State(memory): State<Arc<Mutex<Memory>>>,
+    State(state): State<Arc<Mutex<GeminiState>>>,
     Path(call): Path<String>,
     uri: axum::http::Uri,
     headers: HeaderMap,
@@ -223,24 +223,24 @@ async fn respond(
 ) -> Response {
     assert!(call.ends_with(":streamGenerateContent"), "{call}");
     let script = {
-        let mut memory = memory.lock().unwrap();
+        let mut state = state.lock().unwrap();
         let body = serde_json::from_slice(&body).unwrap();
         let script =
-            memory.scripts.pop_front().or_else(|| memory.default.as_ref().map(|respond| respond(&body)));
-        memory.calls.push(Call { uri: uri.to_string(), headers, body });
+            state.scripts.pop_front().or_else(|| state.default.as_ref().map(|respond| respond(&body)));
+        state.calls.push(Call { uri: uri.to_string(), headers, body });
         script.unwrap_or_else(|| Script::reply(["Yes", "."]))
     };
-    let steps = stream::unfold((script.steps.into_iter(), memory), async |(mut steps, calls)| {
+    let steps = stream::unfold((script.steps.into_iter(), state), async |(mut steps, state)| {
         loop {
             match steps.next()? {
                 Step::Send(bytes) => {
-                    calls.lock().unwrap().sent_at.push(Instant::now());
-                    return Some((Ok(bytes), (steps, calls)));
+                    state.lock().unwrap().sent_at.push(Instant::now());
+                    return Some((Ok(bytes), (steps, state)));
                 }
                 Step::Wait(gate) => gate.pass().await,
                 Step::Pause(time) => tokio::time::sleep(time).await,
                 Step::Disconnect => {
-                    return Some((Err(std::io::Error::other("disconnected")), (steps, calls)));
+                    return Some((Err(std::io::Error::other("disconnected")), (steps, state)));
                 }
                 Step::Hang => std::future::pending().await,
             }

@@ -40,7 +40,7 @@ impl Deployment {
         let gemini = format!("http://{}", self.gemini.address);
         command.args(arguments).envs(self.backend.environment());
         command.env("GEMINI_API_KEY", "test-key").env("GEMINI_BASE_URL", gemini);
-        // A single process never waits for a lease. Several processes do, therefore their lease is short.
+        // A process without Redis releases all jobs when it starts. Others wait until a lease expires, so theirs is short.
         command.env("WORKER_LEASE", if self.backend.redis_url.is_some() { "2" } else { "3600" });
         command.envs(settings.iter().copied());
         Process::spawn(command).await
@@ -71,11 +71,11 @@ impl Process {
     }
 
     pub async fn spawn(mut command: Command) -> Self {
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let child = command.env("BIND", nowhere.to_string()).stderr(Stdio::piped()).spawn().unwrap();
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let child = command.env("BIND", any_port.to_string()).stderr(Stdio::piped()).spawn().unwrap();
         // From here on, `Drop` kills the process if the test fails.
         let (log, lines_received) = mpsc::unbounded_channel();
-        let mut process = Self { address: nowhere, child, lines: lines_received };
+        let mut process = Self { address: any_port, child, lines: lines_received };
         let lines = BufReader::new(process.child.stderr.take().unwrap()).lines();
         let (found, address) = oneshot::channel();
         std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! Replies to scripted model responses, with the quota that they use.
+//! Runs replies with scripted model responses, and checks the quota that they use.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ impl ReplyHarness {
         Self { app, user }
     }
 
-    /// Sends a message, scripts its model calls, and returns the finished reply and the number of calls.
+    /// Scripts the model's responses, sends a message, and returns the finished reply and the number of model calls.
     pub async fn run(&self, scripts: impl IntoIterator<Item = Script>) -> (Value, usize) {
         let (used, calls) = (self.user.used().await, self.app.gemini.calls().len());
         for script in scripts {

@@ -46,7 +46,7 @@ impl Socket {
         Self::open(address, "graphql-transport-ws", &[]).await.unwrap().initialize(token).await
     }
 
-    /// The same with a small receive buffer, so that the server notices soon that the client does not read.
+    /// Like [`connect`](Self::connect), with a small receive buffer, so that the server soon notices a client that does not read.
     pub async fn connect_with_small_buffer(address: SocketAddr, token: &str) -> Self {
         let mut request = format!("ws://{address}/graphql").into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
@@ -82,7 +82,7 @@ impl Socket {
         self.next_within(TEST_TIMEOUT).await
     }
 
-    /// The same with another timeout.
+    /// Like [`next`](Self::next), with another timeout.
     pub async fn next_within(&mut self, limit: Duration) -> Result<Value, (u16, String)> {
         // Pings do not extend the timeout.
         timeout(limit, self.receive()).await.expect("no message in time")
@@ -111,7 +111,7 @@ impl Socket {
         let _ = timeout(PING_TIMEOUT, ended).await.expect("the server keeps the connection open");
     }
 
-    /// Skips messages until the server closes, and returns the close code.
+    /// Skips messages until the server closes the connection, and returns the close code.
     pub async fn close_code(&mut self) -> u16 {
         loop {
             if let Err((code, _)) = self.next().await {

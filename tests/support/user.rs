@@ -90,7 +90,7 @@ impl TestUser {
         response["data"].take()
     }
 
-    /// The code of the first error of a response, or `no error`.
+    /// Executes an operation and returns the code of its first error, or `no error`.
     pub async fn error_code(&self, query: &str, variables: Value) -> String {
         code_of(&self.execute(query, variables).await).to_owned()
     }
@@ -154,7 +154,7 @@ impl TestChatroom {
         self.try_send(json!({ "content": content })).await.unwrap()
     }
 
-    /// Sends a message with the given input, to which the chatroom's id is added. Fails with the whole response.
+    /// Adds the chatroom's id to the input and sends the message. An error contains the whole response.
     pub async fn try_send(&self, mut input: Value) -> Result<SentMessage, Value> {
         input["chatroomId"] = json!(self.id);
         parse_sent_message(self.user.execute(SEND_MESSAGE, json!({ "input": input })).await, "sendMessage")
@@ -214,7 +214,7 @@ impl Follower {
         Some(kind)
     }
 
-    /// Reads until the text contains this.
+    /// Reads events until the reply's text contains `text`.
     pub async fn read_until(&mut self, text: &str) {
         while !self.text.contains(text) {
             self.next_event().await.expect("the reply ended without the expected text");

@@ -85,7 +85,7 @@ async fn common(State(account): State<Arc<Account>>, request: Request, next: Nex
     assert!(header("stripe-version").is_some(), "the version is pinned");
     if let Some(key) = &key {
         match account.state.lock().unwrap().responses.entry(key.clone()).or_insert(Value::Null) {
-            // While the first call with a key runs, Stripe rejects others with it.
+            // While the first call with a key runs, Stripe rejects other calls with the same key.
             known if known.is_null() => *known = json!("running"),
             known if known == "running" => {
                 return error_response(409, "Another request uses this idempotency key");
@@ -185,9 +185,9 @@ async fn charge(State(account): State<Arc<Account>>, Path(id): Path<String>) -> 
 /// Deletes a customer and cancels its subscriptions.
 async fn delete_customer(State(account): State<Arc<Account>>, Path(id): Path<String>) -> Response {
     let mut state = account.state.lock().unwrap();
-    let known = state.customers.len();
+    let count_before = state.customers.len();
     state.customers.retain(|customer| customer["id"] != id.as_str());
-    if state.customers.len() == known {
+    if state.customers.len() == count_before {
         return missing(404, "id");
     }
     for subscription in state.subscriptions.iter_mut().filter(|one| one["customer"] == id.as_str()) {
@@ -254,7 +254,7 @@ async fn subscriptions(State(account): State<Arc<Account>>, RawQuery(query): Raw
     list(subscriptions.filter(|one| all || one["status"] != "canceled").rev().cloned().collect())
 }
 
-/// One open invoice since the start of the subscription's current period.
+/// Lists one open invoice, created at the start of the subscription's current period.
 async fn invoices(State(account): State<Arc<Account>>, RawQuery(query): RawQuery) -> Response {
     let sent = form(&Bytes::from(query.unwrap_or_default()));
     assert_eq!(sent["status"], "open");

@@ -27,7 +27,7 @@ pub use customers::{insert_customer, insert_customers};
 pub const SECRET_KEY: &str = "sk_test_stand_in";
 pub const WEBHOOK_SECRET: &str = "whsec_stand_in";
 pub const PRICE: &str = "price_pro";
-/// The product of the price.
+/// The product to which [`PRICE`] belongs.
 pub const PRODUCT: &str = "prod_pro";
 pub const FRONTEND: &str = "https://chat.example";
 
@@ -65,6 +65,7 @@ struct AccountState {
     events: HashMap<String, Value>,
     /// The customer of each charge.
     charges: HashMap<String, String>,
+    /// The stored response of each idempotency key.
     responses: HashMap<String, Value>,
     faults: VecDeque<Fault>,
     /// All calls: method and path, and the form or query.
@@ -98,7 +99,7 @@ impl FakeStripe {
         ]
     }
 
-    /// Injects a fault into the next call without one.
+    /// Queues a fault. Each call takes the oldest queued fault.
     pub fn enqueue_fault(&self, fault: Fault) {
         self.account.state.lock().unwrap().faults.push_back(fault);
     }
@@ -109,7 +110,7 @@ impl FakeStripe {
         self.account.state.lock().unwrap().customers.push(customer);
     }
 
-    /// Removes a customer, as when it was deleted or belongs to test mode.
+    /// Removes a customer and its checkouts, as if the customer had been deleted or belonged to test mode.
     pub fn remove_customer(&self, customer: &str) {
         let mut state = self.account.state.lock().unwrap();
         state.customers.retain(|one| one["id"] != customer);
@@ -127,11 +128,11 @@ impl FakeStripe {
     }
 
     /// Waits until an endpoint, such as `GET /v1/prices`, has received this many calls.
-    pub async fn wait_for_calls(&self, to: &str, times: usize) {
+    pub async fn wait_for_calls(&self, endpoint: &str, times: usize) {
         let sent = async {
             loop {
                 let called = self.account.called.notified();
-                if self.calls(to).len() >= times {
+                if self.calls(endpoint).len() >= times {
                     return;
                 }
                 called.await;
@@ -144,9 +145,9 @@ impl FakeStripe {
         self.account.state.lock().unwrap().customers.clone()
     }
 
-    pub fn calls(&self, to: &str) -> Vec<String> {
+    pub fn calls(&self, endpoint: &str) -> Vec<String> {
         let state = self.account.state.lock().unwrap();
-        state.calls.iter().filter(|(path, _)| path == to).map(|(_, input)| input.clone()).collect()
+        state.calls.iter().filter(|(path, _)| path == endpoint).map(|(_, input)| input.clone()).collect()
     }
 
     pub fn open_sessions(&self) -> usize {
@@ -154,7 +155,8 @@ impl FakeStripe {
         state.sessions.values().filter(|session| session["status"] == "open").count()
     }
 
-    /// Completes a checkout with an active subscription. Returns the subscription's id and the events, which are not sent.
+    /// Completes a checkout and creates its active subscription. Returns the subscription's id, and the events, which the test
+    /// must deliver.
     pub fn complete_checkout(&self, session: &str) -> (String, Vec<Value>) {
         let mut done = {
             let mut state = self.account.state.lock().unwrap();
@@ -175,7 +177,7 @@ impl FakeStripe {
         (id, events)
     }
 
-    /// Creates a monthly subscription that starts now.
+    /// Creates a monthly subscription that starts now, and returns its id.
     pub fn create_subscription(&self, customer: &str, status: &str) -> String {
         let id = self.account.id("sub");
         let now = self.account.clock.now();
