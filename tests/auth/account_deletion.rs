@@ -29,11 +29,11 @@ async fn ending_a_session_from_another_device_closes_its_sockets() {
     app.advance(TimeDelta::seconds(31)).await;
     let user = app.sign_in_as(PHONE).await;
     // On shared backends, the socket is connected to another node than the one that ends its session.
-    let beside = match Backend::servers() {
+    let second_node = match Backend::servers() {
         Some(_) => Some(app.add_node(Role::Api, &[]).await),
         None => None,
     };
-    let address = beside.as_ref().map_or(app.address, |node| node.address);
+    let address = second_node.as_ref().map_or(app.address, |node| node.address);
     let mut socket = TestUser { address, ..lost.clone() }.socket().await;
     let known = sessions(&user).await;
     assert_eq!(known.len(), 2);
@@ -44,7 +44,7 @@ async fn ending_a_session_from_another_device_closes_its_sockets() {
     assert_eq!(lost.data("{ me { id } }", json!({})).await["me"], Value::Null);
     assert_eq!(sessions(&user).await.len(), 1);
     assert_eq!(user.error_code(END, json!({"id": other["id"]})).await, "NOT_FOUND");
-    if let Some(node) = beside {
+    if let Some(node) = second_node {
         node.shut_down().await;
     }
     app.stop().await;
@@ -87,7 +87,7 @@ async fn deleting_an_account_erases_its_data_and_cancels_its_subscription() {
     for title in ["x", "y"] {
         user.read(&user.create_chatroom(title).await.send("hi").await.reply).await;
     }
-    // A reply that is being written.
+    // This reply is still being written when the account is deleted.
     let gate = Gate::closed();
     app.gemini.enqueue(Script::new().text("Never").wait(&gate).text(" whole").finish("STOP"));
     let sent = user.create_chatroom("z").await.send("hi").await;
@@ -134,7 +134,7 @@ async fn account_deletion_is_retried_until_stripe_responds() {
     assert_eq!(
         row_counts(&app).await,
         [1, 0, 0, 0, 0, 1, 1],
-        "the chatrooms are deleted, the Stripe customer is kept until it is deleted at Stripe"
+        "the user and the Stripe customer are kept until Stripe has deleted the customer, the other data is deleted"
     );
     assert_eq!(app.stripe.subscription(&subscription)["status"], "active");
     app.clock.advance(TimeDelta::seconds(5));
@@ -171,7 +171,7 @@ async fn chatroom_with_1200_nested_messages_is_deleted() {
     let chatroom = user.create_chatroom("x").await;
     let reply = chatroom.send("hi").await.reply;
     user.read(&reply).await;
-    // Each is the child of the one before: deeper than SQLite cascades deletes by default.
+    // Each message is the child of the previous one. By default, SQLite does not cascade deletes that deep.
     let db = app.chatrooms.db.write();
     let reply: entity::MessageId = reply.parse().unwrap();
     let mut message = entity::message::Entity::find_by_id(reply).one(db).await.unwrap().unwrap();

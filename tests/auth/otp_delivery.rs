@@ -75,7 +75,7 @@ async fn replaced_code_is_not_sent_by_a_retry() {
     app.wait_for_retry(1).await;
     app.anonymous().data(SEND_OTP, json!({ "phone": PHONE })).await;
     service.wait_for_requests(2).await;
-    // The retry of the first code is due.
+    // Makes the retry of the first code due.
     app.clock.advance(TimeDelta::seconds(2));
     app.wait_until_idle().await;
     let requests = service.wait_for_requests(2).await;
@@ -211,7 +211,7 @@ async fn numbers_of_other_countries_get_no_codes() {
     let app = TestApp::with_settings(&["--otp-countries=DE,us"]).await;
     assert_eq!(code_of(&request_code(&app, "+491701234567").await), "no error");
     assert_eq!(code_of(&request_code(&app, PHONE).await), "no error");
-    // Canada shares its code with the United States.
+    // Canada has the same calling code as the United States.
     for phone in ["+14165550123", "+447400123456"] {
         let rejected = request_code(&app, phone).await;
         assert_eq!(

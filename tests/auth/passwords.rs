@@ -1,4 +1,4 @@
-//! Passwords: changed, reset with a code, and what responses reveal to anonymous callers.
+//! Changing passwords, resetting them with a code, and what responses reveal to anonymous callers.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -41,13 +41,13 @@ async fn invalid_signup_and_password_values_name_their_field() {
 async fn wrong_password_no_password_and_unknown_number_get_the_same_response() {
     let app = TestApp::start().await;
     user_with_password(&app).await;
-    let without = app.user().await;
+    let without_password = app.user().await;
     let mut responses = Vec::new();
     for (phone, password) in [
         (PHONE, "wrong horse"),
         (PHONE, ""),
         (PHONE, &*"x".repeat(200_000)),
-        (without.phone_number.as_str(), PASSWORD),
+        (without_password.phone_number.as_str(), PASSWORD),
         (UNKNOWN, PASSWORD),
     ] {
         let mut response = login(&app, phone, password).await;
@@ -128,7 +128,7 @@ async fn one_of_several_concurrent_password_changes_succeeds() {
     });
     let codes = join_all(changes).await;
     assert_eq!(codes.iter().filter(|code| *code == "no error").count(), 1, "{codes:?}");
-    // A later change had a wrong current password by then, or a conflict.
+    // The other changes conflict or, if they run after the successful one, have a wrong current password.
     assert!(
         codes.iter().all(|code| ["no error", "CONFLICT", "BAD_USER_INPUT"].contains(&&**code)),
         "{codes:?}"

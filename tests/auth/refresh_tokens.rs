@@ -1,4 +1,5 @@
-//! Refresh tokens: exchanged, repeated after a lost response, reused by a thief; and the maximum number of sessions.
+//! Exchanging refresh tokens, repeating an exchange after a lost response, detecting stolen tokens, and the maximum number
+//! of sessions.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -56,7 +57,7 @@ async fn reusing_a_refresh_token_ends_the_session() {
     let app = TestApp::with_stopped_clock().await;
     let user = app.sign_in_as(PHONE).await;
     let first = refresh(&user, &user.refresh_token).await;
-    // The owner uses the response; the thief has the token from before.
+    // The owner uses the new access token, and the thief has the previous refresh token.
     let owner = with_new_access_token(&user, &first);
     assert_eq!(owner.data(ME, json!({})).await["me"]["phoneNumber"], PHONE);
     app.advance(TimeDelta::seconds(11)).await;
@@ -160,16 +161,16 @@ async fn concurrent_exchanges_and_repetitions_keep_one_chain_of_tokens() {
     app.advance(TimeDelta::minutes(5)).await;
     let responses = join_all((0..20).map(|_| refresh(&user, &user.refresh_token))).await;
     assert!(responses.iter().all(|response| new_token(response) == new_token(&lost)));
-    // The successor is exchanged while the old token is repeated: one chain of tokens remains, or none.
+    // The successor is exchanged while the exchange of the old token is repeated. At most one chain of tokens remains.
     let successor = new_token(&lost).to_owned();
     let calls = (0..10).map(|number| {
         let token = if number % 2 == 0 { &successor } else { &user.refresh_token };
         refresh(&user, token)
     });
     let responses = join_all(calls).await;
-    let ahead: Vec<_> =
+    let exchanged: Vec<_> =
         responses.iter().step_by(2).filter(|response| code_of(response) == "no error").collect();
-    assert!(ahead.iter().all(|response| new_token(response) == new_token(ahead[0])));
+    assert!(exchanged.iter().all(|response| new_token(response) == new_token(exchanged[0])));
     assert_eq!(code_of(&refresh(&user, &user.refresh_token).await), "UNAUTHENTICATED");
     app.stop().await;
 }
@@ -200,17 +201,17 @@ async fn session_101_ends_the_least_recently_refreshed_one() {
     }
     app.advance(TimeDelta::minutes(1)).await;
     let renewed = with_new_access_token(&oldest, &refresh(&oldest, &oldest.refresh_token).await);
-    let ids = async || {
+    let session_count = async || {
         let data = renewed.data("{ sessions { id } }", json!({})).await;
         data["sessions"].as_array().unwrap().len()
     };
-    assert_eq!(ids().await, 100);
+    assert_eq!(session_count().await, 100);
     assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "no error");
     assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));
     assert_eq!(second.data(ME, json!({})).await, json!({ "me": null }));
-    assert_eq!(ids().await, 100);
-    let at_once = join_all((0..5).map(|_| login(&app, PHONE, PASSWORD))).await;
-    assert!(at_once.iter().all(|response| code_of(response) == "no error"));
-    assert_eq!(ids().await, 100);
+    assert_eq!(session_count().await, 100);
+    let concurrent = join_all((0..5).map(|_| login(&app, PHONE, PASSWORD))).await;
+    assert!(concurrent.iter().all(|response| code_of(response) == "no error"));
+    assert_eq!(session_count().await, 100);
     app.stop().await;
 }

@@ -69,7 +69,7 @@ async fn malformed_code_costs_no_attempt() {
         assert_eq!(rejected["errors"][0]["extensions"]["field"], "otp", "{text}");
     }
     assert_eq!(attempts(&app).await, 0);
-    // The decoy count for numbers without a code has not changed either.
+    // Numbers without a code have a decoy count, which has not changed either.
     let wrong = format!("{:06}", (otp.parse::<u32>().unwrap() + 1) % 1_000_000);
     for phone in [PHONE, UNKNOWN] {
         let rejected = verify(&app, phone, &json!(wrong)).await;
@@ -96,10 +96,10 @@ async fn victims_code_does_not_confirm_an_attackers_signup() {
     for order in ["code first", "attack first", "both sign up"] {
         let app = TestApp::with_stopped_clock().await;
         let mut otp = Value::Null;
-        let mut victims = Value::Null;
+        let mut victims_token = Value::Null;
         match order {
             "code first" => drop(send(&app).await),
-            "both sign up" => victims = signup(&app, "victim", PASSWORD).await["signupToken"].take(),
+            "both sign up" => victims_token = signup(&app, "victim", PASSWORD).await["signupToken"].take(),
             _ => {}
         }
         app.advance(TimeDelta::seconds(31)).await;
@@ -109,7 +109,7 @@ async fn victims_code_does_not_confirm_an_attackers_signup() {
             app.advance(TimeDelta::seconds(31)).await;
             otp = json!(send(&app).await);
         }
-        let verified = verify_with(&app, &otp, &victims).await;
+        let verified = verify_with(&app, &otp, &victims_token).await;
         let user = &verified["data"]["verifyOtp"]["user"];
         let expected = match order {
             "both sign up" => json!(["victim", "victim@example.com", true]),
@@ -117,7 +117,7 @@ async fn victims_code_does_not_confirm_an_attackers_signup() {
         };
         assert_eq!(json!([user["fullName"], user["email"], user["hasPassword"]]), expected, "{order}");
         assert_eq!(code_of(&login(&app, PHONE, "mallory's own").await), "UNAUTHENTICATED", "{order}");
-        // A later code does not confirm it either.
+        // A later code does not confirm the attacker's signup either.
         app.advance(TimeDelta::seconds(31)).await;
         let later = verify_with(&app, &json!(send(&app).await), &attack["signupToken"]).await;
         assert_eq!(later["data"]["verifyOtp"]["user"], *user, "{order}");

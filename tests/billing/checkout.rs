@@ -105,7 +105,7 @@ async fn starting_a_checkout_with_a_live_subscription_returns_already_subscribed
         app.stripe.update_subscription(&subscription, "customer.subscription.updated", |one| {
             one["status"] = json!(state);
         });
-        // No event has arrived, and the second checkout is for another URL.
+        // No event has arrived. The second call is for another URL.
         for input in [Value::Null, json!({"cancelUrl": format!("{FRONTEND}/x")})] {
             let error = user.start_checkout(input).await.expect_err(state);
             assert_eq!(code_of(&error), "ALREADY_SUBSCRIBED", "{state}");

@@ -35,7 +35,7 @@ async fn paused_collection_gives_basic_until_it_is_resumed() {
         let paused = json!({"behavior": behavior, "resumes_at": null});
         let state = change(&app, &user, &id, |one| one["pause_collection"] = paused).await;
         assert_eq!(state, json!(["BASIC", "PAUSED"]));
-        // The operator can resume it, so a second subscription would be paid twice.
+        // The operator can resume it, and the user would then pay for two subscriptions.
         assert_eq!(code_of(&user.start_checkout(Value::Null).await.unwrap_err()), "ALREADY_SUBSCRIBED");
         let state = change(&app, &user, &id, |one| one["pause_collection"] = Value::Null).await;
         assert_eq!(state, json!(["PRO", "ACTIVE"]));
@@ -146,7 +146,7 @@ async fn full_refund_and_lost_dispute_are_stored_as_a_reversal() {
     app.wait_until_idle().await;
     let row = entity::subscription::Entity::find().one(app.chatrooms.db.read()).await.unwrap().unwrap();
     assert_eq!(row.reversal.as_deref(), Some("charge.refunded ch_mine"), "a failed call is retried");
-    // A later sync keeps it.
+    // A later sync keeps the reversal.
     let id = app.stripe.create_subscription(&customer, "active");
     change(&app, &user, &id, |_| {}).await;
     let row = entity::subscription::Entity::find().one(app.chatrooms.db.read()).await.unwrap().unwrap();

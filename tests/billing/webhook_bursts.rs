@@ -27,8 +27,8 @@ async fn events_claimed_by_a_killed_worker_are_processed_by_the_next() {
     let settings = stripe.environment();
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let shared = deployment.backend.redis_url.is_some();
-    let work: &[&str] = if shared { &["worker"] } else { &[] };
-    let worker = deployment.start_with(work, &settings).await;
+    let worker_arguments: &[&str] = if shared { &["worker"] } else { &[] };
+    let worker = deployment.start_with(worker_arguments, &settings).await;
     let api = if shared { Some(deployment.start_with(&["api"], &settings).await) } else { None };
     let db = Database::connect(&deployment.backend.database_url).await.unwrap();
     Migrator::up(&db, None).await.unwrap();
@@ -52,7 +52,7 @@ async fn events_claimed_by_a_killed_worker_are_processed_by_the_next() {
     assert!(statuses.iter().all(|&status| status == 200));
     stripe.wait_for_calls("GET /v1/subscriptions", CONCURRENCY).await;
     worker.kill();
-    let second = deployment.start_with(work, &settings).await;
+    let second = deployment.start_with(worker_arguments, &settings).await;
     let remaining = async || {
         let unprocessed = stripe_event::Entity::find().filter(stripe_event::Column::ProcessedAt.is_null());
         unprocessed.count(&db).await.unwrap() + job::Entity::find().count(&db).await.unwrap()

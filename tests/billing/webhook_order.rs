@@ -22,7 +22,7 @@ const CHANGES: [Change; 6] = [
     }),
 ];
 
-/// All orders of events in which each occurs `left` times.
+/// All orders of events in which each event occurs as many times as `left` contains for it.
 fn orders(left: &mut Vec<u32>) -> Vec<Vec<usize>> {
     if left.iter().all(|&times| times == 0) {
         return vec![Vec::new()];
@@ -39,7 +39,7 @@ fn orders(left: &mut Vec<u32>) -> Vec<Vec<usize>> {
     all
 }
 
-/// The order with a duplicate of each event in `mask`, anywhere after the first.
+/// The order with a duplicate of each event in `mask`, at a random position after the original.
 fn with_duplicates(order: &[usize], mask: usize, random: &mut fastrand::Rng) -> Vec<usize> {
     let mut deliveries = order.to_vec();
     for &event in order.iter().filter(|&&event| mask >> event & 1 == 1) {
@@ -49,8 +49,9 @@ fn with_duplicates(order: &[usize], mask: usize, random: &mut fastrand::Rng) -> 
     deliveries
 }
 
-/// Every order of the first three events, each once or twice; and every order of all events with random duplicates, or with
-/// `POLLUX_TEST_ALL` (an hour in debug) with every set of duplicates.
+/// All orders of the first one, two and three events, in which each event occurs once or twice, and all orders of all events
+/// with random duplicates. If `POLLUX_TEST_ALL` is set, the latter have every set of duplicates, which takes an hour in a debug
+/// build.
 fn all_orders() -> Vec<Vec<usize>> {
     let random = &mut fastrand::Rng::with_seed(4);
     let mut all = Vec::new();

@@ -109,8 +109,8 @@ async fn old_and_new_api_versions_give_the_same_state() {
     ] {
         let fixture: Value = serde_json::from_str(fixture).unwrap();
         for event in fixture["events"].as_array().unwrap() {
-            // Two weeks into the period.
             let price = "--stripe-pro-price-id=price_1MowQULkdIwHu7ixraBm864M";
+            // The clock is two weeks into the subscription's period.
             let app =
                 billing_app_with(Clock::stopped("2023-04-07T00:00:00Z".parse().unwrap()), &[price]).await;
             let (user, customer) = user_with_customer(&app).await;
@@ -133,7 +133,7 @@ async fn old_and_new_api_versions_give_the_same_state() {
 #[tokio::test]
 async fn each_subscription_status_gives_its_tier_and_state() {
     let app = billing_app_at_noon().await;
-    let month = app.clock.now() + TimeDelta::days(30);
+    let period_end = app.clock.now() + TimeDelta::days(30);
     for (status, tier, state) in [
         ("active", "PRO", "ACTIVE"),
         ("trialing", "PRO", "TRIALING"),
@@ -150,7 +150,7 @@ async fn each_subscription_status_gives_its_tier_and_state() {
         let event = app.stripe.update_subscription(&id, "customer.subscription.updated", |_| {});
         app.stripe.deliver(&user.http, app.address, &event).await;
         app.wait_until_idle().await;
-        let expected = json!({"tier": tier, "state": state, "currentPeriodEnd": month.to_rfc3339(),
+        let expected = json!({"tier": tier, "state": state, "currentPeriodEnd": period_end.to_rfc3339(),
             "cancelAtPeriodEnd": false});
         assert_eq!(user.subscription().await, expected, "{status}");
     }
@@ -223,7 +223,7 @@ async fn grace_and_cancelled_periods_end_without_events() {
         }
         tiers
     };
-    // Without Stripe: only time passes.
+    // Stripe is down, so that nothing but time changes the tiers.
     app.stripe.set_down(true);
     app.clock.advance(TimeDelta::days(7) - TimeDelta::seconds(1));
     assert_eq!(tiers().await, ["PRO", "PRO", "PRO"]);

@@ -40,7 +40,7 @@ impl Events {
         Some(event["change"].take())
     }
 
-    async fn kind(&mut self) -> String {
+    async fn next_kind(&mut self) -> String {
         self.next().await.unwrap()["__typename"].as_str().unwrap().to_owned()
     }
 }
@@ -49,7 +49,7 @@ impl Events {
 async fn subscribe_to_new_chatroom(user: &TestUser) -> (TestChatroom, Events) {
     let chatroom = user.create_chatroom("x").await;
     let mut events = Events::of(user, &chatroom.id, Some("0")).await;
-    assert_eq!(events.kind().await, "ChatroomUpdated");
+    assert_eq!(events.next_kind().await, "ChatroomUpdated");
     (chatroom, events)
 }
 
@@ -59,7 +59,7 @@ async fn every_device_receives_all_events_in_order() {
     let user = app.user().await;
     let (chatroom, mut phone) = subscribe_to_new_chatroom(&user).await;
     let mut tablet = Events::of(&user, &chatroom.id, Some("0")).await;
-    assert_eq!(tablet.kind().await, "ChatroomUpdated");
+    assert_eq!(tablet.next_kind().await, "ChatroomUpdated");
     let gate = Gate::closed();
     app.gemini.enqueue(Script::new().text("Hello").wait(&gate).text(" there").finish("STOP"));
     let sent = chatroom.send("hi").await;
@@ -114,7 +114,7 @@ async fn a_backlog_is_paged_and_resumes_after_any_event() {
         last = chatroom.send("hi").await.reply;
         user.read(&last).await;
     }
-    // One change affects several messages.
+    // A regeneration changes several messages at once.
     user.read(&user.regenerate(&last).await.unwrap().reply).await;
     let changed = async |events: &mut Events| {
         let change = events.next().await.unwrap();
@@ -184,10 +184,10 @@ async fn changes_since_the_cursor_come_first_and_once() {
     let mut events = Events::of(&user, &chatroom.id, Some(&cursor)).await;
     let rename = "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"y\"}) { chatroom { id } } }";
     user.data(rename, json!({ "id": chatroom.id })).await;
-    let mut kind = events.kind().await;
+    let mut kind = events.next_kind().await;
     if kind == "MessageChanged" {
         // The end of a reply may come after the cursor of its last event.
-        kind = events.kind().await;
+        kind = events.next_kind().await;
     }
     assert_eq!(kind, "ChatroomUpdated");
     app.stop().await;
@@ -223,17 +223,18 @@ async fn regenerating_emits_the_old_replys_change_and_a_new_message() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let (chatroom, mut events) = subscribe_to_new_chatroom(&user).await;
-    // A reply that has ended before it is read is added as ended, without a ReplyCompleted of its own.
+    // The gate holds up the replies. A reply that ends before the subscription reads it is added as ended, and no
+    // ReplyCompleted follows.
     let gate = Gate::closed();
     for _ in 0..2 {
         app.gemini.enqueue(Script::new().wait(&gate).text("One").finish("STOP"));
     }
     let sent = chatroom.send("hi").await;
     for _ in 0..2 {
-        assert_eq!(events.kind().await, "MessageAdded");
+        assert_eq!(events.next_kind().await, "MessageAdded");
     }
     gate.open();
-    while events.kind().await != "ReplyCompleted" {}
+    while events.next_kind().await != "ReplyCompleted" {}
     let regenerated = user.regenerate(&sent.reply).await.unwrap();
     let mut changes = [events.next().await.unwrap(), events.next().await.unwrap()];
     changes.sort_by_key(|change| change["__typename"].as_str().unwrap().to_owned());
@@ -244,7 +245,7 @@ async fn regenerating_emits_the_old_replys_change_and_a_new_message() {
         (&json!("MessageChanged"), &json!(sent.reply))
     );
     gate.open();
-    while events.kind().await != "ReplyCompleted" {}
+    while events.next_kind().await != "ReplyCompleted" {}
     app.stop().await;
 }
 
@@ -275,7 +276,7 @@ async fn deleting_a_chatroom_during_a_reply_emits_chatroom_deleted() {
     let (chatroom, mut events) = subscribe_to_new_chatroom(&user).await;
     app.gemini.enqueue(Script::new().text("One").hang());
     chatroom.send("hi").await;
-    while events.kind().await != "ReplyDelta" {}
+    while events.next_kind().await != "ReplyDelta" {}
     user.data("mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }", json!({ "id": chatroom.id }))
         .await;
     assert_eq!(
@@ -308,22 +309,22 @@ async fn a_device_resumes_without_loss_after_any_event() {
         ["ChatroomUpdated", &first.message, &first.reply, &second.message, &second.reply, &regenerated.reply];
     let mut everything = everything.map(str::to_owned).to_vec();
     everything.sort();
-    let all = everything.len();
+    let count = everything.len();
     let mut whole = Events::of(&user, &chatroom.id, Some("0")).await;
     let mut events = Vec::new();
-    for _ in 0..all {
+    for _ in 0..count {
         events.push(name(&whole.next().await.unwrap()));
         let mut resumed = Events::of(&user, &chatroom.id, Some(&whole.cursor)).await;
         let mut known = events.clone();
         while {
             known.sort();
             known.dedup();
-            known.len() < all
+            known.len() < count
         } {
             known.push(name(&resumed.next().await.unwrap()));
         }
         assert_eq!(known, everything, "after {}", whole.cursor);
     }
-    assert_eq!(events.len(), all, "an event was repeated");
+    assert_eq!(events.len(), count, "an event was repeated");
     app.stop().await;
 }

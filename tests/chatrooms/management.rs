@@ -191,7 +191,7 @@ async fn a_change_by_a_process_that_died_before_recording_it_is_listed_after_the
     let user = app.user().await;
     user.create_chatroom("a").await;
     let change = async |title: &str| {
-        assert_eq!(titles(&user).await, titles(&user).await, "kept");
+        assert_eq!(titles(&user).await, titles(&user).await, "the list is cached");
         let change = format!("UPDATE chatrooms SET title = '{title}' WHERE title IN ('a', 'b')");
         app.chatrooms.db.write().execute_unprepared(&change).await.unwrap();
         let increment = "UPDATE users SET chatrooms_version = chatrooms_version + 1";

@@ -43,9 +43,9 @@ async fn the_quota_resets_at_midnight() {
     chatroom.send("one").await;
     assert_eq!(user.used().await, 1);
     app.advance(TimeDelta::hours(12)).await;
-    let sent = "mutation($token: String!) { refreshToken(refreshToken: $token) { accessToken } }";
+    let refresh = "mutation($token: String!) { refreshToken(refreshToken: $token) { accessToken } }";
     let mut user = user.clone();
-    let refreshed = user.data(sent, json!({ "token": user.refresh_token })).await;
+    let refreshed = user.data(refresh, json!({ "token": user.refresh_token })).await;
     user.token = refreshed["refreshToken"]["accessToken"].as_str().unwrap().to_owned();
     assert_eq!(user.used().await, 0);
     app.stop().await;
@@ -76,9 +76,9 @@ async fn reusing_an_idempotency_key_for_other_input_is_a_conflict_per_user() {
     chatroom.try_send(json!({"content": "hi", "idempotencyKey": "k1"})).await.unwrap();
     let conflict = chatroom.try_send(json!({"content": "ho", "idempotencyKey": "k1"})).await.unwrap_err();
     assert_eq!(code_of(&conflict), "CONFLICT");
-    let elsewhere =
+    let in_other_chatroom =
         user.create_chatroom("y").await.try_send(json!({"content": "hi", "idempotencyKey": "k1"})).await;
-    assert_eq!(code_of(&elsewhere.unwrap_err()), "CONFLICT");
+    assert_eq!(code_of(&in_other_chatroom.unwrap_err()), "CONFLICT");
     let other = app.user().await.create_chatroom("z").await;
     assert_eq!(other.try_send(json!({"content": "hi", "idempotencyKey": "k1"})).await.unwrap().used, 1);
     app.stop().await;
@@ -196,8 +196,8 @@ async fn only_a_finished_reply_on_the_active_branch_can_be_regenerated() {
     assert_eq!(
         code_of(&user.regenerate(&second.reply).await.unwrap_err()),
         "CONFLICT",
-        "its branch was left"
+        "its branch is no longer active"
     );
-    assert_eq!(user.used().await, 3, "rejected ones are not charged");
+    assert_eq!(user.used().await, 3, "rejected regenerations are not charged");
     app.stop().await;
 }

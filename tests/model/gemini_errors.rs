@@ -109,7 +109,7 @@ async fn retry_after_is_honoured_in_seconds_and_as_a_date() {
         let waited = wait_after(Script::error(503, &json!({})).header("retry-after", nonsense)).await;
         assert!(waited < Duration::from_secs(5), "{nonsense}: {waited:?}");
     }
-    // Longer than the maximum delay of a retry.
+    // A delay over the maximum fails the reply at once.
     for long in ["3600", "99999999999999999999999", "Tue, 31 Dec 2999 23:59:59 GMT"] {
         let failed = harness.failure_of([Script::error(503, &json!({})).header("retry-after", long)]).await;
         assert_eq!(failed, failure("MODEL_UNAVAILABLE", true, 1), "{long}");

@@ -10,7 +10,7 @@ use crate::support::{
     replies::{ReplyHarness, failure},
 };
 
-fn ends_with(reason: &str, content: &Value) -> Script {
+fn script_ending_with(reason: &str, content: &Value) -> Script {
     Script::new().event(&json!({
         "candidates": [{"content": content, "finishReason": reason}],
         "usageMetadata": {"promptTokenCount": 4, "thoughtsTokenCount": 6},
@@ -32,7 +32,8 @@ async fn an_end_without_visible_text_is_retried() {
         json!({"parts": [{"inlineData": {"mimeType": "image/png", "data": "eA=="}}]}),
         json!({"parts": [{"text": "Let me think.", "thought": true}]}),
     ] {
-        let (message, calls) = harness.run([ends_with("STOP", &content), Script::reply(["Good"])]).await;
+        let (message, calls) =
+            harness.run([script_ending_with("STOP", &content), Script::reply(["Good"])]).await;
         assert_eq!((&message["content"], calls), (&json!("Good"), 2), "{content}");
     }
 }
@@ -47,7 +48,7 @@ async fn four_ends_without_visible_text_fail_the_reply_and_refund_its_quota() {
         ("MALFORMED_FUNCTION_CALL", json!({}), "without visible text (MALFORMED_FUNCTION_CALL)"),
         ("OTHER", json!({}), "without visible text (OTHER)"),
     ] {
-        let (message, calls) = harness.run((0..4).map(|_| ends_with(reason, &content))).await;
+        let (message, calls) = harness.run((0..4).map(|_| script_ending_with(reason, &content))).await;
         assert_eq!((&message["status"], calls), (&json!("FAILED"), 4), "{reason}");
         assert_eq!(message["failure"]["code"], "MODEL_UNAVAILABLE");
         assert_eq!(message["failure"]["retryable"], true);
@@ -216,7 +217,7 @@ async fn a_stream_may_outlast_the_idle_timeout_while_chunks_arrive() {
 }
 
 #[tokio::test]
-async fn a_connection_broken_before_the_finish_reason_is_a_failure() {
+async fn four_responses_without_a_finish_reason_fail_the_reply() {
     let harness = ReplyHarness::start().await;
     let gate = Gate::closed();
     gate.open_permanently();

@@ -64,7 +64,7 @@ async fn token_counts_may_be_strings_and_invalid_ones_are_ignored() {
         assert_eq!((&message["content"], calls), (&json!("Fine"), 1), "{bad}");
         assert_eq!(message["tokens"]["prompt"], 5, "{bad}");
     }
-    // More than the column can store.
+    // A count over the column's maximum is stored as that maximum.
     let mut last = finish("STOP");
     last["usageMetadata"] = json!({"promptTokenCount": 3_000_000_000_i64});
     let (message, _) = harness.run([Script::new().text("Fine").event(&last)]).await;
@@ -97,7 +97,7 @@ async fn a_surrogate_pair_split_over_two_parts_is_joined() {
         (vec![r"\ud83d", r"\ude00"], "😀!"),
         (vec![r"Hi \ud83d", "", r"\ude00 you"], "Hi 😀 you!"),
         (vec![r"\ud83d\ude00"], "😀!"),
-        // Unpaired surrogates.
+        // Unpaired surrogates are replaced.
         (vec![r"a\ud83d", "b"], "a\u{fffd}b!"),
         (vec![r"\ude00b"], "\u{fffd}b!"),
         (vec![r"\ud83d", r"\ud83d\ude00"], "\u{fffd}😀!"),
@@ -106,11 +106,11 @@ async fn a_surrogate_pair_split_over_two_parts_is_joined() {
         let events: String = texts.iter().map(|text| event(text)).collect();
         assert_eq!(harness.text_of(Script::new().raw(events + &end)).await, expected, "{texts:?}");
     }
-    // In two parts of one event with a thought between them, and at the end of the stream.
+    // A pair is split over two parts of one event with a thought between them. An unpaired surrogate ends the stream.
     let parts = r#"[{"text":"\ud83d"},{"text":"hm \ud800","thought":true},{"text":"\ude00 \ud83d"}]"#;
     let events = format!("data: {{\"candidates\":[{{\"content\":{{\"parts\":{parts}}}}}]}}\n\n");
     assert_eq!(harness.text_of(Script::new().raw(events).finish("STOP")).await, "😀 \u{fffd}");
-    // In fields that are ignored.
+    // Unpaired surrogates in ignored fields do no harm.
     let signed = r#"data: {"responseId":"\ud83d","candidates":[{"content":{"parts":[{"text":"Fine","thoughtSignature":"\udc00"}]}}]}"#;
     assert_eq!(harness.text_of(Script::new().raw(format!("{signed}\n\n")).finish("STOP")).await, "Fine");
 }
@@ -137,8 +137,8 @@ async fn array_frames_and_concatenated_objects_are_parsed() {
         assert_eq!(harness.text_of(Script::new().raw(frames.clone())).await, "One, two", "{frames}");
     }
     let braces = chunk("a } b { \" c \\ [d], {e}");
-    let glued = format!("data: {braces}{end}\n\n");
-    assert_eq!(harness.text_of(Script::new().raw(glued)).await, "a } b { \" c \\ [d], {e}");
+    let concatenated = format!("data: {braces}{end}\n\n");
+    assert_eq!(harness.text_of(Script::new().raw(concatenated)).await, "a } b { \" c \\ [d], {e}");
 }
 
 #[tokio::test]
@@ -187,15 +187,16 @@ async fn errors_between_events_are_recognized_in_every_form() {
 #[tokio::test]
 async fn only_the_first_candidate_is_read() {
     let harness = ReplyHarness::start().await;
-    let other = |index: Value, text: &str| json!({"content": {"parts": [{"text": text}]}, "index": index});
+    let candidate =
+        |index: Value, text: &str| json!({"content": {"parts": [{"text": text}]}, "index": index});
     let script = Script::new()
-        .event(&json!({"candidates": [other(json!(1), "No. "), other(json!(0), "Yes")]}))
-        .event(&json!({"candidates": [other(json!(1), "No. ")]}))
+        .event(&json!({"candidates": [candidate(json!(1), "No. "), candidate(json!(0), "Yes")]}))
+        .event(&json!({"candidates": [candidate(json!(1), "No. ")]}))
         .event(&json!({"candidates": [{"finishReason": "SAFETY", "index": 1}]}))
-        .event(&json!({"candidates": [other(json!("1"), "No. ")]}))
-        // Candidates without an index: the first counts.
-        .event(&json!({"candidates": [other(json!(null), ", it "), other(json!(null), "No. ")]}))
-        .event(&json!({"candidates": [other(json!("0"), "is.")]}))
+        .event(&json!({"candidates": [candidate(json!("1"), "No. ")]}))
+        // Of several candidates without an index, the first is read.
+        .event(&json!({"candidates": [candidate(json!(null), ", it "), candidate(json!(null), "No. ")]}))
+        .event(&json!({"candidates": [candidate(json!("0"), "is.")]}))
         .finish("STOP");
     assert_eq!(harness.text_of(script).await, "Yes, it is.");
 }

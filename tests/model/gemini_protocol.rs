@@ -42,7 +42,7 @@ async fn events_are_parsed_across_any_split_and_line_ending() {
     for end in ["\n", "\r\n", "\r"] {
         let text: String =
             events.iter().flat_map(|event| [format!("data: {event}{end}"), end.to_owned()]).collect();
-        // Byte by byte, which splits every multi-byte character and line ending.
+        // Sends byte by byte, which splits every multi-byte character and line ending.
         let script = text.bytes().fold(Script::new(), |script, byte| script.raw(vec![byte]));
         assert_eq!(text_of(script).await, "Grüße, 世界 😀", "{end:?}");
         assert_eq!(text_of(Script::new().raw(text)).await, "Grüße, 世界 😀", "{end:?}");
@@ -130,11 +130,11 @@ async fn safety_blocks_fail_the_reply_without_a_retry() {
 
 #[tokio::test]
 async fn an_answer_without_a_finish_reason_is_retried_as_truncated() {
-    let broken_off = || Script::new().text("Half");
-    let (message, calls) = run([broken_off(), broken_off().disconnect(), Script::reply(["Whole"])]).await;
+    let truncated = || Script::new().text("Half");
+    let (message, calls) = run([truncated(), truncated().disconnect(), Script::reply(["Whole"])]).await;
     assert_eq!((&message["content"], calls), (&json!("Whole"), 3));
     let nothing = || Script::new();
-    let failed = failure_of([broken_off(), broken_off().disconnect(), nothing(), broken_off()]).await;
+    let failed = failure_of([truncated(), truncated().disconnect(), nothing(), truncated()]).await;
     assert_eq!(failed, failure("MODEL_UNAVAILABLE", true, 4));
 }
 
@@ -216,12 +216,12 @@ async fn retry_info_delays_the_retry() {
     let app = TestApp::start().await;
     let user = app.user().await;
     app.gemini.enqueue(wait("0.7s"));
-    let asked_at = std::time::Instant::now();
+    let sent_at = std::time::Instant::now();
     let sent = user.create_chatroom("x").await.send("hi").await;
     assert_eq!(user.read(&sent.reply).await.text, "Yes.");
-    assert!(asked_at.elapsed() >= std::time::Duration::from_millis(700));
+    assert!(sent_at.elapsed() >= std::time::Duration::from_millis(700));
     app.stop().await;
-    // Longer than the maximum delay of a retry.
+    // A delay over the maximum fails the reply at once.
     let failed = failure_of([wait("3600s")]).await;
     assert_eq!(failed, failure("MODEL_RATE_LIMITED", true, 1));
 }

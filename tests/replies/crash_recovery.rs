@@ -1,4 +1,4 @@
-//! Replies survive a crash or a restart of the server: complete, once and in order on every device.
+//! Replies survive a crash or a restart of the server. Every device receives them complete, once and in order.
 
 use crate::support::{
     Gate, Script, TestUser,
@@ -34,7 +34,7 @@ async fn a_reply_of_a_killed_server_restarts_on_the_next_server() {
         assert_eq!(user.message(reply).await["status"], "COMPLETED");
     }
     assert_eq!(user.message(&sent.reply).await["cursor"], "2-14");
-    assert_eq!(user.used().await, 2, "two messages, two units");
+    assert_eq!(user.used().await, 2, "each of the two messages is charged once");
     process.terminate();
     assert!(process.wait_for_exit().await);
 }
@@ -93,7 +93,7 @@ async fn a_second_sigterm_releases_the_reply_for_the_next_server() {
     let mut follower = user.follow(&sent.reply, None).await;
     follower.read_until("Half").await;
     process.terminate();
-    // The first signal has been handled, so that the next one counts as the second.
+    // Waits until the first signal has been handled, so that the next one counts as the second.
     process.wait_until_stopping().await;
     process.terminate();
     assert!(process.wait_for_exit().await);
@@ -115,7 +115,7 @@ async fn a_stop_committed_before_a_crash_is_carried_out_by_the_next_server() {
     let sent = user.create_chatroom("x").await.send("hi").await;
     user.follow(&sent.reply, None).await.read_until("Half").await;
     process.kill();
-    // The stop that the killed server had committed but not carried out.
+    // Simulates a stop that the killed server had committed but not carried out.
     let database = sea_orm::Database::connect(&deployment.backend.database_url).await.unwrap();
     sea_orm::ConnectionTrait::execute_unprepared(&database, "UPDATE jobs SET stop_requested = true")
         .await
@@ -125,7 +125,7 @@ async fn a_stop_committed_before_a_crash_is_carried_out_by_the_next_server() {
     let process = deployment.start().await;
     let user = on_process(&user, &process);
     assert_eq!(user.follow(&sent.reply, None).await.read_to_end().await, "ReplyCancelled");
-    assert_eq!(deployment.gemini.calls().len(), 1, "the model is not asked again");
+    assert_eq!(deployment.gemini.calls().len(), 1, "the model is not called again");
     process.terminate();
     assert!(process.wait_for_exit().await);
 }

@@ -1,4 +1,4 @@
-//! Fair claims of replies, and the prompt that the model receives.
+//! Which queued reply a worker claims next: limits per user, fairness between users, and the order within a chatroom.
 
 use serde_json::json;
 
@@ -45,7 +45,7 @@ async fn a_burst_of_one_user_does_not_delay_another_users_first_reply() {
     for reply in &replies[..3] {
         busy.follow(reply, None).await.read_until("busy").await;
     }
-    // All permits are in use. The other user's first reply runs before the three queued ones of the busy user.
+    // All permits of the worker are in use. The other user's first reply runs before the three queued ones of the busy user.
     app.gemini.enqueue(Script::reply(["for the other"]));
     let first = other.create_chatroom("x").await.send("hi").await.reply;
     gate.open();

@@ -65,14 +65,14 @@ async fn two_hundred_chunks_reach_continuous_resuming_and_late_subscribers_compl
         assert_eq!(follower.restarts, 0);
         text + &follower.text
     };
-    let half_way = async {
+    let joining_late = async {
         let mut watcher = user.follow(&sent.reply, None).await;
         watcher.read_until("chunk 100 ").await;
         user.read(&sent.reply).await.text
     };
     gate.open();
     gate.open();
-    let ((whole, last), resumed, joined) = tokio::join!(from_the_start, reconnecting, half_way);
+    let ((whole, last), resumed, joined) = tokio::join!(from_the_start, reconnecting, joining_late);
     assert_eq!(last, "ReplyCompleted");
     let expected = chunks.concat();
     assert_eq!(whole, expected);
@@ -162,7 +162,7 @@ async fn a_retry_after_shown_text_restarts_the_reply() {
     retry.open();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.cursor.as_str()), ("A whole answer", "2-14"));
-    // A device that was offline meanwhile.
+    // Another device was offline during the retry and resumes from its old cursor.
     let mut late = user.follow(&sent.reply, Some(&cursor)).await;
     assert_eq!(late.read_to_end().await, "ReplyCompleted");
     assert_eq!((late.text.as_str(), late.restarts), ("A whole answer", 1));
@@ -210,7 +210,7 @@ async fn a_slow_subscriber_receives_the_remaining_text_and_the_end() {
     assert!(matches!(events.next().await, Some(Ok(ReplyEvent::Delta { text, .. })) if text == "One"));
     gate.open();
     user.read(&sent.reply).await;
-    // By now its remaining text and its end have been published.
+    // By now the remaining text and the end have been published, and this subscriber has read neither.
     let rest =
         tokio::time::timeout(TEST_TIMEOUT, events.collect::<Vec<_>>()).await.expect("the end was missed");
     assert!(
@@ -294,7 +294,7 @@ async fn the_text_so_far_is_saved_to_the_row_while_streaming() {
 async fn a_reply_is_cut_at_512_kib_with_max_tokens() {
     let app = TestApp::with_stopped_clock().await;
     let user = app.user().await;
-    // The last character would end one byte past the limit.
+    // After the `!`, one of the two-byte characters would end one byte past the limit.
     let part = "é".repeat(32 * 1024);
     let script =
         Script::new().text("!").text(&part).text(&part).text(&part).text(&part).text(&part).text(&part);

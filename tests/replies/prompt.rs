@@ -1,4 +1,4 @@
-//! The prompt that the model gets for a reply.
+//! The prompt that the model receives for a reply.
 
 use serde_json::{Value, json};
 
@@ -74,7 +74,7 @@ async fn the_prompt_of_a_long_conversation_is_complete_and_in_order() {
     let chatroom = user.create_chatroom("x").await;
     let mut expected = Vec::new();
     let mut last = String::new();
-    // 120 messages: more than are read at a time.
+    // 120 messages are more than the first page of the prompt's messages.
     for number in 0..60 {
         let content = format!("question {number}");
         last = chatroom.send(&content).await.reply;
@@ -100,7 +100,7 @@ async fn a_reply_whose_branch_became_inactive_gets_the_prompt_of_its_branch() {
     let chatroom = user.create_chatroom("x").await;
     let first = chatroom.send("one").await;
     user.read(&first.reply).await;
-    // The user's two parallel replies are taken.
+    // Two replies in other chatrooms use up the user's limit of parallel replies.
     let gate = Gate::closed();
     for title in ["y", "z"] {
         app.gemini.enqueue(Script::new().text("Wait").wait(&gate).finish("STOP"));
