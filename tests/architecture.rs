@@ -17,16 +17,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lib", &[]),
     ("main", &[]),
 ];
-/// Every other module may use these.
+/// Every module that is not a leaf may use these.
 const LEAVES: &[&str] = &["backoff", "config", "error", "clock", "telemetry", "lifecycle"];
-/// The same within `src/graphql/`.
+/// Like [`ARROWS`], for the modules of `src/graphql/`.
 const GRAPHQL_ARROWS: &[(&str, &[&str])] = &[
     ("mod", &["schema", "engine"]),
     ("schema", &["types", "engine"]),
     ("types", &["engine"]),
     ("engine", &[]),
 ];
-/// The same within `src/domain/`.
+/// Like [`ARROWS`], for the modules of `src/domain/`.
 const DOMAIN_ARROWS: &[(&str, &[&str])] = &[
     ("mod", &[]),
     ("auth", &["billing", "publish", "random", "text"]),
@@ -38,7 +38,7 @@ const DOMAIN_ARROWS: &[(&str, &[&str])] = &[
     ("read_retry", &[]),
     ("text", &[]),
 ];
-/// Crates with the modules that may use them; `domain` is none of those. `app` and `config` have a module named redis.
+/// Crates with the modules that may use them. `app` and `config` are listed for `redis` because they use a module of that name.
 const CRATES: &[(&str, &[&str])] = &[
     ("async_graphql", &["graphql", "http"]),
     ("axum", &["http"]),
@@ -51,7 +51,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All paths that begin with `prefix`, without it: `a::b` and `c` of `use crate::{a::b, c}`.
+/// The paths in `text` that begin with `prefix`, without it. For `crate::`, `use crate::{a::b, c}` has `a::b` and `c`.
 fn paths_after(prefix: &str, text: &str) -> BTreeSet<String> {
     let mut paths = BTreeSet::new();
     for (at, found) in text.match_indices(prefix) {
@@ -72,7 +72,7 @@ fn collect_paths<'a>(parent: &str, tree: &'a str, paths: &mut BTreeSet<String>) 
                 return rest.get(1..).unwrap_or_default();
             }
             rest = collect_paths(parent, rest, paths);
-            // An alias, or what else ends an item.
+            // Skips an alias and whatever else is before the end of the item.
             rest = &rest[rest.find([',', '}']).unwrap_or(rest.len())..];
         }
     }
@@ -122,7 +122,7 @@ fn modules_depend_only_on_allowed_modules() {
     }
 }
 
-/// Checks the uses of one another by the modules below `src/{parent}`, written `crate::{parent}::` or `super::` at any depth.
+/// Checks which modules of `src/{parent}` use one another by paths that begin with `crate::{parent}::` or with `super::`.
 fn assert_arrows_within(parent: &str, arrows: &[(&str, &[&str])]) {
     let directory = root().join("src").join(parent);
     let is_module = |name: &str| arrows.iter().any(|(module, _)| *module == name);

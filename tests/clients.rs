@@ -1,5 +1,5 @@
-//! The client libraries of front-end developers: each example of `clients/` signs in, sends a message, follows the reply
-//! through a broken connection, stops another reply and exhausts the daily quota.
+//! The client libraries that front-end developers use. Each example of `clients/` signs in, sends a message, follows the
+//! reply through a broken connection, stops another reply and exhausts the daily quota.
 
 use std::{
     io::{BufRead, BufReader},
@@ -140,7 +140,7 @@ async fn a_failing_example_prints_the_error_in_one_line() {
     let app = TestApp::start().await;
     let (url, closed) =
         (app.url(), std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
-    let nowhere = format!("http://{closed}/graphql");
+    let unreachable = format!("http://{closed}/graphql");
     for file in
         ["apollo.ts", "apollo-multipart.ts", "urql.ts", "relay.ts", "graphql-ws.ts", "old.ts", "sse.ts"]
     {
@@ -151,13 +151,13 @@ async fn a_failing_example_prints_the_error_in_one_line() {
             assert!(!succeeded && error.lines().count() == 1, "{file}: {error}");
             error
         };
-        // Its code was sent just now, so that another one is rate-limited.
+        // This number received a code just now, so that another code is rate-limited.
         let number = app.user().await.phone_number;
         let error = run(&[&url, &number]).await;
         assert!(error.contains("Too many requests") && error.contains("(RATE_LIMITED)"), "{file}: {error}");
         let error = run(&[&url, "nonsense"]).await;
         assert!(error.contains("phoneNumber") && error.contains("(BAD_USER_INPUT)"), "{file}: {error}");
-        let error = run(&[&nowhere, "+14155550123"]).await;
+        let error = run(&[&unreachable, "+14155550123"]).await;
         // graphql-sse discards the cause.
         assert!(error.contains("ECONNREFUSED") || error == "fetch failed\n", "{file}: {error}");
         let error = run(&[]).await;

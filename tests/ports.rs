@@ -76,7 +76,7 @@ impl Ports {
     }
 }
 
-fn to_the_second(time: Duration) -> Duration {
+fn round_up(time: Duration) -> Duration {
     Duration::from_secs(time.as_millis().div_ceil(1000).try_into().unwrap())
 }
 
@@ -139,7 +139,7 @@ async fn a_long_log_is_read_in_parts() {
         text += &part;
         let Some(last) = entries.last() else { break };
         at = last.end;
-        assert!(part.len() >= 100 || at == cursor(1, 5000), "less only at the end");
+        assert!(part.len() >= 100 || at == cursor(1, 5000), "only the last part may be shorter");
     }
     assert_eq!(text, "0123456789".repeat(500));
 }
@@ -168,11 +168,11 @@ async fn appends_are_idempotent_and_reject_gaps() {
     };
     assert_eq!(ends_at(entry(1, 12, ", world")).await, cursor(0, 0), "the log has lost what came before");
     log.append(reply, entry(1, 5, "Hello")).await.unwrap();
-    assert_eq!(ends_at(entry(1, 5, "Hello")).await, cursor(1, 5), "it has been appended before");
+    assert_eq!(ends_at(entry(1, 5, "Hello")).await, cursor(1, 5), "the entry was appended before");
     assert_eq!(ends_at(entry(1, 0, "")).await, cursor(1, 5));
     assert_eq!(ends_at(entry(1, 19, "and more")).await, cursor(1, 5));
     log.append(reply, entry(1, 12, ", world")).await.unwrap();
-    assert_eq!(ends_at(entry(2, 9, "more")).await, cursor(1, 12), "an attempt begins with its beginning");
+    assert_eq!(ends_at(entry(2, 9, "more")).await, cursor(1, 12), "an attempt must begin at 0");
     assert_eq!(read(log, reply, cursor(0, 0)).await.1, "Hello, world");
 }
 
@@ -204,7 +204,7 @@ async fn a_long_log_is_read_whole() {
 }
 
 #[tokio::test]
-async fn every_subscriber_receives_entries_appended_after_it_attached() {
+async fn every_subscriber_receives_entries_appended_after_it_subscribed() {
     let ports = Ports::open().await;
     let log = &ports.log;
     let reply = MessageId::generate();
@@ -236,7 +236,7 @@ async fn a_lagging_subscriber_is_signalled_to_reread_the_log() {
         }
     }
     let (_, rest) = read(log, reply, cursor(1, seen)).await;
-    assert_eq!(seen + rest.len(), 10_000, "nothing is lost to one who reads again");
+    assert_eq!(seen + rest.len(), 10_000, "rereading the log must return the rest");
 }
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn a_log_expires_ten_minutes_after_its_end() {
     let reply = MessageId::generate();
     log.append(reply, entry(1, 5, "Hello")).await.unwrap();
     ports.advance(5 * 3600).await;
-    assert_eq!(read(log, reply, cursor(0, 0)).await.1, "Hello", "not before its end");
+    assert_eq!(read(log, reply, cursor(0, 0)).await.1, "Hello", "a log without an end is kept");
     log.end(reply).await.unwrap();
     ports.advance(599).await;
     assert_eq!(read(log, reply, cursor(0, 0)).await.1, "Hello");
@@ -259,15 +259,15 @@ async fn signals_reach_the_subscribers_of_their_topic() {
     let ports = Ports::open().await;
     let signals = &ports.signals;
     let (user, other) = (UserId::generate(), UserId::generate());
-    let mut listeners =
+    let mut subscribers =
         [signals.subscribe(Topic::Account(user)).await, signals.subscribe(Topic::Account(user)).await];
-    let mut elsewhere = signals.subscribe(Topic::Account(other)).await;
+    let mut other_subscriber = signals.subscribe(Topic::Account(other)).await;
     signals.publish(Topic::Account(user)).await.unwrap();
     signals.publish(Topic::Jobs).await.unwrap();
-    for listener in &mut listeners {
-        assert_eq!(listener.next().await, Some(()));
+    for subscriber in &mut subscribers {
+        assert_eq!(subscriber.next().await, Some(()));
     }
-    assert_eq!(elsewhere.next().now_or_never(), None);
+    assert_eq!(other_subscriber.next().now_or_never(), None);
 }
 
 #[tokio::test]
@@ -277,11 +277,11 @@ async fn resubscribing_to_a_topic_does_not_disturb_others() {
     let (busy, mut quiet) = (topic(), ports.signals.subscribe(topic()).await);
     for _ in 0..300 {
         drop(ports.signals.subscribe(busy).await);
-        let mut again = ports.signals.subscribe(busy).await;
+        let mut resubscribed = ports.signals.subscribe(busy).await;
         ports.signals.publish(busy).await.unwrap();
-        assert_eq!(again.next().await, Some(()));
+        assert_eq!(resubscribed.next().await, Some(()));
     }
-    // A lost connection would signal it.
+    // If the connection had been lost, `quiet` would receive a signal, too.
     assert_eq!(quiet.next().now_or_never(), None);
 }
 
@@ -318,7 +318,7 @@ async fn a_rate_limit_holds_over_any_sliding_window() {
     let limit = [Limit { key: "k".to_owned(), max: 2, window: Duration::from_secs(10) }];
     let take = async || match limits.take(&limit).await.unwrap() {
         // Redis uses its own clock, which cannot be stopped.
-        Verdict::Rejected { retry_after } => Verdict::Rejected { retry_after: to_the_second(retry_after) },
+        Verdict::Rejected { retry_after } => Verdict::Rejected { retry_after: round_up(retry_after) },
         allowed @ Verdict::Allowed { .. } => allowed,
     };
     let rejected = |seconds| Verdict::Rejected { retry_after: Duration::from_secs(seconds) };
@@ -345,6 +345,6 @@ async fn a_call_rejected_by_one_limit_counts_toward_none() {
         }
         ports.advance(10).await;
     }
-    let Verdict::Rejected { retry_after } = limits.take(&both).await.unwrap() else { panic!("a fourth") };
-    assert_eq!(to_the_second(retry_after), Duration::from_secs(970));
+    let Verdict::Rejected { retry_after } = limits.take(&both).await.unwrap() else { panic!("not limited") };
+    assert_eq!(round_up(retry_after), Duration::from_secs(970));
 }

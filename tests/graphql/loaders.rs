@@ -16,7 +16,7 @@ async fn statements(app: &TestApp, user: &TestUser, chatrooms: usize) -> Vec<Str
     user.data(NESTED, json!({ "first": chatrooms })).await;
     app.statements.lock().unwrap().clear();
     user.data(NESTED, json!({ "first": chatrooms })).await;
-    // The worker polls for jobs meanwhile, and the session and the list's version are read once in five seconds.
+    // Not counted: the worker's polls for jobs, and reads of the session and of the list's version once in five seconds.
     let is_of_the_query = |sql: &&String| {
         !["jobs", "\"sessions\"", "chatrooms_version"].iter().any(|other| sql.contains(other))
     };
@@ -34,7 +34,7 @@ async fn nested_fields_cost_one_statement_per_level_at_any_page_size() {
     let few = statements(&app, &user, 2).await;
     let many = statements(&app, &user, 30).await;
     assert_eq!(few.len(), many.len(), "{few:#?}, {many:#?}");
-    // Two pages of messages, chatrooms, parents and alternatives.
+    // Two statements for messages (`lastMessage` and `messages`), and one each for chatrooms, parents and alternatives.
     assert_eq!(many.len(), 5, "{many:#?}");
     app.stop().await;
 }

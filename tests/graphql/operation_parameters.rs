@@ -58,7 +58,7 @@ async fn invalid_unicode_fails_only_its_own_operation() {
     socket.subscribe("live", "subscription { accountEvents { usage { used } } }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["id"], "live");
     let payload = r#"{"query":"query($a: ID!) { node(id: $a) { id } }","variables":{"a":"x\ud83d"}}"#;
-    let assert_names_it = |error: &Value| {
+    let assert_names_the_variable = |error: &Value| {
         let message = error["message"].as_str().unwrap();
         assert!(message.starts_with("variables.a is not valid Unicode"), "{message}");
         assert_eq!(
@@ -70,7 +70,7 @@ async fn invalid_unicode_fails_only_its_own_operation() {
     socket.send_raw(Message::text(subscribe)).await;
     let rejected = socket.next().await.unwrap();
     assert_eq!((&rejected["type"], &rejected["id"]), (&json!("error"), &json!("1")));
-    assert_names_it(&rejected["payload"][0]);
+    assert_names_the_variable(&rejected["payload"][0]);
     socket.subscribe("2", "{ __typename }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["id"], "2", "the socket closed");
 
@@ -81,10 +81,10 @@ async fn invalid_unicode_fails_only_its_own_operation() {
     };
     let (status, alone) = post(payload.to_owned()).await;
     assert_eq!(status, 400);
-    assert_names_it(&alone["errors"][0]);
+    assert_names_the_variable(&alone["errors"][0]);
     let (status, batch) = post(format!(r#"[{{"query":"{{ __typename }}"}},{payload},{{"query":7}}]"#)).await;
     assert_eq!((status, &batch[0]), (200, &json!({"data": {"__typename": "Query"}})));
-    assert_names_it(&batch[1]["errors"][0]);
+    assert_names_the_variable(&batch[1]["errors"][0]);
     assert_eq!(batch[2]["errors"][0]["message"], "query must be a string.");
     let url = url::Url::parse_with_params(
         &app.url(),
@@ -92,7 +92,7 @@ async fn invalid_unicode_fails_only_its_own_operation() {
     );
     let got = user.http.get(url.unwrap()).send().await.unwrap();
     assert_eq!(got.status(), 400);
-    assert_names_it(&got.json::<Value>().await.unwrap()["errors"][0]);
+    assert_names_the_variable(&got.json::<Value>().await.unwrap()["errors"][0]);
     app.stop().await;
 }
 

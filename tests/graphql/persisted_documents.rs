@@ -22,7 +22,10 @@ async fn a_registered_document_is_found_by_its_hash() {
     let by_hash = json!({ "extensions": persisted(TYPENAMES_HASH) });
     let unknown = anonymous.post(&by_hash).await;
     assert_eq!(code_of(&unknown), "PERSISTED_QUERY_NOT_FOUND");
-    assert_eq!(unknown["errors"][0]["message"], "PersistedQueryNotFound", "as Apollo's clients know it");
+    assert_eq!(
+        unknown["errors"][0]["message"], "PersistedQueryNotFound",
+        "the message that Apollo's clients expect"
+    );
     let forged =
         anonymous.post(&json!({"query": "{ me { id } }", "extensions": persisted(TYPENAMES_HASH)})).await;
     assert_eq!(code_of(&forged), "BAD_USER_INPUT");
@@ -53,7 +56,11 @@ async fn only_trusted_documents_are_executed_if_configured() {
         let anonymous = app.anonymous();
         let response = json!({"data": {"__typename": "Query"}});
         assert_eq!(anonymous.post(&json!({ "extensions": persisted(id) })).await, response);
-        assert_eq!(anonymous.post(&json!({ "query": TYPENAME })).await, response, "the whole document, too");
+        assert_eq!(
+            anonymous.post(&json!({ "query": TYPENAME })).await,
+            response,
+            "the text of the document is accepted, too"
+        );
         let other = json!({"query": "{ me { id } }"});
         assert_eq!(code_of(&anonymous.post(&other).await), "PERSISTED_QUERY_ONLY");
         let mut socket = Socket::open(app.address, "graphql-transport-ws", &[]).await.unwrap();

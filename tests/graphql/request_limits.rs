@@ -201,7 +201,7 @@ async fn response_batch_and_read_sizes_are_limited() {
     let rejected = user.post(&last(100)).await;
     assert_eq!(limit_of(&rejected["errors"][0]), ("QUERY_TOO_COMPLEX", "answer"));
     assert_eq!(code_of(&user.post(&last(30)).await), "no error");
-    // Ten replies each: the second one exceeds the limit of the batch.
+    // Each operation reads ten replies. The second one exceeds the limit of the batch.
     let batch = user.post(&json!([last(20), last(20)])).await;
     assert_eq!(code_of(&batch[0]), "no error");
     assert_eq!(limit_of(&batch[1]["errors"][0]), ("QUERY_TOO_COMPLEX", "answer"));
@@ -254,10 +254,10 @@ async fn nested_alternatives_are_weighed_by_their_maximum_size() {
 
 const MUTATION: &str = "mutation { logout { sessionsEnded } }";
 
-/// A document with this many mutations.
-fn mutations(many: usize) -> String {
+/// A document with `count` mutations.
+fn mutations(count: usize) -> String {
     let some: Vec<_> =
-        (0..many).map(|n| format!("a{n}: updateProfile(input: {{}}) {{ user {{ id }} }}")).collect();
+        (0..count).map(|n| format!("a{n}: updateProfile(input: {{}}) {{ user {{ id }} }}")).collect();
     format!("mutation {{ {} }}", some.join(" "))
 }
 
@@ -284,7 +284,7 @@ async fn mutations_are_rate_limited_per_user_with_headers() {
     assert_eq!(part["errors"][0]["extensions"]["retryAfter"], 60);
     assert_eq!(part["errors"][0]["path"], json!(["a28"]));
     assert_eq!(headers().await.1, "\"mutations\";r=0;t=60");
-    assert_eq!(user.error_code("{ me { id } }", json!({})).await, "no error", "to read is free");
+    assert_eq!(user.error_code("{ me { id } }", json!({})).await, "no error", "reading is not limited");
     app.advance(TimeDelta::seconds(60)).await;
     assert_eq!(user.error_code(rename, json!({})).await, "no error");
     app.stop().await;
@@ -309,7 +309,7 @@ async fn users_of_one_address_share_a_rate_limit() {
 #[tokio::test]
 async fn anonymous_calls_are_rate_limited_by_address_behind_trusted_proxies() {
     let clock = pollux::clock::Clock::stopped("2026-11-21T12:00:00Z".parse().unwrap());
-    for (settings, elsewhere) in
+    for (settings, code_of_others) in
         [(vec!["--trusted-proxies=127.0.0.1"], "UNAUTHENTICATED"), (vec![], "RATE_LIMITED")]
     {
         let app = TestApp::with(TestOptions {
@@ -327,12 +327,12 @@ async fn anonymous_calls_are_rate_limited_by_address_behind_trusted_proxies() {
         for _ in 0..60 {
             assert_eq!(from("2001:db8:0:1::1").await, "UNAUTHENTICATED");
         }
-        assert_eq!(from("2001:db8:0:1::2").await, "RATE_LIMITED", "of the same customer's network");
-        assert_eq!(from("2001:db8:0:2::1").await, elsewhere, "{settings:?}");
+        assert_eq!(from("2001:db8:0:1::2").await, "RATE_LIMITED", "an address of the same network");
+        assert_eq!(from("2001:db8:0:2::1").await, code_of_others, "{settings:?}");
         let same = from("[2001:db8:0:1::3]:4711").await;
         assert_eq!(same, "RATE_LIMITED", "in brackets, with a port");
         for other in ["198.51.100.7:5678", "[2001:db8:0:3::1]", "[2001:db8:0:4::1]:443"] {
-            assert_eq!(from(other).await, elsewhere, "{other}");
+            assert_eq!(from(other).await, code_of_others, "{other}");
         }
         app.stop().await;
     }

@@ -111,20 +111,20 @@ async fn a_nul_character_in_an_id_or_token_matches_nothing() {
 #[tokio::test]
 async fn a_signed_event_with_a_nul_character_is_acknowledged_and_dropped() {
     let app = billing_app().await;
-    let mut sane = app.stripe.event("invoice.paid", json!({"customer": "cus_1"}));
+    let mut valid_event = app.stripe.event("invoice.paid", json!({"customer": "cus_1"}));
     for (pointer, value) in
         [("/id", "evt_\0"), ("/data/object/customer", "cus_\0"), ("/type", "invoice.paid\0")]
     {
-        let mut event = sane.clone();
+        let mut event = valid_event.clone();
         *event.pointer_mut(pointer).unwrap() = json!(value);
         let body = event.to_string();
         let signature = sign(&body, app.clock.now().timestamp(), WEBHOOK_SECRET);
         let http = app.anonymous().http;
         assert_eq!(post_webhook(&http, app.address, body, &signature).await.0, 200, "{pointer}");
     }
-    sane["data"]["object"] = json!({"charge": "ch_\0", "status": "lost"});
-    sane["type"] = json!("charge.dispute.closed");
-    let body = sane.to_string();
+    valid_event["data"]["object"] = json!({"charge": "ch_\0", "status": "lost"});
+    valid_event["type"] = json!("charge.dispute.closed");
+    let body = valid_event.to_string();
     let signature = sign(&body, app.clock.now().timestamp(), WEBHOOK_SECRET);
     assert_eq!(post_webhook(&app.anonymous().http, app.address, body, &signature).await.0, 200);
     app.stop().await;

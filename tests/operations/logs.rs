@@ -12,21 +12,21 @@ use crate::support::{
 
 const NUMBER: &str = "+14155550123";
 
-/// Converts an id of the API into the id of the row.
-fn stored<Id: std::str::FromStr<Err: std::fmt::Debug>>(id: &Value, uuid: impl Fn(Id) -> Uuid) -> Value {
+/// Converts an id of the API into the id of its row.
+fn row_id<Id: std::str::FromStr<Err: std::fmt::Debug>>(id: &Value, uuid: impl Fn(Id) -> Uuid) -> Value {
     json!(uuid(id.as_str().unwrap().parse().unwrap()).to_string())
 }
 
-fn user(id: &Value) -> Value {
-    stored(id, |UserId(uuid)| uuid)
+fn user_row_id(id: &Value) -> Value {
+    row_id(id, |UserId(uuid)| uuid)
 }
 
-fn chatroom_id(id: &str) -> Value {
-    stored(&json!(id), |ChatroomId(uuid)| uuid)
+fn chatroom_row_id(id: &str) -> Value {
+    row_id(&json!(id), |ChatroomId(uuid)| uuid)
 }
 
-fn message(id: &str) -> Value {
-    stored(&json!(id), |MessageId(uuid)| uuid)
+fn message_row_id(id: &str) -> Value {
+    row_id(&json!(id), |MessageId(uuid)| uuid)
 }
 
 /// Reads up to the next line with this message, and returns its fields.
@@ -57,13 +57,13 @@ async fn a_conversation_is_logged_with_ids_and_without_content() {
     let (token, refresh_token) =
         (signed_in["accessToken"].as_str().unwrap(), signed_in["refreshToken"].as_str().unwrap());
     let caller = TestUser { token: token.to_owned(), ..anonymous };
-    let user_id = user(&signed_in["user"]["id"]);
+    let user_id = user_row_id(&signed_in["user"]["id"]);
     let line = logged(&mut process, "signed in", &mut seen).await;
     assert_eq!((&line["user_id"], &line["method"]), (&user_id, &json!("code")));
     let sessions = caller.data("{ sessions { id } }", json!({})).await;
-    assert_eq!(line["session_id"], stored(&sessions["sessions"][0]["id"], |SessionId(uuid)| uuid));
+    assert_eq!(line["session_id"], row_id(&sessions["sessions"][0]["id"], |SessionId(uuid)| uuid));
 
-    // A reply that the second attempt completes.
+    // The first attempt of this reply fails, and the second completes it.
     let chatroom = caller.create_chatroom("secret title").await;
     deployment.gemini.enqueue(Script::gemini_error(503, "UNAVAILABLE", json!([])));
     deployment.gemini.enqueue(Script::reply(["secret answer"]));
@@ -71,41 +71,50 @@ async fn a_conversation_is_logged_with_ids_and_without_content() {
     let ids =
         |line: &Value| [line["user_id"].clone(), line["chatroom_id"].clone(), line["message_id"].clone()];
     let accepted = logged(&mut process, "message accepted", &mut seen).await;
-    assert_eq!(ids(&accepted), [user_id.clone(), chatroom_id(&chatroom.id), message(&sent.message)]);
-    assert_eq!(accepted["reply_id"], message(&sent.reply));
+    assert_eq!(
+        ids(&accepted),
+        [user_id.clone(), chatroom_row_id(&chatroom.id), message_row_id(&sent.message)]
+    );
+    assert_eq!(accepted["reply_id"], message_row_id(&sent.reply));
     for attempt in 1..=2 {
         let started = logged(&mut process, "reply attempt started", &mut seen).await;
-        assert_eq!(ids(&started), [user_id.clone(), chatroom_id(&chatroom.id), message(&sent.reply)]);
+        assert_eq!(
+            ids(&started),
+            [user_id.clone(), chatroom_row_id(&chatroom.id), message_row_id(&sent.reply)]
+        );
         assert_eq!((&started["attempt"], started["since_request_ms"].is_i64()), (&json!(attempt), true));
         assert!(started["model"].is_string());
     }
     let ended = logged(&mut process, "reply ended", &mut seen).await;
-    assert_eq!(ids(&ended), [user_id.clone(), chatroom_id(&chatroom.id), message(&sent.reply)]);
+    assert_eq!(ids(&ended), [user_id.clone(), chatroom_row_id(&chatroom.id), message_row_id(&sent.reply)]);
     assert_eq!((&ended["attempt"], &ended["status"]), (&json!(2), &json!("completed")));
     assert_eq!((&ended["model"], &ended["finish_reason"]), (&json!("model-a-001"), &json!("STOP")));
     assert_eq!((&ended["prompt_tokens"], &ended["output_tokens"]), (&json!(7), &json!(8)));
     assert!(ended["duration_ms"].as_i64().unwrap() > 0);
 
-    // A reply that fails and one that is stopped.
+    // One reply fails, and another is stopped.
     deployment
         .gemini
         .enqueue(Script::new().text("secret half").event(&json!({"error": {"code": 400, "message": "no"}})));
     let failed = chatroom.send("secret question").await;
     let ended = logged(&mut process, "reply ended", &mut seen).await;
     assert_eq!((&ended["status"], &ended["failure"]), (&json!("failed"), &json!("model_rejected")));
-    assert_eq!((&ended["message_id"], &ended["output_tokens"]), (&message(&failed.reply), &json!(1)));
+    assert_eq!((&ended["message_id"], &ended["output_tokens"]), (&message_row_id(&failed.reply), &json!(1)));
     let gate = Gate::closed();
     deployment.gemini.enqueue(Script::new().text("secret half").wait(&gate));
     let stopped = caller.regenerate(&failed.reply).await.unwrap();
     let accepted = logged(&mut process, "regeneration accepted", &mut seen).await;
     assert_eq!(
         (&accepted["message_id"], &accepted["reply_id"]),
-        (&message(&failed.message), &message(&stopped.reply))
+        (&message_row_id(&failed.message), &message_row_id(&stopped.reply))
     );
     logged(&mut process, "reply attempt started", &mut seen).await;
     caller.stop(&stopped.reply).await;
     let ended = logged(&mut process, "reply ended", &mut seen).await;
-    assert_eq!((&ended["status"], &ended["message_id"]), (&json!("cancelled"), &message(&stopped.reply)));
+    assert_eq!(
+        (&ended["status"], &ended["message_id"]),
+        (&json!("cancelled"), &message_row_id(&stopped.reply))
+    );
 
     process.terminate();
     seen.extend(process.remaining_log().await);
@@ -113,7 +122,7 @@ async fn a_conversation_is_logged_with_ids_and_without_content() {
         for private in [NUMBER, &NUMBER[1..], token, refresh_token, "secret", "test-key"] {
             assert!(!line.contains(private), "{line}");
         }
-        // A one-time password's digits may occur in a timestamp.
+        // Compares whole words, because the digits of the one-time password may occur in a timestamp.
         assert!(!line.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == otp), "{line}");
     }
     let count = |message: &str| {

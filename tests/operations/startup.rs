@@ -35,8 +35,8 @@ async fn migrate_prints_the_applied_migrations() {
     assert_eq!(output, "no pending migrations: the schema is up to date\n");
 }
 
-/// Records a migration of a newer release.
-async fn migrated_by_a_later_release(deployment: &Deployment, name: &str) {
+/// Migrates the database, and records a migration of a newer release.
+async fn record_newer_migration(deployment: &Deployment, name: &str) {
     assert!(migrate(deployment).status.success());
     let record = format!("INSERT INTO seaql_migrations (version, applied_at) VALUES ('{name}', 0)");
     let database = database(deployment).await;
@@ -47,7 +47,7 @@ async fn migrated_by_a_later_release(deployment: &Deployment, name: &str) {
 #[tokio::test]
 async fn a_release_runs_on_a_newer_additive_schema() {
     let deployment = Deployment::new().await;
-    migrated_by_a_later_release(&deployment, "m20990101_000001_more").await;
+    record_newer_migration(&deployment, "m20990101_000001_more").await;
     let mut process = deployment.start().await;
     process.wait_for_log("m20990101_000001_more").await;
     TestUser::sign_in(process.address, "+14155550123").await;
@@ -58,7 +58,7 @@ async fn a_release_runs_on_a_newer_additive_schema() {
 #[tokio::test]
 async fn a_release_rejects_a_newer_schema_that_removes_something() {
     let deployment = Deployment::new().await;
-    migrated_by_a_later_release(&deployment, "m20990101_000002_less_contract").await;
+    record_newer_migration(&deployment, "m20990101_000002_less_contract").await;
     let mut command = Process::command(deployment.directory.path());
     let output = command.envs(deployment.backend.environment()).env("BIND", "127.0.0.1:0").output().unwrap();
     assert_eq!(output.status.code(), Some(78), "the exit code forbids a restart");

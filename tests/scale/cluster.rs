@@ -68,9 +68,9 @@ impl Cluster {
         }
         for (index, server) in servers.iter_mut().enumerate() {
             let slots = [0, 5461, 10922, 16384];
-            let mut share = redis::cmd("CLUSTER");
-            share.arg("ADDSLOTSRANGE").arg(slots[index]).arg(slots[index + 1] - 1);
-            let _: () = share.query_async(server).await.unwrap();
+            let mut add_slots = redis::cmd("CLUSTER");
+            add_slots.arg("ADDSLOTSRANGE").arg(slots[index]).arg(slots[index + 1] - 1);
+            let _: () = add_slots.query_async(server).await.unwrap();
             for port in &self.ports {
                 let mut meet = redis::cmd("CLUSTER");
                 meet.arg("MEET").arg("127.0.0.1").arg(*port);
@@ -120,7 +120,7 @@ async fn the_reply_log_signals_cache_and_rate_limits_work_on_a_redis_cluster() {
     timeout(TEST_TIMEOUT, link.connected()).await.unwrap();
     let log = RedisReplyLog::new(link.clone());
     let signals = RedisSignals::new(link.clone());
-    // So many replies and topics that every server holds some of their keys.
+    // Uses so many replies and topics that every server holds some of their keys.
     join_all((0..64).map(async |_| {
         let reply = MessageId::generate();
         let mut subscriber = log.subscribe(reply).await;
@@ -135,9 +135,9 @@ async fn the_reply_log_signals_cache_and_rate_limits_work_on_a_redis_cluster() {
         assert_eq!(subscriber.next().await, Some(LogUpdate::Appended(entry(2, 2, "Hi"))));
         assert_eq!(subscriber.next().await, Some(LogUpdate::Reread));
         let topic = Topic::Account(UserId::generate());
-        let mut listener = signals.subscribe(topic).await;
+        let mut topic_subscriber = signals.subscribe(topic).await;
         signals.publish(topic).await.unwrap();
-        assert_eq!(listener.next().await, Some(()));
+        assert_eq!(topic_subscriber.next().await, Some(()));
     }))
     .await;
     let cache = RedisCache::new(link.clone(), MemoryCache::new(TTL, Clock::system()), TTL);

@@ -68,7 +68,7 @@ async fn works_without_redis(lose: impl Fn(&TcpProxy)) {
     lose(&proxied.redis);
     proxied.wait_until_ready("ready, without Redis\n").await;
     gate.open();
-    // From the row.
+    // This text comes from the row.
     follower.read_until("During. ").await;
     let meanwhile = other.send("and?").await;
     assert_eq!(user.read(&meanwhile.reply).await.text, "Yes.");
@@ -85,7 +85,7 @@ async fn works_without_redis(lose: impl Fn(&TcpProxy)) {
     gate.open();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.restarts), ("Before. During. After.", 0));
-    // Live: within the first two seconds no text comes from the row.
+    // This text arrives before it is saved in the row, whose cursor is still at the beginning. So it came through Redis.
     let gate = Gate::closed();
     app.gemini.enqueue(Script::new().text("Live").wait(&gate).finish("STOP"));
     let sent = chatroom.send("again").await;
@@ -122,13 +122,13 @@ async fn a_reply_end_not_published_during_an_outage_is_published_later() {
     let mut follower = user.follow(&sent.reply, None).await;
     follower.read_until("Text").await;
     proxied.redis.disconnect();
-    let is_gone = async { while proxied.app.chatrooms.signals.check().await.is_ok() {} };
-    timeout(TEST_TIMEOUT, is_gone).await.unwrap();
+    let disconnected = async { while proxied.app.chatrooms.signals.check().await.is_ok() {} };
+    timeout(TEST_TIMEOUT, disconnected).await.unwrap();
     gate.open();
-    let is_whole = async { while user.message(&sent.reply).await["status"] != "COMPLETED" {} };
-    timeout(TEST_TIMEOUT, is_whole).await.unwrap();
+    let completed = async { while user.message(&sent.reply).await["status"] != "COMPLETED" {} };
+    timeout(TEST_TIMEOUT, completed).await.unwrap();
     proxied.redis.restore();
-    // The node's own connection to Redis never broke, so that nothing makes it reread the log.
+    // The API node's own connection to Redis never broke, so the API node receives the end only if the worker publishes it.
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     drop(follower);
     proxied.stop().await;
@@ -212,7 +212,7 @@ async fn a_partitioned_worker_cannot_overwrite_its_successor() {
     gate.open();
     proxied.postgres.restore();
     proxied.redis.restore();
-    // When the partitioned worker claims again, it has learned that it lost its lease.
+    // Another reply gives the partitioned worker time to reconnect and to notice that it has lost its lease.
     let next = user.create_chatroom("y").await.send("hi").await;
     assert_eq!(user.read(&next.reply).await.text, "Yes.");
     other_gate.open();
@@ -223,7 +223,7 @@ async fn a_partitioned_worker_cannot_overwrite_its_successor() {
     proxied.stop().await;
 }
 
-/// Locks all chatrooms.
+/// Locks all chatrooms until its transaction ends.
 const LOCK_CHATROOMS: &str = "UPDATE chatrooms SET version = version";
 
 #[tokio::test]
@@ -233,16 +233,18 @@ async fn a_transaction_is_retried_when_its_connection_breaks() {
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
     let other = Database::connect(&app.backend.database_url).await.unwrap();
-    let busy = other.begin().await.unwrap();
-    busy.execute_unprepared(LOCK_CHATROOMS).await.unwrap();
-    let waits = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    let lock = other.begin().await.unwrap();
+    lock.execute_unprepared(LOCK_CHATROOMS).await.unwrap();
+    let terminate_waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                  WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let breaking = async {
-        let broken = async { while other.execute_unprepared(waits).await.unwrap().rows_affected() == 0 {} };
-        timeout(TEST_TIMEOUT, broken).await.unwrap();
-        busy.rollback().await.unwrap();
+    let terminated_session = async {
+        let terminated = async {
+            while other.execute_unprepared(terminate_waiting).await.unwrap().rows_affected() == 0 {}
+        };
+        timeout(TEST_TIMEOUT, terminated).await.unwrap();
+        lock.rollback().await.unwrap();
     };
-    let (sent, ()) = tokio::join!(chatroom.send("hi"), breaking);
+    let (sent, ()) = tokio::join!(chatroom.send("hi"), terminated_session);
     assert_eq!(sent.used, 1);
     assert_eq!(user.read(&sent.reply).await.text, "Yes.");
     app.stop().await;
@@ -251,13 +253,14 @@ async fn a_transaction_is_retried_when_its_connection_breaks() {
 #[tokio::test]
 async fn a_node_paused_in_a_transaction_loses_its_locks() {
     require_servers!();
+    // PostgreSQL ends a session whose transaction is idle for five seconds (`idle_in_transaction_session_timeout`).
     let app = TestApp::start().await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
-    let busy = app.chatrooms.db.begin().await.unwrap();
-    busy.execute_unprepared(LOCK_CHATROOMS).await.unwrap();
+    let lock = app.chatrooms.db.begin().await.unwrap();
+    lock.execute_unprepared(LOCK_CHATROOMS).await.unwrap();
     let sent = chatroom.send("hi").await;
     assert_eq!(user.read(&sent.reply).await.text, "Yes.");
-    drop(busy);
+    drop(lock);
     app.stop().await;
 }

@@ -90,7 +90,7 @@ async fn chatroom_events_reach_subscribers_on_every_node() {
         let change = &socket.next().await.unwrap()["payload"]["data"]["chatroomEvents"]["change"];
         received.push(change["__typename"].as_str().unwrap().to_owned());
         if received == ["ChatroomUpdated"] {
-            // Subscribed: it must receive the following events.
+            // The subscription is active, so it must receive the events of this message.
             chatroom.send("hi").await;
         }
     }
@@ -138,13 +138,13 @@ async fn a_write_on_one_node_invalidates_cached_lists_on_all() {
     let one = api().await;
     let other = one.add_node(Role::Api, &[]).await;
     let user = one.user().await;
-    let titles = async |node: &TestApp| {
+    let chatroom_count = async |node: &TestApp| {
         let data = on(&user, node).data("{ chatrooms { nodes { title } } }", json!({})).await;
         data["chatrooms"]["nodes"].as_array().unwrap().len()
     };
     for chatrooms in 1..4 {
         user.create_chatroom("x").await;
-        assert_eq!((titles(&other).await, titles(&one).await), (chatrooms, chatrooms));
+        assert_eq!((chatroom_count(&other).await, chatroom_count(&one).await), (chatrooms, chatrooms));
     }
     for node in [one, other] {
         node.stop().await;
@@ -182,11 +182,11 @@ async fn workers_claiming_concurrently_exceed_no_users_limit() {
             ClaimTerms { now, leased_until: now + TimeDelta::hours(1), limit: 16, basic_cap: 2, pro_cap: 5 };
         let claims = join_all((0..8).map(async |_| jobs::claim(&one.chatrooms.db, terms).await.unwrap()));
         // Meanwhile the order of the queue changes.
-        let first = "UPDATE jobs SET run_at = (SELECT min(run_at) FROM jobs) - interval '1 second'
+        let move_to_front = "UPDATE jobs SET run_at = (SELECT min(run_at) FROM jobs) - interval '1 second'
                      WHERE id = (SELECT id FROM jobs WHERE leased_until IS NULL ORDER BY run_at DESC LIMIT 1)";
         let reordering = async {
             for _ in 0..8 {
-                one.chatrooms.db.write().execute_unprepared(first).await.unwrap();
+                one.chatrooms.db.write().execute_unprepared(move_to_front).await.unwrap();
             }
         };
         let (claims, ()) = tokio::join!(claims, reordering);
@@ -239,10 +239,10 @@ async fn a_stale_stripe_sync_does_not_overwrite_a_newer_one() {
     });
     let gate = Gate::closed();
     let before = one.stripe.calls("GET /v1/subscriptions").len();
-    // The first call returns the checkout; the second returns an old state of the subscription, late.
+    // The first call returns the checkout without a delay. The second returns an old state of the subscription, late.
     one.stripe.enqueue_fault(Fault::Late(open_gate()));
     one.stripe.enqueue_fault(Fault::Late(gate.clone()));
-    let late = async {
+    let late_sync = async {
         assert_eq!(user.checkout_status(&session).await, "COMPLETE");
     };
     let meanwhile = async {
@@ -253,7 +253,7 @@ async fn a_stale_stripe_sync_does_not_overwrite_a_newer_one() {
         assert_eq!(user.subscription().await["state"], "ACTIVE");
         gate.open();
     };
-    tokio::join!(late, meanwhile);
+    tokio::join!(late_sync, meanwhile);
     assert_eq!(user.subscription().await["state"], "ACTIVE");
     for node in [one, worker] {
         node.stop().await;

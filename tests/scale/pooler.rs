@@ -75,6 +75,7 @@ impl PgBouncer {
         format!("postgres://postgres@{}/{}", self.address, database_url.rsplit('/').next().unwrap())
     }
 
+    /// Runs a node that must fail to start, and returns its output.
     fn failed_start(&self, deployment: &Deployment) -> Output {
         let mut command = Process::command(self.directory.path());
         command
@@ -91,7 +92,7 @@ impl Drop for PgBouncer {
     }
 }
 
-/// Runs two nodes that together have more connections than the pooler has to the server.
+/// Runs two nodes through the pooler, and exchanges messages on both.
 async fn works_with(deployment: &Deployment, pooler: &PgBouncer) {
     let url = pooler.proxied_url(&deployment.backend.database_url);
     let settings = [("DATABASE_URL", url.as_str())];
@@ -134,6 +135,7 @@ async fn a_pooler_in_transaction_mode_works_if_it_keeps_prepared_statements() {
     require_servers!();
     let Some(version) = version() else { return };
     let deployment = Deployment::new().await;
+    // The pooler has fewer connections to the server than the two nodes have to the pooler.
     let settings = "pool_mode = transaction\ndefault_pool_size = 5";
     if version >= (1, 21) {
         let settings = format!("{settings}\nmax_prepared_statements = 200");

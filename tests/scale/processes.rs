@@ -34,7 +34,7 @@ async fn a_worker_past_its_shutdown_grace_releases_its_reply_to_another() {
     require_servers!();
     let deployment = Deployment::new().await;
     let api = deployment.start_with(&["api"], &[]).await;
-    // No lease expires, and the shutdown does not wait for the reply.
+    // With these settings no lease expires during the test, and a shutdown does not wait for replies.
     let settings = [("WORKER_LEASE", "3600"), ("SHUTDOWN_GRACE", "0")];
     let first = deployment.start_with(&["worker"], &settings).await;
     deployment.gemini.enqueue(Script::new().text("Half an ans").hang());

@@ -112,12 +112,12 @@ async fn a_process_without_redis_reacquires_its_lock_after_a_database_outage() {
     let user = TestUser::sign_in(process.address, "+14155550123").await;
     let sent = user.create_chatroom("x").await.send("hi").await;
     assert_eq!(user.follow(&sent.reply, None).await.read_to_end().await, "ReplyCompleted");
-    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    let terminate_sessions = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    database.execute_unprepared(end).await.unwrap();
+    database.execute_unprepared(terminate_sessions).await.unwrap();
     process.wait_for_log("process lock on the database lost").await;
-    let again = async { while process_locks(&database).await == 0 {} };
-    timeout(TEST_TIMEOUT, again).await.expect("the lock was not reacquired");
+    let reacquired = async { while process_locks(&database).await == 0 {} };
+    timeout(TEST_TIMEOUT, reacquired).await.expect("the lock was not reacquired");
     let sent = user.create_chatroom("y").await.send("hi").await;
     assert_eq!(user.follow(&sent.reply, None).await.read_to_end().await, "ReplyCompleted");
     process.terminate();

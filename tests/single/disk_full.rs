@@ -77,11 +77,11 @@ impl Drop for SmallDisk {
 
 fn command(directory: &Path, gemini: &FakeGemini) -> Command {
     let mut command = Process::command(directory);
-    set(&mut command, gemini);
+    set_environment(&mut command, gemini);
     command
 }
 
-fn set(command: &mut Command, gemini: &FakeGemini) {
+fn set_environment(command: &mut Command, gemini: &FakeGemini) {
     command.env("DATABASE_URL", "sqlite://data/pollux.db").env("BASIC_DAILY_LIMIT", "100000");
     command.env("GEMINI_API_KEY", "test-key").env("GEMINI_BASE_URL", format!("http://{}", gemini.address));
 }
@@ -102,7 +102,8 @@ async fn try_send(chatroom: &TestChatroom, content: &str) -> Option<String> {
     chatroom.try_send(json!({ "content": content })).await.ok().map(|sent| sent.message)
 }
 
-/// Sends messages before, while and after writes fail, ends the process and checks that every accepted message is stored.
+/// In each run, sends messages before, while and after writes fail, ends the process, and checks that the next process has
+/// every accepted message.
 async fn accepts_only_what_it_stores(
     runs: usize,
     start: impl Fn() -> Command,
@@ -180,7 +181,7 @@ async fn a_reply_finished_on_a_full_disk_is_stored_when_space_is_available() {
     assert_eq!(on_process(&user, &process).message(&sent.reply).await["content"], "Before. During.");
 }
 
-/// Beyond its file size limit a process's writes fail, which SQLite reports as an I/O error.
+/// Writes beyond the file size limit of a process fail, which SQLite reports as an I/O error.
 #[tokio::test]
 async fn accepted_messages_survive_an_io_error_and_a_crash() {
     let directory = TempDir::new().unwrap();
@@ -189,7 +190,7 @@ async fn accepted_messages_survive_an_io_error_and_a_crash() {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$0\"", env!("CARGO_BIN_EXE_pollux")]);
         command.current_dir(&directory).env_clear();
-        set(&mut command, &gemini);
+        set_environment(&mut command, &gemini);
         command
     };
     let limit = |process: &Process, bytes: &str| {
@@ -198,8 +199,8 @@ async fn accepted_messages_survive_an_io_error_and_a_crash() {
         let status = Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap();
         assert!(status.success());
     };
-    let grown = || fs::metadata(directory.path().join("data/pollux.db-wal")).map_or(0, |data| data.len());
-    let fail = |process: &Process| limit(process, &(grown() + 50_000).to_string());
+    let wal_size = || fs::metadata(directory.path().join("data/pollux.db-wal")).map_or(0, |data| data.len());
+    let fail = |process: &Process| limit(process, &(wal_size() + 50_000).to_string());
     accepts_only_what_it_stores(4, start, fail, |process| limit(process, "unlimited")).await;
 }
 
@@ -221,13 +222,13 @@ async fn a_server_on_a_read_only_disk_reports_it_and_exits() {
     assert!(process.wait_for_exit().await);
 }
 
-/// A database on a full disk whose transactions spill to the disk before they are committed.
-struct Full {
+/// A database on a full disk.
+struct DatabaseOnFullDisk {
     disk: SmallDisk,
     db: Db,
 }
 
-impl Full {
+impl DatabaseOnFullDisk {
     async fn open() -> Option<Self> {
         let disk = SmallDisk::mount()?;
         let url = format!("--database-url=sqlite://{}/pollux.db", disk.path().display());
@@ -256,12 +257,12 @@ async fn insert(conn: &impl ConnectionTrait, id: i32, bytes: usize) -> Result<()
     conn.execute_unprepared(&text).await.map(drop)
 }
 
-/// More than the free space, and more than SQLite's page cache.
+/// More bytes than fit into the free space and into SQLite's page cache, so that SQLite must write them before the commit.
 const HUGE: usize = 20_000_000;
 
 #[tokio::test]
 async fn a_statement_failed_on_a_full_disk_affects_no_later_one() {
-    let Some(full) = Full::open().await else { return };
+    let Some(full) = DatabaseOnFullDisk::open().await else { return };
     for _ in 0..3 {
         insert(full.db.write(), 2, HUGE).await.unwrap_err();
     }
@@ -270,12 +271,12 @@ async fn a_statement_failed_on_a_full_disk_affects_no_later_one() {
 
 #[tokio::test]
 async fn a_transaction_dropped_after_a_failure_affects_no_later_one() {
-    let Some(full) = Full::open().await else { return };
+    let Some(full) = DatabaseOnFullDisk::open().await else { return };
     let tx = full.db.begin().await.unwrap();
     insert(&tx, 2, HUGE).await.unwrap_err();
     drop(tx);
     for _ in 0..3 {
-        // The connection that replaces the writer must be able to write.
+        // The connection that replaces the writer must commit a row before it is used, which fails.
         assert!(full.db.begin().await.is_err());
     }
     full.recovers().await;
@@ -283,7 +284,7 @@ async fn a_transaction_dropped_after_a_failure_affects_no_later_one() {
 
 #[tokio::test]
 async fn a_statement_failed_on_a_full_disk_fails_its_transaction() {
-    let Some(full) = Full::open().await else { return };
+    let Some(full) = DatabaseOnFullDisk::open().await else { return };
     let tx = full.db.begin().await.unwrap();
     insert(&tx, 2, 10).await.unwrap();
     insert(&tx, 3, HUGE).await.unwrap_err();
@@ -296,7 +297,7 @@ async fn a_migration_failed_on_a_full_disk_is_rolled_back_and_succeeds_later() {
     let Some(disk) = SmallDisk::mount() else { return };
     let url = format!("--database-url=sqlite://{}/pollux.db", disk.path().display());
     let settings = config(&[&url]).database;
-    // A file that has space only for its header.
+    // Creates the file, which has only its header when the disk becomes full.
     drop(Db::open(&settings).await.unwrap());
     let db = Db::open(&settings).await.unwrap();
     disk.fill();

@@ -119,7 +119,7 @@ async fn empty_environment_variables_count_as_unset() {
     for name in names {
         command.env(name, "");
     }
-    // Sets BIND.
+    // `spawn` overrides the empty BIND.
     let process = Process::spawn(command).await;
     TestUser::sign_in(process.address, "+14155550123").await;
     assert!(directory.path().join("data/pollux.db").exists());

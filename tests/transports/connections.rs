@@ -27,7 +27,7 @@ async fn connections_over_the_maximum_wait() {
     third.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut response = [0; 12];
     let early = timeout(Duration::from_millis(100), third.read_exact(&mut response)).await;
-    assert!(early.is_err(), "two sockets are two connections");
+    assert!(early.is_err(), "a third connection was served");
     drop(sockets);
     timeout(TEST_TIMEOUT, third.read_exact(&mut response)).await.unwrap().unwrap();
     assert_eq!(&response, b"HTTP/1.1 200");
@@ -50,7 +50,7 @@ async fn response_to(app: &TestApp, request: &[u8]) -> String {
 async fn an_unfinished_request_is_closed_after_its_timeout() {
     let app = TestApp::start().await;
     let body = b"POST /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
-    let (body, head, nothing, older) = tokio::join!(
+    let (body, head, nothing, preface) = tokio::join!(
         response_to(&app, body),
         response_to(&app, b"GET /graphql HTTP/1.1\r\nhost: localhost\r\nx-slow"),
         response_to(&app, b""),
@@ -60,7 +60,7 @@ async fn an_unfinished_request_is_closed_after_its_timeout() {
     assert!(body.starts_with("HTTP/1.1 408"), "{body}");
     assert!(body.contains("The body was not received within 10s."), "{body}");
     assert!(head.is_empty() || head.starts_with("HTTP/1.1 408"), "{head}");
-    assert_eq!((nothing, older), (String::new(), String::new()));
+    assert_eq!((nothing, preface), (String::new(), String::new()));
     app.stop().await;
 }
 
@@ -131,7 +131,7 @@ async fn a_late_body_is_rejected_with_cors_headers() {
     app.stop().await;
 }
 
-/// The status of a request with exactly these header lines.
+/// The status of a request with these header lines and `connection: close`, and no others.
 async fn status_of(app: &TestApp, request: &str, headers: &[&str]) -> u16 {
     let headers = headers.iter().fold(String::new(), |headers, header| headers + header + "\r\n");
     let response =

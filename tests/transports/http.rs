@@ -243,7 +243,7 @@ async fn a_multipart_subscription_delivers_each_part_at_once() {
     assert_eq!(response.headers()["content-type"], content_type);
     let mut parts = Blocks::of(response, "\r\n--graphql");
     assert_eq!(parts.next().await.unwrap(), "");
-    // The fake Gemini waits: this part is complete although no other follows.
+    // The fake Gemini waits, so that no other part follows. This part must arrive whole nevertheless.
     let first = parts.next().await.unwrap();
     let first = first.strip_prefix("\r\ncontent-type: application/json\r\n\r\n").unwrap();
     let first: Value = serde_json::from_str(first).unwrap();

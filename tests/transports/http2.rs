@@ -25,7 +25,7 @@ async fn http2(server: SocketAddr, window: u32) -> SendRequest<Bytes> {
 }
 
 /// An anonymous query with a large response.
-fn large() -> Bytes {
+fn large_query() -> Bytes {
     let types = "types { name description fields { name description args { name description } } }";
     let aliases: Vec<_> = (0..13).map(|n| format!("a{n}: __schema {{ {types} }}")).collect();
     json!({ "query": format!("{{ {} }}", aliases.join(" ")) }).to_string().into()
@@ -44,7 +44,7 @@ async fn unread_responses_use_bounded_memory_and_release_it() {
     let deployment = Deployment::new().await;
     let server = deployment.start().await;
     let anonymous = TestUser::anonymous(server.address);
-    let query = large();
+    let query = large_query();
     // Warms up pools, caches and the allocator.
     for _ in 0..3 {
         let request = anonymous.http.post(format!("http://{}/graphql", server.address)).body(query.clone());
@@ -61,7 +61,7 @@ async fn unread_responses_use_bounded_memory_and_release_it() {
     for _ in 0..3 {
         let requests = http2(server.address, 0).await;
         let posts = (0..100).map(|_| post(&requests, server.address, query.clone()));
-        // Most of them wait because earlier responses are unread, or are rejected because of the memory that those hold.
+        // Most requests wait until earlier responses are read, or are rejected because unread responses hold too much memory.
         let _ = timeout(Duration::from_secs(10), join_all(posts)).await;
         unread.push(requests);
     }

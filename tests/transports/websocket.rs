@@ -226,8 +226,8 @@ async fn a_mutation_completes_after_its_client_disconnects() {
     let send =
         "mutation($id: ID!) { sendMessage(input: {chatroomId: $id, content: \"hi\"}) { reply { id } } }";
     // The chatroom is locked, so that the mutation has started and cannot end before its client disconnects.
-    let busy = app.chatrooms.db.begin().await.unwrap();
-    sea_orm::ConnectionTrait::execute_unprepared(&busy, "UPDATE chatrooms SET version = version")
+    let lock = app.chatrooms.db.begin().await.unwrap();
+    sea_orm::ConnectionTrait::execute_unprepared(&lock, "UPDATE chatrooms SET version = version")
         .await
         .unwrap();
     let mut socket = user.socket().await;
@@ -238,7 +238,7 @@ async fn a_mutation_completes_after_its_client_disconnects() {
     let mut other = user.socket().await;
     other.subscribe("1", "{ __typename }", &json!({})).await;
     other.next().await.unwrap();
-    busy.rollback().await.unwrap();
+    lock.rollback().await.unwrap();
     let sent = async { while chatroom.branch().await.len() < 2 {} };
     tokio::time::timeout(TEST_TIMEOUT, sent)
         .await
@@ -258,11 +258,11 @@ async fn a_socket_that_does_not_read_delays_no_other_client() {
     let query = "query($id: ID!) { chatroom(id: $id) { messages(first: 100) { nodes { content } } } }";
     let send =
         "mutation($id: ID!) { sendMessage(input: {chatroomId: $id, content: \"hi\"}) { reply { id } } }";
-    let own = user.create_chatroom("y").await;
+    let other_chatroom = user.create_chatroom("y").await;
     for n in 0..60 {
         unread.subscribe(&format!("query {n}"), query, &json!({ "id": chatroom.id })).await;
         if n % 10 == 9 {
-            unread.subscribe(&format!("mutation {n}"), send, &json!({ "id": own.id })).await;
+            unread.subscribe(&format!("mutation {n}"), send, &json!({ "id": other_chatroom.id })).await;
         }
     }
     let other = app.user().await;
