@@ -91,7 +91,7 @@ fn script(gate: &Gate) -> Script {
     (0..CHUNKS).fold(Script::new(), |script, n| script.wait(gate).text(&format!("chunk {n} "))).finish("STOP")
 }
 
-/// The times since the chunks of this round were sent.
+/// For each chunk of this round, the time from its sending to its arrival.
 fn since_sent(app: &TestApp, sent_before: usize, arrived: &[Instant]) -> Vec<Duration> {
     arrived.iter().zip(&app.gemini.sent_at()[sent_before..]).map(|(arrived, sent)| *arrived - *sent).collect()
 }

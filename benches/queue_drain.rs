@@ -1,7 +1,7 @@
 //! Measures how fast three workers drain a queue, and checks that each job runs once.
 //!
 //! Ten thousand replies of two thousand users are queued before a worker starts. The fake Gemini responds at once.
-//! `tests/with-servers cargo bench --bench queue_drain`.
+//! Run it with `tests/with-servers cargo bench --bench queue_drain`.
 
 #[path = "../tests/support/mod.rs"]
 mod support;

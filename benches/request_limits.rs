@@ -14,6 +14,7 @@ use support::{Backend, TestUser, code_of, process::Deployment, user::SEND_OTP};
 
 const TIMES: usize = 50;
 const ROUNDS: usize = 1000;
+/// The positions of the registered and the two unregistered numbers among the three numbers of a round.
 const KNOWN: usize = 0;
 const UNKNOWN: [usize; 2] = [1, 2];
 const PASSWORD: &str = "correct horse";
@@ -102,7 +103,7 @@ async fn measure_timing_leak(deployment: &Deployment) {
     let anonymous = TestUser::anonymous(server.address);
     let number = |round: usize, which: usize| format!("+1415{}", 2_000_000 + 3 * round + which);
     let change = "mutation($new: String!) { changePassword(input: { newPassword: $new }) { user { id } } }";
-    // All numbers have the same history otherwise.
+    // In each round one number gets a user with a password. All three numbers receive one code.
     for round in 0..ROUNDS {
         let known = anonymous.sign_in_as(&number(round, KNOWN)).await;
         known.data(change, json!({ "new": PASSWORD })).await;

@@ -14,6 +14,7 @@ use serde_json::json;
 use support::{Backend, Gate, Script, TestUser, process::Deployment, socket::Socket, user::REPLY_STREAM};
 
 const COUNTS: [usize; 2] = [2000, 5000];
+/// The number of sockets that do not read.
 const SLOW: usize = 50;
 /// A reply of the maximum length, streamed in half a minute.
 const CHUNKS: usize = 512;
@@ -30,11 +31,11 @@ async fn main() {
     // Warms up pools, caches and the allocator.
     let mut sockets = open(&anonymous, 0, 100).await;
     for count in COUNTS {
-        let before = (sockets.len(), server.memory());
-        let more = open(&anonymous, before.0, count).await;
+        let (count_before, memory_before) = (sockets.len(), server.memory());
+        let more = open(&anonymous, count_before, count).await;
         sockets.extend(more);
-        let opened = sockets.len() - before.0;
-        let each = (server.memory() - before.1) / opened as u64;
+        let opened = sockets.len() - count_before;
+        let each = (server.memory() - memory_before) / opened as u64;
         println!(
             "{} sockets: {opened} more, {each} bytes each; the server has {} MiB",
             sockets.len(),

@@ -21,7 +21,7 @@ async fn main() {
     for signal in ["KILL", "TERM"] {
         let interruption = measure(signal).await;
         println!(
-            "SIG{signal} of a worker in the middle: ReplyRestarted after {:.3} s",
+            "SIG{signal} of a worker during a reply: ReplyRestarted after {:.3} s",
             interruption.as_secs_f64()
         );
     }
@@ -41,9 +41,9 @@ async fn measure(signal: &str) -> Duration {
     while !socket.next().await.unwrap().to_string().contains("Half") {}
     let second = deployment.start_with(&["worker"], &settings).await;
     first.signal(signal);
-    let gone = Instant::now();
+    let signalled = Instant::now();
     while !socket.next_within(Duration::from_mins(1)).await.unwrap().to_string().contains("ReplyRestarted") {}
-    let interruption = gone.elapsed();
+    let interruption = signalled.elapsed();
     drop(first);
     for process in [api, second] {
         process.terminate();

@@ -87,7 +87,7 @@ async fn round(app: &TestApp, customers: &[String], secret: &str) -> String {
     format!("median {:.1} ms, p99 {:.1} ms", millis(EVENTS / 2), millis(EVENTS * 99 / 100))
 }
 
-/// The response time of a request, and its connection. A minimal client, because it shares the cores with the server.
+/// The response time of a request, and its connection. The client is minimal, because it shares the cores with the server.
 async fn response_time(mut connection: TcpStream, request: String, status: &str) -> (Duration, TcpStream) {
     let sent = Instant::now();
     connection.write_all(request.as_bytes()).await.unwrap();

@@ -18,12 +18,14 @@ use super::support::{TestUser, code_of, process::Process, socket::Socket, user::
 
 /// How long unread connections are kept open.
 const HELD: Duration = Duration::from_secs(15);
-/// Replies of 512 KiB in the chatroom.
+/// The number of replies of 512 KiB in the chatroom.
 const REPLIES: usize = 18;
-const VERSIONS: usize = 20;
-/// The most CPU time and memory that one query may take.
-const CPU: Duration = Duration::from_secs(1);
-const MEMORY: u64 = 64 * 1024 * 1024;
+/// The number of alternatives of one reply.
+const ALTERNATIVES: usize = 20;
+/// The maximum CPU time of one query.
+const MAX_CPU: Duration = Duration::from_secs(1);
+/// The maximum memory of one query, in bytes.
+const MAX_MEMORY: u64 = 64 * 1024 * 1024;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Attack {
@@ -56,10 +58,11 @@ pub const ATTACKS: [Attack; 10] = [
 pub struct Target {
     pub user: TestUser,
     chatroom: TestChatroom,
+    /// One of the alternatives.
     version: String,
 }
 
-/// About 5 MiB.
+/// A query whose response has about 5 MiB.
 const LONG_QUERY: &str = "query($id: ID!) { chatroom(id: $id) { messages(last: 20) { nodes { content } } } }";
 const BACKLOG: &str = "subscription($id: ID!) { chatroomEvents(chatroomId: $id, after: \"0\") {
     cursor change { ... on MessageChanged { message { content } } } } }";
@@ -72,7 +75,7 @@ impl Target {
             user.read(&chatroom.send("long").await.reply).await;
         }
         let mut version = chatroom.send("hi").await.reply;
-        for _ in 1..VERSIONS {
+        for _ in 1..ALTERNATIVES {
             user.read(&version).await;
             version = user.regenerate(&version).await.unwrap().reply;
         }
@@ -97,7 +100,7 @@ impl Target {
         json!({"query": BACKLOG, "variables": {"id": self.chatroom.id}})
     }
 
-    /// The duration of a small query.
+    /// Executes a small query and returns how long it took.
     pub async fn response_time(&self) -> Duration {
         let started = Instant::now();
         self.user.data("{ me { id } }", json!({})).await;
@@ -114,7 +117,7 @@ impl Target {
             let cpu = server.cpu().saturating_sub(cpu);
             let grown = server.peak().saturating_sub(memory);
             println!("{name}: {}, {} ms of CPU, {} MiB", code_of(&response), cpu.as_millis(), grown >> 20);
-            assert!(cpu <= CPU && grown <= MEMORY, "{name} is too expensive");
+            assert!(cpu <= MAX_CPU && grown <= MAX_MEMORY, "{name} is too expensive");
         }
     }
 
@@ -129,7 +132,7 @@ impl Target {
             }
             Attack::UnreadHttp1 => self.unread_http1(40, "application/json", &self.long_query()).await,
             Attack::UnreadHttp2 => {
-                // Anonymous callers, too.
+                // Signed-in and anonymous callers attack at the same time.
                 let schema = json!({"query": "{ __schema { types { name description fields { name description args { name description } } } } }"});
                 let anonymous = self.unread_http2("", &schema);
                 let long = self.long_query();
@@ -155,7 +158,7 @@ impl Target {
         }
     }
 
-    /// Connections that send a request and do not read the response.
+    /// Opens connections that send a request and do not read the response.
     async fn unread_http1(&self, connections: usize, accept: &str, request: &Value) {
         let body = request.to_string();
         let request = format!(
@@ -173,7 +176,7 @@ impl Target {
         sleep(HELD).await;
     }
 
-    /// A connection with a hundred streams whose flow-control windows stay at zero.
+    /// Opens a connection with a hundred streams whose flow-control windows stay at zero.
     async fn unread_http2(&self, token: &str, request: &Value) {
         let connection = connect_with_small_buffer(self.user.address).await;
         let mut builder = h2::client::Builder::new();
@@ -201,7 +204,7 @@ impl Target {
         driver.abort();
     }
 
-    /// Sockets that run the maximum number of operations and read nothing.
+    /// Opens sockets that run the maximum number of operations and read nothing.
     async fn unread_sockets(&self, protocol: &'static str, start: &str) {
         let payload = json!({ "authorization": format!("Bearer {}", self.user.token) });
         let mut held = Vec::new();
@@ -218,7 +221,7 @@ impl Target {
         sleep(HELD).await;
     }
 
-    /// Concurrent sign-ups by anonymous callers.
+    /// Sends sign-ups concurrently, without a token.
     async fn sign_ups(&self, count: usize, password: &str) {
         let anonymous = TestUser::anonymous(self.user.address);
         let signup = "mutation($phone: PhoneNumber!, $password: String!) {
@@ -240,7 +243,7 @@ impl Target {
         }
         let responded_in = self.response_time().await;
         println!("with {count} idle sockets: a response in {:.1} ms", responded_in.as_secs_f64() * 1e3);
-        // One event that all sockets receive.
+        // All sockets receive this change.
         self.user
             .data(
                 "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"t\"}) { chatroom { id } } }",

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::support::{TestUser, user::TestChatroom};
 
-/// Below the rate limit of mutations.
+/// The pause between two mutations, long enough to stay below their rate limit.
 const PAUSE: Duration = Duration::from_millis(600);
 
 pub struct BackgroundUser {

@@ -67,9 +67,9 @@ async fn main() {
     let accepted = background.stop().await;
     server.kill();
     let server = deployment.start_with(&[], &settings).await;
-    let found = accepted.missing(server.address).await;
-    println!("{} messages accepted, {found} missing after SIGKILL", accepted.messages.len());
-    assert_eq!(found, 0, "accepted messages are missing");
+    let missing = accepted.missing(server.address).await;
+    println!("{} messages accepted, {missing} missing after SIGKILL", accepted.messages.len());
+    assert_eq!(missing, 0, "accepted messages are missing");
     assert!(accepted.messages.len() > 20, "the well-behaved user was blocked");
     server.terminate();
     assert!(server.wait_for_exit().await, "the server exited with an error");

@@ -28,7 +28,7 @@ pub struct Client {
     chance: fastrand::Rng,
     http: reqwest::Client,
     observed: Observations,
-    /// Never disconnects by itself, so that every failure is caused by a node.
+    /// Whether the client never disconnects by itself, so that nodes cause all failures.
     steady: bool,
 }
 
@@ -67,7 +67,7 @@ impl Client {
         }
     }
 
-    /// Sends messages and follows the replies until `until` is cancelled, and the last reply to its end.
+    /// Sends messages one after the other until `until` is cancelled. Follows each reply to its end.
     pub async fn chat(mut self, until: CancellationToken) -> Observations {
         let mut round = 0;
         while !until.is_cancelled() {
@@ -103,7 +103,7 @@ impl Client {
                     }
                     Err(_) => self.observed.failed += 1,
                 },
-                // The connection was refused: like a load balancer, try the next node.
+                // The connection was refused. A load balancer would try another node, too, so this is no failure.
                 Err(error) if error.is_connect() => {}
                 Err(_) => self.observed.failed += 1,
             }

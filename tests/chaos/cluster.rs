@@ -23,6 +23,7 @@ const APIS: usize = 2;
 const WORKERS: usize = 3;
 /// Short, so that many leases expire.
 const LEASE_SECS: u64 = 3;
+/// How long each reply takes in a rolling restart.
 const ROLLING_REPLY: Duration = Duration::from_secs(5);
 
 /// The addresses of the API nodes.
@@ -64,18 +65,18 @@ impl Cluster {
             injected: BTreeMap::new(),
         };
         for _ in 0..APIS {
-            let api = cluster.process("api").await;
+            let api = cluster.start_process("api").await;
             cluster.apis.push(api);
         }
         for _ in 0..WORKERS {
-            let worker = cluster.process("worker").await;
+            let worker = cluster.start_process("worker").await;
             cluster.workers.push(worker);
         }
         cluster.publish_addresses();
         cluster
     }
 
-    async fn process(&self, role: &str) -> Process {
+    async fn start_process(&self, role: &str) -> Process {
         let lease = LEASE_SECS.to_string();
         let settings = [
             ("WORKER_LEASE", lease.as_str()),
@@ -131,13 +132,13 @@ impl Cluster {
                 let worker = self.chance.usize(..WORKERS);
                 self.workers.swap_remove(worker).kill();
                 sleep(millis(&mut self.chance, 0..1500)).await;
-                self.workers.push(self.process("worker").await);
+                self.workers.push(self.start_process("worker").await);
             }
             "kill api" => {
                 let api = self.chance.usize(..APIS);
                 self.apis.swap_remove(api).kill();
                 sleep(millis(&mut self.chance, 0..1500)).await;
-                self.apis.push(self.process("api").await);
+                self.apis.push(self.start_process("api").await);
                 self.publish_addresses();
             }
             "pause worker" => {
@@ -169,16 +170,16 @@ impl Cluster {
         }
     }
 
-    /// Sends SIGTERM to one process after its successor has started, one role after the other.
+    /// Starts a new worker and a new API node, and then stops the oldest of each with SIGTERM, one after the other.
     async fn restart_gracefully(&mut self) {
-        let worker = self.process("worker").await;
+        let worker = self.start_process("worker").await;
         self.workers.push(worker);
-        let old = self.workers.remove(0);
-        let api = self.process("api").await;
+        let old_worker = self.workers.remove(0);
+        let api = self.start_process("api").await;
         self.apis.push(api);
         let old_api = self.apis.remove(0);
         self.publish_addresses();
-        for process in [old, old_api] {
+        for process in [old_worker, old_api] {
             process.terminate();
             assert!(timeout(Duration::from_secs(45), process.wait_for_exit()).await.unwrap());
         }

@@ -8,8 +8,8 @@ use crate::support::Script;
 
 /// The numbered chunks of the answer to a question.
 pub fn chunks(question: &str) -> Vec<String> {
-    let many = 5 + question.bytes().map(usize::from).sum::<usize>() % 15;
-    (0..many).map(|number| format!("[{question}#{number} é]")).collect()
+    let count = 5 + question.bytes().map(usize::from).sum::<usize>() % 15;
+    (0..count).map(|number| format!("[{question}#{number} é]")).collect()
 }
 
 pub fn answer(question: &str) -> String {

@@ -1,4 +1,4 @@
-//! Compares every reply with the database and with the text that its client assembled.
+//! Checks each reply in the database and as its client assembled it.
 
 use std::fmt;
 
@@ -19,15 +19,16 @@ pub struct Verdict {
     duplicated: usize,
     reordered: usize,
     stuck: usize,
+    /// The quota that all messages have used.
     quota: usize,
-    /// Not failures, but the number of faults that were survived.
+    // The effects of the injected faults. Of these, a rolling restart may only resume subscriptions.
     failed: usize,
     resumed: usize,
     restarted: usize,
     most_attempts: i32,
 }
 
-/// Waits until no job is left, at most until `limit`, and compares.
+/// Waits until no job is left, but at most until `limit`, and then checks all replies.
 pub async fn compare(chats: &[Option<Observations>], cluster: &Cluster, limit: Instant) -> Verdict {
     let database = Database::connect(&cluster.deployment.backend.database_url).await.unwrap();
     while job::Entity::find().count(&database).await.unwrap() > 0 && Instant::now() < limit {
@@ -68,7 +69,7 @@ impl Verdict {
         self.stuck += usize::try_from(job::Entity::find().count(database).await.unwrap()).unwrap();
         let rows = message::Entity::find().all(database).await.unwrap();
         let questions = rows.iter().filter(|row| row.role == message::Role::User);
-        // Each question is sent once. More rows than one: it was accepted twice; none: it was lost.
+        // Each question is sent once. If it has several rows, it was accepted twice. If it has none, it was lost.
         let mut contents: Vec<&str> = questions.map(|row| row.content.as_str()).collect();
         let stored = contents.len();
         contents.sort_unstable();
@@ -91,7 +92,7 @@ impl Verdict {
         self.quota = used.iter().map(|day| usize::try_from(day.used).unwrap()).sum();
     }
 
-    /// In a rolling restart no mutation fails and no reply restarts.
+    /// Whether all replies are whole and charged once. In a rolling restart, no mutation may fail and no reply may restart.
     pub fn is_good(&self, rolling: bool) -> bool {
         let kept =
             self.lost + self.duplicated + self.reordered + self.stuck == 0 && self.quota == self.accepted;

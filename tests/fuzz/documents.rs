@@ -15,7 +15,7 @@ use std::{collections::HashMap, sync::Arc};
 const DEPTH: u32 = 5;
 const WORDS: &str = "(query|mutation|subscription|fragment|on|me|id|chatrooms|nodes|__schema|__typename|node|\\{|\\}|\\(|\\)|\\[|\\]|\\.\\.\\.|\\$v|:|=|!|@skip\\(if: true\\)|@include|\"\\\\u0000\"|\"\"\"x\"\"\"|-1|1e999|null|#x\n|&|\\|) ";
 
-/// The schema's types by name.
+/// The schema's types by name, and ids of existing objects.
 struct Schema {
     types: HashMap<String, TypeKind>,
     ids: Vec<String>,
@@ -42,10 +42,10 @@ impl Schema {
     }
 }
 
-fn base(of: &Type) -> &str {
+fn named_type(of: &Type) -> &str {
     match &of.base {
         BaseType::Named(name) => name,
-        BaseType::List(inner) => base(inner),
+        BaseType::List(inner) => named_type(inner),
     }
 }
 
@@ -81,12 +81,12 @@ pub fn requests(ids: &[String]) -> BoxedStrategy<Value> {
 
 /// A selection of a type's fields; empty for a leaf type.
 fn selection(schema: &Arc<Schema>, name: &str, depth: u32) -> BoxedStrategy<String> {
-    // What ends the session would end the run, too, and what sends codes is limited by nothing here.
-    let left_out = ["logout", "deleteAccount", "endSession", "changePassword", "resetPassword"];
+    // These mutations could end the session with which the requests are sent.
+    let excluded = ["logout", "deleteAccount", "endSession", "changePassword", "resetPassword"];
     let fields: Vec<_> = schema
         .fields(name)
         .into_iter()
-        .filter(|field| !left_out.contains(&field.name.node.as_str()))
+        .filter(|field| !excluded.contains(&field.name.node.as_str()))
         .collect();
     if depth == 0 {
         return Just(" { __typename }".to_owned()).boxed();
@@ -116,7 +116,7 @@ fn field_selection(schema: &Arc<Schema>, field: &FieldDefinition, depth: u32) ->
         field.arguments.iter().map(|argument| argument_value(schema, &argument.node, DEPTH)).collect();
     let alias = prop_oneof![60 => Just(""), 1 => Just("a: "), 1 => Just("b: ")];
     let directive = prop_oneof![90 => Just(""), 5 => Just(" @skip(if: false)"), 1 => Just(" @include(if: $v)"), 1 => Just(" @no")];
-    (alias, arguments, directive, selection(schema, base(&field.ty.node), depth - 1))
+    (alias, arguments, directive, selection(schema, named_type(&field.ty.node), depth - 1))
         .prop_map(move |(alias, arguments, directive, set)| {
             let arguments = arguments.concat();
             let arguments = if arguments.is_empty() { arguments } else { format!("({arguments})") };
@@ -133,7 +133,7 @@ fn argument_value(
 ) -> BoxedStrategy<String> {
     let name = argument.name.node.to_string();
     let valid = literal(schema, &argument.ty.node, depth);
-    // Required arguments are omitted now and then, too.
+    // Required arguments are sometimes omitted, too.
     let optional = u32::from(argument.ty.node.nullable) * 60 + 1;
     let with_name = move |value: String| format!("{name}: {value} ");
     prop_oneof![60 => valid.prop_map(with_name.clone()), 1 => any_literal().prop_map(with_name), optional => Just(String::new())]
@@ -145,7 +145,7 @@ fn literal(schema: &Arc<Schema>, of: &Type, depth: u32) -> BoxedStrategy<String>
         let items = vec(literal(schema, inner, depth), 0..3);
         return items.prop_map(|items| format!("[{}]", items.join(" "))).boxed();
     }
-    let name = base(of);
+    let name = named_type(of);
     match (name, schema.types.get(name)) {
         ("Int", _) => {
             prop_oneof![(-2..150_i64).prop_map(|n| n.to_string()), Just("2147483648".to_owned())].boxed()

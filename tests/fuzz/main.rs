@@ -22,16 +22,18 @@ use support::{
     process::{Deployment, Process},
 };
 
-/// The memory that the allocator may keep.
+/// By how many bytes the server's memory may grow, because the allocator keeps some freed memory.
 const SLACK: u64 = 24 * 1024 * 1024;
 const CONCURRENCY: usize = 16;
-/// The maximum cost of one request.
-const CPU: Duration = Duration::from_secs(1);
-const MEMORY: u64 = 64 * 1024 * 1024;
-/// The objects of the account.
+/// The maximum CPU time of one request.
+const MAX_CPU: Duration = Duration::from_secs(1);
+/// The maximum memory of one request, in bytes.
+const MAX_MEMORY: u64 = 64 * 1024 * 1024;
+/// How many objects the user has.
 const CHATROOMS: usize = 100;
-const VERSIONS: usize = 20;
+const ALTERNATIVES: usize = 20;
 const SESSIONS: usize = 10;
+/// The minimum number of requests before the memory is measured.
 const WARM_UP: usize = 1500;
 const LOGIN: &str = r#"mutation {
     login(input: { phoneNumber: "+14155550124", password: "wrong horse" }) { accessToken }
@@ -61,7 +63,7 @@ async fn main() {
         Some(seed) => vec![seed],
         None => kept.chain([fresh]).collect(),
     };
-    let each = cases / seeds.len();
+    let cases_per_seed = cases / seeds.len();
     // Warms up pools, caches, password hashing and the allocator.
     let login = json!({ "query": LOGIN });
     join_all((0..CONCURRENCY).map(|_| send(&user, &login))).await;
@@ -69,8 +71,8 @@ async fn main() {
     let before = server.memory();
     let mut counts = [0_u64; 3];
     for seed in seeds {
-        println!("seed {seed}: {each} cases");
-        let counted = run(&user, &ids, seed, each).await;
+        println!("seed {seed}: {cases_per_seed} cases");
+        let counted = run(&user, &ids, seed, cases_per_seed).await;
         counts.iter_mut().zip(counted).for_each(|(sum, count)| *sum += count);
     }
     let after = server.memory();
@@ -98,7 +100,7 @@ async fn prepare(user: &TestUser) -> Vec<String> {
     }
     let chatroom = user.create_chatroom("x").await;
     let mut reply = chatroom.send("hi").await.reply;
-    for _ in 0..VERSIONS {
+    for _ in 0..ALTERNATIVES {
         user.read(&reply).await;
         reply = user.regenerate(&reply).await.unwrap().reply;
     }
@@ -130,7 +132,7 @@ async fn check_costs(server: &Process, user: &TestUser, ids: &[String], seed: u6
         server.reset_peak();
         send(user, &request).await;
         let (cpu, memory) = (server.cpu().saturating_sub(cpu), server.peak().saturating_sub(memory));
-        assert!(cpu <= CPU && memory <= MEMORY, "{cpu:?} and {memory} bytes for {request}");
+        assert!(cpu <= MAX_CPU && memory <= MAX_MEMORY, "{cpu:?} and {memory} bytes for {request}");
         (most_cpu, most_memory) = (most_cpu.max(cpu), most_memory.max(memory));
     }
     println!(
@@ -140,18 +142,19 @@ async fn check_costs(server: &Process, user: &TestUser, ids: &[String], seed: u6
     );
 }
 
-/// Counts the responses with data, those rejected before execution and those with field errors.
+/// Sends requests, and counts the responses with data, those rejected before execution and those with field errors.
 async fn run(user: &TestUser, ids: &[String], seed: u64, cases: usize) -> [u64; 3] {
     let requests = requests(ids, seed, cases);
     let responses = stream::iter(requests).map(async |request| send(user, &request).await);
     let mut counts = [0; 3];
     let mut responses = std::pin::pin!(responses.buffer_unordered(CONCURRENCY));
-    while let Some(which) = responses.next().await {
-        counts[which] += 1;
+    while let Some(kind) = responses.next().await {
+        counts[kind] += 1;
     }
     counts
 }
 
+/// Sends a request and checks its response. Returns the index of the response's kind in the counts of [`run`].
 async fn send(user: &TestUser, request: &Value) -> usize {
     let post = user.http.post(format!("http://{}/graphql", user.address)).bearer_auth(&user.token);
     let response = post.json(request).send().await.expect("the server responds");
