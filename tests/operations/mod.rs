@@ -1,5 +1,6 @@
-//! Settings, start, migrations and logs.
+//! Settings, start, migrations, database connections and logs.
 
+mod connections;
 mod logs;
 mod migrations;
 mod settings;

@@ -79,3 +79,47 @@ async fn replies_of_one_chatroom_run_in_order() {
     assert_eq!(last.body["contents"], expected, "the second prompt contains the first reply");
     app.stop().await;
 }
+
+/// The last user message of each model call, in the order of the calls.
+fn prompts(app: &TestApp) -> Vec<String> {
+    let last = |call: crate::support::gemini::Call| {
+        let turn = call.body["contents"].as_array().unwrap().last().unwrap().clone();
+        turn["parts"][0]["text"].as_str().unwrap().to_owned()
+    };
+    app.gemini.calls().into_iter().map(last).collect()
+}
+
+#[tokio::test]
+async fn a_users_replies_run_in_the_order_of_their_messages_across_chatrooms() {
+    let app = TestApp::with_settings(&["--basic-parallel-replies=1"]).await;
+    let user = app.user().await;
+    let (one, two) = (user.create_chatroom("one").await, user.create_chatroom("two").await);
+    let gate = Gate::closed();
+    app.gemini.enqueue(Script::new().text("First").wait(&gate).finish("STOP"));
+    let first = one.send("1").await;
+    user.follow(&first.reply, None).await.read_until("First").await;
+    two.send("2").await;
+    let last = one.send("3").await;
+    gate.open_permanently();
+    user.read(&last.reply).await;
+    assert_eq!(prompts(&app), ["1", "2", "3"]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_queue_in_one_chatroom_does_not_delay_another_user_of_a_busy_worker() {
+    let app = TestApp::with_settings(&["--worker-concurrency=1"]).await;
+    let (busy, other) = (app.user().await, app.user().await);
+    let chatroom = busy.create_chatroom("x").await;
+    let gate = Gate::closed();
+    app.gemini.enqueue(Script::new().text("First").wait(&gate).finish("STOP"));
+    let first = chatroom.send("1").await;
+    busy.follow(&first.reply, None).await.read_until("First").await;
+    chatroom.send("2").await;
+    let last = chatroom.send("3").await;
+    other.create_chatroom("y").await.send("other").await;
+    gate.open_permanently();
+    busy.read(&last.reply).await;
+    assert_eq!(prompts(&app), ["1", "2", "other", "3"]);
+    app.stop().await;
+}

@@ -264,3 +264,30 @@ async fn a_node_paused_in_a_transaction_loses_its_locks() {
     drop(lock);
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_message_committed_as_its_connection_breaks_is_stored_once_and_answered() {
+    require_servers!();
+    let proxied = ProxiedNode::start(Role::Api, &[]).await;
+    let user = proxied.app.user().await;
+    let chatroom = user.create_chatroom("x").await;
+    proxied.postgres.silence();
+    let send = chatroom.send("hi");
+    let cut = async {
+        let stored = sea_orm::Statement::from_string(
+            sea_orm::DbBackend::Postgres,
+            "SELECT 1 FROM messages WHERE content = 'hi'",
+        );
+        let db = proxied.base.chatrooms.db.read();
+        while db.query_one_raw(stored.clone()).await.unwrap().is_none() {}
+        proxied.postgres.disconnect();
+        while proxied.ready().await.0 == 200 {}
+        proxied.postgres.restore();
+    };
+    let (sent, ()) = timeout(TEST_TIMEOUT, futures_util::future::join(send, cut)).await.unwrap();
+    assert_eq!(chatroom.branch().await.len(), 2);
+    assert_eq!(user.message(&sent.reply).await["status"], "QUEUED");
+    let usage = user.data("{ me { usage { used } } }", json!({})).await;
+    assert_eq!(usage["me"]["usage"]["used"], 1);
+    proxied.stop().await;
+}

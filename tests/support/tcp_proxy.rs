@@ -1,9 +1,9 @@
 //! A TCP proxy that can break or stall the connections between a process and a server.
 
-use std::net::SocketAddr;
+use std::{future, net::SocketAddr};
 
 use tokio::{
-    io::copy_bidirectional,
+    io::{copy, copy_bidirectional},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
@@ -16,6 +16,8 @@ enum State {
     Disconnected,
     /// Nothing is forwarded, and connections stay open.
     Stalled,
+    /// What the process sends is forwarded, and what the server responds is not.
+    Silent,
 }
 
 pub struct TcpProxy {
@@ -59,6 +61,11 @@ impl TcpProxy {
         self.state.send_replace(State::Stalled);
     }
 
+    /// Withholds the server's responses.
+    pub fn silence(&self) {
+        self.state.send_replace(State::Silent);
+    }
+
     pub fn restore(&self) {
         self.state.send_replace(State::Forwarding);
     }
@@ -81,11 +88,21 @@ async fn forward(mut incoming: TcpStream, target: SocketAddr, mut states: watch:
     loop {
         let state = *states.borrow_and_update();
         tokio::select! {
-            _ = copy_bidirectional(&mut incoming, &mut outgoing), if state == State::Forwarding => return,
+            () = transfer(state, &mut incoming, &mut outgoing) => return,
             _ = states.changed() => {}
         }
         if *states.borrow() == State::Disconnected {
             return;
         }
+    }
+}
+
+/// Forwards as the state allows, until a side closes the connection.
+async fn transfer(state: State, incoming: &mut TcpStream, outgoing: &mut TcpStream) {
+    // An error means that the connection is broken.
+    match state {
+        State::Forwarding => drop(copy_bidirectional(incoming, outgoing).await),
+        State::Silent => drop(copy(incoming, outgoing).await),
+        State::Disconnected | State::Stalled => future::pending().await,
     }
 }

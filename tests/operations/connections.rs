@@ -1,0 +1,84 @@
+//! The database connections that statements and transactions share.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use pollux::store::{Db, commit};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use tokio::time::timeout;
+
+use crate::support::{TestApp, socket::TEST_TIMEOUT};
+
+/// A server with two database connections.
+async fn start() -> TestApp {
+    TestApp::with_settings(&["--database-connections=2"]).await
+}
+
+async fn number(conn: &impl ConnectionTrait, text: &str) -> i64 {
+    let statement = Statement::from_string(conn.get_database_backend(), text);
+    conn.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+}
+
+async fn padding(db: &Db) -> i64 {
+    number(db.read(), "SELECT count(*) FROM write_checks WHERE padding = 'test'").await
+}
+
+const INSERT: &str = "INSERT INTO write_checks (id, padding) VALUES (2, 'test')";
+
+#[tokio::test]
+async fn more_statements_and_transactions_than_connections_all_succeed() {
+    let app = start().await;
+    let db = &app.chatrooms.db;
+    let statements =
+        (0..40_i64).map(|n| async move { number(db.read(), &format!("SELECT {n} + 0")).await == n });
+    let transactions = (0..20).map(|_| async {
+        let tx = db.begin().await.unwrap();
+        tx.execute_unprepared("DELETE FROM write_checks WHERE id = 3").await.unwrap();
+        commit(tx).await.unwrap();
+    });
+    let (results, _) =
+        timeout(TEST_TIMEOUT, futures_util::future::join(join_all(statements), join_all(transactions)))
+            .await
+            .unwrap();
+    assert!(results.into_iter().all(|is_right| is_right));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_dropped_transaction_changes_nothing_and_frees_its_connection() {
+    let app = start().await;
+    let db = &app.chatrooms.db;
+    for _ in 0..5 {
+        let tx = db.begin().await.unwrap();
+        tx.execute_unprepared(INSERT).await.unwrap();
+        drop(tx);
+        assert_eq!(padding(db).await, 0);
+    }
+    let tx = db.begin().await.unwrap();
+    tx.execute_unprepared(INSERT).await.unwrap();
+    tx.rollback().await.unwrap();
+    assert_eq!(padding(db).await, 0);
+    let tx = db.begin().await.unwrap();
+    tx.execute_unprepared(INSERT).await.unwrap();
+    commit(tx).await.unwrap();
+    assert_eq!(padding(db).await, 1);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_statement_whose_caller_has_gone_does_not_disturb_later_ones() {
+    let app = start().await;
+    let db = &app.chatrooms.db;
+    let slow = match db.read().get_database_backend() {
+        DbBackend::Sqlite => {
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000) SELECT max(i) FROM n"
+        }
+        _ => "SELECT 1::bigint FROM pg_sleep(0.3)",
+    };
+    for n in 0..6 {
+        let abandoned = timeout(Duration::from_millis(1), number(db.read(), slow)).await;
+        assert!(abandoned.is_err());
+        assert_eq!(timeout(TEST_TIMEOUT, number(db.read(), &format!("SELECT {n} + 0"))).await.unwrap(), n);
+    }
+    app.stop().await;
+}
