@@ -1,8 +1,10 @@
 //! The GraphQL API.
 //!
 //! ```text
-//!  schema (operations, a file a feature) ──► types (objects of the API) ──► engine (runs operations)
+//!  schema (operations, one file for each feature) ──► types (objects of the API) ──► engine (runs operations)
 //! ```
+//!
+//! An arrow means “uses”.
 
 mod engine;
 mod schema;
@@ -25,7 +27,7 @@ pub type Schema = GraphqlSchema<Query, Mutation, Subscription>;
 pub type Executor = engine::Executor<Schema>;
 
 fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
-    // The engine validates documents before async-graphql executes them.
+    // The engine validates each document first, so async-graphql makes only its fast checks.
     GraphqlSchema::build(Query::default(), Mutation::default(), Subscription)
         .validation_mode(ValidationMode::Fast)
 }

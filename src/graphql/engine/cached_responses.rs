@@ -1,5 +1,5 @@
-//! Keeps the responses of queries that read nothing but a user's list of chatrooms, under the version of that list: a repeated
-//! query is answered without the database and without resolving a field.
+//! Keeps the responses of queries that read nothing but a user's list of chatrooms, under the version of that list. If the
+//! version is unchanged, a repeated query receives the kept response: the list is not read, and no field is resolved.
 //!
 //! `graphql::schema::CACHEABLE` lists the fields that a kept response may contain.
 

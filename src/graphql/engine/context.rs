@@ -27,7 +27,7 @@ pub struct RequestContext {
     pub caller: Caller,
     /// Ties an internal error to its cause in the log.
     pub request_id: Arc<str>,
-    /// The cursor after which a subscription resumes, where the transport gives one (`Last-Event-ID`).
+    /// The cursor after which a subscription resumes, if the transport carries one (`Last-Event-ID`).
     pub resume_after: Option<String>,
     pub mutation_rate: LatestMutationRate,
     /// The memory that the request holds. The operations of a batch share it.
@@ -35,12 +35,13 @@ pub struct RequestContext {
     pub permits: Arc<ConnectionPermits>,
 }
 
-/// Operations of one connection that are resolved and serialized concurrently.
+/// The number of operations of one WebSocket connection or HTTP request that are resolved and serialized concurrently.
 const RESOLVE_PERMITS: usize = 4;
-/// Pages that the subscriptions of one connection hold concurrently.
+/// The number of pages that the subscriptions of one WebSocket connection or HTTP request hold concurrently.
 const PAGE_PERMITS: usize = 4;
 
-/// Permits that the operations of one connection share. They bound the memory that the operations hold.
+/// Permits that the operations of one WebSocket connection, or of one HTTP request, share. They bound the memory that the
+/// operations hold.
 #[derive(Debug)]
 pub struct ConnectionPermits {
     /// One for each operation, or event of a subscription, while it is resolved and serialized.
@@ -56,7 +57,7 @@ impl Default for ConnectionPermits {
 }
 
 impl ConnectionPermits {
-    /// A permit to resolve and serialize one event; none once the connection is closed.
+    /// Waits for a permit to resolve and serialize one event. Returns none only if the semaphore is closed, which never happens.
     pub async fn resolve(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
         self.resolve.acquire().await.ok()
     }
@@ -133,7 +134,7 @@ pub fn billing<'a>(ctx: &Context<'a>) -> &'a Billing {
     ctx.data_unchecked::<Billing>()
 }
 
-/// Loads nested objects, all of a level in one query.
+/// Loads nested objects in batches, so that all objects of one kind and level take one batch.
 #[must_use]
 pub fn loader<'a>(ctx: &Context<'a>) -> &'a DataLoader<Batches> {
     ctx.data_unchecked::<DataLoader<Batches>>()

@@ -85,7 +85,7 @@ pub(super) fn does_not_fit(position: Option<Pos>) -> Rejection {
 /// The operation to execute.
 ///
 /// # Errors
-/// No operation has this name, or the name is missing and there are several operations.
+/// No operation has this name, or the name is missing and the document does not contain exactly one operation.
 pub(super) fn operation<'a>(
     document: &'a ExecutableDocument,
     name: Option<&str>,
@@ -107,7 +107,7 @@ pub(super) fn operation<'a>(
 
 fn faults(errors: &DiagnosticList) -> Vec<Fault> {
     let reported = errors.iter().take(MAX_REPORTED).map(|diagnostic| {
-        // The messages of graphql-js, which developers know.
+        // This conversion yields the messages of graphql-js, which developers know.
         let error = diagnostic.unstable_to_json_compat();
         let position = error.locations.first().map(|at| Pos { line: at.line, column: at.column });
         Fault { message: error.message, position }
@@ -120,8 +120,9 @@ pub(super) fn position(location: Option<SourceSpan>, sources: &SourceMap) -> Opt
     Some(Pos { line: found.line, column: found.column })
 }
 
-/// A copy of the document without null defaults of variables; none if it has no such default. apollo-compiler treats a null
-/// default as a [non-null default](https://spec.graphql.org/draft/#IsVariableUsageAllowed()), so the copy is validated, too.
+/// A copy of the document without null defaults of variables; none if it has no such default. The copy is validated, too, because
+/// apollo-compiler accepts a null default where the specification requires a
+/// [non-null default](https://spec.graphql.org/draft/#IsVariableUsageAllowed()).
 fn without_null_defaults(ast: &Ast) -> Option<Ast> {
     let is_null = |variable: &Node<VariableDefinition>| {
         variable.default_value.as_ref().is_some_and(|default| default.is_null())
@@ -143,8 +144,8 @@ fn without_null_defaults(ast: &Ast) -> Option<Ast> {
     })
 }
 
-/// The first violation of [input object field uniqueness](https://spec.graphql.org/draft/#sec-Input-Object-Field-Uniqueness), which
-/// apollo-compiler does not check.
+/// The first violation of [input object field uniqueness](https://spec.graphql.org/draft/#sec-Input-Object-Field-Uniqueness),
+/// which apollo-compiler does not check.
 fn duplicate_input_field(ast: &Ast) -> Option<(&Name, Option<SourceSpan>)> {
     ast.definitions.iter().find_map(|definition| match definition {
         Definition::OperationDefinition(operation) => {

@@ -13,7 +13,7 @@ use crate::error::Error;
 /// The message of every internal error. The cause is in the log.
 pub const INTERNAL_ERROR: &str = "Internal error.";
 
-/// The cause of an internal error, for the log.
+/// The cause of an internal error or of an error of the payment provider, for the log.
 struct Cause(anyhow::Error);
 
 impl From<Error> for GraphqlError {
@@ -107,12 +107,13 @@ pub fn at(path: &QueryPathNode<'_>, error: GraphqlError) -> ServerError {
     ServerError { locations: Vec::new(), path, ..error }
 }
 
-/// Adds missing codes and request ids to the errors of a response. Causes of internal errors are logged here and nowhere else.
+/// Adds missing codes to the errors of a response. If an error has a `Cause` or is internal, also adds the request id. Logs each
+/// cause; no other code logs the causes of an operation's errors.
 pub fn finish_errors(response: &mut Response, request_id: &str) {
     for error in &mut response.errors {
         match &error.extensions {
             Some(extensions) if extensions.get("code").is_some() => {}
-            // An error of a field without a code comes from an argument that async-graphql could not parse.
+            // If the error of a field has no code, async-graphql could not parse an argument of the field.
             _ if !error.path.is_empty() => set_code(error, ErrorCode::BadUserInput),
             _ => set_code(error, ErrorCode::GraphqlValidationFailed),
         }

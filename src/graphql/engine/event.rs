@@ -73,7 +73,7 @@ impl<T: OutputType> OutputType for WithCursor<T> {
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
         if let Some(EventCursor(cursor)) = ctx.data_opt::<Arc<EventCursor>>().map(Arc::as_ref) {
-            // Each event is resolved once.
+            // Each event is resolved once, so the cursor is not set yet.
             let _ = cursor.set(self.cursor.clone());
         }
         self.event.resolve(ctx, field).await

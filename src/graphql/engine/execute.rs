@@ -102,7 +102,7 @@ where
 }
 
 impl<S: async_graphql::Executor> Executor<S> {
-    /// Resolves and validates a request's document and normalizes its operation.
+    /// Finds the document of a request, validates it and normalizes its operation.
     ///
     /// # Errors
     /// The response to a request that is rejected.
@@ -118,7 +118,7 @@ impl<S: async_graphql::Executor> Executor<S> {
         Ok(Prepared { operation, cacheable_request, text: request.query })
     }
 
-    /// Executes a query or a mutation of a batch.
+    /// Executes a query or a mutation. Rejects a subscription, which callers pass only from a batch.
     pub async fn execute(&self, prepared: Prepared, context: RequestContext) -> Response {
         if prepared.kind() == OperationType::Subscription {
             return rejection(ErrorCode::BadUserInput, "A batch cannot contain a subscription.");
@@ -145,7 +145,7 @@ impl<S: async_graphql::Executor> Executor<S> {
         .boxed()
     }
 
-    /// Executes an operation, unless its response is kept. A query or a mutation returns one response. A mutation that has
+    /// Executes an operation, or returns its kept response. A query or a mutation returns one response. A mutation that has
     /// started continues even if its client disconnects.
     pub fn stream(&self, mut prepared: Prepared, context: RequestContext) -> BoxStream<'static, Event> {
         let cacheable_request = prepared.cacheable_request.take();
@@ -166,7 +166,8 @@ impl<S: async_graphql::Executor> Executor<S> {
         prepared: Prepared,
         context: RequestContext,
     ) -> Event {
-        // Read before the list itself, so that the response is at least as new as its version. If this fails, the field fails, too.
+        // The version is read before the list itself, so that the response is at least as new as its version. If this fails, the
+        // operation is still executed, and it reports the errors of its own reads.
         let list_version = self.chatrooms.list_version(user).await.ok();
         let key = list_version.map(|list_version| Key { user, list_version, request });
         if let Some(key) = &key

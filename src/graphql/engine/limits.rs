@@ -15,13 +15,13 @@ use crate::error::{LimitExceeded, RequestLimit};
 const DEPTH: usize = 12;
 /// Levels of nested fields below `__schema` and `__type`, whose types refer to each other.
 const INTROSPECTION_DEPTH: usize = 16;
-/// Levels of nested lists below `__schema` and `__type`. Each multiplies the response.
+/// Levels of nested lists below `__schema` and `__type`. Each level multiplies the size of the response.
 const INTROSPECTION_LISTS: usize = 3;
-/// Fields and spreads that normalization visits. The fields of a fragment count at each of its spreads.
+/// Fields and fragments that normalization visits. The fields of a fragment count at each of its spreads.
 pub(super) const FIELDS: usize = 2000;
 /// Aliases in one selection set.
 pub(super) const ALIASES: usize = 30;
-/// Fields, where the fields of an item count once for each item of its page.
+/// Fields. The fields of a list's items count once for each item of the page.
 pub(super) const COMPLEXITY: usize = 2000;
 /// Bytes of the arguments of a normalized operation. Each use of a variable is a copy.
 pub(super) const ARGUMENT_BYTES: usize = 1024 * 1024;
@@ -98,7 +98,8 @@ pub(super) struct Level {
 }
 
 impl Level {
-    /// The level of the selection set of this field. `deepest` measures the levels below the field, once a limit is exceeded.
+    /// The level of the selection set of this field. `deepest` measures the levels below the field. It is called only for the
+    /// error message, when a limit is exceeded.
     pub(super) fn below(
         self,
         field: &str,

@@ -1,4 +1,4 @@
-//! Loaders of nested objects: one query for each level of a document, independent of the number of objects.
+//! Loaders of nested objects. The number of queries depends on the fields of a document, not on the number of objects.
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
@@ -72,6 +72,7 @@ impl Batches {
         }
     }
 
+    /// Counts each message when it has been read, before the next one is read.
     fn admit(&self) -> impl Fn(&message::Model) -> Result<(), LoadError> + use<'_> {
         |message| self.count_read(messages::size_of(message))
     }

@@ -1,4 +1,5 @@
-//! The memory that operations hold, in rows read and in bytes of their responses, counted while they resolve.
+//! Counts the memory that operations hold while they are resolved: the bytes of the rows that they read, and of their responses.
+//! Each byte counts against three limits:
 //!
 //! ```text
 //!  request (a batch is one) ──► user, or network of anonymous callers ──► process
@@ -20,15 +21,15 @@ use crate::error::{Error, LimitExceeded, RequestLimit};
 
 const MIB: usize = 1024 * 1024;
 
-/// Bytes of a response.
+/// The maximum bytes of a request's responses.
 const RESPONSE: usize = 8 * MIB;
-/// Bytes of the rows that a request reads.
+/// The maximum bytes of the rows that a request reads.
 const READ: usize = 16 * MIB;
-/// Bytes that the requests of a user hold at once, or those of anonymous callers from one network.
+/// The maximum bytes that the requests of one user, or of all anonymous callers of one network, hold at once.
 const USER: usize = 48 * MIB;
-/// Bytes that all requests hold at once.
+/// The maximum bytes that all requests hold at once.
 const PROCESS: usize = 128 * MIB;
-/// Sent to clients whose request exceeds the limit of its user or of the process.
+/// When to retry a request that exceeded the limit of its user or of the process.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Unused pools are dropped once there are this many more pools than after the last sweep.
 const SWEEP_EVERY: usize = 1000;
@@ -62,6 +63,7 @@ impl Pool {
 #[derive(Debug)]
 pub struct Memory {
     process: Arc<Pool>,
+    /// The pools of users and networks, and their number after the last sweep.
     users: Mutex<(HashMap<String, Weak<Pool>>, usize)>,
 }
 
@@ -72,19 +74,19 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// Starts to count the memory of a request by this user, or of an anonymous one from this network.
+    /// Starts to count the memory of a request. Its owner is the user or, for an anonymous caller, the network.
     #[must_use]
     pub fn request(&self, owner: &str) -> Arc<RequestMemory> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        let (pools, after_last) = &mut *users;
+        let (pools, after_last_sweep) = &mut *users;
         let user = pools.get(owner).and_then(Weak::upgrade).unwrap_or_else(|| {
             let pool = Pool::new(USER);
             pools.insert(owner.to_owned(), Arc::downgrade(&pool));
             pool
         });
-        if pools.len() > *after_last + SWEEP_EVERY {
+        if pools.len() > *after_last_sweep + SWEEP_EVERY {
             pools.retain(|_, pool| pool.strong_count() > 0);
-            *after_last = pools.len();
+            *after_last_sweep = pools.len();
         }
         RequestMemory::new(user, self.process.clone())
     }
@@ -148,7 +150,7 @@ impl RequestMemory {
         Ok(())
     }
 
-    /// Releases all bytes, once the rows and the response are dropped.
+    /// Releases all bytes. Call it when the rows and the response have been dropped.
     pub fn clear(&self) {
         let held = self.read.swap(0, Ordering::Relaxed) + self.responded.swap(0, Ordering::Relaxed);
         self.user.release(held);

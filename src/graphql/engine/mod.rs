@@ -1,4 +1,5 @@
-//! Executes the operations of every transport. Knows no type or field of the schema.
+//! Executes the operations of every transport. Knows only the root types of the schema, and only one field: `checkoutStatus`,
+//! which counts against the rate limit of mutations.
 //!
 //! ```text
 //!  text ──► tokens ──► document ──► variables ──► normalize ──► async-graphql ──► shape ──► response
@@ -7,12 +8,13 @@
 //!                                                 directives, its cost limited
 //! ```
 //!
-//! An accepted document is kept up to the step that depends on variables (`prepared_documents`), so a repeated one starts there.
-//! A repeated query of a user's list of chatrooms ends there, too, if the list has not changed (`cached_responses`).
+//! The result of each step that does not depend on variables is kept for accepted documents (`prepared_documents`), so these
+//! steps are skipped for a repeated document. The response to a query of a user's list of chatrooms is kept, too, and a repeated
+//! query receives it without execution as long as the list has not changed (`cached_responses`).
 //!
-//! async-graphql only resolves fields. Document validation, variables, fragments, directives, field merging and null
-//! propagation follow the GraphQL specification here, before and after it. Each step takes time linear in the output of the
-//! step before it.
+//! async-graphql only resolves fields. The steps before and after it implement document validation, variables, fragments,
+//! directives, field merging and null propagation by the GraphQL specification. Each step takes time linear in the output of
+//! the step before it.
 
 mod cached_responses;
 pub mod context;

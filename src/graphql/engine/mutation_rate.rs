@@ -1,4 +1,4 @@
-//! The rate limit of mutations. Each mutation of a document counts.
+//! The rate limit of mutations. Each mutation of a document counts, and so does each `checkoutStatus`.
 
 use std::time::Duration;
 
@@ -10,7 +10,9 @@ use crate::{
 
 const WINDOW: Duration = Duration::from_mins(1);
 const MAX_PER_USER: u32 = 120;
+/// For all signed-in users of one network.
 const MAX_PER_NETWORK: u32 = 600;
+/// For all anonymous callers of one network.
 const MAX_PER_ANONYMOUS_NETWORK: u32 = 60;
 
 /// The caller's rate limit of mutations, for the `RateLimit` headers.
@@ -19,12 +21,12 @@ pub struct MutationRate {
     pub quota: u32,
     pub window: Duration,
     pub remaining: u32,
-    /// Once the limit is reached: the time until the next mutation is accepted.
+    /// The time until the next mutation is accepted; none if the latest mutation was accepted.
     pub reset: Option<Duration>,
 }
 
-/// Counts one mutation. If the counter is unavailable, the mutation is allowed: use cases that depend on a limit check
-/// their own.
+/// Counts one mutation. If the counter is unavailable, the mutation is allowed. A use case that must not run without a limit
+/// checks a limit of its own.
 ///
 /// # Errors
 /// [`Error::RateLimited`].

@@ -53,7 +53,7 @@ pub(super) struct Operation {
 }
 
 /// # Errors
-/// The operation exceeds a limit, or a variable of a directive is null.
+/// The operation exceeds a limit, uses introspection although it is not allowed, or has a directive whose variable is null.
 pub(super) fn normalize(
     schema: &DocumentSchema,
     document: &ExecutableDocument,
@@ -86,7 +86,7 @@ struct Normalizer<'a> {
     schema: &'a DocumentSchema,
     document: &'a ExecutableDocument,
     variables: &'a Values,
-    /// Fields and spreads visited so far.
+    /// Fields and fragments visited so far.
     visited: usize,
     /// Bytes of the arguments so far.
     argument_bytes: usize,
@@ -108,7 +108,7 @@ impl<'a> Normalizer<'a> {
         let Some(possible) = self.schema.possible_types.get(parent) else {
             let (mut items, fields, cost) = self.object_fields(sets, parent, level)?;
             if items.is_empty() {
-                // The resolver would return null for an object without fields.
+                // async-graphql would return null for an object of which no field is selected.
                 items.push(nowhere(NormalizedSelection::Field(nowhere(typename()))));
             }
             return Ok((Normal { items }, Shape::Object(fields), cost));
@@ -222,7 +222,7 @@ impl<'a> Normalizer<'a> {
         Ok(true)
     }
 
-    /// Merges the fields of one response key into one.
+    /// Merges the fields that have one response key into one field.
     fn merge_fields(
         &mut self,
         key: &Name,

@@ -126,7 +126,7 @@ impl<T: OutputType + Clone> Connection<T> {
         key: impl Fn(&M) -> K,
         node: impl Fn(M) -> T,
     ) -> Self {
-        // The item at a cursor lies beyond the page that begins after it.
+        // If the page begins after or ends before a cursor, the item at the cursor lies on that side of the page.
         let (has_previous_page, has_next_page) = if window.backward {
             (page.more, window.before.is_some())
         } else {

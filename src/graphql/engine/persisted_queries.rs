@@ -1,5 +1,5 @@
-//! Persisted queries: Apollo's [automatic persisted queries](https://www.apollographql.com/docs/apollo-server/performance/apq), and
-//! the documents of a manifest.
+//! Persisted queries: Apollo's [automatic persisted queries](https://www.apollographql.com/docs/apollo-server/performance/apq),
+//! and the documents of a manifest.
 
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
@@ -75,7 +75,7 @@ impl DocumentStore {
             }
             Manifest::ByHash(documents) => documents,
         };
-        // A request that sends the whole document is looked up by its hash.
+        // A request may send the whole document instead of its id. The document is then looked up by its hash.
         let by_hash: Vec<_> =
             documents.values().map(|document| (sha256(document), document.clone())).collect();
         documents.extend(by_hash);

@@ -1,5 +1,5 @@
-//! Positions of the nodes of a normalized operation, stored as byte offsets from 1 in the text of its document. Lines and columns
-//! are computed only for errors.
+//! Positions of the nodes of a normalized operation. A position is stored in `Pos::line` as a byte offset in the text of the
+//! document, counted from 1; 0 means that the node has no position. Lines and columns are computed only for errors.
 
 use apollo_compiler::parser::SourceSpan;
 use async_graphql::{Pos, Positioned};

@@ -57,8 +57,8 @@ impl PreparedDocuments {
         Self { kept: Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build(), cacheable }
     }
 
-    /// The normalized operation of a document; and, if its response may be kept, the operation name, the document and the
-    /// variables, which identify the request.
+    /// Returns the normalized operation of a document. If its response may be kept, also returns the text that identifies the
+    /// request: the operation name, the document and the variables.
     ///
     /// # Errors
     /// The document or its variables are rejected.
@@ -82,7 +82,7 @@ impl PreparedDocuments {
         if prepared.bytes <= MAX_DOCUMENT_BYTES {
             self.kept.insert(key, Arc::new(prepared)).await;
         }
-        // The response is kept from the second time on.
+        // Responses are kept only for a repeated document.
         Ok((operation, None))
     }
 }
@@ -91,12 +91,12 @@ fn cacheable_request(prepared: &PreparedDocument, key: String, variables: &Varia
     if !prepared.is_cacheable {
         return None;
     }
-    // A document cannot contain the separator.
+    // JSON cannot contain the separator, so different requests have different texts.
     let request = append_json(key + "\0", variables, 0);
     (request.len() <= MAX_REQUEST_BYTES).then_some(request)
 }
 
-/// The escaped operation name and the text.
+/// The escaped operation name and the text of the document.
 fn key(name: Option<&str>, text: &str) -> String {
     format!("{name:?}\n{text}")
 }

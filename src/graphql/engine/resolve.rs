@@ -1,4 +1,5 @@
-//! Counts what async-graphql resolves: mutations against their rate limit, fields, and the bytes of the response.
+//! Counts what async-graphql resolves: mutations against their rate limit, fields, and the bytes of the response. Also attaches
+//! the cursor of an event to its response.
 
 use std::sync::{
     Arc,
@@ -21,12 +22,13 @@ use crate::{
     ports::rate_limit::RateLimit,
 };
 
-/// Fields that an operation resolves. The limits of documents keep operations far below; this limit covers what they miss.
+/// The maximum number of fields that an operation resolves. The limits of documents keep most operations far below it. It applies
+/// where those limits assume fewer items than a list has.
 const FIELDS: usize = 10_000;
-/// Introspection fields that an operation resolves.
+/// The maximum number of introspection fields that an operation resolves.
 const INTROSPECTION_FIELDS: usize = 100_000;
-/// Bytes that a value other than a string counts, with its punctuation.
-const OTHER: usize = 8;
+/// The number of bytes that is assumed for a value other than a string, with its punctuation.
+const OTHER_VALUE_BYTES: usize = 8;
 
 pub(super) struct Resolve(pub(super) Arc<dyn RateLimit>);
 
@@ -40,6 +42,7 @@ impl ExtensionFactory for Resolve {
     }
 }
 
+/// The counters of one operation.
 struct Operation {
     limits: Arc<dyn RateLimit>,
     fields: AtomicUsize,
@@ -57,7 +60,7 @@ impl Operation {
             let limit = RequestLimit::FieldsResolved;
             return Err(Error::LimitExceeded(LimitExceeded { limit, count: max + 1, max }));
         }
-        // The status of a checkout is read from Stripe each time.
+        // `checkoutStatus` is limited because the status of an open checkout is read from Stripe.
         let is_limited =
             info.parent_type == "Mutation" || (info.parent_type == "Query" && info.name == "checkoutStatus");
         if is_limited { mutation_rate::count(&*self.limits, context).await } else { Ok(()) }
@@ -72,7 +75,7 @@ impl Extension for Operation {
         operation_name: Option<&str>,
         next: NextExecute<'_>,
     ) -> Response {
-        // Called for each event of a subscription: its fields are counted separately.
+        // async-graphql calls this for each event of a subscription. The fields of each event are counted from 0.
         self.fields.store(0, Ordering::Relaxed);
         self.introspection_fields.store(0, Ordering::Relaxed);
         let cursor = Arc::new(EventCursor::default());
@@ -99,7 +102,7 @@ impl Extension for Operation {
         let resolved = next.run(ctx, info).await?;
         let value = match &resolved {
             Some(Value::String(text)) => text.len(),
-            _ => OTHER,
+            _ => OTHER_VALUE_BYTES,
         };
         match context.memory.count_response(name + value) {
             Ok(()) => Ok(resolved),
@@ -161,7 +164,7 @@ mod tests {
             let request = Request::new(format!("{{ numbers(count: {count}) }}")).data(context);
             schema.execute(request).await
         };
-        // The list counts as a field.
+        // The list itself counts as a field, too.
         assert!(execute(9_999).await.is_ok());
         let rejected = execute(10_000).await;
         let extensions = rejected.errors[0].extensions.as_ref().unwrap();

@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// A response to serialize. Without `data` if the operation was not executed, by the
+/// A response to serialize. It has no `data` if the operation was not executed, by the
 /// [specification](https://spec.graphql.org/draft/#sec-Response-Format).
 pub struct SerializedResponse<'a>(pub &'a Response);
 
@@ -18,7 +18,7 @@ impl Serialize for SerializedResponse<'_> {
         let mut map = serializer.serialize_map(None)?;
         if !is_rejected(response) {
             match &response.data {
-                // No field has a binary value: this is the data of a kept response, as JSON.
+                // No field has a binary value, so this is the data of a kept response, as JSON.
                 Value::Binary(json) => {
                     let json: &RawValue = serde_json::from_slice(json).map_err(S::Error::custom)?;
                     map.serialize_entry("data", json)?;
@@ -55,8 +55,8 @@ impl SerializedResponse<'_> {
     }
 }
 
-/// The text followed by a value, which takes about `len` bytes. The buffer is allocated at once: one that doubles holds up to three
-/// times the text of a large response while it grows.
+/// The text followed by a value, which takes about `len` bytes. All of them are reserved before serialization, because a buffer
+/// that grows by doubling takes up to three times the size of a large response while it is copied.
 pub fn append_json(text: String, value: &impl Serialize, len: usize) -> String {
     let mut json = text.into_bytes();
     json.reserve(len);
@@ -67,12 +67,12 @@ pub fn append_json(text: String, value: &impl Serialize, len: usize) -> String {
     }
 }
 
-/// The data of a response as JSON, which the data of another response can be instead.
+/// The data of a response as JSON. In a [`Value::Binary`], it serves as the data of a later response.
 pub(super) fn data_json(response: &Response) -> Bytes {
     append_json(String::new(), &response.data, json_len(&response.data)).into()
 }
 
-/// Capacity for the response's own keys, and for errors and extensions that are not long.
+/// Capacity for the keys of the response itself, and for short errors and extensions.
 const ENVELOPE_BYTES: usize = 256;
 
 /// The length of a value as JSON if no text has to be escaped; numbers count as their longest form.
@@ -90,7 +90,7 @@ fn json_len(value: &Value) -> usize {
     }
 }
 
-/// Whether the operation was rejected before execution: an error of execution has a path.
+/// Whether the operation was rejected before execution. Only errors of execution have a path.
 #[must_use]
 pub fn is_rejected(response: &Response) -> bool {
     !response.errors.is_empty() && response.errors.iter().all(|error| error.path.is_empty())

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use apollo_compiler::ast::Type;
 use async_graphql::{Name, Value, indexmap::IndexMap};
 
-/// The alias under which normalized operations select `__typename` for this module. Clients cannot use it: a space is not a valid name.
+/// The alias under which normalized operations select `__typename` for this module. Clients cannot use it, because a
+/// space is not a valid name.
 pub(super) const TYPENAME: &str = " ";
 
 /// The shape of a selection set's result.
@@ -51,6 +52,7 @@ impl Shape {
         self.order_fields(fields).unwrap_or_default()
     }
 
+    /// Returns none if a null propagates to the object.
     fn order_fields(&self, mut given: IndexMap<Name, Value>) -> Option<Value> {
         let fields = match self {
             Self::Object(fields) => fields,

@@ -7,9 +7,11 @@ use crate::error::RequestLimit;
 const TOKENS: usize = 2000;
 /// Levels of nested brackets of every kind.
 const NESTING: usize = 64;
-/// Characters of a name. Responses and errors repeat names.
+/// Characters of a name. The length is limited because responses and errors repeat names.
 const NAME_LENGTH: usize = 128;
 
+/// Returns the number of tokens.
+///
 /// # Errors
 /// A limit is exceeded, or a string is not terminated.
 pub(super) fn count(text: &str) -> Result<usize, Rejection> {

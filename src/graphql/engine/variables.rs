@@ -18,7 +18,7 @@ pub(super) type Values = HashMap<String, Value>;
 /// [Coerces](https://spec.graphql.org/draft/#CoerceVariableValues()) the variables of a request to the types of its operation.
 ///
 /// # Errors
-/// [`Rejection::Variable`] for the first value that is missing, unknown or not of its type.
+/// [`Rejection::Variable`] for the first value that is missing or not of its type, or that belongs to an unknown input field.
 pub(super) fn coerce(
     schema: &Valid<Schema>,
     definitions: &[Node<VariableDefinition>],
@@ -39,7 +39,7 @@ pub(super) fn coerce(
     Ok(values)
 }
 
-/// `problem` completes the sentence that begins with the variable and the path.
+/// `problem` completes the sentence that begins with `Variable "$path"`.
 fn invalid(path: &dyn Fn() -> String, problem: String) -> Rejection {
     Rejection::Variable { path: path(), problem }
 }
@@ -76,7 +76,7 @@ fn coerce_value(
             let Value::Object(fields) = value else { return Ok(value) };
             return coerce_object(schema, definition, fields, path);
         }
-        // From a variable's default, which validation has checked: in JSON, enum values are strings.
+        // This is a variable's default, which validation has checked. In JSON, an enum value is a string.
         (Some(ExtendedType::Enum(_)), Value::Enum(_)) => return Ok(value),
         (Some(ExtendedType::Enum(definition)), Value::String(given)) => {
             let known = definition.values.contains_key(given.as_str());
@@ -94,7 +94,7 @@ fn coerce_value(
 }
 
 /// Coerces a [built-in scalar](https://spec.graphql.org/draft/#sec-Scalars.Built-in-Scalars); `None` if the value does not match.
-/// Values of custom scalars are returned unchanged: the argument that takes one parses it.
+/// Values of custom scalars are returned unchanged, because async-graphql parses them when it reads the argument.
 fn coerce_scalar(name: &str, value: &Value) -> Option<Value> {
     match (name, value) {
         ("Int", Value::Number(number)) => {
@@ -157,8 +157,8 @@ fn constant(literal: &Literal) -> Value {
     }
 }
 
-/// A numeric literal as a JSON number; null if JSON cannot represent it, such as 1e999. Validation has rejected such a literal for
-/// `Int` and `Float`.
+/// A numeric literal as a JSON number; null if JSON cannot represent it, such as 1e999. Validation has rejected such a literal
+/// for `Int` and `Float`.
 pub(super) fn number(text: &str) -> Value {
     text.parse::<Number>().map_or(Value::Null, Value::Number)
 }
