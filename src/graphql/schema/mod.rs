@@ -1,4 +1,4 @@
-//! The operations of the API, one file a feature. A resolver parses input into the domain's types, calls a use case and
+//! The operations of the API, one file for each feature. A resolver parses input into the domain's types, calls a use case and
 //! returns its result as types of the API.
 
 mod accounts;
@@ -16,8 +16,8 @@ use crate::graphql::engine::CacheableFields;
 pub use profile::MY_DATA;
 pub use subscriptions::Subscription;
 
-/// The fields whose values depend only on their arguments and the user's list of chatrooms: every change of one increments the
-/// version of the list.
+/// The fields whose values depend only on their arguments and the user's list of chatrooms. Every change of such a value
+/// increments the version of the list.
 pub const CACHEABLE: CacheableFields = &[
     ("Query", &["chatrooms"]),
     ("ChatroomConnection", &["edges", "nodes", "pageInfo"]),

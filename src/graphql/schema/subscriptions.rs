@@ -88,7 +88,8 @@ fn resume_after<T: FromStr>(
     parsed.map_err(|_| Error::bad_input("after", problem))
 }
 
-/// Holds a permit of the connection for each event until the next one is polled: until then the event is resolved and written.
+/// Acquires a permit for each event and holds it until the next event is requested. By then, the event has been resolved and
+/// serialized. Also releases the memory that was counted for the previous event.
 fn with_permits<T: Send + 'static>(
     ctx: &Context<'_>,
     events: impl Stream<Item = T> + Send + 'static,

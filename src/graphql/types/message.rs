@@ -16,7 +16,7 @@ use crate::{
     store::messages::VersionsAt,
 };
 
-/// A message of a user, or a reply of a model. The row is loaded when a field needs it: events of a stream carry only the id.
+/// A message of a user, or a reply of a model. Most events of a reply carry only the id, so a field that needs the row loads it.
 #[derive(Clone)]
 pub struct Message {
     id: MessageId,
