@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Each operation is a task, so that it releases what it holds, such as a database connection, at its own pace and not at the
-//! reader's. All operations share one bounded queue: a slow reader pauses its own operations and no others. The text that a
-//! reply receives meanwhile is in its log.
+//! reader's. All operations of the socket share one bounded queue, so a slow reader pauses its own operations and no others. The
+//! reply log keeps the text that is written meanwhile.
 
 use std::{collections::HashMap, error::Error as _, sync::Arc, time::Duration};
 
@@ -38,11 +38,11 @@ use crate::{
 
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 const PING_INTERVAL: Duration = Duration::from_secs(25);
-/// A peer that sends and reads nothing for this long is considered gone.
+/// A peer that sends nothing, or reads nothing that is sent to it, for this long is considered gone.
 const PEER_TIMEOUT: Duration = Duration::from_mins(1);
-/// On shutdown, frames are sent until none is queued for this long,
+/// On shutdown, frames of operations are sent until no new frame is queued for this long.
 const DRAIN_IDLE_TIMEOUT: Duration = Duration::from_millis(250);
-/// but no longer than this.
+/// The maximum time for which frames of operations are sent on shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for the close frame of the peer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -75,8 +75,10 @@ struct Operation {
     _task: AbortOnDropHandle<()>,
 }
 
+/// Why a socket ends.
 enum End {
     Close(Close),
+    /// The peer has closed the socket or does not respond, or its connection must be closed to free memory.
     Gone,
 }
 
@@ -226,7 +228,7 @@ impl Connection {
     }
 
     fn start(&mut self, id: String, request: async_graphql::Request) {
-        // Each operation is a request of its own in the log.
+        // In the log, each operation has its own request id.
         let Some(context) = self.context.as_ref().map(RequestContext::for_another_operation) else { return };
         self.started += 1;
         let (number, dialect) = (self.started, self.dialect);
@@ -257,7 +259,7 @@ impl Connection {
                     }
                     None => None,
                 };
-                // A frame longer than the queue acquires all of its capacity.
+                // A frame that is longer than the queue acquires the whole capacity of the queue.
                 let bytes = text.as_ref().map_or(0, |text| text.len()).min(MAX_QUEUED_BYTES);
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
                 let Ok(permit) = queue_bytes.clone().acquire_many_owned(bytes).await else { return };
@@ -270,7 +272,7 @@ impl Connection {
         self.operations.insert(id, Operation { number, _task: task });
     }
 
-    /// Writes a frame, together with those that are queued by then.
+    /// Writes a frame, together with other frames that are already queued.
     async fn write_frame(&mut self, frame: Frame) -> Result<(), End> {
         let mut next = Some(frame);
         let mut written = Vec::new();
@@ -311,6 +313,7 @@ impl Connection {
         self.in_time(async |sink| sink.send(Message::Ping(axum::body::Bytes::new())).await).await
     }
 
+    /// Writes to the socket, unless the write times out or the socket must end before.
     async fn in_time(
         &mut self,
         write: impl AsyncFnOnce(&mut SplitSink<WebSocket, Message>) -> Result<(), axum::Error>,
@@ -328,7 +331,7 @@ impl Connection {
     }
 }
 
-/// Clients reconnect after 1013, and give up after 1011.
+/// Clients reconnect after the close code 1013, but not after 1011.
 fn unavailable(error: &Error) -> End {
     tracing::error!(?error, "socket authentication failed");
     End::Close(Close::new(1013, "Try again later"))

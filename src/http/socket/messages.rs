@@ -2,9 +2,10 @@
 //!
 //! | here | [graphql-transport-ws] | [graphql-ws], of subscriptions-transport-ws |
 //! |---|---|---|
-//! | Init, Ack | `connection_init`, `connection_ack` | the same |
-//! | Subscribe, Complete | `subscribe`, `complete` | `start`, `stop` |
-//! | Next, Error, Complete | `next`, `error`, `complete` | `data`, `error`, `complete` |
+//! | ConnectionInit, Ack | `connection_init`, `connection_ack` | the same |
+//! | Ping, Pong | `ping`, `pong` | |
+//! | Subscribe, Complete (of the client) | `subscribe`, `complete` | `start`, `stop` |
+//! | Response, Complete (of the server) | `next` or `error`, `complete` | `data` or `error`, `complete` |
 //! | Terminate | | `connection_terminate` |
 //! | Rejected | | `connection_error` |
 //! | Alive | | `ka` |
@@ -77,7 +78,7 @@ enum OldClientMessage {
     ConnectionTerminate {},
 }
 
-/// The fields of a too long message that are parsed.
+/// The only fields that are parsed if a message is too long.
 #[derive(Deserialize)]
 struct Envelope {
     #[serde(rename = "type")]
@@ -109,7 +110,7 @@ impl ClientMessage {
         }
     }
 
-    /// The id of an operation whose message is too long to be executed.
+    /// The id in a message that is too long; none unless the message starts an operation.
     pub(super) fn id_of_operation(dialect: Dialect, text: &str) -> Option<String> {
         let Envelope { kind, id } = serde_json::from_str(text).ok()?;
         let starts = if dialect == Dialect::Transport { "subscribe" } else { "start" };
@@ -176,7 +177,7 @@ struct Reason<'a> {
 }
 
 impl ServerMessage<'_> {
-    /// Returns none if the subprotocol has no such message.
+    /// Serializes the message. Returns none if the subprotocol has no such message.
     pub(super) fn write(&self, dialect: Dialect) -> Option<String> {
         let old = dialect == Dialect::Old;
         let typed = match self {

@@ -102,12 +102,12 @@ impl State {
         self.phase = Phase::Acknowledged;
     }
 
-    /// An operation has ended: its id is free.
+    /// Frees the id of an operation that has ended.
     pub(super) fn ended(&mut self, id: &str) {
         self.running.remove(id);
     }
 
-    /// The reaction to a message, and the state after it.
+    /// Updates the state after a message, and returns the reaction to the message.
     pub(super) fn receive(&mut self, text: &str) -> Step {
         if text.len() > MAX_MESSAGE_BYTES {
             return self.receive_too_long(text);
@@ -127,7 +127,7 @@ impl State {
             ClientMessage::Ping { payload } => Step::Pong(payload),
             ClientMessage::Pong {} => Step::Nothing,
             ClientMessage::Subscribe { id, payload } => {
-                if let Some(close) = self.rejects(&id) {
+                if let Some(close) = self.violation_at_start(&id) {
                     return Step::Close(close);
                 }
                 match params::from_json(Value::Object(payload), lone) {
@@ -155,15 +155,15 @@ impl State {
         let Some(id) = ClientMessage::id_of_operation(self.dialect, text) else {
             return Step::Close(Close::too_long());
         };
-        if let Some(close) = self.rejects(&id) {
+        if let Some(close) = self.violation_at_start(&id) {
             return Step::Close(close);
         }
         let (limit, count) = (RequestLimit::MessageBytes, text.len());
         Step::reject(id, limit_exceeded(LimitExceeded { limit, count, max: MAX_MESSAGE_BYTES }))
     }
 
-    /// Why an operation cannot start under this id.
-    fn rejects(&self, id: &str) -> Option<Close> {
+    /// The violation of the protocol if an operation cannot start under this id.
+    fn violation_at_start(&self, id: &str) -> Option<Close> {
         if !self.is_acknowledged() {
             return Some(Close::new(4401, "Unauthorized: wait for connection_ack before you subscribe"));
         }
@@ -176,7 +176,8 @@ impl State {
     }
 }
 
-/// The Authorization value in the payload of `connection_init`: a key in any letter case, or within `headers`.
+/// The Authorization value in the payload of `connection_init`: that of the key `authorization` or, without it, of the same key
+/// within `headers`. The keys match in any letter case.
 pub(super) fn authorization(payload: &InitPayload) -> Option<&str> {
     let named = |object: &'_ InitPayload, name: &str| {
         object.keys().find(|key| key.eq_ignore_ascii_case(name)).cloned()
