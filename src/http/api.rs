@@ -43,11 +43,11 @@ impl Api {
         }
     }
 
-    /// Authenticates a request. An invalid token is not an error here, because some operations need no token. The
-    /// identity of the context holds the reason.
+    /// Authenticates a request and creates its context. An invalid token is not an error here, because some operations need no
+    /// token. The identity in the context then holds the reason.
     ///
     /// # Errors
-    /// Internal ones.
+    /// Internal errors.
     pub(super) async fn context(
         &self,
         authorization: Option<&str>,

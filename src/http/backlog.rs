@@ -5,9 +5,9 @@
 //!                              │ no: 429     │ none read for 60 s: the connection is closed
 //! ```
 //!
-//! A response waits for the socket and, over HTTP/2, for the client's flow-control windows, which the timeouts of the
-//! connection do not cover. Responses of one chunk are always accepted; the streams of a connection limit their number. When the
-//! process has no capacity left, the connection that has not read for the longest time is closed.
+//! A response waits for the socket and, over HTTP/2, for the client's flow-control windows, which the timeouts of the connection
+//! do not cover. Responses of one chunk are always accepted, because the maximum number of streams of a connection limits their
+//! number. When the process has no capacity left, the connection whose client has not read for the longest time is closed.
 
 use std::{
     collections::HashMap,
@@ -41,7 +41,7 @@ const MAX_UNREAD: usize = 96 * 1024 * 1024;
 const MAX_UNREAD_OF_CONNECTION: usize = 32 * 1024 * 1024;
 /// While a connection has more unread bytes than this, its next requests wait.
 const MAX_UNREAD_BEFORE_NEXT_REQUEST: usize = 8 * 1024 * 1024;
-/// A connection that has read nothing for this long may be closed to free memory for others.
+/// A connection whose client has read nothing for this long may be closed to free memory for others.
 const EVICTABLE_AFTER: Duration = Duration::from_secs(1);
 /// The id under which all messages of a connection's socket count as one response.
 const SOCKET: u64 = u64::MAX;
@@ -52,6 +52,7 @@ const EVICTION_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Backlog {
     budget: Budget,
     connections: Mutex<HashMap<u64, Weak<Unread>>>,
+    /// The next id of a connection or of a response.
     next: AtomicU64,
 }
 
@@ -60,7 +61,7 @@ pub(super) struct Unread {
     id: u64,
     backlog: Arc<Backlog>,
     budget: Budget,
-    /// The responses with unread chunks: the number of chunks, and when the last one was read.
+    /// The responses with unread chunks, by id: the number of unread chunks, and the time at which a chunk was last read.
     responses: Mutex<HashMap<u64, (usize, Instant)>>,
     evicted: CancellationToken,
 }
@@ -105,7 +106,7 @@ impl Backlog {
         connection
     }
 
-    /// Closes the connection that has read nothing for the longest time.
+    /// Closes the connection whose client has read nothing for the longest time.
     fn evict(&self) {
         let connections: Vec<_> = lock(&self.connections).values().filter_map(Weak::upgrade).collect();
         let idle = connections.iter().filter_map(|connection| Some((connection.idle_since()?, connection)));
@@ -128,7 +129,7 @@ impl Unread {
         self.budget.wait_until_at_most(MAX_UNREAD_BEFORE_NEXT_REQUEST).await;
     }
 
-    /// Resolves once the client has read nothing of a response for too long, or its memory is needed.
+    /// Resolves once the client has read nothing of a response for too long, or the memory of the unread bytes is needed.
     pub(super) async fn stalled(&self) {
         let stalled = async {
             loop {
@@ -146,12 +147,12 @@ impl Unread {
         }
     }
 
-    /// Resolves once the memory of its unread bytes is needed.
+    /// Resolves once the memory of the unread bytes is needed.
     pub(super) async fn evicted(&self) {
         self.evicted.cancelled().await;
     }
 
-    /// Counts a WebSocket message until it is written; none without capacity.
+    /// Counts a WebSocket message of more than one chunk until it is written. Returns none if there is no capacity for it.
     pub(super) async fn message(self: &Arc<Self>, text: String) -> Option<Utf8Bytes> {
         if text.len() <= CHUNK {
             return Some(text.into());
@@ -180,14 +181,15 @@ impl Unread {
             return Some(permit);
         }
         let budget = &self.backlog.budget;
-        let enough = budget.limit().checked_sub(bytes)?;
-        if budget.used() > enough {
+        let max_used = budget.limit().checked_sub(bytes)?;
+        if budget.used() > max_used {
             self.backlog.evict();
-            timeout(EVICTION_TIMEOUT, budget.wait_until_at_most(enough)).await.ok()?;
+            timeout(EVICTION_TIMEOUT, budget.wait_until_at_most(max_used)).await.ok()?;
         }
         self.try_permit(bytes)
     }
 
+    /// Counts a chunk until the returned bytes are dropped.
     fn count_chunk(self: &Arc<Self>, response_id: u64, bytes: Bytes, permit: Option<Arc<Permit>>) -> Bytes {
         lock(&self.responses).entry(response_id).or_insert_with(|| (0, Instant::now())).0 += 1;
         Bytes::from_owner(Chunk { bytes, response_id, connection: self.clone(), _permit: permit })

@@ -35,7 +35,7 @@ impl Budget {
     }
 
     pub(super) async fn wait_until_at_most(&self, bytes: usize) {
-        // Fails only without a sender, which is `self`.
+        // This fails only if the sender is dropped, but `self` holds it.
         let _ = self.used.subscribe().wait_for(|used| *used <= bytes).await;
     }
 }

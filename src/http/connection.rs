@@ -53,7 +53,7 @@ pub(super) struct Connections {
 impl Connections {
     pub(super) fn new(routes: Router) -> Self {
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        // Preserves the letter case of header names.
+        // Records the letter case of header names, which `graphql::upgrade` repeats in its response.
         builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT).preserve_header_case(true);
         builder
             .http2()

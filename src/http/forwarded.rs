@@ -12,9 +12,9 @@ pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.contains_key(FORWARDED_FOR) || headers.contains_key(FORWARDED)
 }
 
-/// The addresses from the client to the last proxy before this server; none for one that is invalid. X-Forwarded-For
-/// takes precedence over [Forwarded](https://www.rfc-editor.org/rfc/rfc7239): a proxy that sets one of them may pass on a forged
-/// other one.
+/// The addresses that the proxies before this server have recorded, the client's first. An invalid address is none. If both
+/// headers are present, only X-Forwarded-For is read and not [Forwarded](https://www.rfc-editor.org/rfc/rfc7239): a proxy that
+/// sets one of them may pass on the other one, which the client may have forged.
 pub(super) fn addresses(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let texts = |name: HeaderName| {
         headers.get_all(name).into_iter().map(HeaderValue::to_str).collect::<Vec<_>>().into_iter()

@@ -1,4 +1,4 @@
-//! Reading header values.
+//! Reads header values.
 
 use axum::http::{HeaderMap, HeaderName};
 

@@ -1,7 +1,9 @@
-//! Checks the host of a request. A request must have exactly one; on a loopback address it must be a local name.
+//! Checks the host of a request. A request has at most one Host header, and over HTTP/1.1 exactly one. If the server listens on
+//! a loopback address, the host must be a local name or one that the settings allow.
 //!
-//! The latter prevents DNS rebinding: a page whose domain resolves to 127.0.0.1 would be of the same origin as the server, but
-//! its requests still carry the page's domain as their host.
+//! The second rule prevents DNS rebinding: a page whose domain resolves to 127.0.0.1 would be of the same origin as the server,
+//! but its requests still carry the page's domain as their host. A request without a host is accepted, because
+//! browsers always send one.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -14,7 +16,7 @@ use axum::{
 
 use super::{api::Api, forwarded, rejection::forbidden};
 
-/// Paths that are served for any host: they disclose nothing, or verify a signature.
+/// Paths that are served for any host, because they disclose nothing or verify a signature.
 const SERVED_FOR_ANY_HOST: [&str; 3] = ["/health/live", "/health/ready", "/webhook/stripe"];
 
 /// The host of a request, with its port if it has one.
@@ -27,7 +29,7 @@ impl Host {
     }
 }
 
-/// Rejects requests without a host, with several hosts, or with a host that is not allowed.
+/// Rejects a request whose Host headers are invalid, or whose host is not allowed.
 pub(super) async fn check(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let host = match parse(request.uri(), request.headers(), request.version()) {
         Ok(host) => host,

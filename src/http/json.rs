@@ -13,7 +13,7 @@ pub(super) struct Json {
     pub(super) lone: LoneSurrogates,
 }
 
-/// Finds the strings that contained an unpaired surrogate. Holds the marker, if the input had any.
+/// Finds the strings that contained an unpaired surrogate. Holds the marker if the input contained such a string.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LoneSurrogates(Option<char>);
 
@@ -31,7 +31,8 @@ pub(super) fn parse(text: &[u8]) -> Result<Json, serde_json::Error> {
 }
 
 impl LoneSurrogates {
-    /// The path of the first string in this value with an unpaired surrogate, such as `input.content`; empty for the value itself.
+    /// The path of the first string in this value with an unpaired surrogate, such as `input.content`; empty for the value
+    /// itself.
     pub(super) fn path_in(self, value: &Value) -> Option<String> {
         let marker = self.0?;
         let join = |name: &str, rest: String| {
@@ -52,7 +53,8 @@ impl LoneSurrogates {
     }
 }
 
-/// Replaces each unpaired surrogate by a marker, and returns the text and the marker; none if there is no unpaired surrogate.
+/// Replaces each unpaired surrogate by a marker, and returns the text and the marker. Returns none if there is no unpaired
+/// surrogate, or if the text already contains every possible marker.
 fn replace_unpaired(text: &[u8]) -> Option<(Vec<u8>, char)> {
     let marker = ('\u{fdd0}'..='\u{fdef}').find(|marker| {
         let mut utf8 = [0; 4];

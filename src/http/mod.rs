@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!  serve ──► connection ──► router ─┬─► graphql ──► socket
-//!  (peers)   (backlog)      (host,  ├─► my_data, page, health
+//!  (peers)   (backlog)      (host,  ├─► my_data, playground, health
 //!                            cors,  └─► stripe_webhook
 //!                            body)
 //! ```
 //!
-//! All handlers use [`api`] and reject requests with [`rejection`].
+//! [`api`] holds the services of the handlers, and [`rejection`] the GraphQL responses to rejected requests.
 
 mod api;
 mod backlog;
@@ -22,7 +22,6 @@ mod health;
 mod host;
 mod json;
 mod my_data;
-
 mod params;
 mod peers;
 mod playground;

@@ -72,10 +72,10 @@ pub(super) fn from_body(body: &[u8]) -> Result<Body, String> {
     }
 }
 
-/// Parses the parameters of a URL, where maps are JSON.
+/// Parses the parameters of a URL, in which `variables` and `extensions` are JSON texts.
 ///
 /// # Errors
-/// Names the parameter that is invalid.
+/// A parameter is invalid. The error names it.
 pub(super) fn from_url(mut query: HashMap<String, String>) -> Result<Request, BadParameter> {
     let mut parameters = Map::new();
     for name in ["query", "operationName"] {
@@ -97,7 +97,7 @@ pub(super) fn from_url(mut query: HashMap<String, String>) -> Result<Request, Ba
 /// Parses an operation's parameters.
 ///
 /// # Errors
-/// Names the parameter that is invalid.
+/// A parameter is invalid. The error names it.
 pub(super) fn from_json(value: Value, lone: LoneSurrogates) -> Result<Request, BadParameter> {
     let Value::Object(mut parameters) = value else {
         return Err("A request must be an object with `query`.".into());
@@ -105,10 +105,10 @@ pub(super) fn from_json(value: Value, lone: LoneSurrogates) -> Result<Request, B
     for (name, value) in &parameters {
         check_unicode(name, value, lone)?;
     }
-    let extensions = map(&mut parameters, "extensions")?;
+    let extensions = take_object(&mut parameters, "extensions")?;
     let query = match parameters.remove("query") {
         Some(Value::String(query)) => query,
-        // The document is named by its hash.
+        // The request names its document by a hash.
         None | Some(Value::Null) if extensions.get("persistedQuery").is_some() => String::new(),
         _ => return Err("query must be a string.".into()),
     };
@@ -120,7 +120,7 @@ pub(super) fn from_json(value: Value, lone: LoneSurrogates) -> Result<Request, B
         Some(Value::String(name)) => Some(name).filter(|name| !name.is_empty()),
         Some(_) => return Err("operationName must be a string.".into()),
     };
-    request.variables = Variables::from_json(map(&mut parameters, "variables")?);
+    request.variables = Variables::from_json(take_object(&mut parameters, "variables")?);
     Ok(request)
 }
 
@@ -135,7 +135,8 @@ fn check_unicode(name: &str, value: &Value, lone: LoneSurrogates) -> Result<(), 
     })
 }
 
-fn map(parameters: &mut Map<String, Value>, name: &str) -> Result<Value, BadParameter> {
+/// Removes a parameter that must be an object; an omitted or null one is empty.
+fn take_object(parameters: &mut Map<String, Value>, name: &str) -> Result<Value, BadParameter> {
     match parameters.remove(name) {
         None | Some(Value::Null) => Ok(Value::Object(Map::new())),
         Some(map @ Value::Object(_)) => Ok(map),

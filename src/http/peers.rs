@@ -13,7 +13,8 @@ use crate::domain::auth::network_of;
 /// Networks without a connection are dropped once there are this many more networks than after the last sweep.
 const SWEEP_EVERY: usize = 1000;
 
-/// The permit of an open connection. Its sockets share it, so it is released when the last of them closes.
+/// The permit of an open connection. The connection shares it with its WebSockets, and it is released when the last of
+/// them closes.
 pub(super) struct ConnectionPermit {
     pub(super) _of_server: OwnedSemaphorePermit,
     pub(super) _of_network: Option<OwnedSemaphorePermit>,
@@ -22,6 +23,7 @@ pub(super) struct ConnectionPermit {
 /// The open connections of each network.
 pub(super) struct Peers {
     max: usize,
+    /// The networks, and their number after the last sweep.
     networks: Mutex<(HashMap<IpAddr, Arc<Semaphore>>, usize)>,
 }
 
@@ -30,16 +32,16 @@ impl Peers {
         Self { max, networks: Mutex::default() }
     }
 
-    /// A permit for another connection of this address's network; none if it has the maximum.
+    /// A permit for another connection of this address's network; none if the network has the maximum.
     pub(super) fn try_acquire(&self, address: IpAddr) -> Option<OwnedSemaphorePermit> {
         let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
-        let (by_address, after_last_sweep) = &mut *networks;
-        let network = by_address.entry(network_of(address));
+        let (by_network, after_last_sweep) = &mut *networks;
+        let network = by_network.entry(network_of(address));
         let network = network.or_insert_with(|| Arc::new(Semaphore::new(self.max)));
         let permit = network.clone().try_acquire_owned().ok();
-        if by_address.len() > *after_last_sweep + SWEEP_EVERY {
-            by_address.retain(|_, network| network.available_permits() < self.max);
-            *after_last_sweep = by_address.len();
+        if by_network.len() > *after_last_sweep + SWEEP_EVERY {
+            by_network.retain(|_, network| network.available_permits() < self.max);
+            *after_last_sweep = by_network.len();
         }
         permit
     }

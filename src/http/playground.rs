@@ -1,5 +1,5 @@
-//! The web page: a chat at `/` and GraphiQL at `/graphiql`. `make page` builds it from `playground/`. A release binary contains
-//! the built files; a debug binary reads them from the source tree.
+//! The web pages: a chat at `/` and GraphiQL at `/graphiql`. `make page` builds them from `playground/`. A release binary
+//! contains the built files; a debug binary reads them from the source tree.
 
 use std::borrow::Cow;
 
@@ -51,7 +51,7 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(
     Router::new().route("/graphiql", graphiql).route("/assets/{name}", get(asset)).fallback(chat)
 }
 
-/// `/`, and any address that the chat handles itself: one that a browser navigates to.
+/// Serves the chat at `/` and at every other path to which a browser navigates, because the chat handles such paths itself.
 async fn chat(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let is_navigation = matches!(method, Method::GET | Method::HEAD)
         && (uri.path() == "/"
@@ -126,7 +126,7 @@ fn accepts_encoding(headers: &HeaderMap, coding: &str) -> bool {
     })
 }
 
-/// The hash of the file as it is sent.
+/// The hash of the file in the encoding in which it is sent.
 fn etag(file: &EmbeddedFile) -> String {
     format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]))
 }

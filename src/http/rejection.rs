@@ -1,4 +1,4 @@
-//! Responses to requests that are rejected before an operation is executed.
+//! Responses to requests that are rejected before an operation is executed, or whose own response cannot be sent.
 
 use async_graphql::{Response as GraphqlResponse, ServerError, Value};
 use axum::{
@@ -37,7 +37,7 @@ pub(super) fn respond(status: StatusCode, request_id: &str, rejection: &GraphqlR
     response
 }
 
-/// A request that failed with an error outside of an operation.
+/// The response to a request that failed with an error outside of an operation.
 pub(super) fn from_error(error: Error) -> Response {
     let status = match &error {
         Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
@@ -48,18 +48,18 @@ pub(super) fn from_error(error: Error) -> Response {
     respond(status, &request_id, &failure(error, &request_id))
 }
 
-/// A request that is not allowed, independently of its operation.
+/// The response to a request that is not allowed, independently of its operation.
 pub(super) fn forbidden(message: &str) -> Response {
     reject(StatusCode::FORBIDDEN, ErrorCode::Forbidden, &new_request_id(), message)
 }
 
-/// A request whose body of `count` bytes or more exceeds the maximum.
+/// The response to a request whose body of `count` bytes or more exceeds the maximum.
 pub(super) fn body_too_long(count: usize, max: usize) -> Response {
     let exceeded = LimitExceeded { limit: RequestLimit::BodyBytes, count, max };
     respond(StatusCode::PAYLOAD_TOO_LARGE, &new_request_id(), &limit_exceeded(exceeded))
 }
 
-/// A response for which there is no memory, since the client does not read earlier ones.
+/// The error in place of a response for which there is no memory, because the client does not read earlier responses.
 pub(super) fn unread_limit() -> GraphqlResponse {
     let mut rejection = failure(Error::RateLimited { retry_after_secs: 1 }, "");
     for error in &mut rejection.errors {
@@ -80,7 +80,7 @@ pub(super) fn set_request_id(response: &mut Response, request_id: &str) {
     }
 }
 
-/// Sets `Retry-After` to the seconds until requests that exceeded a rate limit or a quota are accepted.
+/// Sets `Retry-After` to the seconds until requests that exceeded a rate limit or, if `now` is given, a quota are accepted.
 pub(super) fn set_retry_after<'a>(
     response: &mut Response,
     errors: impl IntoIterator<Item = &'a ServerError>,

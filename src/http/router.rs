@@ -18,7 +18,7 @@ use crate::{config::Switch, graphql::MY_DATA};
 /// All routes of the API.
 pub fn router(api: Api) -> Router {
     let cors = cors::layer(api.settings.clone());
-    // Every response has CORS headers except those of the webhook, which no page calls.
+    // Web pages call the routes `for_pages`, whose responses have CORS headers. No page calls the webhook.
     let is_served = api.settings.playground == Switch::On;
     let for_pages = playground::router(is_served, api.allows_introspection)
         .route("/graphql", get(graphql::get).post(graphql::post).connect(graphql::get))

@@ -18,15 +18,15 @@ use super::{
 };
 use crate::{config::ServerSettings, lifecycle::Lifecycle};
 
-/// The send buffer of a connection in the system, in bytes. The default can be megabytes.
+/// The size of the operating system's send buffer for a connection, in bytes. The default can be megabytes.
 const SEND_BUFFER: usize = 128 * 1024;
-/// The pause after a failed accept, such as with too many open files.
+/// The pause after a failed accept, which can be due to too many open files.
 const ACCEPT_RETRY_AFTER: Duration = Duration::from_millis(100);
 
-/// Serves until shutdown, then until the open connections have ended.
+/// Accepts connections until shutdown, then waits until the open connections have ended.
 ///
 /// # Errors
-/// None for a failed connection.
+/// The connection permits are closed. A failed connection is not an error.
 pub async fn serve(
     listener: TcpListener,
     routes: Router,

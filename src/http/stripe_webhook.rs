@@ -20,7 +20,7 @@ pub(super) async fn post(State(api): State<Arc<Api>>, headers: HeaderMap, body: 
     match api.billing.receive(&body, signature).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(Error::BadInput { message, .. }) => {
-            // At most one line a minute: anyone can send requests without a valid signature.
+            // At most one line a minute is logged, because anyone can send requests without a valid signature.
             static REJECTED: OncePerMinute = OncePerMinute::new();
             if let Some(others) = REJECTED.pass() {
                 tracing::warn!(message, others, "stripe webhook rejected");

@@ -1,5 +1,5 @@
-//! The events of one operation, for a transport that carries one operation: responses, keep-alives between them, and the end
-//! when the operation completes, the caller's session ends or the server shuts down.
+//! The events of one operation, for transports whose response carries a single operation. The events are responses, keep-alives
+//! between them, and a last event when the operation completes, the caller's session ends or the server shuts down.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,8 @@ use crate::{
     http::api::Api,
 };
 
-/// The maximum number of queued responses. The operation of a slow reader pauses at it. Each may have the maximum size.
+/// The maximum number of queued responses, at which the operation of a slow reader pauses. It is low because each response may
+/// have the maximum size.
 const QUEUE_LENGTH: usize = 1;
 /// How long queued responses are still sent once the server shuts down.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
@@ -34,7 +35,8 @@ pub(super) enum LiveEvent {
     Closing,
 }
 
-/// Runs the operation as a task, which ends when the stream is dropped. The stream ends after the last three kinds of event.
+/// Runs the operation as a task, which ends when the stream is dropped. The stream ends after `Complete`, `SignedOut` or
+/// `Closing`.
 pub(super) fn events(
     api: Arc<Api>,
     prepared: Result<Prepared, Response>,

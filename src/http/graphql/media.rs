@@ -7,7 +7,7 @@ use crate::http::headers::split_unquoted;
 pub(super) enum Media {
     /// `application/graphql-response+json`: the status shows whether the operation was executed.
     GraphqlResponse,
-    /// `application/json`: the status is 200 for every request that could be parsed.
+    /// `application/json`: the status is 200 for every request that could be parsed, except after an internal error.
     Json,
     /// `text/event-stream`: [GraphQL over SSE](https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md), distinct
     /// connections mode.
@@ -27,8 +27,8 @@ impl Media {
         }
     }
 
-    /// How specifically a range matches: 2 an exact type, 1 `type/*`, 0 `*/*`; none if it does not match. A wildcard matches only
-    /// the media type that every client can parse.
+    /// How specifically a range matches: 2 for an exact type, 1 for `type/*`, 0 for `*/*`, none if it does not match. A wildcard
+    /// matches only the most common media type: JSON, or Server-Sent Events for a subscription.
     fn specificity(self, range: &Range<'_>, is_subscription: bool) -> Option<u8> {
         let (exact, wildcard) = match self {
             Self::GraphqlResponse => ("application/graphql-response+json", None),

@@ -1,4 +1,5 @@
-//! Operations over HTTP, by the [draft](https://graphql.github.io/graphql-over-http/draft/), and the upgrade to a WebSocket.
+//! Operations over HTTP, by the [draft specification](https://graphql.github.io/graphql-over-http/draft/), and the upgrade to a
+//! WebSocket.
 //!
 //! ```text
 //!  params ──► executor.prepare ──► media (by Accept) ─┬─► respond: one body
@@ -91,8 +92,8 @@ pub(super) async fn post(
     }
 }
 
-/// `GET /graphql`: a WebSocket, a browser that is redirected to the playground, or a query. `CONNECT /graphql`: a
-/// WebSocket over HTTP/2, by [RFC 8441](https://www.rfc-editor.org/rfc/rfc8441).
+/// `GET /graphql` opens a WebSocket, redirects a browser to the playground, or executes a query or a subscription.
+/// `CONNECT /graphql` opens a WebSocket over HTTP/2, by [RFC 8441](https://www.rfc-editor.org/rfc/rfc8441).
 pub(super) async fn get(State(api): State<Arc<Api>>, mut parts: Parts) -> Response {
     let headers = parts.headers.clone();
     let peer = match ConnectInfo::<SocketAddr>::from_request_parts(&mut parts, &api).await {
@@ -144,7 +145,8 @@ async fn upgrade(api: Arc<Api>, mut parts: Parts, caller: Caller) -> Response {
         Ok(upgrade) => socket::open(api, upgrade, caller, permit, unread),
         Err(rejection) => rejection.into_response(),
     };
-    // They hold the letter case of the request's header names: some clients match Sec-WebSocket-Protocol case-sensitively.
+    // The extensions hold the letter case of the request's header names. The response repeats it, because some clients match
+    // Sec-WebSocket-Protocol case-sensitively.
     response.extensions_mut().extend(parts.extensions);
     response
 }

@@ -1,5 +1,5 @@
 //! Apollo's [multipart subscriptions](https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol).
-//! The delimiter follows each part at once, so that clients process it without waiting for the next one.
+//! The delimiter follows each part at once, so that clients process the part without waiting for the next one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     http::api::Api,
 };
 
-/// The interval of the protocol.
+/// The interval that the protocol specifies.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const PART_HEAD: &str = "\r\ncontent-type: application/json\r\n\r\n";
 const DELIMITER: &str = "\r\n--graphql";

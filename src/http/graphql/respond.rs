@@ -1,4 +1,4 @@
-//! Responses of operations that are executed once.
+//! Builds the HTTP responses of operations.
 
 use async_graphql::Response as GraphqlResponse;
 use axum::{
@@ -41,13 +41,13 @@ pub(super) fn many(
     http_response
 }
 
-/// A body that is sent while a subscription runs.
+/// A response whose body is sent while its operation runs.
 pub(super) fn stream(media: Media, request_id: &str, body: Body) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media.content_type()));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // Without it, proxies such as nginx buffer the body.
+    // Without this header, proxies such as nginx buffer the body.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     set_request_id(&mut response, request_id);
     response
@@ -57,7 +57,7 @@ fn whole(media: Media, status: StatusCode, context: &RequestContext, body: Strin
     let content_type = HeaderValue::from_static(media.content_type());
     let mut response = (status, [(header::CONTENT_TYPE, content_type)], body).into_response();
     set_request_id(&mut response, &context.request_id);
-    // Counts for its user until the connection has accepted the body.
+    // The memory of the request counts for its user until the connection has accepted the body.
     response.extensions_mut().insert(context.memory.clone());
     if let Some(rate) = context.mutation_rate.get() {
         set_rate_limit(&mut response, &rate);
@@ -81,7 +81,7 @@ fn set_rate_limit(response: &mut Response, rate: &MutationRate) {
 }
 
 /// With `application/graphql-response+json` the status shows whether the operation was executed. With `application/json` it is
-/// 200 for every request that could be parsed.
+/// 200 for every request that could be parsed. With both, it is 500 after an internal error outside of the fields.
 fn status(media: Media, response: &GraphqlResponse) -> StatusCode {
     if !is_rejected(response) {
         return StatusCode::OK;
