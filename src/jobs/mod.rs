@@ -3,7 +3,8 @@
 //! ```text
 //!  runner ──claim──► kinds::Registry ──by name──► kinds/<kind>.rs: run, retry policy, give_up
 //!    │                                               │
-//!    └─ lease: renewed while the job runs            └─► complete | retry after backoff | release | settled
+//!    ├─ lease: renewed while the job runs            └─► complete | retry after backoff | release | settled
+//!    └─ stops: cancels the runs whose users request it
 //!
 //!  periodic/: housekeeping, reconciliation with Stripe, SQLite checkpoints
 //! ```
@@ -15,5 +16,6 @@ mod kinds;
 mod lease;
 mod periodic;
 mod runner;
+mod stops;
 
 pub use runner::Runner;

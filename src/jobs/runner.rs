@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     kinds::{Context, Disposition, Kind, Registry},
     lease, periodic,
+    stops::Stops,
 };
 use crate::{
     clock::Clock,
@@ -61,6 +62,7 @@ pub struct Runner {
     chatrooms: Chatrooms,
     billing: Billing,
     otp_deliverer: OtpDeliverer,
+    stops: Stops,
 }
 
 impl Runner {
@@ -73,11 +75,21 @@ impl Runner {
         limits: ChatSettings,
     ) -> Self {
         let (db, clock, signals) = (chatrooms.db.clone(), chatrooms.clock.clone(), chatrooms.signals.clone());
-        Self { db, clock, signals, settings, limits, chatrooms, billing, otp_deliverer }
+        let stops = Stops::default();
+        Self { db, clock, signals, settings, limits, chatrooms, billing, otp_deliverer, stops }
     }
 
     /// Runs jobs until the soft end, and returns once those that run have ended or been handed back.
     pub async fn run(self, life: Lifecycle) {
+        let stop_signals = self.signals.subscribe(Topic::Stops).await;
+        let watch = self.stops.clone().watch(self.db.clone(), stop_signals);
+        tokio::select! {
+            never = watch => match never {},
+            () = self.run_jobs(life) => {}
+        }
+    }
+
+    async fn run_jobs(self, life: Lifecycle) {
         let mut signals = self.signals.subscribe(Topic::Jobs).await;
         let permits = Arc::new(Semaphore::new(self.settings.worker_concurrency.get()));
         let kinds = Arc::new(Registry::new(&self.chatrooms, &self.billing, &self.otp_deliverer));
@@ -175,6 +187,7 @@ impl Runner {
         claims_next: bool,
     ) -> Result<JobEnd> {
         let cancel = CancelTokens { release: life.hard.child_token(), ..CancelTokens::default() };
+        let _registration = self.stops.register(job, cancel.stop.clone());
         let context = Context { cancel, next_lease: claims_next.then_some(self.settings.worker_lease) };
         let work = AssertUnwindSafe(kind.run(job, &context)).catch_unwind();
         let finished = tokio::select! {

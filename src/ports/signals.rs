@@ -2,7 +2,7 @@
 //! reads from the database what has changed.
 
 use async_trait::async_trait;
-use entity::{ChatroomId, MessageId, SessionId, UserId};
+use entity::{ChatroomId, SessionId, UserId};
 use futures_util::stream::BoxStream;
 
 use super::Unavailable;
@@ -12,8 +12,8 @@ use super::Unavailable;
 pub enum Topic {
     /// There may be a job to claim.
     Jobs,
-    /// A stop of this reply was requested.
-    Stop(MessageId),
+    /// A stop of a running job was requested.
+    Stops,
     /// This session may have ended.
     Session(SessionId),
     /// Something in this chatroom changed, or it was deleted.

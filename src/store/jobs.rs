@@ -147,7 +147,7 @@ pub(super) fn claim_next([job, user, chatroom, now, leased_until]: [&str; 5], co
 }
 
 /// A worker's claim on a job, which each of its writes carries.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
     pub job: JobId,
     pub attempt: i32,
@@ -165,14 +165,18 @@ fn update(claim: Claim) -> UpdateMany<Entity> {
     Entity::update_many().filter(Column::Id.eq(claim.job)).filter(Column::Attempt.eq(claim.attempt))
 }
 
-/// Whether a stop was requested. None if the claim is lost.
-pub async fn stop_requested(conn: &impl ConnectionTrait, claim: Claim) -> Result<Option<bool>, DbErr> {
-    let job = Entity::find_by_id(claim.job)
-        .filter(Column::Attempt.eq(claim.attempt))
+/// The claims on leased jobs that are to be stopped.
+pub async fn requested_stops(conn: &impl ConnectionTrait) -> Result<Vec<Claim>, DbErr> {
+    let requested: Vec<(JobId, i32)> = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .column(Column::Attempt)
         .filter(Column::LeasedUntil.is_not_null())
-        .one(conn)
+        .filter(Column::StopRequested.eq(true))
+        .into_tuple()
+        .all(conn)
         .await?;
-    Ok(job.map(|job| job.stop_requested))
+    Ok(requested.into_iter().map(|(job, attempt)| Claim { job, attempt }).collect())
 }
 
 /// Renews the lease, and returns whether a stop was requested. None if the claim is lost.

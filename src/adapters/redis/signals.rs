@@ -27,7 +27,7 @@ impl RedisSignals {
 fn channel(topic: Topic) -> String {
     match topic {
         Topic::Jobs => "pollux:jobs".to_owned(),
-        Topic::Stop(reply) => format!("pollux:{{{reply}}}:stop"),
+        Topic::Stops => "pollux:stops".to_owned(),
         Topic::Session(session) => format!("pollux:{{{session}}}:session"),
         Topic::Chatroom(chatroom) => format!("pollux:{{{chatroom}}}:room"),
         Topic::Account(user) => format!("pollux:{{{user}}}:account"),

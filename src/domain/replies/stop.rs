@@ -34,7 +34,7 @@ impl Replies {
                 attempt_result::end(message::Status::Cancelled, AttemptOutput::text(&text), self.clock.now());
             self.end_reply(&reply, &job, end, None).await?;
         } else {
-            publish(&*self.signals, &[Topic::Stop(id)]).await;
+            publish(&*self.signals, &[Topic::Stops]).await;
         }
         let ended = async {
             loop {

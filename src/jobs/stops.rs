@@ -1,0 +1,132 @@
+//! Stops runs on request: one subscription and one query for all jobs that a worker runs.
+//!
+//! ```text
+//!  signal ──► requested stops of leased jobs ──┬─► the job runs here: cancel its run
+//!                                              └─► remembered for a moment: the job may be registered just now
+//! ```
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use entity::{JobId, job};
+use futures_util::{Stream, StreamExt};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::{
+    Db,
+    jobs::{self, Claim},
+};
+
+/// How long after its claim a job may be registered.
+const REMEMBERED: Duration = Duration::from_secs(5);
+
+/// The runs of a worker that can be stopped.
+#[derive(Clone, Default)]
+pub(super) struct Stops(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    runs: HashMap<JobId, (Claim, CancellationToken)>,
+    /// Requested stops of jobs that do not run here, or not yet.
+    unmatched: Vec<(Claim, Instant)>,
+}
+
+/// A run that can be stopped until this is dropped.
+pub(super) struct Registration {
+    stops: Stops,
+    job: JobId,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.stops.state().runs.remove(&self.job);
+    }
+}
+
+impl Stops {
+    /// Cancels `stop` when the user requests it.
+    pub(super) fn register(&self, job: &job::Model, stop: CancellationToken) -> Registration {
+        let claim = Claim::of(job);
+        let mut state = self.state();
+        if state.unmatched.iter().any(|(unmatched, _)| *unmatched == claim) {
+            stop.cancel();
+        }
+        state.runs.insert(job.id, (claim, stop));
+        Registration { stops: self.clone(), job: job.id }
+    }
+
+    /// Looks for requested stops after each signal. Never returns.
+    pub(super) async fn watch(self, db: Db, mut signals: impl Stream<Item = ()> + Unpin) -> Infallible {
+        loop {
+            if signals.next().await.is_none() {
+                future::pending::<()>().await;
+            }
+            match jobs::requested_stops(db.read()).await {
+                Ok(requested) => self.stop(&requested),
+                // Heartbeats read it as well.
+                Err(error) => tracing::warn!(%error, "failed to read requested stops"),
+            }
+        }
+    }
+
+    fn stop(&self, requested: &[Claim]) {
+        let mut state = self.state();
+        let State { runs, unmatched } = &mut *state;
+        let now = Instant::now();
+        unmatched.retain(|(_, since)| now - *since < REMEMBERED);
+        for claim in requested {
+            match runs.get(&claim.job) {
+                Some((running, stop)) if running == claim => stop.cancel(),
+                _ => unmatched.push((*claim, now)),
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    fn job() -> job::Model {
+        job::Model { attempt: 1, ..jobs::new("reply", Clock::system().now()) }
+    }
+
+    #[tokio::test]
+    async fn a_stop_cancels_the_run_of_that_attempt_only() {
+        let (stops, token) = (Stops::default(), CancellationToken::new());
+        let job = job();
+        let registration = stops.register(&job, token.clone());
+        stops.stop(&[Claim { job: job.id, attempt: 2 }, Claim { job: JobId::generate(), attempt: 1 }]);
+        assert!(!token.is_cancelled());
+        stops.stop(&[Claim::of(&job)]);
+        assert!(token.is_cancelled());
+        drop(registration);
+        assert!(stops.state().runs.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_read_before_its_job_is_registered_is_remembered_for_five_seconds() {
+        let stops = Stops::default();
+        let (early, late) = (job(), job());
+        stops.stop(&[Claim::of(&early), Claim::of(&late)]);
+        let token = CancellationToken::new();
+        let _registration = stops.register(&early, token.clone());
+        assert!(token.is_cancelled());
+        tokio::time::advance(REMEMBERED).await;
+        stops.stop(&[]);
+        let token = CancellationToken::new();
+        let _registration = stops.register(&late, token.clone());
+        assert!(!token.is_cancelled());
+    }
+}
