@@ -1,20 +1,18 @@
 //! The start and the end of an attempt at a reply. On PostgreSQL, each is one statement, so that the chatroom's row is locked
-//! only while the statement runs. On SQLite, which has no data-modifying subqueries, each is one transaction.
+//! only while the statement runs. On SQLite, which has no data-modifying subqueries, each is a transaction that is sent as one text.
 
 use chrono::NaiveDate;
-use entity::{ChatroomId, Timestamp, UserId, chatroom, job, message};
+use entity::{ChatroomId, JobId, Timestamp, UserId, job, message};
 use sea_orm::{ActiveEnum, DbBackend, FromQueryResult, Value, entity::prelude::*};
 
 use super::{
     Db,
-    branches::{self, HISTORY_COLUMNS, HistoryMessage},
-    chatrooms, commit,
+    branches::{HISTORY_COLUMNS, HistoryMessage},
     jobs::{self, Claim},
-    replies::{Attempt, End, update},
-    sql, usage,
+    replies::{Attempt, End},
+    sql,
+    sqlite::transaction,
 };
-
-use message::{Column, Entity, Status};
 
 /// The unit of the daily quota that a user gets back for a failed reply.
 #[derive(Clone, Copy, Debug)]
@@ -42,37 +40,47 @@ pub async fn begin(
     attempt: Attempt,
     limit: usize,
 ) -> Result<Option<Begun>, DbErr> {
-    if db.write().get_database_backend() == DbBackend::Sqlite {
-        let tx = db.begin().await?;
-        let Some(chatroom) = chatrooms::increment_version(&tx, chatroom).await? else { return Ok(None) };
-        let Some(reply) = begin_in(&tx, attempt, chatroom.version).await? else { return Ok(None) };
-        commit(tx).await?;
-        let history = branches::above(db.read(), chatroom.id, reply.depth, limit).await?;
-        let chatroom::Model { model, system_instruction, .. } = chatroom;
-        return Ok(Some(Begun { reply, model, system_instruction, history }));
-    }
     // The reply's row, and below it the history's rows, which have fewer columns.
-    let text = format!(
-        "WITH incremented AS (
-             UPDATE chatrooms SET version = version + 1 WHERE id = $1
-             RETURNING version, model AS chatroom_model, system_instruction
-         ), begun AS (
-             UPDATE messages
-             SET status = 'streaming', attempt = $3, content = '', changed_version = incremented.version
-             FROM incremented
-             WHERE messages.id = $2 AND messages.attempt < $3 AND messages.status IN ('queued', 'streaming')
-             RETURNING messages.*, chatroom_model, system_instruction
-         )
-         SELECT {HISTORY_COLUMNS}, {OTHER_COLUMNS} FROM begun
+    let select = format!(
+        "SELECT {HISTORY_COLUMNS}, {OTHER_COLUMNS} FROM begun
          UNION ALL
-         SELECT above.*, {nulls}
-         FROM begun CROSS JOIN LATERAL (
+         SELECT above.*, {nulls} FROM (
              SELECT {HISTORY_COLUMNS} FROM messages
-             WHERE chatroom_id = $1 AND active AND depth < begun.depth ORDER BY depth DESC LIMIT {limit}
+             WHERE chatroom_id = $1 AND active AND depth < (SELECT depth FROM begun) ORDER BY depth DESC LIMIT {limit}
          ) AS above
          ORDER BY depth DESC",
         nulls = vec!["NULL"; OTHER_COLUMNS.split(',').count()].join(", "),
     );
+    let text = match db.write().get_database_backend() {
+        DbBackend::Sqlite => transaction(&[
+            "UPDATE chatrooms SET version = version + 1
+             WHERE id = $1 AND EXISTS (SELECT 1 FROM messages
+                                       WHERE id = $2 AND attempt < $3 AND status IN ('queued', 'streaming'))",
+            "UPDATE messages
+             SET status = 'streaming', attempt = $3, content = '',
+                 changed_version = (SELECT version FROM chatrooms WHERE id = $1)
+             WHERE id = $2 AND changes() = 1",
+            &format!(
+                "WITH begun AS (
+                     SELECT messages.*, chatrooms.model AS chatroom_model, system_instruction
+                     FROM messages JOIN chatrooms ON chatrooms.id = chatroom_id
+                     WHERE messages.id = $2 AND changes() = 1
+                 ) {select}"
+            ),
+        ]),
+        _ => format!(
+            "WITH incremented AS (
+                 UPDATE chatrooms SET version = version + 1 WHERE id = $1
+                 RETURNING version, model AS chatroom_model, system_instruction
+             ), begun AS (
+                 UPDATE messages
+                 SET status = 'streaming', attempt = $3, content = '', changed_version = incremented.version
+                 FROM incremented
+                 WHERE messages.id = $2 AND messages.attempt < $3 AND messages.status IN ('queued', 'streaming')
+                 RETURNING messages.*, chatroom_model, system_instruction
+             ) {select}"
+        ),
+    };
     let values = [chatroom.into(), attempt.reply.into(), attempt.number.into()];
     let rows = db.write().query_all_raw(sql(db.write(), text, values)).await?;
     let Some((reply, history)) = rows.split_first() else { return Ok(None) };
@@ -112,74 +120,57 @@ pub async fn finish(
     refund: Option<Refund>,
     lease_next_until: Option<Timestamp>,
 ) -> Result<Option<Finished>, DbErr> {
-    let attempt = Attempt { reply: reply.id, number: claim.attempt };
-    if db.write().get_database_backend() == DbBackend::Sqlite {
-        let tx = db.begin().await?;
-        let Some(chatroom) = chatrooms::increment_version(&tx, reply.chatroom_id).await? else {
-            return Ok(None);
-        };
-        if !jobs::complete(&tx, claim).await? {
-            return Ok(None);
-        }
-        let now = end.at;
-        let is_ended = end_in(&tx, attempt, chatroom.version, end).await?;
-        if let (true, Some(Refund { user, day })) = (is_ended, refund) {
-            usage::refund(&tx, user, day).await?;
-        }
-        let next = match lease_next_until {
-            Some(until) => {
-                let text = jobs::claim_next(["$1", "$2", "$3", "$4", "$5"], "true");
-                let (user, chatroom) = (reply.user_id, reply.chatroom_id);
-                let values = [claim.job.into(), user.into(), chatroom.into(), now.into(), until.into()];
-                job::Model::find_by_statement(sql(&tx, text, values)).one(&tx).await?
-            }
-            None => None,
-        };
-        commit(tx).await?;
-        return Ok(Some(Finished { is_ended, next }));
-    }
-    // Locks the chatroom before the job and the reply, as every transaction that changes a chatroom does: transactions that
-    // lock in different orders could deadlock.
-    let text = format!(
-        "WITH incremented AS (
-             UPDATE chatrooms SET version = version + 1
-             WHERE id = $3 AND EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND attempt = $2)
-             RETURNING version
-         ), completed AS (
-             DELETE FROM jobs USING incremented WHERE id = $1 AND attempt = $2 RETURNING incremented.version
-         ), ended AS (
-             UPDATE messages
-             SET status = $6, content = $7, failure_code = $8, failure_message = $9, finish_reason = $10,
-                 model = coalesce($11, model), prompt_tokens = coalesce($12, prompt_tokens),
-                 output_tokens = coalesce($13, output_tokens), thought_tokens = coalesce($14, thought_tokens),
-                 completed_at = $15, changed_version = completed.version
-             FROM completed
-             WHERE messages.id = $4 AND messages.attempt <= $5 AND messages.status IN ('queued', 'streaming')
-             RETURNING messages.id
-         ), refunded AS (
-             UPDATE daily_usage SET used = used - 1
-             FROM ended WHERE daily_usage.user_id = $16 AND daily_usage.day = $17 AND daily_usage.used > 0
-         ), next AS (
-             {claim_next}
-         )
-         SELECT (SELECT count(*) FROM completed) AS completed, (SELECT count(*) FROM ended) AS ended, next.*
-         FROM (SELECT 1) AS one LEFT JOIN next ON true",
-        claim_next = jobs::claim_next(
-            ["$1", "$16", "$3", "$15", "$18"],
-            "$18 IS NOT NULL AND EXISTS (SELECT 1 FROM completed)",
+    let text = match db.write().get_database_backend() {
+        DbBackend::Sqlite => transaction(&[
+            "UPDATE chatrooms SET version = version + 1
+             WHERE id = $3 AND EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND attempt = $2)",
+            "DELETE FROM jobs WHERE id = $1 AND attempt = $2 AND changes() = 1 RETURNING 1 AS completed",
+            &jobs::claim_next(NEXT_PARAMETERS, "$17 IS NOT NULL AND changes() = 1"),
+            &format!(
+                "UPDATE messages
+                 SET {END_COLUMNS}, changed_version = (SELECT version FROM chatrooms WHERE id = $3)
+                 WHERE id = $4 AND attempt <= $2 AND status IN ('queued', 'streaming')
+                   AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = $1)
+                 RETURNING 1 AS ended"
+            ),
+            "UPDATE daily_usage SET used = used - 1
+             WHERE user_id = $15 AND day = $16 AND used > 0 AND changes() = 1",
+        ]),
+        // Locks the chatroom before the job and the reply, as every transaction that changes a chatroom does: transactions
+        // that lock in different orders could deadlock.
+        _ => format!(
+            "WITH incremented AS (
+                 UPDATE chatrooms SET version = version + 1
+                 WHERE id = $3 AND EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND attempt = $2)
+                 RETURNING version
+             ), completed AS (
+                 DELETE FROM jobs USING incremented WHERE id = $1 AND attempt = $2 RETURNING incremented.version
+             ), ended AS (
+                 UPDATE messages SET {END_COLUMNS}, changed_version = completed.version
+                 FROM completed
+                 WHERE id = $4 AND attempt <= $2 AND status IN ('queued', 'streaming')
+                 RETURNING id
+             ), refunded AS (
+                 UPDATE daily_usage SET used = used - 1
+                 FROM ended WHERE user_id = $15 AND day = $16 AND used > 0
+             ), next AS (
+                 {claim_next}
+             )
+             SELECT 1 AS completed, (SELECT 1 FROM ended) AS ended, next.* FROM completed LEFT JOIN next ON true",
+            claim_next =
+                jobs::claim_next(NEXT_PARAMETERS, "$17 IS NOT NULL AND EXISTS (SELECT 1 FROM completed)"),
         ),
-    );
+    };
     let (failure_code, failure_message) = end.failure.unzip();
     let (prompt, output, thoughts) = match end.usage.tokens {
         Some((prompt, output, thoughts)) => (Some(prompt), Some(output), Some(thoughts)),
         None => (None, None, None),
     };
-    let values: [Value; 18] = [
+    let values: [Value; 17] = [
         claim.job.into(),
         claim.attempt.into(),
         reply.chatroom_id.into(),
-        attempt.reply.into(),
-        attempt.number.into(),
+        reply.id.into(),
         end.status.to_value().into(),
         end.content.into(),
         failure_code.map(|code| code.to_value()).into(),
@@ -194,53 +185,21 @@ pub async fn finish(
         refund.map(|refund| refund.day).into(),
         lease_next_until.into(),
     ];
-    let Some(row) = db.write().query_one_raw(sql(db.write(), text, values)).await? else { return Ok(None) };
-    if row.try_get::<i64>("", "completed")? == 0 {
+    // One row on PostgreSQL; on SQLite one of each statement that returned any.
+    let rows = db.write().query_all_raw(sql(db.write(), text, values)).await?;
+    let has = |column| rows.iter().any(|row| matches!(row.try_get("", column), Ok(Some(1_i32))));
+    if !has("completed") {
         return Ok(None);
     }
-    let is_ended = row.try_get::<i64>("", "ended")? == 1;
-    Ok(Some(Finished { is_ended, next: job::Model::from_query_result_optional(&row, "")? }))
+    let next = rows.iter().find(|row| matches!(row.try_get::<Option<JobId>>("", "id"), Ok(Some(_))));
+    let next = next.map(|row| job::Model::from_query_result(row, "")).transpose()?;
+    Ok(Some(Finished { is_ended: has("ended"), next }))
 }
 
-/// Begins an attempt with an empty text, unless the reply has ended, or this attempt or a later one has begun.
-async fn begin_in(
-    conn: &impl ConnectionTrait,
-    attempt: Attempt,
-    version: i64,
-) -> Result<Option<message::Model>, DbErr> {
-    let begun = Entity::update_many()
-        .col_expr(Column::Status, Expr::value(Status::Streaming))
-        .col_expr(Column::Attempt, Expr::value(attempt.number))
-        .col_expr(Column::Content, Expr::value(""))
-        .col_expr(Column::ChangedVersion, Expr::value(version))
-        .filter(Column::Id.eq(attempt.reply))
-        .filter(Column::Attempt.lt(attempt.number))
-        .filter(Column::Status.is_in([Status::Queued, Status::Streaming]))
-        .exec_with_returning(conn)
-        .await?;
-    Ok(begun.into_iter().next())
-}
+/// The parameters of [`jobs::claim_next`] in [`finish`].
+const NEXT_PARAMETERS: [&str; 5] = ["$1", "$15", "$3", "$14", "$17"];
 
-/// Ends the reply. False if it has ended already, or a later attempt has begun.
-async fn end_in(
-    conn: &impl ConnectionTrait,
-    attempt: Attempt,
-    version: i64,
-    end: End,
-) -> Result<bool, DbErr> {
-    let (failure_code, failure_message) = end.failure.unzip();
-    let ended = end
-        .usage
-        .store(update(attempt))
-        .col_expr(Column::Status, Expr::value(end.status))
-        .col_expr(Column::Content, Expr::value(end.content))
-        .col_expr(Column::FailureCode, Expr::value(failure_code))
-        .col_expr(Column::FailureMessage, Expr::value(failure_message))
-        .col_expr(Column::FinishReason, Expr::value(end.finish_reason))
-        .col_expr(Column::CompletedAt, Expr::value(end.at))
-        .col_expr(Column::ChangedVersion, Expr::value(version))
-        .filter(Column::Status.is_in([Status::Queued, Status::Streaming]))
-        .exec(conn)
-        .await?;
-    Ok(ended.rows_affected == 1)
-}
+/// The columns that [`finish`] sets.
+const END_COLUMNS: &str = "status = $5, content = $6, failure_code = $7, failure_message = $8, finish_reason = $9, \
+     model = coalesce($10, model), prompt_tokens = coalesce($11, prompt_tokens), \
+     output_tokens = coalesce($12, output_tokens), thought_tokens = coalesce($13, thought_tokens), completed_at = $14";

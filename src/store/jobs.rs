@@ -88,12 +88,9 @@ pub struct ClaimTerms {
 ///
 /// Claims are serialized, because two at the same time would not see each other's jobs and would exceed the caps.
 pub async fn claim(db: &Db, terms: ClaimTerms) -> Result<Vec<job::Model>, DbErr> {
-    let tx = db.begin().await?;
-    if tx.get_database_backend() == DbBackend::Postgres {
-        tx.execute_unprepared(&AdvisoryLock::Claims.wait()).await?;
-    }
+    let backend = db.write().get_database_backend();
     let statement = sql(
-        &tx,
+        db.write(),
         format!(
             "UPDATE jobs SET attempt = attempt + 1, leased_until = $2
              WHERE id IN (SELECT id FROM jobs WHERE (leased_until IS NULL OR leased_until <= $1) AND id IN (
@@ -115,7 +112,7 @@ pub async fn claim(db: &Db, terms: ClaimTerms) -> Result<Vec<job::Model>, DbErr>
                  WHERE turn <= cap
                  ORDER BY turn, id LIMIT {limit}
              ) {lock}) RETURNING *",
-            lock = match tx.get_database_backend() {
+            lock = match backend {
                 // There is a single writer.
                 DbBackend::Sqlite => "",
                 _ => "FOR UPDATE SKIP LOCKED",
@@ -126,7 +123,14 @@ pub async fn claim(db: &Db, terms: ClaimTerms) -> Result<Vec<job::Model>, DbErr>
         ),
         [terms.now.into(), terms.leased_until.into(), Uuid::nil().into()],
     );
-    let claimed = job::Model::find_by_statement(statement).all(&tx).await?;
+    let statement = job::Model::find_by_statement(statement);
+    if backend == DbBackend::Sqlite {
+        return statement.all(db.write()).await;
+    }
+    // The statement's snapshot must be taken under the lock.
+    let tx = db.begin().await?;
+    tx.execute_unprepared(&AdvisoryLock::Claims.wait()).await?;
+    let claimed = statement.all(&tx).await?;
     commit(tx).await?;
     Ok(claimed)
 }

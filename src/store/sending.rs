@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use entity::{ChatroomId, JobId, MessageId, Timestamp, UserId, idempotency_key, message};
 use sea_orm::{DbBackend, FromQueryResult, Value, entity::prelude::*, sqlx::error::ErrorKind};
 
-use super::{Db, messages, sql, transaction::sqlx_error};
+use super::{Db, messages, sql, sqlite::transaction, transaction::sqlx_error};
 
 /// A message to store, with the ids of the rows that it causes.
 #[derive(Clone, Copy, Debug)]
@@ -43,14 +43,13 @@ pub enum StoreResult {
     New(Box<Stored>),
     /// The statement was committed by an earlier try, whose connection was lost before its result arrived.
     Earlier,
-    /// Nothing is stored: something rejects the message, or another call changed the chatroom meanwhile, or the database is
-    /// SQLite.
+    /// Nothing is stored: something rejects the message, or another call changed the chatroom meanwhile.
     Nothing,
 }
 
 /// Every condition is checked before the first write. A message that passes and loses a race afterwards violates a constraint, which rolls the statement
 /// back.
-const STATEMENT: &str = "
+const POSTGRES: &str = "
     WITH tier AS (
         SELECT EXISTS (SELECT 1 FROM subscriptions WHERE user_id = $1 AND pro_until > $12) AS is_pro
     ), quota AS (
@@ -100,11 +99,47 @@ const STATEMENT: &str = "
     FROM (SELECT * FROM sent UNION ALL SELECT * FROM reply) AS rows, reserved, quota, listed
     ORDER BY rows.depth";
 
+/// Each statement has an effect only if the one before it had. There is a single writer, so nothing can change between them.
+const SQLITE: [&str; 8] = [
+    "UPDATE chatrooms SET version = version + 1, updated_at = $12
+     WHERE id = $2 AND user_id = $1
+       AND NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE user_id = $1 AND key = $6)
+       AND coalesce((SELECT used FROM daily_usage WHERE user_id = $1 AND day = $10), 0)
+         < CASE WHEN EXISTS (SELECT 1 FROM subscriptions WHERE user_id = $1 AND pro_until > $12) THEN $9 ELSE $8 END",
+    "INSERT INTO messages (id, user_id, chatroom_id, parent_id, depth, active, role, content, status, attempt,
+                           added_version, changed_version, created_at, completed_at)
+     SELECT $3, $1, $2, tail.id, coalesce(tail.depth + 1, 0), true, 'user', $5, 'completed', 0, version, version, $12, $12
+     FROM chatrooms LEFT JOIN (
+         SELECT id, depth FROM messages WHERE chatroom_id = $2 AND active ORDER BY depth DESC LIMIT 1
+     ) AS tail ON true
+     WHERE chatrooms.id = $2 AND changes() = 1",
+    "INSERT INTO messages (id, user_id, chatroom_id, parent_id, depth, active, role, content, status, attempt,
+                           added_version, changed_version, created_at)
+     SELECT $4, user_id, chatroom_id, id, depth + 1, true, 'model', '', 'queued', 0, added_version, added_version, $12
+     FROM messages WHERE id = $3 AND changes() = 1",
+    "INSERT INTO jobs (id, kind, user_id, chatroom_id, message_id, position, run_at, attempt, failures, stop_requested,
+                       created_at)
+     SELECT $11, $13, user_id, chatroom_id, id, depth, $12, 0, 0, false, $12 FROM messages WHERE id = $4 AND changes() = 1",
+    "INSERT INTO daily_usage (user_id, day, used) SELECT $1, $10, 1 WHERE changes() = 1
+     ON CONFLICT (user_id, day) DO UPDATE SET used = used + 1",
+    "UPDATE users SET chatrooms_version = chatrooms_version + 1 WHERE id = $1 AND changes() = 1",
+    "INSERT INTO idempotency_keys (user_id, key, fingerprint, reply_id, created_at)
+     SELECT $1, $6, $7, $4, $12 WHERE $6 IS NOT NULL AND changes() = 1",
+    "SELECT rows.*,
+            (SELECT used FROM daily_usage WHERE user_id = $1 AND day = $10) AS used,
+            EXISTS (SELECT 1 FROM subscriptions WHERE user_id = $1 AND pro_until > $12) AS is_pro,
+            (SELECT chatrooms_version FROM users WHERE id = $1) AS list_version,
+            EXISTS (SELECT 1 FROM messages AS sent JOIN messages AS tail ON tail.id = sent.parent_id
+                    WHERE sent.id = $3 AND tail.status IN ('queued', 'streaming')) AS is_behind_unfinished
+     FROM messages AS rows WHERE id IN ($3, $4) ORDER BY depth",
+];
+
 /// Stores the message, its reply, the job, the reserved unit of the quota and the idempotency key.
 pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<StoreResult, DbErr> {
-    if db.write().get_database_backend() == DbBackend::Sqlite {
-        return Ok(StoreResult::Nothing);
-    }
+    let text = match db.write().get_database_backend() {
+        DbBackend::Sqlite => transaction(&SQLITE),
+        _ => POSTGRES.to_owned(),
+    };
     let values: [Value; 13] = [
         new.user.into(),
         new.chatroom.into(),
@@ -120,7 +155,7 @@ pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<StoreResult, DbErr> {
         new.now.into(),
         new.job_kind.into(),
     ];
-    let rows = match db.write().query_all_raw(sql(db.write(), STATEMENT, values)).await {
+    let rows = match db.write().query_all_raw(sql(db.write(), text, values)).await {
         Err(error) if is_race(&error) => Vec::new(),
         rows => rows?,
     };

@@ -17,10 +17,11 @@ use anyhow::{Context, anyhow, bail};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr,
     sqlx::{
-        Connection,
-        sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+        self, Connection,
+        sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous, SqliteTransactionManager},
     },
 };
+use sqlx_core::transaction::TransactionManager;
 
 use super::{ConnectionPool, transaction::sqlx_error, write_check::WriteCheck};
 
@@ -70,6 +71,12 @@ pub(super) async fn writer(file: &Path, checks: Arc<WriteCheck>) -> anyhow::Resu
             Box::pin(async move {
                 // Waits for a rollback that is still queued.
                 connection.ping().await?;
+                if connection.is_in_transaction()
+                    && SqliteTransactionManager::get_transaction_depth(connection) == 0
+                {
+                    // Begun by a text that contains the transaction: sqlx does not know of it.
+                    sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await?;
+                }
                 let is_clean = !connection.is_in_transaction();
                 if !is_clean {
                     checks.report_failure();
@@ -133,4 +140,11 @@ pub(super) fn explain(error: &DbErr, file: &Path) -> anyhow::Error {
 fn primary_code(error: &DbErr) -> Option<u32> {
     let code: u32 = sqlx_error(error)?.as_database_error()?.code()?.parse().ok()?;
     Some(code & 0xff)
+}
+
+/// The text of a transaction, for one round trip to the connection's thread. All statements share the numbered parameters, and
+/// the rows of all of them are returned. A statement can be made to depend on the one before it by `changes() = 1`, the number of
+/// rows that it has changed. If one fails, the transaction stays open until the connection returns to its pool.
+pub(super) fn transaction(statements: &[&str]) -> String {
+    format!("BEGIN IMMEDIATE; {}; COMMIT", statements.join("; "))
 }

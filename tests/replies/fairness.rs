@@ -116,8 +116,8 @@ async fn a_queue_in_one_chatroom_does_not_delay_another_user_of_a_busy_worker() 
     let first = chatroom.send("1").await;
     busy.follow(&first.reply, None).await.read_until("First").await;
     chatroom.send("2").await;
-    let last = chatroom.send("3").await;
     other.create_chatroom("y").await.send("other").await;
+    let last = chatroom.send("3").await;
     gate.open_permanently();
     busy.read(&last.reply).await;
     assert_eq!(prompts(&app), ["1", "2", "other", "3"]);

@@ -271,6 +271,8 @@ async fn a_message_committed_as_its_connection_breaks_is_stored_once_and_answere
     let proxied = ProxiedNode::start(Role::Api, &[]).await;
     let user = proxied.app.user().await;
     let chatroom = user.create_chatroom("x").await;
+    // Prepares the statement, which needs responses.
+    chatroom.send("first").await;
     proxied.postgres.silence();
     let send = chatroom.send("hi");
     let cut = async {
@@ -285,9 +287,9 @@ async fn a_message_committed_as_its_connection_breaks_is_stored_once_and_answere
         proxied.postgres.restore();
     };
     let (sent, ()) = timeout(TEST_TIMEOUT, futures_util::future::join(send, cut)).await.unwrap();
-    assert_eq!(chatroom.branch().await.len(), 2);
+    assert_eq!(chatroom.branch().await.len(), 4);
     assert_eq!(user.message(&sent.reply).await["status"], "QUEUED");
     let usage = user.data("{ me { usage { used } } }", json!({})).await;
-    assert_eq!(usage["me"]["usage"]["used"], 1);
+    assert_eq!(usage["me"]["usage"]["used"], 2);
     proxied.stop().await;
 }
