@@ -15,10 +15,10 @@ use crate::{
     store::{DbErr, chatrooms, checkouts, messages, subscriptions},
 };
 
-/// Chatrooms, and positions of messages, per query.
 const CHATROOMS_PER_QUERY: u64 = 200;
+/// Ids and lengths of messages, which are read before the messages themselves.
 const POSITIONS_PER_QUERY: u64 = 5000;
-/// Bounds of a batch of messages, which may be long while the download is slow.
+/// Maximum size of a batch of messages, which is held in memory until the client has received it.
 const MESSAGES_PER_BATCH: usize = 200;
 const BYTES_PER_BATCH: usize = 1024 * 1024;
 
@@ -33,7 +33,7 @@ impl Auth {
         let head = self.export_head(viewer).await?.to_string();
         let auth = self.clone();
         Ok(try_stream! {
-            // Without its closing brace: the chatrooms follow.
+            // The closing brace is left out, because the chatrooms follow.
             yield Bytes::from(format!("{},\"chatrooms\":[", &head[..head.len() - 1]));
             let mut is_first = true;
             let mut last = None;
@@ -129,14 +129,14 @@ impl Auth {
     }
 }
 
-/// The size of the next batch: at least one message.
+/// How many messages the next batch contains: at least one, even if it exceeds the maximum size.
 fn batch_size(positions: &[messages::Position]) -> usize {
     let mut bytes = 0;
-    let within = positions.iter().take(MESSAGES_PER_BATCH).take_while(|position| {
+    let fitting = positions.iter().take(MESSAGES_PER_BATCH).take_while(|position| {
         bytes += position.length();
         bytes <= BYTES_PER_BATCH
     });
-    within.count().max(1)
+    fitting.count().max(1)
 }
 
 fn chatroom_json(chatroom: &chatroom::Model) -> Value {

@@ -4,7 +4,8 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
-/// The `Debug` output of ring's and `jsonwebtoken`'s keys contains no secret.
+/// The keys of the current secret, which issue new tokens, and those of previous secrets, whose tokens stay
+/// valid.
 pub struct Keys {
     pub(super) current: Key,
     previous: Vec<Key>,
@@ -34,7 +35,7 @@ impl Keys {
         Self { current: Key::derive(secret), previous: previous.iter().map(Key::derive).collect() }
     }
 
-    /// The current one first.
+    /// All keys, the current one first.
     pub(super) fn all(&self) -> impl Iterator<Item = &Key> {
         std::iter::once(&self.current).chain(&self.previous)
     }

@@ -3,8 +3,8 @@
 //! ```text
 //!  send_otp, signup ──► a code is delivered ──► verify_otp ───────┐
 //!                                          login with a password ─┼─► a session: access token (15 min) + refresh token (30 days)
-//!  forgot_password ──► a code ──► reset_password, ends all others ┘      ▲                     │
-//!                                                                        └────── refresh ◄─────┘  each token works once
+//!  forgot_password ──► code ──► reset_password, ends old sessions ┘      ▲                     │
+//!                                                                        └────── refresh ◄─────┘  exchanges the refresh token
 //! ```
 //!
 //! No response to an anonymous caller reveals whether a number is registered: lookups, computations and results do not
@@ -119,8 +119,8 @@ impl Auth {
         publish(&*self.signals, &[Topic::Jobs]).await;
     }
 
-    /// Counts one call against all limits. If the rate limiter is unavailable, the call fails: without a count, codes
-    /// would cost without bound and secrets could be guessed.
+    /// Counts one call against all limits. If the rate limiter is unavailable, the call fails, because an uncounted caller
+    /// could request any number of paid codes and guess secrets.
     async fn take_limits(&self, limits: &[Limit]) -> Result<()> {
         match self.limits.take(limits).await.map_err(anyhow::Error::new)? {
             Verdict::Allowed { .. } => Ok(()),

@@ -48,10 +48,10 @@ pub(super) fn read(digits: &str) -> Option<Assigned> {
     })?;
     let national = without_national_prefix(regions.first()?, national);
     let (region, kind) = regions.iter().find_map(|region| {
-        let leads = region.leading_digits().filter(|_| regions.len() > 1);
+        let leading_digits = region.leading_digits().filter(|_| regions.len() > 1);
         let kind = kind_in(region, &national);
-        match leads {
-            Some(leads) => is_at_start(leads.as_str(), &national).then_some((region, kind)),
+        match leading_digits {
+            Some(digits) => matches_start(digits.as_str(), &national).then_some((region, kind)),
             None => (kind.is_some() || regions.len() == 1).then_some((region, kind)),
         }
     })?;
@@ -59,7 +59,8 @@ pub(super) fn read(digits: &str) -> Option<Assigned> {
     Some(Assigned { digits: format!("{code}{national}"), kind: kind?, country })
 }
 
-/// Removes the prefix that is dialled only within the country, if the rest is a possible number.
+/// Removes the prefix that is dialled only within the country, unless the rest would have an impossible length or only the number
+/// with the prefix is valid.
 fn without_national_prefix(main: &Metadata, national: &str) -> String {
     let whole = national.to_owned();
     let prefix = match main.national_prefix_for_parsing() {
@@ -74,15 +75,15 @@ fn without_national_prefix(main: &Metadata, national: &str) -> String {
     let stripped = match main.national_prefix_transform_rule() {
         Some(rule) if last_group.is_some() || found.len() == 1 => {
             let mut replaced = String::new();
-            // `$1` followed by a digit would be another group.
+            // `$1` followed by a digit would refer to another group; `${1}` does not.
             found.expand(&pattern(r"\$(\d)").replace_all(rule, "$${$1}"), &mut replaced);
             replaced + &national[end..]
         }
         _ => national[end..].to_owned(),
     };
     let general = main.descriptors().general();
-    let was_a_number = is_whole(general, national);
-    if was_a_number && !is_whole(general, &stripped) || !has_possible_length(main, &stripped) {
+    let was_a_number = matches_whole(general, national);
+    if was_a_number && !matches_whole(general, &stripped) || !has_possible_length(main, &stripped) {
         return whole;
     }
     stripped
@@ -90,37 +91,38 @@ fn without_national_prefix(main: &Metadata, national: &str) -> String {
 
 fn kind_in(region: &Metadata, national: &str) -> Option<Type> {
     let descriptors = region.descriptors();
-    if !is_whole(descriptors.general(), national) {
+    if !matches_whole(descriptors.general(), national) {
         return None;
     }
     KINDS.into_iter().find(|&kind| {
         descriptors.get(kind).is_some_and(|descriptor| {
-            descriptor.possible_length().contains(&length(national)) && is_whole(descriptor, national)
+            descriptor.possible_length().contains(&length(national)) && matches_whole(descriptor, national)
         })
     })
 }
 
-/// Whether numbers of a country can have this length, or are all shorter.
+/// Whether this length is possible for a number of the region, or longer than every possible one, as in libphonenumber.
 fn has_possible_length(region: &Metadata, national: &str) -> bool {
     let descriptors = || KINDS.into_iter().filter_map(|kind| region.descriptors().get(kind));
     descriptors().any(|descriptor| descriptor.possible_length().contains(&length(national)))
-        || descriptors()
-            .all(|descriptor| descriptor.possible_length().iter().all(|&most| most < length(national)))
+        || descriptors().all(|descriptor| {
+            descriptor.possible_length().iter().all(|&possible| possible < length(national))
+        })
 }
 
 fn length(national: &str) -> u16 {
     u16::try_from(national.len()).unwrap_or(u16::MAX)
 }
 
-fn is_whole(descriptor: &Descriptor, national: &str) -> bool {
+fn matches_whole(descriptor: &Descriptor, national: &str) -> bool {
     pattern(&format!("^(?:{})$", descriptor.national_number().as_str())).is_match(national)
 }
 
-fn is_at_start(text: &str, national: &str) -> bool {
+fn matches_start(text: &str, national: &str) -> bool {
     pattern(&format!("^(?:{text})")).is_match(national)
 }
 
-/// Compiles at each use: it takes microseconds, and there are thousands of patterns.
+/// Compiles a pattern at each use instead of caching thousands of them: compiling takes microseconds.
 fn pattern(text: &str) -> Regex {
     let compiled = RegexBuilder::new(text).ignore_whitespace(true).build();
     compiled.unwrap_or_else(|error| unreachable!("invalid pattern in the metadata: {error}"))

@@ -53,21 +53,21 @@ impl Password {
     }
 }
 
-/// Whether a million guesses are enough to find the password. It is rated in chunks, because it is at least as hard to guess
-/// as its hardest chunk, and rating 128 characters at once can take 1.5 s; rating 16 takes at most 25 ms.
+/// Whether a million guesses are enough to find the password. It is at least as hard to guess as its hardest chunk. Chunks of
+/// 16 characters are rated one by one: each takes at most 25 ms, but rating 128 characters at once can take 1.5 s.
 fn is_easy_to_guess(text: &str) -> bool {
     let characters: Vec<char> = text.chars().collect();
     let mut chunks = characters.chunks(CHUNK_LENGTH).map(|chunk| chunk.iter().collect::<String>());
     chunks.all(|chunk| zxcvbn(&chunk, &["pollux"]).score() < Score::Two)
 }
 
-/// Hashes and verifies with argon2id and [OWASP's parameters](https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html):
-/// 19 MiB of memory, two passes.
+/// Hashes and verifies with argon2id, 19 MiB of memory and two passes, as
+/// [OWASP recommends](https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html).
 #[derive(Clone)]
 pub struct Passwords {
     /// One permit per concurrent computation.
     permits: Arc<Semaphore>,
-    /// The working memory of finished computations, reused: allocating it for each one would fragment the heap.
+    /// The working memory of finished computations. Later ones reuse it, because allocating it each time would fragment the heap.
     memory: Arc<Mutex<Vec<Memory>>>,
 }
 

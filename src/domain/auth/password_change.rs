@@ -1,4 +1,4 @@
-//! Setting a new password: by a one-time password, or within a session.
+//! Setting a new password, with a one-time password or within a session.
 
 use entity::user;
 
@@ -41,7 +41,7 @@ impl Auth {
                     }
                     Err(invalid) => Err(invalid),
                 };
-                // Commits a failed attempt too: it counts.
+                // A failed attempt is committed too, because it counts.
                 commit(tx).await?;
                 reset
             })
@@ -51,7 +51,7 @@ impl Auth {
         Ok(signed_in)
     }
 
-    /// Sets a new password and ends all other sessions. An account without a password needs only its session for this.
+    /// Sets a new password and ends all other sessions. `current` is checked only if the account has a password.
     ///
     /// # Errors
     /// [`Error::BadInput`] if `current` is wrong or the new password is too easy to guess; [`Error::Conflict`] if another

@@ -14,7 +14,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PhoneNumber(String);
 
-/// Trailing digits that distinguish the numbers of a block, which may all have one owner.
+/// How many trailing digits distinguish the numbers of a block. A whole block may belong to one owner.
 const BLOCK_DIGITS: usize = 4;
 /// In bytes: enough for 15 digits of any script with punctuation and invisible marks around each.
 const MAX_INPUT: usize = 200;
@@ -51,7 +51,7 @@ fn international_digits(text: &str) -> Option<String> {
     digits.collect::<Option<String>>().filter(|_| is_international)
 }
 
-/// Whether a person can own the number. Premium-rate and similar numbers only cost the caller.
+/// Whether a person can own the number. Others, such as premium-rate numbers, would only make codes expensive.
 fn is_personal(number: &Assigned) -> bool {
     matches!(number.kind, Type::FixedLine | Type::Mobile | Type::PersonalNumber | Type::Voip)
 }
@@ -79,7 +79,7 @@ impl PhoneNumber {
         numbering::load();
     }
 
-    /// What it shares with the other numbers of its block: someone who earns money from calls may own the whole block.
+    /// The part that all numbers of its block share. Someone who owns a block may earn money from the codes that are sent to it.
     pub(super) fn prefix(&self) -> &str {
         &self.0[..self.0.len().saturating_sub(BLOCK_DIGITS)]
     }

@@ -6,8 +6,9 @@
 //!                                └─ no ───► subscribe to the session's signal ──► read the session ──► known
 //! ```
 //!
-//! A known token is current until its session's signal arrives, any session in the same slot ends in this process, or
-//! [`MAX_AGE`] has passed, which limits the effect of a lost signal.
+//! A known token is current until it or its session expires, the session's signal arrives, any session in the same slot ends
+//! in this process, or [`MAX_AGE`] has passed, which limits the effect of a lost signal. A slot is one of [`SLOTS`] groups of
+//! sessions; the process counts the ended sessions of each.
 
 use std::{
     array,
@@ -29,7 +30,7 @@ use super::Viewer;
 /// How long a session that ended in another process may be accepted if its signal is lost.
 const MAX_AGE: TimeDelta = TimeDelta::seconds(5);
 const MAX_TOKENS: u64 = 20_000;
-/// An unused token is removed together with its subscription.
+/// A token that is unused for this long is removed together with its subscription.
 const MAX_IDLE: Duration = Duration::from_mins(1);
 const SLOTS: usize = 256;
 
@@ -40,8 +41,8 @@ pub(super) type TokenHash = [u8; digest::SHA256_OUTPUT_LEN];
 #[derive(Clone)]
 pub struct SessionCache {
     known: Cache<TokenHash, Arc<Known>>,
-    /// How many sessions have ended in this process, by a slot of their id. Counted instead of removing entries, so that a session
-    /// that ends while it is read is not accepted afterwards.
+    /// How many sessions of each slot have ended in this process. They are counted because removing their entries would not be
+    /// enough: a session that ends while it is read would be inserted, and accepted, afterwards.
     ended: Arc<[AtomicU64; SLOTS]>,
 }
 
@@ -52,13 +53,14 @@ pub(super) struct Known {
 }
 
 struct Check {
-    /// When the session was read, and the count of ended sessions before.
+    /// When the session was read.
     at: Timestamp,
+    /// The slot's count of ended sessions before that.
     ended: u64,
     session_expires_at: Timestamp,
     /// Yields when the session may have ended.
     signals: BoxStream<'static, ()>,
-    /// Whether a signal has arrived. Concurrent requests must read the session, too.
+    /// Whether a signal has arrived. It is stored, so that concurrent requests read the session, too.
     is_signaled: bool,
 }
 
@@ -119,13 +121,13 @@ impl SessionCache {
         self.known.invalidate(token).await;
     }
 
-    /// Call after a session has ended in this process, before the call that ended it is answered.
+    /// Call it after a session has ended in this process, before the response to the request that ended it.
     pub(super) fn on_session_ended(&self, session: SessionId) {
         self.ended[slot(session)].fetch_add(1, Ordering::SeqCst);
     }
 }
 
-/// The last byte of the id, which is random.
+/// The slot of a session: the last byte of its id, which is random.
 fn slot(session: SessionId) -> usize {
     usize::from(session.0.as_bytes()[15]) % SLOTS
 }

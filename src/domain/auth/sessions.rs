@@ -8,9 +8,9 @@
 //! ```
 //!
 //! T2 is derived from T1 and a key, so it can be issued again although only its hash is stored. It counts as received once it is
-//! exchanged or an access token issued with it is used. Until 10 s after the exchange of T1, that can be repeated even if T2
-//! was received, but not if T2 was exchanged. After that, a thief who repeats the owner's exchange ends the session instead of
-//! obtaining the owner's tokens.
+//! exchanged or an access token issued with it is used. For 10 s after T1 was exchanged, the exchange can be repeated even if
+//! T2 was received, but not if T2 was exchanged. After that, a thief who repeats the owner's exchange ends the session instead
+//! of obtaining the owner's tokens.
 
 use std::time::Duration;
 
@@ -32,12 +32,13 @@ use crate::{
 
 const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(15);
 const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_hours(30 * 24);
-/// For this long after an exchange, it can be repeated even if its response was received: two tabs may refresh at the same time.
+/// How long an exchange can be repeated even if its response was received, because two tabs may refresh at the same time.
 const REFRESH_GRACE: TimeDelta = TimeDelta::seconds(10);
-/// Sessions per user. A further one ends the session that was refreshed longest ago.
+/// Maximum number of sessions per user. A further one ends the session that was refreshed longest ago.
 const MAX_SESSIONS: usize = 100;
 /// In characters.
 const MAX_USER_AGENT: usize = 200;
+/// How long [`Auth::session_ended`] waits after a failed read.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The tokens of a session and its user.
@@ -59,7 +60,8 @@ impl SignedIn {
 
 impl Auth {
     /// Begins a session in the transaction that authenticated the user and locked the user's row. Also returns the sessions
-    /// that were ended to stay within [`MAX_SESSIONS`]; call [`signal_ended_sessions`](Self::signal_ended_sessions) for them after the commit.
+    /// that were ended to stay within [`MAX_SESSIONS`]. After the commit, pass them to
+    /// [`signal_ended_sessions`](Self::signal_ended_sessions).
     pub(super) async fn begin_session(
         &self,
         conn: &impl ConnectionTrait,
@@ -74,7 +76,7 @@ impl Auth {
             user_id: user.id,
             refresh_hash: token.hash(),
             rotated_at: now,
-            // No earlier token can be exchanged for it.
+            // There is no earlier refresh token whose exchange could be repeated.
             is_received: true,
             user_agent,
             created_at: now,
@@ -112,7 +114,7 @@ impl Auth {
         }
         let (viewer, refresh_fingerprint) = tokens::verify_access_token(&self.keys, access_token, now)?;
         let signals = self.signals.subscribe(Topic::Session(viewer.session)).await;
-        // Before the session is read, so that an end during the read is noticed.
+        // Read before the session, so that an end of the session during its read is noticed.
         let ended_before = self.session_cache.ended_count(viewer.session);
         let session = sessions::live(self.db.read(), viewer.session, now).await?;
         let Some(session) = session.filter(|session| session.user_id == viewer.user) else {
@@ -130,8 +132,8 @@ impl Auth {
         Ok(viewer)
     }
 
-    /// Records that the client received the session's newest refresh token. Returns false if the write failed, which must not
-    /// fail the request: it may be a query.
+    /// Records that the client received the session's newest refresh token. Returns false if the write failed. The request does
+    /// not fail then, because it may be a query, which needs no write.
     async fn mark_received(&self, session: &session::Model) -> bool {
         let marked = sessions::set_received(self.db.write(), session.id, &session.refresh_hash).await;
         if let Err(error) = &marked {
@@ -140,9 +142,9 @@ impl Auth {
         marked.is_ok()
     }
 
-    /// Exchanges a refresh token for new tokens. Until the client has received the new refresh token, and in any case for
-    /// [`REFRESH_GRACE`] unless that token was exchanged, the exchange can be repeated and returns the same one. After that, the
-    /// old token counts as stolen, and its use ends the session.
+    /// Exchanges a refresh token for new tokens. The exchange can be repeated, and then returns the same new refresh token, until
+    /// the client has received that token and [`REFRESH_GRACE`] has passed, or until that token has been exchanged. After that,
+    /// the old token counts as stolen, and its use ends the session.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] if the session has ended, or the token is not its newest one and the exchange cannot be
@@ -227,8 +229,9 @@ impl Auth {
         }
     }
 
-    /// Signals that a session has ended. This process rejects it at once, other processes when the signal arrives, or within five
-    /// seconds if the signal is lost. Open sockets of the session close when the signal arrives, or when their access token expires.
+    /// Signals that a session has ended. This process rejects it at once; other processes reject it when the signal arrives, or
+    /// within five seconds if the signal is lost. Open sockets of the session close when the signal arrives, or when their access
+    /// token expires.
     async fn signal_ended_session(&self, session: SessionId) {
         self.session_cache.on_session_ended(session);
         if let Err(error) = self.signals.publish(Topic::Session(session)).await {

@@ -14,7 +14,8 @@ use crate::{
 };
 
 impl Auth {
-    /// Exchanges a code for a session. A new number becomes a user, with the profile of the signup that issued `signup`.
+    /// Exchanges a code for a session. A number that is not registered yet becomes a user, with the profile of the signup that
+    /// issued `signup`.
     ///
     /// # Errors
     /// [`Error::OtpInvalid`] with the number of attempts left. [`Error::BadInput`] if `signup` was not issued for this
@@ -42,7 +43,7 @@ impl Auth {
                     }
                     Err(invalid) => Err(invalid),
                 };
-                // Commits a failed attempt too: it counts.
+                // A failed attempt is committed too, because it counts.
                 commit(tx).await?;
                 signed_in
             })

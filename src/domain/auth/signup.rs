@@ -1,5 +1,5 @@
-//! Signing up. The profile is stored with a one-time password challenge until the number is verified, with any code for
-//! it, together with the token that `signup` returned. Two signups for one number have two profiles and two tokens.
+//! Signing up. The profile is stored with a one-time password challenge. To register with it, the client verifies the number
+//! with any code for it, and adds the token that `signup` returned. Two signups for one number have two profiles and two tokens.
 //!
 //! No user is looked up, so no response depends on whether the number is registered. If it is, the profile is discarded.
 
@@ -38,7 +38,7 @@ pub(super) struct PendingProfile {
 
 impl Auth {
     /// Sends a code that, together with the returned token, registers the number with this profile. The returned user
-    /// shows the account as it will be then.
+    /// shows the account as it will be after that.
     ///
     /// # Errors
     /// Those of [`send_otp`](Self::send_otp). [`Error::BadInput`](crate::error::Error::BadInput) for a password that is too
@@ -49,7 +49,7 @@ impl Auth {
         new: NewUser,
         caller: &Caller,
     ) -> Result<(user::Model, SignupToken, SentOtp)> {
-        // Before the code is counted, so that a rejected password costs no code.
+        // Checked before the code is counted against its limits, so that a rejected password costs no code.
         if let Some(password) = &new.password {
             let key = format!("signup:address:{}", caller.network());
             self.take_limits(&[Limit { key, max: 60, window: HOUR }]).await?;

@@ -1,5 +1,5 @@
 //! The token that ties a pending profile to the client that submitted it. The owner of the phone has the code and the
-//! client that signed up has the token. Registering with the profile takes both.
+//! client that signed up has the token. Registering with the profile requires both.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use entity::OtpId;

@@ -53,7 +53,7 @@ pub(super) fn verify_access_token(keys: &Keys, token: &str, now: Timestamp) -> R
     validation.set_issuer(&[ISSUER]);
     validation.set_audience(&[AUDIENCE]);
     validation.set_required_spec_claims(&["iss", "aud", "exp"]);
-    // The library would read the system clock.
+    // Checked below instead, because the library would read the system clock.
     validation.validate_exp = false;
     let claims = keys
         .all()
@@ -107,7 +107,7 @@ impl RefreshToken {
         URL_SAFE_NO_PAD.encode([&bytes, tag.as_ref()].concat())
     }
 
-    /// Parses and authenticates a token. Returns it with the key it was issued with; none if it is invalid.
+    /// Parses and authenticates a token. Returns it with the key that authenticated it; none if it is invalid.
     pub(super) fn parse<'a>(text: &str, keys: &'a Keys) -> Option<(Self, &'a Key)> {
         let text = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (bytes, tag) = text.split_at_checked(48)?;

@@ -15,7 +15,7 @@ use crate::{
 /// The kind of the jobs that deliver a one-time password.
 pub const DELIVER_OTP: &str = "deliver_otp";
 
-/// Delivers one-time passwords. Separate from `Auth`, so that a worker can have it without `Auth`.
+/// Delivers one-time passwords. Separate from `Auth`, because a process without the API has no `Auth`.
 #[derive(Clone)]
 pub struct OtpDeliverer {
     pub db: Db,
@@ -27,7 +27,7 @@ pub struct OtpDeliverer {
 /// The result of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryResult {
-    /// Nothing is left to do: the service accepted the message or rejected it for good, or the one-time password is no longer needed.
+    /// No retry: the service accepted the message or rejected it permanently, or the one-time password is no longer needed.
     Done,
     /// The service failed: retry until the one-time password expires.
     Retry,

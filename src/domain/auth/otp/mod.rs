@@ -1,8 +1,8 @@
 //! One-time password challenges: created, delivered, verified.
 //!
 //! A code is derived from the id of its challenge and a key. No code is stored, and a retried delivery derives the same
-//! code. An attempt is counted before anything is compared, so concurrent guesses do not get extra attempts. The response is
-//! the same for a code that is wrong, used or expired and for a number without any code.
+//! code. An attempt is counted before its code is compared, so concurrent guesses do not get extra attempts. A code that is
+//! wrong, used or expired and a number without any code lead to the same response.
 //!
 //! This module knows neither signups nor sessions: `sign_in`, `signup` and `password_change` build on it.
 
@@ -135,8 +135,8 @@ impl Auth {
         })
     }
 
-    /// Marks the newest code for this number and purpose as used, if it is `code`. The inner error is a failed attempt,
-    /// which the caller must commit; the outer error rolls back.
+    /// Marks the newest code for this number and purpose as used, if it is `code`. The inner error reports a failed attempt: the
+    /// caller must commit the transaction, which has counted it. After the outer error, the transaction must roll back.
     pub(super) async fn use_otp(
         &self,
         tx: &Transaction,
@@ -158,8 +158,8 @@ impl Auth {
         Ok(Ok(()))
     }
 
-    /// Counts down attempts for a number as if it had a code, so that the response does not reveal whether it has one. This
-    /// number is for the response only: the row of the code holds the count that protects it.
+    /// Counts down attempts for a number as if it had a code, so that the response does not reveal whether it has one. The result
+    /// is only shown; the attempts at a real code are limited by the count in its row.
     pub(super) async fn decoy_attempts_left(&self, phone_number: &PhoneNumber, purpose: Purpose) -> u32 {
         let key = format!("otp:guess:{purpose:?}:{phone_number}");
         match self.limits.take(&[Limit { key, max: MAX_ATTEMPTS, window: CODE_LIFETIME }]).await {
