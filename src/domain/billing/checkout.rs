@@ -90,11 +90,12 @@ impl Billing {
         self.expire_older_checkouts(user).await
     }
 
-    /// Cancels the subscriptions that wait for a payment (incomplete, unpaid, or paused after a trial without a card): they
-    /// do not give Pro, and a user who buys again must not pay twice.
+    /// Cancels the subscriptions that wait for a payment (incomplete, unpaid, or paused after a trial without a card). They do
+    /// not give Pro, but a user who buys another one could pay twice.
     ///
     /// # Errors
-    /// [`Error::AlreadySubscribed`] if another subscription is active, trialing or past due, or its payment collection is paused.
+    /// [`Error::AlreadySubscribed`] if any other subscription is billable, such as an active one or one whose payment collection
+    /// is paused.
     async fn reject_or_replace_subscriptions(&self, user: UserId) -> Result<()> {
         let Some(subscriptions) = self.sync_subscriptions(user).await? else { return Ok(()) };
         if subscriptions
@@ -118,7 +119,7 @@ impl Billing {
         Ok(())
     }
 
-    /// Expires all of a user's open checkouts but the newest, so that only one can be paid.
+    /// Expires all of a user's open checkouts but the newest, so that only one can be paid. Returns the newest.
     async fn expire_older_checkouts(&self, user: UserId) -> Result<checkout::Model> {
         let newest = checkouts::newest_of(self.db.write(), user).await?.ok_or(Error::NotFound("checkout"))?;
         for checkout in checkouts::open_of(self.db.write(), user).await? {
@@ -135,7 +136,7 @@ impl Billing {
         Ok(newest)
     }
 
-    /// The status of one of the user's checkouts. An open one is first synced with Stripe; when the result is COMPLETE, its
+    /// The status of one of the user's checkouts. An open checkout is first synced with Stripe. If the status is COMPLETE, the
     /// subscription has been stored.
     ///
     /// # Errors
@@ -152,7 +153,7 @@ impl Billing {
     }
 }
 
-/// Adds the session id placeholder to a success URL that lacks it: the front end needs the id for `checkoutStatus`.
+/// Adds the session id placeholder to a success URL that lacks it, because the front end needs the id for `checkoutStatus`.
 fn with_session_id(url: String) -> String {
     if url.contains(SESSION_ID_PLACEHOLDER) {
         return url;

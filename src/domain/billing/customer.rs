@@ -21,8 +21,8 @@ pub fn sync_customer_job(user: UserId, now: Timestamp) -> job::Model {
 }
 
 impl Billing {
-    /// Part of every shared idempotency key: Stripe repeats its first response to a key for a day, even a server error. This
-    /// limits the repetition to a minute.
+    /// The current minute, which is part of every idempotency key that concurrent calls share. Stripe repeats its first response
+    /// to a key for a day, even a server error; with the minute in the key, it is repeated for a minute only.
     pub(super) fn current_minute(&self) -> String {
         (self.clock.now().timestamp() / 60).to_string()
     }
@@ -38,7 +38,7 @@ impl Billing {
     }
 
     /// Stores the user's customer, and a job if the profile changed while the customer was created. A later change of the
-    /// profile waits for the lock and then finds the customer.
+    /// profile waits for the lock and then finds the customer. Stores nothing if the account was deleted.
     async fn insert_customer(&self, user: UserId, id: &str, sent: &CustomerProfile) -> Result<()> {
         let now = self.clock.now();
         let tx = self.db.begin().await?;
@@ -63,8 +63,8 @@ impl Billing {
         Ok(commit(tx).await?)
     }
 
-    /// The stored customer of the user. Deletes the customer `created` at Stripe if it is not the stored one, because a
-    /// concurrent call was faster or the account has been erased.
+    /// The stored customer of the user. If this is not the customer with the id `created`, because a concurrent call was faster
+    /// or the account was deleted, deletes that one at Stripe.
     async fn keep_stored_customer(&self, user: UserId, created: &str) -> Result<subscription::Model> {
         let stored = subscriptions::of_user(self.db.write(), user).await?;
         if stored.as_ref().is_none_or(|stored| stored.stripe_customer_id != created) {
@@ -113,7 +113,7 @@ impl Billing {
         }
     }
 
-    /// Sends the user's profile to Stripe, and sends it once more if it changed meanwhile, so the jobs of several changes may
+    /// Sends the user's profile to Stripe, and repeats this if the profile changed meanwhile, so the jobs of several changes may
     /// run in any order.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 //!  webhook ──► enqueue ──► pending ──► the writer takes a batch ──► one transaction ──► every webhook of the batch: 200
 //! ```
 //!
-//! The first event that finds no writer starts one; it ends when nothing is pending.
+//! The first event that finds no writer starts one. The writer ends when nothing is pending.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,7 +20,7 @@ use crate::{
     store::{Db, stripe_events},
 };
 
-/// Events per transaction: the webhooks of one batch get their responses while the next batch is stored.
+/// Maximum number of events per transaction. After each batch, its webhooks get their responses while the next one is stored.
 const MAX_BATCH: usize = 250;
 
 /// How long a new writer waits for further events.
@@ -49,8 +49,8 @@ pub(super) struct Writer {
 }
 
 impl EventIntake {
-    /// Adds an event. The receiver resolves once the event and its job are stored (or were stored before), and fails if they
-    /// could not be. The caller must run the writer if one is returned.
+    /// Adds an event. The receiver resolves once the event and its job are stored (or were stored before), and fails if storing
+    /// them fails. The caller must run the writer if one is returned.
     pub(super) fn enqueue(&self, event: stripe_event::Model) -> (oneshot::Receiver<()>, Option<Writer>) {
         let (stored, receiver) = oneshot::channel();
         let mut queue = self.lock();
@@ -67,7 +67,7 @@ impl EventIntake {
 impl Writer {
     /// Stores batches until nothing is pending.
     pub(super) async fn run(mut self, db: &Db) -> Result<()> {
-        // Otherwise the first event of a burst would have a transaction of its own, and all others would wait for it.
+        // Without this delay, the first event of a burst would have its own transaction, and all others would wait for it.
         tokio::time::sleep(GATHER_TIME).await;
         loop {
             let (events, senders): (Vec<_>, Vec<_>) = {

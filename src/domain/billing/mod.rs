@@ -58,7 +58,7 @@ const SESSION_ID_PLACEHOLDER: &str = "{CHECKOUT_SESSION_ID}";
 #[derive(Clone)]
 pub struct Billing {
     pub db: Db,
-    /// Runs work that must finish although its caller may disconnect.
+    /// Runs work that must finish even if its caller disconnects.
     pub tasks: TaskTracker,
     pub clock: Clock,
     pub signals: Arc<dyn Signals>,
@@ -69,7 +69,7 @@ pub struct Billing {
     pub sync_locks: SyncLocks,
     /// The product of the configured price, once it has been read from Stripe.
     pub product: Arc<OnceLock<String>>,
-    /// The interval at which stale subscriptions are looked for.
+    /// How often to look for users whose billing state is stale.
     pub stale_poll_interval: Duration,
 }
 

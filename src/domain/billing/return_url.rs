@@ -11,11 +11,11 @@ use crate::{
 /// In bytes.
 const MAX_LENGTH: usize = 2000;
 
-/// Validates and normalizes a URL of the front end; without one, returns `default_path` of the front end. Returns the parsed
-/// URL, never the input: a browser might read the input as another URL than the one that was checked.
+/// Validates and normalizes a URL of the front end. Without an input, returns `default_path` of the front end. Otherwise returns
+/// the parsed URL, never the input, because a browser might parse the input differently.
 ///
 /// # Errors
-/// [`Error::BadInput`] for `field` if the URL has another origin or a user name, or is too long.
+/// [`Error::BadInput`] for `field` if the URL is invalid or too long, or has another origin, a user name or a password.
 pub fn return_url_or_default(
     frontend: &str,
     input: Option<String>,
@@ -34,7 +34,7 @@ pub fn return_url_or_default(
         let message = format!("{field} must be a URL that begins with {origin}, without a user name.");
         return Err(Error::bad_input(field, message));
     };
-    // Parsing encodes the braces of a placeholder in the path.
+    // Parsing has encoded the braces of a placeholder in the path.
     let text = url.as_str().replace("%7BCHECKOUT_SESSION_ID%7D", SESSION_ID_PLACEHOLDER);
     let length = input.len().max(text.len());
     if length > MAX_LENGTH {

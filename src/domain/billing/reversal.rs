@@ -1,7 +1,7 @@
 //! Reversed payments: refunded in full, or lost in a dispute.
 //!
-//! They change no tier, because only the operator can decide whether the user keeps Pro. Each is logged, and a user's last one
-//! is stored in the user's row of `subscriptions`.
+//! They change no tier, because only the operator can decide whether the user keeps Pro. Each reversal is logged, and a user's
+//! last one is stored in the user's row of `subscriptions`.
 
 use entity::stripe_event;
 
@@ -15,7 +15,7 @@ use crate::{
     store::{stripe_events, subscriptions},
 };
 
-/// The id of the charge that an event reverses; none for any other event.
+/// The id of the charge, if the event reports its reversal.
 pub(super) fn reversed_charge(kind: &str, object: EventObject) -> Option<String> {
     match kind {
         "charge.refunded" if object.refunded == Some(true) => object.id,

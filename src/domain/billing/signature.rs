@@ -4,7 +4,7 @@
 use entity::Timestamp;
 use ring::hmac;
 
-/// How far a signature's timestamp may be from now, in seconds. It bounds for how long a request can be replayed.
+/// How far a signature's timestamp may be from now, in seconds. This limits how long a recorded request can be replayed.
 const TOLERANCE_SECS: u64 = 300;
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum SignatureError {
     TimestampOutOfTolerance,
 }
 
-/// Verifies that the holder of `secret` signed this body within the last five minutes.
+/// Verifies that the holder of `secret` signed this body, at most five minutes before or after `now`.
 ///
 /// # Errors
 /// See [`SignatureError`].

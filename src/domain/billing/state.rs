@@ -11,7 +11,8 @@ use crate::ports::payments::SubscriptionSnapshot;
 /// How long Pro continues after an unpaid invoice was created, and after the end of a period while its renewal is not known.
 pub const GRACE: TimeDelta = TimeDelta::days(7);
 
-/// The updated `row`, given all of the customer's subscriptions to Pro. Of several, the one in the best state counts.
+/// The updated `row`, given all of the customer's subscriptions to Pro. Of several, the one in the best state counts; of several
+/// in that state, the newest.
 pub fn derive_billing_state(
     subscriptions: &[SubscriptionSnapshot],
     row: subscription::Model,
@@ -32,7 +33,7 @@ pub fn derive_billing_state(
     }
 }
 
-/// Whether a subscription is billed or may be billed later: a user with a second one would pay twice.
+/// Whether a subscription is billed or may be billed later, so that a user with a second one could pay twice.
 pub fn is_billable(state: State) -> bool {
     !matches!(state, State::None | State::Canceled)
 }

@@ -19,29 +19,30 @@ use crate::{
     },
 };
 
-/// Syncs of one user in a row that may find newer state stored; more indicate a fault.
+/// How many syncs of one user in a row may be superseded. More indicate a fault.
 const MAX_ATTEMPTS: u32 = 10;
-/// The age at which a state is stale while a change is expected (see [`StaleBefore`]), and otherwise.
+/// The age at which a state is stale while a change is expected (see [`StaleBefore`]).
 const MAX_AGE_EXPECTING: TimeDelta = TimeDelta::hours(1);
+/// The age at which the state of any other subscription is stale.
 const MAX_AGE: TimeDelta = TimeDelta::days(1);
 const STALE_BATCH: u64 = 20;
 
-/// Serialize the syncs of a user in one process. A user's lock is chosen by id; users may share one.
+/// Locks that serialize the syncs of a user in one process. The user's id selects the lock; several users may share it.
 pub type SyncLocks = Arc<[tokio::sync::Mutex<()>; 64]>;
 
 /// The result of one sync.
 pub(super) enum SyncResult {
     /// The user has no Stripe customer.
     NoCustomer,
-    /// Stored. Contains the subscriptions to Pro, ended ones included.
+    /// The state was stored. Contains the subscriptions to Pro, ended ones included.
     Stored(Vec<SubscriptionSnapshot>),
-    /// Discarded: another sync has stored its state meanwhile, which may be newer.
+    /// The state was discarded, because another sync has stored its state meanwhile, which may be newer.
     Superseded,
 }
 
 impl Billing {
-    /// Stores the current state of the user's checkouts and subscriptions, and marks the user's events that arrived before as
-    /// processed. Returns the subscriptions to Pro, ended ones included; none if the user has no Stripe customer.
+    /// Stores the current state of the user's checkouts and subscriptions, and marks the events of the user that arrived before
+    /// the sync as processed. Returns the subscriptions to Pro, ended ones included; none if the user has no Stripe customer.
     ///
     /// # Errors
     /// [`Error::PaymentProvider`].
@@ -65,9 +66,9 @@ impl Billing {
             return Ok(SyncResult::NoCustomer);
         };
         let customer = &row.stripe_customer_id;
-        // Read before Stripe's state: an event that arrives later may not be reflected in it.
+        // Read before Stripe's state, which may not reflect events that arrive later.
         let events = stripe_events::unprocessed_of(self.db.read(), customer).await?;
-        // Read before the subscriptions, which then include the one that a completed checkout created.
+        // The checkouts are read before the subscriptions, which then include those that completed checkouts have created.
         let mut ended = Vec::new();
         for open in checkouts::open_of(self.db.read(), user).await? {
             let status = match payments.checkout(&open.session_id).await {
@@ -120,7 +121,7 @@ impl Billing {
         }
     }
 
-    /// Stores the result of a sync. False if another one has been stored since `new`'s row was read.
+    /// Stores the result of a sync. Returns false, and stores nothing, if the row has changed since this sync read it.
     async fn store(
         &self,
         new: &subscription::Model,
@@ -140,8 +141,8 @@ impl Billing {
         Ok(true)
     }
 
-    /// Syncs the users whose state is stale: not synced for an hour while a change is expected, or for a day while there is a
-    /// subscription.
+    /// Syncs some of the users whose state is stale, which means not synced for an hour while a change is expected, or for a day
+    /// while there is a subscription.
     ///
     /// # Errors
     /// The database does not respond. A failed sync is only logged.

@@ -39,7 +39,7 @@ impl Billing {
     /// event that does not concern Pollux is ignored.
     ///
     /// # Errors
-    /// [`Error::BadInput`] if the signature is invalid.
+    /// [`Error::BadInput`] if the signature is invalid, or [`Error::BillingNotConfigured`].
     pub async fn receive(&self, body: &[u8], signature: &str) -> Result<()> {
         let secret = self
             .settings
@@ -88,13 +88,13 @@ impl Billing {
         let (stored, writer) = self.event_intake.enqueue(row);
         if let Some(writer) = writer {
             let billing = self.clone();
-            // The writer also stores the events of concurrent requests, so it has its own task: it must not end when Stripe
-            // closes this request.
+            // The writer also stores the events of concurrent requests, so it must not end when Stripe closes this request. It
+            // therefore has its own task.
             self.tasks.spawn(async move {
                 if let Err(error) = writer.run(&billing.db).await {
                     tracing::error!(?error, "storing stripe events failed");
                 }
-                // Sent last, so that workers do not compete with a burst that is still being stored.
+                // The signal is sent last, so that workers do not compete with a burst that is still being stored.
                 publish(&*billing.signals, &[Topic::Jobs]).await;
             });
         }
@@ -117,7 +117,7 @@ impl Billing {
                 // the event.
                 self.sync_once(user).await?;
             } else {
-                // A customer of another product that the same Stripe account sells.
+                // The customer belongs to another product that the same Stripe account sells.
                 let now = Some(self.clock.now());
                 stripe_events::set_processed_at(self.db.write(), std::slice::from_ref(&event.id), now)
                     .await?;
@@ -126,8 +126,8 @@ impl Billing {
         Ok(())
     }
 
-    /// Queues events to be processed once more and returns their ids. An event that never arrived is fetched from Stripe. Without
-    /// `ids`, queues the unprocessed events whose jobs have failed in every attempt.
+    /// Queues events to be processed once more and returns their ids. An event whose webhook never arrived is fetched from
+    /// Stripe. Without `ids`, queues the unprocessed events whose jobs have used up their tries.
     ///
     /// # Errors
     /// [`Error::NotFound`] for an event that does not exist at Stripe or does not concern Pollux.
