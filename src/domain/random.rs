@@ -1,4 +1,4 @@
-//! Random bytes and numbers from the operating system.
+//! Random bytes from the operating system.
 
 use anyhow::anyhow;
 use ring::rand::{SecureRandom, SystemRandom};

@@ -6,9 +6,9 @@ use crate::error::{Error, Result};
 
 const DELAY: Duration = Duration::from_secs(1);
 
-/// A subscription's read. None after an internal error and a delay: the subscription then retries.
+/// Runs a read of a subscription. After an internal error, waits and returns none; the subscription then retries.
 pub(super) async fn with_read_retry<T>(read: impl Future<Output = Result<T>>) -> Result<Option<T>> {
-    // Boxed: a subscription mostly waits, so its future should not hold the space that a read needs.
+    // Boxed, because a subscription mostly waits, and its future should not hold the memory that a read needs.
     match Box::pin(read).await {
         Err(Error::Internal(cause)) => {
             tracing::warn!(cause = format!("{cause:#}"), "subscription read failed; retrying");

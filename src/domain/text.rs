@@ -9,10 +9,10 @@ pub(super) fn is_blank(text: &str) -> bool {
     text.chars().all(is_invisible)
 }
 
-/// Whether a character is invisible: by Unicode's White_Space, Default_Ignorable_Code_Point and general category, or one of
-/// three characters with a blank glyph.
+/// Whether a character is invisible, according to Unicode's White_Space, Default_Ignorable_Code_Point and general category, or
+/// because it is one of three characters with a blank glyph.
 pub(super) fn is_invisible(c: char) -> bool {
-    // Visible format characters that enclose digits: Prepended_Concatenation_Mark.
+    // Characters with Prepended_Concatenation_Mark are format characters, but visible: they enclose digits.
     let is_visible_format = matches!(
         c,
         '\u{600}'
@@ -48,7 +48,7 @@ pub(super) fn ascii_digit(c: char) -> Option<char> {
         return c.is_ascii_digit().then_some(c);
     }
     let is_digit = |c: char| c.general_category() == GeneralCategory::DecimalNumber;
-    // The digits of a script are consecutive, zero to nine, and sets of digits may follow each other.
+    // The digits of a script are ten consecutive code points, from zero to nine. Several such sets may follow one another.
     let preceding =
         (0..u32::from(c)).rev().take_while(|&code| char::from_u32(code).is_some_and(is_digit)).count();
     is_digit(c).then(|| char::from_digit(u32::try_from(preceding).ok()? % 10, 10)).flatten()

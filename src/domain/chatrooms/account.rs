@@ -11,13 +11,13 @@ use crate::{
     domain::read_retry::with_read_retry, error::Result, ports::signals::Topic, store::subscriptions,
 };
 
-/// Polls for changes whose signal was lost with a killed process, and for the start of a new day.
+/// How often to poll, because the signal of a change may be lost with a killed process, and a new day has no signal.
 const POLL_EVERY: Duration = Duration::from_secs(30);
 
 /// A user's subscription and usage.
 #[derive(Clone, Debug)]
 pub struct AccountState {
-    /// None if the user has never subscribed.
+    /// None if the user has no Stripe customer.
     pub subscription: Option<subscription::Model>,
     pub usage: DailyUsage,
 }
@@ -46,17 +46,17 @@ impl Chatrooms {
         user: UserId,
     ) -> Result<impl Stream<Item = Result<AccountState>> + Send + 'static> {
         let mut signals = self.signals.subscribe(Topic::Account(user)).await;
-        let chat = self.clone();
+        let chatrooms = self.clone();
         Ok(try_stream! {
             let mut sent = None;
             loop {
-                let Some(now) = with_read_retry(chat.account(user)).await? else { continue };
-                let visible = now.visible();
+                let Some(state) = with_read_retry(chatrooms.account(user)).await? else { continue };
+                let visible = state.visible();
                 if sent.as_ref() != Some(&visible) {
                     sent = Some(visible);
-                    yield now;
+                    yield state;
                 }
-                // Read the state after a signal and after the timeout alike.
+                // The state is read after a signal and after the timeout alike.
                 let _ = tokio::time::timeout(POLL_EVERY, signals.next()).await;
             }
         })

@@ -25,7 +25,7 @@ impl Position {
     }
 }
 
-/// A user's message at this position, in the chatroom version that the transaction has taken.
+/// A user's message at this position. The transaction must have incremented the version of `chatroom`; the message gets it.
 pub(super) fn message(
     chatroom: &chatroom::Model,
     position: &Position,

@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-/// Items that are buffered before the stream is backpressured.
+/// How many items are buffered before the stream is backpressured.
 const CAPACITY: usize = 4;
 
 /// Runs `stream` in a task, so that a slow consumer never suspends it in the middle of a step while it holds a database

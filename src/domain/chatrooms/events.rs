@@ -1,4 +1,4 @@
-//! Subscribing to a chatroom: the changes since a version of it, then live events, the same on every device.
+//! Subscribing to a chatroom: first the changes since a version, then live events. Every device receives the same events.
 //!
 //! Each change takes the chatroom's next version in its transaction, so resuming needs no event log. The events of replies
 //! that are being written ([`Replies::reply_events`]) are merged into the chatroom's events.
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// Polls for changes whose signal was lost with a killed process.
+/// How often to poll, because the signal of a change may be lost with a killed process.
 const POLL_EVERY: Duration = Duration::from_secs(30);
 
 /// A change, and the version to resume from: every change up to it has been sent with this event.
@@ -47,7 +47,7 @@ pub enum ChatroomChange {
     Deleted(ChatroomId),
 }
 
-/// Bytes of content that are read in one query and held until they have been sent.
+/// How many bytes of content are read in one query and held until they have been sent.
 const CHANGES_SIZE: usize = 256 * 1024;
 
 /// Some of the changes in a chatroom.
@@ -217,7 +217,7 @@ impl Subscriber {
         }
     }
 
-    /// The version up to which every change has been sent: below a pending end.
+    /// The version up to which every change has been sent: if the event of an end is pending, the version before that end.
     fn sent_to(&self) -> i64 {
         let pending = self.followed.values().filter_map(|state| match state {
             Followed::EndPending(at) => Some(at - 1),
@@ -233,7 +233,7 @@ impl Subscriber {
         }
         let id = message.id;
         let events = self.reply_use_cases.clone().events_of_reply(self.user, id, Some(end_cursor(message)));
-        // Buffered, so that it holds no database connection while it waits to be polled here.
+        // Buffered, so that the stream holds no database connection while it waits to be polled here.
         let events = buffered(&self.reply_use_cases.tasks, events);
         self.followed.insert(id, Followed::Writing);
         self.replies.push(events.map(move |event| (id, event)).boxed());

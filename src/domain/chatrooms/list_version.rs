@@ -1,6 +1,6 @@
-//! The version of a user's list of chatrooms. Every change of the list increments it in its transaction, and records it outside
-//! the database before the change is answered; so what was cached under the current version is never older than the user's last
-//! answered change.
+//! The version of a user's list of chatrooms. Every transaction that changes the list increments the version. The new version
+//! is recorded in the cache before the response to the change is sent. What is cached under the current version is therefore
+//! never older than the last change that was confirmed to the user.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Chatrooms;
 use crate::{error::Result, store::users};
 
-/// A version that took longer to read is not recorded: a later one may have been recorded and expired meanwhile.
+/// A version that took longer to read is not recorded, because a later one may have been recorded and expired meanwhile.
 const MAX_READ: Duration = Duration::from_secs(1);
 
 impl Chatrooms {
@@ -27,7 +27,7 @@ impl Chatrooms {
         Ok(version)
     }
 
-    /// Call after the commit of a change of the list, before the change is answered.
+    /// Call it after the commit of a change of the list, before the response to the change is sent.
     pub(super) async fn record_list_version(&self, user: UserId, version: i64) {
         self.cache.record_version(&key(user), version).await;
     }

@@ -157,8 +157,8 @@ impl Chatrooms {
         Ok(chatrooms::owned_by(self.db.read(), user, id).await?)
     }
 
-    /// A page of the user's chatrooms, newest activity first. Cached under the version of the list, which every
-    /// transaction in which the user changes the list increments: a cached page is never older than the user's last change.
+    /// A page of the user's chatrooms, newest activity first. Pages are cached under the version of the list (see
+    /// [`list_version`](Self::list_version)), so a page is never older than the user's last change.
     pub async fn chatrooms(&self, user: UserId, window: Window<Key>) -> Result<Page<chatroom::Model>> {
         let version = self.list_version(user).await?;
         let cache_key = format!("chatrooms:{user}:{version}:{window:?}");

@@ -1,5 +1,5 @@
 //! Chatrooms and what their owner does in them: management, sending and regenerating, the daily quota, and the events of a
-//! chatroom and of an account. How a reply is written is the task of [`replies`](super::replies), which must not use this module.
+//! chatroom and of an account. Replies are written by [`replies`](super::replies), which must not use this module.
 //!
 //! ```text
 //!  send, regenerate ──► one transaction: message, QUEUED reply, its job, quota ──► signals ──► events on every device

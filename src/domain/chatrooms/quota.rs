@@ -1,4 +1,5 @@
-//! The daily quota of prompts: reserved with the message, refunded when the reply fails (see [`replies`](crate::domain::replies)).
+//! The daily quota of prompts. Sending and regenerating reserve a prompt; [`replies`](crate::domain::replies) refunds it if the
+//! reply fails.
 
 use chrono::{Days, NaiveTime};
 use entity::{Timestamp, UserId};
@@ -39,7 +40,7 @@ impl Quota {
         }
     }
 
-    /// The prompts that the tier allows per day, as a number to compare with.
+    /// The prompts that the tier allows per day; `i32::MAX` if unlimited.
     pub(super) fn daily_limit_or_i32_max(&self, tier: Tier) -> i32 {
         self.daily_limit(tier).unwrap_or(i32::MAX)
     }
@@ -59,7 +60,8 @@ impl Quota {
         Ok(self.usage_of(tier(subscription.as_ref(), now), used))
     }
 
-    /// Reserves one prompt of the day of `now`. The reply must be created with the same `now`: a refund goes to its day.
+    /// Reserves one prompt of the day of `now`. The reply must be created with the same `now`, because a refund goes to the day
+    /// on which the reply was created.
     pub(super) async fn reserve(
         &self,
         tx: &impl ConnectionTrait,

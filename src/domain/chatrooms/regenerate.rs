@@ -14,7 +14,8 @@ impl Chatrooms {
     /// Queues a new reply to replace an ended one. The old one and the messages after it stay as an inactive branch.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::QuotaExceeded`], and [`Error::Conflict`] while the old reply is being written.
+    /// [`Error::NotFound`], [`Error::QuotaExceeded`], [`Error::BadInput`] if the message is not a reply, and [`Error::Conflict`]
+    /// if the old reply has not ended or is not on the active branch.
     pub async fn regenerate(&self, user: UserId, reply: MessageId) -> Result<Sent> {
         self.db.with_retry(|| self.regenerate_once(user, reply)).await
     }
@@ -26,7 +27,7 @@ impl Chatrooms {
         let chatroom = chatrooms::increment_version_of_owned(&tx, user, chatroom, now)
             .await?
             .ok_or(Error::NotFound("message"))?;
-        // Read again now that the transaction holds the chatroom.
+        // Read again, now that the transaction has locked the chatroom.
         let old = messages::owned_by(&tx, user, reply).await?.ok_or(Error::NotFound("message"))?;
         if !old.status.is_final() {
             return Err(Error::Conflict("The reply is still being written: stop it first.".to_owned()));

@@ -29,7 +29,7 @@ pub struct Sent {
 
 /// The result of a transaction that stores a message.
 enum SendResult {
-    /// The message was stored. Contains the new version of the user's list of chatrooms.
+    /// The message was stored. The number is the new version of the user's list of chatrooms.
     New(Box<Sent>, i64),
     /// An earlier call with this idempotency key, or an earlier try of this call, has stored this reply.
     Repeated(MessageId),
@@ -104,9 +104,9 @@ impl Chatrooms {
         Ok(SendResult::New(Box::new(Sent { message, reply, usage, is_behind_unfinished }), list_version))
     }
 
-    /// Does in several statements what [`sending::store`] does in one. It is used on SQLite, and on PostgreSQL if that statement
-    /// has stored nothing: the key was used before, another call changed the chatroom meanwhile, or the message is rejected. In
-    /// the last case the step that rejects the message returns the error.
+    /// Does step by step what [`sending::store`] does at once. It is used if that has stored nothing, because the key was used
+    /// before, another call changed the chatroom meanwhile, or the message is rejected. In the last case, the step that rejects the
+    /// message returns the error.
     async fn store_in_steps(&self, new: &NewMessage<'_>) -> Result<SendResult> {
         let NewMessage { user, now, .. } = *new;
         let tx = self.db.begin().await?;

@@ -90,8 +90,8 @@ impl Draft {
         Cursor { attempt: self.attempt.number.cast_unsigned(), offset: self.text.len() }
     }
 
-    /// Records the result of an append. If the log is unavailable, the text is appended with the next chunk;
-    /// the row stores it when the attempt finishes.
+    /// Records the result of an append. If the log is unavailable, the text is appended together with the next chunk. If no chunk
+    /// follows, subscribers read it from the row after the attempt has finished.
     fn record_append(&mut self, (end, result): Appended) -> AfterAppend {
         match result {
             Ok(()) => self.logged = end,
@@ -99,7 +99,7 @@ impl Draft {
             Err(AppendError::NotAtEnd { end }) => {
                 self.logged = if end.attempt == self.cursor().attempt { end.offset } else { 0 };
                 if !self.text.is_char_boundary(self.logged) {
-                    // The log ends beyond this text or inside a character: another writer appended to it.
+                    // The log ends beyond this text or inside one of its characters, so another writer appended to it.
                     return AfterAppend::Fenced;
                 }
             }
@@ -146,7 +146,7 @@ impl Replies {
             Some(prompt) => self.generate(&mut draft, prompt, tokens).await,
             None => AttemptResult::ClaimLost,
         };
-        // The full text may exist only here: retry the write until it succeeds, the claim is lost or the process shuts down.
+        // The full text may exist only here, so retry the write until it succeeds, the claim is lost or the process shuts down.
         loop {
             let output = AttemptOutput { text: &draft.text, usage: &draft.usage };
             let finish = self.finish_attempt(&row, job, output, &result, next_lease);
@@ -225,7 +225,7 @@ impl Replies {
         let mut chunks = self.model.generate(prompt);
         let mut save = interval_at(Instant::now() + self.timing.save_every, self.timing.save_every);
         save.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // One append at a time: chunks that arrive meanwhile are merged into the next one, so that a slow or
+        // At most one append runs at a time. Chunks that arrive meanwhile are merged into the next append, so that a slow or
         // unavailable log does not block reading from the model.
         let mut appending = Fuse::terminated();
         loop {
@@ -251,7 +251,7 @@ impl Replies {
                             draft.usage = usage;
                             continue;
                         }
-                        // PostgreSQL stores no U+0000.
+                        // PostgreSQL cannot store U+0000.
                         Some(Ok(Chunk::Text(text))) => {
                             draft.text.extend(text.chars().filter(|&c| c != '\0'));
                             if draft.text.len() >= MAX_TEXT_BYTES {
@@ -273,7 +273,7 @@ impl Replies {
         }
     }
 
-    /// Saves the text so far in the row. False: the claim is lost. A failed save is retried at the next tick.
+    /// Saves the text so far in the row. Returns false if the claim is lost. A failed save is retried at the next tick.
     async fn save(&self, draft: &mut Draft) -> bool {
         match replies::save(self.db.write(), draft.attempt, &draft.text).await {
             Ok(is_held) => {

@@ -1,8 +1,7 @@
 //! The result of an attempt at a reply, and finishing the attempt: the reply ends, is requeued, or stays as it is because
 //! the claim is lost.
 //!
-//! Finishing is one transaction that first takes the job from the queue under the claim's attempt: a worker that cannot
-//! has lost the claim, and writes nothing.
+//! Finishing is one transaction, which also deletes or requeues the job. If the claim is lost, the transaction writes nothing.
 
 use std::time::Duration;
 
@@ -31,7 +30,7 @@ use crate::{
 
 /// Model calls for one reply, the first included.
 const MAX_TRIES: u32 = 4;
-/// A longer `Retry-After` than this counts as a final failure.
+/// Maximum delay before a retry. If the model requires a longer one, the failure is final.
 const MAX_BACKOFF: Duration = Duration::from_mins(2);
 const IMMEDIATELY: Retry = Retry::After { at_least: Duration::ZERO };
 
@@ -43,7 +42,7 @@ pub(super) struct AttemptOutput<'a> {
 }
 
 impl<'a> AttemptOutput<'a> {
-    /// Of an attempt whose usage is unknown.
+    /// The output of an attempt whose usage is unknown.
     pub(super) fn text(text: &'a str) -> Self {
         const NONE: &ModelUsage = &ModelUsage { model: None, tokens: None };
         Self { text, usage: NONE }
@@ -140,11 +139,11 @@ impl Replies {
                 self.requeue(row, job, output, now, job.failures).await
             }
             AttemptResult::Failed(error) => {
-                let tries = job.failures + 1;
-                if let Some(wait) = delay_before_retry(error, tries, self.retry_policy()) {
+                let failures = job.failures + 1;
+                if let Some(wait) = delay_before_retry(error, failures, self.retry_policy()) {
                     let backoff_ms = wait.as_millis();
                     tracing::warn!(message_id = %reply.0, attempt, %error, backoff_ms, "reply will be retried");
-                    return self.requeue(row, job, output, now + wait, tries).await;
+                    return self.requeue(row, job, output, now + wait, failures).await;
                 }
                 let failure = Some((error.code, error.message.clone()));
                 let end = replies::End { failure, ..end(Status::Failed, output, now) };
@@ -152,8 +151,8 @@ impl Replies {
             }
             AttemptResult::ClaimLost => {
                 tracing::info!(message_id = %reply.0, attempt, "reply attempt abandoned");
-                // If the job is still claimed by this worker, requeue it: the next attempt's number is above the one that
-                // fenced this attempt.
+                // The log may have fenced this attempt although the worker still holds the claim. Then requeue the job, because
+                // the next attempt has a higher number.
                 if self.load_reply_or_complete_job(job).await?.is_some() {
                     let run_at = now + self.timing.first_backoff;
                     jobs::release(self.db.write(), Claim::of(job), run_at, job.failures).await?;
@@ -163,7 +162,7 @@ impl Replies {
         }
     }
 
-    /// Ends a reply under the claim of its job: once, and not at all if the claim is lost.
+    /// Ends a reply, if the claim of its job is still held and the reply has not ended yet.
     pub(super) async fn end_reply(
         &self,
         row: &message::Model,
@@ -171,7 +170,7 @@ impl Replies {
         end: replies::End,
         next_lease: Option<Duration>,
     ) -> Result<Option<job::Model>> {
-        // To the day on which it was reserved.
+        // The refund goes to the day on which the prompt was reserved.
         let refund = Refund { user: row.user_id, day: row.created_at.date_naive() };
         let refund = is_refunded(&end).then_some(refund);
         let log_line = EndLogLine::new(row, job, &end);
@@ -183,7 +182,8 @@ impl Replies {
         }
         let mut topics = vec![Topic::Chatroom(row.chatroom_id)];
         topics.extend(refund.map(|_| Topic::Account(row.user_id)));
-        // Read after the commit: a message that was sent behind this reply before is not signalled by its sender.
+        // A waiting job of the user may be below the cap on parallel replies now. This is read after the commit, because a message
+        // that was sent behind this reply is not signalled by its sender.
         if next.is_none() && jobs::is_waiting(self.db.read(), row.user_id).await.unwrap_or(true) {
             topics.push(Topic::Jobs);
         }
@@ -207,7 +207,7 @@ impl Replies {
             return Ok(None);
         };
         if released.stop_requested {
-            // Requested during the attempt: no other attempt follows.
+            // The stop was requested during the attempt, so no other attempt follows.
             tx.rollback().await?;
             let end = end(Status::Cancelled, output, self.clock.now());
             return self.end_reply(row, job, end, None).await;
@@ -273,7 +273,7 @@ impl EndLogLine {
     }
 }
 
-/// The backoff, or as long as the model requires. None: no retry.
+/// The backoff, or the delay that the model requires if it is longer. None: no retry.
 fn delay_before_retry(error: &ModelError, failures: i32, policy: RetryPolicy) -> Option<Duration> {
     match error.retry {
         Retry::After { at_least } if at_least <= MAX_BACKOFF => {
@@ -283,9 +283,9 @@ fn delay_before_retry(error: &ModelError, failures: i32, policy: RetryPolicy) ->
     }
 }
 
-/// Whether the prompt of a reply with this end is refunded. A reply that was blocked after some text was shown is not:
-/// otherwise a user who makes the model recite a text would read it for free. Depends on the end alone, in the transaction that stores it, so
-/// the refund happens exactly once.
+/// Whether the prompt of a reply with this end is refunded. It is not if the reply was blocked after some text was shown;
+/// otherwise a user could make the model recite a text and read it for free. The result depends on the end alone, and the
+/// transaction that stores the end refunds the prompt, so the refund happens exactly once.
 fn is_refunded(end: &replies::End) -> bool {
     match end.failure {
         Some((FailureCode::ContentBlocked, _)) => is_blank(&end.content),

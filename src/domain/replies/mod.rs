@@ -1,5 +1,5 @@
-//! Replies: from a claimed job to the text on every device, and stopping them. Must not use `chatrooms`, which queues the
-//! replies.
+//! Replies: writing the reply of a claimed job, streaming its text to every device, and stopping it. This module must not use
+//! `chatrooms`, which queues the replies.
 //!
 //! ```text
 //!  job ──► attempt: prompt ──► model ──► chunks ──► log entries ──► subscribe ──► reply events
@@ -45,12 +45,12 @@ pub struct Replies {
     pub timing: Timing,
 }
 
-/// Intervals without a setting.
+/// Intervals that no setting changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
     /// Between two saves of a reply's text so far.
     pub save_every: Duration,
-    /// Before the second try of a model call; doubled for each further one.
+    /// The delay before the second try of a model call; doubled for each further one.
     pub first_backoff: Duration,
     /// How long a subscriber waits for an update of the log before it reads the row: a killed process publishes no end.
     pub poll_every: Duration,

@@ -18,9 +18,10 @@ use crate::{
 /// [About four characters of English make a token](https://ai.google.dev/gemini-api/docs/tokens); other scripts take more
 /// bytes and more tokens per character, so bytes estimate tokens better than characters do.
 const BYTES_PER_TOKEN: usize = 4;
-/// Upper bound of the messages that are read for a prompt.
+/// Maximum number of messages that are read for a prompt.
 const MAX_MESSAGES: i32 = 1000;
-/// The pages in which they are read: most conversations fit into the first one, which is read when the attempt begins.
+/// The sizes of the pages in which the messages are read. Most conversations fit into the first page, which is read when the attempt
+/// begins.
 pub(super) const FIRST_PAGE: usize = 50;
 const NEXT_PAGES: [usize; 2] = [250, 700];
 
@@ -50,7 +51,7 @@ impl Replies {
 }
 
 /// The messages before a reply on the active branch, newest first, as far as the budget needs them. None if the reply is
-/// not on it, or another branch became active while the pages were read.
+/// not on the active branch, or another branch became active while the pages were read.
 async fn active_history(
     conn: &impl ConnectionTrait,
     reply: &message::Model,
@@ -84,8 +85,9 @@ async fn active_history(
     Ok((!history.is_empty()).then_some(history))
 }
 
-/// The turns of the newest messages that fit into `budget` bytes; always at least the newest. Consecutive messages of one
-/// role are merged, and the first turn is the user's, because model APIs require it.
+/// The turns of the newest messages that fit into `budget` bytes; always at least the newest. Empty messages and failed replies
+/// are skipped. Model APIs require that roles alternate and that the user's turn is the first, so consecutive messages of one
+/// role are merged, and a reply at the beginning is removed.
 fn turns(newest_first: Vec<HistoryMessage>, budget: usize) -> Vec<Turn> {
     let mut left = budget;
     let mut turns: Vec<Turn> = Vec::new();

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{domain::publish::publish, error::Result, ports::signals::Topic, store::jobs};
 
-/// How long the caller waits for the worker to end the reply; after that the stop request remains stored.
+/// How long the caller waits for the worker to end the reply. After that, the stop request is still stored.
 const WAIT_FOR_WORKER: Duration = Duration::from_secs(5);
 
 impl Replies {
@@ -28,7 +28,7 @@ impl Replies {
             return self.owned_message(user, id).await;
         };
         if job.leased_until.is_none_or(|until| until <= self.clock.now()) {
-            // No worker writes it, so end it here; a worker that claims it first sees the stop request.
+            // No worker is writing the reply, so end it here. A worker that claims the job before that finds the stop request.
             let text = self.text_so_far(&reply).await;
             let end =
                 attempt_result::end(message::Status::Cancelled, AttemptOutput::text(&text), self.clock.now());

@@ -86,14 +86,14 @@ impl Replies {
         id: MessageId,
         after: Option<Cursor>,
     ) -> impl Stream<Item = Result<ReplyEvent>> + Send + 'static {
-        let chat = self;
+        let replies = self;
         try_stream! {
             let mut reader = Reader { position: after.unwrap_or_default() };
-            let mut updates = chat.log.subscribe(id).await;
+            let mut updates = replies.log.subscribe(id).await;
             loop {
-                // The row first: if it is not final, whatever is not in the log yet will be published.
-                let Some(row) = with_read_retry(chat.reply_state(user, id)).await? else { continue };
-                let logged = Box::pin(chat.log.read(id, reader.position, READ_SIZE)).await.unwrap_or_default();
+                // The row is read before the log. If it is not final, text that is not in the log yet will be published.
+                let Some(row) = with_read_retry(replies.reply_state(user, id)).await? else { continue };
+                let logged = Box::pin(replies.log.read(id, reader.position, READ_SIZE)).await.unwrap_or_default();
                 let has_more = logged.iter().map(|entry| entry.text.len()).sum::<usize>() >= READ_SIZE;
                 for entry in logged {
                     for event in reader.read_entry(&entry).unwrap_or_default() {
@@ -111,10 +111,10 @@ impl Replies {
                 while reader.position < end {
                     let from = Cursor { offset: reader.offset_in(end.attempt), ..end };
                     let bytes = if from == end {
-                        // An attempt that has only begun.
+                        // The attempt has only begun: the row has no text of it.
                         Some(Vec::new())
                     } else {
-                        let Some(read) = with_read_retry(chat.text_from(id, from)).await? else { continue };
+                        let Some(read) = with_read_retry(replies.text_from(id, from)).await? else { continue };
                         read
                     };
                     let Some(bytes) = bytes else { break };
@@ -126,12 +126,13 @@ impl Replies {
                     if reader.position != end {
                         continue;
                     }
-                    let Some(message) = with_read_retry(chat.owned_message(user, id)).await? else { continue };
+                    let message = with_read_retry(replies.owned_message(user, id)).await?;
+                    let Some(message) = message else { continue };
                     yield ReplyEvent::Ended { cursor: end_cursor(&message), message: Box::new(message) };
                     return;
                 }
                 while let Ok(Some(LogUpdate::Appended(first))) =
-                    timeout(chat.timing.poll_every, updates.next()).await
+                    timeout(replies.timing.poll_every, updates.next()).await
                 {
                     let (entry, must_reread) = merge_ready(first, &mut updates);
                     let Some(events) = reader.read_entry(&entry) else { break };
@@ -147,7 +148,7 @@ impl Replies {
     }
 }
 
-/// Merges an entry with the published entries that continue it. True: the next update requires rereading log and row.
+/// Merges an entry with the published entries that continue it. True: log and row must be read again after the merged entry.
 fn merge_ready(first: LogEntry, updates: &mut BoxStream<'static, LogUpdate>) -> (LogEntry, bool) {
     let mut merged = first;
     while merged.text.len() < MERGE_SIZE {
@@ -159,7 +160,7 @@ fn merge_ready(first: LogEntry, updates: &mut BoxStream<'static, LogUpdate>) -> 
                 merged.end = next.end;
             }
             None => break,
-            // Another attempt, a gap or the end: read it from the log and the row.
+            // Another attempt, a gap or the end follows: read it from the log and the row.
             Some(_) => return (merged, true),
         }
     }
