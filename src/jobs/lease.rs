@@ -1,4 +1,4 @@
-//! Renewing the lease of a job while it runs, and cancelling the run when it is to stop or has lost its claim.
+//! Renewing the lease of a job while it runs, and cancelling the run when a stop is requested or the claim is lost.
 
 use std::convert::Infallible;
 
@@ -23,10 +23,10 @@ pub(super) async fn keep(runner: &Runner, job: &job::Model, cancel: &CancelToken
     let mut renewed_at = Instant::now();
     loop {
         beats.tick().await;
-        // Before the statement is sent: the lease runs from then at the earliest.
+        // Measured before the statement is sent, so that the lease does not end earlier than assumed here.
         let sent_at = Instant::now();
         let beat = jobs::heartbeat(runner.db.write(), claim, runner.clock.now() + lease);
-        // A connection that was cut yields no error.
+        // Without the timeout, a connection that was cut would never return.
         match timeout(interval, beat).await {
             Ok(Ok(Some(stop_requested))) => {
                 renewed_at = sent_at;

@@ -1,4 +1,4 @@
-//! The worker: claims jobs and runs them, and runs what is due on a schedule.
+//! The worker: claims jobs and runs them, and runs periodic tasks.
 //!
 //! ```text
 //!  runner ──claim──► kinds::Registry ──by name──► kinds/<kind>.rs: run, retry policy, give_up

@@ -30,9 +30,9 @@ use crate::{
 
 /// How often the queue is polled without a signal: for signals that were lost, and for leases and delays that end.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// So that one process does not take a whole queue from the others.
+/// Limits a claim, so that one process does not take the whole queue from the others.
 const MAX_JOBS_PER_CLAIM: usize = 64;
-/// Between two claims.
+/// Minimum time between two claims.
 const MIN_CLAIM_INTERVAL: Duration = Duration::from_millis(5);
 /// The delay of a job whose kind this release does not know, because a newer release has queued it.
 const UNKNOWN_KIND_DELAY: Duration = Duration::from_mins(1);
@@ -79,7 +79,7 @@ impl Runner {
         Self { db, clock, signals, settings, limits, chatrooms, billing, otp_deliverer, stops }
     }
 
-    /// Runs jobs until the soft end, and returns once those that run have ended or been handed back.
+    /// Claims and runs jobs until `life.soft` is cancelled, and returns once the running jobs have ended or are released.
     pub async fn run(self, life: Lifecycle) {
         let stop_signals = self.signals.subscribe(Topic::Stops).await;
         let watch = self.stops.clone().watch(self.db.clone(), stop_signals);
@@ -129,7 +129,7 @@ impl Runner {
         running.wait().await;
     }
 
-    /// Claims up to `limit` jobs; none if the database does not respond, and the next poll retries.
+    /// Claims up to `limit` jobs. Claims none if the database fails; the next poll retries.
     async fn claim(&self, limit: usize) -> Vec<job::Model> {
         let now = self.clock.now();
         let terms = jobs::ClaimTerms {
@@ -172,8 +172,8 @@ impl Runner {
             next = end.next;
         }
         drop(permit);
-        // Another job of its kind may be below the cap now.
-        if frees_capacity && let Err(unavailable) = self.signals.publish(Topic::Jobs).await {
+        // Another job of this user and kind may be within the cap now.
+        if must_signal && let Err(unavailable) = self.signals.publish(Topic::Jobs).await {
             tracing::debug!(error = %unavailable, "signal not sent");
         }
     }

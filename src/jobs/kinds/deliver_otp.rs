@@ -22,7 +22,7 @@ impl Kind for DeliverOtp {
         DELIVER_OTP
     }
 
-    /// The password's expiry ends the retries.
+    /// Retries end when the one-time password expires.
     fn retry_policy(&self) -> RetryPolicy {
         let backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_secs(64));
         RetryPolicy { backoff, max_tries: None }

@@ -22,11 +22,11 @@ use crate::{
 pub(super) enum Disposition {
     /// Delete it: the job is done.
     Complete,
-    /// Count a failure, and run it again after the backoff or give it up.
+    /// Count a failure, and retry after the backoff, or delete the row if the retry policy allows no other try.
     Retry,
     /// Return it to the queue for another worker, without counting a failure.
     Release,
-    /// Nothing: the run updated or deleted the row in its own transaction. It may have claimed a next job.
+    /// Do nothing: the run updated or deleted the row in its own transaction. It may have claimed a next job.
     Settled { next: Option<Box<job::Model>> },
 }
 
@@ -40,23 +40,23 @@ pub(super) struct Context {
 /// One kind of job.
 #[async_trait]
 pub(super) trait Kind: Send + Sync {
-    /// The `kind` of its rows.
+    /// The value of `kind` in the rows of its jobs.
     fn name(&self) -> &'static str;
 
     fn retry_policy(&self) -> RetryPolicy;
 
-    /// Runs a claimed job. It may run more than once: a worker that is killed leaves the job to the next one.
+    /// Runs a claimed job. A job may run more than once, because another worker claims it after its worker was killed.
     ///
     /// # Errors
-    /// A fault of ours or of a provider; [`on_error`](Self::on_error) follows.
+    /// Pollux or a provider failed. The caller then calls [`on_error`](Self::on_error).
     async fn run(&self, job: &job::Model, context: &Context) -> Result<Disposition>;
 
-    /// Follows a run that returned an error or panicked.
+    /// Called after a run that returned an error or panicked.
     async fn on_error(&self, _job: &job::Model) -> Result<Disposition> {
         Ok(Disposition::Retry)
     }
 
-    /// Follows the last failure that the retry policy allows; the job's row is deleted afterwards.
+    /// Called after the last failure that the retry policy allows. The job's row is deleted afterwards.
     async fn give_up(&self, job: &job::Model) -> Result<()> {
         tracing::error!(job = %job.id, kind = job.kind, failures = job.failures + 1, "job given up");
         Ok(())

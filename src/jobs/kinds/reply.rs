@@ -1,4 +1,4 @@
-//! Writing a reply: one attempt a run.
+//! Writing a reply. Each run of the job is one attempt.
 
 use async_trait::async_trait;
 use entity::job;
@@ -10,7 +10,7 @@ use crate::{
     error::Result,
 };
 
-/// The reply and its job change together, in one transaction of the domain: so it settles every run.
+/// The domain changes the reply and its job in one transaction, so every run is [`Disposition::Settled`].
 pub(super) struct WriteReply {
     pub(super) replies: Replies,
 }

@@ -12,7 +12,7 @@ use crate::{
     error::Result,
 };
 
-/// About a day of retries, for what goes through Stripe.
+/// Retries for about a day, for jobs that call Stripe.
 pub(super) const STRIPE_RETRIES: RetryPolicy = RetryPolicy {
     backoff: Backoff::doubling(Duration::from_secs(1), Duration::from_hours(1)).with_jitter(),
     max_tries: Some(36),
@@ -32,8 +32,8 @@ impl Kind for ProcessStripeEvent {
         STRIPE_RETRIES
     }
 
-    /// A run that loses its job is not cancelled: storing the state deletes the job, and the user's signal is sent afterwards.
-    /// Concurrent syncs are safe, because one that was superseded is discarded.
+    /// A run is not cancelled when its claim is lost, because storing the state deletes the job, and the user's signal is sent
+    /// after that. Concurrent syncs are safe, because one that was superseded is discarded.
     async fn run(&self, job: &job::Model, context: &Context) -> Result<Disposition> {
         let Some(event) = &job.stripe_event_id else { return Ok(Disposition::Complete) };
         tokio::select! {

@@ -12,9 +12,9 @@ use crate::{
 };
 
 pub(super) const INTERVAL: Duration = Duration::from_mins(10);
-/// A client that repeats a request later than this sends a new one.
+/// A request that is repeated later than this counts as a new one.
 const IDEMPOTENCY_KEY_LIFETIME: TimeDelta = TimeDelta::days(7);
-/// Stripe redelivers an event for some days, and returns it by id for thirty.
+/// Stripe redelivers an event for some days, and returns it by id for 30 days.
 const STRIPE_EVENT_LIFETIME: TimeDelta = TimeDelta::days(30);
 /// Longer than any user takes to return from a checkout.
 const CHECKOUT_LIFETIME: TimeDelta = TimeDelta::days(90);

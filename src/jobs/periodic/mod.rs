@@ -1,4 +1,4 @@
-//! What runs on a schedule, in every worker. Each task may run in several processes at once.
+//! Periodic tasks. Each runs in every worker, so it may run in several processes at once.
 
 mod checkpoint;
 mod housekeeping;
@@ -10,7 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{clock::Clock, domain::billing::Billing, error::Result, store::Db};
 
-/// Starts every periodic task. Each ends after `soft`, once the run that is under way has ended.
+/// Starts every periodic task. After `soft` is cancelled, each task ends as soon as its current run has ended.
 pub(super) fn spawn(
     db: &Db,
     clock: &Clock,
@@ -18,22 +18,24 @@ pub(super) fn spawn(
     tasks: &TaskTracker,
     soft: &CancellationToken,
 ) {
-    let (kept, db, clock) = (db.clone(), db.clone(), clock.clone());
-    let (billing, stopping) = (billing.clone(), soft.clone());
+    let (housekeeping_db, checkpoint_db, clock) = (db.clone(), db.clone(), clock.clone());
+    let (billing, reconcile_soft) = (billing.clone(), soft.clone());
     let interval = billing.stale_poll_interval;
     let housekeeping = every(housekeeping::INTERVAL, "housekeeping", soft.clone(), move || {
-        housekeeping::run(kept.clone(), clock.clone())
+        housekeeping::run(housekeeping_db.clone(), clock.clone())
     });
-    let checkpoint =
-        every(checkpoint::INTERVAL, "checkpoint", soft.clone(), move || checkpoint::run(db.clone()));
-    let reconcile =
-        every(interval, "reconcile", soft.clone(), move || reconcile::run(billing.clone(), stopping.clone()));
+    let checkpoint = every(checkpoint::INTERVAL, "checkpoint", soft.clone(), move || {
+        checkpoint::run(checkpoint_db.clone())
+    });
+    let reconcile = every(interval, "reconcile", soft.clone(), move || {
+        reconcile::run(billing.clone(), reconcile_soft.clone())
+    });
     tasks.spawn(housekeeping);
     tasks.spawn(checkpoint);
     tasks.spawn(reconcile);
 }
 
-/// Runs `task` after each interval; a run that fails is logged, and the next one is due an interval later.
+/// Runs `task` repeatedly, with this interval between the end of a run and the start of the next. A failed run is only logged.
 async fn every<F: Future<Output = Result<()>> + Send>(
     interval: Duration,
     name: &'static str,

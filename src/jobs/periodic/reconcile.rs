@@ -1,10 +1,10 @@
-//! Reconciling with Stripe the subscriptions about which no event has arrived for too long.
+//! Reconciling stale billing states with Stripe, because events may not have arrived.
 
 use tokio_util::sync::CancellationToken;
 
 use crate::{domain::billing::Billing, error::Result};
 
-/// Stripe may be slow to respond: stopping the process does not wait for it.
+/// Shutdown cancels the run instead of waiting for it, because Stripe may be slow to respond.
 pub(super) async fn run(billing: Billing, soft: CancellationToken) -> Result<()> {
     soft.run_until_cancelled(billing.sync_stale()).await.unwrap_or(Ok(()))
 }
