@@ -1,4 +1,5 @@
-//! The composition root: selects an adapter for each port and assembles the application. The only file that knows ports and adapters.
+//! The composition root: selects an adapter for each port and assembles the application. Only this file uses
+//! the adapters.
 
 use std::{sync::Arc, time::Duration};
 
@@ -41,7 +42,7 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a worker looks for users whose Stripe state is stale.
 const STALE_POLL_INTERVAL: Duration = Duration::from_mins(1);
-/// How long the start waits for Redis.
+/// How long the process waits for Redis when it starts.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(3);
 /// Timeout of a request that delivers a one-time password.
 const OTP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,7 +60,7 @@ pub struct App {
     role: Role,
     config: Config,
     life: Lifecycle,
-    /// Dropped last: tasks that end still send signals.
+    /// Dropped last, because ending tasks still publish signals.
     shared: Shared,
 }
 
@@ -302,7 +303,7 @@ fn install_tls() {
 pub async fn replay(config: &Config, events: Vec<String>) -> anyhow::Result<Vec<String>> {
     install_tls();
     let db = Db::join(&config.database).await?;
-    // The signal reaches no worker; workers poll.
+    // These signals reach no worker, because they stay in this process. Workers find the jobs when they poll.
     let signals = Arc::new(MemorySignals::default());
     let billing = billing(config, db, Clock::system(), signals, &Lifecycle::new())?;
     billing.replay(events).await.map_err(|error| anyhow::anyhow!("{error:?}"))

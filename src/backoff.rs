@@ -1,4 +1,4 @@
-//! Exponential backoff: how long to wait before the next try of something that failed. The only implementation.
+//! Exponential backoff: how long to wait before the next try of something that failed. Pollux has no other implementation.
 
 use std::time::Duration;
 
@@ -26,14 +26,14 @@ impl Backoff {
         Self { factor, ..self }
     }
 
-    /// Varies each delay at random by up to a quarter in both directions, so that those who failed together do not retry
-    /// together. The result may exceed the maximum by that quarter.
+    /// Varies each delay at random by up to a quarter in both directions, so that callers that failed together do not retry
+    /// together. A delay may exceed the maximum by that quarter.
     #[must_use]
     pub const fn with_jitter(self) -> Self {
         Self { has_jitter: true, ..self }
     }
 
-    /// The delay after so many failures in a row: `first` after one (and after none).
+    /// The delay after this many failures in a row: `first` after one (and after none).
     #[must_use]
     pub fn delay(&self, failures: u32) -> Duration {
         let factor = self.factor.checked_pow(failures.saturating_sub(1));
@@ -47,12 +47,12 @@ impl Backoff {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     pub backoff: Backoff,
-    /// Tries in total, the first included; none: as many as it takes.
+    /// Tries in total, the first included; none if unlimited.
     pub max_tries: Option<u32>,
 }
 
 impl RetryPolicy {
-    /// The delay before the next try; none once `failures` tries have failed and there is no other.
+    /// The delay before the next try, after `failures` tries have failed; none if no other try is allowed.
     #[must_use]
     pub fn delay(&self, failures: u32) -> Option<Duration> {
         let is_exhausted = self.max_tries.is_some_and(|max| failures >= max);
@@ -60,7 +60,7 @@ impl RetryPolicy {
     }
 }
 
-/// 750 to 1250; 1000 if the operating system has no randomness to give, since a delay without jitter is still a delay.
+/// A random number from 750 to 1250. If the operating system's random number generator fails, 1000, which means no jitter.
 fn random_per_mille() -> u32 {
     let mut bytes = [0; 4];
     match SystemRandom::new().fill(&mut bytes) {

@@ -1,4 +1,4 @@
-//! The current time, injected: all code reads it from a [`Clock`], which a test can move.
+//! The current time. All code reads it from a [`Clock`] that is passed in, so that a test can move it.
 
 use std::sync::{
     Arc,
@@ -27,7 +27,7 @@ impl Clock {
         Self { stopped_at: Some(Arc::new(AtomicI64::new(time.timestamp_micros()))) }
     }
 
-    /// The current time, truncated to microseconds as PostgreSQL does, so that a stored value is equal to the original.
+    /// The current time, truncated to microseconds, PostgreSQL's resolution, so that a stored value is equal to the original.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         let micros = match &self.stopped_at {

@@ -9,9 +9,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Has no `Display` on purpose: only the mapping at the API's boundary turns it into text for a client.
 #[derive(Debug)]
 pub enum Error {
-    /// The token is missing, expired, revoked or invalid.
+    /// The token is missing, expired, revoked or invalid, the password is wrong, or the account was deleted.
     Unauthenticated(&'static str),
-    /// It does not exist or belongs to another user; a client cannot distinguish the two. Names what was requested.
+    /// The object does not exist or belongs to another user; a client cannot distinguish the two. Names what was requested.
     NotFound(&'static str),
     /// An invalid value.
     BadInput { field: &'static str, message: String },
@@ -19,13 +19,13 @@ pub enum Error {
     Conflict(String),
     /// The one-time password is wrong, used, expired or unknown.
     OtpInvalid { attempts_left: u32 },
-    /// Too many calls; a retry may succeed after this many seconds.
+    /// There were too many calls; a retry may succeed after this many seconds.
     RateLimited { retry_after_secs: u64 },
     /// The request exceeds a limit of documents, bodies or responses.
     LimitExceeded(LimitExceeded),
     /// The daily quota is used up.
     QuotaExceeded { limit: i32, used: i32, resets_at: DateTime<Utc>, upgradeable: bool },
-    /// These settings are missing.
+    /// Billing is not configured. Contains the names of the missing settings.
     BillingNotConfigured(Vec<&'static str>),
     /// The user has a subscription already.
     AlreadySubscribed,
@@ -39,7 +39,7 @@ pub enum Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitExceeded {
     pub limit: RequestLimit,
-    /// The value of the request. Where counting stops at the limit: the value at which it stopped.
+    /// The value that the request has. If counting stops at the limit, the value at which it stopped.
     pub count: usize,
     pub max: usize,
 }
@@ -124,7 +124,7 @@ impl LimitExceeded {
 }
 
 impl Error {
-    /// An invalid value: `message` names the limit.
+    /// An invalid value; `message` states what is allowed.
     pub fn bad_input(field: &'static str, message: impl Into<String>) -> Self {
         Self::BadInput { field, message: message.into() }
     }

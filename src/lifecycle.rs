@@ -3,7 +3,7 @@
 //! ```text
 //!  SIGTERM ──► soft: no new work ──► running work finishes ──► exit
 //!                    │ grace period over, or a second signal
-//!                    └──────────────► hard: running work is handed back ──► exit
+//!                    └──────────────► hard: running jobs are released ──► exit
 //! ```
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub struct Lifecycle {
     pub soft: CancellationToken,
     /// Abort the running work, in a state from which another process can continue.
     pub hard: CancellationToken,
-    /// Close connections: the work that their clients waited for is finished or handed back.
+    /// Close connections: the work that their clients waited for has finished or was released to another process.
     pub closing: CancellationToken,
     /// Every spawned task of the process.
     pub tasks: TaskTracker,

@@ -17,8 +17,8 @@ use tokio::net::TcpListener;
 /// The exit code `EX_CONFIG` (sysexits.h): supervisors must not restart the process.
 const EX_CONFIG: u8 = 78;
 
-/// Also used by SQLite, which calls malloc. Its background threads return memory to the system within seconds after a peak;
-/// glibc's allocator keeps it.
+/// jemalloc's background threads return memory to the system within seconds after a peak; glibc's allocator keeps it. SQLite,
+/// which calls malloc, uses jemalloc, too.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -28,7 +28,7 @@ pub fn init(logs: &Logs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Limits a log line that any client can cause to one a minute.
+/// Allows a log line once a minute, for lines that any client can cause.
 #[derive(Default)]
 pub struct OncePerMinute(Mutex<Option<(Instant, u64)>>);
 
@@ -38,7 +38,7 @@ impl OncePerMinute {
         Self(Mutex::new(None))
     }
 
-    /// Returns the number of lines suppressed since the last one if a line may be written now.
+    /// If a line may be written now, returns how many were suppressed since the last one.
     pub fn pass(&self) -> Option<u64> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *last {
