@@ -46,7 +46,7 @@ const MAX_SUCCESSIVE_JOBS: u32 = 16;
 struct JobEnd {
     /// Whether other workers are to be signalled: not for a run that has settled its job, which signals by itself, nor after an
     /// error, so that a provider that fails is not called more often than the queue is polled.
-    frees_capacity: bool,
+    must_signal: bool,
     /// The next job, which the run has claimed.
     next: Option<job::Model>,
 }
@@ -154,7 +154,7 @@ impl Runner {
         permits: Arc<Semaphore>,
         permit: OwnedSemaphorePermit,
     ) {
-        let mut frees_capacity = false;
+        let mut must_signal = false;
         let mut next = Some(job);
         let mut left = MAX_SUCCESSIVE_JOBS;
         while let Some(job) = next.take() {
@@ -168,7 +168,7 @@ impl Runner {
                 tracing::error!(job = %job.id, ?error, "failed to update a job; it waits until its lease expires");
                 JobEnd::default()
             });
-            frees_capacity = end.frees_capacity;
+            must_signal = end.must_signal;
             next = end.next;
         }
         drop(permit);
@@ -196,11 +196,11 @@ impl Runner {
         };
         let failed = match finished {
             Ok(Ok(Disposition::Settled { next })) => {
-                return Ok(JobEnd { frees_capacity: false, next: next.map(|next| *next) });
+                return Ok(JobEnd { must_signal: false, next: next.map(|next| *next) });
             }
             Ok(Ok(disposition)) => {
                 self.settle(job, kind, disposition).await?;
-                return Ok(JobEnd { frees_capacity: true, next: None });
+                return Ok(JobEnd { must_signal: true, next: None });
             }
             Ok(Err(error)) => Some(error),
             Err(_) => None,

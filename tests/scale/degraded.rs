@@ -268,11 +268,11 @@ async fn a_node_paused_in_a_transaction_loses_its_locks() {
 #[tokio::test]
 async fn a_message_committed_as_its_connection_breaks_is_stored_once_and_answered() {
     require_servers!();
-    let proxied = ProxiedNode::start(Role::Api, &[]).await;
+    let proxied = ProxiedNode::start(Role::All, &[]).await;
     let user = proxied.app.user().await;
     let chatroom = user.create_chatroom("x").await;
     // Prepares the statement, which needs responses.
-    chatroom.send("first").await;
+    user.read(&chatroom.send("first").await.reply).await;
     proxied.postgres.silence();
     let send = chatroom.send("hi");
     let cut = async {
@@ -288,7 +288,7 @@ async fn a_message_committed_as_its_connection_breaks_is_stored_once_and_answere
     };
     let (sent, ()) = timeout(TEST_TIMEOUT, futures_util::future::join(send, cut)).await.unwrap();
     assert_eq!(chatroom.branch().await.len(), 4);
-    assert_eq!(user.message(&sent.reply).await["status"], "QUEUED");
+    assert_eq!(user.read(&sent.reply).await.text, "Yes.");
     let usage = user.data("{ me { usage { used } } }", json!({})).await;
     assert_eq!(usage["me"]["usage"]["used"], 2);
     proxied.stop().await;
