@@ -1,0 +1,62 @@
+import { lazy, memo, Suspense, useEffect, useState } from "react";
+import { startSignedIn } from "./account/signedInLifecycle";
+import { sessionStore } from "./api/tokens";
+import { ChatView } from "./chat/ChatView";
+import { NewChatView } from "./chat/NewChatView";
+import { useRoute } from "./routes";
+import { Sidebar } from "./sidebar/Sidebar";
+import { SignInView } from "./signin/SignInView";
+import { strings } from "./strings";
+import { Loading } from "./ui/Loading";
+import { MessagePage } from "./ui/MessagePage";
+import { useStore } from "./ui/store";
+
+const AccountView = lazy(() => import("./account/AccountView"));
+const CheckoutSuccessView = lazy(() => import("./billing/CheckoutSuccessView"));
+
+export function App() {
+  const state = useStore(sessionStore);
+  if (!state.session) return <SignInView reason={state.reason} />;
+  const { userId } = state.session;
+  return <SignedIn key={userId} userId={userId} />;
+}
+
+const SignedIn = memo(function SignedIn({ userId }: { userId: string }) {
+  const [isSidebarOpen, setIsSidebarOpen] = useState(false);
+  const [isStarted, setIsStarted] = useState(false);
+  useEffect(() => {
+    const stop = startSignedIn(userId);
+    // eslint-disable-next-line react-hooks/set-state-in-effect -- the views below need the stores that were just opened
+    setIsStarted(true);
+    return stop;
+  }, [userId]);
+  if (!isStarted) return null;
+  return (
+    <div className="app">
+      <Sidebar isOpen={isSidebarOpen} onClose={() => setIsSidebarOpen(false)} />
+      <div className="view" inert={isSidebarOpen}>
+        <Suspense fallback={<Loading label={strings.common.loading} />}>
+          <View userId={userId} onOpenSidebar={() => setIsSidebarOpen(true)} />
+        </Suspense>
+      </div>
+    </div>
+  );
+});
+
+function View({ userId, onOpenSidebar }: { userId: string; onOpenSidebar: () => void }) {
+  const route = useRoute();
+  switch (route.view) {
+    case "new-chat":
+      return <NewChatView userId={userId} onOpenSidebar={onOpenSidebar} />;
+    case "chat":
+      return <ChatView key={route.id} id={route.id} userId={userId} onOpenSidebar={onOpenSidebar} />;
+    case "account":
+      return <AccountView onOpenSidebar={onOpenSidebar} />;
+    case "checkout-success":
+      return <CheckoutSuccessView key={route.sessionId} sessionId={route.sessionId} />;
+    case "checkout-cancel":
+      return <MessagePage title={strings.billing.canceledTitle} text={strings.billing.canceledText} />;
+    case "not-found":
+      return <MessagePage title={strings.common.notFoundTitle} />;
+  }
+}

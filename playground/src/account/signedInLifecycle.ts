@@ -1,0 +1,48 @@
+// What runs while a user is signed in: account events, the list of chatrooms and the delivery of messages.
+import { socket } from "../api/socket";
+import { mutate } from "../api/request";
+import { clearTokens } from "../api/tokens";
+import { forgetDrafts } from "../chat/drafts";
+import { LogoutDocument } from "../generated/operations";
+import { deliverOutbox } from "../outbox/deliver";
+import { closeOutbox, openOutbox, outboxStore } from "../outbox/outbox";
+import { forgetAllReplies } from "../replies/savedReply";
+import { clearChatrooms, loadChatrooms } from "../sidebar/chatroomList";
+import { followAccount } from "./accountStore";
+
+/** Returns a function that stops everything. */
+export function startSignedIn(userId: string): () => void {
+  const abort = new AbortController();
+  openOutbox(userId);
+  const unfollow = followAccount();
+  const unsubscribe = outboxStore.subscribe(() => deliverOutbox(abort.signal));
+  deliverOutbox(abort.signal);
+  void loadChatrooms();
+  // Other devices create, rename and delete chatrooms, too.
+  const refresh = () => {
+    if (document.visibilityState === "visible") void loadChatrooms();
+  };
+  document.addEventListener("visibilitychange", refresh);
+  window.addEventListener("online", refresh);
+  return () => {
+    document.removeEventListener("visibilitychange", refresh);
+    window.removeEventListener("online", refresh);
+    abort.abort();
+    unsubscribe();
+    unfollow();
+    closeOutbox();
+    clearChatrooms();
+    // The next user must not use a socket with this user's token.
+    socket.terminate();
+  };
+}
+
+/** Ends this session, or all of the user, and removes what this browser stores about it. */
+export async function signOut({ everywhere }: { everywhere: boolean }): Promise<void> {
+  // Without a connection the session cannot be ended, but the tokens are removed from this browser.
+  if (everywhere) await mutate(LogoutDocument, { everywhere });
+  else await mutate(LogoutDocument, { everywhere }).catch(() => undefined);
+  forgetDrafts();
+  forgetAllReplies();
+  clearTokens("requested");
+}

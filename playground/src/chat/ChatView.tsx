@@ -1,0 +1,59 @@
+import { useEffect, useState } from "react";
+import { sendMessage } from "../outbox/send";
+import { isFinal } from "../replies/reducer";
+import { strings } from "../strings";
+import { describeError } from "../ui/describeError";
+import { ErrorText } from "../ui/ErrorText";
+import { MessagePage } from "../ui/MessagePage";
+import { useStore } from "../ui/store";
+import { Composer } from "./Composer";
+import { Header } from "./Header";
+import { MessageList } from "./MessageList";
+import { Room } from "./room";
+import { useFollowEnd } from "./useFollowEnd";
+
+interface Props {
+  id: string;
+  userId: string;
+  onOpenSidebar: () => void;
+}
+
+export function ChatView({ id, userId, onOpenSidebar }: Props) {
+  const [room] = useState(() => new Room(id));
+  useEffect(() => {
+    room.open();
+    return () => room.close();
+  }, [room]);
+  const state = useStore(room.store);
+  const end = useFollowEnd();
+  const [error, setError] = useState<string | null>(null);
+
+  if (state.status === "missing") return <MessagePage title={strings.chat.missingTitle} text={strings.chat.missingText} />;
+
+  const last = state.messages.at(-1);
+  const running = last?.role === "MODEL" && !isFinal(last.status) ? last : null;
+
+  function stop() {
+    if (!running) return;
+    setError(null);
+    room.stopReply(running.id).catch((failure: unknown) => setError(describeError(failure)));
+  }
+
+  function send(content: string) {
+    sendMessage({ chatroomId: id, model: null, content, after: last?.id ?? null });
+    end.scrollToEnd();
+  }
+
+  return (
+    <>
+      <Header title={state.title === "" ? strings.chat.loading : state.title} detail={state.model} onOpenSidebar={onOpenSidebar} />
+      <main className="chat">
+        <MessageList room={room} state={state} end={end} />
+        <div className="composer-area">
+          <ErrorText>{error}</ErrorText>
+          <Composer chatroomId={id} userId={userId} onSend={send} onStop={running ? stop : null} />
+        </div>
+      </main>
+    </>
+  );
+}

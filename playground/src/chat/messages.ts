@@ -1,0 +1,43 @@
+// Changes to the messages of a chatroom's active branch. Pure functions; null means that the list has to be read again.
+import type { MessagePartsFragment } from "../generated/operations";
+import type { OutboxMessage } from "../outbox/outbox";
+
+export type Message = MessagePartsFragment;
+
+/**
+ * Adds a message after the one that it answers. What followed there is on another branch now, such as the old version of a
+ * regenerated reply.
+ */
+export function insertMessage(messages: readonly Message[], message: Message): readonly Message[] | null {
+  if (messages.some(({ id }) => id === message.id)) return changeMessage(messages, message);
+  if (message.inReplyTo === null) return [message];
+  const parent = messages.findIndex(({ id }) => id === message.inReplyTo?.id);
+  return parent === -1 ? null : [...messages.slice(0, parent + 1), message];
+}
+
+/** Replaces a message by its new state. An unknown one may be on another branch or newer than the list. */
+export function changeMessage(messages: readonly Message[], message: Message): readonly Message[] | null {
+  if (!messages.some(({ id }) => id === message.id)) return null;
+  return messages.map((one) => (one.id === message.id ? message : one));
+}
+
+/** Replaces the end of the list by the newest page. Older messages stay if the page continues them. */
+export function mergeNewestPage(messages: readonly Message[], page: readonly Message[]): readonly Message[] {
+  const first = page[0];
+  const position = messages.findIndex(({ id }) => id === first?.id);
+  return position <= 0 ? page : [...messages.slice(0, position), ...page];
+}
+
+/**
+ * The messages of the outbox that the list does not contain yet. The server may have stored one whose response is still on
+ * the way: then the list has a message with its content after the one that it was written after.
+ */
+export function undelivered(messages: readonly Message[], outbox: readonly OutboxMessage[]): readonly OutboxMessage[] {
+  const matched = new Set<string>();
+  return outbox.filter(({ content, after }) => {
+    const since = messages.findIndex(({ id }) => id === after) + 1;
+    const stored = messages.slice(since).find((one) => one.role === "USER" && one.content === content && !matched.has(one.id));
+    if (stored) matched.add(stored.id);
+    return !stored;
+  });
+}

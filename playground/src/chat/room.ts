@@ -1,0 +1,198 @@
+// An open chatroom: its messages, the replies that are being written, and the events that keep both current.
+//
+//   query Messages ──► messages ◄── chatroomEvents (all devices), sendMessage, regenerateReply
+//                         │
+//                         └──► followReply for each reply that is not final
+import type { ApiError } from "../api/errors";
+import { mutate, query } from "../api/request";
+import { subscribeWithResume } from "../api/resume";
+import { FollowChatroomDocument, type FollowChatroomSubscription, MessagesDocument, RegenerateReplyDocument, StopReplyDocument } from "../generated/operations";
+import { setUsage } from "../account/accountStore";
+import { type FollowedReply, followReply } from "../replies/followReply";
+import { isFinal, type ReplyState } from "../replies/reducer";
+import { removeChatroom, updateChatroom } from "../sidebar/chatroomList";
+import { onDelivered } from "../outbox/deliver";
+import { createStore, type Store } from "../ui/store";
+import { changeMessage, insertMessage, mergeNewestPage, type Message } from "./messages";
+import { toApiError } from "../api/errors";
+
+const PAGE_SIZE = 30;
+
+export interface RoomState {
+  status: "loading" | "ready" | "missing" | "failed";
+  title: string;
+  model: string;
+  messages: readonly Message[];
+  /** Where the page before the oldest message ends. Null: there is none. */
+  olderCursor: string | null;
+  isLoadingOlder: boolean;
+}
+
+const loading: RoomState = { status: "loading", title: "", model: "", messages: [], olderCursor: null, isLoadingOlder: false };
+
+type Change = FollowChatroomSubscription["chatroomEvents"]["change"];
+
+export class Room {
+  readonly store: Store<RoomState> = createStore(loading);
+  private readonly replies = new Map<string, FollowedReply>();
+  private cursor: string | null = null;
+  /** Changes that arrived before the messages were read. */
+  private pending: Change[] = [];
+  private closers: (() => void)[] = [];
+  private isOpen = false;
+
+  constructor(readonly id: string) {}
+
+  open(): void {
+    this.isOpen = true;
+    let isFirst = true;
+    this.closers = [
+      subscribeWithResume({
+        document: FollowChatroomDocument,
+        variables: () => {
+          // Without a cursor, only live events arrive: what happened while the connection was broken has to be read.
+          if (!isFirst && this.cursor === null) void this.load();
+          isFirst = false;
+          return { chatroomId: this.id, after: this.cursor };
+        },
+        onEvent: ({ chatroomEvents }) => {
+          this.cursor = chatroomEvents.cursor;
+          this.apply(chatroomEvents.change);
+          return "continue";
+        },
+        onError: (error) => this.fail(error),
+      }),
+      onDelivered(({ chatroomId, message, reply }) => {
+        if (chatroomId !== this.id) return;
+        this.insert(message);
+        this.insert(reply);
+      }),
+    ];
+    void this.load();
+  }
+
+  close(): void {
+    this.isOpen = false;
+    for (const close of this.closers) close();
+    for (const reply of this.replies.values()) reply.close();
+    this.replies.clear();
+  }
+
+  /** Reads the newest messages. */
+  async load(): Promise<void> {
+    try {
+      const { chatroom } = await query(MessagesDocument, { chatroomId: this.id, last: PAGE_SIZE });
+      if (!this.isOpen) return;
+      if (!chatroom) return this.update({ status: "missing" });
+      const before = this.store.get();
+      const { nodes, pageInfo } = chatroom.messages;
+      const messages = mergeNewestPage(before.messages, nodes);
+      const keepsOlder = before.status === "ready" && messages.length > nodes.length;
+      this.set({
+        ...before,
+        status: "ready",
+        title: chatroom.title,
+        model: chatroom.model,
+        messages,
+        olderCursor: keepsOlder ? before.olderCursor : pageInfo.hasPreviousPage ? pageInfo.startCursor : null,
+      });
+      const pending = this.pending;
+      this.pending = [];
+      for (const change of pending) this.apply(change);
+    } catch (error) {
+      if (this.isOpen) this.fail(toApiError(error));
+    }
+  }
+
+  async loadOlder(): Promise<void> {
+    const { olderCursor: before, isLoadingOlder } = this.store.get();
+    if (before === null || isLoadingOlder) return;
+    this.update({ isLoadingOlder: true });
+    try {
+      const { chatroom } = await query(MessagesDocument, { chatroomId: this.id, last: PAGE_SIZE, before });
+      if (!this.isOpen || !chatroom) return;
+      const { nodes, pageInfo } = chatroom.messages;
+      const { messages } = this.store.get();
+      const known = new Set(messages.map(({ id }) => id));
+      this.update({
+        messages: [...nodes.filter(({ id }) => !known.has(id)), ...messages],
+        olderCursor: pageInfo.hasPreviousPage ? pageInfo.startCursor : null,
+      });
+    } catch {
+      // Scrolling to the beginning tries again.
+    } finally {
+      if (this.isOpen) this.update({ isLoadingOlder: false });
+    }
+  }
+
+  /** The text of a reply, live until it has ended. */
+  reply(message: Message): FollowedReply {
+    const known = this.replies.get(message.id);
+    if (known) return known;
+    const followed = followReply(message, (end) => this.onReplyEnd(message.id, end));
+    this.replies.set(message.id, followed);
+    return followed;
+  }
+
+  /** Rejects with an ApiError. */
+  async stopReply(messageId: string): Promise<void> {
+    await mutate(StopReplyDocument, { messageId });
+  }
+
+  /** Rejects with an ApiError. */
+  async regenerateReply(messageId: string): Promise<void> {
+    const { regenerateReply } = await mutate(RegenerateReplyDocument, { messageId });
+    setUsage(regenerateReply.usage);
+    this.insert(regenerateReply.reply);
+  }
+
+  private apply(change: Change): void {
+    if (change.__typename === "ChatroomDeleted") {
+      removeChatroom(this.id);
+      return this.update({ status: "missing" });
+    }
+    if (this.store.get().status !== "ready") {
+      this.pending.push(change);
+      return;
+    }
+    if (change.__typename === "MessageAdded") this.insert(change.message);
+    if (change.__typename === "MessageChanged") this.setMessages(changeMessage(this.store.get().messages, change.message));
+    if (change.__typename === "ChatroomUpdated") {
+      const { title, model } = change.chatroom;
+      this.update({ title, model });
+      updateChatroom(change.chatroom);
+    }
+  }
+
+  private insert(message: Message): void {
+    this.setMessages(insertMessage(this.store.get().messages, message));
+  }
+
+  /** Null: the change does not fit to the messages that are loaded, so read them. */
+  private setMessages(messages: readonly Message[] | null): void {
+    if (messages === null) void this.load();
+    else this.update({ messages });
+  }
+
+  private onReplyEnd(id: string, { status, text, failure }: ReplyState): void {
+    const { messages } = this.store.get();
+    this.update({ messages: messages.map((one) => (one.id === id ? { ...one, status, failure, content: text } : one)) });
+  }
+
+  private fail(error: ApiError): void {
+    if (error.code === "NOT_FOUND" || error.code === "BAD_USER_INPUT") this.update({ status: "missing" });
+    else if (this.store.get().status === "loading") this.update({ status: "failed" });
+  }
+
+  private update(fields: Partial<RoomState>): void {
+    this.set({ ...this.store.get(), ...fields });
+  }
+
+  private set(state: RoomState): void {
+    // Follow replies before they are rendered, so that the store exists and a component only reads it.
+    for (const message of state.messages) {
+      if (message.role === "MODEL" && !isFinal(message.status)) this.reply(message);
+    }
+    this.store.set(state);
+  }
+}

@@ -1,0 +1,64 @@
+// Messages that the server has not confirmed yet, in localStorage: they survive a reload, and all tabs show them.
+//
+// Each message has an idempotency key from the moment it is typed. However often it is sent, by whichever tab, the server
+// stores it once. deliver.ts sends them.
+import { persistent } from "../ui/storage";
+import { createStore } from "../ui/store";
+import type { ErrorDetails } from "../api/errors";
+
+export interface OutboxMessage {
+  /** The idempotency key. */
+  key: string;
+  /** Null: the chatroom is created first. */
+  chatroomId: string | null;
+  /** Of the chatroom to create; null: the default model. */
+  model: string | null;
+  content: string;
+  /** The newest message of the chatroom when this one was written. */
+  after: string | null;
+  /** Why the server rejected the message. It is not sent again until the user retries. */
+  rejection: { code: string; message: string; details: ErrorDetails } | null;
+}
+
+const PREFIX = "pollux.outbox.";
+
+export const outboxStore = createStore<readonly OutboxMessage[]>([]);
+
+let storageKey: string | null = null;
+
+/** Opens the outbox of a user. */
+export function openOutbox(userId: string): void {
+  storageKey = PREFIX + userId;
+  outboxStore.set(readOutbox());
+}
+
+export function closeOutbox(): void {
+  storageKey = null;
+  outboxStore.set([]);
+}
+
+/** The messages as stored: another tab may have delivered some. */
+export function readOutbox(): readonly OutboxMessage[] {
+  return storageKey === null ? [] : (persistent.read<OutboxMessage[]>(storageKey) ?? []);
+}
+
+window.addEventListener("storage", ({ key }) => {
+  if (key !== null && key === storageKey) outboxStore.set(readOutbox());
+});
+
+function change(update: (messages: readonly OutboxMessage[]) => readonly OutboxMessage[]): void {
+  if (storageKey === null) return;
+  // If the storage is blocked or full, the messages live in this tab only.
+  const stored = persistent.read<OutboxMessage[]>(storageKey);
+  const messages = update(stored ?? outboxStore.get());
+  persistent.write(storageKey, messages);
+  outboxStore.set(messages);
+}
+
+export const addToOutbox = (message: OutboxMessage) => change((messages) => [...messages, message]);
+
+export const removeFromOutbox = (key: string) => change((messages) => messages.filter((message) => message.key !== key));
+
+export function updateInOutbox(key: string, fields: Partial<OutboxMessage>): void {
+  change((messages) => messages.map((message) => (message.key === key ? { ...message, ...fields } : message)));
+}

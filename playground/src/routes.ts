@@ -1,0 +1,51 @@
+// The addresses of the page's views. The server returns the same index.html for all of them.
+import { createStore, useStore } from "./ui/store";
+
+export type Route =
+  | { view: "new-chat" }
+  | { view: "chat"; id: string }
+  | { view: "account" }
+  | { view: "checkout-success"; sessionId: string }
+  | { view: "checkout-cancel" }
+  | { view: "not-found" };
+
+export function parseRoute({ pathname, search }: Pick<Location, "pathname" | "search">): Route {
+  const [first, second, ...rest] = pathname.split("/").filter((part) => part !== "");
+  if (rest.length > 0) return { view: "not-found" };
+  if (first === undefined) return { view: "new-chat" };
+  if (first === "c" && second !== undefined) return { view: "chat", id: decode(second) };
+  if (first === "account" && second === undefined) return { view: "account" };
+  if (first === "billing" && second === "success") {
+    return { view: "checkout-success", sessionId: new URLSearchParams(search).get("session_id") ?? "" };
+  }
+  if (first === "billing" && second === "cancel") return { view: "checkout-cancel" };
+  return { view: "not-found" };
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+export const paths = {
+  newChat: "/",
+  chat: (id: string) => `/c/${encodeURIComponent(id)}`,
+  account: "/account",
+  graphiql: "/graphiql",
+};
+
+const routeStore = createStore<Route>(parseRoute(location));
+window.addEventListener("popstate", () => routeStore.set(parseRoute(location)));
+
+export const useRoute = () => useStore(routeStore);
+
+export const currentRoute = () => routeStore.get();
+
+export function navigate(path: string, options: { replace?: boolean } = {}): void {
+  if (options.replace) history.replaceState(null, "", path);
+  else if (path !== location.pathname) history.pushState(null, "", path);
+  routeStore.set(parseRoute(location));
+}

@@ -1,0 +1,15 @@
+import { Icon } from "./Icon";
+
+/** An error in words, announced when it appears. */
+export function ErrorText({ children, id }: { children: string | null; id?: string }) {
+  return (
+    <div role="alert" id={id}>
+      {children !== null && (
+        <p className="error-text">
+          <Icon name="warning" />
+          <span>{children}</span>
+        </p>
+      )}
+    </div>
+  );
+}
