@@ -1,0 +1,59 @@
+// A Pollux server of its own: the real binary on a free port, with its own directory and database.
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "./ports";
+
+const BINARY = resolve(process.env.POLLUX_TEST_BINARY ?? join(import.meta.dirname, "../../../target/debug/pollux"));
+const START_TIMEOUT_MS = 30_000;
+
+export class Pollux {
+  private constructor(
+    private readonly process: ChildProcess,
+    private readonly directory: string,
+    readonly port: number,
+  ) {}
+
+  static async start(environment: Record<string, string>): Promise<Pollux> {
+    const directory = mkdtempSync(join(tmpdir(), "pollux-browser-"));
+    const port = await freePort();
+    const log: string[] = [];
+    const child = spawn(BINARY, {
+      cwd: directory,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: {
+        PATH: process.env.PATH,
+        BIND: `127.0.0.1:${port}`,
+        METRICS_BIND: "off",
+        DATABASE_URL: `sqlite://${directory}/pollux.db`,
+        RATE_LIMITS: "off",
+        ...environment,
+      },
+    });
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (part: string) => log.push(part));
+    }
+    const pollux = new Pollux(child, directory, port);
+    const deadline = Date.now() + START_TIMEOUT_MS;
+    for (;;) {
+      const isReady = await fetch(`http://127.0.0.1:${port}/health/ready`).then((response) => response.ok).catch(() => false);
+      if (isReady) return pollux;
+      if (child.exitCode !== null || Date.now() > deadline) {
+        await pollux.stop();
+        throw new Error(`${BINARY} did not start:\n${log.join("")}`);
+      }
+      await sleep(50);
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.process.exitCode === null) {
+      const exited = new Promise((resolve) => this.process.once("exit", resolve));
+      this.process.kill("SIGKILL");
+      await exited;
+    }
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
