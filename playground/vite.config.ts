@@ -18,7 +18,14 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     // Of the GraphQL editor, which is loaded only when it is opened.
     chunkSizeWarningLimit: 5_000,
-    rolldownOptions: { input: { index: path("index.html"), graphiql: path("graphiql.html") } },
+    rolldownOptions: {
+      input: { index: path("index.html"), graphiql: path("graphiql.html") },
+      output: { codeSplitting: { groups: [{ name: "react", test: /node_modules\/(react|react-dom|scheduler)\// }] } },
+      onLog(level, log, handle) {
+        // Packages that were compiled by React's compiler contain directives for it, which mean nothing here.
+        if (log.code !== "MODULE_LEVEL_DIRECTIVE") handle(level, log);
+      },
+    },
   },
   server: {
     proxy: {

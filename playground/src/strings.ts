@@ -209,6 +209,22 @@ export const strings = {
     done: "Done",
     notDone: "Not done",
   },
+  graphiql: {
+    title: "GraphiQL",
+    operations: "Operations",
+    backToChat: "Back to chat",
+    signIn: "Sign in",
+    introspectionOff:
+      "Introspection is disabled on this server (INTROSPECTION=off): operations run, but the schema cannot be shown or completed.",
+    collections: {
+      signIn: "Sign in",
+      chatrooms: "Chatrooms",
+      sendAndFollow: "Send and follow",
+      quota: "Quota",
+      checkout: "Checkout",
+      account: "Account",
+    },
+  },
   common: {
     cancel: "Cancel",
     save: "Save",

@@ -1,0 +1,46 @@
+// GraphiQL with the session of the chat and the documented operations.
+import { HISTORY_PLUGIN } from "@graphiql/plugin-history";
+import { GraphiQL } from "graphiql";
+import { useState } from "react";
+import { sessionStore } from "../api/tokens";
+import { paths } from "../routes";
+import { strings } from "../strings";
+import { useStore } from "../ui/store";
+import { themeStore } from "../ui/theme";
+import { fetcher } from "./fetcher";
+import { IntrospectionNotice } from "./IntrospectionNotice";
+import { collections, OPERATIONS_PLUGIN } from "./collections";
+import { headersOf, tabStorage } from "./tabStorage";
+
+const PLUGINS = [OPERATIONS_PLUGIN, HISTORY_PLUGIN];
+
+export function Editor() {
+  const state = useStore(sessionStore);
+  const theme = useStore(themeStore);
+  // The editors keep their own contents; a refreshed token is put in by the fetcher.
+  const [headers] = useState(() => headersOf(state.session?.accessToken ?? null));
+  return (
+    <>
+      <h1 className="visually-hidden">{strings.graphiql.title}</h1>
+      <IntrospectionNotice />
+      <GraphiQL
+        fetcher={fetcher}
+        plugins={PLUGINS}
+        forcedTheme={theme}
+        defaultHeaders={headers}
+        initialHeaders={headers}
+        defaultTabs={collections.map(({ query, variables }) => ({ query, variables, headers }))}
+        defaultEditorToolsVisibility="variables"
+        shouldPersistHeaders={false}
+        showPersistHeadersSettings={false}
+        storage={tabStorage(headers)}
+      >
+        <GraphiQL.Logo>
+          <a className="back-to-chat" href={paths.newChat}>
+            {state.session ? strings.graphiql.backToChat : strings.graphiql.signIn}
+          </a>
+        </GraphiQL.Logo>
+      </GraphiQL>
+    </>
+  );
+}
