@@ -57,7 +57,7 @@ export function PasswordForm({ user, onChange }: Props) {
           <button type="submit" className="button" disabled={isRunning}>
             {user.hasPassword ? strings.account.changePassword : strings.account.setPassword}
           </button>
-          <p className="quiet" role="status">
+          <p className="quiet live-slot" role="status">
             {isChanged && strings.account.passwordChanged}
           </p>
         </div>

@@ -52,7 +52,7 @@ export function ProfileForm({ user, onChange }: Props) {
           <button type="submit" className="button" disabled={isRunning}>
             {strings.account.save}
           </button>
-          <p className="quiet" role="status">
+          <p className="quiet live-slot" role="status">
             {isSaved && strings.account.saved}
           </p>
         </div>

@@ -79,7 +79,7 @@ export function Sessions() {
         })}
       </ul>
       <ErrorText>{error}</ErrorText>
-      <p className="quiet" role="status">
+      <p className="quiet live-slot" role="status">
         {status}
       </p>
       <div className="actions">

@@ -9,13 +9,13 @@ let wasConnected = false;
 
 export const connection = {
   connecting: () => connectionStore.set(wasConnected ? "reconnecting" : "connecting"),
-  connected() {
+  connected: () => {
     wasConnected = true;
     connectionStore.set("connected");
   },
   lost: () => connectionStore.set(navigator.onLine ? "reconnecting" : "offline"),
   /** Closed on purpose. */
-  closed() {
+  closed: () => {
     wasConnected = false;
     connectionStore.set("idle");
   },

@@ -52,7 +52,7 @@ interface GraphqlError {
 export function fromGraphqlErrors(errors: readonly GraphqlError[]): ApiError {
   const { message, extensions = {} } = errors[0] ?? { message: "" };
   const { code, ...details } = extensions;
-  return new ApiError(typeof code === "string" ? code : "INTERNAL_SERVER_ERROR", message, details as ErrorDetails);
+  return new ApiError(typeof code === "string" ? code : "INTERNAL_SERVER_ERROR", message, details);
 }
 
 /** The close code with which the server rejects an access token. */

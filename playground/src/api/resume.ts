@@ -40,7 +40,7 @@ export function subscribeWithResume<Data, Variables extends AnyVariables>(option
 async function run<Data, Variables extends AnyVariables>(options: Options<Data, Variables>, signal: AbortSignal): Promise<void> {
   for (let failures = 0; !signal.aborted; ) {
     const attempt = await subscribeOnce(options, signal);
-    if (signal.aborted || attempt.ended === "finish") return;
+    if (attempt.ended === "finish") return;
     if (attempt.ended === "resubscribe") continue;
     const error = attempt.error;
     if (error && !error.isTemporary && error.code !== "UNAUTHENTICATED") return options.onError?.(error);

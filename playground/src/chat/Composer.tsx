@@ -1,4 +1,4 @@
-import { type FormEvent, type KeyboardEvent, type ReactNode, useEffect, useRef, useState } from "react";
+import { type KeyboardEvent, type ReactNode, type SyntheticEvent, useEffect, useRef, useState } from "react";
 import { strings } from "../strings";
 import { Icon } from "../ui/Icon";
 import { registerComposer } from "./composerText";
@@ -41,10 +41,10 @@ export function Composer({ chatroomId, userId, onSend, onStop, children }: Props
     if (matchMedia("(hover: hover)").matches) field.current?.focus({ preventScroll: true });
   }, []);
 
-  const length = [...text].length;
+  const length = Array.from(text).length;
   const canSend = text.trim() !== "" && length <= MAX_LENGTH;
 
-  function submit(event?: FormEvent) {
+  function submit(event?: SyntheticEvent) {
     event?.preventDefault();
     if (!canSend) return;
     onSend(text);
@@ -54,7 +54,7 @@ export function Composer({ chatroomId, userId, onSend, onStop, children }: Props
 
   function onKeyDown(event: KeyboardEvent) {
     // Enter also confirms a word of an input method; and on a touch keyboard it is a new line.
-    const isComposing = event.nativeEvent.isComposing || event.keyCode === 229;
+    const isComposing = event.nativeEvent.isComposing || event.key === "Process";
     if (event.key !== "Enter" || event.shiftKey || isComposing || matchMedia("(pointer: coarse)").matches) return;
     submit(event);
   }

@@ -60,7 +60,7 @@ export const ReplyMessage = memo(function ReplyMessage({ room, message, canRegen
         <div className="message-actions">
           <VersionSwitch message={message} shownId={version?.id ?? message.id} onShow={setVersion} />
           {text !== "" && <CopyReplyButton text={text} />}
-          {canRegenerate && isActive && (
+          {canRegenerate && isActive && shown.failure?.retryable !== false && (
             <button type="button" className="quiet-button" disabled={isRequesting} onClick={() => void regenerate()}>
               <Icon name="refresh" />
               {shown.status === "FAILED" ? strings.reply.retry : strings.reply.regenerate}

@@ -10,7 +10,7 @@ import { themeStore } from "../ui/theme";
 import { fetcher } from "./fetcher";
 import { IntrospectionNotice } from "./IntrospectionNotice";
 import { collections, OPERATIONS_PLUGIN } from "./collections";
-import { headersOf, tabStorage } from "./tabStorage";
+import { hasStoredTabs, headersOf, tabStorage } from "./tabStorage";
 
 const PLUGINS = [OPERATIONS_PLUGIN, HISTORY_PLUGIN];
 
@@ -29,6 +29,7 @@ export function Editor() {
         forcedTheme={theme}
         defaultHeaders={headers}
         initialHeaders={headers}
+        initialVariables={hasStoredTabs() ? undefined : collections[0]?.variables}
         defaultTabs={collections.map(({ query, variables }) => ({ query, variables, headers }))}
         defaultEditorToolsVisibility="variables"
         shouldPersistHeaders={false}

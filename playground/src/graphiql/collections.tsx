@@ -38,7 +38,7 @@ export const OPERATIONS_PLUGIN = {
 };
 
 function Operations() {
-  const { addTab } = useGraphiQLActions();
+  const actions = useGraphiQLActions();
   const { queryEditor, variableEditor } = useGraphiQL(({ queryEditor, variableEditor }) => ({ queryEditor, variableEditor }));
   return (
     <section className="operations">
@@ -50,7 +50,7 @@ function Operations() {
               type="button"
               className="graphiql-un-styled"
               onClick={() => {
-                addTab();
+                actions.addTab();
                 queryEditor?.setValue(query);
                 variableEditor?.setValue(variables);
               }}

@@ -1,7 +1,7 @@
 // Executes operations with the headers of the editor: queries and mutations over HTTP, subscriptions over a WebSocket.
 //
 // A header with a token of this page's session always gets the current one, so that it works longer than a token is valid.
-import { getOperationAST, parse } from "graphql";
+import { getOperationAST, OperationTypeNode, parse } from "graphql";
 import { createClient } from "graphql-ws";
 import type { GraphiQL } from "graphiql";
 import type { ComponentProps } from "react";
@@ -27,16 +27,16 @@ async function withCurrentToken(headers: Headers): Promise<Headers> {
 }
 
 export const fetcher: Fetcher = async ({ query, variables, operationName }, options) => {
-  const headers = await withCurrentToken((options?.headers as Headers | undefined) ?? {});
+  const headers = await withCurrentToken(options?.headers ?? {});
   const document = options?.documentAST ?? parse(query);
   const payload = { query, variables: variables as Record<string, unknown>, operationName };
-  if (getOperationAST(document, operationName)?.operation === "subscription") return subscribe(payload, headers);
+  if (getOperationAST(document, operationName)?.operation === OperationTypeNode.SUBSCRIPTION) return subscribe(payload, headers);
   const response = await fetch(GRAPHQL_URL, {
     method: "POST",
     headers: { "content-type": "application/json", accept: "application/graphql-response+json, application/json", ...headers },
     body: JSON.stringify(payload),
   });
-  return response.json();
+  return (await response.json()) as never;
 };
 
 /** A socket for each subscription, because a socket has the headers of its first operation. */

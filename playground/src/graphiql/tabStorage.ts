@@ -1,7 +1,7 @@
 // Where GraphiQL keeps its tabs. It never stores headers, so that tokens are not copied; restored tabs get the current token.
 
 const NAMESPACE = "pollux.graphiql:";
-const TABS_KEY = /tabState$/;
+const isTabsKey = (key: string) => key.endsWith("tabState");
 
 export const headersOf = (token: string | null) => (token === null ? "" : JSON.stringify({ Authorization: `Bearer ${token}` }, null, 2));
 
@@ -14,12 +14,15 @@ export function tabStorage(headers: string): Storage {
     key: (index) => localStorage.key(index),
     getItem(key) {
       const value = localStorage.getItem(NAMESPACE + key);
-      return value !== null && TABS_KEY.test(key) ? withHeaders(value, headers) : value;
+      return value !== null && isTabsKey(key) ? withHeaders(value, headers) : value;
     },
     setItem: (key, value) => localStorage.setItem(NAMESPACE + key, value),
     removeItem: (key) => localStorage.removeItem(NAMESPACE + key),
   };
 }
+
+/** Whether tabs of an earlier visit are restored. */
+export const hasStoredTabs = () => Object.keys(localStorage).some((key) => key.startsWith(NAMESPACE) && isTabsKey(key));
 
 function withHeaders(value: string, headers: string): string {
   const state = JSON.parse(value) as { tabs: Record<string, unknown>[] };

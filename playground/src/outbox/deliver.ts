@@ -88,7 +88,7 @@ async function deliver({ key, chatroomId, model, content }: OutboxMessage): Prom
 /** A title from the beginning of the first message. */
 export function titleOf(content: string): string {
   const line = content.trim().replace(/\s+/g, " ");
-  const characters = [...line];
+  const characters = Array.from(line);
   if (characters.length <= TITLE_LENGTH) return line;
   const cut = characters.slice(0, TITLE_LENGTH).join("");
   const lastSpace = cut.lastIndexOf(" ");

@@ -21,7 +21,7 @@ export interface ReplyMessage {
 
 export interface FollowedReply extends Pick<Store<ReplyState>, "get" | "subscribe"> {
   /** Stops following, such as when another chatroom is opened. */
-  close(): void;
+  close: () => void;
 }
 
 /** A reply that has ended is not followed: its store never changes. */
@@ -29,7 +29,7 @@ export function followReply(message: ReplyMessage, onEnd: (state: ReplyState) =>
   const { id } = message;
   if (isFinal(message.status)) {
     forgetReply(id);
-    return { ...createStore(initialReply(message)), close() {} };
+    return { ...createStore(initialReply(message)), close: () => undefined };
   }
 
   // Text and cursor belong together, so either pair can be continued. The saved one is what the reader saw before the reload.
@@ -81,7 +81,7 @@ export function followReply(message: ReplyMessage, onEnd: (state: ReplyState) =>
   return {
     get: store.get,
     subscribe: store.subscribe,
-    close() {
+    close: () => {
       frames.flush();
       if (!isFinal(state.status)) save();
       close();

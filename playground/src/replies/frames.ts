@@ -4,9 +4,9 @@
 const MAX_DELAY_MS = 250;
 
 export interface FrameScheduler {
-  request(): void;
+  request: () => void;
   /** Runs a requested callback now. */
-  flush(): void;
+  flush: () => void;
 }
 
 export function onNextFrame(callback: () => void): FrameScheduler {

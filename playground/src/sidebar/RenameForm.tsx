@@ -1,4 +1,4 @@
-import { type FormEvent, useEffect, useRef, useState } from "react";
+import { type SyntheticEvent, useEffect, useRef, useState } from "react";
 import { strings } from "../strings";
 import { describeError } from "../ui/describeError";
 import { renameChatroom } from "./chatroomList";
@@ -11,7 +11,7 @@ export function RenameForm({ id, title, onClose }: { id: string; title: string; 
   const input = useRef<HTMLInputElement>(null);
   useEffect(() => input.current?.select(), []);
 
-  async function submit(event?: FormEvent) {
+  async function submit(event?: SyntheticEvent) {
     event?.preventDefault();
     const trimmed = value.trim();
     if (trimmed === "" || trimmed === title) return onClose();

@@ -2,7 +2,7 @@ import type { ComponentProps } from "react";
 import { navigate } from "../routes";
 
 /** A link to another view, without loading the page again. */
-export function Link({ href, onClick, ...props }: ComponentProps<"a"> & { href: string }) {
+export function Link({ href, onClick, children, ...props }: ComponentProps<"a"> & { href: string }) {
   return (
     <a
       {...props}
@@ -14,6 +14,8 @@ export function Link({ href, onClick, ...props }: ComponentProps<"a"> & { href: 
         event.preventDefault();
         navigate(href);
       }}
-    />
+    >
+      {children}
+    </a>
   );
 }

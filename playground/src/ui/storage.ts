@@ -11,6 +11,7 @@ function open(kind: "localStorage" | "sessionStorage"): Storage | null {
 function jsonStorage(kind: "localStorage" | "sessionStorage") {
   const storage = open(kind);
   return {
+    // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- what was stored under a key has one type
     read<T>(key: string): T | null {
       try {
         const text = storage?.getItem(key);

@@ -1,4 +1,4 @@
-import { type FormEvent, useState } from "react";
+import { type SyntheticEvent, useState } from "react";
 import { ApiError } from "../api/errors";
 import { describeError } from "./describeError";
 
@@ -12,7 +12,7 @@ export interface Failure {
 export function useSubmit(action: () => Promise<void>) {
   const [isRunning, setIsRunning] = useState(false);
   const [failure, setFailure] = useState<Failure | null>(null);
-  async function submit(event?: FormEvent) {
+  async function submit(event?: SyntheticEvent) {
     event?.preventDefault();
     if (isRunning) return;
     setIsRunning(true);
@@ -24,5 +24,5 @@ export function useSubmit(action: () => Promise<void>) {
     }
     setIsRunning(false);
   }
-  return { submit: (event?: FormEvent) => void submit(event), isRunning, failure };
+  return { submit: (event?: SyntheticEvent) => void submit(event), isRunning, failure };
 }

@@ -3,7 +3,7 @@ import type { Page } from "@playwright/test";
 import { expect, test } from "../support/fixtures";
 import { Gate } from "../support/gate";
 import { Script } from "../support/gemini";
-import { lastReply, newPhone, replyText, send, signIn } from "../support/steps";
+import { lastReply, newPhone, replyText, send } from "../support/steps";
 import { SAMPLE_REPLY } from "./sampleReply";
 
 const DIRECTORY = resolve(import.meta.dirname, "../../screenshots");

@@ -1,0 +1,73 @@
+import { describe, expect, test } from "vitest";
+import { changeMessage, insertMessage, mergeNewestPage, type Message, undelivered } from "../../src/chat/messages";
+import type { OutboxMessage } from "../../src/outbox/outbox";
+
+function message(id: string, inReplyTo: string | null, fields: Partial<Message> = {}): Message {
+  return {
+    id,
+    inReplyTo: inReplyTo === null ? null : { id: inReplyTo },
+    role: id.startsWith("r") ? "MODEL" : "USER",
+    content: id,
+    status: "COMPLETED",
+    cursor: "0-0",
+    queuePosition: null,
+    model: null,
+    createdAt: "2026-01-01T00:00:00Z",
+    alternatives: [{ id }],
+    failure: null,
+    ...fields,
+  };
+}
+
+const [u1, r1, u2, r2] = [message("u1", null), message("r1", "u1"), message("u2", "r1"), message("r2", "u2")];
+const ids = (messages: readonly Message[] | null) => messages?.map(({ id }) => id);
+
+const pending = (content: string, after: string | null): OutboxMessage => ({
+  key: content,
+  chatroomId: "c",
+  model: null,
+  content,
+  after,
+  rejection: null,
+});
+
+describe("the messages of a chatroom", () => {
+  test("a_message_follows_the_one_that_it_answers", () => {
+    expect(ids(insertMessage([u1, r1], u2))).toEqual(["u1", "r1", "u2"]);
+    expect(ids(insertMessage([], u1))).toEqual(["u1"]);
+  });
+
+  test("a_regenerated_reply_replaces_the_old_one_and_what_followed_it", () => {
+    expect(ids(insertMessage([u1, r1, u2, r2], message("r3", "u1")))).toEqual(["u1", "r3"]);
+  });
+
+  test("a_message_that_is_added_twice_is_there_once", () => {
+    expect(ids(insertMessage([u1, r1], r1))).toEqual(["u1", "r1"]);
+  });
+
+  test("a_message_without_its_parent_requires_reading_the_list", () => {
+    expect(insertMessage([u1, r1], message("r9", "u9"))).toBeNull();
+    expect(changeMessage([u1], r1)).toBeNull();
+  });
+
+  test("older_messages_stay_if_the_newest_page_continues_them", () => {
+    expect(ids(mergeNewestPage([u1, r1, u2], [u2, r2]))).toEqual(["u1", "r1", "u2", "r2"]);
+    expect(ids(mergeNewestPage([u1, r1], [u2, r2]))).toEqual(["u2", "r2"]);
+  });
+
+  test("a_message_of_the_outbox_is_hidden_once_the_server_has_stored_it", () => {
+    const sent = pending("u2", "r1");
+    expect(undelivered([u1, r1], [sent])).toEqual([sent]);
+    expect(undelivered([u1, r1, u2], [sent])).toEqual([]);
+  });
+
+  test("the_same_text_sent_earlier_hides_nothing", () => {
+    const same = pending("u1", "r1");
+    expect(undelivered([u1, r1], [same])).toEqual([same]);
+  });
+
+  test("each_stored_message_hides_one_message_of_the_outbox", () => {
+    const twice = [pending("u2", "r1"), { ...pending("u2", "r1"), key: "second" }];
+    expect(undelivered([u1, r1, u2], twice)).toHaveLength(1);
+  });
+});
