@@ -1,6 +1,7 @@
 // Changes to the messages of a chatroom's active branch. Pure functions; null means that the list has to be read again.
 import type { MessagePartsFragment } from "../generated/operations";
 import type { OutboxMessage } from "../outbox/outbox";
+import { isFinal } from "../replies/reducer";
 
 export type Message = MessagePartsFragment;
 
@@ -18,14 +19,19 @@ export function insertMessage(messages: readonly Message[], message: Message): r
 /** Replaces a message by its new state. An unknown one may be on another branch or newer than the list. */
 export function changeMessage(messages: readonly Message[], message: Message): readonly Message[] | null {
   if (!messages.some(({ id }) => id === message.id)) return null;
-  return messages.map((one) => (one.id === message.id ? message : one));
+  return messages.map((one) => (one.id === message.id ? newer(one, message) : one));
 }
+
+/** Responses and events overtake each other: a reply that has ended does not return to an earlier state. */
+const newer = (known: Message, received: Message) => (isFinal(known.status) && !isFinal(received.status) ? known : received);
 
 /** Replaces the end of the list by the newest page. Older messages stay if the page continues them. */
 export function mergeNewestPage(messages: readonly Message[], page: readonly Message[]): readonly Message[] {
   const first = page[0];
   const position = messages.findIndex(({ id }) => id === first?.id);
-  return position <= 0 ? page : [...messages.slice(0, position), ...page];
+  const known = new Map(messages.map((message) => [message.id, message]));
+  const newest = page.map((message) => newer(known.get(message.id) ?? message, message));
+  return position <= 0 ? newest : [...messages.slice(0, position), ...newest];
 }
 
 /**

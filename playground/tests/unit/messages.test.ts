@@ -45,6 +45,14 @@ describe("the messages of a chatroom", () => {
     expect(ids(insertMessage([u1, r1], r1))).toEqual(["u1", "r1"]);
   });
 
+  test("a_reply_that_has_ended_does_not_return_to_an_earlier_state", () => {
+    const queued = message("r1", "u1", { status: "QUEUED", content: "" });
+    for (const messages of [insertMessage([u1, r1], queued), changeMessage([u1, r1], queued), mergeNewestPage([u1, r1], [u1, queued])]) {
+      expect(messages).toEqual([u1, r1]);
+    }
+    expect(changeMessage([u1, queued], r1)).toEqual([u1, r1]);
+  });
+
   test("a_message_without_its_parent_requires_reading_the_list", () => {
     expect(insertMessage([u1, r1], message("r9", "u9"))).toBeNull();
     expect(changeMessage([u1], r1)).toBeNull();

@@ -1,0 +1,122 @@
+import { AxeBuilder } from "@axe-core/playwright";
+import type { Page } from "@playwright/test";
+import { SAMPLE_REPLY } from "../screenshots/sampleReply";
+import { expect, test } from "../support/fixtures";
+import { Gate } from "../support/gate";
+import { Script } from "../support/gemini";
+import { lastReply, newPhone, replyText, send } from "../support/steps";
+
+async function expectAccessible(page: Page, view: string): Promise<void> {
+  // Colors in transition are not the ones that a reader sees.
+  await page.waitForFunction(() =>
+    document.getAnimations().every((animation) => !(animation instanceof CSSTransition) || animation.playState === "finished"),
+  );
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" | ")}`);
+  expect(found, view).toEqual([]);
+}
+
+for (const colorScheme of ["light", "dark"] as const) {
+  for (const width of [390, 1280]) {
+    test(`no view has a violation in ${colorScheme}, ${width} px wide`, async ({ page, backend }) => {
+      const gate = new Gate();
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      await page.setViewportSize({ width, height: 800 });
+      await page.goto("/");
+      await expectAccessible(page, "sign-in");
+      await page.getByRole("button", { name: "Sign in with a password" }).click();
+      await expectAccessible(page, "password");
+      await page.getByRole("button", { name: "Sign in with a code" }).click();
+      await page.getByLabel("Phone number").fill("12");
+      await page.getByRole("button", { name: "Continue" }).click();
+      await expect(page.getByLabel("Phone number")).toHaveAttribute("aria-invalid", "true");
+      await expectAccessible(page, "sign-in with an error");
+      await page.getByLabel("Phone number").fill(newPhone());
+      await page.getByRole("button", { name: "Continue" }).click();
+      await expect(page.getByRole("button", { name: /Use code/ })).toBeVisible();
+      await expectAccessible(page, "code");
+      await page.getByRole("button", { name: /Use code/ }).click();
+      await expect(page.getByText("What would you like to know?")).toBeVisible();
+      await expectAccessible(page, "new chat");
+
+      backend.gemini.enqueue(
+        Script.start().text(SAMPLE_REPLY).wait(gate).finish(),
+        Script.start().text("Partly").finish("SAFETY"),
+      );
+      await send(page, "Show **everything**");
+      await expect(replyText(page)).toContainText("See the design");
+      await expectAccessible(page, "streaming reply");
+      gate.open();
+      await expect(lastReply(page).getByRole("button", { name: "Regenerate" })).toBeVisible();
+      await expect(page.locator(".hljs-keyword").first()).toBeAttached();
+      await expectAccessible(page, "reply");
+      await send(page, "Be blocked");
+      await expect(page.getByText("The model’s safety rules")).toBeVisible();
+      await expectAccessible(page, "failed reply");
+
+      if (width < 800) {
+        await page.getByRole("button", { name: "Open the list of chats" }).click();
+        await expectAccessible(page, "sidebar");
+      }
+      await page.getByRole("link", { name: "Account" }).click();
+      await expect(page.getByText("This device")).toBeVisible();
+      await expectAccessible(page, "account");
+      await page.getByRole("button", { name: "Delete account" }).click();
+      await expectAccessible(page, "dialog");
+      await page.goto("/c/missing");
+      await expect(page.getByText("This chat does not exist")).toBeVisible();
+      await expectAccessible(page, "missing chat");
+      await page.goto("/billing/cancel");
+      await expect(page.getByText("You were not charged.")).toBeVisible();
+      await expectAccessible(page, "cancelled checkout");
+    });
+  }
+}
+
+test("everything_works_by_keyboard_alone", async ({ page, backend }) => {
+  const press = (...keys: string[]) => keys.reduce((done, key) => done.then(() => page.keyboard.press(key)), Promise.resolve());
+  await page.goto("/");
+  await expect(page.getByLabel("Phone number")).toBeFocused();
+  await page.keyboard.type(newPhone());
+  await press("Enter");
+  const code = page.getByRole("button", { name: /Use code/ });
+  await expect(code).toBeVisible();
+  await page.keyboard.type(/\d{6}/.exec((await code.textContent()) ?? "")?.[0] ?? "");
+  await press("Enter");
+  await expect(page.getByRole("textbox", { name: "Message" })).toBeFocused();
+
+  const gate = new Gate();
+  backend.gemini.enqueue(Script.start().text("Some text").wait(gate));
+  await page.keyboard.type("Line one");
+  await press("Shift+Enter");
+  await page.keyboard.type("Line two");
+  await press("Enter");
+  await expect(replyText(page)).toHaveText("Some text");
+  await press("Tab");
+  await expect(page.getByRole("button", { name: "Stop" })).toBeFocused();
+  await press("Enter");
+  await expect(page.getByText("Stopped", { exact: true })).toBeVisible();
+  await expect(page.locator("article.own br")).toHaveCount(1);
+
+  const remove = page.getByRole("button", { name: "Delete", exact: true });
+  await remove.focus();
+  await press("Enter");
+  await expect(page.getByRole("dialog")).toBeVisible();
+  await press("Escape");
+  await expect(page.getByRole("dialog")).toBeHidden();
+  await expect(remove).toBeFocused();
+});
+
+test("a_reply_is_announced_politely", async ({ page, backend }) => {
+  const gate = new Gate();
+  backend.gemini.enqueue(Script.start().text("The first sentence. The second").wait(gate).text(" one.").finish());
+  await page.goto("/");
+  await page.getByLabel("Phone number").fill(newPhone());
+  await page.getByRole("button", { name: "Continue" }).click();
+  await page.getByRole("button", { name: /Use code/ }).click();
+  await send(page, "Speak");
+  const announced = lastReply(page).locator("[aria-live=polite].visually-hidden p");
+  await expect(announced).toHaveText(["The first sentence."]);
+  gate.open();
+  await expect(announced).toHaveText(["The first sentence.", "The second one.", "The reply is complete."]);
+});
