@@ -10,7 +10,7 @@ import { themeStore } from "../ui/theme";
 import { fetcher } from "./fetcher";
 import { IntrospectionNotice } from "./IntrospectionNotice";
 import { collections, OPERATIONS_PLUGIN } from "./collections";
-import { hasStoredTabs, headersOf, tabStorage } from "./tabStorage";
+import { hasStoredTabs, headersOf, TokenHeaders } from "./TokenHeaders";
 
 const PLUGINS = [OPERATIONS_PLUGIN, HISTORY_PLUGIN];
 
@@ -34,13 +34,22 @@ export function Editor() {
         defaultEditorToolsVisibility="variables"
         shouldPersistHeaders={false}
         showPersistHeadersSettings={false}
-        storage={tabStorage(headers)}
       >
         <GraphiQL.Logo>
           <a className="back-to-chat" href={paths.newChat}>
             {state.session ? strings.graphiql.backToChat : strings.graphiql.signIn}
           </a>
         </GraphiQL.Logo>
+        <GraphiQL.Toolbar>
+          {({ prettify, merge, copy }) => (
+            <>
+              {prettify}
+              {merge}
+              {copy}
+              <TokenHeaders headers={headers} />
+            </>
+          )}
+        </GraphiQL.Toolbar>
       </GraphiQL>
     </>
   );

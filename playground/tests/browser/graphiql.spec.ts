@@ -76,4 +76,6 @@ test("has_all_documented_operations_and_opens_one_again_in_a_new_tab", async ({ 
   expect(await stored()).not.toMatch(/Bearer ey/);
   await page.reload();
   await expect(page.getByRole("tab")).toHaveCount(7);
+  await run(page, "Me");
+  await expect(response(page)).toContainText("+1415");
 });
