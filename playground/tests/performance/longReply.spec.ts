@@ -1,0 +1,94 @@
+// A reply of 3,000 lines at 60 chunks per second: no task over 50 ms, which a person would see as a dropped frame.
+import type { Page } from "@playwright/test";
+import { expect, test } from "../support/fixtures";
+import { Script } from "../support/gemini";
+import { replies, replyText, send, signIn } from "../support/steps";
+
+const LINES = 3_000;
+const CHUNKS_PER_SECOND = 60;
+const STREAM_MS = (LINES / CHUNKS_PER_SECOND) * 1000;
+const MAX_TASK_MS = 50;
+
+const CODE_LINES = [
+  "/// Claims a job; none if another worker holds it.",
+  "async fn claim(db: &Database, now: Timestamp) -> Result<Option<Job>> {",
+  "    let lease = now + Duration::from_secs(30);",
+  "    let job = db.query_one(\"UPDATE job SET leased_until = ? RETURNING *\", [lease]).await?;",
+  "    Ok(job.filter(|job| job.attempt < 4))",
+  "}",
+  "",
+];
+
+const codeLine = (index: number) => `${CODE_LINES[index % CODE_LINES.length] ?? ""}\n`;
+
+/** Paragraphs, lists, tables and blocks of code, 60 lines each time. */
+function mixedLine(index: number): string {
+  const line = index % 60;
+  if (line === 0) return `## Section ${index / 60 + 1}\n\n`;
+  if (line < 8) return `A sentence with **bold** text, \`code\` and [a link](https://example.com/${index}), long enough to wrap.\n\n`;
+  if (line < 16) return `- item ${line} with *emphasis*\n`;
+  if (line === 16) return "\n| a | b |\n|---|--:|\n";
+  if (line < 24) return `| cell ${line} | ${index} |\n`;
+  if (line === 24) return "\n```rust\n";
+  if (line === 58) return "```\n\n";
+  return line < 58 ? codeLine(line) : "The end of the section.\n\n";
+}
+
+interface Measured {
+  longTasks: number[];
+  frames: number;
+  slowestFrame: number;
+}
+
+/** Records tasks over 50 ms and the time between frames from now on. */
+async function startMeasuring(page: Page): Promise<void> {
+  await page.evaluate(() => {
+    const measured: Measured = { longTasks: [], frames: 0, slowestFrame: 0 };
+    Object.assign(window, { measured });
+    new PerformanceObserver((list) => measured.longTasks.push(...list.getEntries().map(({ duration }) => duration))).observe({
+      type: "longtask",
+    });
+    let last = performance.now();
+    const onFrame = (now: number) => {
+      measured.frames += 1;
+      measured.slowestFrame = Math.max(measured.slowestFrame, now - last);
+      last = now;
+      requestAnimationFrame(onFrame);
+    };
+    requestAnimationFrame(onFrame);
+  });
+}
+
+const SHAPES: [string, (index: number) => string][] = [
+  ["mixed text and code", mixedLine],
+  ["one block of code", (index) => (index === 0 ? "```rust\n" : index === LINES - 1 ? "```\n" : codeLine(index))],
+  ["one paragraph", (index) => `Words of sentence ${index} and some more of them. `],
+  ["one list", (index) => `${index + 1}. an item with **bold** text and \`code\`\n`],
+];
+
+for (const [name, line] of SHAPES) {
+  test(`a long reply of ${name} has no task over ${MAX_TASK_MS} ms`, async ({ page, backend }) => {
+    let script = Script.start().pace(1000 / CHUNKS_PER_SECOND);
+    for (let index = 0; index < LINES; index++) script = script.text(line(index));
+    await signIn(page);
+    await send(page, "Warm up");
+    await expect(replyText(page)).toHaveText("Yes.");
+    backend.gemini.enqueue(Script.reply("```rust\nfn main() {}\n```\n"), script.finish());
+    await send(page, "Load the highlighter");
+    await expect(page.locator(".hljs-keyword")).toBeVisible();
+    await startMeasuring(page);
+    await send(page, "Write");
+    await expect(replies(page)).toHaveCount(3);
+    // A cheap condition: Playwright's own search by role takes hundreds of milliseconds in so large a document.
+    await page.waitForFunction(
+      () => document.querySelector("article.reply:last-of-type")?.getAttribute("aria-busy") === "false",
+      undefined,
+      { polling: 500, timeout: STREAM_MS * 2 },
+    );
+    const { longTasks, frames, slowestFrame } = await page.evaluate(() => (window as unknown as { measured: Measured }).measured);
+    const tasks = longTasks.map((duration) => Math.round(duration));
+    console.log(`${name}: ${frames} frames, slowest ${Math.round(slowestFrame)} ms, tasks over 50 ms: ${JSON.stringify(tasks)}`);
+    expect(frames).toBeGreaterThan(STREAM_MS / 1000);
+    expect(tasks.filter((duration) => duration > MAX_TASK_MS)).toEqual([]);
+  });
+}
