@@ -28,7 +28,9 @@ export function licenses() {
       generateBundle: {
         order: "post",
         handler() {
-          const texts = [...directories].sort(([, a], [, b]) => a.localeCompare(b)).map(([directory]) => describe(directory));
+          const texts = [...directories]
+            .sort(([, a], [, b]) => a.localeCompare(b))
+            .map(([directory]) => describe(directory));
           this.emitFile({ type: "asset", fileName, source: `${HEAD}\n${[...new Set(texts)].join("")}` });
         },
       },
@@ -39,7 +41,10 @@ export function licenses() {
 const HEAD = "This page contains the following packages.\n";
 
 function describe(directory: string): string {
-  const { name, version, license } = JSON.parse(readFileSync(join(directory, "package.json"), "utf8")) as Record<string, string>;
+  const { name, version, license } = JSON.parse(readFileSync(join(directory, "package.json"), "utf8")) as Record<
+    string,
+    string
+  >;
   const files = readdirSync(directory).filter((file) => LICENSE_FILE.test(file));
   const texts = files.map((file) => readFileSync(join(directory, file), "utf8").trim());
   return `\n${"=".repeat(80)}\n${name ?? ""} ${version ?? ""} (${license ?? "see below"})\n\n${texts.join("\n\n")}\n`;

@@ -15,7 +15,9 @@ export function themeScript(file: string): Plugin {
     transformIndexHtml: {
       order: "post",
       handler(_html, { bundle }) {
-        const built = Object.values(bundle ?? {}).find((asset) => asset.type === "asset" && asset.names.includes(basename(file)));
+        const built = Object.values(bundle ?? {}).find(
+          (asset) => asset.type === "asset" && asset.names.includes(basename(file)),
+        );
         if (bundle && !built) throw new Error(`${basename(file)} was not emitted (${reference ?? "no reference"})`);
         const src = built ? `/${built.fileName}` : developmentUrl;
         return [{ tag: "script", attrs: { src }, injectTo: "head-prepend" }];

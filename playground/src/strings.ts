@@ -187,7 +187,8 @@ export const strings = {
     dataText: "Everything that is stored about you, as one JSON document.",
     download: "Download",
     delete: "Delete account",
-    deleteText: "Your chats and profile are deleted, and a subscription is cancelled without another payment. This cannot be undone.",
+    deleteText:
+      "Your chats and profile are deleted, and a subscription is cancelled without another payment. This cannot be undone.",
     deleteTitle: "Delete your account?",
     deleteConfirm: "Delete account and data",
     theme: "Appearance",
@@ -231,7 +232,7 @@ export const strings = {
     retry: "Try again",
     close: "Close",
     loading: "Loading",
-    skipToMessage: "Skip to the message field",
+    skip: "Skip to the content",
     justNow: "just now",
     notFoundTitle: "This page does not exist",
   },

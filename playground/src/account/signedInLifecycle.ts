@@ -1,11 +1,11 @@
 // What runs while a user is signed in: account events, the list of chatrooms and the delivery of messages.
 import { socket } from "../api/socket";
 import { mutate } from "../api/request";
-import { clearTokens } from "../api/tokens";
+import { clearTokens, type SignedOutReason } from "../api/tokens";
 import { forgetDrafts } from "../chat/drafts";
 import { LogoutDocument } from "../generated/operations";
 import { deliverOutbox } from "../outbox/deliver";
-import { closeOutbox, openOutbox, outboxStore } from "../outbox/outbox";
+import { closeOutbox, forgetOutbox, openOutbox, outboxStore } from "../outbox/outbox";
 import { forgetAllReplies } from "../replies/savedReply";
 import { clearChatrooms, loadChatrooms } from "../sidebar/chatroomList";
 import { followAccount } from "./accountStore";
@@ -37,12 +37,18 @@ export function startSignedIn(userId: string): () => void {
   };
 }
 
-/** Ends this session, or all of the user, and removes what this browser stores about it. */
+/** Ends this session, or all of the user. */
 export async function signOut({ everywhere }: { everywhere: boolean }): Promise<void> {
   // Without a connection the session cannot be ended, but the tokens are removed from this browser.
   if (everywhere) await mutate(LogoutDocument, { everywhere });
   else await mutate(LogoutDocument, { everywhere }).catch(() => undefined);
+  leave("requested");
+}
+
+/** Removes the tokens and all texts from this browser. */
+export function leave(reason: SignedOutReason): void {
   forgetDrafts();
+  forgetOutbox();
   forgetAllReplies();
-  clearTokens("requested");
+  clearTokens(reason);
 }

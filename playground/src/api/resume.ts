@@ -37,8 +37,11 @@ export function subscribeWithResume<Data, Variables extends AnyVariables>(option
   return () => abort.abort();
 }
 
-async function run<Data, Variables extends AnyVariables>(options: Options<Data, Variables>, signal: AbortSignal): Promise<void> {
-  for (let failures = 0; !signal.aborted; ) {
+async function run<Data, Variables extends AnyVariables>(
+  options: Options<Data, Variables>,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let failures = 0; !signal.aborted;) {
     const attempt = await subscribeOnce(options, signal);
     if (attempt.ended === "finish") return;
     if (attempt.ended === "resubscribe") continue;

@@ -1,6 +1,7 @@
 import { useEffect, useState } from "react";
 import { sendMessage } from "../outbox/send";
 import { isFinal } from "../replies/reducer";
+import { chatroomList } from "../sidebar/chatroomList";
 import { strings } from "../strings";
 import { describeError } from "../ui/describeError";
 import { ErrorText } from "../ui/ErrorText";
@@ -13,47 +14,54 @@ import { Room } from "./room";
 import { useFollowEnd } from "./useFollowEnd";
 
 interface Props {
-  id: string;
-  userId: string;
-  onOpenSidebar: () => void;
+    id: string;
+    userId: string;
+    onOpenSidebar: () => void;
 }
 
 export function ChatView({ id, userId, onOpenSidebar }: Props) {
-  const [room] = useState(() => new Room(id));
-  useEffect(() => {
-    room.open();
-    return () => room.close();
-  }, [room]);
-  const state = useStore(room.store);
-  const end = useFollowEnd();
-  const [error, setError] = useState<string | null>(null);
+    const [room] = useState(() => new Room(id));
+    useEffect(() => {
+        room.open();
+        return () => room.close();
+    }, [room]);
+    const state = useStore(room.store);
+    const listed = useStore(chatroomList).chatrooms.find((chatroom) => chatroom.id === id);
+    const end = useFollowEnd();
+    const [error, setError] = useState<string | null>(null);
 
-  if (state.status === "missing") return <MessagePage title={strings.chat.missingTitle} text={strings.chat.missingText} />;
+    if (state.status === "missing") return <MessagePage title={strings.chat.missingTitle} text={strings.chat.missingText} />;
 
-  const last = state.messages.at(-1);
-  const running = last?.role === "MODEL" && !isFinal(last.status) ? last : null;
+    const last = state.messages.at(-1);
+    const running = last?.role === "MODEL" && !isFinal(last.status) ? last : null;
 
-  function stop() {
-    if (!running) return;
-    setError(null);
-    room.stopReply(running.id).catch((failure: unknown) => setError(describeError(failure)));
-  }
+    const title = state.status === "ready" ? state.title : (listed?.title ?? strings.chat.loading);
 
-  function send(content: string) {
-    sendMessage({ chatroomId: id, model: null, content, after: last?.id ?? null });
-    end.scrollToEnd();
-  }
+    function stop() {
+        if (!running) return;
+        setError(null);
+        room.stopReply(running.id).catch((failure: unknown) => setError(describeError(failure)));
+    }
 
-  return (
-    <>
-      <Header title={state.title === "" ? strings.chat.loading : state.title} detail={state.model} onOpenSidebar={onOpenSidebar} />
-      <main className="chat">
-        <MessageList room={room} state={state} end={end} />
-        <div className="composer-area">
-          <ErrorText>{error}</ErrorText>
-          <Composer chatroomId={id} userId={userId} onSend={send} onStop={running ? stop : null} />
-        </div>
-      </main>
-    </>
-  );
+    function send(content: string) {
+        sendMessage({ chatroomId: id, model: null, content, after: last?.id ?? null });
+        end.scrollToEnd();
+    }
+
+    return (
+        <>
+            <Header
+                title={title}
+                detail={state.status === "ready" ? state.model : listed?.model}
+                onOpenSidebar={onOpenSidebar}
+            />
+            <main className="chat">
+                <MessageList room={room} state={state} end={end} />
+                <div className="composer-area">
+                    <ErrorText>{error}</ErrorText>
+                    <Composer chatroomId={id} userId={userId} onSend={send} onStop={running ? stop : null} />
+                </div>
+            </main>
+        </>
+    );
 }

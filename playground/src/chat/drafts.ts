@@ -5,7 +5,8 @@ const PREFIX = "pollux.draft.";
 
 const keyOf = (userId: string, chatroomId: string | null) => `${PREFIX}${userId}.${chatroomId ?? "new"}`;
 
-export const readDraft = (userId: string, chatroomId: string | null) => persistent.read<string>(keyOf(userId, chatroomId)) ?? "";
+export const readDraft = (userId: string, chatroomId: string | null) =>
+  persistent.read<string>(keyOf(userId, chatroomId)) ?? "";
 
 export function saveDraft(userId: string, chatroomId: string | null, text: string): void {
   const key = keyOf(userId, chatroomId);

@@ -42,7 +42,9 @@ export function undelivered(messages: readonly Message[], outbox: readonly Outbo
   const matched = new Set<string>();
   return outbox.filter(({ content, after }) => {
     const since = messages.findIndex(({ id }) => id === after) + 1;
-    const stored = messages.slice(since).find((one) => one.role === "USER" && one.content === content && !matched.has(one.id));
+    const stored = messages
+      .slice(since)
+      .find((one) => one.role === "USER" && one.content === content && !matched.has(one.id));
     if (stored) matched.add(stored.id);
     return !stored;
   });

@@ -6,7 +6,13 @@
 import type { ApiError } from "../api/errors";
 import { mutate, query } from "../api/request";
 import { subscribeWithResume } from "../api/resume";
-import { FollowChatroomDocument, type FollowChatroomSubscription, MessagesDocument, RegenerateReplyDocument, StopReplyDocument } from "../generated/operations";
+import {
+  FollowChatroomDocument,
+  type FollowChatroomSubscription,
+  MessagesDocument,
+  RegenerateReplyDocument,
+  StopReplyDocument,
+} from "../generated/operations";
 import { setUsage } from "../account/accountStore";
 import { type FollowedReply, followReply } from "../replies/followReply";
 import { isFinal, type ReplyState } from "../replies/reducer";
@@ -17,6 +23,7 @@ import { changeMessage, insertMessage, mergeNewestPage, type Message } from "./m
 import { toApiError } from "../api/errors";
 
 const PAGE_SIZE = 30;
+const RELOAD_DELAY_MS = 50;
 
 export interface RoomState {
   status: "loading" | "ready" | "missing" | "failed";
@@ -28,7 +35,14 @@ export interface RoomState {
   isLoadingOlder: boolean;
 }
 
-const loading: RoomState = { status: "loading", title: "", model: "", messages: [], olderCursor: null, isLoadingOlder: false };
+const loading: RoomState = {
+  status: "loading",
+  title: "",
+  model: "",
+  messages: [],
+  olderCursor: null,
+  isLoadingOlder: false,
+};
 
 type Change = FollowChatroomSubscription["chatroomEvents"]["change"];
 
@@ -40,6 +54,7 @@ export class Room {
   private pending: Change[] = [];
   private closers: (() => void)[] = [];
   private isOpen = false;
+  private reload: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly id: string) {}
 
@@ -73,6 +88,7 @@ export class Room {
 
   close(): void {
     this.isOpen = false;
+    clearTimeout(this.reload);
     for (const close of this.closers) close();
     for (const reply of this.replies.values()) reply.close();
     this.replies.clear();
@@ -170,8 +186,12 @@ export class Room {
 
   /** Null: the change does not fit to the messages that are loaded, so read them. */
   private setMessages(messages: readonly Message[] | null): void {
-    if (messages === null) void this.load();
-    else this.update({ messages });
+    if (messages !== null) return this.update({ messages });
+    // After a long absence, many changes arrive at once: one read is enough for all.
+    this.reload ??= setTimeout(() => {
+      this.reload = undefined;
+      void this.load();
+    }, RELOAD_DELAY_MS);
   }
 
   private onReplyEnd(id: string, { status, text, failure }: ReplyState): void {

@@ -30,10 +30,15 @@ export const fetcher: Fetcher = async ({ query, variables, operationName }, opti
   const headers = await withCurrentToken(options?.headers ?? {});
   const document = options?.documentAST ?? parse(query);
   const payload = { query, variables: variables as Record<string, unknown>, operationName };
-  if (getOperationAST(document, operationName)?.operation === OperationTypeNode.SUBSCRIPTION) return subscribe(payload, headers);
+  if (getOperationAST(document, operationName)?.operation === OperationTypeNode.SUBSCRIPTION)
+    return subscribe(payload, headers);
   const response = await fetch(GRAPHQL_URL, {
     method: "POST",
-    headers: { "content-type": "application/json", accept: "application/graphql-response+json, application/json", ...headers },
+    headers: {
+      "content-type": "application/json",
+      accept: "application/graphql-response+json, application/json",
+      ...headers,
+    },
     body: JSON.stringify(payload),
   });
   return (await response.json()) as never;

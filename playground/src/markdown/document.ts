@@ -63,8 +63,7 @@ export function extendDocument(previous: Document, rawText: string): Document {
 }
 
 /** Parses a complete text, in which definitions of links may follow their use. */
-export const parseDocument = (text: string, breaks = false): Document =>
-  extendDocument(emptyDocument(breaks), text);
+export const parseDocument = (text: string, breaks = false): Document => extendDocument(emptyDocument(breaks), text);
 
 function parseFrom(document: Document, text: string): Document {
   const tail = text.slice(document.openStart);
@@ -149,7 +148,8 @@ function scanFence(text: string, { marker, indent, scannedTo }: OpenFence) {
   }
   const partial = text.slice(scannedTo);
   // The beginning of a closing fence is not shown as code.
-  const mayClose = partial.trim() !== "" && /^ {0,3}(`+|~+) *$/.test(partial) && partial.trimStart().startsWith(marker[0] ?? "");
+  const mayClose =
+    partial.trim() !== "" && /^ {0,3}(`+|~+) *$/.test(partial) && partial.trimStart().startsWith(marker[0] ?? "");
   return { isClosed: false, lines, partial: mayClose ? "" : strip(partial), scannedTo };
 }
 

@@ -51,18 +51,20 @@ const nextMessage = (messages: readonly OutboxMessage[]) => messages.find(({ rej
 async function deliverAll(signal: AbortSignal): Promise<void> {
   let failures = 0;
   while (!signal.aborted) {
-    const stored = readOutbox();
-    const next = nextMessage(stored.length > 0 ? stored : outboxStore.get());
+    const next = nextMessage(readOutbox());
     if (!next) return;
     try {
       await deliver(next);
       failures = 0;
     } catch (failure) {
       const error = toApiError(failure);
-      if (error.code === "UNAUTHENTICATED") return;
-      if (error.isTemporary) {
+      // Without a session, delivery is about to be aborted.
+      if (error.isTemporary || error.code === "UNAUTHENTICATED") {
         failures += 1;
-        await wait(error.details.retryAfter === undefined ? backoffDelay(failures) : error.details.retryAfter * 1000, signal);
+        await wait(
+          error.details.retryAfter === undefined ? backoffDelay(failures) : error.details.retryAfter * 1000,
+          signal,
+        );
       } else {
         const { code, message, details } = error;
         updateInOutbox(next.key, { rejection: { code, message, details } });

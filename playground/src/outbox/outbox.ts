@@ -25,6 +25,8 @@ const PREFIX = "pollux.outbox.";
 export const outboxStore = createStore<readonly OutboxMessage[]>([]);
 
 let storageKey: string | null = null;
+/** False if the storage is blocked or full: then the messages live in this tab only. */
+let isStored = true;
 
 /** Opens the outbox of a user. */
 export function openOutbox(userId: string): void {
@@ -39,7 +41,13 @@ export function closeOutbox(): void {
 
 /** The messages as stored: another tab may have delivered some. */
 export function readOutbox(): readonly OutboxMessage[] {
-  return storageKey === null ? [] : (persistent.read<OutboxMessage[]>(storageKey) ?? []);
+  if (storageKey === null) return [];
+  return isStored ? (persistent.read<OutboxMessage[]>(storageKey) ?? []) : outboxStore.get();
+}
+
+/** Removes the messages of all users from this browser. */
+export function forgetOutbox(): void {
+  for (const key of persistent.keys(PREFIX)) persistent.remove(key);
 }
 
 window.addEventListener("storage", ({ key }) => {
@@ -48,10 +56,8 @@ window.addEventListener("storage", ({ key }) => {
 
 function change(update: (messages: readonly OutboxMessage[]) => readonly OutboxMessage[]): void {
   if (storageKey === null) return;
-  // If the storage is blocked or full, the messages live in this tab only.
-  const stored = persistent.read<OutboxMessage[]>(storageKey);
-  const messages = update(stored ?? outboxStore.get());
-  persistent.write(storageKey, messages);
+  const messages = update(readOutbox());
+  isStored = persistent.write(storageKey, messages);
   outboxStore.set(messages);
 }
 

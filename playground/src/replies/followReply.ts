@@ -1,11 +1,18 @@
 // Follows one reply from a message of the server to its end: resumes by cursor, applies events once per frame, and keeps the
 // text so far in sessionStorage.
-import type { ApiError } from "../api/errors";
 import { subscribeWithResume } from "../api/resume";
 import { FollowReplyDocument } from "../generated/operations";
 import { createStore, type Store } from "../ui/store";
 import { onNextFrame } from "./frames";
-import { initialReply, isFinal, reduceReply, type ReplyEvent, type ReplyFailure, type ReplyState, requestGap } from "./reducer";
+import {
+  initialReply,
+  isFinal,
+  reduceReply,
+  type ReplyEvent,
+  type ReplyFailure,
+  type ReplyState,
+  requestGap,
+} from "./reducer";
 import { forgetReply, readSavedReply, saveReply } from "./savedReply";
 import type { MessageStatus } from "../generated/operations";
 
@@ -44,26 +51,31 @@ export function followReply(message: ReplyMessage, onEnd: (state: ReplyState) =>
   const saving = setInterval(save, SAVE_EVERY_MS);
   window.addEventListener("pagehide", save);
 
-  const unsubscribe = subscribeWithResume({
-    document: FollowReplyDocument,
-    variables: () => ({ messageId: id, after: state.cursor }),
-    onEvent({ replyStream }: { replyStream: ReplyEvent }) {
-      state = reduceReply(state, replyStream);
-      frames.request();
-      if (state.hasGap) {
-        state = requestGap(state);
-        return "resubscribe";
-      }
-      if (!isFinal(state.status)) return "continue";
-      finish();
-      return "finish";
-    },
-    onError(error: ApiError) {
-      // The message was deleted, or its cursor is unknown: what is shown stays, and the next read of the chatroom corrects it.
-      console.warn(`following the reply failed: ${error.code} ${error.message}`);
-      forgetReply(id);
-    },
-  });
+  const subscribe = () =>
+    subscribeWithResume({
+      document: FollowReplyDocument,
+      variables: () => ({ messageId: id, after: state.cursor }),
+      onEvent({ replyStream }: { replyStream: ReplyEvent }) {
+        state = reduceReply(state, replyStream);
+        frames.request();
+        if (state.hasGap) {
+          state = requestGap(state);
+          return "resubscribe";
+        }
+        if (!isFinal(state.status)) return "continue";
+        finish();
+        return "finish";
+      },
+      onError() {
+        forgetReply(id);
+        // The message was deleted, which the events of the chatroom report.
+        if (state.cursor === null) return;
+        // The server does not accept the cursor: follow the reply from its beginning.
+        state = { ...initialReply({ ...message, content: "", cursor: null }), attempt: state.attempt };
+        unsubscribe = subscribe();
+      },
+    });
+  let unsubscribe = subscribe();
 
   function finish() {
     frames.flush();

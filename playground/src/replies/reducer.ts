@@ -37,9 +37,12 @@ const MAX_RECENT = 32;
 
 export const isFinal = (status: MessageStatus) => status !== "QUEUED" && status !== "STREAMING";
 
-export function initialReply(
-  message: { content: string; cursor: string | null; status: MessageStatus; failure?: ReplyFailure | null },
-): ReplyState {
+export function initialReply(message: {
+  content: string;
+  cursor: string | null;
+  status: MessageStatus;
+  failure?: ReplyFailure | null;
+}): ReplyState {
   return {
     text: message.content,
     cursor: message.cursor,

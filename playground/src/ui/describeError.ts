@@ -10,7 +10,9 @@ export function describeError(error: unknown): string {
     case "RATE_LIMITED":
       return error.details.retryAfter === undefined ? error.message : strings.errors.rateLimited(error.details.retryAfter);
     case "INTERNAL_SERVER_ERROR":
-      return error.details.requestId === undefined ? strings.errors.unknown : strings.errors.internal(error.details.requestId);
+      return error.details.requestId === undefined
+        ? strings.errors.unknown
+        : strings.errors.internal(error.details.requestId);
     case "OTP_INVALID":
       return `${error.message} ${strings.signIn.attemptsLeft(error.details.attemptsLeft ?? 0)}`;
     default:

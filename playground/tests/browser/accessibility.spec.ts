@@ -9,7 +9,9 @@ import { lastReply, newPhone, replyText, send } from "../support/steps";
 async function expectAccessible(page: Page, view: string): Promise<void> {
   // Colors in transition are not the ones that a reader sees.
   await page.waitForFunction(() =>
-    document.getAnimations().every((animation) => !(animation instanceof CSSTransition) || animation.playState === "finished"),
+    document
+      .getAnimations()
+      .every((animation) => !(animation instanceof CSSTransition) || animation.playState === "finished"),
   );
   const { violations } = await new AxeBuilder({ page }).analyze();
   const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" | ")}`);
@@ -74,7 +76,8 @@ for (const colorScheme of ["light", "dark"] as const) {
 }
 
 test("everything_works_by_keyboard_alone", async ({ page, backend }) => {
-  const press = (...keys: string[]) => keys.reduce((done, key) => done.then(() => page.keyboard.press(key)), Promise.resolve());
+  const press = (...keys: string[]) =>
+    keys.reduce((done, key) => done.then(() => page.keyboard.press(key)), Promise.resolve());
   await page.goto("/");
   await expect(page.getByLabel("Phone number")).toBeFocused();
   await page.keyboard.type(newPhone());
@@ -115,7 +118,7 @@ test("a_reply_is_announced_politely", async ({ page, backend }) => {
   await page.getByRole("button", { name: "Continue" }).click();
   await page.getByRole("button", { name: /Use code/ }).click();
   await send(page, "Speak");
-  const announced = lastReply(page).locator("[aria-live=polite].visually-hidden p");
+  const announced = page.locator(".messages > [aria-live=polite] p");
   await expect(announced).toHaveText(["The first sentence."]);
   gate.open();
   await expect(announced).toHaveText(["The first sentence.", "The second one.", "The reply is complete."]);

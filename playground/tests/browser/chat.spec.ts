@@ -114,7 +114,7 @@ test("a_second_tab_follows_a_conversation_live", async ({ page, context, backend
 });
 
 test("code_is_highlighted_and_copied", async ({ page, backend }) => {
-  const code = "fn main() {\n    println!(\"hi\");\n}";
+  const code = 'fn main() {\n    println!("hi");\n}';
   backend.gemini.enqueue(Script.reply("```rust\n", ...code.split(/(?<=\n)/), "\n```\n"));
   await signIn(page);
   await send(page, "Code");

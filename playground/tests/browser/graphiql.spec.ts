@@ -71,7 +71,8 @@ test("has_all_documented_operations_and_opens_one_again_in_a_new_tab", async ({ 
   await page.locator(".operations").getByRole("button", { name: "Account" }).click();
   await expect(page.getByRole("tab")).toHaveCount(7);
   await expect(query(page)).toContainText("query Me");
-  const stored = () => page.evaluate(() => Object.entries(localStorage).find(([key]) => key.endsWith("tabState"))?.[1] as string | undefined);
+  const stored = () =>
+    page.evaluate(() => Object.entries(localStorage).find(([key]) => key.endsWith("tabState"))?.[1] as string | undefined);
   await expect.poll(async () => (await stored())?.match(/"id":/g)?.length).toBe(7);
   expect(await stored()).not.toMatch(/Bearer ey/);
   await page.reload();

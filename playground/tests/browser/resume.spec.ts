@@ -32,7 +32,9 @@ test("a_reload_subscribes_after_the_text_that_was_shown", async ({ page, backend
   const cursors: unknown[] = [];
   page.on("websocket", (socket) =>
     socket.on("framesent", ({ payload }) => {
-      const { payload: operation } = JSON.parse(String(payload)) as { payload?: { query?: string; variables?: { after?: string } } };
+      const { payload: operation } = JSON.parse(String(payload)) as {
+        payload?: { query?: string; variables?: { after?: string } };
+      };
       if (operation?.query?.includes("replyStream")) cursors.push(operation.variables?.after);
     }),
   );

@@ -5,7 +5,8 @@ import { replies, replyText, send, signIn } from "../support/steps";
 
 test("older_messages_are_loaded_on_scrolling_without_moving_the_text", async ({ page, backend }) => {
   await signIn(page);
-  for (let number = 1; number <= 18; number++) backend.gemini.enqueue(Script.reply(`Reply ${number}. ${"Words and words. ".repeat(30)}`));
+  for (let number = 1; number <= 18; number++)
+    backend.gemini.enqueue(Script.reply(`Reply ${number}. ${"Words and words. ".repeat(30)}`));
   for (let number = 1; number <= 18; number++) {
     await send(page, `Message ${number}`);
     await expect(replyText(page)).toContainText(`Reply ${number}.`);

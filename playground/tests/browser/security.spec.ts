@@ -4,25 +4,27 @@ import { Script } from "../support/gemini";
 import { lastReply, replyText, send, signIn } from "../support/steps";
 
 const ATTACKS = [
-  "<img src=x onerror=\"window.attacked=1\">",
+  '<img src=x onerror="window.attacked=1">',
   "<script>window.attacked=1</script>",
-  "<svg onload=\"window.attacked=1\"></svg>",
+  '<svg onload="window.attacked=1"></svg>',
   "[click](javascript:window.attacked=1)",
   "[click](JaVaScRiPt&#58;window.attacked=1)",
   "[click](data:text/html,<script>window.attacked=1</script>)",
-  "<iframe srcdoc=\"<script>parent.attacked=1</script>\"></iframe>",
+  '<iframe srcdoc="<script>parent.attacked=1</script>"></iframe>',
   "![image](https://attacker.example/pixel.png)",
-  "![image](x\" onerror=\"window.attacked=1)",
+  '![image](x" onerror="window.attacked=1)',
   "`<img src=x onerror=window.attacked=1>`",
   "<style>body{display:none}</style>",
-  "<a href=\"https://attacker.example\" onmouseover=\"window.attacked=1\">link</a>",
+  '<a href="https://attacker.example" onmouseover="window.attacked=1">link</a>',
   "| <img src=x onerror=window.attacked=1> |\n|---|\n| <b>cell</b> |",
-  "```html\"><img src=x onerror=window.attacked=1>\n<script>window.attacked=1</script>\n```",
+  '```html"><img src=x onerror=window.attacked=1>\n<script>window.attacked=1</script>\n```',
 ];
 
 async function expectNoMarkup(page: Page): Promise<void> {
   expect(await page.evaluate(() => (window as { attacked?: number }).attacked)).toBeUndefined();
-  const foreign = page.locator("main :is(img, script, iframe, object, embed, style, link, form[action], b, [onerror], [onload], [onmouseover])");
+  const foreign = page.locator(
+    "main :is(img, script, iframe, object, embed, style, link, form[action], b, [onerror], [onload], [onmouseover])",
+  );
   await expect(foreign).toHaveCount(0);
   for (const href of await page.locator("main a").evaluateAll((links) => links.map((link) => link.getAttribute("href")))) {
     expect(href).toMatch(/^(https?:|mailto:)/);
@@ -38,7 +40,10 @@ test("markup_in_model_output_stays_text", async ({ page, backend }) => {
   await send(page, "Attack");
   await expect(lastReply(page).getByRole("button", { name: "Regenerate" })).toBeVisible();
   await expect(replyText(page)).toContainText("<script>window.attacked=1</script>");
-  await expect(replyText(page).getByRole("link", { name: "[image: image]" })).toHaveAttribute("href", "https://attacker.example/pixel.png");
+  await expect(replyText(page).getByRole("link", { name: "[image: image]" })).toHaveAttribute(
+    "href",
+    "https://attacker.example/pixel.png",
+  );
   await expectNoMarkup(page);
 });
 

@@ -15,13 +15,14 @@ const TYPES: Record<string, string> = {
   ".txt": "text/plain; charset=utf-8",
 };
 
-const policy = (host: string, styles: string, more: string) =>
-  `default-src 'none'; script-src 'self'; style-src ${styles}; img-src 'self' data:; font-src 'self' data:; ` +
+const policy = (host: string, styles: string, fonts: string, more: string) =>
+  `default-src 'none'; script-src 'self'; style-src ${styles}; img-src 'self' data:; font-src ${fonts}; ` +
   `connect-src 'self' ws://${host}; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'${more}`;
 
-export const CHAT_POLICY = (host: string) => policy(host, "'self'", "");
-/** The editor sets styles at run time. */
-export const GRAPHIQL_POLICY = (host: string) => policy(host, "'self' 'unsafe-inline'", "; worker-src 'self' blob:");
+export const CHAT_POLICY = (host: string) => policy(host, "'self'", "'self'", "");
+/** The editor sets styles at run time, embeds fonts in its style sheet and starts workers. */
+export const GRAPHIQL_POLICY = (host: string) =>
+  policy(host, "'self' 'unsafe-inline'", "'self' data:", "; worker-src 'self' blob:");
 
 export async function servePage(dist: string, backendPort: number): Promise<{ port: number; close: () => void }> {
   const server: Server = createServer((incoming, response) => {
@@ -53,7 +54,8 @@ export async function servePage(dist: string, backendPort: number): Promise<{ po
   };
 }
 
-const isApi = (pathname: string) => ["/graphql", "/my-data", "/webhook/stripe"].includes(pathname) || pathname.startsWith("/health/");
+const isApi = (pathname: string) =>
+  ["/graphql", "/my-data", "/webhook/stripe"].includes(pathname) || pathname.startsWith("/health/");
 
 function serveFile(dist: string, pathname: string, incoming: IncomingMessage, response: ServerResponse): void {
   const isAsset = pathname.startsWith("/assets/") || pathname === "/licenses.txt";

@@ -38,7 +38,9 @@ export class Pollux {
     const pollux = new Pollux(child, directory, port);
     const deadline = Date.now() + START_TIMEOUT_MS;
     for (;;) {
-      const isReady = await fetch(`http://127.0.0.1:${port}/health/ready`).then((response) => response.ok).catch(() => false);
+      const isReady = await fetch(`http://127.0.0.1:${port}/health/ready`)
+        .then((response) => response.ok)
+        .catch(() => false);
       if (isReady) return pollux;
       if (child.exitCode !== null || Date.now() > deadline) {
         await pollux.stop();

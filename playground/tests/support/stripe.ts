@@ -124,7 +124,8 @@ export class Stripe {
     if (request.headers.authorization !== `Bearer ${SECRET_KEY}`) return failure(401, "Invalid API Key provided");
     const path = `${request.method ?? "GET"} ${resource}`;
     if (path === "POST customers" && second === undefined) return ok(this.add("cus", "customer", Object.fromEntries(form)));
-    if (path === "POST billing_portal") return ok(this.add("bps", "billing_portal.session", { url: `${CHECKOUT_HOST}/portal` }));
+    if (path === "POST billing_portal")
+      return ok(this.add("bps", "billing_portal.session", { url: `${CHECKOUT_HOST}/portal` }));
     if (path === "POST checkout" && second === "sessions" && third === undefined) return ok(this.addCheckout(form));
     if (path === "GET subscriptions") return ok(this.list("subscription", url.searchParams.get("customer")));
     if (path === "GET invoices") return ok({ object: "list", has_more: false, data: [] });
@@ -161,7 +162,10 @@ export class Stripe {
   }
 }
 
-const failure = (status: number, message: string) => ({ status, json: { error: { type: "invalid_request_error", message } } });
+const failure = (status: number, message: string) => ({
+  status,
+  json: { error: { type: "invalid_request_error", message } },
+});
 
 async function readBody(request: IncomingMessage): Promise<string> {
   let body = "";

@@ -43,11 +43,13 @@ The end.
 
 /** What is rendered, without identities. */
 const shape = (document: Document) =>
-  document.groups.flat().map((block) =>
-    block.kind === "code"
-      ? { kind: "code", start: block.start, language: block.language, code: codeOf(block.lines) }
-      : { kind: "text", start: block.start, raw: block.token.raw.trimEnd() },
-  );
+  document.groups
+    .flat()
+    .map((block) =>
+      block.kind === "code"
+        ? { kind: "code", start: block.start, language: block.language, code: codeOf(block.lines) }
+        : { kind: "text", start: block.start, raw: block.token.raw.trimEnd() },
+    );
 
 function stream(text: string, size: number): Document[] {
   const documents = [emptyDocument()];

@@ -47,7 +47,11 @@ describe("the messages of a chatroom", () => {
 
   test("a_reply_that_has_ended_does_not_return_to_an_earlier_state", () => {
     const queued = message("r1", "u1", { status: "QUEUED", content: "" });
-    for (const messages of [insertMessage([u1, r1], queued), changeMessage([u1, r1], queued), mergeNewestPage([u1, r1], [u1, queued])]) {
+    for (const messages of [
+      insertMessage([u1, r1], queued),
+      changeMessage([u1, r1], queued),
+      mergeNewestPage([u1, r1], [u1, queued]),
+    ]) {
       expect(messages).toEqual([u1, r1]);
     }
     expect(changeMessage([u1, queued], r1)).toEqual([u1, r1]);

@@ -28,7 +28,9 @@ describe("the documented operations", () => {
 
   test("every_operation_has_a_name_of_its_own", () => {
     const definitions = files.flatMap((name) => parse(read(name)).definitions);
-    const names = definitions.map((definition) => (definition.kind === Kind.OPERATION_DEFINITION ? definition.name?.value : ""));
+    const names = definitions.map((definition) =>
+      definition.kind === Kind.OPERATION_DEFINITION ? definition.name?.value : "",
+    );
     const operations = names.filter((name) => name !== "");
     expect(operations).not.toContain(undefined);
     expect(new Set(operations).size).toBe(operations.length);

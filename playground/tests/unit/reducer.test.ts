@@ -16,7 +16,10 @@ describe("the reply reducer", () => {
 
   test("continues_the_text_of_a_resumed_reply", () => {
     const resumed = initialReply({ content: "one", cursor: "1-3", status: "STREAMING" });
-    expect(reduce([delta("1-7", " two"), completed("1-7")], resumed)).toMatchObject({ text: "one two", status: "COMPLETED" });
+    expect(reduce([delta("1-7", " two"), completed("1-7")], resumed)).toMatchObject({
+      text: "one two",
+      status: "COMPLETED",
+    });
   });
 
   test("drops_an_event_that_was_seen_before", () => {

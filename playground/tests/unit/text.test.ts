@@ -7,7 +7,14 @@ describe("links", () => {
   test("only_http_https_and_mailto_can_be_followed", () => {
     expect(safeHref("https://example.com/a?b=c")).toBe("https://example.com/a?b=c");
     expect(safeHref("mailto:ada@example.com")).toBe("mailto:ada@example.com");
-    for (const href of ["javascript:alert(1)", "JaVaScRiPt:alert(1)", "java\nscript:alert(1)", "data:text/html,x", "/relative", ""]) {
+    for (const href of [
+      "javascript:alert(1)",
+      "JaVaScRiPt:alert(1)",
+      "java\nscript:alert(1)",
+      "data:text/html,x",
+      "/relative",
+      "",
+    ]) {
       expect(safeHref(href)).toBeNull();
     }
     expect(safeHref("&#106;avascript:alert(1)")).toBeNull();
@@ -30,6 +37,8 @@ describe("announcements", () => {
   });
 
   test("contain_no_marks_of_markdown", () => {
-    expect(toSpeech("## Title\n\n- **one** [link](https://example.com)\n```rust\nlet x;\n```")).toBe("Title one link let x;");
+    expect(toSpeech("## Title\n\n- **one** [link](https://example.com)\n```rust\nlet x;\n```")).toBe(
+      "Title one link let x;",
+    );
   });
 });
