@@ -1,9 +1,15 @@
 # The commands of this project. CONTRIBUTING.md lists what each requires.
 
-.PHONY: run test attack chaos fuzz lint deny schema schema-check bench
+.PHONY: run page test attack chaos fuzz lint deny schema schema-check bench
 
-run: ## Start Pollux on http://127.0.0.1:8000
+run: page ## Build the page, and start Pollux on http://127.0.0.1:8000
 	cargo run --locked
+
+PAGE := playground/dist/index.html
+page: $(PAGE) ## Build the page in playground/, which release binaries contain and debug binaries read
+$(PAGE): schema.graphql $(shell find playground -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/generated/*' -not -path '*/test*')
+	tests/with-node playground
+	cd playground && npm run --silent build
 
 test: ## Run every test, on both backends
 	tests/run
@@ -16,7 +22,7 @@ CASES ?= 20000
 fuzz: ## Send CASES unusual requests (optionally with SEED), and check that the server executes or rejects each
 	cargo test --locked --release --test fuzz -- --cases $(CASES) $(if $(SEED),--seed $(SEED))
 
-attack: ## Run known attacks against the release binary, and check that it loses nothing and recovers
+attack: page ## Run known attacks against the release binary, and check that it loses nothing and recovers
 	cargo build --locked --release
 	POLLUX_TEST_BINARY=$(CURDIR)/target/release/pollux cargo test --locked --test attack
 	POLLUX_TEST_BINARY=$(CURDIR)/target/release/pollux cargo test --locked --test integration disk_full

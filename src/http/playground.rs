@@ -48,7 +48,11 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(
         return Router::new().fallback(not_found);
     }
     let graphiql = if allows_introspection { get(graphiql) } else { get(not_found) };
-    Router::new().route("/graphiql", graphiql).route("/assets/{name}", get(asset)).fallback(chat)
+    Router::new()
+        .route("/graphiql", graphiql)
+        .route("/assets/{name}", get(asset))
+        .route("/licenses.txt", get(asset))
+        .fallback(chat)
 }
 
 /// Serves the chat at `/` and at every other path to which a browser navigates, because the chat handles such paths itself.

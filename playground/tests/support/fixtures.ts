@@ -1,15 +1,9 @@
 // The fixtures of all browser tests: a server with its stand-ins for each worker, and pages whose requests are watched.
-import { resolve } from "node:path";
 import { type BrowserContext, test as base } from "@playwright/test";
 import { Gemini } from "./gemini";
 import { Network } from "./network";
-import { servePage } from "./pageServer";
 import { Pollux } from "./pollux";
 import { Stripe } from "./stripe";
-
-/** Whether the binary itself serves the page. Otherwise a small server with the same headers does. */
-const SERVES_PAGE = process.env.POLLUX_SERVES_PAGE === "1";
-const DIST = resolve(import.meta.dirname, "../../dist");
 
 export interface Backend {
   /** The address of the page and the API. */
@@ -46,11 +40,9 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
         ...stripe.environment(url),
         ...settings,
       });
-      const page = SERVES_PAGE ? null : await servePage(DIST, pollux.port);
-      network.target = page?.port ?? pollux.port;
+      network.target = pollux.port;
       await use({ url, gemini, stripe, network });
       network.close();
-      page?.close();
       await pollux.stop();
       gemini.close();
       stripe.close();
