@@ -47,7 +47,7 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(
     if !is_served {
         return Router::new().fallback(not_found);
     }
-    let graphiql = if allows_introspection { get(graphiql) } else { get(not_found) };
+    let graphiql = if allows_introspection { get(graphiql) } else { get(graphiql_disabled) };
     Router::new()
         .route("/graphiql", graphiql)
         .route("/assets/{name}", get(asset))
@@ -65,6 +65,11 @@ async fn chat(method: Method, uri: Uri, headers: HeaderMap) -> Response {
 
 async fn graphiql(headers: HeaderMap) -> Response {
     page("graphiql.html", &GRAPHIQL_POLICY, &headers)
+}
+
+async fn graphiql_disabled() -> Response {
+    let problem = "GraphiQL needs introspection, which is disabled on this server (INTROSPECTION=off).\n";
+    (StatusCode::NOT_FOUND, problem).into_response()
 }
 
 /// A file that the pages load.
