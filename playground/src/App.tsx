@@ -35,7 +35,7 @@ const SignedIn = memo(function SignedIn({ userId }: { userId: string }) {
         <div className="app">
             <SkipLink />
             <Sidebar isOpen={isSidebarOpen} onClose={() => setIsSidebarOpen(false)} />
-            <div className="view" inert={isSidebarOpen}>
+            <div className="view" id="content" inert={isSidebarOpen}>
                 <Suspense fallback={<Loading label={strings.common.loading} />}>
                     <View userId={userId} onOpenSidebar={() => setIsSidebarOpen(true)} />
                 </Suspense>
@@ -48,7 +48,7 @@ function SkipLink() {
     return (
         <a
             className="skip-link"
-            href="#message"
+            href="#content"
             onClick={(event) => {
                 event.preventDefault();
                 const main = document.querySelector("main");

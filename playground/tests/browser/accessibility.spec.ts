@@ -71,6 +71,9 @@ for (const colorScheme of ["light", "dark"] as const) {
       await page.goto("/billing/cancel");
       await expect(page.getByText("You were not charged.")).toBeVisible();
       await expectAccessible(page, "cancelled checkout");
+      await page.goto("/graphiql");
+      await expect(page.locator(".graphiql-query-editor .view-lines")).toContainText("SendOtp");
+      await expectAccessible(page, "GraphiQL");
     });
   }
 }

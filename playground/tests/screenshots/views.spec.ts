@@ -76,3 +76,20 @@ async function converse(page: Page, backend: { gemini: { enqueue(...scripts: Scr
   gate.open();
   await expect(replyText(page)).toHaveText("Done.");
 }
+
+test("the screenshot of the README", async ({ page, backend }) => {
+  backend.gemini.enqueue(Script.reply("Each second of latency costs attention."), Script.reply(SAMPLE_REPLY));
+  await page.setViewportSize({ width: 1200, height: 820 });
+  await page.goto("/");
+  await page.getByLabel("Phone number").fill(newPhone());
+  await page.getByRole("button", { name: "Continue" }).click();
+  await page.getByRole("button", { name: /Use code/ }).click();
+  await send(page, "Why stream a reply?");
+  await expect(replyText(page)).toContainText("latency");
+  await page.getByRole("link", { name: "New chat" }).click();
+  await send(page, "How does a lease protect a job?");
+  await expect(lastReply(page).getByRole("button", { name: "Regenerate" })).toBeVisible();
+  await expect(page.locator(".hljs-keyword").first()).toBeVisible();
+  await page.getByText("How does a lease protect a job?").last().scrollIntoViewIfNeeded();
+  await page.screenshot({ path: process.env.README_SCREENSHOT ?? `${DIRECTORY}/readme.png` });
+});
