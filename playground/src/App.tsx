@@ -15,65 +15,65 @@ const AccountView = lazy(() => import("./account/AccountView"));
 const CheckoutSuccessView = lazy(() => import("./billing/CheckoutSuccessView"));
 
 export function App() {
-    const state = useStore(sessionStore);
-    if (!state.session) return <SignInView reason={state.reason} />;
-    const { userId } = state.session;
-    return <SignedIn key={userId} userId={userId} />;
+  const state = useStore(sessionStore);
+  if (!state.session) return <SignInView reason={state.reason} />;
+  const { userId } = state.session;
+  return <SignedIn key={userId} userId={userId} />;
 }
 
 const SignedIn = memo(function SignedIn({ userId }: { userId: string }) {
-    const [isSidebarOpen, setIsSidebarOpen] = useState(false);
-    const [isStarted, setIsStarted] = useState(false);
-    useEffect(() => {
-        const stop = startSignedIn(userId);
-        // eslint-disable-next-line react-hooks/set-state-in-effect -- the views below need the stores that were just opened
-        setIsStarted(true);
-        return stop;
-    }, [userId]);
-    if (!isStarted) return null;
-    return (
-        <div className="app">
-            <SkipLink />
-            <Sidebar isOpen={isSidebarOpen} onClose={() => setIsSidebarOpen(false)} />
-            <div className="view" id="content" inert={isSidebarOpen}>
-                <Suspense fallback={<Loading label={strings.common.loading} />}>
-                    <View userId={userId} onOpenSidebar={() => setIsSidebarOpen(true)} />
-                </Suspense>
-            </div>
-        </div>
-    );
+  const [isSidebarOpen, setIsSidebarOpen] = useState(false);
+  const [isStarted, setIsStarted] = useState(false);
+  useEffect(() => {
+    const stop = startSignedIn(userId);
+    // eslint-disable-next-line react-hooks/set-state-in-effect -- the views below need the stores that were just opened
+    setIsStarted(true);
+    return stop;
+  }, [userId]);
+  if (!isStarted) return null;
+  return (
+    <div className="app">
+      <SkipLink />
+      <Sidebar isOpen={isSidebarOpen} onClose={() => setIsSidebarOpen(false)} />
+      <div className="view" id="content" inert={isSidebarOpen}>
+        <Suspense fallback={<Loading label={strings.common.loading} />}>
+          <View userId={userId} onOpenSidebar={() => setIsSidebarOpen(true)} />
+        </Suspense>
+      </div>
+    </div>
+  );
 });
 
 function SkipLink() {
-    return (
-        <a
-            className="skip-link"
-            href="#content"
-            onClick={(event) => {
-                event.preventDefault();
-                const main = document.querySelector("main");
-                (main?.querySelector("textarea") ?? main?.querySelector<HTMLElement>("button, a, input"))?.focus();
-            }}
-        >
-            {strings.common.skip}
-        </a>
-    );
+  return (
+    <a
+      className="skip-link"
+      href="#content"
+      onClick={(event) => {
+        event.preventDefault();
+        const main = document.querySelector("main");
+        (main?.querySelector("textarea") ?? main?.querySelector<HTMLElement>("button, a, input"))?.focus();
+      }}
+    >
+      {strings.common.skip}
+    </a>
+  );
 }
 
 function View({ userId, onOpenSidebar }: { userId: string; onOpenSidebar: () => void }) {
-    const route = useRoute();
-    switch (route.view) {
-        case "new-chat":
-            return <NewChatView userId={userId} onOpenSidebar={onOpenSidebar} />;
-        case "chat":
-            return <ChatView key={route.id} id={route.id} userId={userId} onOpenSidebar={onOpenSidebar} />;
-        case "account":
-            return <AccountView onOpenSidebar={onOpenSidebar} />;
-        case "checkout-success":
-            return <CheckoutSuccessView key={route.sessionId} sessionId={route.sessionId} />;
-        case "checkout-cancel":
-            return <MessagePage title={strings.billing.canceledTitle} text={strings.billing.canceledText} />;
-        case "not-found":
-            return <MessagePage title={strings.common.notFoundTitle} />;
-    }
+  const route = useRoute();
+  switch (route.view) {
+    case "new-chat":
+      return <NewChatView userId={userId} onOpenSidebar={onOpenSidebar} />;
+    case "chat":
+      return <ChatView key={route.id} id={route.id} userId={userId} onOpenSidebar={onOpenSidebar} />;
+    case "account":
+      return <AccountView onOpenSidebar={onOpenSidebar} />;
+    case "checkout-success":
+      return <CheckoutSuccessView key={route.sessionId} sessionId={route.sessionId} />;
+    case "checkout-cancel":
+      return <MessagePage title={strings.billing.canceledTitle} text={strings.billing.canceledText} />;
+    case "not-found":
+      return <MessagePage title={strings.common.notFoundTitle} />;
+  }
 }

@@ -14,54 +14,50 @@ import { Room } from "./room";
 import { useFollowEnd } from "./useFollowEnd";
 
 interface Props {
-    id: string;
-    userId: string;
-    onOpenSidebar: () => void;
+  id: string;
+  userId: string;
+  onOpenSidebar: () => void;
 }
 
 export function ChatView({ id, userId, onOpenSidebar }: Props) {
-    const [room] = useState(() => new Room(id));
-    useEffect(() => {
-        room.open();
-        return () => room.close();
-    }, [room]);
-    const state = useStore(room.store);
-    const listed = useStore(chatroomList).chatrooms.find((chatroom) => chatroom.id === id);
-    const end = useFollowEnd();
-    const [error, setError] = useState<string | null>(null);
+  const [room] = useState(() => new Room(id));
+  useEffect(() => {
+    room.open();
+    return () => room.close();
+  }, [room]);
+  const state = useStore(room.store);
+  const listed = useStore(chatroomList).chatrooms.find((chatroom) => chatroom.id === id);
+  const end = useFollowEnd();
+  const [error, setError] = useState<string | null>(null);
 
-    if (state.status === "missing") return <MessagePage title={strings.chat.missingTitle} text={strings.chat.missingText} />;
+  if (state.status === "missing") return <MessagePage title={strings.chat.missingTitle} text={strings.chat.missingText} />;
 
-    const last = state.messages.at(-1);
-    const running = last?.role === "MODEL" && !isFinal(last.status) ? last : null;
+  const last = state.messages.at(-1);
+  const running = last?.role === "MODEL" && !isFinal(last.status) ? last : null;
 
-    const title = state.status === "ready" ? state.title : (listed?.title ?? strings.chat.loading);
+  const title = state.status === "ready" ? state.title : (listed?.title ?? strings.chat.loading);
 
-    function stop() {
-        if (!running) return;
-        setError(null);
-        room.stopReply(running.id).catch((failure: unknown) => setError(describeError(failure)));
-    }
+  function stop() {
+    if (!running) return;
+    setError(null);
+    room.stopReply(running.id).catch((failure: unknown) => setError(describeError(failure)));
+  }
 
-    function send(content: string) {
-        sendMessage({ chatroomId: id, model: null, content, after: last?.id ?? null });
-        end.scrollToEnd();
-    }
+  function send(content: string) {
+    sendMessage({ chatroomId: id, model: null, content, after: last?.id ?? null });
+    end.scrollToEnd();
+  }
 
-    return (
-        <>
-            <Header
-                title={title}
-                detail={state.status === "ready" ? state.model : listed?.model}
-                onOpenSidebar={onOpenSidebar}
-            />
-            <main className="chat">
-                <MessageList room={room} state={state} end={end} />
-                <div className="composer-area">
-                    <ErrorText>{error}</ErrorText>
-                    <Composer chatroomId={id} userId={userId} onSend={send} onStop={running ? stop : null} />
-                </div>
-            </main>
-        </>
-    );
+  return (
+    <>
+      <Header title={title} detail={state.status === "ready" ? state.model : listed?.model} onOpenSidebar={onOpenSidebar} />
+      <main className="chat">
+        <MessageList room={room} state={state} end={end} />
+        <div className="composer-area">
+          <ErrorText>{error}</ErrorText>
+          <Composer chatroomId={id} userId={userId} onSend={send} onStop={running ? stop : null} />
+        </div>
+      </main>
+    </>
+  );
 }

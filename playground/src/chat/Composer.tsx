@@ -8,89 +8,83 @@ const MAX_LENGTH = 32_000;
 const SHOW_LENGTH_FROM = 30_000;
 
 interface Props {
-    /** Null: a new chatroom. */
-    chatroomId: string | null;
-    userId: string;
-    onSend: (content: string) => void;
-    /** Stops the running reply; null if none runs. */
-    onStop: (() => void) | null;
-    children?: ReactNode;
+  /** Null: a new chatroom. */
+  chatroomId: string | null;
+  userId: string;
+  onSend: (content: string) => void;
+  /** Stops the running reply; null if none runs. */
+  onStop: (() => void) | null;
+  children?: ReactNode;
 }
 
 export function Composer({ chatroomId, userId, onSend, onStop, children }: Props) {
-    const [text, setText] = useState(() => readDraft(userId, chatroomId));
-    const field = useRef<HTMLTextAreaElement>(null);
+  const [text, setText] = useState(() => readDraft(userId, chatroomId));
+  const field = useRef<HTMLTextAreaElement>(null);
 
-    function change(value: string) {
+  function change(value: string) {
+    setText(value);
+    saveDraft(userId, chatroomId, value);
+  }
+
+  useEffect(
+    () =>
+      registerComposer((value) => {
         setText(value);
         saveDraft(userId, chatroomId, value);
-    }
-
-    useEffect(
-        () =>
-            registerComposer((value) => {
-                setText(value);
-                saveDraft(userId, chatroomId, value);
-                field.current?.focus();
-            }),
-        [userId, chatroomId],
-    );
-
-    // On a touch screen, focus would open the keyboard.
-    useEffect(() => {
-        if (matchMedia("(hover: hover)").matches) field.current?.focus({ preventScroll: true });
-    }, []);
-
-    const length = Array.from(text).length;
-    const canSend = text.trim() !== "" && length <= MAX_LENGTH;
-
-    function submit(event?: SyntheticEvent) {
-        event?.preventDefault();
-        if (!canSend) return;
-        onSend(text);
-        change("");
         field.current?.focus();
-    }
+      }),
+    [userId, chatroomId],
+  );
 
-    function onKeyDown(event: KeyboardEvent) {
-        // Enter also confirms a word of an input method; and on a touch keyboard it is a new line.
-        const isComposing = event.nativeEvent.isComposing || event.key === "Process";
-        if (event.key !== "Enter" || event.shiftKey || isComposing || matchMedia("(pointer: coarse)").matches) return;
-        submit(event);
-    }
+  // On a touch screen, focus would open the keyboard.
+  useEffect(() => {
+    if (matchMedia("(hover: hover)").matches) field.current?.focus({ preventScroll: true });
+  }, []);
 
-    return (
-        <form className="composer" onSubmit={submit}>
-            <textarea
-                ref={field}
-                rows={1}
-                aria-label={strings.chat.message}
-                placeholder={strings.chat.placeholder}
-                value={text}
-                onChange={(event) => change(event.target.value)}
-                onKeyDown={onKeyDown}
-            />
-            <div className="composer-bar">
-                {children}
-                <span className="quiet composer-hint" data-error={length > MAX_LENGTH || undefined}>
-                    {length >= SHOW_LENGTH_FROM ? strings.chat.tooLong(length, MAX_LENGTH) : strings.chat.sendHint}
-                </span>
-                {onStop && (
-                    <button type="button" className="button" onClick={onStop}>
-                        <Icon name="stop" />
-                        {strings.chat.stop}
-                    </button>
-                )}
-                <button
-                    type="submit"
-                    className="send"
-                    disabled={!canSend}
-                    aria-label={strings.chat.send}
-                    title={strings.chat.send}
-                >
-                    <Icon name="arrowUp" />
-                </button>
-            </div>
-        </form>
-    );
+  const length = Array.from(text).length;
+  const canSend = text.trim() !== "" && length <= MAX_LENGTH;
+
+  function submit(event?: SyntheticEvent) {
+    event?.preventDefault();
+    if (!canSend) return;
+    onSend(text);
+    change("");
+    field.current?.focus();
+  }
+
+  function onKeyDown(event: KeyboardEvent) {
+    // Enter also confirms a word of an input method; and on a touch keyboard it is a new line.
+    const isComposing = event.nativeEvent.isComposing || event.key === "Process";
+    if (event.key !== "Enter" || event.shiftKey || isComposing || matchMedia("(pointer: coarse)").matches) return;
+    submit(event);
+  }
+
+  return (
+    <form className="composer" onSubmit={submit}>
+      <textarea
+        ref={field}
+        rows={1}
+        aria-label={strings.chat.message}
+        placeholder={strings.chat.placeholder}
+        value={text}
+        onChange={(event) => change(event.target.value)}
+        onKeyDown={onKeyDown}
+      />
+      <div className="composer-bar">
+        {children}
+        <span className="quiet composer-hint" data-error={length > MAX_LENGTH || undefined}>
+          {length >= SHOW_LENGTH_FROM ? strings.chat.tooLong(length, MAX_LENGTH) : strings.chat.sendHint}
+        </span>
+        {onStop && (
+          <button type="button" className="button" onClick={onStop}>
+            <Icon name="stop" />
+            {strings.chat.stop}
+          </button>
+        )}
+        <button type="submit" className="send" disabled={!canSend} aria-label={strings.chat.send} title={strings.chat.send}>
+          <Icon name="arrowUp" />
+        </button>
+      </div>
+    </form>
+  );
 }

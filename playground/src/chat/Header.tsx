@@ -5,44 +5,39 @@ import { Icon } from "../ui/Icon";
 import { useStore } from "../ui/store";
 
 interface Props {
-    title: string;
-    detail?: string;
-    onOpenSidebar: () => void;
+  title: string;
+  detail?: string;
+  onOpenSidebar: () => void;
 }
 
 export function Header({ title, detail, onOpenSidebar }: Props) {
-    useEffect(() => {
-        document.title = `${title} - ${strings.product}`;
-        return () => {
-            document.title = strings.product;
-        };
-    }, [title]);
-    return (
-        <header className="header">
-            <button
-                type="button"
-                className="icon-button open-sidebar"
-                aria-label={strings.sidebar.open}
-                onClick={onOpenSidebar}
-            >
-                <Icon name="menu" />
-            </button>
-            <div className="header-title">
-                <h1>{title}</h1>
-                {detail && <p className="quiet">{detail}</p>}
-            </div>
-            <ConnectionIndicator />
-        </header>
-    );
+  useEffect(() => {
+    document.title = `${title} - ${strings.product}`;
+    return () => {
+      document.title = strings.product;
+    };
+  }, [title]);
+  return (
+    <header className="header">
+      <button type="button" className="icon-button open-sidebar" aria-label={strings.sidebar.open} onClick={onOpenSidebar}>
+        <Icon name="menu" />
+      </button>
+      <div className="header-title">
+        <h1>{title}</h1>
+        {detail && <p className="quiet">{detail}</p>}
+      </div>
+      <ConnectionIndicator />
+    </header>
+  );
 }
 
 function ConnectionIndicator() {
-    const connection = useStore(connectionStore);
-    const shown = connection === "idle" ? "connecting" : connection;
-    return (
-        <p className="connection" data-state={shown} role="status">
-            <span className="connection-dot" aria-hidden="true" />
-            {strings.connection[shown]}
-        </p>
-    );
+  const connection = useStore(connectionStore);
+  const shown = connection === "idle" ? "connecting" : connection;
+  return (
+    <p className="connection" data-state={shown} role="status">
+      <span className="connection-dot" aria-hidden="true" />
+      {strings.connection[shown]}
+    </p>
+  );
 }

@@ -15,87 +15,87 @@ import { PendingMessage } from "./PendingMessage";
 
 /** A chatroom that is created with its first message. */
 export function NewChatView({ userId, onOpenSidebar }: { userId: string; onOpenSidebar: () => void }) {
-    const pending = useStore(outboxStore).filter(({ chatroomId }) => chatroomId === null);
-    const [sentKey, setSentKey] = useState<string | null>(null);
-    const [model, setModel] = useState<string | null>(null);
+  const pending = useStore(outboxStore).filter(({ chatroomId }) => chatroomId === null);
+  const [sentKey, setSentKey] = useState<string | null>(null);
+  const [model, setModel] = useState<string | null>(null);
 
-    useEffect(() => {
-        const open = (key: string, chatroomId: string) => {
-            if (key === sentKey) navigate(paths.chat(chatroomId), { replace: true });
-        };
-        createdChatrooms.add(open);
-        return () => void createdChatrooms.delete(open);
-    }, [sentKey]);
+  useEffect(() => {
+    const open = (key: string, chatroomId: string) => {
+      if (key === sentKey) navigate(paths.chat(chatroomId), { replace: true });
+    };
+    createdChatrooms.add(open);
+    return () => void createdChatrooms.delete(open);
+  }, [sentKey]);
 
-    return (
-        <>
-            <Header title={strings.sidebar.newChat} onOpenSidebar={onOpenSidebar} />
-            <main className="chat">
-                {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- a scrollable region must be focusable */}
-                <div className="messages-scroll" role="region" aria-label={strings.chat.log} tabIndex={0}>
-                    <div className="messages">
-                        {pending.length === 0 ? (
-                            <Welcome />
-                        ) : (
-                            pending.map((message) => <PendingMessage key={message.key} message={message} />)
-                        )}
-                    </div>
-                </div>
-                <div className="composer-area">
-                    <Composer
-                        chatroomId={null}
-                        userId={userId}
-                        onSend={(content) => setSentKey(sendMessage({ chatroomId: null, model, content, after: null }))}
-                        onStop={null}
-                    >
-                        <ModelSelect value={model} onChange={setModel} />
-                    </Composer>
-                </div>
-            </main>
-        </>
-    );
+  return (
+    <>
+      <Header title={strings.sidebar.newChat} onOpenSidebar={onOpenSidebar} />
+      <main className="chat">
+        {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- a scrollable region must be focusable */}
+        <div className="messages-scroll" role="region" aria-label={strings.chat.log} tabIndex={0}>
+          <div className="messages">
+            {pending.length === 0 ? (
+              <Welcome />
+            ) : (
+              pending.map((message) => <PendingMessage key={message.key} message={message} />)
+            )}
+          </div>
+        </div>
+        <div className="composer-area">
+          <Composer
+            chatroomId={null}
+            userId={userId}
+            onSend={(content) => setSentKey(sendMessage({ chatroomId: null, model, content, after: null }))}
+            onStop={null}
+          >
+            <ModelSelect value={model} onChange={setModel} />
+          </Composer>
+        </div>
+      </main>
+    </>
+  );
 }
 
 function Welcome() {
-    return (
-        <div className="empty">
-            <Logo />
-            <h2>{strings.chat.emptyTitle}</h2>
-            <p className="quiet">{strings.chat.emptyText}</p>
-            <ul className="suggestions">
-                {strings.chat.suggestions.map((suggestion) => (
-                    <li key={suggestion}>
-                        <button type="button" className="button" onClick={() => editInComposer(suggestion)}>
-                            {suggestion}
-                        </button>
-                    </li>
-                ))}
-            </ul>
-        </div>
-    );
+  return (
+    <div className="empty">
+      <Logo />
+      <h2>{strings.chat.emptyTitle}</h2>
+      <p className="quiet">{strings.chat.emptyText}</p>
+      <ul className="suggestions">
+        {strings.chat.suggestions.map((suggestion) => (
+          <li key={suggestion}>
+            <button type="button" className="button" onClick={() => editInComposer(suggestion)}>
+              {suggestion}
+            </button>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
 }
 
 /** Nothing, while the server offers a single model. */
 function ModelSelect({ value, onChange }: { value: string | null; onChange: (model: string) => void }) {
-    const [models, setModels] = useState<ModelsQuery["models"]>([]);
-    useEffect(() => {
-        // Without the list, the default model is used.
-        query(ModelsDocument, {}).then(
-            (result) => setModels(result.models),
-            () => undefined,
-        );
-    }, []);
-    if (models.length < 2) return null;
-    return (
-        <select
-            className="model-select"
-            aria-label={strings.chat.model}
-            value={value ?? models.find(({ isDefault }) => isDefault)?.name}
-            onChange={(event) => onChange(event.target.value)}
-        >
-            {models.map(({ name }) => (
-                <option key={name}>{name}</option>
-            ))}
-        </select>
+  const [models, setModels] = useState<ModelsQuery["models"]>([]);
+  useEffect(() => {
+    // Without the list, the default model is used.
+    query(ModelsDocument, {}).then(
+      (result) => setModels(result.models),
+      () => undefined,
     );
+  }, []);
+  if (models.length < 2) return null;
+  return (
+    <select
+      className="model-select"
+      aria-label={strings.chat.model}
+      value={value ?? models.find(({ isDefault }) => isDefault)?.name}
+      onChange={(event) => onChange(event.target.value)}
+    >
+      {models.map(({ name }) => (
+        <option key={name}>{name}</option>
+      ))}
+    </select>
+  );
 }

@@ -14,54 +14,54 @@ import { relativeTime, useNow } from "../ui/time";
 import { editInComposer } from "./composerText";
 
 export function PendingMessage({ message }: { message: OutboxMessage }) {
-    const connection = useStore(connectionStore);
-    const isWaiting = connection === "offline" || connection === "reconnecting";
-    return (
-        <article className="message own" data-pending>
-            <h2 className="visually-hidden">{strings.chat.you}</h2>
-            <div className="bubble">
-                <Markdown text={message.content} breaks />
-            </div>
-            {message.rejection ? (
-                <Rejection message={message} rejection={message.rejection} />
-            ) : (
-                <p className="quiet message-state">{isWaiting ? strings.outbox.waiting : strings.outbox.sending}</p>
-            )}
-        </article>
-    );
+  const connection = useStore(connectionStore);
+  const isWaiting = connection === "offline" || connection === "reconnecting";
+  return (
+    <article className="message own" data-pending>
+      <h2 className="visually-hidden">{strings.chat.you}</h2>
+      <div className="bubble">
+        <Markdown text={message.content} breaks />
+      </div>
+      {message.rejection ? (
+        <Rejection message={message} rejection={message.rejection} />
+      ) : (
+        <p className="quiet message-state">{isWaiting ? strings.outbox.waiting : strings.outbox.sending}</p>
+      )}
+    </article>
+  );
 }
 
 function Rejection({ message, rejection }: { message: OutboxMessage; rejection: NonNullable<OutboxMessage["rejection"]> }) {
-    const tier = useStore(accountStore)?.subscription.tier;
-    const now = useNow();
-    const { code, details } = rejection;
-    const isQuota = code === "QUOTA_EXCEEDED";
-    const reason =
-        isQuota && details.resetsAt !== undefined
-            ? strings.quota.exhausted(relativeTime(details.resetsAt, now))
-            : describeError(new ApiError(code, rejection.message, details));
-    return (
-        <div className="rejection">
-            <ErrorText>{`${strings.outbox.failed} ${reason}`}</ErrorText>
-            <div className="message-actions">
-                {isQuota && details.upgradeable && tier !== "PRO" && <UpgradeButton label={strings.quota.upgrade} />}
-                <button type="button" className="button" onClick={() => retryMessage(message.key)}>
-                    {strings.outbox.retry}
-                </button>
-                <button
-                    type="button"
-                    className="button"
-                    onClick={() => {
-                        editInComposer(message.content);
-                        discardMessage(message.key);
-                    }}
-                >
-                    {strings.outbox.edit}
-                </button>
-                <button type="button" className="button" onClick={() => discardMessage(message.key)}>
-                    {strings.outbox.discard}
-                </button>
-            </div>
-        </div>
-    );
+  const tier = useStore(accountStore)?.subscription.tier;
+  const now = useNow();
+  const { code, details } = rejection;
+  const isQuota = code === "QUOTA_EXCEEDED";
+  const reason =
+    isQuota && details.resetsAt !== undefined
+      ? strings.quota.exhausted(relativeTime(details.resetsAt, now))
+      : describeError(new ApiError(code, rejection.message, details));
+  return (
+    <div className="rejection">
+      <ErrorText>{`${strings.outbox.failed} ${reason}`}</ErrorText>
+      <div className="message-actions">
+        {isQuota && details.upgradeable && tier !== "PRO" && <UpgradeButton label={strings.quota.upgrade} />}
+        <button type="button" className="button" onClick={() => retryMessage(message.key)}>
+          {strings.outbox.retry}
+        </button>
+        <button
+          type="button"
+          className="button"
+          onClick={() => {
+            editInComposer(message.content);
+            discardMessage(message.key);
+          }}
+        >
+          {strings.outbox.edit}
+        </button>
+        <button type="button" className="button" onClick={() => discardMessage(message.key)}>
+          {strings.outbox.discard}
+        </button>
+      </div>
+    </div>
+  );
 }

@@ -15,42 +15,42 @@ import { hasStoredTabs, headersOf, TokenHeaders } from "./TokenHeaders";
 const PLUGINS = [OPERATIONS_PLUGIN, HISTORY_PLUGIN];
 
 export function Editor() {
-    const state = useStore(sessionStore);
-    const theme = useStore(themeStore);
-    // The editors keep their own contents; a refreshed token is put in by the fetcher.
-    const [headers] = useState(() => headersOf(state.session?.accessToken ?? null));
-    return (
-        <>
-            <h1 className="visually-hidden">{strings.graphiql.title}</h1>
-            <IntrospectionNotice />
-            <GraphiQL
-                fetcher={fetcher}
-                plugins={PLUGINS}
-                forcedTheme={theme}
-                defaultHeaders={headers}
-                initialHeaders={headers}
-                initialVariables={hasStoredTabs() ? undefined : collections[0]?.variables}
-                defaultTabs={collections.map(({ query, variables }) => ({ query, variables, headers }))}
-                defaultEditorToolsVisibility="variables"
-                shouldPersistHeaders={false}
-                showPersistHeadersSettings={false}
-            >
-                <GraphiQL.Logo>
-                    <a className="back-to-chat" href={paths.newChat}>
-                        {state.session ? strings.graphiql.backToChat : strings.graphiql.signIn}
-                    </a>
-                </GraphiQL.Logo>
-                <GraphiQL.Toolbar>
-                    {({ prettify, merge, copy }) => (
-                        <>
-                            {prettify}
-                            {merge}
-                            {copy}
-                            <TokenHeaders headers={headers} />
-                        </>
-                    )}
-                </GraphiQL.Toolbar>
-            </GraphiQL>
-        </>
-    );
+  const state = useStore(sessionStore);
+  const theme = useStore(themeStore);
+  // The editors keep their own contents; a refreshed token is put in by the fetcher.
+  const [headers] = useState(() => headersOf(state.session?.accessToken ?? null));
+  return (
+    <main>
+      <h1 className="visually-hidden">{strings.graphiql.title}</h1>
+      <IntrospectionNotice />
+      <GraphiQL
+        fetcher={fetcher}
+        plugins={PLUGINS}
+        forcedTheme={theme}
+        defaultHeaders={headers}
+        initialHeaders={headers}
+        initialVariables={hasStoredTabs() ? undefined : collections[0]?.variables}
+        defaultTabs={collections.map(({ query, variables }) => ({ query, variables, headers }))}
+        defaultEditorToolsVisibility="variables"
+        shouldPersistHeaders={false}
+        showPersistHeadersSettings={false}
+      >
+        <GraphiQL.Logo>
+          <a className="back-to-chat" href={paths.newChat}>
+            {state.session ? strings.graphiql.backToChat : strings.graphiql.signIn}
+          </a>
+        </GraphiQL.Logo>
+        <GraphiQL.Toolbar>
+          {({ prettify, merge, copy }) => (
+            <>
+              {prettify}
+              {merge}
+              {copy}
+              <TokenHeaders headers={headers} />
+            </>
+          )}
+        </GraphiQL.Toolbar>
+      </GraphiQL>
+    </main>
+  );
 }

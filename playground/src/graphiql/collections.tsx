@@ -10,59 +10,59 @@ import sendAndFollow from "../../operations/send-and-follow.graphql?raw";
 import signIn from "../../operations/sign-in.graphql?raw";
 
 interface Collection {
-    title: string;
-    query: string;
-    /** Examples for the variables of all operations of the file. */
-    variables: string;
+  title: string;
+  query: string;
+  /** Examples for the variables of all operations of the file. */
+  variables: string;
 }
 
 const json = (variables: Record<string, unknown>) => JSON.stringify(variables, null, 2);
 
 export const collections: readonly Collection[] = [
-    { title: strings.graphiql.collections.signIn, query: signIn, variables: json({ phoneNumber: "+14155550123", otp: "" }) },
-    { title: strings.graphiql.collections.chatrooms, query: chatrooms, variables: json({ title: "Stars" }) },
-    {
-        title: strings.graphiql.collections.sendAndFollow,
-        query: sendAndFollow,
-        variables: json({ chatroomId: "", content: "What is a pulsar?", messageId: "" }),
-    },
-    { title: strings.graphiql.collections.quota, query: quota, variables: json({}) },
-    { title: strings.graphiql.collections.checkout, query: checkout, variables: json({ sessionId: "" }) },
-    { title: strings.graphiql.collections.account, query: account, variables: json({ fullName: "Ada Lovelace" }) },
+  { title: strings.graphiql.collections.signIn, query: signIn, variables: json({ phoneNumber: "+14155550123", otp: "" }) },
+  { title: strings.graphiql.collections.chatrooms, query: chatrooms, variables: json({ title: "Stars" }) },
+  {
+    title: strings.graphiql.collections.sendAndFollow,
+    query: sendAndFollow,
+    variables: json({ chatroomId: "", content: "What is a pulsar?", messageId: "" }),
+  },
+  { title: strings.graphiql.collections.quota, query: quota, variables: json({}) },
+  { title: strings.graphiql.collections.checkout, query: checkout, variables: json({ sessionId: "" }) },
+  { title: strings.graphiql.collections.account, query: account, variables: json({ fullName: "Ada Lovelace" }) },
 ];
 
 export const OPERATIONS_PLUGIN = {
-    title: strings.graphiql.operations,
-    icon: () => <Icon name="code" />,
-    content: Operations,
+  title: strings.graphiql.operations,
+  icon: () => <Icon name="code" />,
+  content: Operations,
 };
 
 function Operations() {
-    const actions = useGraphiQLActions();
-    const { queryEditor, variableEditor } = useGraphiQL(({ queryEditor, variableEditor }) => ({
-        queryEditor,
-        variableEditor,
-    }));
-    return (
-        <section className="operations">
-            <h2>{strings.graphiql.operations}</h2>
-            <ul>
-                {collections.map(({ title, query, variables }) => (
-                    <li key={title}>
-                        <button
-                            type="button"
-                            className="graphiql-un-styled"
-                            onClick={() => {
-                                actions.addTab();
-                                queryEditor?.setValue(query);
-                                variableEditor?.setValue(variables);
-                            }}
-                        >
-                            {title}
-                        </button>
-                    </li>
-                ))}
-            </ul>
-        </section>
-    );
+  const actions = useGraphiQLActions();
+  const { queryEditor, variableEditor } = useGraphiQL(({ queryEditor, variableEditor }) => ({
+    queryEditor,
+    variableEditor,
+  }));
+  return (
+    <section className="operations">
+      <h2>{strings.graphiql.operations}</h2>
+      <ul>
+        {collections.map(({ title, query, variables }) => (
+          <li key={title}>
+            <button
+              type="button"
+              className="graphiql-un-styled"
+              onClick={() => {
+                actions.addTab();
+                queryEditor?.setValue(query);
+                variableEditor?.setValue(variables);
+              }}
+            >
+              {title}
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
 }

@@ -7,69 +7,69 @@ import { Link } from "../ui/Link";
 import { ChatroomListView } from "./ChatroomListView";
 
 interface Props {
-    /** On a narrow screen, the sidebar covers the page while it is open. */
-    isOpen: boolean;
-    onClose: () => void;
+  /** On a narrow screen, the sidebar covers the page while it is open. */
+  isOpen: boolean;
+  onClose: () => void;
 }
 
 export function Sidebar({ isOpen, onClose }: Props) {
-    const route = useRoute();
-    const closeButton = useRef<HTMLButtonElement>(null);
-    useEffect(() => {
-        if (!isOpen) return;
-        closeButton.current?.focus();
-        const onKey = ({ key }: KeyboardEvent) => {
-            if (key === "Escape") onClose();
-        };
-        document.addEventListener("keydown", onKey);
-        return () => document.removeEventListener("keydown", onKey);
-    }, [isOpen, onClose]);
-    return (
-        <>
-            {isOpen && <button type="button" className="scrim" aria-label={strings.sidebar.close} onClick={onClose} />}
-            <nav className="sidebar" aria-label={strings.sidebar.label} data-open={isOpen || undefined}>
-                <div className="sidebar-head">
-                    <span className="brand">
-                        <Logo />
-                        {strings.product}
-                    </span>
-                    <button
-                        type="button"
-                        ref={closeButton}
-                        className="icon-button sidebar-close"
-                        aria-label={strings.sidebar.close}
-                        onClick={onClose}
-                    >
-                        <Icon name="close" />
-                    </button>
-                </div>
-                <Link
-                    className="button new-chat"
-                    href={paths.newChat}
-                    aria-current={route.view === "new-chat" ? "page" : undefined}
-                    onClick={onClose}
-                >
-                    <Icon name="plus" />
-                    {strings.sidebar.newChat}
-                </Link>
-                <ChatroomListView currentId={route.view === "chat" ? route.id : null} onOpen={onClose} />
-                <div className="sidebar-foot">
-                    <QuotaMeter />
-                    <Link
-                        className="sidebar-link"
-                        href={paths.account}
-                        aria-current={route.view === "account" ? "page" : undefined}
-                        onClick={onClose}
-                    >
-                        <Icon name="account" />
-                        {strings.sidebar.account}
-                    </Link>
-                    <a className="sidebar-link" href={paths.graphiql}>
-                        <Icon name="code" />
-                        {strings.sidebar.graphiql}
-                    </a>
-                </div>
-            </nav>
-        </>
-    );
+  const route = useRoute();
+  const closeButton = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (!isOpen) return;
+    closeButton.current?.focus();
+    const onKey = ({ key }: KeyboardEvent) => {
+      if (key === "Escape") onClose();
+    };
+    document.addEventListener("keydown", onKey);
+    return () => document.removeEventListener("keydown", onKey);
+  }, [isOpen, onClose]);
+  return (
+    <>
+      {isOpen && <button type="button" className="scrim" aria-label={strings.sidebar.close} onClick={onClose} />}
+      <nav className="sidebar" aria-label={strings.sidebar.label} data-open={isOpen || undefined}>
+        <div className="sidebar-head">
+          <span className="brand">
+            <Logo />
+            {strings.product}
+          </span>
+          <button
+            type="button"
+            ref={closeButton}
+            className="icon-button sidebar-close"
+            aria-label={strings.sidebar.close}
+            onClick={onClose}
+          >
+            <Icon name="close" />
+          </button>
+        </div>
+        <Link
+          className="button new-chat"
+          href={paths.newChat}
+          aria-current={route.view === "new-chat" ? "page" : undefined}
+          onClick={onClose}
+        >
+          <Icon name="plus" />
+          {strings.sidebar.newChat}
+        </Link>
+        <ChatroomListView currentId={route.view === "chat" ? route.id : null} onOpen={onClose} />
+        <div className="sidebar-foot">
+          <QuotaMeter />
+          <Link
+            className="sidebar-link"
+            href={paths.account}
+            aria-current={route.view === "account" ? "page" : undefined}
+            onClick={onClose}
+          >
+            <Icon name="account" />
+            {strings.sidebar.account}
+          </Link>
+          <a className="sidebar-link" href={paths.graphiql}>
+            <Icon name="code" />
+            {strings.sidebar.graphiql}
+          </a>
+        </div>
+      </nav>
+    </>
+  );
 }

@@ -7,20 +7,20 @@ const absolute = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyl
 const date = new Intl.DateTimeFormat(LOCALE, { dateStyle: "long" });
 
 const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [
-    ["year", 31_536_000],
-    ["month", 2_592_000],
-    ["week", 604_800],
-    ["day", 86_400],
-    ["hour", 3_600],
-    ["minute", 60],
+  ["year", 31_536_000],
+  ["month", 2_592_000],
+  ["week", 604_800],
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
 ];
 
 export function relativeTime(time: string, now: number): string {
-    const seconds = (Date.parse(time) - now) / 1000;
-    for (const [unit, length] of UNITS) {
-        if (Math.abs(seconds) >= length) return relative.format(Math.trunc(seconds / length), unit);
-    }
-    return strings.common.justNow;
+  const seconds = (Date.parse(time) - now) / 1000;
+  for (const [unit, length] of UNITS) {
+    if (Math.abs(seconds) >= length) return relative.format(Math.trunc(seconds / length), unit);
+  }
+  return strings.common.justNow;
 }
 
 export const formatDate = (time: string) => date.format(new Date(time));
@@ -34,10 +34,10 @@ export const useNow = () => useStore(clock);
 
 /** A time relative to now, such as “5 min. ago”. */
 export function RelativeTime({ time }: { time: string }) {
-    const now = useNow();
-    return (
-        <time dateTime={time} title={absolute.format(new Date(time))}>
-            {relativeTime(time, now)}
-        </time>
-    );
+  const now = useNow();
+  return (
+    <time dateTime={time} title={absolute.format(new Date(time))}>
+      {relativeTime(time, now)}
+    </time>
+  );
 }
