@@ -13,7 +13,7 @@ use crate::{
         demo_model::DemoModel,
         gemini::{Gemini, Timeouts},
         memory::{MemoryCache, MemoryRateLimit, MemoryReplyLog, MemorySignals},
-        no_limit::NoLimit,
+        no_rate_limit::NoRateLimit,
         otp,
         otp_webhook::OtpWebhook,
         redis::{self, RedisCache, RedisRateLimit, RedisReplyLog, RedisSignals},
@@ -235,7 +235,7 @@ impl Shared {
                 limits: if limited {
                     Arc::new(MemoryRateLimit::new(clock.clone()))
                 } else {
-                    Arc::new(NoLimit)
+                    Arc::new(NoRateLimit)
                 },
                 _link: None,
             });
@@ -248,7 +248,7 @@ impl Shared {
             log: Arc::new(RedisReplyLog::new(link.clone())),
             signals: Arc::new(RedisSignals::new(link.clone())),
             cache: Arc::new(RedisCache::new(link.clone(), near, ttl)),
-            limits: if limited { Arc::new(RedisRateLimit::new(link)) } else { Arc::new(NoLimit) },
+            limits: if limited { Arc::new(RedisRateLimit::new(link)) } else { Arc::new(NoRateLimit) },
             _link: Some(handle),
         })
     }

@@ -1,10 +1,10 @@
-//! Implementations of the ports.
+//! Implementations of the ports, and what they share.
 
 pub mod demo_model;
 pub mod gemini;
 mod guarded;
 pub mod memory;
-pub mod no_limit;
+pub mod no_rate_limit;
 pub mod otp;
 mod otp_http;
 pub mod otp_webhook;

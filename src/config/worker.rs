@@ -12,12 +12,12 @@ pub struct WorkerSettings {
     #[arg(long, env = "WORKER_LEASE", hide_env_values = true, default_value = "30", value_parser = super::seconds(1..=86_400))]
     pub worker_lease: Duration,
 
-    /// Time in seconds for running replies to finish after SIGTERM
+    /// Time in seconds that running replies have to finish after SIGTERM
     #[arg(long, env = "SHUTDOWN_GRACE", hide_env_values = true, default_value = "30", value_parser = super::seconds(0..=86_400))]
     pub shutdown_grace: Duration,
 
-    /// Time in seconds to keep accepting requests after SIGTERM and the end of running replies, while the load balancer notices
-    /// that /health/ready fails
+    /// Time in seconds to keep accepting requests once the running replies have ended after SIGTERM, so that the load balancer
+    /// notices that /health/ready fails
     #[arg(long, env = "SHUTDOWN_DELAY", hide_env_values = true, default_value = "0", value_parser = super::seconds(0..=86_400))]
     pub shutdown_delay: Duration,
 }

@@ -80,7 +80,8 @@ async fn files_are_sent_compressed_and_revalidated_by_their_etag() {
     let tag = header(&page, "etag").to_owned();
     assert_eq!(status(get(&app, "/").header(IF_NONE_MATCH, tag)).await, 304);
     let html = page.text().await.unwrap();
-    let script = html.split("src=\"").nth(1).unwrap().split('"').next().unwrap();
+    let module = html.split("<script type=\"module\"").nth(1).unwrap();
+    let script = module.split("src=\"").nth(1).unwrap().split('"').next().unwrap();
     let plain = get(&app, script).send().await.unwrap();
     assert_eq!(header(&plain, "content-encoding"), "");
     assert_eq!(header(&plain, "content-type"), "text/javascript");

@@ -51,7 +51,7 @@ pub(super) struct Writer {
 impl EventIntake {
     /// Adds an event. The receiver resolves once the event and its job are stored (or were stored before), and fails if storing
     /// them fails. The caller must run the writer if one is returned.
-    pub(super) fn enqueue(&self, event: stripe_event::Model) -> (oneshot::Receiver<()>, Option<Writer>) {
+    pub(super) fn add(&self, event: stripe_event::Model) -> (oneshot::Receiver<()>, Option<Writer>) {
         let (stored, receiver) = oneshot::channel();
         let mut queue = self.lock();
         queue.pending.push(PendingEvent { event, stored });

@@ -15,7 +15,7 @@ use crate::{
     store::{commit, jobs, stripe_events, subscriptions},
 };
 
-/// The types of events after which a customer is synced.
+/// The types of events after which the state of a customer's subscriptions is read from Stripe.
 const SYNC_EVENTS: [&str; 13] = [
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
@@ -36,7 +36,7 @@ pub const STRIPE_EVENT: &str = "stripe_event";
 
 impl Billing {
     /// Verifies the signature of an event and stores the event with the job that processes it, unless it is stored already. An
-    /// event that does not concern Pollux is ignored.
+    /// event of another type, or without a customer or a reversed charge, is ignored.
     ///
     /// # Errors
     /// [`Error::BadInput`] if the signature is invalid, or [`Error::BillingNotConfigured`].
@@ -51,7 +51,7 @@ impl Billing {
     }
 
     /// Stores an event and its job, unless they are stored already, and returns the event's id; none if the event is malformed or
-    /// does not concern Pollux.
+    /// ignored.
     async fn store_event(&self, body: &[u8]) -> Result<Option<String>> {
         let payload = match serde_json::from_slice::<EventPayload>(body) {
             Ok(payload) => payload,
@@ -60,32 +60,32 @@ impl Billing {
                 return Ok(None);
             }
         };
-        let EventPayload { id: event, kind, data: EventData { object } } = payload;
+        let EventPayload { id, kind, data: EventData { object } } = payload;
         let (customer, charge) = if SYNC_EVENTS.contains(&&*kind) {
             (object.customer.map(Reference::into_id), None)
         } else {
             (None, reversed_charge(&kind, object))
         };
         // PostgreSQL cannot store U+0000, and Stripe's ids do not contain it.
-        let is_storable = [Some(&event), customer.as_ref(), charge.as_ref()]
+        let is_storable = [Some(&id), customer.as_ref(), charge.as_ref()]
             .into_iter()
             .flatten()
             .all(|id| !id.contains('\0'));
         if customer.is_none() && charge.is_none() || !is_storable {
-            tracing::debug!(event, kind, "stripe event ignored");
+            tracing::debug!(event = id, kind, "stripe event ignored");
             return Ok(None);
         }
-        tracing::info!(event, kind, "stripe event received");
-        let id = event.clone();
+        tracing::info!(event = id, kind, "stripe event received");
         let row = stripe_event::Model {
-            id: event,
+            id: id.clone(),
             kind,
             customer_id: customer.unwrap_or_default(),
             charge_id: charge,
             received_at: self.clock.now(),
             processed_at: None,
         };
-        let (stored, writer) = self.event_intake.enqueue(row);
+        // Events that arrive together are stored in one batch: the first caller gets its writer, and all wait for `stored`.
+        let (stored, writer) = self.event_intake.add(row);
         if let Some(writer) = writer {
             let billing = self.clone();
             // The writer also stores the events of concurrent requests, so it must not end when Stripe closes this request. It
@@ -113,11 +113,11 @@ impl Billing {
             if let Some(charge) = &event.charge_id {
                 self.record_reversal(&event, charge).await?;
             } else if let Some(user) = subscriptions::user_of(self.db.read(), &event.customer_id).await? {
-                // If a concurrent sync was stored first, this one is discarded. The loop checks whether that sync has processed
-                // the event.
+                // A sync that is stored also marks the event as processed. It is discarded if a concurrent sync was stored first;
+                // then the loop runs once more unless that one has marked the event.
                 self.sync_once(user).await?;
             } else {
-                // The customer belongs to another product that the same Stripe account sells.
+                // No user has this customer: the same Stripe account also sells another product.
                 let now = Some(self.clock.now());
                 stripe_events::set_processed_at(self.db.write(), std::slice::from_ref(&event.id), now)
                     .await?;
@@ -127,10 +127,10 @@ impl Billing {
     }
 
     /// Queues events to be processed once more and returns their ids. An event whose webhook never arrived is fetched from
-    /// Stripe. Without `ids`, queues the unprocessed events whose jobs have used up their tries.
+    /// Stripe. Without `ids`, queues the unprocessed events that have no job any more, because every attempt failed.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an event that does not exist at Stripe or does not concern Pollux.
+    /// [`Error::NotFound`] for an event that does not exist at Stripe or is ignored.
     pub async fn replay(&self, ids: Vec<String>) -> Result<Vec<String>> {
         let ids = if ids.is_empty() { stripe_events::without_job(self.db.read()).await? } else { ids };
         for id in &ids {
@@ -139,7 +139,7 @@ impl Billing {
                     Err(PaymentError::Missing(_)) => return Err(Error::NotFound("event")),
                     body => body?,
                 };
-                self.store_event(&body).await?.ok_or(Error::NotFound("event that concerns Pollux"))?;
+                self.store_event(&body).await?.ok_or(Error::NotFound("event that Pollux uses"))?;
                 continue;
             }
             let tx = self.db.begin().await?;

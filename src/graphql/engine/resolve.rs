@@ -125,10 +125,10 @@ mod tests {
         },
     };
 
-    struct NoLimit;
+    struct NoRateLimit;
 
     #[async_trait::async_trait]
-    impl RateLimit for NoLimit {
+    impl RateLimit for NoRateLimit {
         async fn take(&self, _: &[Limit]) -> std::result::Result<Verdict, Unavailable> {
             Ok(Verdict::Allowed { remaining: u32::MAX })
         }
@@ -146,7 +146,7 @@ mod tests {
     #[tokio::test]
     async fn the_fields_that_an_operation_resolves_are_limited() {
         let schema = Schema::build(Query, EmptyMutation, EmptySubscription);
-        let schema = schema.extension(Resolve(Arc::new(NoLimit))).finish();
+        let schema = schema.extension(Resolve(Arc::new(NoRateLimit))).finish();
         let execute = async |count: i32| {
             let context = RequestContext {
                 identity: Err("anonymous"),

@@ -76,7 +76,7 @@ fn coerce_value(
             let Value::Object(fields) = value else { return Ok(value) };
             return coerce_object(schema, definition, fields, path);
         }
-        // This is a variable's default, which validation has checked. In JSON, an enum value is a string.
+        // JSON has no enum values, so this one is of a variable's default, which validation has checked.
         (Some(ExtendedType::Enum(_)), Value::Enum(_)) => return Ok(value),
         (Some(ExtendedType::Enum(definition)), Value::String(given)) => {
             let known = definition.values.contains_key(given.as_str());

@@ -8,10 +8,10 @@ use crate::ports::{
 };
 
 #[derive(Debug)]
-pub struct NoLimit;
+pub struct NoRateLimit;
 
 #[async_trait]
-impl RateLimit for NoLimit {
+impl RateLimit for NoRateLimit {
     async fn take(&self, limits: &[Limit]) -> Result<Verdict, Unavailable> {
         Ok(Verdict::Allowed { remaining: limits.iter().map(|limit| limit.max).min().unwrap_or(u32::MAX) })
     }
