@@ -79,7 +79,6 @@ export const strings = {
   reply: {
     waiting: "Waiting for the model",
     queued: (before: number) => `Waiting for ${count(before, "earlier reply", "earlier replies")}`,
-    writing: "Writing",
     retrying: (attempt: number) => `The model call failed. Attempt ${attempt}`,
     stopped: "Stopped",
     copy: "Copy",
@@ -99,7 +98,6 @@ export const strings = {
       TIMED_OUT: "The model did not answer in time.",
       INTERNAL: "The server could not write this reply.",
     },
-    announceStart: "The reply begins.",
     announceEnd: "The reply is complete.",
     announceFailed: "The reply has failed.",
     announceStopped: "The reply was stopped.",
@@ -156,7 +154,6 @@ export const strings = {
   },
   account: {
     title: "Account",
-    back: "Back to chat",
     loading: "Loading your account",
     failed: "Your account could not be loaded.",
     profile: "Profile",

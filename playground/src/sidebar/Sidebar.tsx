@@ -22,7 +22,10 @@ export function Sidebar({ isOpen, onClose }: Props) {
       if (key === "Escape") onClose();
     };
     document.addEventListener("keydown", onKey);
-    return () => document.removeEventListener("keydown", onKey);
+    return () => {
+      document.removeEventListener("keydown", onKey);
+      document.querySelector<HTMLElement>(".open-sidebar")?.focus();
+    };
   }, [isOpen, onClose]);
   return (
     <>

