@@ -2,7 +2,7 @@
 //! commit per event.
 //!
 //! ```text
-//!  webhook ──► enqueue ──► pending ──► the writer takes a batch ──► one transaction ──► every webhook of the batch: 200
+//!  webhook ──► add ──────► pending ──► the writer takes a batch ──► one transaction ──► every webhook of the batch: 200
 //! ```
 //!
 //! The first event that finds no writer starts one. The writer ends when nothing is pending.
