@@ -1,5 +1,6 @@
 // A Pollux server of its own: the real binary on a free port, with its own directory and database.
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { randomBytes, randomInt } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -27,7 +28,7 @@ export class Pollux {
         PATH: process.env.PATH,
         BIND: `127.0.0.1:${port}`,
         METRICS_BIND: "off",
-        DATABASE_URL: `sqlite://${directory}/pollux.db`,
+        ...storage(directory),
         RATE_LIMITS: "off",
         ...environment,
       },
@@ -58,4 +59,17 @@ export class Pollux {
     }
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** A new database: on the servers of `tests/with-servers` if they run, otherwise a SQLite file in the directory. */
+function storage(directory: string): Record<string, string> {
+  const { POLLUX_TEST_POSTGRES: postgres, POLLUX_TEST_REDIS: redis } = process.env;
+  if (postgres === undefined || redis === undefined) return { DATABASE_URL: `sqlite://${directory}/pollux.db` };
+  const name = `browser_${randomBytes(8).toString("hex")}`;
+  execFileSync("psql", ["--quiet", `${postgres}/postgres`, "--command", `CREATE DATABASE ${name}`]);
+  return {
+    DATABASE_URL: `${postgres}/${name}`,
+    REDIS_URL: `${redis}/${String(randomInt(1, 10_000))}`,
+    JWT_SECRET: randomBytes(32).toString("hex"),
+  };
 }
