@@ -4,7 +4,11 @@
 
 use chrono::NaiveDate;
 use entity::{ChatroomId, JobId, MessageId, Timestamp, UserId, idempotency_key, message};
-use sea_orm::{DbBackend, FromQueryResult, Value, entity::prelude::*, sqlx::error::ErrorKind};
+use sea_orm::{
+    DbBackend, FromQueryResult, SqlxError, Value,
+    entity::prelude::*,
+    sqlx::error::{DatabaseError, ErrorKind},
+};
 
 use super::{Db, messages, sql, sqlite::transaction, transaction::sqlx_error};
 
@@ -176,6 +180,6 @@ pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<StoreResult, DbErr> {
 /// Whether another call won a race after this statement's snapshot was taken: it appended to the branch or used the key, or it used
 /// the last unit of the quota, so that the depth is null.
 fn is_race(error: &DbErr) -> bool {
-    let kind = sqlx_error(error).and_then(|error| error.as_database_error()).map(|error| error.kind());
+    let kind = sqlx_error(error).and_then(SqlxError::as_database_error).map(DatabaseError::kind);
     matches!(kind, Some(ErrorKind::UniqueViolation | ErrorKind::NotNullViolation))
 }

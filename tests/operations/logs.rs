@@ -70,23 +70,18 @@ async fn a_conversation_is_logged_with_ids_and_without_content() {
     let sent = chatroom.send("secret question").await;
     let ids =
         |line: &Value| [line["user_id"].clone(), line["chatroom_id"].clone(), line["message_id"].clone()];
+    let ids_of = |message: &str| [user_id.clone(), chatroom_row_id(&chatroom.id), message_row_id(message)];
     let accepted = logged(&mut process, "message accepted", &mut seen).await;
-    assert_eq!(
-        ids(&accepted),
-        [user_id.clone(), chatroom_row_id(&chatroom.id), message_row_id(&sent.message)]
-    );
+    assert_eq!(ids(&accepted), ids_of(&sent.message));
     assert_eq!(accepted["reply_id"], message_row_id(&sent.reply));
     for attempt in 1..=2 {
         let started = logged(&mut process, "reply attempt started", &mut seen).await;
-        assert_eq!(
-            ids(&started),
-            [user_id.clone(), chatroom_row_id(&chatroom.id), message_row_id(&sent.reply)]
-        );
+        assert_eq!(ids(&started), ids_of(&sent.reply));
         assert_eq!((&started["attempt"], started["since_request_ms"].is_i64()), (&json!(attempt), true));
         assert!(started["model"].is_string());
     }
     let ended = logged(&mut process, "reply ended", &mut seen).await;
-    assert_eq!(ids(&ended), [user_id.clone(), chatroom_row_id(&chatroom.id), message_row_id(&sent.reply)]);
+    assert_eq!(ids(&ended), ids_of(&sent.reply));
     assert_eq!((&ended["attempt"], &ended["status"]), (&json!(2), &json!("completed")));
     assert_eq!((&ended["model"], &ended["finish_reason"]), (&json!("model-a-001"), &json!("STOP")));
     assert_eq!((&ended["prompt_tokens"], &ended["output_tokens"]), (&json!(7), &json!(8)));
