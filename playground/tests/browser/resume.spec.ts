@@ -126,18 +126,26 @@ test("a_reply_continues_when_the_access_token_expires_in_mid_stream", async ({ p
 });
 
 test("two_tabs_refresh_an_expired_token_once", async ({ page, context }) => {
-  const refreshes: string[] = [];
-  context.on("request", (request) => {
-    const body = request.postData() ?? "";
-    if (body.includes("mutation RefreshToken")) refreshes.push(body);
-  });
   await signIn(page);
+  const [gate, refreshes] = [new Gate(), [] as string[]];
+  await context.route("**/graphql", async (route) => {
+    const body = route.request().postData() ?? "";
+    if (body.includes("mutation RefreshToken")) {
+      refreshes.push(body);
+      await gate.pass();
+    }
+    await route.continue();
+  });
   await page.evaluate(() => {
     const session = JSON.parse(localStorage.getItem("pollux.session") ?? "{}") as Record<string, unknown>;
     localStorage.setItem("pollux.session", JSON.stringify({ ...session, refreshAt: 0 }));
   });
   const other = await context.newPage();
   await Promise.all([page.reload(), other.goto("/")]);
+  // Both tabs need a token before the first refresh has ended.
+  for (const tab of [page, other]) await expect(tab.getByRole("textbox", { name: "Message" })).toBeVisible();
+  gate.open();
+  gate.open();
   for (const tab of [page, other]) await expect(tab.getByText("Connected", { exact: true })).toBeVisible();
   expect(refreshes).toHaveLength(1);
 });
