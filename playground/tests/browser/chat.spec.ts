@@ -127,16 +127,20 @@ test("code_is_highlighted_and_copied", async ({ page, backend }) => {
 test("a_queued_reply_shows_its_position", async ({ page, backend }) => {
   const gate = new Gate();
   const slow = () => Script.start().text("Slow").wait(gate).finish();
-  backend.gemini.enqueue(slow(), slow(), slow());
+  backend.gemini.enqueue(slow(), slow(), slow(), slow());
   await signIn(page);
-  for (const text of ["First", "Second", "Third"]) {
+  // Two replies of a user run at the same time.
+  for (const text of ["First", "Second", "Third", "Fourth"]) {
     await page.goto("/");
     await send(page, text);
     await expect(page.getByRole("heading", { level: 1 })).toHaveText(text);
+    await expect(page.locator("article[data-pending]")).toHaveCount(0);
   }
-  await expect(page.getByText(/Waiting for/)).toBeVisible();
+  await expect(page.getByText("Waiting for 3 earlier replies")).toBeVisible();
   gate.open();
+  await expect(page.getByText("Waiting for 2 earlier replies")).toBeVisible();
   gate.open();
   await expect(replyText(page)).toHaveText("Slow");
+  gate.open();
   gate.open();
 });

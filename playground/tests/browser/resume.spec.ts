@@ -60,6 +60,20 @@ test("a_reply_continues_after_the_network_was_lost", async ({ page, backend }) =
   await expect(replyText(page)).toHaveText("one two three");
 });
 
+test("a_reply_continues_after_the_browser_was_offline", async ({ page, context, backend }) => {
+  const gate = new Gate();
+  backend.gemini.enqueue(Script.start().text("one ").wait(gate).text("two").finish());
+  await signIn(page);
+  await send(page, "Count");
+  await expect(replyText(page)).toHaveText("one");
+  await context.setOffline(true);
+  await expect(page.getByText("Offline", { exact: true })).toBeVisible();
+  gate.open();
+  await context.setOffline(false);
+  await expect(replyText(page)).toHaveText("one two");
+  await expect(page.getByText("Connected", { exact: true })).toBeVisible();
+});
+
 test("a_message_written_offline_is_sent_once_when_the_network_is_back", async ({ page, backend }) => {
   await signIn(page);
   await send(page, "First");

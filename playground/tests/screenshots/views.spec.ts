@@ -91,5 +91,6 @@ test("the screenshot of the README", async ({ page, backend }) => {
   await expect(lastReply(page).getByRole("button", { name: "Regenerate" })).toBeVisible();
   await expect(page.locator(".hljs-keyword").first()).toBeVisible();
   await page.getByText("How does a lease protect a job?").last().scrollIntoViewIfNeeded();
+  await page.mouse.move(700, 300);
   await page.screenshot({ path: process.env.README_SCREENSHOT ?? `${DIRECTORY}/readme.png` });
 });
