@@ -70,7 +70,9 @@ pub async fn begin(
         ]),
         _ => format!(
             "WITH incremented AS (
-                 UPDATE chatrooms SET version = version + 1 WHERE id = $1
+                 UPDATE chatrooms SET version = version + 1
+                 WHERE id = $1 AND EXISTS (SELECT 1 FROM messages
+                                           WHERE id = $2 AND attempt < $3 AND status IN ('queued', 'streaming'))
                  RETURNING version, model AS chatroom_model, system_instruction
              ), begun AS (
                  UPDATE messages

@@ -268,10 +268,10 @@ async fn a_node_paused_in_a_transaction_loses_its_locks() {
 #[tokio::test]
 async fn a_message_committed_as_its_connection_breaks_is_stored_once_and_answered() {
     require_servers!();
-    let proxied = ProxiedNode::start(Role::All, &[]).await;
+    // One connection, so that the second message's statement is already prepared on it; another node runs the worker.
+    let proxied = ProxiedNode::on(TestApp::start().await, Role::Api, &["--database-connections=1"]).await;
     let user = proxied.app.user().await;
     let chatroom = user.create_chatroom("x").await;
-    // Prepares the statement, which needs responses.
     user.read(&chatroom.send("first").await.reply).await;
     proxied.postgres.silence();
     let send = chatroom.send("hi");
