@@ -76,13 +76,12 @@ export const strings = {
     reply: "Reply",
     tooLong: (length: number, max: number) => `${length} of ${max} characters`,
   },
+  copy: { action: "Copy", done: "Copied" },
   reply: {
     waiting: "Waiting for the model",
     queued: (before: number) => `Waiting for ${count(before, "earlier reply", "earlier replies")}`,
     retrying: (attempt: number) => `The model call failed. Attempt ${attempt}`,
     stopped: "Stopped",
-    copy: "Copy",
-    copied: "Copied",
     regenerate: "Regenerate",
     retry: "Retry",
     versions: "Versions",
@@ -200,8 +199,6 @@ export const strings = {
   markdown: {
     code: "code",
     codeIn: (language: string) => (language === "" ? "Code" : `Code in ${language}`),
-    copy: "Copy",
-    copied: "Copied",
     image: (alt: string) => (alt === "" ? "[image]" : `[image: ${alt}]`),
     table: "Table",
     done: "Done",

@@ -2,12 +2,12 @@ import { memo, useState } from "react";
 import { Markdown } from "../markdown/Markdown";
 import { isFinal, type ReplyState } from "../replies/reducer";
 import { strings } from "../strings";
+import { CopyButton } from "../ui/CopyButton";
 import { describeError } from "../ui/describeError";
 import { ErrorText } from "../ui/ErrorText";
 import { Icon } from "../ui/Icon";
 import { useStore } from "../ui/store";
 import { Announcements } from "./Announcements";
-import { CopyReplyButton } from "./CopyReplyButton";
 import type { Message } from "./messages";
 import type { Room } from "./room";
 import { useQueuePosition } from "./useQueuePosition";
@@ -59,7 +59,7 @@ export const ReplyMessage = memo(function ReplyMessage({ room, message, canRegen
         {!isRunning && (
           <div className="message-actions">
             <VersionSwitch message={message} shownId={version?.id ?? message.id} onShow={setVersion} />
-            {text !== "" && <CopyReplyButton text={text} />}
+            {text !== "" && <CopyButton text={() => text} />}
             {canRegenerate && isActive && shown.failure?.retryable !== false && (
               <button type="button" className="quiet-button" disabled={isRequesting} onClick={() => void regenerate()}>
                 <Icon name="refresh" />

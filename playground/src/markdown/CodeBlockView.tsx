@@ -1,6 +1,6 @@
-import { type CSSProperties, memo, useEffect, useState } from "react";
+import { type CSSProperties, memo } from "react";
 import { strings } from "../strings";
-import { Icon } from "../ui/Icon";
+import { CopyButton } from "../ui/CopyButton";
 import { codeOf, type CodeLines, openWindow, WINDOW_LINES } from "./codeLines";
 import type { Span } from "./highlighter";
 import { useHighlight } from "./useHighlight";
@@ -19,7 +19,7 @@ export function CodeBlockView({ language, lines, isClosed }: Props) {
     <figure className="code-block">
       <figcaption>
         <span>{language === "" ? strings.markdown.code : language}</span>
-        <CopyButton code={() => codeOf(lines)} />
+        <CopyButton text={() => codeOf(lines)} isSmall />
       </figcaption>
       {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- a scrollable region must be focusable */}
       <pre role="group" aria-label={strings.markdown.codeIn(language)} tabIndex={0}>
@@ -61,29 +61,3 @@ const CodeWindow = memo(function CodeWindow({ text, spans, lineCount }: WindowPr
     </span>
   );
 });
-
-const COPIED_MS = 2_000;
-
-function CopyButton({ code }: { code: () => string }) {
-  const [isCopied, setIsCopied] = useState(false);
-  useEffect(() => {
-    if (!isCopied) return;
-    const timer = setTimeout(() => setIsCopied(false), COPIED_MS);
-    return () => clearTimeout(timer);
-  }, [isCopied]);
-  return (
-    <button
-      type="button"
-      className="quiet-button small"
-      onClick={() =>
-        void navigator.clipboard.writeText(code()).then(
-          () => setIsCopied(true),
-          () => setIsCopied(false),
-        )
-      }
-    >
-      <Icon name={isCopied ? "check" : "copy"} />
-      <span aria-live="polite">{isCopied ? strings.markdown.copied : strings.markdown.copy}</span>
-    </button>
-  );
-}
