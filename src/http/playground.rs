@@ -37,7 +37,7 @@ const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=3153600
 
 const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Pollux</title>\
     <h1>Pollux is running</h1><p>The GraphQL API is at <code>/graphql</code>. This page is not built yet: run \
-    <code>make page</code> (it requires Node 20 or later), then restart the server.</p></html>";
+    <code>make page</code> (it requires Node 20.19 or later), then restart the server.</p></html>";
 
 /// The routes of the page.
 pub(super) fn router<S: Clone + Send + Sync + 'static>(

@@ -15,7 +15,7 @@ use std::{
 
 use entity::{JobId, job};
 use futures_util::{Stream, StreamExt};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{
@@ -23,6 +23,7 @@ use crate::store::{
     jobs::{self, Claim},
 };
 
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long after its claim a job may be registered.
 const REMEMBERED: Duration = Duration::from_secs(5);
 
@@ -34,7 +35,7 @@ pub(super) struct Stops(Arc<Mutex<State>>);
 struct State {
     runs: HashMap<JobId, (Claim, CancellationToken)>,
     /// Requested stops of jobs that do not run here, or not yet.
-    unmatched: Vec<(Claim, Instant)>,
+    unmatched: HashMap<JobId, (Claim, Instant)>,
 }
 
 /// A run that can be stopped until this is dropped.
@@ -54,7 +55,7 @@ impl Stops {
     pub(super) fn register(&self, job: &job::Model, stop: CancellationToken) -> Registration {
         let claim = Claim::of(job);
         let mut state = self.state();
-        if state.unmatched.iter().any(|(unmatched, _)| *unmatched == claim) {
+        if state.unmatched.get(&job.id).is_some_and(|(unmatched, _)| *unmatched == claim) {
             stop.cancel();
         }
         state.runs.insert(job.id, (claim, stop));
@@ -67,10 +68,11 @@ impl Stops {
             if signals.next().await.is_none() {
                 future::pending::<()>().await;
             }
-            match jobs::requested_stops(db.read()).await {
-                Ok(requested) => self.stop(&requested),
-                // Heartbeats read it as well.
-                Err(error) => tracing::warn!(%error, "failed to read requested stops"),
+            // Without the timeout, a connection that was cut would never return. Heartbeats read a requested stop as well.
+            match timeout(QUERY_TIMEOUT, jobs::requested_stops(db.read())).await {
+                Ok(Ok(requested)) => self.stop(&requested),
+                Ok(Err(error)) => tracing::warn!(%error, "failed to read requested stops"),
+                Err(_) => tracing::warn!("reading requested stops timed out"),
             }
         }
     }
@@ -79,11 +81,11 @@ impl Stops {
         let mut state = self.state();
         let State { runs, unmatched } = &mut *state;
         let now = Instant::now();
-        unmatched.retain(|(_, since)| now - *since < REMEMBERED);
+        unmatched.retain(|_, (_, since)| now - *since < REMEMBERED);
         for claim in requested {
             match runs.get(&claim.job) {
                 Some((running, stop)) if running == claim => stop.cancel(),
-                _ => unmatched.push((*claim, now)),
+                _ => drop(unmatched.insert(claim.job, (*claim, now))),
             }
         }
     }

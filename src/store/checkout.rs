@@ -4,7 +4,7 @@ use std::{ops::DerefMut, sync::Arc};
 
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use sea_orm::{
-    ConnAcquireErr, DbErr, ExecResult, QueryResult, RuntimeErr, SqlxError, Statement,
+    DbErr, ExecResult, QueryResult, RuntimeErr, SqlxError, Statement,
     sea_query::Values,
     sqlx::{
         self, AssertSqlSafe, Database, Executor, IntoArguments, Postgres, SqlStr, Sqlite,
@@ -25,8 +25,7 @@ pub(super) enum Connection {
 
 /// A connection in use.
 pub(super) struct Checkout {
-    /// None only while it is dropped.
-    connection: Option<Connection>,
+    connection: Connection,
     /// When it was taken from sqlx's pool.
     taken_at: Instant,
     shared: Arc<Shared>,
@@ -56,41 +55,36 @@ impl Checkout {
         shared: &Arc<Shared>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        Self { connection: Some(connection), taken_at, shared: shared.clone(), _permit: permit }
+        Self { connection, taken_at, shared: shared.clone(), _permit: permit }
     }
 
     /// Keeps the connection for the next statement. Only for one that is not within a transaction.
-    pub(super) fn keep(mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.shared.keep(connection, self.taken_at);
-        }
-    }
-
-    fn connection(&mut self) -> Result<&mut Connection, DbErr> {
-        self.connection.as_mut().ok_or(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))
+    pub(super) fn keep(self) {
+        // The permit is released after this: whoever waits for it finds the connection.
+        self.shared.keep(self.connection, self.taken_at);
     }
 
     pub(super) async fn execute(&mut self, statement: &Statement) -> Result<ExecResult, DbErr> {
-        with_connection!(self.connection()?, c => {
+        with_connection!(&mut self.connection, c => {
             query(statement).execute(c).await.map(Into::into).map_err(exec_error)
         })
     }
 
     /// Executes statements without parameters.
     pub(super) async fn execute_text(&mut self, text: &str) -> Result<ExecResult, DbErr> {
-        with_connection!(self.connection()?, c => {
+        with_connection!(&mut self.connection, c => {
             c.execute(AssertSqlSafe(text.to_owned())).await.map(Into::into).map_err(exec_error)
         })
     }
 
     pub(super) async fn query_one(&mut self, statement: &Statement) -> Result<Option<QueryResult>, DbErr> {
-        with_connection!(self.connection()?, c => {
+        with_connection!(&mut self.connection, c => {
             query(statement).fetch_optional(c).await.map(|row| row.map(Into::into)).map_err(query_error)
         })
     }
 
     pub(super) async fn query_all(&mut self, statement: &Statement) -> Result<Vec<QueryResult>, DbErr> {
-        with_connection!(self.connection()?, c => {
+        with_connection!(&mut self.connection, c => {
             let rows = query(statement).fetch_all(c).await.map_err(query_error)?;
             Ok(rows.into_iter().map(Into::into).collect())
         })
@@ -100,18 +94,14 @@ impl Checkout {
         &'a mut self,
         statement: &'a Statement,
     ) -> BoxStream<'a, Result<QueryResult, DbErr>> {
-        let connection = match self.connection() {
-            Ok(connection) => connection,
-            Err(error) => return futures_util::stream::once(async { Err(error) }).boxed(),
-        };
-        with_connection!(connection, c => {
+        with_connection!(&mut self.connection, c => {
             query(statement).fetch(c).map_ok(Into::into).map_err(query_error).boxed()
         })
     }
 
     pub(super) async fn begin(&mut self, text: &'static str) -> Result<(), DbErr> {
         let text = Some(SqlStr::from_static(text));
-        match self.connection()? {
+        match &mut self.connection {
             Connection::Sqlite(c) => SqliteTransactionManager::begin(c, text).await,
             Connection::Postgres(c) => PgTransactionManager::begin(c, text).await,
         }
@@ -119,7 +109,7 @@ impl Checkout {
     }
 
     pub(super) async fn commit(&mut self) -> Result<(), DbErr> {
-        match self.connection()? {
+        match &mut self.connection {
             Connection::Sqlite(c) => SqliteTransactionManager::commit(c).await,
             Connection::Postgres(c) => PgTransactionManager::commit(c).await,
         }
@@ -127,7 +117,7 @@ impl Checkout {
     }
 
     pub(super) async fn rollback(&mut self) -> Result<(), DbErr> {
-        match self.connection()? {
+        match &mut self.connection {
             Connection::Sqlite(c) => SqliteTransactionManager::rollback(c).await,
             Connection::Postgres(c) => PgTransactionManager::rollback(c).await,
         }
@@ -137,9 +127,8 @@ impl Checkout {
     /// Rolls back once the connection has returned to sqlx's pool.
     pub(super) fn start_rollback(&mut self) {
         match &mut self.connection {
-            Some(Connection::Sqlite(c)) => SqliteTransactionManager::start_rollback(c),
-            Some(Connection::Postgres(c)) => PgTransactionManager::start_rollback(c),
-            None => {}
+            Connection::Sqlite(c) => SqliteTransactionManager::start_rollback(c),
+            Connection::Postgres(c) => PgTransactionManager::start_rollback(c),
         }
     }
 }

@@ -135,14 +135,14 @@ pub async fn claim(db: &Db, terms: ClaimTerms) -> Result<Vec<job::Model>, DbErr>
     Ok(claimed)
 }
 
-/// The statement by which the worker that ends `job` claims the next one of its chatroom, unless that is not due yet or an older
-/// job of the user waits in another chatroom. It replaces a running job of the user, so no cap is exceeded. The arguments are
-/// placeholders, and a condition.
+/// The statement by which the worker that ends the job of a reply claims the next job of the chatroom if that is of a reply too, is
+/// due, and no older job of the user waits in another chatroom. It replaces a running job of the same user and kind, so no cap is
+/// exceeded. The arguments are placeholders, and a condition.
 pub(super) fn claim_next([job, user, chatroom, now, leased_until]: [&str; 5], condition: &str) -> String {
     format!(
         "UPDATE jobs SET attempt = attempt + 1, leased_until = {leased_until}
          WHERE id = (SELECT id FROM jobs WHERE chatroom_id = {chatroom} AND id <> {job} ORDER BY position LIMIT 1)
-           AND leased_until IS NULL AND run_at <= {now} AND {condition}
+           AND message_id IS NOT NULL AND leased_until IS NULL AND run_at <= {now} AND {condition}
            AND NOT EXISTS (SELECT 1 FROM jobs AS older
                            WHERE older.user_id = {user} AND older.id < jobs.id AND older.chatroom_id <> {chatroom}
                              AND older.leased_until IS NULL AND older.run_at <= {now})

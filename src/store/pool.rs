@@ -35,6 +35,8 @@ use super::checkout::{Checkout, Connection};
 
 /// A PostgreSQL connection that was idle for longer is tested before its next use.
 const UNTESTED_IDLE: Duration = Duration::from_secs(1);
+/// A connection that does not respond to the test for this long is closed, such as one that a firewall has dropped.
+const TEST_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection that was taken from sqlx's pool returns to it after this time, so that the lifetime that is set there applies.
 const MAX_KEPT: Duration = Duration::from_mins(10);
 
@@ -83,25 +85,28 @@ impl ConnectionPool {
     }
 
     pub(super) async fn acquire(&self) -> Result<Checkout, DbErr> {
+        timeout(self.shared.source.acquire_timeout(), self.acquire_without_timeout())
+            .await
+            .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?
+    }
+
+    async fn acquire_without_timeout(&self) -> Result<Checkout, DbErr> {
         let shared = &self.shared;
-        let permits = shared.permits.clone();
-        let permit = match permits.clone().try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => timeout(shared.source.acquire_timeout(), permits.acquire_owned())
-                .await
-                .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?
-                .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?,
-        };
-        while let Some(Idle { mut connection, taken_at, since }) = shared.pop_idle() {
-            let is_tested = match &mut connection {
-                Connection::Postgres(connection) if since.elapsed() >= UNTESTED_IDLE => {
-                    connection.ping().await.is_ok()
+        let permit = shared.permits.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?;
+        while let Some(Idle { connection, taken_at, since }) = shared.pop_idle() {
+            let connection = match connection {
+                Connection::Postgres(mut connection) if since.elapsed() >= UNTESTED_IDLE => {
+                    if !matches!(timeout(TEST_TIMEOUT, connection.ping()).await, Ok(Ok(()))) {
+                        // Closes it. sqlx's pool would test it once more, and wait for the network.
+                        drop(connection.detach());
+                        continue;
+                    }
+                    Connection::Postgres(connection)
                 }
-                _ => true,
+                connection => connection,
             };
-            if is_tested {
-                return Ok(Checkout::new(connection, taken_at, shared, permit));
-            }
+            return Ok(Checkout::new(connection, taken_at, shared, permit));
         }
         let connection = match &shared.source {
             Source::Sqlite(pool) => pool.acquire().await.map(Connection::Sqlite),

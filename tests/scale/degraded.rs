@@ -293,3 +293,21 @@ async fn a_message_committed_as_its_connection_breaks_is_stored_once_and_answere
     assert_eq!(usage["me"]["usage"]["used"], 2);
     proxied.stop().await;
 }
+
+#[tokio::test]
+async fn idle_connections_that_were_cut_silently_delay_a_query_by_the_statement_timeout_at_most() {
+    require_servers!();
+    let proxied = ProxiedNode::start(Role::Api, &["--database-statement-timeout=2"]).await;
+    let user = proxied.app.user().await;
+    user.data("{ me { fullName } }", json!({})).await;
+    proxied.postgres.stall();
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(2)).await;
+    tokio::time::resume();
+    let response = timeout(TEST_TIMEOUT, user.execute("{ me { fullName } }", json!({}))).await.unwrap();
+    assert_eq!(code_of(&response), "INTERNAL_SERVER_ERROR");
+    proxied.postgres.restore();
+    proxied.wait_until_ready("ready\n").await;
+    user.data("{ me { fullName } }", json!({})).await;
+    proxied.stop().await;
+}

@@ -57,7 +57,7 @@ async function subscribeOnce<Data, Variables extends AnyVariables>(
   signal: AbortSignal,
 ): Promise<Attempt> {
   try {
-    // The socket would only report that it was closed; this tells a session that has ended from a lost network.
+    // The socket would only report that it was closed; this request distinguishes a session that has ended from a lost network.
     if (!(await accessToken())) return { events: 0, ended: "finish" };
   } catch (error) {
     return { events: 0, ended: "broken", error: toApiError(error) };

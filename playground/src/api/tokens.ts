@@ -22,7 +22,7 @@ export interface Session {
   refreshAt: number;
 }
 
-/** Why nobody is signed in. */
+/** Why the user is signed out. */
 export type SignedOutReason = "never" | "requested" | "session-ended" | "account-deleted";
 
 type SessionState = { session: Session } | { session: null; reason: SignedOutReason };
@@ -67,7 +67,7 @@ export function rejectAccessToken(token: string): void {
 const isUsable = (session: Session) => session.accessToken !== rejected && Date.now() < session.refreshAt;
 
 /**
- * A valid access token, refreshed first if necessary. Null if nobody is signed in.
+ * A valid access token, refreshed first if necessary. Null if the user is signed out.
  *
  * Throws an ApiError: UNAUTHENTICATED if the session has ended, otherwise a temporary one.
  */

@@ -12,14 +12,14 @@ async fn claim(db: &Database, now: Timestamp) -> Result<Option<Job>> {
 
 Three things follow from it:
 
-1. While the lease is valid, nobody else can claim the job.
+1. While the lease is valid, no other worker can claim the job.
 2. If the worker dies, the job is free again after at most 30 seconds.
 3. Everything that the worker writes carries its \`attempt\`, so that a worker that was presumed dead is rejected.
 
 | event | attempt | who may write |
 |---|---:|---|
 | first claim | 1 | worker A |
-| A stops responding | 1 | nobody |
+| A stops responding | 1 | no worker |
 | lease expires, B claims | 2 | worker B |
 
 See [the design](https://example.com/design) for the details.
