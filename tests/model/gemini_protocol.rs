@@ -1,4 +1,4 @@
-//! Gemini's streaming protocol with its irregularities, sent to the real client over HTTP.
+//! Gemini's streaming protocol with its irregularities. A fake Gemini sends it to the Gemini adapter over HTTP.
 
 use serde_json::{Value, json};
 
@@ -80,7 +80,7 @@ async fn empty_and_unknown_fields_are_ignored() {
 }
 
 #[tokio::test]
-async fn a_finish_reason_may_share_the_last_text_event_and_precede_token_counts() {
+async fn a_finish_reason_in_the_last_text_event_before_the_token_counts_completes_the_reply() {
     let mut last = chunk("end.");
     last["candidates"][0]["finishReason"] = json!("MAX_TOKENS");
     let script = Script::new().text("The ").event(&last).event(
@@ -88,6 +88,7 @@ async fn a_finish_reason_may_share_the_last_text_event_and_precede_token_counts(
     );
     let (message, _) = run([script]).await;
     assert_eq!((&message["content"], &message["finishReason"]), (&json!("The end."), &json!("MAX_TOKENS")));
+    // `text` reports 7 prompt tokens. The larger count is kept.
     assert_eq!(message["tokens"], json!({"prompt": 7, "output": 11, "thoughts": 2, "total": 18}));
 }
 
@@ -115,7 +116,7 @@ async fn a_last_event_without_a_blank_line_is_parsed() {
 }
 
 #[tokio::test]
-async fn safety_blocks_fail_the_reply_without_a_retry() {
+async fn an_answer_that_gemini_blocks_fails_the_reply_without_a_retry() {
     let harness = ReplyHarness::start().await;
     for reason in
         ["SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "IMAGE_SAFETY"]
@@ -129,7 +130,7 @@ async fn safety_blocks_fail_the_reply_without_a_retry() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_finish_reason_is_retried_as_truncated() {
+async fn an_answer_without_a_finish_reason_is_treated_as_truncated_and_retried() {
     let truncated = || Script::new().text("Half");
     let (message, calls) = run([truncated(), truncated().disconnect(), Script::reply(["Whole"])]).await;
     assert_eq!((&message["content"], calls), (&json!("Whole"), 3));
@@ -146,7 +147,7 @@ async fn a_malformed_answer_is_retried() {
 }
 
 #[tokio::test]
-async fn an_error_mid_stream_is_recognized_in_a_frame_or_bare() {
+async fn an_error_in_mid_stream_is_recognized_inside_and_outside_an_sse_event() {
     let error = json!({"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}});
     let pretty = serde_json::to_string_pretty(&error).unwrap();
     for broken in [
@@ -165,7 +166,7 @@ async fn an_error_mid_stream_is_recognized_in_a_frame_or_bare() {
     assert_eq!(
         failed,
         failure("MODEL_REJECTED", false, 1),
-        "the bare error was recognized, not only the missing finish reason"
+        "an error outside an SSE event must be recognized; as a missing finish reason it would be retried"
     );
 }
 
@@ -192,13 +193,13 @@ async fn error_bodies_are_parsed_in_every_form() {
     assert_eq!(failed, failure("MISCONFIGURED", false, 1));
     let in_array = json!([{"error": {"code": 403, "message": "no", "status": "PERMISSION_DENIED"}}]);
     assert_eq!(failure_of([Script::error(403, &in_array)]).await, failure("MISCONFIGURED", false, 1));
-    let no_json = Script::error(503, &json!("down"));
-    let (message, calls) = run([no_json, Script::reply(["Good"])]).await;
+    let not_json = Script::status(503).raw("down");
+    let (message, calls) = run([not_json, Script::reply(["Good"])]).await;
     assert_eq!((&message["content"], calls), (&json!("Good"), 2));
 }
 
 #[tokio::test]
-async fn an_exhausted_daily_quota_is_not_retried() {
+async fn an_exhausted_daily_quota_fails_the_reply_after_one_call() {
     let daily = json!([{
         "@type": "type.googleapis.com/google.rpc.QuotaFailure",
         "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}],

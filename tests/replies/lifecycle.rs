@@ -33,7 +33,7 @@ async fn a_reply_is_streamed_while_written_and_stored_at_its_end() {
 }
 
 #[tokio::test]
-async fn two_hundred_chunks_reach_continuous_resuming_and_late_subscribers_complete() {
+async fn continuous_resuming_and_late_subscribers_receive_all_two_hundred_chunks() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
@@ -66,10 +66,12 @@ async fn two_hundred_chunks_reach_continuous_resuming_and_late_subscribers_compl
         text + &follower.text
     };
     let joining_late = async {
-        let mut watcher = user.follow(&sent.reply, None).await;
-        watcher.read_until("chunk 100 ").await;
+        // Waits until half of the chunks have been sent, then subscribes.
+        let mut follower = user.follow(&sent.reply, None).await;
+        follower.read_until("chunk 100 ").await;
         user.read(&sent.reply).await.text
     };
+    // Each opening lets Gemini send one chunk.
     gate.open();
     gate.open();
     let ((whole, last), resumed, joined) = tokio::join!(from_the_start, reconnecting, joining_late);
@@ -91,6 +93,7 @@ async fn cursors_resume_a_finished_reply() {
     assert_eq!((whole.text.as_str(), whole.cursor.as_str()), ("Yes.", "1-4"));
     for (after, rest, restarts) in [
         (None, "Yes.", 0),
+        // `0-0` is the position before the first attempt.
         (Some("0-0"), "Yes.", 0),
         (Some("1-0"), "Yes.", 0),
         (Some("1-2"), "s.", 0),
@@ -255,7 +258,7 @@ async fn a_fenced_worker_cannot_finish_the_reply() {
     app.advance(chrono::TimeDelta::seconds(31)).await;
     follower.read_until("New").await;
     zombie.open();
-    // A whole reply in another chatroom gives the old attempt enough time to finish.
+    // While the reply in another chatroom is written, the old attempt tries to finish and is rejected.
     let elsewhere = user.create_chatroom("y").await.send("hi").await;
     user.read(&elsewhere.reply).await;
     assert_eq!(user.message(&sent.reply).await["status"], "STREAMING");
@@ -286,12 +289,12 @@ async fn the_text_so_far_is_saved_to_the_row_while_streaming() {
     gate.open();
     let mut follower = user.follow(&sent.reply, Some("1-11")).await;
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
-    assert_eq!(follower.text, "", "the cursor of the saved text is at its end");
+    assert_eq!(follower.text, "", "the saved cursor must point to the end of the saved text");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_reply_is_cut_at_512_kib_with_max_tokens() {
+async fn a_reply_longer_than_512_kib_is_truncated_and_finishes_with_max_tokens() {
     let app = TestApp::with_stopped_clock().await;
     let user = app.user().await;
     // After the `!`, one of the two-byte characters would end one byte past the limit.
