@@ -25,7 +25,7 @@ use crate::{
     domain::{
         auth::{Auth, Keys, OtpDeliverer, Passwords, PhoneNumber, SessionCache},
         billing::{Billing, EventIntake},
-        chatrooms::{Chatrooms, Quota},
+        chatrooms::{Chatrooms, Feeds, Quota},
         replies::{Replies, Timing},
     },
     graphql::{self, DocumentStore, Services},
@@ -140,7 +140,7 @@ impl App {
             is_billing_configured: missing.is_empty(),
         };
         let (signals, cache) = (shared.signals.clone(), shared.cache.clone());
-        let chatrooms = Chatrooms { db, clock, signals, cache, quota, replies };
+        let chatrooms = Chatrooms { db, clock, signals, cache, quota, replies, feeds: Feeds::default() };
         Ok(Self { chatrooms, billing, auth, otp_deliverer, documents, role, config, life, shared })
     }
 

@@ -73,14 +73,14 @@ impl Api {
     }
 
     /// Resolves once the viewer's access token has expired or the session has ended. Never resolves for an anonymous caller.
-    pub(super) fn signed_out(&self, identity: &Identity) -> BoxFuture<'static, ()> {
+    pub(super) fn signed_out(self: &Arc<Self>, identity: &Identity) -> BoxFuture<'static, ()> {
         let Ok(viewer) = *identity else { return future::pending().boxed() };
         let left = (viewer.until - self.auth.clock.now()).to_std().unwrap_or_default();
-        let auth = self.auth.clone();
+        let api = self.clone();
         async move {
             tokio::select! {
                 () = tokio::time::sleep(left) => {}
-                () = auth.session_ended(viewer.session) => {}
+                () = api.auth.session_ended(viewer.session) => {}
             }
         }
         .boxed()

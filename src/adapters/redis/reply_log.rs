@@ -20,7 +20,7 @@ use crate::ports::{
 const BACKLOG: usize = 256;
 /// The maximum number of entries that one command reads.
 const READ_COUNT: usize = 64;
-/// How long a log is kept after its last entry, in case a killed process never ends it.
+/// How long the log of an attempt is kept after its first entry, in case a killed process never ends it.
 const KEPT_WHILE_WRITTEN: std::time::Duration = std::time::Duration::from_hours(24);
 
 /// Appends an entry that continues the log or opens a later attempt, and publishes it; otherwise returns where the log ends.
@@ -36,7 +36,7 @@ if type(added) == 'table' and added.err then
   if added.err:find('equal or smaller', 1, true) then return last end
   return added
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[5])
+if opens then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
 redis.call(ARGV[6], KEYS[2], id .. ' ' .. ARGV[4])
 return ''
 ";

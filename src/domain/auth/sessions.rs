@@ -206,7 +206,8 @@ impl Auth {
     pub async fn session_ended(&self, session: SessionId) {
         let mut signals = self.signals.subscribe(Topic::Session(session)).await;
         loop {
-            match sessions::live(self.db.read(), session, self.clock.now()).await {
+            // Boxed, so that the wait for the signal does not hold the memory that the read needs.
+            match Box::pin(sessions::live(self.db.read(), session, self.clock.now())).await {
                 Ok(None) => return,
                 Ok(Some(_)) => drop(signals.next().await),
                 Err(error) => {

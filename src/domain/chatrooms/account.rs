@@ -50,7 +50,7 @@ impl Chatrooms {
         Ok(try_stream! {
             let mut sent = None;
             loop {
-                let Some(state) = with_read_retry(chatrooms.account(user)).await? else { continue };
+                let Some(state) = with_read_retry(|| chatrooms.account(user)).await? else { continue };
                 let visible = state.visible();
                 if sent.as_ref() != Some(&visible) {
                     sent = Some(visible);

@@ -1,4 +1,4 @@
-//! Subscribing to a chatroom: first the changes since a version, then live events. Every device receives the same events.
+//! The updates of a chatroom: first the changes since a version, then live events. Every device receives the same events.
 //!
 //! Each change takes the chatroom's next version in its transaction, so resuming needs no event log. The events of replies
 //! that are being written ([`Replies::reply_events`]) are merged into the chatroom's events.
@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_stream::try_stream;
 use entity::{ChatroomId, MessageId, UserId, chatroom, message};
 use futures_util::{
-    Stream, StreamExt,
+    StreamExt,
     stream::{BoxStream, SelectAll},
 };
 use tokio::sync::Semaphore;
@@ -33,6 +33,8 @@ const POLL_EVERY: Duration = Duration::from_secs(30);
 pub struct ChatroomEvent {
     pub version: i64,
     pub change: ChatroomChange,
+    /// Identifies an event that several subscribers of this process receive.
+    pub number: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -45,6 +47,12 @@ pub enum ChatroomChange {
     /// The chatroom's own fields changed.
     Updated(Box<chatroom::Model>),
     Deleted(ChatroomId),
+}
+
+pub(super) enum Update {
+    Event(ChatroomEvent),
+    /// Every change up to this version has been sent, and no reply is being written.
+    Idle(i64),
 }
 
 /// How many bytes of content are read in one query and held until they have been sent.
@@ -83,18 +91,18 @@ impl Chatrooms {
         Ok(Some(ChangeBatch { chatroom, changed, next: found.next }))
     }
 
-    /// The events of the user's chatroom. With a version, the changes since then come first, in batches. `batches` has a
+    /// The updates of the user's chatroom. With a version, the changes since then come first, in batches. `batches` has a
     /// permit for each batch that may be held at the same time.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn chatroom_events(
+    pub(super) async fn updates(
         &self,
         user: UserId,
         id: ChatroomId,
         after: Option<i64>,
         batches: Arc<Semaphore>,
-    ) -> Result<impl Stream<Item = Result<ChatroomEvent>> + Send + 'static> {
+    ) -> Result<BoxStream<'static, Result<Update>>> {
         let mut signals = self.signals.subscribe(Topic::Chatroom(id)).await;
         let chatroom =
             chatrooms::owned_by(self.db.read(), user, id).await?.ok_or(Error::NotFound("chatroom"))?;
@@ -107,27 +115,31 @@ impl Chatrooms {
             followed: HashMap::new(),
         };
         let chatrooms = self.clone();
-        Ok(try_stream! {
+        let updates = try_stream! {
             let mut first = true;
             loop {
                 let (since, mut from) = (subscriber.read_to, None);
                 loop {
                     let _permit = batches.acquire().await;
-                    let batch = chatrooms.changes(user, id, since, from, first && from.is_none());
-                    let Some(batch) = with_read_retry(batch).await? else { continue };
+                    let with_unfinished = first && from.is_none();
+                    let batch = with_read_retry(|| chatrooms.changes(user, id, since, from, with_unfinished));
+                    let Some(batch) = batch.await? else { continue };
                     let Some(batch) = batch else {
-                        yield subscriber.deleted();
+                        yield Update::Event(subscriber.deleted());
                         return;
                     };
                     from = batch.next;
                     for event in subscriber.batch_events(batch, since, first) {
-                        yield event;
+                        yield Update::Event(event);
                     }
                     if from.is_none() {
                         break;
                     }
                 }
                 first = false;
+                if subscriber.followed.is_empty() {
+                    yield Update::Idle(subscriber.read_to);
+                }
                 loop {
                     let received = tokio::select! {
                         Some(received) = subscriber.replies.next() => Some(received),
@@ -135,10 +147,11 @@ impl Chatrooms {
                     };
                     let Some((reply, event)) = received else { break };
                     let Some(event) = subscriber.reply_event(reply, event)? else { break };
-                    yield event;
+                    yield Update::Event(event);
                 }
             }
-        })
+        };
+        Ok(updates.boxed())
     }
 }
 
@@ -193,14 +206,19 @@ impl Subscriber {
             changes.iter().skip(1).map(|(version, _)| version - 1).chain([self.read_to]).collect();
         let events = changes.into_iter().zip(resume_at);
         let events = events
-            .map(|((_, change), version)| ChatroomEvent { version: version.min(self.sent_to()), change })
+            .map(|((_, change), version)| ChatroomEvent {
+                version: version.min(self.sent_to()),
+                change,
+                number: None,
+            })
             .collect();
         self.followed.retain(|_, state| !matches!(state, Followed::EndSent(at) if *at <= self.read_to));
         events
     }
 
     fn deleted(&self) -> ChatroomEvent {
-        ChatroomEvent { version: self.read_to, change: ChatroomChange::Deleted(self.chatroom) }
+        let change = ChatroomChange::Deleted(self.chatroom);
+        ChatroomEvent { version: self.read_to, change, number: None }
     }
 
     /// Whether this change is sent as an event of the reply itself.
@@ -246,10 +264,8 @@ impl Subscriber {
                 if let ReplyEvent::Ended { message, .. } = &event {
                     self.followed.insert(reply, Followed::EndSent(message.changed_version));
                 }
-                Ok(Some(ChatroomEvent {
-                    version: self.sent_to(),
-                    change: ChatroomChange::Reply(reply, event),
-                }))
+                let change = ChatroomChange::Reply(reply, event);
+                Ok(Some(ChatroomEvent { version: self.sent_to(), change, number: None }))
             }
             Err(Error::NotFound(_)) => Ok(None),
             Err(error) => Err(error),

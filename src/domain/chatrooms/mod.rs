@@ -15,6 +15,7 @@ mod management;
 mod quota;
 mod regenerate;
 mod send;
+mod subscribe;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ pub use input::{Content, IdempotencyKey, SystemInstruction, Title};
 pub use management::{ChatroomUpdate, NewChatroom};
 pub use quota::{DailyUsage, Quota};
 pub use send::Sent;
+pub use subscribe::Feeds;
 
 /// The use cases of chatrooms.
 #[derive(Clone)]
@@ -41,4 +43,5 @@ pub struct Chatrooms {
     pub cache: Arc<dyn Cache>,
     pub quota: Quota,
     pub replies: Replies,
+    pub feeds: Feeds,
 }

@@ -92,7 +92,7 @@ impl Replies {
             let mut updates = replies.log.subscribe(id).await;
             loop {
                 // The row is read before the log. If it is not final, text that is not in the log yet will be published.
-                let Some(row) = with_read_retry(replies.reply_state(user, id)).await? else { continue };
+                let Some(row) = with_read_retry(|| replies.reply_state(user, id)).await? else { continue };
                 let logged = Box::pin(replies.log.read(id, reader.position, READ_SIZE)).await.unwrap_or_default();
                 let has_more = logged.iter().map(|entry| entry.text.len()).sum::<usize>() >= READ_SIZE;
                 for entry in logged {
@@ -114,7 +114,7 @@ impl Replies {
                         // The attempt has only begun: the row has no text of it.
                         Some(Vec::new())
                     } else {
-                        let Some(read) = with_read_retry(replies.text_from(id, from)).await? else { continue };
+                        let Some(read) = with_read_retry(|| replies.text_from(id, from)).await? else { continue };
                         read
                     };
                     let Some(bytes) = bytes else { break };
@@ -126,7 +126,7 @@ impl Replies {
                     if reader.position != end {
                         continue;
                     }
-                    let message = with_read_retry(replies.owned_message(user, id)).await?;
+                    let message = with_read_retry(|| replies.owned_message(user, id)).await?;
                     let Some(message) = message else { continue };
                     yield ReplyEvent::Ended { cursor: end_cursor(&message), message: Box::new(message) };
                     return;

@@ -1,20 +1,17 @@
-//! Subscription events that carry their cursor to the transport.
-//!
-//! ```text
-//!  WithCursor<T> ── resolve ──► EventCursor of this event ──► Event { response, cursor } ──► SSE `id:`
-//! ```
-//!
-//! async-graphql turns each event into a response with the selected fields only. So the cursor is recorded while
-//! the event is resolved, in data that exists for this one event, and returned beside its response.
+//! The events of subscriptions.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, OnceLock},
-};
+use std::sync::Arc;
 
-use async_graphql::{
-    ContextSelectionSet, OutputType, Positioned, Response, ServerResult, Value, parser::types::Field,
-    registry::Registry,
+use async_graphql::Response;
+use entity::MessageId;
+use futures_util::stream::BoxStream;
+
+use crate::{
+    domain::{
+        chatrooms::{AccountState, ChatroomChange, ChatroomEvent},
+        replies::{Cursor, ReplyEvent},
+    },
+    error::Result,
 };
 
 /// A response of an operation, with the cursor after which to resume if it is an event of a resumable subscription.
@@ -29,53 +26,46 @@ impl From<Response> for Event {
     }
 }
 
-/// The cursor of the event that is being resolved.
-#[derive(Default)]
-pub(super) struct EventCursor(OnceLock<String>);
-
-/// The key in a response's extensions under which the cursor is kept inside the engine.
-const CURSOR: &str = "pollux.cursor";
-
-/// Adds the recorded cursor to the response.
-pub(super) fn attach(response: &mut Response, cursor: &EventCursor) {
-    if let Some(cursor) = cursor.0.get() {
-        response.extensions.insert(CURSOR.to_owned(), cursor.as_str().into());
-    }
+/// An event of the domain, before it is resolved.
+#[derive(Clone, Debug)]
+pub enum SourceEvent {
+    Reply(MessageId, ReplyEvent),
+    Chatroom(Arc<ChatroomEvent>),
+    Account(Box<AccountState>),
 }
 
-/// Separates the cursor from the response, so that clients do not see it in `extensions`.
-pub(super) fn detach(mut response: Response) -> Event {
-    let cursor = match response.extensions.remove(CURSOR) {
-        Some(Value::String(cursor)) => Some(cursor),
-        _ => None,
-    };
-    Event { response, cursor }
+/// The events of a subscription, in order.
+pub type SourceEvents = BoxStream<'static, Result<SourceEvent>>;
+
+/// New text of a reply.
+pub(super) struct Delta<'a> {
+    /// The version of the chatroom, if the event is one of a chatroom.
+    pub(super) version: Option<i64>,
+    pub(super) reply: MessageId,
+    pub(super) cursor: Cursor,
+    pub(super) text: &'a str,
 }
 
-/// An event of the schema and its cursor.
-pub struct WithCursor<T> {
-    pub cursor: String,
-    pub event: T,
-}
-
-impl<T: OutputType> OutputType for WithCursor<T> {
-    fn type_name() -> Cow<'static, str> {
-        T::type_name()
-    }
-
-    fn qualified_type_name() -> String {
-        T::qualified_type_name()
-    }
-
-    fn create_type_info(registry: &mut Registry) -> String {
-        T::create_type_info(registry)
-    }
-
-    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
-        if let Some(EventCursor(cursor)) = ctx.data_opt::<Arc<EventCursor>>().map(Arc::as_ref) {
-            // Each event is resolved once, so the cursor is not set yet.
-            let _ = cursor.set(self.cursor.clone());
+impl SourceEvent {
+    /// The cursor after which to resume.
+    pub(super) fn cursor(&self) -> Option<String> {
+        match self {
+            Self::Reply(_, event) => Some(event.cursor().to_string()),
+            Self::Chatroom(event) => Some(event.version.to_string()),
+            Self::Account(_) => None,
         }
-        self.event.resolve(ctx, field).await
+    }
+
+    pub(super) fn delta(&self) -> Option<Delta<'_>> {
+        let (version, reply, event) = match self {
+            Self::Reply(reply, event) => (None, *reply, event),
+            Self::Chatroom(event) => match &event.change {
+                ChatroomChange::Reply(reply, of_reply) => (Some(event.version), *reply, of_reply),
+                _ => return None,
+            },
+            Self::Account(_) => return None,
+        };
+        let ReplyEvent::Delta { cursor, text } = event else { return None };
+        Some(Delta { version, reply, cursor: *cursor, text })
     }
 }

@@ -3,12 +3,16 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_graphql::{
-    ObjectType, Request, Response, Schema, SchemaBuilder, SubscriptionType, Value, dataloader::DataLoader,
-    parser::types::OperationType,
+    ObjectType, Request, Response, Schema, SchemaBuilder, SubscriptionType, Value,
+    dataloader::DataLoader,
+    parser::types::{ExecutableDocument, OperationType},
 };
-use async_stream::stream;
+use async_stream::stream as generate;
 use entity::UserId;
-use futures_util::{Stream, StreamExt, stream, stream::BoxStream};
+use futures_util::{
+    FutureExt, Stream, StreamExt,
+    stream::{self, BoxStream},
+};
 
 use super::{
     cached_responses::{CacheableFields, CachedResponses, Key},
@@ -16,16 +20,18 @@ use super::{
     document::DocumentSchema,
     error::{INTERNAL_ERROR, finish_errors, rejection},
     error_code::ErrorCode,
-    event::{self, Event},
+    event::Event,
     limits::Rejection,
     loaders::Batches,
     memory::Memory,
     normalize::Operation,
     persisted_queries::DocumentStore,
     positions::locate,
-    prepared_documents::PreparedDocuments,
+    prepared_documents::{Accepted, PreparedDocuments},
     resolve::Resolve,
     serialization::data_json,
+    shape::Shape,
+    subscription::{SharedResponses, Subscription},
 };
 use crate::domain::{
     auth::{Auth, Viewer},
@@ -43,20 +49,19 @@ pub struct Services {
 /// Executes operations of the schema `S`.
 #[derive(Clone)]
 pub struct Executor<S> {
-    schema: S,
+    pub(super) schema: S,
     document_schema: Arc<DocumentSchema>,
     chatrooms: Chatrooms,
     documents: DocumentStore,
     prepared: PreparedDocuments,
     responses: CachedResponses,
+    pub(super) shared_responses: SharedResponses,
     pub memory: Arc<Memory>,
 }
 
 /// An operation that is ready to be executed.
 pub struct Prepared {
-    operation: Arc<Operation>,
-    /// The operation name, the document and the variables, if the response may be kept.
-    cacheable_request: Option<String>,
+    accepted: Accepted,
     /// The text of its document, from which the locations of errors are computed.
     text: String,
 }
@@ -64,7 +69,7 @@ pub struct Prepared {
 impl Prepared {
     #[must_use]
     pub fn kind(&self) -> OperationType {
-        self.operation.kind
+        self.accepted.operation.kind
     }
 }
 
@@ -96,6 +101,7 @@ where
             documents,
             prepared: PreparedDocuments::new(cacheable),
             responses: CachedResponses::default(),
+            shared_responses: SharedResponses::default(),
             memory: Arc::default(),
         })
     }
@@ -111,11 +117,11 @@ impl<S: async_graphql::Executor> Executor<S> {
         let name = request.operation_name.as_deref();
         let prepared =
             self.prepared.prepare(&self.document_schema, &request.query, name, &mut request.variables);
-        let (operation, cacheable_request) = prepared.await.map_err(Rejection::into_response)?;
+        let accepted = prepared.await.map_err(Rejection::into_response)?;
         if let Some(hash) = to_store {
             self.documents.store(hash, &request.query).await;
         }
-        Ok(Prepared { operation, cacheable_request, text: request.query })
+        Ok(Prepared { accepted, text: request.query })
     }
 
     /// Executes a query or a mutation. Rejects a subscription, which callers pass only from a batch.
@@ -132,28 +138,29 @@ impl<S: async_graphql::Executor> Executor<S> {
         &self,
         request: Request,
         context: RequestContext,
-    ) -> impl Stream<Item = Event> + Send + Unpin + use<S> {
+    ) -> impl Stream<Item = Box<Event>> + Send + Unpin + use<S> {
         let executor = self.clone();
-        stream::once(async move {
-            // Boxed, so that the memory of the preparation is freed before a subscription waits for events.
-            match Box::pin(executor.prepare(request)).await {
-                Ok(prepared) => executor.stream(prepared, context).boxed(),
-                Err(rejected) => stream::iter([rejected.into()]).boxed(),
+        let responses = async move {
+            match executor.prepare(request).await {
+                Ok(prepared) => executor.stream(prepared, context),
+                Err(rejected) => stream::iter([Box::new(rejected.into())]).boxed(),
             }
-        })
-        .flatten()
-        .boxed()
+        };
+        // Boxed, so that the memory of the preparation is freed before a subscription waits for events.
+        stream::once(responses.boxed()).flatten()
     }
 
     /// Executes an operation, or returns its kept response. A query or a mutation returns one response. A mutation that has
     /// started continues even if its client disconnects.
-    pub fn stream(&self, mut prepared: Prepared, context: RequestContext) -> BoxStream<'static, Event> {
-        let cacheable_request = prepared.cacheable_request.take();
+    pub fn stream(&self, mut prepared: Prepared, context: RequestContext) -> BoxStream<'static, Box<Event>> {
+        let cacheable_request = prepared.accepted.cacheable_request.take();
         match (cacheable_request, context.identity) {
             (Some(request), Ok(Viewer { user, .. })) => {
                 let executor = self.clone();
-                stream::once(async move { executor.kept_or_resolved(user, request, prepared, context).await })
-                    .boxed()
+                let event = async move {
+                    Box::new(executor.kept_or_resolved(user, request, prepared, context).await)
+                };
+                stream::once(event).boxed()
             }
             _ => self.resolve(prepared, context),
         }
@@ -184,44 +191,41 @@ impl<S: async_graphql::Executor> Executor<S> {
         {
             self.responses.insert(key, data_json(&event.response)).await;
         }
-        event
+        *event
     }
 
-    fn resolve(&self, prepared: Prepared, context: RequestContext) -> BoxStream<'static, Event> {
-        let Prepared { operation, text, .. } = prepared;
+    fn resolve(&self, prepared: Prepared, context: RequestContext) -> BoxStream<'static, Box<Event>> {
+        let Prepared { accepted: Accepted { operation, events, .. }, text } = prepared;
+        if operation.kind == OperationType::Subscription {
+            return self.subscribe(operation, Subscription { events, text, context });
+        }
+        let (executor, permits) = (self.clone(), context.permits.clone());
+        generate! {
+            // Held until the response has been serialized.
+            let _permit = permits.resolve().await;
+            yield Box::new(executor.response_to(operation, &text, context).await.into());
+        }
+        .boxed()
+    }
+
+    async fn response_to(&self, operation: Arc<Operation>, text: &str, context: RequestContext) -> Response {
         let Operation { kind, document, shape, .. } = Arc::unwrap_or_clone(operation);
         let request_id = context.request_id.clone();
-        let permits = context.permits.clone();
+        let request = self.request(document, context);
+        let response = if kind == OperationType::Mutation {
+            let schema = self.schema.clone();
+            let executed = self.chatrooms.replies.tasks.spawn(async move { schema.execute(request).await });
+            executed.await.map_err(|_| internal_error())
+        } else {
+            no_panic(self.schema.execute(request)).await
+        };
+        finish(response.unwrap_or_else(|panic| panic), &shape, text, &request_id)
+    }
+
+    pub(super) fn request(&self, document: ExecutableDocument, context: RequestContext) -> Request {
         let mut request = Request::new("").data(self.loader(&context)).data(context);
         request.set_parsed_query(document);
-        let responses = if kind == OperationType::Subscription {
-            // Each event acquires its own permit.
-            self.schema.execute_stream(request, None).boxed()
-        } else {
-            let (schema, tasks) = (self.schema.clone(), self.chatrooms.replies.tasks.clone());
-            stream! {
-                let _permit = permits.resolve.acquire().await;
-                yield if kind == OperationType::Mutation {
-                    let executed = tasks.spawn(async move { schema.execute(request).await });
-                    executed.await.unwrap_or_else(|_| internal_error())
-                } else {
-                    schema.execute(request).await
-                };
-            }
-            .boxed()
-        };
-        AssertUnwindSafe(responses)
-            .catch_unwind()
-            .map(move |response| {
-                let mut response = response.unwrap_or_else(|_| internal_error());
-                response.data = shape.propagate_nulls(std::mem::take(&mut response.data));
-                for error in &mut response.errors {
-                    error.locations = error.locations.iter().filter_map(|&at| locate(at, &text)).collect();
-                }
-                finish_errors(&mut response, &request_id);
-                event::detach(response)
-            })
-            .boxed()
+        request
     }
 
     fn loader(&self, context: &RequestContext) -> DataLoader<Batches> {
@@ -233,6 +237,22 @@ impl<S: async_graphql::Executor> Executor<S> {
             },
         )
     }
+}
+
+/// Brings a response of async-graphql into its final form.
+pub(super) fn finish(mut response: Response, shape: &Shape, text: &str, request_id: &Arc<str>) -> Response {
+    response.data = shape.propagate_nulls(std::mem::take(&mut response.data));
+    for error in &mut response.errors {
+        error.locations = error.locations.iter().filter_map(|&at| locate(at, text)).collect();
+    }
+    finish_errors(&mut response, request_id);
+    response
+}
+
+/// # Errors
+/// The response after a panic.
+pub(super) async fn no_panic<T>(execution: impl Future<Output = T>) -> Result<T, Response> {
+    AssertUnwindSafe(execution).catch_unwind().await.map_err(|_| internal_error())
 }
 
 /// The response after a panic, which the panic hook has logged.

@@ -98,6 +98,11 @@ pub(super) struct Level {
 }
 
 impl Level {
+    /// Whether it is the level below a root field.
+    pub(super) fn is_root(self) -> bool {
+        self.depth == 1
+    }
+
     /// The level of the selection set of this field. `deepest` measures the levels below the field. It is called only for the
     /// error message, when a limit is exceeded.
     pub(super) fn below(

@@ -16,8 +16,10 @@
 //! directives, field merging and null propagation by the GraphQL specification. Each step takes time linear in the output of
 //! the step before it.
 
+mod arguments;
 mod cached_responses;
 pub mod context;
+mod delta;
 mod document;
 pub mod error;
 pub mod error_code;
@@ -35,6 +37,7 @@ mod prepared_documents;
 mod resolve;
 mod serialization;
 mod shape;
+pub mod subscription;
 mod tokens;
 mod variables;
 

@@ -27,12 +27,14 @@ use async_graphql::{
 use async_graphql_value::Value;
 
 use super::{
+    arguments::has_variable,
+    delta::DeltaTemplate,
     document::{DocumentSchema, does_not_fit, position},
-    limits::{ALIASES, ARGUMENT_BYTES, COMPLEXITY, DepthMeter, FIELDS, Level, Rejection, check_limit},
+    limits::{ALIASES, COMPLEXITY, DepthMeter, FIELDS, Level, Rejection, check_limit},
     paging::{DEFAULT_PAGE, LONGEST_PAGE},
     positions::{at, nowhere},
     shape::{FieldShape, Shape, TYPENAME},
-    variables::{Values, json_size, number},
+    variables::Values,
 };
 use crate::error::RequestLimit;
 
@@ -48,6 +50,10 @@ pub(super) struct Operation {
     pub(super) kind: OperationType,
     pub(super) document: Normalized,
     pub(super) shape: Arc<Shape>,
+    /// Whether only arguments of root fields depend on variables.
+    pub(super) has_constant_selection: bool,
+    /// The response to an event with new text, if the operation is a subscription to such events.
+    pub(super) delta: Option<DeltaTemplate>,
     /// The approximate size, in bytes.
     pub(super) bytes: usize,
 }
@@ -60,7 +66,14 @@ pub(super) fn normalize(
     operation: &Definition,
     variables: &Values,
 ) -> Result<Operation, Rejection> {
-    let mut normalizer = Normalizer { schema, document, variables, visited: 0, argument_bytes: 0 };
+    let mut normalizer = Normalizer {
+        schema,
+        document,
+        variables,
+        has_constant_selection: true,
+        visited: 0,
+        argument_bytes: 0,
+    };
     let root = operation.selection_set.ty.clone();
     let (selection_set, shape, cost) =
         normalizer.selection_set(&[&operation.selection_set], &root, Level::default())?;
@@ -79,17 +92,20 @@ pub(super) fn normalize(
     let operations = DocumentOperations::Single(nowhere(definition));
     let document = Normalized { operations, fragments: HashMap::new() };
     let bytes = normalizer.visited * FIELD_BYTES + normalizer.argument_bytes;
-    Ok(Operation { kind, document, shape: Arc::new(shape), bytes })
+    let delta = (kind == OperationType::Subscription).then(|| DeltaTemplate::of(&document)).flatten();
+    let has_constant_selection = normalizer.has_constant_selection;
+    Ok(Operation { kind, document, shape: Arc::new(shape), has_constant_selection, delta, bytes })
 }
 
-struct Normalizer<'a> {
+pub(super) struct Normalizer<'a> {
     schema: &'a DocumentSchema,
     document: &'a ExecutableDocument,
-    variables: &'a Values,
+    pub(super) variables: &'a Values,
+    has_constant_selection: bool,
     /// Fields and fragments visited so far.
     visited: usize,
     /// Bytes of the arguments so far.
-    argument_bytes: usize,
+    pub(super) argument_bytes: usize,
 }
 
 type Items = Vec<Positioned<NormalizedSelection>>;
@@ -197,7 +213,7 @@ impl<'a> Normalizer<'a> {
         condition == object || self.schema.schema.is_subtype(condition, object)
     }
 
-    fn is_included(&self, directives: &DirectiveList) -> Result<bool, Rejection> {
+    fn is_included(&mut self, directives: &DirectiveList) -> Result<bool, Rejection> {
         for (name, includes) in [("skip", false), ("include", true)] {
             let Some(condition) =
                 directives.get(name).and_then(|found| found.specified_argument_by_name("if"))
@@ -207,6 +223,7 @@ impl<'a> Normalizer<'a> {
             let holds = match &**condition {
                 Literal::Boolean(value) => *value,
                 Literal::Variable(variable) => {
+                    self.has_constant_selection = false;
                     let Some(Const::Boolean(value)) = self.variables.get(variable.as_str()) else {
                         let problem = format!("must not be null: @{name} requires a value");
                         return Err(Rejection::Variable { path: variable.to_string(), problem });
@@ -242,6 +259,7 @@ impl<'a> Normalizer<'a> {
         }
         let mut arguments = Vec::with_capacity(field.arguments.len());
         for argument in &field.arguments {
+            self.has_constant_selection &= level.is_root() || !has_variable(&argument.value);
             if let Some(value) = self.replace_variables(&argument.value)? {
                 let name = at(argument.location(), Key::new(&argument.name));
                 arguments.push((name, at(argument.value.location(), value)));
@@ -296,45 +314,6 @@ impl<'a> Normalizer<'a> {
     /// Whether a type is a [connection](https://relay.dev/graphql/connections.htm#sec-Connection-Types).
     fn is_connection(&self, name: &Name) -> bool {
         name.ends_with("Connection") && self.schema.schema.get_object(name).is_some()
-    }
-
-    /// Replaces the variables of a value. Returns none for an omitted variable.
-    fn replace_variables(&mut self, literal: &Literal) -> Result<Option<Value>, Rejection> {
-        Ok(Some(match literal {
-            Literal::Variable(name) => {
-                let Some(value) = self.variables.get(name.as_str()) else { return Ok(None) };
-                self.count_argument(json_size(value))?;
-                value.clone().into_value()
-            }
-            Literal::Null => Value::Null,
-            Literal::Enum(name) => Value::Enum(Key::new(name)),
-            Literal::String(text) => {
-                self.count_argument(text.len())?;
-                Value::String(text.clone())
-            }
-            Literal::Float(text) => number(text.as_str()).into_value(),
-            Literal::Int(text) => number(text.as_str()).into_value(),
-            Literal::Boolean(value) => Value::Boolean(*value),
-            Literal::List(items) => {
-                let values =
-                    items.iter().map(|item| Ok(self.replace_variables(item)?.unwrap_or(Value::Null)));
-                Value::List(values.collect::<Result<_, _>>()?)
-            }
-            Literal::Object(fields) => {
-                let mut object = IndexMap::with_capacity(fields.len());
-                for (name, value) in fields {
-                    if let Some(value) = self.replace_variables(value)? {
-                        object.insert(Key::new(name), value);
-                    }
-                }
-                Value::Object(object)
-            }
-        }))
-    }
-
-    fn count_argument(&mut self, bytes: usize) -> Result<(), Rejection> {
-        self.argument_bytes = self.argument_bytes.saturating_add(bytes);
-        check_limit(RequestLimit::ArgumentBytes, self.argument_bytes, ARGUMENT_BYTES)
     }
 }
 

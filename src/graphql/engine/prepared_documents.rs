@@ -7,13 +7,15 @@
 //!                                      yes, with variables ─────► variables ──► normalize
 //! ```
 //!
+//! The events of subscriptions are resolved by one kept operation for all of them, unless its selection depends on variables.
+//!
 //! Rejected documents are not kept. The bytes of all kept documents are limited; the cache prefers documents that are used often,
 //! so that a client that sends unique documents does not evict them.
 
 use std::sync::Arc;
 
 use apollo_compiler::{ExecutableDocument, validation::Valid};
-use async_graphql::Variables;
+use async_graphql::{Variables, parser::types::OperationType};
 use moka::future::Cache;
 
 use super::{
@@ -40,9 +42,19 @@ pub(super) struct PreparedDocuments {
     cacheable: CacheableFields,
 }
 
+/// An accepted operation of a request.
+pub(super) struct Accepted {
+    pub(super) operation: Arc<Operation>,
+    /// The operation that resolves the events of a subscription, whose root arguments are those of any request.
+    pub(super) events: Arc<Operation>,
+    /// The operation name, the document and the variables, if the response may be kept.
+    pub(super) cacheable_request: Option<String>,
+}
+
 struct PreparedDocument {
     document: Valid<ExecutableDocument>,
-    /// The normalized operation; none if it depends on variables.
+    has_variables: bool,
+    /// The normalized operation. None if it depends on variables; if it is a subscription, apart from its root arguments.
     operation: Option<Arc<Operation>>,
     is_cacheable: bool,
     /// The approximate size, in bytes.
@@ -57,8 +69,7 @@ impl PreparedDocuments {
         Self { kept: Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build(), cacheable }
     }
 
-    /// Returns the normalized operation of a document. If its response may be kept, also returns the text that identifies the
-    /// request: the operation name, the document and the variables.
+    /// Accepts the operation of a request.
     ///
     /// # Errors
     /// The document or its variables are rejected.
@@ -68,22 +79,23 @@ impl PreparedDocuments {
         text: &str,
         name: Option<&str>,
         variables: &mut Variables,
-    ) -> Result<(Arc<Operation>, Option<String>), Rejection> {
+    ) -> Result<Accepted, Rejection> {
         let key = key(name, text);
         if let Some(known) = self.kept.get(&key).await {
             let cacheable_request = cacheable_request(&known, key, variables);
             let operation = match &known.operation {
-                Some(operation) => operation.clone(),
-                None => normalize(schema, &known.document, name, variables)?.into(),
+                Some(operation) if !known.has_variables => operation.clone(),
+                _ => normalize(schema, &known.document, name, variables)?.into(),
             };
-            return Ok((operation, cacheable_request));
+            let events = known.operation.as_ref().unwrap_or(&operation).clone();
+            return Ok(Accepted { operation, events, cacheable_request });
         }
         let (operation, prepared) = parse_and_normalize(schema, text, name, variables, self.cacheable)?;
         if prepared.bytes <= MAX_DOCUMENT_BYTES {
             self.kept.insert(key, Arc::new(prepared)).await;
         }
         // Responses are kept only for a repeated document.
-        Ok((operation, None))
+        Ok(Accepted { events: operation.clone(), operation, cacheable_request: None })
     }
 }
 
@@ -114,9 +126,11 @@ fn parse_and_normalize(
     let definition = document::operation(&document, name)?;
     let has_variables = !definition.variables.is_empty();
     let is_cacheable = is_cacheable(&document, definition, cacheable);
-    let kept = (!has_variables).then(|| operation.clone());
+    let is_constant =
+        !has_variables || (operation.kind == OperationType::Subscription && operation.has_constant_selection);
+    let kept = is_constant.then(|| operation.clone());
     let bytes = text.len() + tokens * TOKEN_BYTES + kept.as_ref().map_or(0, |operation| operation.bytes);
-    Ok((operation, PreparedDocument { document, operation: kept, is_cacheable, bytes }))
+    Ok((operation, PreparedDocument { document, has_variables, operation: kept, is_cacheable, bytes }))
 }
 
 fn normalize(
@@ -146,8 +160,8 @@ mod tests {
     ) -> Result<String, Rejection> {
         let schema = DocumentSchema::new(SDL, true).unwrap();
         let mut variables = Variables::from_json(json!({ "id": id }));
-        let (operation, _) = documents.prepare(&schema, text, name, &mut variables).await?;
-        Ok(format!("{:?}", operation.document.operations))
+        let accepted = documents.prepare(&schema, text, name, &mut variables).await?;
+        Ok(format!("{:?}", accepted.operation.document.operations))
     }
 
     async fn count(documents: &PreparedDocuments) -> u64 {

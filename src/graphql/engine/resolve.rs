@@ -1,5 +1,4 @@
-//! Counts what async-graphql resolves: mutations against their rate limit, fields, and the bytes of the response. Also attaches
-//! the cursor of an event to its response.
+//! Counts what async-graphql resolves: mutations against their rate limit, fields, and the bytes of the response.
 
 use std::sync::{
     Arc,
@@ -7,16 +6,11 @@ use std::sync::{
 };
 
 use async_graphql::{
-    Data, Response, ServerResult, Value,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextResolve, ResolveInfo},
+    ServerResult, Value,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextResolve, ResolveInfo},
 };
 
-use super::{
-    context::RequestContext,
-    error::at,
-    event::{self, EventCursor},
-    mutation_rate,
-};
+use super::{context::RequestContext, error::at, mutation_rate};
 use crate::{
     error::{Error, LimitExceeded, RequestLimit, Result},
     ports::rate_limit::RateLimit,
@@ -69,23 +63,6 @@ impl Operation {
 
 #[async_trait::async_trait]
 impl Extension for Operation {
-    async fn execute(
-        &self,
-        ctx: &ExtensionContext<'_>,
-        operation_name: Option<&str>,
-        next: NextExecute<'_>,
-    ) -> Response {
-        // async-graphql calls this for each event of a subscription. The fields of each event are counted from 0.
-        self.fields.store(0, Ordering::Relaxed);
-        self.introspection_fields.store(0, Ordering::Relaxed);
-        let cursor = Arc::new(EventCursor::default());
-        let mut data = Data::default();
-        data.insert(cursor.clone());
-        let mut response = next.run_with_data(ctx, operation_name, data).await;
-        event::attach(&mut response, &cursor);
-        response
-    }
-
     async fn resolve(
         &self,
         ctx: &ExtensionContext<'_>,

@@ -1,11 +1,10 @@
 //! Subscriptions.
 
-use std::str::FromStr;
+use std::{str::FromStr, sync::Arc};
 
 use async_graphql::{Context, ID, Subscription};
-use async_stream::stream;
 use entity::MessageId;
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 
 use crate::{
     domain::replies::Cursor,
@@ -13,7 +12,8 @@ use crate::{
     graphql::{
         engine::{
             context::{self, chatrooms, clock, replies, viewer},
-            event::WithCursor,
+            event::SourceEvent,
+            subscription::{Resolved, open_or_resolve},
         },
         types::{AccountEvent, ChatroomEvent, ReplyEvent, read_id},
     },
@@ -32,16 +32,19 @@ impl Subscription {
         ctx: &Context<'_>,
         #[graphql(desc = "The id of the reply.")] message_id: ID,
         #[graphql(desc = "The cursor of this reply after which to resume. Null: from the beginning.")] after: Option<String>,
-    ) -> Result<impl Stream<Item = async_graphql::Result<WithCursor<ReplyEvent>>>> {
-        let viewer = viewer(ctx)?;
-        let reply: MessageId = read_id(&message_id, "message")?;
-        let after: Option<Cursor> = resume_after(ctx, after, "after must be a cursor of this reply.")?;
-        let events = replies(ctx).reply_events(viewer.user, reply, after).await?;
-        let events = with_permits(ctx, events);
-        Ok(events.map(move |event| {
-            let event = event?;
-            Ok(WithCursor { cursor: event.cursor().to_string(), event: ReplyEvent::new(reply, event) })
-        }))
+    ) -> Result<Resolved<ReplyEvent>> {
+        let open = async {
+            let viewer = viewer(ctx)?;
+            let reply: MessageId = read_id(&message_id, "message")?;
+            let after: Option<Cursor> = resume_after(ctx, after, "after must be a cursor of this reply.")?;
+            let events = replies(ctx).reply_events(viewer.user, reply, after).await?;
+            Ok(events.map(move |event| Ok(SourceEvent::Reply(reply, event?))))
+        };
+        let convert = |event| match event {
+            SourceEvent::Reply(reply, event) => Some(ReplyEvent::new(reply, event)),
+            _ => None,
+        };
+        open_or_resolve(ctx, open, convert).await
     }
 
     /// The events of one chatroom, from all devices. With `after`, the changes since that event come first, each changed message
@@ -52,28 +55,33 @@ impl Subscription {
         #[graphql(desc = "The id of the chatroom.")] chatroom_id: ID,
         #[graphql(desc = "The cursor of the event after which to resume. Null: only live events.")]
         after: Option<String>,
-    ) -> Result<impl Stream<Item = async_graphql::Result<WithCursor<ChatroomEvent>>>> {
-        let viewer = viewer(ctx)?;
-        let chatroom = read_id(&chatroom_id, "chatroom")?;
-        let pages = context::request(ctx).permits.pages.clone();
-        let after = resume_after(ctx, after, "after must be a cursor of an event of this chatroom.")?;
-        let events = chatrooms(ctx).chatroom_events(viewer.user, chatroom, after, pages).await?;
-        let events = with_permits(ctx, events);
-        Ok(events.map(move |event| {
-            let event = event?;
-            Ok(WithCursor { cursor: event.version.to_string(), event: ChatroomEvent::from(event) })
-        }))
+    ) -> Result<Resolved<ChatroomEvent>> {
+        let open = async {
+            let viewer = viewer(ctx)?;
+            let chatroom = read_id(&chatroom_id, "chatroom")?;
+            let pages = context::request(ctx).permits.pages.clone();
+            let after = resume_after(ctx, after, "after must be a cursor of an event of this chatroom.")?;
+            let events = chatrooms(ctx).chatroom_events(viewer.user, chatroom, after, pages).await?;
+            Ok(events.map(|event| Ok(SourceEvent::Chatroom(event?))))
+        };
+        let convert = |event| match event {
+            SourceEvent::Chatroom(event) => Some(ChatroomEvent::from(Arc::unwrap_or_clone(event))),
+            _ => None,
+        };
+        open_or_resolve(ctx, open, convert).await
     }
 
     /// Changes of your tier, billing state and quota. The first event is the current state. Errors: UNAUTHENTICATED.
-    async fn account_events(
-        &self,
-        ctx: &Context<'_>,
-    ) -> Result<impl Stream<Item = async_graphql::Result<AccountEvent>>> {
-        let viewer = viewer(ctx)?;
-        let clock = clock(ctx).clone();
-        let events = with_permits(ctx, chatrooms(ctx).account_events(viewer.user).await?);
-        Ok(events.map(move |event| Ok(AccountEvent::new(&event?, clock.now()))))
+    async fn account_events(&self, ctx: &Context<'_>) -> Result<Resolved<AccountEvent>> {
+        let open = async {
+            let events = chatrooms(ctx).account_events(viewer(ctx)?.user).await?;
+            Ok(events.map(|event| Ok(SourceEvent::Account(event?.into()))))
+        };
+        let convert = |event| match event {
+            SourceEvent::Account(account) => Some(AccountEvent::new(&account, clock(ctx).now())),
+            _ => None,
+        };
+        open_or_resolve(ctx, open, convert).await
     }
 }
 
@@ -86,22 +94,4 @@ fn resume_after<T: FromStr>(
     let cursor = context::request(ctx).resume_after.clone().or(argument);
     let parsed = cursor.map(|cursor| cursor.parse()).transpose();
     parsed.map_err(|_| Error::bad_input("after", problem))
-}
-
-/// Acquires a permit for each event and holds it until the next event is requested. By then, the event has been resolved and
-/// serialized. Also releases the memory that was counted for the previous event.
-fn with_permits<T: Send + 'static>(
-    ctx: &Context<'_>,
-    events: impl Stream<Item = T> + Send + 'static,
-) -> impl Stream<Item = T> + Send + 'static {
-    let context = context::request(ctx);
-    let (permits, memory) = (context.permits.clone(), context.memory.clone());
-    stream! {
-        let mut events = std::pin::pin!(events);
-        while let Some(event) = events.next().await {
-            let _permit = permits.resolve().await;
-            memory.clear();
-            yield event;
-        }
-    }
 }

@@ -45,11 +45,10 @@ pub(super) fn events(
 ) -> impl Stream<Item = LiveEvent> + Send + 'static {
     generate! {
         let (sender, mut receiver) = mpsc::channel(QUEUE_LENGTH);
-        let signed_out = api.signed_out(&context.identity);
-        tokio::pin!(signed_out);
+        let mut signed_out = api.signed_out(&context.identity);
         let mut events = match prepared {
             Ok(prepared) => api.executor.stream(prepared, context).left_stream(),
-            Err(rejection) => stream::iter([Event::from(rejection)]).right_stream(),
+            Err(rejection) => stream::iter([Box::new(Event::from(rejection))]).right_stream(),
         };
         let _task = AbortOnDropHandle::new(api.life.tasks.spawn(async move {
             while let Some(event) = events.next().await {
@@ -63,7 +62,7 @@ pub(super) fn events(
                 biased;
                 () = &mut signed_out => LiveEvent::SignedOut,
                 received = receiver.recv() => match received {
-                    Some(event) => LiveEvent::Response(Box::new(event)),
+                    Some(event) => LiveEvent::Response(event),
                     None => LiveEvent::Complete,
                 },
                 () = api.life.closing.cancelled() => break,
@@ -81,7 +80,7 @@ pub(super) fn events(
                 yield LiveEvent::Complete;
                 return;
             };
-            yield LiveEvent::Response(Box::new(event));
+            yield LiveEvent::Response(event);
         }
         yield LiveEvent::Closing;
     }

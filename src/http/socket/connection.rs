@@ -90,8 +90,9 @@ struct Connection {
     state: State,
     operations: HashMap<String, Operation>,
     started: u64,
-    frame_sender: mpsc::Sender<Frame>,
-    frames: mpsc::Receiver<Frame>,
+    frame_sender: mpsc::Sender<Box<Frame>>,
+    /// Boxed, because the channel of an idle socket has memory for 32 of them.
+    frames: mpsc::Receiver<Box<Frame>>,
     queue_bytes: Arc<Semaphore>,
     unread: Arc<Unread>,
     context: Option<RequestContext>,
@@ -263,7 +264,8 @@ impl Connection {
                 let bytes = text.as_ref().map_or(0, |text| text.len()).min(MAX_QUEUED_BYTES);
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
                 let Ok(permit) = queue_bytes.clone().acquire_many_owned(bytes).await else { return };
-                if frames.send(Frame { id: of.clone(), number, text, ends, permit }).await.is_err() || ends {
+                let frame = Box::new(Frame { id: of.clone(), number, text, ends, permit });
+                if frames.send(frame).await.is_err() || ends {
                     return;
                 }
             }
@@ -273,10 +275,11 @@ impl Connection {
     }
 
     /// Writes a frame, together with other frames that are already queued.
-    async fn write_frame(&mut self, frame: Frame) -> Result<(), End> {
+    async fn write_frame(&mut self, frame: Box<Frame>) -> Result<(), End> {
         let mut next = Some(frame);
         let mut written = Vec::new();
-        while let Some(Frame { id, number, text, ends, permit }) = next {
+        while let Some(frame) = next {
+            let Frame { id, number, text, ends, permit } = *frame;
             // The queued frames of a stopped operation are dropped.
             if self.operations.get(&id).is_some_and(|operation| operation.number == number) {
                 if ends {

@@ -1,0 +1,62 @@
+//! The arguments of a normalized operation.
+
+use apollo_compiler::ast::Value as Literal;
+use async_graphql::{Name as Key, indexmap::IndexMap};
+use async_graphql_value::Value;
+
+use super::{
+    limits::{ARGUMENT_BYTES, Rejection, check_limit},
+    normalize::Normalizer,
+    variables::{json_size, number},
+};
+use crate::error::RequestLimit;
+
+impl Normalizer<'_> {
+    /// Replaces the variables of a value. Returns none for an omitted variable.
+    pub(super) fn replace_variables(&mut self, literal: &Literal) -> Result<Option<Value>, Rejection> {
+        Ok(Some(match literal {
+            Literal::Variable(name) => {
+                let Some(value) = self.variables.get(name.as_str()) else { return Ok(None) };
+                self.count_argument(json_size(value))?;
+                value.clone().into_value()
+            }
+            Literal::Null => Value::Null,
+            Literal::Enum(name) => Value::Enum(Key::new(name)),
+            Literal::String(text) => {
+                self.count_argument(text.len())?;
+                Value::String(text.clone())
+            }
+            Literal::Float(text) => number(text.as_str()).into_value(),
+            Literal::Int(text) => number(text.as_str()).into_value(),
+            Literal::Boolean(value) => Value::Boolean(*value),
+            Literal::List(items) => {
+                let values =
+                    items.iter().map(|item| Ok(self.replace_variables(item)?.unwrap_or(Value::Null)));
+                Value::List(values.collect::<Result<_, _>>()?)
+            }
+            Literal::Object(fields) => {
+                let mut object = IndexMap::with_capacity(fields.len());
+                for (name, value) in fields {
+                    if let Some(value) = self.replace_variables(value)? {
+                        object.insert(Key::new(name), value);
+                    }
+                }
+                Value::Object(object)
+            }
+        }))
+    }
+
+    fn count_argument(&mut self, bytes: usize) -> Result<(), Rejection> {
+        self.argument_bytes = self.argument_bytes.saturating_add(bytes);
+        check_limit(RequestLimit::ArgumentBytes, self.argument_bytes, ARGUMENT_BYTES)
+    }
+}
+
+pub(super) fn has_variable(literal: &Literal) -> bool {
+    match literal {
+        Literal::Variable(_) => true,
+        Literal::List(items) => items.iter().any(|item| has_variable(item)),
+        Literal::Object(fields) => fields.iter().any(|(_, value)| has_variable(value)),
+        _ => false,
+    }
+}
