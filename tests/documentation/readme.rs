@@ -1,6 +1,6 @@
 //! The commands and programs that the README shows work as shown.
 
-use std::process::Command;
+use std::{fs, path::Path, process::Command};
 
 use crate::support::{process::Deployment, requirements::has_curl};
 
@@ -31,6 +31,54 @@ async fn the_readmes_curl_example_works() {
     assert!(output.contains("demo model") && output.contains("What is a pulsar?"), "{output}");
     process.terminate();
     assert!(process.wait_for_exit().await);
+}
+
+/// The source of a definition, such as `fragment Tokens`, with fragments in place of their spreads.
+fn definition(documents: &str, head: &str) -> Option<String> {
+    let is_definition = |text: &&str| text.starts_with(head) && text[head.len()..].starts_with(['(', ' ']);
+    let text = documents.split("\n\n").find(is_definition)?;
+    let expand = |line: &str| match line.trim().strip_prefix("...") {
+        Some(name) if !name.starts_with(' ') => {
+            let fragment = definition(documents, &format!("fragment {name}")).unwrap();
+            fragment.split_once('{').unwrap().1.rsplit_once('}').unwrap().0.to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    Some(text.lines().map(expand).collect::<Vec<_>>().join("\n"))
+}
+
+/// Fields, braces and pairs such as `$title:String`, each by itself.
+fn tokens(source: &str) -> Vec<String> {
+    let spaced = source.replace(", ", " ").replace(": ", ":");
+    let spaced =
+        ["(", ")", "{", "}"].iter().fold(spaced, |text, brace| text.replace(brace, &format!(" {brace} ")));
+    spaced.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_readmes_operations_are_the_documented_ones_with_parts_left_out() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("playground/operations");
+    let files =
+        fs::read_dir(directory).unwrap().map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    let lines = files.flat_map(|file| file.lines().map(str::to_owned).collect::<Vec<_>>());
+    let documents = lines.filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
+    let script = block_after("## A first conversation, in curl");
+    let shown: Vec<_> = script
+        .split('\'')
+        .filter(|text| ["query ", "mutation "].iter().any(|keyword| text.starts_with(keyword)))
+        .collect();
+    assert_eq!(shown.len(), script.matches("api '").count());
+    for operation in shown {
+        let head = operation.split(['(', '{']).next().unwrap().trim();
+        let documented = definition(&documents, head).unwrap_or_else(|| panic!("{head} is not documented"));
+        let mut documented = tokens(&documented).into_iter();
+        for token in tokens(operation) {
+            assert!(
+                documented.any(|other| other == token),
+                "{token} of the README's {head} is not documented"
+            );
+        }
+    }
 }
 
 #[test]
