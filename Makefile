@@ -22,10 +22,11 @@ CASES ?= 20000
 fuzz: ## Send CASES unusual requests (optionally with SEED), and check that the server executes or rejects each
 	cargo test --locked --release --test fuzz -- --cases $(CASES) $(if $(SEED),--seed $(SEED))
 
-attack: page ## Run known attacks against the release binary, and check that it loses nothing and recovers
+attack: page ## Run known attacks against the release binary, check that it loses nothing and recovers, and test the page in it
 	cargo build --locked --release
 	POLLUX_TEST_BINARY=$(CURDIR)/target/release/pollux cargo test --locked --test attack
 	POLLUX_TEST_BINARY=$(CURDIR)/target/release/pollux cargo test --locked --test integration disk_full
+	POLLUX_TEST_BINARY=$(CURDIR)/target/release/pollux npm --prefix playground run --silent browser-tests -- security size graphiql
 
 deny: ## Check licenses, sources and banned dependencies
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
