@@ -207,6 +207,12 @@ export const strings = {
   graphiql: {
     title: "GraphiQL",
     operations: "Operations",
+    tabs: "Open operations",
+    run: (shortcut: string) => `Execute query (${shortcut})`,
+    stop: (shortcut: string) => `Stop query (${shortcut})`,
+    choice: "Operation to execute",
+    newTab: "New tab",
+    closeTab: (title: string) => `Close ${title}`,
     backToChat: "Back to chat",
     signIn: "Sign in",
     introspectionOff:

@@ -10,6 +10,9 @@ import { themeStore } from "../ui/theme";
 import { fetcher } from "./fetcher";
 import { IntrospectionNotice } from "./IntrospectionNotice";
 import { collections, OPERATIONS_PLUGIN } from "./collections";
+import { EDITOR_THEMES, useEditorThemes } from "./editorThemes";
+import { OperationTabs } from "./OperationTabs";
+import { RunButton } from "./RunButton";
 import { hasStoredTabs, headersOf, TokenHeaders } from "./TokenHeaders";
 
 const PLUGINS = [OPERATIONS_PLUGIN, HISTORY_PLUGIN];
@@ -17,6 +20,7 @@ const PLUGINS = [OPERATIONS_PLUGIN, HISTORY_PLUGIN];
 export function Editor() {
   const state = useStore(sessionStore);
   const theme = useStore(themeStore);
+  useEditorThemes();
   // The editors keep their own contents; a refreshed token is put in by the fetcher.
   const [headers] = useState(() => headersOf(state.session?.accessToken ?? null));
   return (
@@ -27,6 +31,7 @@ export function Editor() {
         fetcher={fetcher}
         plugins={PLUGINS}
         forcedTheme={theme}
+        editorTheme={EDITOR_THEMES}
         defaultHeaders={headers}
         initialHeaders={headers}
         initialVariables={hasStoredTabs() ? undefined : collections[0]?.variables}
@@ -36,6 +41,7 @@ export function Editor() {
         showPersistHeadersSettings={false}
       >
         <GraphiQL.Logo>
+          <OperationTabs />
           <a className="back-to-chat" href={paths.newChat}>
             {state.session ? strings.graphiql.backToChat : strings.graphiql.signIn}
           </a>
@@ -43,6 +49,7 @@ export function Editor() {
         <GraphiQL.Toolbar>
           {({ prettify, merge, copy }) => (
             <>
+              <RunButton />
               {prettify}
               {merge}
               {copy}

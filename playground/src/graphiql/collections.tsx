@@ -51,7 +51,6 @@ function Operations() {
           <li key={title}>
             <button
               type="button"
-              className="graphiql-un-styled"
               onClick={() => {
                 actions.addTab();
                 queryEditor?.setValue(query);

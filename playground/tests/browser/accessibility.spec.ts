@@ -4,16 +4,24 @@ import { SAMPLE_REPLY } from "../screenshots/sampleReply";
 import { expect, test } from "../support/fixtures";
 import { Gate } from "../support/gate";
 import { Script } from "../support/gemini";
-import { lastReply, newPhone, replyText, send } from "../support/steps";
+import { lastReply, newPhone, replyText, send, signIn } from "../support/steps";
 
-async function expectAccessible(page: Page, view: string, axe = new AxeBuilder({ page })): Promise<void> {
+/** One of each kind of token that GraphiQL's editor colors, the invalid ones included. */
+const EVERY_TOKEN = `# A comment, and brackets in brackets.
+query Tokens($id: ID!, $first: Int = 0x1F) @annotation(if: true) {
+  chatrooms(first: 1.5, after: "a\\n\\q") { nodes { ... on Chatroom { id } } }
+}
+~ BOGUS ) "open
+`;
+
+async function expectAccessible(page: Page, view: string): Promise<void> {
   // Colors in transition are not the ones that a reader sees.
   await page.waitForFunction(() =>
     document
       .getAnimations()
       .every((animation) => !(animation instanceof CSSTransition) || animation.playState === "finished"),
   );
-  const { violations } = await axe.analyze();
+  const { violations } = await new AxeBuilder({ page }).analyze();
   const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" | ")}`);
   expect(found, view).toEqual([]);
 }
@@ -71,11 +79,65 @@ for (const colorScheme of ["light", "dark"] as const) {
       await page.goto("/billing/cancel");
       await expect(page.getByText("You were not charged.")).toBeVisible();
       await expectAccessible(page, "cancelled checkout");
+    });
+  }
+}
+
+/** Runs in the page before GraphiQL is opened, which then restores this tab. */
+function storeTab(query: string): void {
+  const tab = { id: "1", hash: "", title: "Tokens", query, variables: "", headers: "", operationName: null, response: null };
+  localStorage.setItem("graphiql:tabState", JSON.stringify({ activeTabIndex: 0, tabs: [tab] }));
+  localStorage.setItem("graphiql:query", query);
+}
+
+/** Opens each type from the list of all types in GraphiQL's documentation. */
+async function expectAccessibleTypes(page: Page, types: readonly string[]): Promise<void> {
+  for (const type of types) {
+    await page.getByRole("link", { name: type, exact: true }).last().click();
+    await expect(page.locator(".graphiql-doc-explorer-title")).toHaveText(type);
+    await expectAccessible(page, `documentation of ${type}`);
+    await page.getByRole("link", { name: "Go back to Docs" }).click();
+  }
+}
+
+for (const colorScheme of ["light", "dark"] as const) {
+  for (const width of [390, 1280]) {
+    test(`no view of GraphiQL has a violation in ${colorScheme}, ${width} px wide`, async ({ page }) => {
+      test.setTimeout(60_000);
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      await page.setViewportSize({ width, height: 800 });
+      await signIn(page);
+      await page.evaluate(storeTab, EVERY_TOKEN);
       await page.goto("/graphiql");
-      await expect(page.locator(".graphiql-query-editor .view-lines")).toContainText("SendOtp");
-      // What is GraphiQL's own: it puts buttons into its tabs, and Monaco's dark theme has comments of too little contrast.
-      const axe = new AxeBuilder({ page }).disableRules("nested-interactive").exclude(".view-lines");
-      await expectAccessible(page, "GraphiQL", axe);
+      const query = page.locator(".graphiql-query-editor .view-lines");
+      await expect(query).toContainText("BOGUS");
+      await expectAccessible(page, "every kind of token");
+
+      await page.getByRole("button", { name: "Show Operations" }).click();
+      await page.locator(".operations").getByRole("button", { name: "Chatrooms" }).click();
+      await page.getByRole("button", { name: "Hide Operations" }).click();
+      await expect(query).toContainText("Chatrooms");
+      await expectAccessible(page, "an operation");
+      await page.getByRole("button", { name: "Execute query" }).click();
+      await expect(page.getByRole("button", { name: "Models", exact: true })).toBeVisible();
+      await expectAccessible(page, "the choice of an operation");
+      await page.getByRole("button", { name: "Models", exact: true }).click();
+      await expect(page.locator(".graphiql-response .view-lines")).toContainText("models");
+      await expectAccessible(page, "a response");
+      await page.getByRole("button", { name: "Headers" }).click();
+      await expectAccessible(page, "headers");
+      for (const panel of ["Documentation Explorer", "Operations", "History"]) {
+        await page.getByRole("button", { name: `Show ${panel}` }).click();
+        await expectAccessible(page, panel);
+        if (panel === "Documentation Explorer") await expectAccessibleTypes(page, ["Chatroom", "MessageStatus"]);
+        await page.getByRole("button", { name: `Hide ${panel}` }).click();
+      }
+      for (const dialog of ["short keys", "settings"]) {
+        await page.getByRole("button", { name: `Open ${dialog} dialog` }).click();
+        await expect(page.getByRole("dialog")).toBeVisible();
+        await expectAccessible(page, dialog);
+        await page.keyboard.press("Escape");
+      }
     });
   }
 }

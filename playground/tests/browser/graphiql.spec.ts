@@ -14,7 +14,7 @@ async function openTab(page: Page, name: string): Promise<void> {
 
 async function run(page: Page, operation?: string): Promise<void> {
   await page.getByRole("button", { name: "Execute query" }).click();
-  if (operation) await page.getByRole("menuitem", { name: operation, exact: true }).click();
+  if (operation) await page.getByRole("button", { name: operation, exact: true }).click();
 }
 
 const response = (page: Page) => page.locator(".graphiql-response .view-lines");
@@ -79,4 +79,34 @@ test("has_all_documented_operations_and_opens_one_again_in_a_new_tab", async ({ 
   await expect(page.getByRole("tab")).toHaveCount(7);
   await run(page, "Me");
   await expect(response(page)).toContainText("+1415");
+});
+
+test("tabs_and_the_choice_of_an_operation_work_by_keyboard_alone", async ({ page }) => {
+  await signIn(page);
+  await page.goto("/graphiql");
+  await expect(query(page)).toContainText("SendOtp");
+  const tab = (name: string) => page.getByRole("tab", { name, exact: true });
+  await tab("SendOtp").focus();
+  await page.keyboard.press("ArrowLeft");
+  await expect(tab("Me")).toBeFocused();
+  await expect(query(page)).toContainText("query Me");
+  await page.keyboard.press("Home");
+  await page.keyboard.press("ArrowRight");
+  await expect(tab("Chatrooms")).toBeFocused();
+  await page.keyboard.press("Tab");
+  await expect(page.getByRole("button", { name: "Close Chatrooms" })).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("tab")).toHaveCount(5);
+  await expect(tab("SendOtp")).toBeFocused();
+  await page.keyboard.press("End");
+  await expect(query(page)).toContainText("query Me");
+
+  const execute = page.getByRole("button", { name: "Execute query" });
+  await execute.focus();
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("Tab");
+  await expect(page.getByRole("button", { name: "Me", exact: true })).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(response(page)).toContainText("+1415");
+  await expect(execute).toBeFocused();
 });
