@@ -7,7 +7,9 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "./ports";
 
-const BINARY = resolve(process.env.POLLUX_TEST_BINARY ?? join(import.meta.dirname, "../../../target/debug/pollux"));
+const ROOT = resolve(import.meta.dirname, "../../..");
+const TARGET = resolve(ROOT, process.env.CARGO_TARGET_DIR ?? "target");
+const BINARY = resolve(process.env.POLLUX_TEST_BINARY ?? join(TARGET, "debug/pollux"));
 const START_TIMEOUT_MS = 30_000;
 
 export class Pollux {
