@@ -1,7 +1,9 @@
 // The tokens of the session, shared by all tabs. Refreshing them happens here and nowhere else.
 //
 // A refresh token works once, so two tabs must not use the same one: the refresh runs under a Web Lock, and a tab that had to
-// wait for the lock finds the tokens that another tab stored meanwhile.
+// wait for the lock finds the tokens that another tab received meanwhile. They are also stored in IndexedDB, because a write to
+// localStorage may reach other tabs only after the lock has.
+import { del, get, set } from "idb-keyval";
 import type { TokensFragment } from "../generated/operations";
 import { persistent } from "../ui/storage";
 import { createStore } from "../ui/store";
@@ -11,6 +13,7 @@ import { serverNow } from "./serverClock";
 
 const KEY = "pollux.session";
 const LOCK = "pollux.refresh";
+const SUCCESSOR_KEY = "pollux.successor";
 /** A token is refreshed this long before it expires, so that it does not expire on the way. */
 const MARGIN_MS = 20_000;
 
@@ -37,6 +40,11 @@ window.addEventListener("storage", ({ key }) => {
   else if (sessionStore.get().session) sessionStore.set({ session: null, reason: "session-ended" });
 });
 
+function keep(session: Session): void {
+  persistent.write(KEY, session);
+  sessionStore.set({ session });
+}
+
 /** Stores new tokens. */
 export function storeTokens(tokens: TokensFragment): Session {
   const lifetime = Date.parse(tokens.accessTokenExpiresAt) - serverNow();
@@ -46,13 +54,13 @@ export function storeTokens(tokens: TokensFragment): Session {
     refreshToken: tokens.refreshToken,
     refreshAt: Date.now() + Math.max(lifetime - MARGIN_MS, lifetime / 2),
   };
-  persistent.write(KEY, session);
-  sessionStore.set({ session });
+  keep(session);
   return session;
 }
 
 export function clearTokens(reason: SignedOutReason): void {
   persistent.remove(KEY);
+  void ignoreErrors(() => del(SUCCESSOR_KEY));
   sessionStore.set({ session: null, reason });
 }
 
@@ -90,15 +98,35 @@ function refreshOnce(): Promise<Session> {
 const withLock = <T>(task: () => Promise<T>): Promise<T> =>
   "locks" in navigator ? navigator.locks.request(LOCK, task) : task();
 
+/** The latest refresh. Its new session belongs to whoever still has the refresh token that it used. */
+interface Successor {
+  of: string;
+  session: Session;
+}
+
+/** Without IndexedDB, as in some private windows, the server's tolerance for a repeated refresh token is enough. */
+async function ignoreErrors<T>(access: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await access();
+  } catch {
+    return undefined;
+  }
+}
+
 async function refresh(): Promise<Session> {
-  const current = persistent.read<Session>(KEY) ?? sessionStore.get().session;
+  let current = persistent.read<Session>(KEY) ?? sessionStore.get().session;
   if (!current) throw signedOut();
+  const successor = await ignoreErrors(() => get<Successor>(SUCCESSOR_KEY));
+  if (successor?.of === current.refreshToken) current = successor.session;
   if (isUsable(current)) {
-    sessionStore.set({ session: current });
+    keep(current);
     return current;
   }
   try {
-    return storeTokens(await requestTokens(current.refreshToken));
+    const session = storeTokens(await requestTokens(current.refreshToken));
+    const received: Successor = { of: current.refreshToken, session };
+    await ignoreErrors(() => set(SUCCESSOR_KEY, received));
+    return session;
   } catch (error) {
     if (error instanceof ApiError && error.code === "UNAUTHENTICATED") clearTokens("session-ended");
     throw error;
