@@ -41,10 +41,13 @@ pub struct Feeds(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    feeds: Mutex<HashMap<ChatroomId, (Arc<Feed>, AbortOnDropHandle<()>)>>,
+    feeds: Mutex<HashMap<ChatroomId, RunningFeed>>,
     /// The next number of an event.
     next: AtomicU64,
 }
+
+/// A feed and its task, which ends when this is dropped.
+type RunningFeed = (Arc<Feed>, AbortOnDropHandle<()>);
 
 #[derive(Debug)]
 struct Feed {

@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(
             data(document, Some(41)).unwrap(),
             concat!(
-                r#"{"e":{"change":{"message":{"id":"00000000-0000-0000-0000-000000000000","__typename":"Message"},"#,
+                r#"{"e":{"change":{"message":{"id":"msg_00000000000000000000000000","__typename":"Message"},"#,
                 r#""piece":"a \"b\"\n","kind":"ReplyDelta"},"cursor":"41","__typename":"ChatroomEvent"}}"#
             )
         );

@@ -205,7 +205,7 @@ impl<S: async_graphql::Executor> Executor<S> {
         let Subscription { text, context, .. } = subscription;
         let request = self.request(operation.document.clone(), context.clone()).data(step);
         let mut responses = self.schema.execute_stream(request, None);
-        let response = no_panic(responses.next()).await.unwrap_or_else(|panic| Some(panic))?;
+        let response = no_panic(responses.next()).await.unwrap_or_else(Some)?;
         Some(finish(response, &operation.shape, text, &context.request_id))
     }
 }
