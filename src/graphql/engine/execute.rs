@@ -13,6 +13,7 @@ use futures_util::{
     FutureExt, Stream, StreamExt,
     stream::{self, BoxStream},
 };
+use tokio::sync::Semaphore;
 
 use super::{
     cached_responses::{CacheableFields, CachedResponses, Key},
@@ -31,7 +32,7 @@ use super::{
     resolve::Resolve,
     serialization::data_json,
     shape::Shape,
-    subscription::{SharedResponses, Subscription},
+    subscription::{OPENINGS, SharedResponses, Subscription},
 };
 use crate::domain::{
     auth::{Auth, Viewer},
@@ -56,6 +57,7 @@ pub struct Executor<S> {
     prepared: PreparedDocuments,
     responses: CachedResponses,
     pub(super) shared_responses: SharedResponses,
+    pub(super) openings: Arc<Semaphore>,
     pub memory: Arc<Memory>,
 }
 
@@ -102,6 +104,7 @@ where
             prepared: PreparedDocuments::new(cacheable),
             responses: CachedResponses::default(),
             shared_responses: SharedResponses::default(),
+            openings: Arc::new(Semaphore::new(OPENINGS)),
             memory: Arc::default(),
         })
     }

@@ -74,6 +74,9 @@ where
     Ok(stream::iter(resolved))
 }
 
+/// The number of subscriptions that are opened concurrently. When many clients reconnect at once, the others wait for the
+/// database without holding the memory of an execution.
+pub(super) const OPENINGS: usize = 32;
 /// How long the response to an event is kept for other subscriptions.
 const KEPT_FOR: Duration = Duration::from_secs(10);
 /// The maximum size of all kept responses, in bytes.
@@ -150,6 +153,7 @@ impl<S: async_graphql::Executor> Executor<S> {
         opening: Arc<Operation>,
     ) -> std::result::Result<SourceEvents, Box<Event>> {
         let step = Arc::new(Step::Open(Mutex::default()));
+        let _permit = self.openings.acquire().await;
         let rejected = self.step(subscription, &opening, step.clone()).await;
         let opened = match &*step {
             Step::Open(slot) => take(slot),
