@@ -1,8 +1,8 @@
-//! The idempotency key of a message, and the reply that the first request with it created.
+//! The idempotency key of a request, and what the first request with it created.
 
 use sea_orm::entity::prelude::*;
 
-use crate::{MessageId, Timestamp, UserId};
+use crate::{Timestamp, UserId};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "idempotency_keys")]
@@ -13,7 +13,9 @@ pub struct Model {
     pub key: String,
     /// SHA-256 of the request: the same key with another request is a conflict.
     pub fingerprint: Vec<u8>,
-    pub reply_id: MessageId,
+    /// The id of the reply, or of another object if the request created no reply.
+    #[sea_orm(column_name = "reply_id")]
+    pub result_id: Uuid,
     pub created_at: Timestamp,
 }
 

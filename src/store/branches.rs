@@ -39,6 +39,47 @@ pub async fn truncate(
     Ok(())
 }
 
+/// Makes the branch from the root to `leaf` active; without a leaf, no message is active.
+pub async fn switch_to(
+    conn: &impl ConnectionTrait,
+    chatroom: ChatroomId,
+    leaf: Option<MessageId>,
+    version: i64,
+) -> Result<(), DbErr> {
+    let Some(leaf) = leaf else { return truncate(conn, chatroom, 0, version).await };
+    // The inactive messages above the leaf, and the active one from which they branch off.
+    let path = "WITH RECURSIVE path AS (
+             SELECT id, parent_id, depth, active FROM messages WHERE id = $1
+             UNION ALL
+             SELECT messages.id, messages.parent_id, messages.depth, messages.active
+             FROM messages JOIN path ON messages.id = path.parent_id
+             WHERE NOT path.active
+         )";
+    let fork =
+        format!("{path} SELECT coalesce(min(CASE WHEN active THEN depth + 1 END), 0) AS depth FROM path");
+    let fork = conn.query_one_raw(sql(conn, fork, [leaf.into()])).await?;
+    let Some(fork) = fork else { return Ok(()) };
+    truncate(conn, chatroom, fork.try_get("", "depth")?, version).await?;
+    let activate = format!(
+        "UPDATE messages SET active = true, changed_version = $2
+         WHERE id IN ({path} SELECT id FROM path WHERE NOT active)"
+    );
+    conn.execute_raw(sql(conn, activate, [leaf.into(), version.into()])).await.map(drop)
+}
+
+/// The last message of the branch below a message to which a message was added last; itself if it has no reply.
+pub async fn newest_leaf(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<MessageId>, DbErr> {
+    // Within a chatroom, versions only grow, and a reply has at least the version of the message above it.
+    let text = "WITH RECURSIVE below AS (
+             SELECT id, added_version, depth FROM messages WHERE id = $1
+             UNION ALL
+             SELECT messages.id, messages.added_version, messages.depth
+             FROM messages JOIN below ON messages.parent_id = below.id
+         ) SELECT id FROM below ORDER BY added_version DESC, depth DESC LIMIT 1";
+    let row = conn.query_one_raw(sql(conn, text, [id.into()])).await?;
+    row.map(|row| row.try_get("", "id")).transpose()
+}
+
 /// What a prompt needs of a message.
 #[derive(Clone, Debug, FromQueryResult)]
 pub struct HistoryMessage {

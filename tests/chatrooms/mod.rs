@@ -1,5 +1,6 @@
 //! Chatrooms, their messages and their events.
 
+mod branches;
 mod events;
 mod management;
 mod messages;

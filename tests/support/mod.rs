@@ -10,6 +10,7 @@ pub mod accounts;
 pub mod app;
 pub mod backend;
 pub mod billing;
+pub mod chatroom_copy;
 pub mod delivery_service;
 pub mod gemini;
 pub mod process;

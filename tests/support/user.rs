@@ -130,6 +130,24 @@ impl TestUser {
         parse_sent_message(self.execute(REGENERATE, json!({ "id": reply })).await, "regenerateReply")
     }
 
+    /// Sends another version of a message.
+    pub async fn edit(&self, message: &str, content: &str) -> Result<SentMessage, Value> {
+        let input = json!({"messageId": message, "content": content});
+        parse_sent_message(self.execute(EDIT_MESSAGE, json!({ "input": input })).await, "editMessage")
+    }
+
+    pub async fn edit_with_key(&self, message: &str, content: &str, key: &str) -> Result<SentMessage, Value> {
+        let input = json!({"messageId": message, "content": content, "idempotencyKey": key});
+        parse_sent_message(self.execute(EDIT_MESSAGE, json!({ "input": input })).await, "editMessage")
+    }
+
+    /// Makes a version of a message current.
+    pub async fn select(&self, version: &str) -> Result<(), Value> {
+        let query = "mutation($id: ID!) { selectAlternative(messageId: $id) { chatroom { id } } }";
+        let response = self.execute(query, json!({ "id": version })).await;
+        if response.get("errors").is_some() { Err(response) } else { Ok(()) }
+    }
+
     pub async fn socket(&self) -> Socket {
         Socket::connect(self.address, &self.token).await
     }
@@ -245,6 +263,10 @@ pub const SEND_MESSAGE: &str = "mutation($input: SendMessageInput!) {
 
 pub const REGENERATE: &str = "mutation($id: ID!) {
     regenerateReply(messageId: $id) { message { id } reply { id } usage { used } }
+}";
+
+pub const EDIT_MESSAGE: &str = "mutation($input: EditMessageInput!) {
+    editMessage(input: $input) { message { id } reply { id } usage { used } }
 }";
 
 pub const REPLY_STREAM: &str = "subscription($id: ID!, $after: String) {

@@ -12,6 +12,7 @@ use futures_util::{
     stream::{BoxStream, SelectAll},
 };
 use tokio::sync::Semaphore;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Chatrooms, buffered::buffered};
 use crate::{
@@ -166,8 +167,16 @@ struct Subscriber {
 }
 
 /// A reply whose changes are sent as its own events.
+struct Followed {
+    progress: FollowedProgress,
+    /// Whether the reply is on the active branch, as the client knows it.
+    active: bool,
+    /// Ends the stream of the reply's events when it is dropped.
+    _end: DropGuard,
+}
+
 #[derive(Clone, Copy)]
-enum Followed {
+enum FollowedProgress {
     Writing,
     /// The row has ended at this version; the event of the end has not been sent yet.
     EndPending(i64),
@@ -212,7 +221,9 @@ impl Subscriber {
                 number: None,
             })
             .collect();
-        self.followed.retain(|_, state| !matches!(state, Followed::EndSent(at) if *at <= self.read_to));
+        let read_to = self.read_to;
+        self.followed
+            .retain(|_, reply| !matches!(reply.progress, FollowedProgress::EndSent(at) if at <= read_to));
         events
     }
 
@@ -221,39 +232,41 @@ impl Subscriber {
         ChatroomEvent { version: self.read_to, change, number: None }
     }
 
-    /// Whether this change is sent as an event of the reply itself.
+    /// Whether this change is sent as an event of the reply itself. A reply that is being written and joins or leaves the active
+    /// branch is sent as changed, because its own events do not carry this.
     fn is_sent_as_reply_event(&mut self, message: &message::Model) -> bool {
-        match self.followed.get_mut(&message.id) {
-            Some(Followed::EndSent(at)) => *at >= message.changed_version,
-            Some(state) => {
-                if message.status.is_final() {
-                    *state = Followed::EndPending(message.changed_version);
-                }
-                true
-            }
-            None => false,
+        let Some(reply) = self.followed.get_mut(&message.id) else { return false };
+        if let FollowedProgress::EndSent(at) = reply.progress {
+            return at >= message.changed_version;
         }
+        if message.status.is_final() {
+            reply.progress = FollowedProgress::EndPending(message.changed_version);
+            return true;
+        }
+        reply.active == message.active
     }
 
     /// The version up to which every change has been sent: if the event of an end is pending, the version before that end.
     fn sent_to(&self) -> i64 {
-        let pending = self.followed.values().filter_map(|state| match state {
-            Followed::EndPending(at) => Some(at - 1),
-            Followed::Writing | Followed::EndSent(_) => None,
+        let pending = self.followed.values().filter_map(|reply| match reply.progress {
+            FollowedProgress::EndPending(at) => Some(at - 1),
+            FollowedProgress::Writing | FollowedProgress::EndSent(_) => None,
         });
         pending.min().map_or(self.read_to, |pending| pending.min(self.read_to))
     }
 
-    /// Subscribes to the events of a reply that is being written.
+    /// Subscribes to the events of a reply that is being written, from the end of this text on. This replaces an earlier
+    /// subscription, because the client replaces its copy by this one.
     fn follow(&mut self, message: &message::Model) {
-        if message.status.is_final() || self.followed.contains_key(&message.id) {
+        if message.status.is_final() {
             return;
         }
-        let id = message.id;
+        let (id, end) = (message.id, CancellationToken::new());
         let events = self.reply_use_cases.clone().events_of_reply(self.user, id, Some(end_cursor(message)));
         // Buffered, so that the stream holds no database connection while it waits to be polled here.
-        let events = buffered(&self.reply_use_cases.tasks, events);
-        self.followed.insert(id, Followed::Writing);
+        let events = buffered(&self.reply_use_cases.tasks, events).take_until(end.clone().cancelled_owned());
+        let (progress, active) = (FollowedProgress::Writing, message.active);
+        self.followed.insert(id, Followed { progress, active, _end: end.drop_guard() });
         self.replies.push(events.map(move |event| (id, event)).boxed());
     }
 
@@ -261,8 +274,10 @@ impl Subscriber {
     fn reply_event(&mut self, reply: MessageId, event: Result<ReplyEvent>) -> Result<Option<ChatroomEvent>> {
         match event {
             Ok(event) => {
-                if let ReplyEvent::Ended { message, .. } = &event {
-                    self.followed.insert(reply, Followed::EndSent(message.changed_version));
+                if let ReplyEvent::Ended { message, .. } = &event
+                    && let Some(followed) = self.followed.get_mut(&reply)
+                {
+                    followed.progress = FollowedProgress::EndSent(message.changed_version);
                 }
                 let change = ChatroomChange::Reply(reply, event);
                 Ok(Some(ChatroomEvent { version: self.sent_to(), change, number: None }))

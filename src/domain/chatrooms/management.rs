@@ -1,10 +1,13 @@
 //! Creating, updating, listing and deleting chatrooms.
 
 use bytes::Bytes;
-use entity::{ChatroomId, UserId, chatroom};
+use entity::{ChatroomId, UserId, chatroom, idempotency_key};
 use futures_util::FutureExt;
 
-use super::{Chatrooms, SystemInstruction, Title};
+use super::{
+    Chatrooms, IdempotencyKey, SystemInstruction, Title,
+    first_result::{Idempotent, Request, first_result},
+};
 use crate::{
     domain::publish::publish,
     error::{Error, Result},
@@ -26,6 +29,22 @@ pub struct NewChatroom {
     pub title: Option<Title>,
     pub system_instruction: Option<SystemInstruction>,
     pub model: Option<String>,
+    pub key: Option<IdempotencyKey>,
+}
+
+impl NewChatroom {
+    /// The row of the idempotency key, if this creates `chatroom`.
+    fn key(&self, chatroom: &chatroom::Model) -> Option<idempotency_key::Model> {
+        let input = (
+            self.title.as_ref().map(Title::as_str),
+            self.system_instruction.as_ref().map(SystemInstruction::as_str),
+            &self.model,
+        );
+        let input = serde_json::json!(input).to_string();
+        let request = Request { operation: "createChatroom", parts: &[input.as_bytes()] };
+        let key = self.key.clone()?;
+        Some(request.key(chatroom.user_id, key, chatroom.id.0, chatroom.created_at))
+    }
 }
 
 /// Changes to a chatroom. A field that is `None` stays unchanged.
@@ -38,17 +57,19 @@ pub struct ChatroomUpdate {
 }
 
 impl Chatrooms {
+    /// A repeated idempotency key returns the first result.
+    ///
     /// # Errors
-    /// [`Error::BadInput`] for a model that is not offered.
+    /// [`Error::BadInput`] for a model that is not offered, [`Error::Conflict`] for a key that was used for another request.
     pub async fn create_chatroom(&self, user: UserId, new: NewChatroom) -> Result<chatroom::Model> {
         let now = self.clock.now();
         let chatroom = chatroom::Model {
             id: ChatroomId::generate(),
             user_id: user,
-            title: new.title.map_or_else(|| UNTITLED.to_owned(), String::from),
-            system_instruction: new.system_instruction.map(String::from),
-            model: match new.model {
-                Some(model) => self.validate_model(model)?,
+            title: new.title.as_ref().map_or(UNTITLED, Title::as_str).to_owned(),
+            system_instruction: new.system_instruction.clone().map(String::from),
+            model: match &new.model {
+                Some(model) => self.validate_model(model.clone())?,
                 None => self.replies.model.names()[0].clone(),
             },
             version: 1,
@@ -56,17 +77,25 @@ impl Chatrooms {
             created_at: now,
             updated_at: now,
         };
-        self.db
-            .with_retry(|| async {
-                let tx = self.db.begin().await?;
-                chatrooms::insert(&tx, &chatroom).await?;
-                let list_version = users::increment_list_version(&tx, user).await?;
-                commit(tx).await?;
-                self.record_list_version(user, list_version).await;
-                Ok(())
-            })
-            .await?;
-        Ok(chatroom)
+        let key = new.key(&chatroom);
+        let created = self.db.with_retry(|| async {
+            let tx = self.db.begin().await?;
+            if let Some(first) = first_result(&tx, key.as_ref()).await? {
+                return Ok(Idempotent::Repeated(first));
+            }
+            chatrooms::insert(&tx, &chatroom).await?;
+            let list_version = users::increment_list_version(&tx, user).await?;
+            commit(tx).await?;
+            self.record_list_version(user, list_version).await;
+            Ok(Idempotent::New(()))
+        });
+        match created.await? {
+            Idempotent::New(()) => Ok(chatroom),
+            Idempotent::Repeated(first) => {
+                let first = self.chatroom(user, ChatroomId(first)).await?;
+                first.ok_or(Error::NotFound("chatroom"))
+            }
+        }
     }
 
     /// # Errors

@@ -1,19 +1,22 @@
-//! Chatrooms and what their owner does in them: management, sending and regenerating, the daily quota, and the events of a
-//! chatroom and of an account. Replies are written by [`replies`](super::replies), which must not use this module.
+//! Chatrooms and what their owner does in them: management, sending, editing and regenerating, switching between versions, the
+//! daily quota, and the events of a chatroom and of an account. Replies are written by [`replies`](super::replies), which must not use this module.
 //!
 //! ```text
-//!  send, regenerate ──► one transaction: message, QUEUED reply, its job, quota ──► signals ──► events on every device
+//!  send, edit, regenerate ──► one transaction: message, QUEUED reply, its job, quota ──► signals ──► events on every device
 //! ```
 
 mod account;
 mod branch;
 mod buffered;
+mod edit;
 mod events;
+mod first_result;
 mod input;
 mod list_version;
 mod management;
 mod quota;
 mod regenerate;
+mod select;
 mod send;
 mod subscribe;
 

@@ -1,8 +1,11 @@
 //! Regenerating: a new reply to the same message.
 
-use entity::{MessageId, UserId};
+use entity::{MessageId, UserId, idempotency_key};
 
-use super::{Chatrooms, Sent, branch};
+use super::{
+    Chatrooms, IdempotencyKey, Sent, branch,
+    first_result::{Idempotent, Request, first_result},
+};
 use crate::{
     domain::publish::publish,
     error::{Error, Result},
@@ -15,14 +18,34 @@ impl Chatrooms {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::QuotaExceeded`], [`Error::BadInput`] if the message is not a reply, and [`Error::Conflict`]
-    /// if the old reply has not ended or is not on the active branch.
-    pub async fn regenerate(&self, user: UserId, reply: MessageId) -> Result<Sent> {
-        self.db.with_retry(|| self.regenerate_once(user, reply)).await
+    /// if the old reply has not ended or is not on the active branch, or the key was used for another request.
+    pub async fn regenerate(
+        &self,
+        user: UserId,
+        old: MessageId,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Sent> {
+        let new = MessageId::generate();
+        let request = Request { operation: "regenerateReply", parts: &[old.0.as_bytes()] };
+        let key = key.map(|key| request.key(user, key, new.0, self.clock.now()));
+        match self.db.with_retry(|| self.regenerate_once(user, old, new, key.as_ref())).await? {
+            Idempotent::New(sent) => Ok(sent),
+            Idempotent::Repeated(reply) => self.sent_before(user, MessageId(reply)).await,
+        }
     }
 
-    async fn regenerate_once(&self, user: UserId, reply: MessageId) -> Result<Sent> {
+    async fn regenerate_once(
+        &self,
+        user: UserId,
+        reply: MessageId,
+        new: MessageId,
+        key: Option<&idempotency_key::Model>,
+    ) -> Result<Idempotent<Sent>> {
         let chatroom = self.replies.owned_reply(user, reply).await?.chatroom_id;
         let tx = self.db.begin().await?;
+        if let Some(reply) = first_result(&tx, key).await? {
+            return Ok(Idempotent::Repeated(reply));
+        }
         let now = self.clock.now();
         let chatroom = chatrooms::increment_version_of_owned(&tx, user, chatroom, now)
             .await?
@@ -41,7 +64,7 @@ impl Chatrooms {
         let question = messages::owned_by(&tx, user, question).await?.ok_or(Error::NotFound("message"))?;
         let usage = self.quota.reserve(&tx, user, now).await?;
         branches::truncate(&tx, chatroom.id, old.depth, chatroom.version).await?;
-        let new = branch::queue_reply(&tx, &chatroom, &question, MessageId::generate(), now).await?;
+        let new = branch::queue_reply(&tx, &chatroom, &question, new, now).await?;
         let list_version = users::increment_list_version(&tx, user).await?;
         commit(tx).await?;
         self.record_list_version(user, list_version).await;
@@ -53,6 +76,6 @@ impl Chatrooms {
             "regeneration accepted"
         );
         publish(&*self.signals, &[Topic::Jobs, Topic::Chatroom(chatroom.id), Topic::Account(user)]).await;
-        Ok(Sent { message: question, reply: new, usage, is_behind_unfinished: false })
+        Ok(Idempotent::New(Sent { message: question, reply: new, usage, is_behind_unfinished: false }))
     }
 }

@@ -1,18 +1,18 @@
 //! Sending a message. Everything that a message causes is written in one transaction: all of it is stored, or nothing.
 
-use entity::{ChatroomId, MessageId, UserId, idempotency_key, message};
-use ring::digest;
+use entity::{ChatroomId, MessageId, UserId, message};
 
 use super::{
     Chatrooms, Content, DailyUsage, IdempotencyKey,
     branch::{self, Position},
+    first_result::{Request, first_result},
 };
 use crate::{
     domain::{billing::tiers::Tier, publish::publish, replies},
     error::{Error, Result},
     ports::signals::Topic,
     store::{
-        branches, chatrooms, commit, idempotency, messages,
+        branches, chatrooms, commit, messages,
         sending::{self, NewMessage, StoreResult, Stored},
         users,
     },
@@ -49,13 +49,8 @@ impl Chatrooms {
         key: Option<IdempotencyKey>,
     ) -> Result<Sent> {
         let (reply, now) = (MessageId::generate(), self.clock.now());
-        let key = key.map(|key| idempotency_key::Model {
-            user_id: user,
-            key: key.into(),
-            fingerprint: fingerprint(chatroom, &content),
-            reply_id: reply,
-            created_at: now,
-        });
+        let request = Request { operation: "", parts: &[chatroom.0.as_bytes(), content.as_str().as_bytes()] };
+        let key = key.map(|key| request.key(user, key, reply.0, now));
         let new = NewMessage {
             user,
             chatroom,
@@ -74,7 +69,7 @@ impl Chatrooms {
                 self.record_list_version(user, version).await;
                 *sent
             }
-            SendResult::Repeated(reply) => return self.first_result(user, reply).await,
+            SendResult::Repeated(reply) => return self.sent_before(user, reply).await,
         };
         tracing::info!(
             user_id = %user.0,
@@ -110,14 +105,8 @@ impl Chatrooms {
     async fn store_in_steps(&self, new: &NewMessage<'_>) -> Result<SendResult> {
         let NewMessage { user, now, .. } = *new;
         let tx = self.db.begin().await?;
-        if let Some(key) = new.key
-            && let Some(first) = idempotency::claim(&tx, key).await?
-        {
-            if first.fingerprint != key.fingerprint {
-                let problem = format!("idempotencyKey {} was used for another message.", first.key);
-                return Err(Error::Conflict(problem));
-            }
-            return Ok(SendResult::Repeated(first.reply_id));
+        if let Some(reply) = first_result(&tx, new.key).await? {
+            return Ok(SendResult::Repeated(MessageId(reply)));
         }
         let chatroom = chatrooms::increment_version_of_owned(&tx, user, new.chatroom, now)
             .await?
@@ -137,7 +126,8 @@ impl Chatrooms {
         Ok(SendResult::New(Box::new(Sent { message, reply, usage, is_behind_unfinished }), list_version))
     }
 
-    async fn first_result(&self, user: UserId, reply: MessageId) -> Result<Sent> {
+    /// What the first request with the same idempotency key has sent.
+    pub(super) async fn sent_before(&self, user: UserId, reply: MessageId) -> Result<Sent> {
         let reply = self.replies.owned_message(user, reply).await?;
         let message =
             self.replies.owned_message(user, reply.parent_id.ok_or(Error::NotFound("message"))?).await?;
@@ -147,9 +137,4 @@ impl Chatrooms {
         let usage = self.quota.usage(self.db.read(), user).await?;
         Ok(Sent { message, reply, usage, is_behind_unfinished: true })
     }
-}
-
-fn fingerprint(chatroom: ChatroomId, content: &Content) -> Vec<u8> {
-    let request = [chatroom.0.as_bytes().as_slice(), content.as_str().as_bytes()].concat();
-    digest::digest(&digest::SHA256, &request).as_ref().to_vec()
 }

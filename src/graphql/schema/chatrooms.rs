@@ -4,7 +4,7 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObje
 use entity::chatroom;
 
 use crate::{
-    domain::chatrooms::{ChatroomUpdate, NewChatroom, SystemInstruction, Title},
+    domain::chatrooms::{ChatroomUpdate, IdempotencyKey, NewChatroom, SystemInstruction, Title},
     error::Result,
     graphql::{
         engine::{
@@ -69,7 +69,7 @@ pub struct ChatroomMutations;
 
 #[Object]
 impl ChatroomMutations {
-    /// Creates a chatroom. Errors: UNAUTHENTICATED, BAD_USER_INPUT.
+    /// Creates a chatroom. Errors: UNAUTHENTICATED, BAD_USER_INPUT, and CONFLICT if the idempotency key was used for another request.
     async fn create_chatroom(
         &self,
         ctx: &Context<'_>,
@@ -81,6 +81,7 @@ impl ChatroomMutations {
             title: input.title.map(Title::new).transpose()?,
             system_instruction: input.system_instruction.map(SystemInstruction::new).transpose()?,
             model: input.model,
+            key: input.idempotency_key.map(IdempotencyKey::new).transpose()?,
         };
         let row = context::chatrooms(ctx).create_chatroom(viewer.user, new).await?;
         Ok(ChatroomPayload { chatroom: Chatroom(row) })
@@ -128,6 +129,8 @@ pub struct CreateChatroomInput {
     system_instruction: Option<String>,
     /// The name of one of `models`. Null: the default model.
     model: Option<String>,
+    /// A key that makes retries safe: a request with the same key and input returns the first result. At most 255 characters.
+    idempotency_key: Option<String>,
 }
 
 /// The fields of a chatroom to change. Omitted fields stay unchanged.
@@ -147,7 +150,7 @@ pub struct UpdateChatroomInput {
 #[derive(SimpleObject)]
 pub struct ChatroomPayload {
     /// The chatroom.
-    chatroom: Chatroom,
+    pub(super) chatroom: Chatroom,
 }
 
 /// A deleted chatroom.

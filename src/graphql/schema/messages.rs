@@ -3,6 +3,7 @@
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use entity::{ChatroomId, MessageId, UserId};
 
+use super::chatrooms::ChatroomPayload;
 use crate::{
     domain::chatrooms::{Content, IdempotencyKey, Sent},
     error::Result,
@@ -79,10 +80,41 @@ impl MessageMutations {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The id of the reply to replace.")] message_id: ID,
+        #[graphql(
+            desc = "A key that makes retries safe: a request with the same key returns the first result. At most 255 characters."
+        )]
+        idempotency_key: Option<String>,
     ) -> Result<SendMessagePayload> {
         let viewer = viewer(ctx)?;
-        let sent = chatrooms(ctx).regenerate(viewer.user, read_id(&message_id, "message")?).await?;
+        let key = idempotency_key.map(IdempotencyKey::new).transpose()?;
+        let sent = chatrooms(ctx).regenerate(viewer.user, read_id(&message_id, "message")?, key).await?;
         Ok(sent.into())
+    }
+
+    /// Stores another version of a message that you sent, makes it current and queues the reply to it. The edited version and the
+    /// messages after it stay in `alternatives`. Errors: UNAUTHENTICATED, NOT_FOUND, BAD_USER_INPUT, QUOTA_EXCEEDED, and CONFLICT
+    /// if the idempotency key was used for another request.
+    async fn edit_message(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The message to edit and its new text.")] input: EditMessageInput,
+    ) -> Result<SendMessagePayload> {
+        let viewer = viewer(ctx)?;
+        let content = Content::new(input.content)?;
+        let key = input.idempotency_key.map(IdempotencyKey::new).transpose()?;
+        let message = read_id(&input.message_id, "message")?;
+        chatrooms(ctx).edit(viewer.user, message, content, key).await.map(SendMessagePayload::from)
+    }
+
+    /// Makes a version of a message current, together with the newest messages below it. Errors: UNAUTHENTICATED, NOT_FOUND.
+    async fn select_alternative(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The id of the version, one of `alternatives`.")] message_id: ID,
+    ) -> Result<ChatroomPayload> {
+        let viewer = viewer(ctx)?;
+        let chatroom = chatrooms(ctx).select(viewer.user, read_id(&message_id, "message")?).await?;
+        Ok(ChatroomPayload { chatroom: Chatroom(chatroom) })
     }
 }
 
@@ -92,6 +124,18 @@ pub struct SendMessageInput {
     /// The id of the chatroom.
     chatroom_id: ID,
     /// The text: 1 to 32000 characters.
+    content: String,
+    /// A key that makes retries safe: a request with the same key and content returns the first result and uses no quota. At most
+    /// 255 characters.
+    idempotency_key: Option<String>,
+}
+
+/// A message to edit and its new text.
+#[derive(InputObject)]
+pub struct EditMessageInput {
+    /// The id of a message that you sent.
+    message_id: ID,
+    /// The new text: 1 to 32000 characters.
     content: String,
     /// A key that makes retries safe: a request with the same key and content returns the first result and uses no quota. At most
     /// 255 characters.

@@ -51,6 +51,12 @@ impl Chatroom {
         self.0.updated_at
     }
 
+    /// The position among the events of the chatroom. Pass it to chatroomEvents(after:) to receive what has changed since this
+    /// query, which must also read the messages.
+    async fn event_cursor(&self) -> String {
+        self.0.version.to_string()
+    }
+
     /// The messages of the active branch, oldest first. `last: N` returns the newest N.
     async fn messages(
         &self,

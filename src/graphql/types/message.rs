@@ -104,6 +104,11 @@ impl Message {
         Ok(versions.into_iter().map(Message::shared).collect())
     }
 
+    /// Whether the message is on the chatroom's current branch.
+    async fn is_current(&self, ctx: &Context<'_>) -> Result<bool> {
+        Ok(self.row(ctx).await?.active)
+    }
+
     /// The number of your replies that are queued before this one. Null unless its status is QUEUED.
     async fn queue_position(&self, ctx: &Context<'_>) -> Result<Option<i32>> {
         let row = self.row(ctx).await?;
