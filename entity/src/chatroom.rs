@@ -20,6 +20,31 @@ pub struct Model {
     pub created_at: Timestamp,
     /// The last activity, by which the list is sorted.
     pub updated_at: Timestamp,
+    /// When the owner pinned it; null unless it is pinned.
+    pub pinned_at: Option<Timestamp>,
+    /// When the owner archived it; null unless it is archived.
+    pub archived_at: Option<Timestamp>,
+    /// Deleted some time after its last activity.
+    pub is_temporary: bool,
+    /// Its group in the owner's list: see [`Model::rank`].
+    pub list_rank: i16,
+}
+
+impl Model {
+    /// The rank of an archived chatroom, which has a list of its own. Higher ranks come first in the list.
+    pub const ARCHIVED: i16 = 0;
+    const LISTED: i16 = 1;
+    const PINNED: i16 = 2;
+
+    /// The value of `list_rank` for these times.
+    #[must_use]
+    pub fn rank(pinned_at: Option<Timestamp>, archived_at: Option<Timestamp>) -> i16 {
+        match (pinned_at, archived_at) {
+            (_, Some(_)) => Self::ARCHIVED,
+            (Some(_), None) => Self::PINNED,
+            (None, None) => Self::LISTED,
+        }
+    }
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

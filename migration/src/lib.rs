@@ -14,6 +14,7 @@ mod m20261125_000008_received;
 mod m20261125_000009_reversals;
 mod m20261125_000010_job_payload;
 mod m20261126_000011_version_names_contract;
+mod m20261126_000101_chatroom_lists;
 
 pub struct Migrator;
 
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000009_reversals::Migration),
             Box::new(m20261125_000010_job_payload::Migration),
             Box::new(m20261126_000011_version_names_contract::Migration),
+            Box::new(m20261126_000101_chatroom_lists::Migration),
         ]
     }
 }

@@ -94,7 +94,7 @@ impl Runner {
         let permits = Arc::new(Semaphore::new(self.settings.worker_concurrency.get()));
         let kinds = Arc::new(Registry::new(&self.chatrooms, &self.billing, &self.otp_deliverer));
         let running = TaskTracker::new();
-        periodic::spawn(&self.db, &self.clock, &self.billing, &running, &life.soft);
+        periodic::spawn(&self.chatrooms, &self.billing, &running, &life.soft);
         let mut next_claim = Instant::now();
         while !life.soft.is_cancelled() {
             let Some(Ok(first)) = life.soft.run_until_cancelled(permits.clone().acquire_owned()).await else {

@@ -7,11 +7,11 @@ use sea_orm::{
 
 use super::{
     page::{Page, Window},
-    sql,
+    placeholders, sql,
 };
 
-/// The sort key of a chatroom in its owner's list, newest activity first.
-pub type Key = (Timestamp, ChatroomId);
+/// The sort key of a chatroom in its owner's list: pinned chatrooms first, then the newest activity first.
+pub type Key = (i16, Timestamp, ChatroomId);
 
 pub async fn insert(conn: &impl ConnectionTrait, chatroom: &chatroom::Model) -> Result<(), DbErr> {
     chatroom::Entity::insert(chatroom.clone().into_active_model()).exec_without_returning(conn).await?;
@@ -31,25 +31,28 @@ pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[ChatroomId]) -> Result<V
     chatroom::Entity::find().filter(chatroom::Column::Id.is_in(ids.iter().copied())).all(conn).await
 }
 
-/// A page of the user's chatrooms.
+/// A page of the user's chatrooms that are archived, or of those that are not.
 pub async fn page_owned_by(
     conn: &impl ConnectionTrait,
     user: UserId,
+    archived: bool,
     window: &Window<Key>,
 ) -> Result<Page<chatroom::Model>, DbErr> {
     let mut bounds = String::new();
     let mut values: Vec<Value> = vec![user.into()];
     for (key, comparison) in [(window.after, "<"), (window.before, ">")] {
-        if let Some((updated_at, id)) = key {
-            values.extend([updated_at.into(), id.into()]);
-            let last = values.len();
-            bounds += &format!(" AND (updated_at, id) {comparison} (${}, ${last})", last - 1);
+        if let Some((rank, updated_at, id)) = key {
+            let key = placeholders(values.len() + 1, 3);
+            values.extend([rank.into(), updated_at.into(), id.into()]);
+            bounds += &format!(" AND (list_rank, updated_at, id) {comparison} ({key})");
         }
     }
     let direction = if window.backward { "ASC" } else { "DESC" };
     let text = format!(
-        "SELECT * FROM chatrooms WHERE user_id = $1{bounds}
-         ORDER BY updated_at {direction}, id {direction} LIMIT {limit}",
+        "SELECT * FROM chatrooms WHERE user_id = $1 AND list_rank {ranks} {rank}{bounds}
+         ORDER BY list_rank {direction}, updated_at {direction}, id {direction} LIMIT {limit}",
+        ranks = if archived { "=" } else { ">" },
+        rank = chatroom::Model::ARCHIVED,
         limit = window.fetched(),
     );
     let rows = chatroom::Model::find_by_statement(sql(conn, text, values)).all(conn).await?;
@@ -57,22 +60,21 @@ pub async fn page_owned_by(
 }
 
 /// Locks the chatroom's row and increments its version. Every transaction in which the owner changes a chatroom calls this
-/// first. The activity at `now` moves the chatroom to the top of its owner's list. Returns none if the user has no such
-/// chatroom.
+/// first. An activity moves the chatroom up in its owner's list. Returns none if the user has no such chatroom.
 pub async fn increment_version_of_owned(
     conn: &impl ConnectionTrait,
     user: UserId,
     id: ChatroomId,
-    now: Timestamp,
+    activity: Option<Timestamp>,
 ) -> Result<Option<chatroom::Model>, DbErr> {
-    let incremented = chatroom::Entity::update_many()
+    let mut increment = chatroom::Entity::update_many()
         .col_expr(chatroom::Column::Version, Expr::col(chatroom::Column::Version).add(1))
-        .col_expr(chatroom::Column::UpdatedAt, Expr::value(now))
         .filter(chatroom::Column::Id.eq(id))
-        .filter(chatroom::Column::UserId.eq(user))
-        .exec_with_returning(conn)
-        .await?;
-    Ok(incremented.into_iter().next())
+        .filter(chatroom::Column::UserId.eq(user));
+    if let Some(now) = activity {
+        increment = increment.col_expr(chatroom::Column::UpdatedAt, Expr::value(now));
+    }
+    Ok(increment.exec_with_returning(conn).await?.into_iter().next())
 }
 
 /// Locks the chatroom's row and increments its version, for a change that its owner did not make. Returns none if it was deleted.
@@ -125,22 +127,48 @@ pub async fn some_owned_by(
         .await
 }
 
-/// Deletes the chatroom and everything in it. Returns false if it does not exist.
+/// Temporary chatrooms, with their owners, without activity since `before`.
+pub async fn expired(
+    conn: &impl ConnectionTrait,
+    before: Timestamp,
+    limit: u64,
+) -> Result<Vec<(ChatroomId, UserId)>, DbErr> {
+    chatroom::Entity::find()
+        .select_only()
+        .column(chatroom::Column::Id)
+        .column(chatroom::Column::UserId)
+        // A literal: with a bound value SQLite does not use its partial index.
+        .filter(Expr::cust("is_temporary"))
+        .filter(chatroom::Column::UpdatedAt.lt(before))
+        .limit(limit)
+        .into_tuple()
+        .all(conn)
+        .await
+}
+
+/// Deletes those of these chatrooms that belong to the user, with everything in them; with `inactive_since`, only chatrooms
+/// without activity since then. Returns how many it has deleted.
 pub async fn delete_owned_by(
     conn: &impl ConnectionTrait,
     user: UserId,
-    id: ChatroomId,
-) -> Result<bool, DbErr> {
+    ids: &[ChatroomId],
+    inactive_since: Option<Timestamp>,
+) -> Result<u64, DbErr> {
     // Removes the links between messages first: along them, the cascade would delete a long chatroom message by message and
     // exceed the database's recursion limit.
     message::Entity::update_many()
         .col_expr(message::Column::ParentId, Expr::value(None::<MessageId>))
-        .filter(message::Column::ChatroomId.eq(id))
+        .filter(message::Column::ChatroomId.is_in(ids.iter().copied()))
         .filter(message::Column::UserId.eq(user))
         .exec(conn)
         .await?;
-    let owned = chatroom::Column::UserId.eq(user);
-    Ok(chatroom::Entity::delete_by_id(id).filter(owned).exec(conn).await?.rows_affected == 1)
+    let mut delete = chatroom::Entity::delete_many()
+        .filter(chatroom::Column::Id.is_in(ids.iter().copied()))
+        .filter(chatroom::Column::UserId.eq(user));
+    if let Some(time) = inactive_since {
+        delete = delete.filter(chatroom::Column::UpdatedAt.lt(time));
+    }
+    Ok(delete.exec(conn).await?.rows_affected)
 }
 
 /// The bytes that a chatroom takes in memory.

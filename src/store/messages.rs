@@ -235,6 +235,23 @@ pub async fn versions<E: From<DbErr>>(
     collect(rows.stream(conn).await?, admit).await
 }
 
+/// Stores the feedback on a reply. None if the reply has not ended.
+pub async fn rate(
+    conn: &impl ConnectionTrait,
+    reply: MessageId,
+    feedback: Option<message::Feedback>,
+    version: i64,
+) -> Result<Option<message::Model>, DbErr> {
+    let rated = message::Entity::update_many()
+        .col_expr(message::Column::Feedback, Expr::value(feedback))
+        .col_expr(message::Column::ChangedVersion, Expr::value(version))
+        .filter(message::Column::Id.eq(reply))
+        .filter(message::Column::Status.is_not_in([message::Status::Queued, message::Status::Streaming]))
+        .exec_with_returning(conn)
+        .await?;
+    Ok(rated.into_iter().next())
+}
+
 /// The sort key of a message among the changes of its chatroom.
 #[derive(Clone, Copy, Debug)]
 pub struct ChangeKey {
@@ -287,13 +304,13 @@ pub async fn changed_since(
     Ok(found)
 }
 
-/// The replies of a chatroom that are queued or streaming, oldest first.
+/// The replies of these chatrooms that are queued or streaming, oldest first.
 pub async fn unfinished(
     conn: &impl ConnectionTrait,
-    chatroom: ChatroomId,
+    chatrooms: &[ChatroomId],
 ) -> Result<Vec<message::Model>, DbErr> {
     message::Entity::find()
-        .filter(message::Column::ChatroomId.eq(chatroom))
+        .filter(message::Column::ChatroomId.is_in(chatrooms.iter().copied()))
         // Literals: with bound values SQLite does not use its partial index.
         .filter(Expr::cust("status IN ('queued', 'streaming')"))
         .order_by_asc(message::Column::Depth)

@@ -2,5 +2,6 @@
 
 mod branches;
 mod events;
+mod lists;
 mod management;
 mod messages;

@@ -86,7 +86,7 @@ impl Chatrooms {
         let found = messages::changed_since(&snapshot, id, since, from, CHANGES_SIZE).await?;
         let mut changed = found.messages;
         if with_unfinished {
-            let unfinished = messages::unfinished(&snapshot, id).await?;
+            let unfinished = messages::unfinished(&snapshot, &[id]).await?;
             changed.extend(unfinished.into_iter().filter(|reply| reply.changed_version <= since));
         }
         Ok(Some(ChangeBatch { chatroom, changed, next: found.next }))

@@ -1,7 +1,7 @@
-//! Creating, updating, listing and deleting chatrooms.
+//! Creating, updating and listing chatrooms.
 
 use bytes::Bytes;
-use entity::{ChatroomId, UserId, chatroom, idempotency_key};
+use entity::{ChatroomId, Timestamp, UserId, chatroom, idempotency_key};
 use futures_util::FutureExt;
 
 use super::{
@@ -14,13 +14,12 @@ use crate::{
     ports::signals::Topic,
     store::{
         chatrooms::{self, Key},
-        commit, messages,
+        commit,
         page::{Page, Window},
         users,
     },
 };
 
-const DELETE_BATCH: u64 = 100;
 const UNTITLED: &str = "New chat";
 
 /// The fields of a new chatroom.
@@ -29,6 +28,7 @@ pub struct NewChatroom {
     pub title: Option<Title>,
     pub system_instruction: Option<SystemInstruction>,
     pub model: Option<String>,
+    pub is_temporary: bool,
     pub key: Option<IdempotencyKey>,
 }
 
@@ -39,6 +39,7 @@ impl NewChatroom {
             self.title.as_ref().map(Title::as_str),
             self.system_instruction.as_ref().map(SystemInstruction::as_str),
             &self.model,
+            self.is_temporary,
         );
         let input = serde_json::json!(input).to_string();
         let request = Request { operation: "createChatroom", parts: &[input.as_bytes()] };
@@ -54,6 +55,41 @@ pub struct ChatroomUpdate {
     /// `Some(None)` removes the instruction.
     pub system_instruction: Option<Option<SystemInstruction>>,
     pub model: Option<String>,
+    /// True removes the pin.
+    pub archived: Option<bool>,
+    /// True takes the chatroom out of the archive.
+    pub pinned: Option<bool>,
+}
+
+impl ChatroomUpdate {
+    /// Whether it changes more than the chatroom's place in the list.
+    fn is_activity(&self) -> bool {
+        self.title.is_some() || self.system_instruction.is_some() || self.model.is_some()
+    }
+
+    fn apply(self, chatroom: &mut chatroom::Model, now: Timestamp) {
+        if let Some(title) = self.title {
+            chatroom.title = title.into();
+        }
+        if let Some(instruction) = self.system_instruction {
+            chatroom.system_instruction = instruction.map(String::from);
+        }
+        if let Some(model) = self.model {
+            chatroom.model = model;
+        }
+        if let Some(archived) = self.archived {
+            chatroom.archived_at = archived.then(|| chatroom.archived_at.unwrap_or(now));
+        }
+        if let Some(pinned) = self.pinned {
+            chatroom.pinned_at = pinned.then(|| chatroom.pinned_at.unwrap_or(now));
+        }
+        match (self.archived, self.pinned) {
+            (Some(true), _) => chatroom.pinned_at = None,
+            (_, Some(true)) => chatroom.archived_at = None,
+            _ => {}
+        }
+        chatroom.list_rank = chatroom::Model::rank(chatroom.pinned_at, chatroom.archived_at);
+    }
 }
 
 impl Chatrooms {
@@ -76,6 +112,10 @@ impl Chatrooms {
             changed_version: 1,
             created_at: now,
             updated_at: now,
+            pinned_at: None,
+            archived_at: None,
+            is_temporary: new.is_temporary,
+            list_rank: chatroom::Model::rank(None, None),
         };
         let key = new.key(&chatroom);
         let created = self.db.with_retry(|| async {
@@ -99,13 +139,17 @@ impl Chatrooms {
     }
 
     /// # Errors
-    /// [`Error::NotFound`], or [`Error::BadInput`] for a model that is not offered.
+    /// [`Error::NotFound`], or [`Error::BadInput`] for a model that is not offered, or for a chatroom that is to be both archived
+    /// and pinned.
     pub async fn update_chatroom(
         &self,
         user: UserId,
         id: ChatroomId,
         update: ChatroomUpdate,
     ) -> Result<chatroom::Model> {
+        if (update.archived, update.pinned) == (Some(true), Some(true)) {
+            return Err(Error::bad_input("pinned", "pinned and archived must not both be true."));
+        }
         let model = update.model.map(|model| self.validate_model(model)).transpose()?;
         let update = ChatroomUpdate { model, ..update };
         let chatroom = self.db.with_retry(|| self.update_once(user, id, update.clone())).await?;
@@ -119,19 +163,13 @@ impl Chatrooms {
         id: ChatroomId,
         update: ChatroomUpdate,
     ) -> Result<chatroom::Model> {
+        let now = self.clock.now();
         let tx = self.db.begin().await?;
-        let incremented = chatrooms::increment_version_of_owned(&tx, user, id, self.clock.now()).await?;
+        let activity = update.is_activity().then_some(now);
+        let incremented = chatrooms::increment_version_of_owned(&tx, user, id, activity).await?;
         let mut chatroom = incremented.ok_or(Error::NotFound("chatroom"))?;
         chatroom.changed_version = chatroom.version;
-        if let Some(title) = update.title {
-            chatroom.title = title.into();
-        }
-        if let Some(instruction) = update.system_instruction {
-            chatroom.system_instruction = instruction.map(String::from);
-        }
-        if let Some(model) = update.model {
-            chatroom.model = model;
-        }
+        update.apply(&mut chatroom, now);
         chatrooms::save(&tx, &chatroom).await?;
         let list_version = users::increment_list_version(&tx, user).await?;
         commit(tx).await?;
@@ -139,60 +177,23 @@ impl Chatrooms {
         Ok(chatroom)
     }
 
-    /// Deletes a chatroom and its messages. Its queued and streaming replies end, and their subscribers are notified.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`].
-    pub async fn delete_chatroom(&self, user: UserId, id: ChatroomId) -> Result<()> {
-        let unfinished = self
-            .db
-            .with_retry(|| async {
-                let tx = self.db.begin().await?;
-                let unfinished = messages::unfinished(&tx, id).await?;
-                if !chatrooms::delete_owned_by(&tx, user, id).await? {
-                    return Err(Error::NotFound("chatroom"));
-                }
-                let list_version = users::increment_list_version(&tx, user).await?;
-                commit(tx).await?;
-                self.record_list_version(user, list_version).await;
-                Ok(unfinished)
-            })
-            .await?;
-        for reply in unfinished {
-            self.replies.end_log(reply.id).await;
-        }
-        publish(&*self.signals, &[Topic::Chatroom(id), Topic::Jobs]).await;
-        Ok(())
-    }
-
-    /// Deletes all chatrooms of the user.
-    pub async fn delete_chatrooms(&self, user: UserId) -> Result<()> {
-        loop {
-            let ids = chatrooms::some_owned_by(self.db.write(), user, DELETE_BATCH).await?;
-            if ids.is_empty() {
-                return Ok(());
-            }
-            for id in ids {
-                match self.delete_chatroom(user, id).await {
-                    Ok(()) | Err(Error::NotFound(_)) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-    }
-
     /// The user's chatroom.
     pub async fn chatroom(&self, user: UserId, id: ChatroomId) -> Result<Option<chatroom::Model>> {
         Ok(chatrooms::owned_by(self.db.read(), user, id).await?)
     }
 
-    /// A page of the user's chatrooms, newest activity first. Pages are cached under the version of the list (see
+    /// A page of the user's chatrooms that are archived or not, pinned ones first, then by activity. Pages are cached under the version of the list (see
     /// [`list_version`](Self::list_version)), so a page is never older than the user's last change.
-    pub async fn chatrooms(&self, user: UserId, window: Window<Key>) -> Result<Page<chatroom::Model>> {
+    pub async fn chatrooms(
+        &self,
+        user: UserId,
+        archived: bool,
+        window: Window<Key>,
+    ) -> Result<Page<chatroom::Model>> {
         let version = self.list_version(user).await?;
-        let cache_key = format!("chatrooms:{user}:{version}:{window:?}");
+        let cache_key = format!("chatroom-list:{user}:{version}:{archived}:{window:?}");
         let load = async {
-            let page = chatrooms::page_owned_by(self.db.read(), user, &window).await?;
+            let page = chatrooms::page_owned_by(self.db.read(), user, archived, &window).await?;
             Ok(Bytes::from(serde_json::to_vec(&page)?))
         };
         let cached = self.cache.get_or_load(&cache_key, load.boxed()).await?;

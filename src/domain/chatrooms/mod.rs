@@ -8,6 +8,7 @@
 mod account;
 mod branch;
 mod buffered;
+mod deletion;
 mod edit;
 mod events;
 mod first_result;
@@ -15,6 +16,7 @@ mod input;
 mod list_version;
 mod management;
 mod quota;
+mod rate;
 mod regenerate;
 mod select;
 mod send;

@@ -47,7 +47,7 @@ impl Chatrooms {
             return Ok(Idempotent::Repeated(reply));
         }
         let now = self.clock.now();
-        let chatroom = chatrooms::increment_version_of_owned(&tx, user, chatroom, now)
+        let chatroom = chatrooms::increment_version_of_owned(&tx, user, chatroom, Some(now))
             .await?
             .ok_or(Error::NotFound("message"))?;
         // Read again, now that the transaction has locked the chatroom.

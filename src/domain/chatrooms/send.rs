@@ -108,7 +108,7 @@ impl Chatrooms {
         if let Some(reply) = first_result(&tx, new.key).await? {
             return Ok(SendResult::Repeated(MessageId(reply)));
         }
-        let chatroom = chatrooms::increment_version_of_owned(&tx, user, new.chatroom, now)
+        let chatroom = chatrooms::increment_version_of_owned(&tx, user, new.chatroom, Some(now))
             .await?
             .ok_or(Error::NotFound("chatroom"))?;
         let usage = self.quota.reserve(&tx, user, now).await?;

@@ -74,14 +74,15 @@ impl Key for i32 {
 
 impl Key for crate::store::chatrooms::Key {
     fn write(&self) -> String {
-        URL_SAFE_NO_PAD.encode(format!("{} {}", self.0.timestamp_micros(), self.1))
+        URL_SAFE_NO_PAD.encode(format!("{} {} {}", self.0, self.1.timestamp_micros(), self.2))
     }
 
     fn read(cursor: &str) -> Option<Self> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
-        let (micros, id) = text.split_once(' ')?;
-        let timestamp: Timestamp = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
-        Some((timestamp, id.parse().ok()?))
+        let mut parts = text.splitn(3, ' ');
+        let rank = parts.next()?.parse().ok()?;
+        let timestamp: Timestamp = DateTime::from_timestamp_micros(parts.next()?.parse().ok()?)?;
+        Some((rank, timestamp, parts.next()?.parse().ok()?))
     }
 }
 

@@ -32,7 +32,7 @@ impl ChatroomQueries {
         Ok(context::chatrooms(ctx).chatroom(viewer.user, id).await?.map(Chatroom))
     }
 
-    /// Your chatrooms, the most recently active first. Errors: UNAUTHENTICATED, BAD_USER_INPUT.
+    /// Your chatrooms, pinned ones first, then the most recently active ones. Errors: UNAUTHENTICATED, BAD_USER_INPUT.
     async fn chatrooms(
         &self,
         ctx: &Context<'_>,
@@ -42,12 +42,15 @@ impl ChatroomQueries {
         #[graphql(desc = "The number of items from the end: 0 to 100. Not together with `first`.")]
         last: Option<i32>,
         #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Whether to list the archived chatrooms instead of the others.", default)]
+        archived: bool,
     ) -> Result<Connection<Chatroom>> {
         let viewer = viewer(ctx)?;
         let window = PageArgs { first, after, last, before }.window()?;
-        let page = context::chatrooms(ctx).chatrooms(viewer.user, window.clone()).await?;
+        let page = context::chatrooms(ctx).chatrooms(viewer.user, archived, window.clone()).await?;
         page.items.iter().try_for_each(|row| memory(ctx).count_read(chatrooms::size_of(row)))?;
-        Ok(Connection::new(page, &window, |row: &chatroom::Model| (row.updated_at, row.id), Chatroom))
+        let key = |row: &chatroom::Model| (row.list_rank, row.updated_at, row.id);
+        Ok(Connection::new(page, &window, key, Chatroom))
     }
 
     /// The models that a chatroom can use.
@@ -81,6 +84,7 @@ impl ChatroomMutations {
             title: input.title.map(Title::new).transpose()?,
             system_instruction: input.system_instruction.map(SystemInstruction::new).transpose()?,
             model: input.model,
+            is_temporary: input.temporary,
             key: input.idempotency_key.map(IdempotencyKey::new).transpose()?,
         };
         let row = context::chatrooms(ctx).create_chatroom(viewer.user, new).await?;
@@ -101,11 +105,18 @@ impl ChatroomMutations {
             MaybeUndefined::Value(text) => Some(Some(SystemInstruction::new(text)?)),
         };
         let title = input.title.map(Title::new).transpose()?;
-        let changes = ChatroomUpdate { title, system_instruction, model: input.model };
-        let row = context::chatrooms(ctx)
-            .update_chatroom(viewer.user, read_id(&input.id, "chatroom")?, changes)
-            .await?;
+        let UpdateChatroomInput { id, model, archived, pinned, .. } = input;
+        let changes = ChatroomUpdate { title, system_instruction, model, archived, pinned };
+        let id = read_id(&id, "chatroom")?;
+        let row = context::chatrooms(ctx).update_chatroom(viewer.user, id, changes).await?;
         Ok(ChatroomPayload { chatroom: Chatroom(row) })
+    }
+
+    /// Deletes all your chatrooms, archived ones included, and their messages. If the call fails, repeat it to delete the rest.
+    /// Errors: UNAUTHENTICATED.
+    async fn delete_all_chatrooms(&self, ctx: &Context<'_>) -> Result<DeleteAllChatroomsPayload> {
+        let deleted = context::chatrooms(ctx).delete_chatrooms(viewer(ctx)?.user).await?;
+        Ok(DeleteAllChatroomsPayload { deleted_count: i32::try_from(deleted).unwrap_or(i32::MAX) })
     }
 
     /// Deletes a chatroom and its messages. Errors: UNAUTHENTICATED, NOT_FOUND.
@@ -129,8 +140,18 @@ pub struct CreateChatroomInput {
     system_instruction: Option<String>,
     /// The name of one of `models`. Null: the default model.
     model: Option<String>,
+    /// Whether the chatroom is deleted 24 hours after its last message or change.
+    #[graphql(default)]
+    temporary: bool,
     /// A key that makes retries safe: a request with the same key and input returns the first result. At most 255 characters.
     idempotency_key: Option<String>,
+}
+
+/// The number of deleted chatrooms.
+#[derive(SimpleObject)]
+pub struct DeleteAllChatroomsPayload {
+    /// How many chatrooms were deleted.
+    deleted_count: i32,
 }
 
 /// The fields of a chatroom to change. Omitted fields stay unchanged.
@@ -144,6 +165,10 @@ pub struct UpdateChatroomInput {
     system_instruction: MaybeUndefined<String>,
     /// The name of one of `models`.
     model: Option<String>,
+    /// Whether the chatroom is archived. True removes the pin.
+    archived: Option<bool>,
+    /// Whether the chatroom is pinned to the top of the list. True takes it out of the archive.
+    pinned: Option<bool>,
 }
 
 /// A created or changed chatroom.

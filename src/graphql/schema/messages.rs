@@ -9,7 +9,7 @@ use crate::{
     error::Result,
     graphql::{
         engine::context::{auth, chatrooms, replies, viewer},
-        types::{Chatroom, Message, Node, Usage, User, read_id},
+        types::{Chatroom, Feedback, Message, Node, Usage, User, read_id},
     },
 };
 
@@ -104,6 +104,19 @@ impl MessageMutations {
         let key = input.idempotency_key.map(IdempotencyKey::new).transpose()?;
         let message = read_id(&input.message_id, "message")?;
         chatrooms(ctx).edit(viewer.user, message, content, key).await.map(SendMessagePayload::from)
+    }
+
+    /// Stores your feedback on a reply that has ended; null removes it. Errors: UNAUTHENTICATED, NOT_FOUND, BAD_USER_INPUT, CONFLICT.
+    async fn rate_reply(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The id of the reply.")] message_id: ID,
+        #[graphql(desc = "The feedback. Null removes it.")] feedback: Option<Feedback>,
+    ) -> Result<MessagePayload> {
+        let viewer = viewer(ctx)?;
+        let (reply, feedback) = (read_id(&message_id, "message")?, feedback.map(Into::into));
+        let rated = chatrooms(ctx).rate(viewer.user, reply, feedback).await?;
+        Ok(MessagePayload { message: Message::of(rated) })
     }
 
     /// Makes a version of a message current, together with the newest messages below it. Errors: UNAUTHENTICATED, NOT_FOUND.

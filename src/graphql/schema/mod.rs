@@ -23,7 +23,20 @@ pub const CACHEABLE: CacheableFields = &[
     ("ChatroomConnection", &["edges", "nodes", "pageInfo"]),
     ("ChatroomEdge", &["cursor", "node"]),
     ("PageInfo", &["hasPreviousPage", "hasNextPage", "startCursor", "endCursor"]),
-    ("Chatroom", &["id", "title", "systemInstruction", "model", "createdAt", "updatedAt"]),
+    (
+        "Chatroom",
+        &[
+            "id",
+            "title",
+            "systemInstruction",
+            "model",
+            "createdAt",
+            "updatedAt",
+            "pinnedAt",
+            "archivedAt",
+            "isTemporary",
+        ],
+    ),
 ];
 
 /// Operations that read.

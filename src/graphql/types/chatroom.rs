@@ -51,6 +51,21 @@ impl Chatroom {
         self.0.updated_at
     }
 
+    /// When the chatroom was pinned to the top of the list. Null unless it is pinned.
+    async fn pinned_at(&self) -> Option<Timestamp> {
+        self.0.pinned_at
+    }
+
+    /// When the chatroom was archived. Null unless it is archived.
+    async fn archived_at(&self) -> Option<Timestamp> {
+        self.0.archived_at
+    }
+
+    /// Whether the chatroom is deleted 24 hours after its last message or change. It is never searched.
+    async fn is_temporary(&self) -> bool {
+        self.0.is_temporary
+    }
+
     /// The position among the events of the chatroom. Pass it to chatroomEvents(after:) to receive what has changed since this
     /// query, which must also read the messages.
     async fn event_cursor(&self) -> String {

@@ -10,7 +10,7 @@ mod user;
 pub use billing::SubscriptionStatus;
 pub use chatroom::Chatroom;
 pub use events::{AccountEvent, ChatroomEvent, ReplyEvent};
-pub use message::Message;
+pub use message::{Feedback, Message};
 pub use phone_number::PhoneNumberScalar;
 pub use user::{Model, Session, Usage, User};
 

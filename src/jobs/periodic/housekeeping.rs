@@ -5,10 +5,9 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::{
-    clock::Clock,
-    domain::auth::PROFILE_LIFETIME,
+    domain::{auth::PROFILE_LIFETIME, chatrooms::Chatrooms},
     error::Result,
-    store::{Db, checkouts, idempotency, otps, sessions, stripe_events},
+    store::{checkouts, idempotency, otps, sessions, stripe_events},
 };
 
 pub(super) const INTERVAL: Duration = Duration::from_mins(10);
@@ -19,13 +18,14 @@ const STRIPE_EVENT_LIFETIME: TimeDelta = TimeDelta::days(30);
 /// Longer than any user takes to return from a checkout.
 const CHECKOUT_LIFETIME: TimeDelta = TimeDelta::days(90);
 
-pub(super) async fn run(db: Db, clock: Clock) -> Result<()> {
-    let now = clock.now();
+pub(super) async fn run(chatrooms: Chatrooms) -> Result<()> {
+    let (db, now) = (&chatrooms.db, chatrooms.clock.now());
     let otps = otps::delete_expired(db.write(), now - PROFILE_LIFETIME).await?;
     let sessions = sessions::delete_expired(db.write(), now).await?;
     let keys = idempotency::delete_older(db.write(), now - IDEMPOTENCY_KEY_LIFETIME).await?;
     let events = stripe_events::delete_older(db.write(), now - STRIPE_EVENT_LIFETIME).await?;
     let checkouts = checkouts::delete_ended(db.write(), now - CHECKOUT_LIFETIME).await?;
-    tracing::debug!(otps, sessions, keys, events, checkouts, "expired rows deleted");
+    let chatrooms = chatrooms.delete_expired_chatrooms().await?;
+    tracing::debug!(otps, sessions, keys, events, checkouts, chatrooms, "expired rows deleted");
     Ok(())
 }

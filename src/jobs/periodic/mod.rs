@@ -8,25 +8,21 @@ use std::time::Duration;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{clock::Clock, domain::billing::Billing, error::Result, store::Db};
+use crate::{
+    domain::{billing::Billing, chatrooms::Chatrooms},
+    error::Result,
+};
 
 /// Starts every periodic task. After `soft` is cancelled, each task ends as soon as its current run has ended.
-pub(super) fn spawn(
-    db: &Db,
-    clock: &Clock,
-    billing: &Billing,
-    tasks: &TaskTracker,
-    soft: &CancellationToken,
-) {
-    let (housekeeping_db, checkpoint_db, clock) = (db.clone(), db.clone(), clock.clone());
+pub(super) fn spawn(chatrooms: &Chatrooms, billing: &Billing, tasks: &TaskTracker, soft: &CancellationToken) {
+    let (chatrooms, db) = (chatrooms.clone(), chatrooms.db.clone());
     let (billing, reconcile_soft) = (billing.clone(), soft.clone());
     let interval = billing.stale_poll_interval;
     let housekeeping = every(housekeeping::INTERVAL, "housekeeping", soft.clone(), move || {
-        housekeeping::run(housekeeping_db.clone(), clock.clone())
+        housekeeping::run(chatrooms.clone())
     });
-    let checkpoint = every(checkpoint::INTERVAL, "checkpoint", soft.clone(), move || {
-        checkpoint::run(checkpoint_db.clone())
-    });
+    let checkpoint =
+        every(checkpoint::INTERVAL, "checkpoint", soft.clone(), move || checkpoint::run(db.clone()));
     let reconcile = every(interval, "reconcile", soft.clone(), move || {
         reconcile::run(billing.clone(), reconcile_soft.clone())
     });

@@ -1,0 +1,86 @@
+//! Deleting chatrooms, at the request of their owner or because they were temporary.
+
+use chrono::TimeDelta;
+use entity::{ChatroomId, Timestamp, UserId};
+use futures_util::future::join_all;
+
+use super::Chatrooms;
+use crate::{
+    domain::publish::publish,
+    error::{Error, Result},
+    ports::signals::Topic,
+    store::{chatrooms, commit, messages, users},
+};
+
+/// How many chatrooms are deleted in one transaction, in which other writes wait on SQLite.
+const BATCH: u64 = 20;
+/// How long a temporary chatroom lives after its last activity.
+pub const TEMPORARY_LIFETIME: TimeDelta = TimeDelta::hours(24);
+
+impl Chatrooms {
+    /// Deletes a chatroom and its messages. Its queued and streaming replies end, and their subscribers are notified.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn delete_chatroom(&self, user: UserId, id: ChatroomId) -> Result<()> {
+        match self.delete_batch(user, &[id], None).await? {
+            0 => Err(Error::NotFound("chatroom")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes all chatrooms of the user, in several transactions. Returns how many.
+    pub async fn delete_chatrooms(&self, user: UserId) -> Result<u64> {
+        let mut deleted = 0;
+        loop {
+            let ids = chatrooms::some_owned_by(self.db.write(), user, BATCH).await?;
+            if ids.is_empty() {
+                return Ok(deleted);
+            }
+            deleted += self.delete_batch(user, &ids, None).await?;
+        }
+    }
+
+    /// Deletes the temporary chatrooms whose time is over. Returns how many.
+    pub async fn delete_expired_chatrooms(&self) -> Result<u64> {
+        let before = self.clock.now() - TEMPORARY_LIFETIME;
+        let mut deleted = 0;
+        loop {
+            let expired = chatrooms::expired(self.db.write(), before, BATCH).await?;
+            if expired.is_empty() {
+                return Ok(deleted);
+            }
+            for (id, user) in expired {
+                deleted += self.delete_batch(user, &[id], Some(before)).await?;
+            }
+        }
+    }
+
+    async fn delete_batch(
+        &self,
+        user: UserId,
+        ids: &[ChatroomId],
+        inactive_since: Option<Timestamp>,
+    ) -> Result<u64> {
+        let deletion = || async {
+            let tx = self.db.begin().await?;
+            let unfinished = messages::unfinished(&tx, ids).await?;
+            let deleted = chatrooms::delete_owned_by(&tx, user, ids, inactive_since).await?;
+            if deleted == 0 {
+                tx.rollback().await?;
+                return Ok((0, Vec::new()));
+            }
+            let list_version = users::increment_list_version(&tx, user).await?;
+            commit(tx).await?;
+            self.record_list_version(user, list_version).await;
+            Ok((deleted, unfinished))
+        };
+        let (deleted, unfinished) = self.db.with_retry(deletion).await?;
+        if deleted > 0 {
+            join_all(unfinished.iter().map(|reply| self.replies.end_log(reply.id))).await;
+            let topics: Vec<_> = ids.iter().map(|&id| Topic::Chatroom(id)).chain([Topic::Jobs]).collect();
+            publish(&*self.signals, &topics).await;
+        }
+        Ok(deleted)
+    }
+}
