@@ -131,6 +131,7 @@ impl App {
             log: shared.log.clone(),
             signals: shared.signals.clone(),
             model,
+            titles: config.chat.chatroom_titles == Switch::On,
             history_tokens: config.gemini.gemini_history_tokens,
             timing: Timing::default(),
         };

@@ -1,10 +1,11 @@
 //! A conversation.
 
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{ChatroomId, Timestamp, UserId};
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "chatrooms")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
@@ -26,6 +27,7 @@ pub struct Model {
     pub archived_at: Option<Timestamp>,
     /// Deleted some time after its last activity.
     pub is_temporary: bool,
+    pub title_source: TitleSource,
     /// Its group in the owner's list: see [`Model::rank`].
     pub list_rank: i16,
 }
@@ -45,6 +47,16 @@ impl Model {
             (None, None) => Self::LISTED,
         }
     }
+}
+
+/// Where a chatroom's title comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(8))", rename_all = "snake_case")]
+pub enum TitleSource {
+    /// The same for every new chatroom. The model may replace it.
+    Default,
+    Model,
+    User,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

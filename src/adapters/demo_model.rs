@@ -5,13 +5,14 @@ use std::time::Duration;
 use async_stream::stream;
 use futures_util::{StreamExt, stream::BoxStream};
 
-use crate::ports::model::{Chunk, LanguageModel, ModelError, ModelUsage, Prompt, Tokens};
+use crate::ports::model::{Chunk, LanguageModel, ModelError, ModelUsage, Prompt, Task, Tokens};
 
 const NAME: &str = "demo";
 /// The delay before each word: about the speed at which people read.
 const PER_WORD: Duration = Duration::from_millis(40);
 /// In characters.
 const MAX_QUOTE: usize = 80;
+const TITLE_WORDS: usize = 6;
 
 #[derive(Debug)]
 pub struct DemoModel {
@@ -34,7 +35,10 @@ impl LanguageModel for DemoModel {
     }
 
     fn generate(&self, prompt: Prompt) -> BoxStream<'static, Result<Chunk, ModelError>> {
-        let answer = answer(&prompt);
+        let answer = match prompt.task {
+            Task::Reply => answer(&prompt),
+            Task::Title => title(&prompt),
+        };
         stream! {
             let mut words = 0;
             for word in answer.split_inclusive(' ') {
@@ -49,6 +53,12 @@ impl LanguageModel for DemoModel {
         }
         .boxed()
     }
+}
+
+/// The first words of the conversation.
+fn title(prompt: &Prompt) -> String {
+    let question = prompt.turns.first().map_or("", |turn| turn.text.as_str());
+    question.split_whitespace().take(TITLE_WORDS).collect::<Vec<_>>().join(" ")
 }
 
 fn answer(prompt: &Prompt) -> String {

@@ -12,6 +12,15 @@ pub struct Prompt {
     pub system_instruction: Option<String>,
     /// Oldest first; the first and the last are the user's.
     pub turns: Vec<Turn>,
+    pub task: Task,
+}
+
+/// What the answer is for. A provider needs not know: the turns say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    Reply,
+    /// A title of the conversation.
+    Title,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

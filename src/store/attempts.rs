@@ -111,9 +111,16 @@ pub struct Finished {
     pub next: Option<job::Model>,
 }
 
-/// Deletes the job and ends the reply, unless the reply has ended already or a later attempt has begun. Refunds `refund` if the
-/// reply ends. With `lease_next_until`, claims the chatroom's next job. Returns none, and changes nothing, if the claim is lost
-/// or the chatroom was deleted.
+/// A job to queue when the reply ends, if its chatroom is not temporary and has the default title.
+#[derive(Clone, Debug)]
+pub struct QueuedTitle {
+    pub kind: &'static str,
+    pub payload: serde_json::Value,
+}
+
+/// Deletes the job and ends the reply, unless the reply has ended already or a later attempt has begun. Refunds `refund` or
+/// queues `title` if the reply ends. With `lease_next_until`, claims the chatroom's next job. Returns none, and changes nothing, if
+/// the claim is lost or the chatroom was deleted.
 pub async fn finish(
     db: &Db,
     claim: Claim,
@@ -121,54 +128,15 @@ pub async fn finish(
     end: End,
     refund: Option<Refund>,
     lease_next_until: Option<Timestamp>,
+    title: Option<QueuedTitle>,
 ) -> Result<Option<Finished>, DbErr> {
-    let text = match db.write().get_database_backend() {
-        DbBackend::Sqlite => transaction(&[
-            "UPDATE chatrooms SET version = version + 1
-             WHERE id = $3 AND EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND attempt = $2)",
-            "DELETE FROM jobs WHERE id = $1 AND attempt = $2 AND changes() = 1 RETURNING 1 AS completed",
-            &jobs::claim_next(NEXT_PARAMETERS, "$17 IS NOT NULL AND changes() = 1"),
-            &format!(
-                "UPDATE messages
-                 SET {END_COLUMNS}, changed_version = (SELECT version FROM chatrooms WHERE id = $3)
-                 WHERE id = $4 AND attempt <= $2 AND status IN ('queued', 'streaming')
-                   AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = $1)
-                 RETURNING 1 AS ended"
-            ),
-            "UPDATE daily_usage SET used = used - 1
-             WHERE user_id = $15 AND day = $16 AND used > 0 AND changes() = 1",
-        ]),
-        // Locks the chatroom before the job and the reply, as every transaction that changes a chatroom does: transactions
-        // that lock in different orders could deadlock.
-        _ => format!(
-            "WITH incremented AS (
-                 UPDATE chatrooms SET version = version + 1
-                 WHERE id = $3 AND EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND attempt = $2)
-                 RETURNING version
-             ), completed AS (
-                 DELETE FROM jobs USING incremented WHERE id = $1 AND attempt = $2 RETURNING incremented.version
-             ), ended AS (
-                 UPDATE messages SET {END_COLUMNS}, changed_version = completed.version
-                 FROM completed
-                 WHERE id = $4 AND attempt <= $2 AND status IN ('queued', 'streaming')
-                 RETURNING id
-             ), refunded AS (
-                 UPDATE daily_usage SET used = used - 1
-                 FROM ended WHERE user_id = $15 AND day = $16 AND used > 0
-             ), next AS (
-                 {claim_next}
-             )
-             SELECT 1 AS completed, (SELECT 1 FROM ended) AS ended, next.* FROM completed LEFT JOIN next ON true",
-            claim_next =
-                jobs::claim_next(NEXT_PARAMETERS, "$17 IS NOT NULL AND EXISTS (SELECT 1 FROM completed)"),
-        ),
-    };
+    let text = finish_text(db, title.is_some());
     let (failure_code, failure_message) = end.failure.unzip();
     let (prompt, output, thoughts) = match end.usage.tokens {
         Some((prompt, output, thoughts)) => (Some(prompt), Some(output), Some(thoughts)),
         None => (None, None, None),
     };
-    let values: [Value; 17] = [
+    let mut values: Vec<Value> = vec![
         claim.job.into(),
         claim.attempt.into(),
         reply.chatroom_id.into(),
@@ -187,6 +155,9 @@ pub async fn finish(
         refund.map(|refund| refund.day).into(),
         lease_next_until.into(),
     ];
+    if let Some(QueuedTitle { kind, payload }) = title {
+        values.extend([JobId::generate().into(), kind.into(), payload.into()]);
+    }
     // One row on PostgreSQL; on SQLite one of each statement that returned any.
     let rows = db.write().query_all_raw(sql(db.write(), text, values)).await?;
     let has = |column| rows.iter().any(|row| matches!(row.try_get("", column), Ok(Some(1_i32))));
@@ -197,6 +168,69 @@ pub async fn finish(
     let next = next.map(|row| job::Model::from_query_result(row, "")).transpose()?;
     Ok(Some(Finished { is_ended: has("ended"), next }))
 }
+
+/// The text of [`finish`]. Only that of the first replies of a chatroom queues a title.
+fn finish_text(db: &Db, with_title: bool) -> String {
+    match db.write().get_database_backend() {
+        DbBackend::Sqlite => {
+            let end = format!(
+                "UPDATE messages
+                 SET {END_COLUMNS}, changed_version = (SELECT version FROM chatrooms WHERE id = $3)
+                 WHERE id = $4 AND attempt <= $2 AND status IN ('queued', 'streaming')
+                   AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = $1)
+                 RETURNING 1 AS ended"
+            );
+            let title =
+                format!("{QUEUE_TITLE} FROM chatrooms WHERE id = $3 AND {IS_UNTITLED} AND changes() = 1");
+            transaction(&[
+                "UPDATE chatrooms SET version = version + 1
+                 WHERE id = $3 AND EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND attempt = $2)",
+                "DELETE FROM jobs WHERE id = $1 AND attempt = $2 AND changes() = 1 RETURNING 1 AS completed",
+                &jobs::claim_next(NEXT_PARAMETERS, "$17 IS NOT NULL AND changes() = 1"),
+                &end,
+                // A reply whose prompt is refunded has no title.
+                if with_title { &title } else { REFUND },
+            ])
+        }
+        // Locks the chatroom before the job and the reply, as every transaction that changes a chatroom does: transactions
+        // that lock in different orders could deadlock.
+        _ => format!(
+            "WITH incremented AS (
+                 UPDATE chatrooms SET version = version + 1
+                 WHERE id = $3 AND EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND attempt = $2)
+                 RETURNING version{title_columns}
+             ), completed AS (
+                 DELETE FROM jobs USING incremented WHERE id = $1 AND attempt = $2 RETURNING incremented.version
+             ), ended AS (
+                 UPDATE messages SET {END_COLUMNS}, changed_version = completed.version
+                 FROM completed
+                 WHERE id = $4 AND attempt <= $2 AND status IN ('queued', 'streaming')
+                 RETURNING id
+             ), refunded AS (
+                 UPDATE daily_usage SET used = used - 1
+                 FROM ended WHERE user_id = $15 AND day = $16 AND used > 0
+             ), next AS (
+                 {claim_next}
+             ){title}
+             SELECT 1 AS completed, (SELECT 1 FROM ended) AS ended, next.* FROM completed LEFT JOIN next ON true",
+            title_columns = if with_title { ", title_source, is_temporary" } else { "" },
+            claim_next =
+                jobs::claim_next(NEXT_PARAMETERS, "$17 IS NOT NULL AND EXISTS (SELECT 1 FROM completed)"),
+            title = if with_title {
+                format!(", titled AS ({QUEUE_TITLE} FROM incremented, ended WHERE {IS_UNTITLED})")
+            } else {
+                String::new()
+            },
+        ),
+    }
+}
+
+const REFUND: &str = "UPDATE daily_usage SET used = used - 1
+     WHERE user_id = $15 AND day = $16 AND used > 0 AND changes() = 1";
+const QUEUE_TITLE: &str =
+    "INSERT INTO jobs (id, kind, user_id, position, run_at, attempt, failures, stop_requested,
+         payload, created_at) SELECT $18, $19, $15, 0, $14, 0, 0, false, $20, $14";
+const IS_UNTITLED: &str = "title_source = 'default' AND NOT is_temporary";
 
 /// The parameters of [`jobs::claim_next`] in [`finish`].
 const NEXT_PARAMETERS: [&str; 5] = ["$1", "$15", "$3", "$14", "$17"];

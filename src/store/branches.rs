@@ -107,6 +107,18 @@ pub async fn above(
     HistoryMessage::find_by_statement(sql(conn, text, [chatroom.into(), depth.into()])).all(conn).await
 }
 
+/// The first messages of the active branch, oldest first.
+pub async fn oldest(
+    conn: &impl ConnectionTrait,
+    chatroom: ChatroomId,
+    limit: usize,
+) -> Result<Vec<HistoryMessage>, DbErr> {
+    let text = format!(
+        "SELECT {HISTORY_COLUMNS} FROM messages WHERE chatroom_id = $1 AND {ACTIVE} ORDER BY depth LIMIT {limit}"
+    );
+    HistoryMessage::find_by_statement(sql(conn, text, [chatroom.into()])).all(conn).await
+}
+
 /// A message, and its ancestors whose depth is greater than `depth`, newest first. Their branch need not be active.
 pub async fn ancestors(
     conn: &impl ConnectionTrait,

@@ -90,6 +90,25 @@ pub async fn increment_version(
     Ok(incremented.into_iter().next())
 }
 
+/// Stores a title that the model has generated, and increments the version. None if the title is not the default one any more.
+pub async fn set_generated_title(
+    conn: &impl ConnectionTrait,
+    id: ChatroomId,
+    title: &str,
+) -> Result<Option<chatroom::Model>, DbErr> {
+    use chatroom::{Column, TitleSource};
+    let stored = chatroom::Entity::update_many()
+        .col_expr(Column::Title, Expr::value(title))
+        .col_expr(Column::TitleSource, Expr::value(TitleSource::Model))
+        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+        .col_expr(Column::ChangedVersion, Expr::col(Column::Version).add(1))
+        .filter(Column::Id.eq(id))
+        .filter(Column::TitleSource.eq(TitleSource::Default))
+        .exec_with_returning(conn)
+        .await?;
+    Ok(stored.into_iter().next())
+}
+
 /// Stores the edits to a chatroom that [`increment_version_of_owned`] has returned.
 pub async fn save(conn: &impl ConnectionTrait, chatroom: &chatroom::Model) -> Result<(), DbErr> {
     let edited = chatroom.clone().into_active_model().reset_all();

@@ -5,3 +5,4 @@ mod events;
 mod lists;
 mod management;
 mod messages;
+mod titles;

@@ -19,6 +19,11 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 
+use super::socket::TEST_TIMEOUT;
+
+/// How often the received calls are counted.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
 /// Blocks a response until the test opens the gate. Each opening lets one waiter pass.
 #[derive(Clone)]
 pub struct Gate(Arc<Semaphore>);
@@ -200,6 +205,16 @@ impl FakeGemini {
 
     pub fn calls(&self) -> Vec<Call> {
         self.state.lock().unwrap().calls.clone()
+    }
+
+    /// Waits until this many calls have been received.
+    pub async fn wait_for_calls(&self, count: usize) {
+        let received = async {
+            while self.calls().len() < count {
+                tokio::time::sleep(POLL_INTERVAL).await;
+            }
+        };
+        tokio::time::timeout(TEST_TIMEOUT, received).await.expect("calls are missing");
     }
 
     /// When each chunk was sent.

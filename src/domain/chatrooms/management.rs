@@ -1,7 +1,11 @@
 //! Creating, updating and listing chatrooms.
 
 use bytes::Bytes;
-use entity::{ChatroomId, Timestamp, UserId, chatroom, idempotency_key};
+use entity::{
+    ChatroomId, Timestamp, UserId,
+    chatroom::{self, TitleSource},
+    idempotency_key,
+};
 use futures_util::FutureExt;
 
 use super::{
@@ -70,6 +74,7 @@ impl ChatroomUpdate {
     fn apply(self, chatroom: &mut chatroom::Model, now: Timestamp) {
         if let Some(title) = self.title {
             chatroom.title = title.into();
+            chatroom.title_source = TitleSource::User;
         }
         if let Some(instruction) = self.system_instruction {
             chatroom.system_instruction = instruction.map(String::from);
@@ -102,6 +107,7 @@ impl Chatrooms {
         let chatroom = chatroom::Model {
             id: ChatroomId::generate(),
             user_id: user,
+            title_source: if new.title.is_some() { TitleSource::User } else { TitleSource::Default },
             title: new.title.as_ref().map_or(UNTITLED, Title::as_str).to_owned(),
             system_instruction: new.system_instruction.clone().map(String::from),
             model: match &new.model {

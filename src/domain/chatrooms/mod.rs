@@ -21,6 +21,7 @@ mod regenerate;
 mod select;
 mod send;
 mod subscribe;
+mod title;
 
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ pub use management::{ChatroomUpdate, NewChatroom};
 pub use quota::{DailyUsage, Quota};
 pub use send::Sent;
 pub use subscribe::Feeds;
+pub use title::TitleResult;
 
 /// The use cases of chatrooms.
 #[derive(Clone)]

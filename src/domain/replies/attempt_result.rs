@@ -175,7 +175,9 @@ impl Replies {
         let refund = is_refunded(&end).then_some(refund);
         let log_line = EndLogLine::new(row, job, &end);
         let lease_next_until = next_lease.map(|lease| end.at + lease);
-        let finished = attempts::finish(&self.db, Claim::of(job), row, end, refund, lease_next_until).await?;
+        let title = self.title_job(row, &end);
+        let finished =
+            attempts::finish(&self.db, Claim::of(job), row, end, refund, lease_next_until, title).await?;
         let Some(Finished { is_ended, next }) = finished else { return Ok(None) };
         if is_ended {
             log_line.log();

@@ -13,6 +13,7 @@ mod attempt_result;
 mod prompt;
 mod stop;
 mod subscribe;
+mod title_job;
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,6 +30,7 @@ use crate::{
 pub use crate::ports::reply_log::Cursor;
 pub use attempt::{CancelTokens, JOB_KIND};
 pub use subscribe::{ReplyEvent, end_cursor};
+pub use title_job::TitleJob;
 
 /// The use cases of a reply.
 #[derive(Clone)]
@@ -42,6 +44,8 @@ pub struct Replies {
     pub model: Arc<dyn LanguageModel>,
     /// Token budget of a prompt's history.
     pub history_tokens: usize,
+    /// Whether the model gives titles to chatrooms.
+    pub titles: bool,
     pub timing: Timing,
 }
 

@@ -8,7 +8,7 @@ use sea_orm::ConnectionTrait;
 use super::Replies;
 use crate::{
     error::Result,
-    ports::model::{Prompt, Turn},
+    ports::model::{Prompt, Task, Turn},
     store::{
         attempts::Begun,
         branches::{self, HistoryMessage},
@@ -40,13 +40,17 @@ impl Replies {
             let Some(question) = reply.parent_id else { return Ok(None) };
             branches::ancestors(conn, question, reply.depth - MAX_MESSAGES).await?
         };
-        let is_offered = self.model.names().contains(&model);
         Ok(Some(Prompt {
-            // The chatroom's model may no longer be in the settings.
-            model: if is_offered { model } else { self.model.names()[0].clone() },
+            model: self.offered_model(model),
             system_instruction: system_instruction.filter(|text| !text.is_empty()),
             turns: turns(history, budget),
+            task: Task::Reply,
         }))
+    }
+
+    /// The model of a chatroom, or the default one if the settings do not name it any more.
+    pub(in crate::domain) fn offered_model(&self, model: String) -> String {
+        if self.model.names().contains(&model) { model } else { self.model.names()[0].clone() }
     }
 }
 

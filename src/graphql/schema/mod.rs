@@ -28,6 +28,7 @@ pub const CACHEABLE: CacheableFields = &[
         &[
             "id",
             "title",
+            "hasGeneratedTitle",
             "systemInstruction",
             "model",
             "createdAt",

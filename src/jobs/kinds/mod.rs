@@ -5,6 +5,7 @@ mod erase_account;
 mod reply;
 mod stripe_event;
 mod sync_customer;
+mod title;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -70,6 +71,7 @@ impl Registry {
     pub(super) fn new(chatrooms: &Chatrooms, billing: &Billing, otp_deliverer: &OtpDeliverer) -> Self {
         Self::of([
             Box::new(reply::WriteReply { replies: chatrooms.replies.clone() }) as Box<dyn Kind>,
+            Box::new(title::GenerateTitle { chatrooms: chatrooms.clone() }),
             Box::new(deliver_otp::DeliverOtp { otp_deliverer: otp_deliverer.clone() }),
             Box::new(stripe_event::ProcessStripeEvent { billing: billing.clone() }),
             Box::new(sync_customer::SyncCustomer { billing: billing.clone() }),
