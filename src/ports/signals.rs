@@ -18,6 +18,8 @@ pub enum Topic {
     Session(SessionId),
     /// Something in this chatroom changed, or it was deleted.
     Chatroom(ChatroomId),
+    /// This user's list of chatrooms, or something in one of them, changed.
+    Chatrooms(UserId),
     /// This user's tier, billing state or usage changed.
     Account(UserId),
 }

@@ -119,8 +119,8 @@ pub struct QueuedTitle {
 }
 
 /// Deletes the job and ends the reply, unless the reply has ended already or a later attempt has begun. Refunds `refund` or
-/// queues `title` if the reply ends. With `lease_next_until`, claims the chatroom's next job. Returns none, and changes nothing, if
-/// the claim is lost or the chatroom was deleted.
+/// queues `title` if the reply ends. With `lease_next_until`, claims the chatroom's next job. Returns none, and changes nothing,
+/// if the claim is lost or the chatroom was deleted.
 pub async fn finish(
     db: &Db,
     claim: Claim,

@@ -31,6 +31,23 @@ pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[ChatroomId]) -> Result<V
     chatroom::Entity::find().filter(chatroom::Column::Id.is_in(ids.iter().copied())).all(conn).await
 }
 
+/// The versions of all chatrooms of the user, ordered by id.
+pub async fn versions_owned_by(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+) -> Result<Vec<(ChatroomId, i64)>, DbErr> {
+    let mut versions: Vec<(ChatroomId, i64)> = chatroom::Entity::find()
+        .select_only()
+        .column(chatroom::Column::Id)
+        .column(chatroom::Column::Version)
+        .filter(chatroom::Column::UserId.eq(user))
+        .into_tuple()
+        .all(conn)
+        .await?;
+    versions.sort_unstable();
+    Ok(versions)
+}
+
 /// A page of the user's chatrooms that are archived, or of those that are not.
 pub async fn page_owned_by(
     conn: &impl ConnectionTrait,

@@ -2,6 +2,7 @@
 
 mod branches;
 mod events;
+mod list_events;
 mod lists;
 mod management;
 mod messages;

@@ -1,10 +1,14 @@
 //! A client's copy of a chatroom, which is read once and then updated by events only.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use super::{TestUser, socket::Socket};
+use super::{TestUser, code_of, socket::Socket};
+
+/// How long to wait for an event that may not come.
+pub const READY: Duration = Duration::from_millis(3);
 
 const MESSAGE: &str = "fragment M on Message {
     id role content status cursor isCurrent feedback inReplyTo { id }
@@ -82,7 +86,27 @@ impl ChatroomCopy {
 
     /// Applies the next event, and returns its type.
     pub async fn apply_next(&mut self) -> String {
-        let mut message = self.socket.next().await.expect("the socket is open");
+        let message = self.socket.next().await.expect("the socket is open");
+        self.apply(message)
+    }
+
+    /// Applies the events that arrive within a few milliseconds.
+    pub async fn apply_ready(&mut self) {
+        while let Ok(message) = timeout(READY, self.socket.next()).await {
+            let message = message.expect("the socket is open");
+            if message["type"] != "complete" {
+                self.apply(message);
+            }
+        }
+    }
+
+    fn apply(&mut self, mut message: Value) -> String {
+        if code_of(&message["payload"]) == "NOT_FOUND" {
+            // The chatroom was deleted before this connection has followed it.
+            self.chatroom = None;
+            self.messages.clear();
+            return "ChatroomDeleted".to_owned();
+        }
         let mut event = message["payload"]["data"]["chatroomEvents"].take();
         assert!(event.is_object(), "{message} {:#?}", self.messages);
         event["cursor"].as_str().unwrap().clone_into(&mut self.cursor);

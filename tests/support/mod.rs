@@ -13,6 +13,7 @@ pub mod billing;
 pub mod chatroom_copy;
 pub mod delivery_service;
 pub mod gemini;
+pub mod list_copy;
 pub mod process;
 pub mod replies;
 pub mod requirements;

@@ -30,6 +30,7 @@ fn channel(topic: Topic) -> String {
         Topic::Stops => "pollux:stops".to_owned(),
         Topic::Session(session) => format!("pollux:{{{session}}}:session"),
         Topic::Chatroom(chatroom) => format!("pollux:{{{chatroom}}}:room"),
+        Topic::Chatrooms(user) => format!("pollux:{{{user}}}:rooms"),
         Topic::Account(user) => format!("pollux:{{{user}}}:account"),
     }
 }

@@ -78,7 +78,8 @@ impl Chatrooms {
         let (deleted, unfinished) = self.db.with_retry(deletion).await?;
         if deleted > 0 {
             join_all(unfinished.iter().map(|reply| self.replies.end_log(reply.id))).await;
-            let topics: Vec<_> = ids.iter().map(|&id| Topic::Chatroom(id)).chain([Topic::Jobs]).collect();
+            let chatrooms = ids.iter().map(|&id| Topic::Chatroom(id));
+            let topics: Vec<_> = chatrooms.chain([Topic::Chatrooms(user), Topic::Jobs]).collect();
             publish(&*self.signals, &topics).await;
         }
         Ok(deleted)

@@ -29,8 +29,8 @@ impl Chatrooms {
     /// the messages after it stay as an inactive branch; it may be inactive itself, so that of two edits at once both are stored.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::QuotaExceeded`], [`Error::BadInput`] if the message is a reply, and [`Error::Conflict`] for a
-    /// key that was used for another request.
+    /// [`Error::NotFound`], [`Error::QuotaExceeded`], [`Error::BadInput`] if the message is a reply, and
+    /// [`Error::Conflict`] for a key that was used for another request.
     pub async fn edit(
         &self,
         user: UserId,
@@ -50,8 +50,9 @@ impl Chatrooms {
         let edit = Edit { user, chatroom: message.chatroom_id, edited, content: &content, reply, key };
         match self.db.with_retry(|| self.edit_once(&edit)).await? {
             Idempotent::New(sent) => {
-                publish(&*self.signals, &[Topic::Jobs, Topic::Chatroom(edit.chatroom), Topic::Account(user)])
-                    .await;
+                let chatroom = Topic::Chatroom(edit.chatroom);
+                let topics = [Topic::Jobs, chatroom, Topic::Chatrooms(user), Topic::Account(user)];
+                publish(&*self.signals, &topics).await;
                 Ok(sent)
             }
             Idempotent::Repeated(reply) => self.sent_before(user, MessageId(reply)).await,

@@ -136,7 +136,10 @@ impl Chatrooms {
             Ok(Idempotent::New(()))
         });
         match created.await? {
-            Idempotent::New(()) => Ok(chatroom),
+            Idempotent::New(()) => {
+                publish(&*self.signals, &[Topic::Chatrooms(user)]).await;
+                Ok(chatroom)
+            }
             Idempotent::Repeated(first) => {
                 let first = self.chatroom(user, ChatroomId(first)).await?;
                 first.ok_or(Error::NotFound("chatroom"))
@@ -159,7 +162,7 @@ impl Chatrooms {
         let model = update.model.map(|model| self.validate_model(model)).transpose()?;
         let update = ChatroomUpdate { model, ..update };
         let chatroom = self.db.with_retry(|| self.update_once(user, id, update.clone())).await?;
-        publish(&*self.signals, &[Topic::Chatroom(id)]).await;
+        publish(&*self.signals, &[Topic::Chatroom(id), Topic::Chatrooms(user)]).await;
         Ok(chatroom)
     }
 
@@ -188,8 +191,8 @@ impl Chatrooms {
         Ok(chatrooms::owned_by(self.db.read(), user, id).await?)
     }
 
-    /// A page of the user's chatrooms that are archived or not, pinned ones first, then by activity. Pages are cached under the version of the list (see
-    /// [`list_version`](Self::list_version)), so a page is never older than the user's last change.
+    /// A page of the user's chatrooms that are archived or not, pinned ones first, then by activity. Pages are cached under the
+    /// version of the list (see [`list_version`](Self::list_version)), so a page is never older than the user's last change.
     pub async fn chatrooms(
         &self,
         user: UserId,

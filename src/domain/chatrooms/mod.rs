@@ -1,5 +1,6 @@
 //! Chatrooms and what their owner does in them: management, sending, editing and regenerating, switching between versions, the
-//! daily quota, and the events of a chatroom and of an account. Replies are written by [`replies`](super::replies), which must not use this module.
+//! daily quota, and the events of a chatroom and of an account. Replies are written by [`replies`](super::replies), which must
+//! not use this module.
 //!
 //! ```text
 //!  send, edit, regenerate ──► one transaction: message, QUEUED reply, its job, quota ──► signals ──► events on every device
@@ -13,6 +14,7 @@ mod edit;
 mod events;
 mod first_result;
 mod input;
+mod list_events;
 mod list_version;
 mod management;
 mod quota;
@@ -35,6 +37,7 @@ use crate::{
 pub use account::AccountState;
 pub use events::{ChatroomChange, ChatroomEvent};
 pub use input::{Content, IdempotencyKey, SystemInstruction, Title};
+pub use list_events::{ListChange, ListEvent};
 pub use management::{ChatroomUpdate, NewChatroom};
 pub use quota::{DailyUsage, Quota};
 pub use send::Sent;

@@ -22,7 +22,7 @@ impl Chatrooms {
         feedback: Option<message::Feedback>,
     ) -> Result<message::Model> {
         let rated = self.db.with_retry(|| self.rate_once(user, reply, feedback)).await?;
-        publish(&*self.signals, &[Topic::Chatroom(rated.chatroom_id)]).await;
+        publish(&*self.signals, &[Topic::Chatroom(rated.chatroom_id), Topic::Chatrooms(user)]).await;
         Ok(rated)
     }
 

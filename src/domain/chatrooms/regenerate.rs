@@ -75,7 +75,9 @@ impl Chatrooms {
             reply_id = %new.id.0,
             "regeneration accepted"
         );
-        publish(&*self.signals, &[Topic::Jobs, Topic::Chatroom(chatroom.id), Topic::Account(user)]).await;
+        let chatroom = Topic::Chatroom(chatroom.id);
+        let topics = [Topic::Jobs, chatroom, Topic::Chatrooms(user), Topic::Account(user)];
+        publish(&*self.signals, &topics).await;
         Ok(Idempotent::New(Sent { message: question, reply: new, usage, is_behind_unfinished: false }))
     }
 }

@@ -17,7 +17,7 @@ impl Chatrooms {
     /// [`Error::NotFound`].
     pub async fn select(&self, user: UserId, version: MessageId) -> Result<chatroom::Model> {
         let chatroom = self.db.with_retry(|| self.select_once(user, version)).await?;
-        publish(&*self.signals, &[Topic::Chatroom(chatroom.id)]).await;
+        publish(&*self.signals, &[Topic::Chatroom(chatroom.id), Topic::Chatrooms(user)]).await;
         Ok(chatroom)
     }
 

@@ -78,7 +78,7 @@ impl Chatrooms {
             reply_id = %sent.reply.id.0,
             "message accepted"
         );
-        let mut topics = vec![Topic::Chatroom(chatroom), Topic::Account(user)];
+        let mut topics = vec![Topic::Chatroom(chatroom), Topic::Chatrooms(user), Topic::Account(user)];
         // Behind an unfinished reply the job cannot be claimed: the worker that ends that reply looks for the next job.
         if !sent.is_behind_unfinished {
             topics.push(Topic::Jobs);

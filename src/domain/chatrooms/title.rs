@@ -111,8 +111,8 @@ impl Chatrooms {
             self.record_list_version(chatroom.user_id, list_version).await;
             Ok(Some(chatroom))
         });
-        if stored.await?.is_some() {
-            publish(&*self.signals, &[Topic::Chatroom(id)]).await;
+        if let Some(chatroom) = stored.await? {
+            publish(&*self.signals, &[Topic::Chatroom(id), Topic::Chatrooms(chatroom.user_id)]).await;
         }
         Ok(())
     }

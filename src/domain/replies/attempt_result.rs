@@ -182,7 +182,7 @@ impl Replies {
         if is_ended {
             log_line.log();
         }
-        let mut topics = vec![Topic::Chatroom(row.chatroom_id)];
+        let mut topics = vec![Topic::Chatroom(row.chatroom_id), Topic::Chatrooms(row.user_id)];
         topics.extend(refund.map(|_| Topic::Account(row.user_id)));
         // A waiting job of the user may be below the cap on parallel replies now. This is read after the commit, because a message
         // that was sent behind this reply is not signalled by its sender.
@@ -217,7 +217,11 @@ impl Replies {
         let attempt = replies::Attempt { reply: row.id, number: job.attempt };
         replies::requeue(&tx, attempt, output.text, output.usage(), chatroom.version).await?;
         commit(tx).await?;
-        publish(&*self.signals, &[Topic::Chatroom(row.chatroom_id), Topic::Jobs]).await;
+        publish(
+            &*self.signals,
+            &[Topic::Chatroom(row.chatroom_id), Topic::Chatrooms(row.user_id), Topic::Jobs],
+        )
+        .await;
         Ok(None)
     }
 }

@@ -8,7 +8,7 @@ use futures_util::stream::BoxStream;
 
 use crate::{
     domain::{
-        chatrooms::{AccountState, ChatroomChange, ChatroomEvent},
+        chatrooms::{AccountState, ChatroomChange, ChatroomEvent, ListEvent},
         replies::{Cursor, ReplyEvent},
     },
     error::Result,
@@ -31,6 +31,7 @@ impl From<Response> for Event {
 pub enum SourceEvent {
     Reply(MessageId, ReplyEvent),
     Chatroom(Arc<ChatroomEvent>),
+    ChatroomList(Box<ListEvent>),
     Account(Box<AccountState>),
 }
 
@@ -52,6 +53,7 @@ impl SourceEvent {
         match self {
             Self::Reply(_, event) => Some(event.cursor().to_string()),
             Self::Chatroom(event) => Some(event.version.to_string()),
+            Self::ChatroomList(event) => Some(event.cursor.clone()),
             Self::Account(_) => None,
         }
     }
@@ -63,7 +65,7 @@ impl SourceEvent {
                 ChatroomChange::Reply(reply, of_reply) => (Some(event.version), *reply, of_reply),
                 _ => return None,
             },
-            Self::Account(_) => return None,
+            Self::ChatroomList(_) | Self::Account(_) => return None,
         };
         let ReplyEvent::Delta { cursor, text } = event else { return None };
         Some(Delta { version, reply, cursor: *cursor, text })

@@ -72,7 +72,8 @@ pub struct ChatroomMutations;
 
 #[Object]
 impl ChatroomMutations {
-    /// Creates a chatroom. Errors: UNAUTHENTICATED, BAD_USER_INPUT, and CONFLICT if the idempotency key was used for another request.
+    /// Creates a chatroom. Errors: UNAUTHENTICATED, BAD_USER_INPUT, and CONFLICT if the idempotency key was used for another
+    /// request.
     async fn create_chatroom(
         &self,
         ctx: &Context<'_>,

@@ -106,7 +106,8 @@ impl MessageMutations {
         chatrooms(ctx).edit(viewer.user, message, content, key).await.map(SendMessagePayload::from)
     }
 
-    /// Stores your feedback on a reply that has ended; null removes it. Errors: UNAUTHENTICATED, NOT_FOUND, BAD_USER_INPUT, CONFLICT.
+    /// Stores your feedback on a reply that has ended; null removes it. Errors: UNAUTHENTICATED, NOT_FOUND, BAD_USER_INPUT,
+    /// CONFLICT.
     async fn rate_reply(
         &self,
         ctx: &Context<'_>,

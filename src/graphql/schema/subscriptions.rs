@@ -15,7 +15,7 @@ use crate::{
             event::SourceEvent,
             subscription::{Resolved, open_or_resolve},
         },
-        types::{AccountEvent, ChatroomEvent, ReplyEvent, read_id},
+        types::{AccountEvent, ChatroomEvent, ChatroomListEvent, ReplyEvent, read_id},
     },
 };
 
@@ -66,6 +66,30 @@ impl Subscription {
         };
         let convert = |event| match event {
             SourceEvent::Chatroom(event) => Some(ChatroomEvent::from(Arc::unwrap_or_clone(event))),
+            _ => None,
+        };
+        open_or_resolve(ctx, open, convert).await
+    }
+
+    /// The changes of your list of chatrooms, archived ones included, from all devices: created, changed and deleted chatrooms,
+    /// and new messages and ended replies in them. The first event is ChatroomListReset, unless the list is as it was after the
+    /// event with the cursor `after`. Errors: UNAUTHENTICATED.
+    async fn chatroom_list_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            desc = "The cursor of the event after which to resume. Null: begins with ChatroomListReset."
+        )]
+        after: Option<String>,
+    ) -> Result<Resolved<ChatroomListEvent>> {
+        let open = async {
+            let viewer = viewer(ctx)?;
+            let after = context::request(ctx).resume_after.clone().or(after);
+            let events = chatrooms(ctx).list_events(viewer.user, after).await;
+            Ok(events.map(|event| Ok(SourceEvent::ChatroomList(Box::new(event?)))))
+        };
+        let convert = |event| match event {
+            SourceEvent::ChatroomList(event) => Some(ChatroomListEvent::new(*event)),
             _ => None,
         };
         open_or_resolve(ctx, open, convert).await

@@ -31,8 +31,8 @@ impl Chatroom {
         &self.0.title
     }
 
-    /// Whether the title is the server's own: the default one, or one that the model has generated after the first reply. A title that
-    /// you set is never replaced.
+    /// Whether the title is the server's own: the default one, or one that the model has generated after the first reply. A title
+    /// that you set is never replaced.
     async fn has_generated_title(&self) -> bool {
         self.0.title_source != chatroom::TitleSource::User
     }

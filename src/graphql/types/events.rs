@@ -173,6 +173,58 @@ impl From<chatrooms::ChatroomEvent> for ChatroomEvent {
     }
 }
 
+/// An event of your list of chatrooms.
+#[derive(SimpleObject)]
+pub struct ChatroomListEvent {
+    /// The state of the list after the event. Pass it as `after` to resume.
+    cursor: String,
+    /// The change.
+    change: ChatroomListChange,
+}
+
+/// A change of your list of chatrooms.
+#[derive(Union)]
+pub enum ChatroomListChange {
+    Reset(ChatroomListReset),
+    Created(ChatroomCreated),
+    Updated(ChatroomUpdated),
+    Deleted(ChatroomDeleted),
+}
+
+/// Read the list now: every change from now on follows as an event.
+#[derive(SimpleObject)]
+pub struct ChatroomListReset {
+    /// True if the list may have changed since the cursor `after`; false without one.
+    missed_changes: bool,
+}
+
+/// A chatroom was created.
+#[derive(SimpleObject)]
+pub struct ChatroomCreated {
+    /// The new chatroom.
+    chatroom: Chatroom,
+}
+
+impl ChatroomListEvent {
+    pub fn new(event: chatrooms::ListEvent) -> Self {
+        let change = match event.change {
+            chatrooms::ListChange::Reset { missed_changes } => {
+                ChatroomListChange::Reset(ChatroomListReset { missed_changes })
+            }
+            chatrooms::ListChange::Created(row) => {
+                ChatroomListChange::Created(ChatroomCreated { chatroom: Chatroom(*row) })
+            }
+            chatrooms::ListChange::Updated(row) => {
+                ChatroomListChange::Updated(ChatroomUpdated { chatroom: Chatroom(*row) })
+            }
+            chatrooms::ListChange::Deleted(id) => {
+                ChatroomListChange::Deleted(ChatroomDeleted { deleted_id: id.into() })
+            }
+        };
+        Self { cursor: event.cursor, change }
+    }
+}
+
 /// The state of an account.
 #[derive(SimpleObject)]
 pub struct AccountEvent {

@@ -9,7 +9,7 @@ mod user;
 
 pub use billing::SubscriptionStatus;
 pub use chatroom::Chatroom;
-pub use events::{AccountEvent, ChatroomEvent, ReplyEvent};
+pub use events::{AccountEvent, ChatroomEvent, ChatroomListEvent, ReplyEvent};
 pub use message::{Feedback, Message};
 pub use phone_number::PhoneNumberScalar;
 pub use user::{Model, Session, Usage, User};
