@@ -1,22 +1,22 @@
-//! The composition root: selects an adapter for each port and assembles the application. Only this file uses
+//! The composition root: selects an adapter for each port and assembles the application. Only this module uses
 //! the adapters.
+
+mod shared;
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use tokio::{net::TcpListener, sync::Mutex};
-use tokio_util::task::AbortOnDropHandle;
 
+use self::shared::Shared;
 use crate::{
     adapters::{
         demo_model::DemoModel,
         gemini::{Gemini, Timeouts},
-        memory::{MemoryCache, MemoryRateLimit, MemoryReplyLog, MemorySignals},
-        no_rate_limit::NoRateLimit,
+        memory::MemorySignals,
         otp,
         otp_webhook::OtpWebhook,
-        redis::{self, RedisCache, RedisRateLimit, RedisReplyLog, RedisSignals},
         stripe::Stripe,
         twilio::Twilio,
     },
@@ -27,23 +27,19 @@ use crate::{
         billing::{Billing, EventIntake},
         chatrooms::{Chatrooms, Feeds, Quota},
         replies::{Replies, Timing},
+        sharing::Sharing,
     },
     graphql::{self, DocumentStore, Services},
     http::{self, Api, Health},
     jobs::Runner,
     lifecycle::Lifecycle,
-    ports::{
-        cache::Cache, model::LanguageModel, otp_sender::OtpSender, payments::Payments, rate_limit::RateLimit,
-        reply_log::ReplyLog, signals::Signals,
-    },
+    ports::{model::LanguageModel, otp_sender::OtpSender, payments::Payments, signals::Signals},
     store::{Db, jobs},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a worker looks for users whose Stripe state is stale.
 const STALE_POLL_INTERVAL: Duration = Duration::from_mins(1);
-/// How long the process waits for Redis when it starts.
-const REDIS_TIMEOUT: Duration = Duration::from_secs(3);
 /// Timeout of a request that delivers a one-time password.
 const OTP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long connections, tasks and the database each have to close at shutdown.
@@ -62,15 +58,6 @@ pub struct App {
     life: Lifecycle,
     /// Dropped last, because ending tasks still publish signals.
     shared: Shared,
-}
-
-/// What processes share besides the database: Redis, or the memory of a single process.
-struct Shared {
-    log: Arc<dyn ReplyLog>,
-    signals: Arc<dyn Signals>,
-    cache: Arc<dyn Cache>,
-    limits: Arc<dyn RateLimit>,
-    _link: Option<AbortOnDropHandle<()>>,
 }
 
 impl App {
@@ -161,25 +148,28 @@ impl App {
         let db = self.chatrooms.db.clone();
         let health = Health { db: db.clone(), signals: self.shared.signals.clone(), life: life.clone() };
         let settings = Arc::new(self.config.server.clone());
-        let allows_introspection = self.config.graphql.introspection == Switch::On;
+        let (chatrooms, billing) = (self.chatrooms.clone(), self.billing.clone());
         let routes = match self.auth {
-            Some(auth) => http::router(Api {
-                executor: graphql::executor(
-                    Services {
-                        auth: auth.clone(),
-                        chatrooms: self.chatrooms.clone(),
-                        billing: self.billing.clone(),
-                    },
-                    self.documents,
+            Some(auth) => {
+                let sharing = Sharing::new(&auth, chatrooms.clone(), self.config.billing.frontend());
+                let services = Services {
+                    auth: auth.clone(),
+                    chatrooms: chatrooms.clone(),
+                    sharing,
+                    billing: billing.clone(),
+                };
+                let allows_introspection = self.config.graphql.introspection == Switch::On;
+                http::router(Api {
+                    executor: graphql::executor(services, self.documents, allows_introspection)?,
+                    auth,
+                    billing,
+                    chatrooms,
+                    settings: settings.clone(),
+                    life: life.clone(),
+                    health,
                     allows_introspection,
-                )?,
-                auth,
-                billing: self.billing.clone(),
-                settings: settings.clone(),
-                life: life.clone(),
-                health,
-                allows_introspection,
-            }),
+                })
+            }
             None => health.router(),
         };
         let server = async {
@@ -220,38 +210,6 @@ impl App {
             tracing::warn!("database did not close in time");
         }
         Ok(())
-    }
-}
-
-impl Shared {
-    async fn open(config: &Config, clock: &Clock, life: &Lifecycle) -> anyhow::Result<Self> {
-        let ttl = config.chat.chatroom_cache_ttl;
-        let near = MemoryCache::new(ttl, clock.clone());
-        let limited = config.auth.rate_limits == Switch::On;
-        let Some(url) = config.redis.url() else {
-            return Ok(Self {
-                log: Arc::new(MemoryReplyLog::new(clock.clone())),
-                signals: Arc::new(MemorySignals::default()),
-                cache: Arc::new(near),
-                limits: if limited {
-                    Arc::new(MemoryRateLimit::new(clock.clone()))
-                } else {
-                    Arc::new(NoRateLimit)
-                },
-                _link: None,
-            });
-        };
-        let (link, handle) = redis::Link::open(url, &life.tasks)?;
-        if tokio::time::timeout(REDIS_TIMEOUT, link.connected()).await.is_err() {
-            tracing::warn!("Redis is unavailable; starting without it");
-        }
-        Ok(Self {
-            log: Arc::new(RedisReplyLog::new(link.clone())),
-            signals: Arc::new(RedisSignals::new(link.clone())),
-            cache: Arc::new(RedisCache::new(link.clone(), near, ttl)),
-            limits: if limited { Arc::new(RedisRateLimit::new(link)) } else { Arc::new(NoRateLimit) },
-            _link: Some(handle),
-        })
     }
 }
 

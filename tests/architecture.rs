@@ -29,10 +29,12 @@ const GRAPHQL_ARROWS: &[(&str, &[&str])] = &[
 /// Like [`ARROWS`], for the modules of `src/domain/`.
 const DOMAIN_ARROWS: &[(&str, &[&str])] = &[
     ("mod", &[]),
-    ("auth", &["billing", "publish", "random", "text"]),
+    ("auth", &["billing", "export_json", "publish", "random", "text"]),
     ("billing", &["publish", "text"]),
-    ("chatrooms", &["billing", "replies", "publish", "read_retry", "text"]),
+    ("chatrooms", &["billing", "export_json", "replies", "publish", "read_retry", "text"]),
+    ("sharing", &["auth", "chatrooms", "publish"]),
     ("replies", &["publish", "read_retry", "text"]),
+    ("export_json", &[]),
     ("publish", &[]),
     ("random", &[]),
     ("read_retry", &[]),

@@ -112,6 +112,7 @@ typed_ids! {
     ChatroomId = "room";
     MessageId = "msg";
     JobId = "job";
+    ShareId = "share";
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! This crate contains no rules of the product. A column's comment states what the column holds and why.
 
 pub mod chatroom;
+pub mod chatroom_share;
 pub mod checkout;
 pub mod daily_usage;
 pub mod id;
@@ -15,7 +16,7 @@ pub mod stripe_event;
 pub mod subscription;
 pub mod user;
 
-pub use id::{ChatroomId, JobId, MessageId, OtpId, SessionId, UserId};
+pub use id::{ChatroomId, JobId, MessageId, OtpId, SessionId, ShareId, UserId};
 
 /// A point in time as both databases keep it: UTC, to the microsecond.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -16,6 +16,7 @@ mod m20261125_000010_job_payload;
 mod m20261126_000011_version_names_contract;
 mod m20261126_000101_chatroom_lists;
 mod m20261126_000102_title_source;
+mod m20261126_000103_shares;
 
 pub struct Migrator;
 
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000011_version_names_contract::Migration),
             Box::new(m20261126_000101_chatroom_lists::Migration),
             Box::new(m20261126_000102_title_source::Migration),
+            Box::new(m20261126_000103_shares::Migration),
         ]
     }
 }

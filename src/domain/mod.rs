@@ -3,8 +3,10 @@
 pub mod auth;
 pub mod billing;
 pub mod chatrooms;
+mod export_json;
 mod publish;
 mod random;
 mod read_retry;
 pub mod replies;
+pub mod sharing;
 mod text;

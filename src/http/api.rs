@@ -14,6 +14,7 @@ use crate::{
     domain::{
         auth::{Auth, Caller},
         billing::Billing,
+        chatrooms::Chatrooms,
     },
     error::{Error, Result},
     graphql::{Executor, Identity, RequestContext},
@@ -26,6 +27,7 @@ pub struct Api {
     pub executor: Executor,
     pub auth: Auth,
     pub billing: Billing,
+    pub chatrooms: Chatrooms,
     pub settings: Arc<ServerSettings>,
     pub life: Lifecycle,
     pub health: Health,

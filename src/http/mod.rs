@@ -13,6 +13,7 @@ mod api;
 mod backlog;
 mod body;
 mod budget;
+mod chatroom_export;
 mod connection;
 mod cors;
 mod forwarded;

@@ -35,6 +35,9 @@ const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
 /// The name of an asset contains the hash of its content.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
+/// The paths of shared chatrooms, which search engines must not index.
+const SHARED: &str = "/share/";
+
 const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Pollux</title>\
     <h1>Pollux is running</h1><p>The GraphQL API is at <code>/graphql</code>. This page is not built yet: run \
     <code>make page</code> (it requires Node 20.19 or later), then restart the server.</p></html>";
@@ -60,7 +63,14 @@ async fn chat(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let is_navigation = matches!(method, Method::GET | Method::HEAD)
         && (uri.path() == "/"
             || text(&headers, &header::ACCEPT).is_some_and(|accept| accept.contains("text/html")));
-    if is_navigation { page("index.html", &CHAT_POLICY, &headers) } else { not_found().await }
+    if !is_navigation {
+        return not_found().await;
+    }
+    let mut response = page("index.html", &CHAT_POLICY, &headers);
+    if uri.path().starts_with(SHARED) {
+        response.headers_mut().insert("x-robots-tag", HeaderValue::from_static("noindex, nofollow"));
+    }
+    response
 }
 
 async fn graphiql(headers: HeaderMap) -> Response {

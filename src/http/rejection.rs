@@ -41,6 +41,8 @@ pub(super) fn respond(status: StatusCode, request_id: &str, rejection: &GraphqlR
 pub(super) fn from_error(error: Error) -> Response {
     let status = match &error {
         Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+        Error::NotFound(_) => StatusCode::NOT_FOUND,
+        Error::BadInput { .. } => StatusCode::BAD_REQUEST,
         Error::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };

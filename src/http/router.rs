@@ -11,7 +11,8 @@ use axum::{
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 
 use super::{
-    api::Api, backlog::bounded, body::whole_body, cors, graphql, host, my_data, playground, stripe_webhook,
+    api::Api, backlog::bounded, body::whole_body, chatroom_export, cors, graphql, host, my_data, playground,
+    stripe_webhook,
 };
 use crate::{config::Switch, graphql::MY_DATA};
 
@@ -23,6 +24,7 @@ pub fn router(api: Api) -> Router {
     let for_pages = playground::router(is_served, api.allows_introspection)
         .route("/graphql", get(graphql::get).post(graphql::post).connect(graphql::get))
         .route(MY_DATA, get(my_data::get))
+        .route("/chatrooms/{id}/export", get(chatroom_export::get))
         .merge(api.health.clone().router());
     let for_servers = Router::new().route("/webhook/stripe", post(stripe_webhook::post));
     let api = Arc::new(api);

@@ -122,6 +122,20 @@ pub async fn positions_after(
     Position::find_by_statement(sql(conn, text, values)).all(conn).await
 }
 
+/// The positions of up to `limit` messages of the active branch whose depth is greater than `depth`, oldest first.
+pub async fn active_positions_after(
+    conn: &impl ConnectionTrait,
+    chatroom: ChatroomId,
+    depth: i32,
+    limit: u64,
+) -> Result<Vec<Position>, DbErr> {
+    let text = format!(
+        "SELECT id, chatroom_id, depth, octet_length(content) AS length FROM messages
+         WHERE chatroom_id = $1 AND active AND depth > $2 ORDER BY depth LIMIT {limit}"
+    );
+    Position::find_by_statement(sql(conn, text, [chatroom.into(), depth.into()])).all(conn).await
+}
+
 /// The bytes that a message takes in memory.
 #[must_use]
 pub fn size_of(message: &message::Model) -> usize {

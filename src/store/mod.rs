@@ -22,6 +22,7 @@ mod process_lock;
 pub mod replies;
 pub mod sending;
 pub mod sessions;
+pub mod shares;
 mod sqlite;
 pub mod stripe_events;
 pub mod subscriptions;

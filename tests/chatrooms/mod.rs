@@ -2,8 +2,10 @@
 
 mod branches;
 mod events;
+mod export;
 mod list_events;
 mod lists;
 mod management;
 mod messages;
+mod shares;
 mod titles;

@@ -4,12 +4,13 @@ use std::{collections::HashMap, pin::pin};
 
 use async_stream::try_stream;
 use bytes::Bytes;
-use entity::{ChatroomId, chatroom, message};
+use entity::{ChatroomId, message};
 use futures_util::{Stream, TryStreamExt};
 use serde_json::{Value, json};
 
 use super::{Auth, HOUR, Viewer};
 use crate::{
+    domain::export_json::{batch_size, chatroom_json, message_json},
     error::Result,
     ports::rate_limit::Limit,
     store::{DbErr, chatrooms, checkouts, messages, subscriptions},
@@ -18,9 +19,6 @@ use crate::{
 const CHATROOMS_PER_QUERY: u64 = 200;
 /// Ids and lengths of messages, which are read before the messages themselves.
 const POSITIONS_PER_QUERY: u64 = 5000;
-/// Maximum size of a batch of messages, which is held in memory until the client has received it.
-const MESSAGES_PER_BATCH: usize = 200;
-const BYTES_PER_BATCH: usize = 1024 * 1024;
 
 impl Auth {
     /// Streams the viewer's data.
@@ -127,31 +125,4 @@ impl Auth {
             "checkouts": checkouts,
         }))
     }
-}
-
-/// How many messages the next batch contains: at least one, even if it exceeds the maximum size.
-fn batch_size(positions: &[messages::Position]) -> usize {
-    let mut bytes = 0;
-    let fitting = positions.iter().take(MESSAGES_PER_BATCH).take_while(|position| {
-        bytes += position.length();
-        bytes <= BYTES_PER_BATCH
-    });
-    fitting.count().max(1)
-}
-
-fn chatroom_json(chatroom: &chatroom::Model) -> Value {
-    json!({
-        "id": chatroom.id, "title": chatroom.title, "systemInstruction": chatroom.system_instruction,
-        "model": chatroom.model, "createdAt": chatroom.created_at, "updatedAt": chatroom.updated_at,
-        "pinnedAt": chatroom.pinned_at, "archivedAt": chatroom.archived_at, "isTemporary": chatroom.is_temporary,
-    })
-}
-
-fn message_json(message: &message::Model) -> Value {
-    json!({
-        "id": message.id, "inReplyTo": message.parent_id, "active": message.active, "role": message.role,
-        "status": message.status, "content": message.content, "model": message.model,
-        "finishReason": message.finish_reason, "feedback": message.feedback, "createdAt": message.created_at,
-        "completedAt": message.completed_at,
-    })
 }

@@ -1,8 +1,12 @@
 //! The keys of the installation, derived from its secret, and those derived from previous secrets, whose tokens stay valid.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+const ID_BYTES: usize = 16;
 
 /// The keys of the current secret, which issue new tokens, and those of previous secrets, whose tokens stay
 /// valid.
@@ -23,6 +27,8 @@ pub(super) struct Key {
     pub(super) refresh: hmac::Key,
     /// Authenticates refresh tokens.
     pub(super) refresh_tag: hmac::Key,
+    /// Authenticates the tokens of shares.
+    share: hmac::Key,
     /// Derives the decoy salt of a number without a password.
     pub(super) salt: hmac::Key,
 }
@@ -33,6 +39,22 @@ impl Keys {
     pub fn derive(secret: &SecretString, previous: &[SecretString]) -> Self {
         super::hs256::install();
         Self { current: Key::derive(secret), previous: previous.iter().map(Key::derive).collect() }
+    }
+
+    /// The token of a share: its id, followed by an HMAC over it.
+    #[must_use]
+    pub fn share_token(&self, share: Uuid) -> String {
+        let tag = hmac::sign(&self.current.share, share.as_bytes());
+        URL_SAFE_NO_PAD.encode([share.as_bytes(), tag.as_ref()].concat())
+    }
+
+    /// The id of the share whose token this is; none if the token was not issued here.
+    #[must_use]
+    pub fn share_of(&self, token: &str) -> Option<Uuid> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (id, tag) = bytes.split_first_chunk::<ID_BYTES>()?;
+        let is_valid = |key: &Key| hmac::verify(&key.share, id, tag).is_ok();
+        self.all().any(is_valid).then(|| Uuid::from_bytes(*id))
     }
 
     /// All keys, the current one first.
@@ -53,6 +75,7 @@ impl Key {
             signup: hmac::Key::new(hmac::HMAC_SHA256, derive("signup token").as_ref()),
             refresh: hmac::Key::new(hmac::HMAC_SHA256, derive("refresh token").as_ref()),
             refresh_tag: hmac::Key::new(hmac::HMAC_SHA256, derive("refresh token's tag").as_ref()),
+            share: hmac::Key::new(hmac::HMAC_SHA256, derive("share").as_ref()),
             salt: hmac::Key::new(hmac::HMAC_SHA256, derive("decoy salt").as_ref()),
         }
     }

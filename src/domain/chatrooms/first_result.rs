@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What a request with an idempotency key has done.
-pub(super) enum Idempotent<T> {
+pub(in crate::domain) enum Idempotent<T> {
     /// It is the first request with its key, or has none.
     New(T),
     /// The first request has created the object with this id, and this one nothing.
@@ -20,16 +20,16 @@ pub(super) enum Idempotent<T> {
 }
 
 /// What a key stands for: the same key with another request is a conflict.
-pub(super) struct Request<'a> {
+pub(in crate::domain) struct Request<'a> {
     /// The name of the mutation, empty for `sendMessage`.
-    pub(super) operation: &'static str,
+    pub(in crate::domain) operation: &'static str,
     /// The values of the input, of which only the last may vary in length.
-    pub(super) parts: &'a [&'a [u8]],
+    pub(in crate::domain) parts: &'a [&'a [u8]],
 }
 
 impl Request<'_> {
     /// The row of the key, if the request creates `result`.
-    pub(super) fn key(
+    pub(in crate::domain) fn key(
         &self,
         user: UserId,
         key: IdempotencyKey,
@@ -54,7 +54,7 @@ impl Request<'_> {
 ///
 /// # Errors
 /// [`Error::Conflict`] if the key was used for another request.
-pub(super) async fn first_result(
+pub(in crate::domain) async fn first_result(
     tx: &impl ConnectionTrait,
     key: Option<&idempotency_key::Model>,
 ) -> Result<Option<Uuid>> {

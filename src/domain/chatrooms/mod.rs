@@ -12,6 +12,7 @@ mod buffered;
 mod deletion;
 mod edit;
 mod events;
+mod export;
 mod first_result;
 mod input;
 mod list_events;
@@ -36,6 +37,8 @@ use crate::{
 
 pub use account::AccountState;
 pub use events::{ChatroomChange, ChatroomEvent};
+pub use export::{ChatroomExport, ExportFormat};
+pub(super) use first_result::{Idempotent, Request, first_result};
 pub use input::{Content, IdempotencyKey, SystemInstruction, Title};
 pub use list_events::{ListChange, ListEvent};
 pub use management::{ChatroomUpdate, NewChatroom};

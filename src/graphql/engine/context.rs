@@ -13,6 +13,7 @@ use crate::{
         billing::Billing,
         chatrooms::Chatrooms,
         replies::Replies,
+        sharing::Sharing,
     },
     error::{Error, Result},
 };
@@ -117,6 +118,11 @@ pub fn auth<'a>(ctx: &Context<'a>) -> &'a Auth {
 #[must_use]
 pub fn chatrooms<'a>(ctx: &Context<'a>) -> &'a Chatrooms {
     ctx.data_unchecked::<Chatrooms>()
+}
+
+#[must_use]
+pub fn sharing<'a>(ctx: &Context<'a>) -> &'a Sharing {
+    ctx.data_unchecked::<Sharing>()
 }
 
 #[must_use]

@@ -38,12 +38,14 @@ use crate::domain::{
     auth::{Auth, Viewer},
     billing::Billing,
     chatrooms::Chatrooms,
+    sharing::Sharing,
 };
 
 /// The use cases that resolvers call.
 pub struct Services {
     pub auth: Auth,
     pub chatrooms: Chatrooms,
+    pub sharing: Sharing,
     pub billing: Billing,
 }
 
@@ -85,7 +87,7 @@ where
     /// The schema is not valid GraphQL.
     pub fn new(
         builder: SchemaBuilder<Query, Mutation, Subscription>,
-        Services { auth, chatrooms, billing }: Services,
+        Services { auth, chatrooms, sharing, billing }: Services,
         documents: DocumentStore,
         introspection: bool,
         cacheable: CacheableFields,
@@ -94,7 +96,7 @@ where
         if !introspection {
             builder = builder.disable_introspection();
         }
-        let schema = builder.data(auth).data(chatrooms.clone()).data(billing).finish();
+        let schema = builder.data(auth).data(chatrooms.clone()).data(sharing).data(billing).finish();
         let document_schema = Arc::new(DocumentSchema::new(&schema.sdl(), introspection)?);
         Ok(Self {
             schema,

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use async_graphql::dataloader::Loader;
-use entity::{ChatroomId, MessageId, UserId, chatroom, message, subscription};
+use entity::{ChatroomId, MessageId, UserId, chatroom, chatroom_share, message, subscription};
 
 use crate::{
     domain::{
@@ -16,7 +16,7 @@ use crate::{
         Db, DbErr, chatrooms, jobs,
         messages::{self, VersionsAt},
         page::{Page, Window},
-        subscriptions, usage,
+        shares, subscriptions, usage,
     },
 };
 
@@ -198,6 +198,22 @@ impl Loader<QueueOf> for Batches {
         let users: Vec<UserId> = keys.iter().map(|key| key.0).collect();
         let queued = jobs::queue_of(self.db.read(), &users).await?;
         Ok(group(queued.into_iter().map(|(user, reply)| (QueueOf(user), reply))))
+    }
+}
+
+/// The shares of a chatroom that have not expired, oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SharesOf(pub ChatroomId);
+
+impl Loader<SharesOf> for Batches {
+    type Value = Vec<chatroom_share::Model>;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[SharesOf]) -> Loaded<SharesOf, Vec<chatroom_share::Model>> {
+        let chatrooms: Vec<ChatroomId> = keys.iter().map(|key| key.0).collect();
+        let found = shares::of_chatrooms(self.db.read(), &chatrooms, self.quota.clock.now()).await?;
+        found.iter().try_for_each(|share| self.count_read(size_of_val(share) + share.title.len()))?;
+        Ok(group(found.into_iter().map(|share| (SharesOf(share.chatroom_id), share))))
     }
 }
 

@@ -7,6 +7,7 @@ mod chatrooms;
 mod messages;
 mod passwords;
 mod profile;
+mod shares;
 mod subscriptions;
 
 use async_graphql::MergedObject;
@@ -47,6 +48,7 @@ pub struct Query(
     profile::ProfileQueries,
     chatrooms::ChatroomQueries,
     messages::MessageQueries,
+    shares::ShareQueries,
     billing::BillingQueries,
 );
 
@@ -58,5 +60,6 @@ pub struct Mutation(
     profile::ProfileMutations,
     chatrooms::ChatroomMutations,
     messages::MessageMutations,
+    shares::ShareMutations,
     billing::BillingMutations,
 );

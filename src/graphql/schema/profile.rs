@@ -7,7 +7,7 @@ use crate::{
     error::Result,
     graphql::{
         engine::context::{auth, viewer},
-        types::User,
+        types::{DataExport, User},
     },
 };
 
@@ -89,11 +89,4 @@ pub struct UpdateProfilePayload {
 pub struct DeleteAccountPayload {
     /// The id of the deleted user.
     deleted_id: ID,
-}
-
-/// A download of all data stored about a user.
-#[derive(SimpleObject)]
-pub struct DataExport {
-    /// The path on this server of the export, one JSON document. Download it by GET with the same Authorization header.
-    url: String,
 }

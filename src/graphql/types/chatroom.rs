@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object};
+use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use entity::{Timestamp, chatroom, message};
 
-use super::Message;
+use super::{ChatroomShare, Message};
 use crate::{
     error::Result,
     graphql::engine::{
         context::loader,
-        loaders::PageOf,
+        loaders::{PageOf, SharesOf},
         paging::{Connection, PageArgs},
     },
     store::page::Window,
@@ -78,6 +78,25 @@ impl Chatroom {
         self.0.version.to_string()
     }
 
+    /// The links by which the chatroom, as it was then, can be read without signing in, oldest first. At most 50; expired ones are left
+    /// out.
+    async fn shares(&self, ctx: &Context<'_>) -> Result<Vec<ChatroomShare>> {
+        let shares = loader(ctx).load_one(SharesOf(self.0.id)).await?.unwrap_or_default();
+        Ok(shares.into_iter().map(ChatroomShare).collect())
+    }
+
+    /// The download of the current branch.
+    async fn export(
+        &self,
+        #[graphql(desc = "The format of the download.")] format: ExportFormat,
+    ) -> DataExport {
+        let format = match format {
+            ExportFormat::Markdown => "markdown",
+            ExportFormat::Json => "json",
+        };
+        DataExport { url: format!("/chatrooms/{}/export?format={format}", self.0.id) }
+    }
+
     /// The messages of the active branch, oldest first. `last: N` returns the newest N.
     async fn messages(
         &self,
@@ -100,4 +119,20 @@ impl Chatroom {
         let page = loader(ctx).load_one(PageOf(self.0.id, newest)).await?.unwrap_or_default();
         Ok(page.items.into_iter().next().map(Message::shared))
     }
+}
+
+/// The format of a download.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+pub enum ExportFormat {
+    /// The texts with their authors and times, for people.
+    Markdown,
+    /// The chatroom and its messages with all fields, for programs.
+    Json,
+}
+
+/// A download.
+#[derive(SimpleObject)]
+pub struct DataExport {
+    /// The path on this server of the download. Request it by GET with the same Authorization header.
+    pub url: String,
 }

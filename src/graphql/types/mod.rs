@@ -5,13 +5,15 @@ mod chatroom;
 mod events;
 mod message;
 mod phone_number;
+mod share;
 mod user;
 
 pub use billing::SubscriptionStatus;
-pub use chatroom::Chatroom;
+pub use chatroom::{Chatroom, DataExport};
 pub use events::{AccountEvent, ChatroomEvent, ChatroomListEvent, ReplyEvent};
 pub use message::{Feedback, Message};
 pub use phone_number::PhoneNumberScalar;
+pub use share::{ChatroomShare, SharedChatroom};
 pub use user::{Model, Session, Usage, User};
 
 use async_graphql::{ID, Interface};

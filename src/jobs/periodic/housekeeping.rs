@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use crate::{
     domain::{auth::PROFILE_LIFETIME, chatrooms::Chatrooms},
     error::Result,
-    store::{checkouts, idempotency, otps, sessions, stripe_events},
+    store::{checkouts, idempotency, otps, sessions, shares, stripe_events},
 };
 
 pub(super) const INTERVAL: Duration = Duration::from_mins(10);
@@ -25,7 +25,8 @@ pub(super) async fn run(chatrooms: Chatrooms) -> Result<()> {
     let keys = idempotency::delete_older(db.write(), now - IDEMPOTENCY_KEY_LIFETIME).await?;
     let events = stripe_events::delete_older(db.write(), now - STRIPE_EVENT_LIFETIME).await?;
     let checkouts = checkouts::delete_ended(db.write(), now - CHECKOUT_LIFETIME).await?;
+    let shares = shares::delete_expired(db.write(), now).await?;
     let chatrooms = chatrooms.delete_expired_chatrooms().await?;
-    tracing::debug!(otps, sessions, keys, events, checkouts, chatrooms, "expired rows deleted");
+    tracing::debug!(otps, sessions, keys, events, checkouts, shares, chatrooms, "expired rows deleted");
     Ok(())
 }

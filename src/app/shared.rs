@@ -1,0 +1,61 @@
+//! Selects the adapters of what processes share besides the database.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{
+    adapters::{
+        memory::{MemoryCache, MemoryRateLimit, MemoryReplyLog, MemorySignals},
+        no_rate_limit::NoRateLimit,
+        redis::{self, RedisCache, RedisRateLimit, RedisReplyLog, RedisSignals},
+    },
+    clock::Clock,
+    config::{Config, Switch},
+    lifecycle::Lifecycle,
+    ports::{cache::Cache, rate_limit::RateLimit, reply_log::ReplyLog, signals::Signals},
+};
+
+/// How long the process waits for Redis when it starts.
+const REDIS_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What processes share besides the database: Redis, or the memory of a single process.
+pub(super) struct Shared {
+    pub(super) log: Arc<dyn ReplyLog>,
+    pub(super) signals: Arc<dyn Signals>,
+    pub(super) cache: Arc<dyn Cache>,
+    pub(super) limits: Arc<dyn RateLimit>,
+    _link: Option<AbortOnDropHandle<()>>,
+}
+
+impl Shared {
+    pub(super) async fn open(config: &Config, clock: &Clock, life: &Lifecycle) -> anyhow::Result<Self> {
+        let ttl = config.chat.chatroom_cache_ttl;
+        let near = MemoryCache::new(ttl, clock.clone());
+        let limited = config.auth.rate_limits == Switch::On;
+        let Some(url) = config.redis.url() else {
+            return Ok(Self {
+                log: Arc::new(MemoryReplyLog::new(clock.clone())),
+                signals: Arc::new(MemorySignals::default()),
+                cache: Arc::new(near),
+                limits: if limited {
+                    Arc::new(MemoryRateLimit::new(clock.clone()))
+                } else {
+                    Arc::new(NoRateLimit)
+                },
+                _link: None,
+            });
+        };
+        let (link, handle) = redis::Link::open(url, &life.tasks)?;
+        if tokio::time::timeout(REDIS_TIMEOUT, link.connected()).await.is_err() {
+            tracing::warn!("Redis is unavailable; starting without it");
+        }
+        Ok(Self {
+            log: Arc::new(RedisReplyLog::new(link.clone())),
+            signals: Arc::new(RedisSignals::new(link.clone())),
+            cache: Arc::new(RedisCache::new(link.clone(), near, ttl)),
+            limits: if limited { Arc::new(RedisRateLimit::new(link)) } else { Arc::new(NoRateLimit) },
+            _link: Some(handle),
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! Downloading a chatroom.
+
+use serde_json::{Value, json};
+
+use crate::support::{Script, TestApp, TestUser};
+
+async fn url(user: &TestUser, chatroom: &str, format: &str) -> String {
+    let query = format!("query($id: ID!) {{ chatroom(id: $id) {{ export(format: {format}) {{ url }} }} }}");
+    let found = user.data(&query, json!({ "id": chatroom })).await;
+    found["chatroom"]["export"]["url"].as_str().unwrap().to_owned()
+}
+
+async fn get(user: &TestUser, path: &str) -> reqwest::Response {
+    let request = user.http.get(format!("http://{}{path}", user.address));
+    if user.token.is_empty() {
+        return request.send().await.unwrap();
+    }
+    request.bearer_auth(&user.token).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_download_contains_the_current_branch_in_both_formats() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let chatroom =
+        user.create_chatroom_with(json!({"title": "Plans", "systemInstruction": "Be\nbrief."})).await;
+    let old = chatroom.send("old").await;
+    user.read(&old.reply).await;
+    app.gemini.enqueue(Script::reply(["Two\n", "lines\n"]));
+    let new = user.edit(&old.message, "new").await.unwrap();
+    user.read(&new.reply).await;
+    let markdown = get(&user, &url(&user, &chatroom.id, "MARKDOWN").await).await;
+    assert_eq!(markdown.headers()["content-type"], "text/markdown; charset=utf-8");
+    assert_eq!(markdown.headers()["content-disposition"], "attachment; filename=\"chatroom.md\"");
+    let markdown = markdown.text().await.unwrap();
+    let lines: Vec<&str> = markdown.lines().filter(|line| !line.starts_with("## ")).collect();
+    let expected = ["# Plans", "", "> Be", "> brief.", "", "", "new", "", "", "Two", "lines", ""];
+    assert_eq!(lines, expected, "{markdown}");
+    let json: Value = get(&user, &url(&user, &chatroom.id, "JSON").await).await.json().await.unwrap();
+    assert_eq!(json["chatroom"]["title"], "Plans");
+    let messages = json["messages"].as_array().unwrap();
+    let ids: Vec<&Value> = messages.iter().map(|message| &message["id"]).collect();
+    assert_eq!(ids, [new.message.as_str(), new.reply.as_str()]);
+    assert_eq!(messages[1]["content"], "Two\nlines\n");
+    let empty = user.create_chatroom("empty").await;
+    let json: Value = get(&user, &url(&user, &empty.id, "JSON").await).await.json().await.unwrap();
+    assert_eq!(json["messages"], json!([]));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_chatroom_is_downloaded_whole() {
+    let app = TestApp::with_settings(&["--basic-daily-limit=1000"]).await;
+    let user = app.user().await;
+    let chatroom = user.create_chatroom("x").await;
+    let long = "x".repeat(30_000);
+    for number in 0..60 {
+        let sent = chatroom.send(&format!("{number} {long}")).await;
+        user.read(&sent.reply).await;
+    }
+    let json: Value = get(&user, &url(&user, &chatroom.id, "JSON").await).await.json().await.unwrap();
+    let messages = json["messages"].as_array().unwrap();
+    assert_eq!(messages.len(), 120);
+    for (number, message) in messages.iter().step_by(2).enumerate() {
+        assert!(message["content"].as_str().unwrap().starts_with(&format!("{number} x")));
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn only_the_owner_can_download_a_chatroom() {
+    let app = TestApp::start().await;
+    let (user, other) = (app.user().await, app.user().await);
+    let chatroom = user.create_chatroom("x").await;
+    let path = url(&user, &chatroom.id, "JSON").await;
+    assert_eq!(get(&app.anonymous(), &path).await.status(), 401);
+    assert_eq!(get(&other, &path).await.status(), get(&user, "/chatrooms/nonsense/export").await.status());
+    let response: Value = get(&other, &path).await.json().await.unwrap();
+    assert_eq!(crate::support::code_of(&response), "NOT_FOUND");
+    let response: Value = get(&user, &path.replace("json", "pdf")).await.json().await.unwrap();
+    assert_eq!(response["errors"][0]["extensions"]["field"], "format");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn downloads_are_limited_per_user() {
+    let app = TestApp::with_stopped_clock().await;
+    let (user, other) = (app.user().await, app.user().await);
+    let (chatroom, others) = (user.create_chatroom("x").await, other.create_chatroom("y").await);
+    let path = url(&user, &chatroom.id, "JSON").await;
+    for _ in 0..60 {
+        assert_eq!(get(&user, &path).await.status(), 200);
+    }
+    let limited = get(&user, &path).await;
+    assert_eq!(limited.status(), 429);
+    assert!(limited.headers().contains_key("retry-after"));
+    assert_eq!(get(&other, &url(&other, &others.id, "JSON").await).await.status(), 200);
+    app.stop().await;
+}
