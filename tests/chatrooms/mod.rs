@@ -3,6 +3,7 @@
 mod branches;
 mod events;
 mod export;
+mod histories;
 mod list_events;
 mod lists;
 mod management;
