@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use pollux::{
     app::{self, App},
     clock::Clock,
-    config::{Config, LogFormat, LogSettings, Role, load_dotenv, parse_command_line},
+    config::{Config, LogFormat, LogSettings, MetricsSettings, Role, load_dotenv, parse_command_line},
     graphql,
     store::{Db, IncompatibleSchema},
     telemetry,
@@ -124,12 +124,33 @@ async fn replay(config: Config, events: Vec<String>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Listens for scrapes. The default address may be in use, such as by a second process or by Prometheus itself; an address that was
+/// set must be free.
+async fn metrics_listener(settings: &MetricsSettings) -> anyhow::Result<Option<TcpListener>> {
+    let Some(bind) = settings.address() else { return Ok(None) };
+    match TcpListener::bind(bind).await {
+        Ok(listener) => {
+            let address = listener.local_addr().context("failed to read the address of the metrics")?;
+            tracing::info!("metrics are at http://{address}/metrics");
+            Ok(Some(listener))
+        }
+        Err(error) if settings.is_explicit() => {
+            Err(error).with_context(|| format!("cannot serve metrics on {bind} (METRICS_BIND)"))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "metrics are not served: {bind} is not available; set METRICS_BIND to another address, or to off");
+            Ok(None)
+        }
+    }
+}
+
 async fn serve(role: Role, config: Config) -> anyhow::Result<()> {
     let bind = match role {
         Role::All | Role::Api => Some(config.server.bind_address()),
         Role::Worker => config.server.explicit_bind_address(),
     };
     let grace = config.worker.shutdown_grace;
+    let metrics = config.metrics.clone();
     let db = Db::open(&config.database).await?;
     let app = App::open(role, config, db, Clock::system()).await?;
     let signals = app.life().follow_signals(grace).context("failed to install signal handlers")?;
@@ -149,6 +170,9 @@ async fn serve(role: Role, config: Config) -> anyhow::Result<()> {
         }
         None => None,
     };
+    if let Some(listener) = metrics_listener(&metrics).await? {
+        app.serve_metrics(listener);
+    }
     let models = app.chatrooms.replies.model.names();
     if role == Role::Api {
         tracing::info!("this process runs no worker: start `pollux worker` to generate replies");

@@ -56,7 +56,9 @@ impl Ports {
                 _directory: directory,
             };
         };
-        let (link, handle) = Link::open(url, &TaskTracker::new()).unwrap();
+        let (link, handle) =
+            Link::open(url, &TaskTracker::new(), pollux::telemetry::metrics::Metrics::default().redis_errors)
+                .unwrap();
         link.connected().await;
         Self {
             log: Arc::new(RedisReplyLog::new(link.clone())),

@@ -3,6 +3,7 @@
 pub mod demo_model;
 pub mod gemini;
 mod guarded;
+pub mod measured;
 pub mod memory;
 pub mod no_rate_limit;
 pub mod otp;

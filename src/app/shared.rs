@@ -6,6 +6,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     adapters::{
+        measured::MeasuredCache,
         memory::{MemoryCache, MemoryRateLimit, MemoryReplyLog, MemorySignals},
         no_rate_limit::NoRateLimit,
         redis::{self, RedisCache, RedisRateLimit, RedisReplyLog, RedisSignals},
@@ -14,6 +15,7 @@ use crate::{
     config::{Config, Switch},
     lifecycle::Lifecycle,
     ports::{cache::Cache, rate_limit::RateLimit, reply_log::ReplyLog, signals::Signals},
+    telemetry::metrics::Metrics,
 };
 
 /// How long the process waits for Redis when it starts.
@@ -29,15 +31,21 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) async fn open(config: &Config, clock: &Clock, life: &Lifecycle) -> anyhow::Result<Self> {
+    pub(super) async fn open(
+        config: &Config,
+        clock: &Clock,
+        life: &Lifecycle,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
         let ttl = config.chat.chatroom_cache_ttl;
         let near = MemoryCache::new(ttl, clock.clone());
+        let hits = metrics.caches.of("chatroom_pages");
         let limited = config.auth.rate_limits == Switch::On;
         let Some(url) = config.redis.url() else {
             return Ok(Self {
                 log: Arc::new(MemoryReplyLog::new(clock.clone())),
                 signals: Arc::new(MemorySignals::default()),
-                cache: Arc::new(near),
+                cache: Arc::new(MeasuredCache::new(near, hits)),
                 limits: if limited {
                     Arc::new(MemoryRateLimit::new(clock.clone()))
                 } else {
@@ -46,14 +54,14 @@ impl Shared {
                 _link: None,
             });
         };
-        let (link, handle) = redis::Link::open(url, &life.tasks)?;
+        let (link, handle) = redis::Link::open(url, &life.tasks, metrics.redis_errors.clone())?;
         if tokio::time::timeout(REDIS_TIMEOUT, link.connected()).await.is_err() {
             tracing::warn!("Redis is unavailable; starting without it");
         }
         Ok(Self {
             log: Arc::new(RedisReplyLog::new(link.clone())),
             signals: Arc::new(RedisSignals::new(link.clone())),
-            cache: Arc::new(RedisCache::new(link.clone(), near, ttl)),
+            cache: Arc::new(MeasuredCache::new(RedisCache::new(link.clone(), near, ttl), hits)),
             limits: if limited { Arc::new(RedisRateLimit::new(link)) } else { Arc::new(NoRateLimit) },
             _link: Some(handle),
         })

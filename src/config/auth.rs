@@ -74,6 +74,19 @@ pub enum OtpDelivery {
     Twilio,
 }
 
+impl OtpDelivery {
+    /// The value of the setting.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Response => "response",
+            Self::Log => "log",
+            Self::Webhook => "webhook",
+            Self::Twilio => "twilio",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Switch {
     On,

@@ -11,6 +11,7 @@ mod dotenv;
 mod gemini;
 mod graphql;
 mod logs;
+mod metrics;
 mod redis;
 mod secret;
 mod server;
@@ -27,6 +28,7 @@ pub use dotenv::load_dotenv;
 pub use gemini::GeminiSettings;
 pub use graphql::{GraphqlSettings, PersistedQueries};
 pub use logs::{LogFormat, LogSettings};
+pub use metrics::MetricsSettings;
 pub use redis::RedisSettings;
 pub use server::ServerSettings;
 pub use worker::WorkerSettings;
@@ -52,6 +54,8 @@ pub struct Config {
     pub billing: BillingSettings,
     #[command(flatten, next_help_heading = "Worker")]
     pub worker: WorkerSettings,
+    #[command(flatten, next_help_heading = "Metrics")]
+    pub metrics: MetricsSettings,
     #[command(flatten, next_help_heading = "Logs")]
     pub logs: LogSettings,
 }

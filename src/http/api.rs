@@ -19,6 +19,7 @@ use crate::{
     error::{Error, Result},
     graphql::{Executor, Identity, RequestContext},
     lifecycle::Lifecycle,
+    telemetry::metrics::TransportMetrics,
 };
 
 /// The services of the handlers.
@@ -31,6 +32,7 @@ pub struct Api {
     pub settings: Arc<ServerSettings>,
     pub life: Lifecycle,
     pub health: Health,
+    pub metrics: TransportMetrics,
     /// Whether introspection is allowed and GraphiQL is served.
     pub allows_introspection: bool,
 }
@@ -67,6 +69,7 @@ impl Api {
             identity,
             caller,
             request_id,
+            transport: None,
             resume_after: None,
             mutation_rate,
             memory,

@@ -22,6 +22,7 @@ mod headers;
 mod health;
 mod host;
 mod json;
+mod metrics;
 mod my_data;
 mod params;
 mod peers;
@@ -34,5 +35,6 @@ mod stripe_webhook;
 
 pub use api::Api;
 pub use health::Health;
+pub use metrics::{MetricsSources, metrics_router};
 pub use router::router;
 pub use serve::serve;

@@ -16,7 +16,7 @@ use super::{
     connection::Connections,
     peers::{ConnectionPermit, Peers},
 };
-use crate::{config::ServerSettings, lifecycle::Lifecycle};
+use crate::{config::ServerSettings, lifecycle::Lifecycle, telemetry::metrics::TransportMetrics};
 
 /// The size of the operating system's send buffer for a connection, in bytes. The default can be megabytes.
 const SEND_BUFFER: usize = 128 * 1024;
@@ -32,6 +32,7 @@ pub async fn serve(
     routes: Router,
     settings: Arc<ServerSettings>,
     life: Lifecycle,
+    metrics: TransportMetrics,
 ) -> anyhow::Result<()> {
     let connections = Connections::new(routes);
     let permits = Arc::new(Semaphore::new(settings.max_connections.get()));
@@ -59,7 +60,11 @@ pub async fn serve(
             set_tcp_options(&stream);
             let permit = Arc::new(ConnectionPermit { _of_server: of_server, _of_network: of_network });
             let serve = connections.clone().serve(stream, peer, Some(permit), open.watcher());
-            life.tasks.spawn(serve);
+            let counted = metrics.connection_opened();
+            life.tasks.spawn(async move {
+                serve.await;
+                drop(counted);
+            });
         }
     };
     match life.closing.run_until_cancelled(accept).await {

@@ -26,6 +26,7 @@ use crate::{
         Db,
         jobs::{self, Claim},
     },
+    telemetry::metrics::JobMetrics,
 };
 
 /// How often the queue is polled without a signal: for signals that were lost, and for leases and delays that end.
@@ -63,6 +64,7 @@ pub struct Runner {
     billing: Billing,
     otp_deliverer: OtpDeliverer,
     stops: Stops,
+    metrics: JobMetrics,
 }
 
 impl Runner {
@@ -73,10 +75,11 @@ impl Runner {
         otp_deliverer: OtpDeliverer,
         settings: WorkerSettings,
         limits: ChatSettings,
+        metrics: JobMetrics,
     ) -> Self {
         let (db, clock, signals) = (chatrooms.db.clone(), chatrooms.clock.clone(), chatrooms.signals.clone());
         let stops = Stops::default();
-        Self { db, clock, signals, settings, limits, chatrooms, billing, otp_deliverer, stops }
+        Self { db, clock, signals, settings, limits, chatrooms, billing, otp_deliverer, stops, metrics }
     }
 
     /// Claims and runs jobs until `life.soft` is cancelled, and returns once the running jobs have ended or are released.
@@ -159,6 +162,8 @@ impl Runner {
         let mut left = MAX_SUCCESSIVE_JOBS;
         while let Some(job) = next.take() {
             left -= 1;
+            // A claim that ended in an error is counted as a failure; any other that is not the first was not ended by its worker.
+            let _running = self.metrics.claimed(&job.kind, job.attempt > job.failures + 1);
             let claims_next = left > 0 && permits.available_permits() > 0 && !life.soft.is_cancelled();
             let run = match kinds.get(&job.kind) {
                 Some(kind) => self.run_job(&job, kind, &life, claims_next).await,
@@ -189,6 +194,8 @@ impl Runner {
         let cancel = CancelTokens { release: life.hard.child_token(), ..CancelTokens::default() };
         let _registration = self.stops.register(job, cancel.stop.clone());
         let context = Context { cancel, next_lease: claims_next.then_some(self.settings.worker_lease) };
+        let started = Instant::now();
+        let ended = |result| self.metrics.ended(kind.name(), result, started.elapsed());
         let work = AssertUnwindSafe(kind.run(job, &context)).catch_unwind();
         let finished = tokio::select! {
             finished = work => finished,
@@ -196,9 +203,11 @@ impl Runner {
         };
         let failed = match finished {
             Ok(Ok(Disposition::Settled { next })) => {
+                ended("done");
                 return Ok(JobEnd { must_signal: false, next: next.map(|next| *next) });
             }
             Ok(Ok(disposition)) => {
+                ended(disposition.name());
                 self.settle(job, kind, disposition).await?;
                 return Ok(JobEnd { must_signal: true, next: None });
             }
@@ -207,8 +216,10 @@ impl Runner {
         };
         let (kind_name, attempt) = (kind.name(), job.attempt);
         if let Some(error) = failed {
+            ended("error");
             tracing::error!(job = %job.id, kind = kind_name, attempt, ?error, "job failed");
         } else {
+            ended("panic");
             tracing::error!(job = %job.id, kind = kind_name, attempt, "job panicked");
         }
         let disposition = kind.on_error(job).await?;

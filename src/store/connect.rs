@@ -10,7 +10,10 @@ use std::{fs::File, path::Path, sync::Arc};
 use sea_orm::{ConnectionTrait, Database, DbErr};
 
 use super::{ConnectionPool, Transaction, postgres::Server, sqlite, write_check::WriteCheck};
-use crate::config::{DatabaseSettings, DatabaseUrl};
+use crate::{
+    config::{DatabaseSettings, DatabaseUrl},
+    telemetry::metrics::{ConnectionCounts, Counter},
+};
 
 /// The open database. Clones share its connections.
 #[derive(Clone)]
@@ -127,6 +130,21 @@ impl Db {
     pub async fn close(&self) {
         self.read.close().await;
         self.write.close().await;
+    }
+
+    /// The connections in use: of readers and of the writer on SQLite, of all on PostgreSQL.
+    #[must_use]
+    pub fn connection_counts(&self) -> Vec<ConnectionCounts> {
+        match self.backend {
+            Backend::Sqlite { .. } => vec![self.read.counts("read"), self.write.counts("write")],
+            Backend::Postgres(_) => vec![self.write.counts("all")],
+        }
+    }
+
+    /// Counts statements that fail from now on, on this handle and clones made after.
+    pub fn count_errors(&mut self, errors: &Counter) {
+        self.read.errors = Some(errors.clone());
+        self.write.errors = Some(errors.clone());
     }
 
     /// Calls `observe` with the text of every statement from now on, on this handle and clones made after.

@@ -19,6 +19,7 @@ pub mod page;
 mod pool;
 mod postgres;
 mod process_lock;
+pub mod queue;
 pub mod replies;
 pub mod sending;
 pub mod sessions;

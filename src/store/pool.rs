@@ -32,6 +32,7 @@ use tokio::{
 };
 
 use super::checkout::{Checkout, Connection};
+use crate::telemetry::metrics::{ConnectionCounts, Counter};
 
 /// A PostgreSQL connection that was idle for longer is tested before its next use.
 const UNTESTED_IDLE: Duration = Duration::from_secs(1);
@@ -50,6 +51,8 @@ pub struct ConnectionPool {
     pub(super) observer: Option<Observer>,
     /// Is called after a statement that failed.
     pub(super) on_failure: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// Counts statements that failed.
+    pub(super) errors: Option<Counter>,
 }
 
 pub(super) struct Shared {
@@ -81,7 +84,7 @@ impl ConnectionPool {
         let connections = source.max_connections();
         let shared =
             Shared { source, permits: Arc::new(Semaphore::new(connections)), idle: Mutex::default() };
-        Self { shared: Arc::new(shared), observer: None, on_failure: None }
+        Self { shared: Arc::new(shared), observer: None, on_failure: None, errors: None }
     }
 
     pub(super) async fn acquire(&self) -> Result<Checkout, DbErr> {
@@ -115,6 +118,12 @@ impl ConnectionPool {
         Ok(Checkout::new(connection.map_err(acquire_error)?, Instant::now(), shared, permit))
     }
 
+    /// The connections in use, under the name of this pool.
+    pub(super) fn counts(&self, pool: &'static str) -> ConnectionCounts {
+        let max = self.shared.source.max_connections();
+        ConnectionCounts { pool, max, used: max.saturating_sub(self.shared.permits.available_permits()) }
+    }
+
     /// Waits for statements that run, and closes all connections.
     pub(super) async fn close(&self) {
         self.shared.permits.close();
@@ -134,10 +143,13 @@ impl ConnectionPool {
     }
 
     pub(super) fn observe_failure<T>(&self, result: Result<T, DbErr>) -> Result<T, DbErr> {
-        if result.is_err()
-            && let Some(on_failure) = &self.on_failure
-        {
-            on_failure();
+        if result.is_err() {
+            if let Some(on_failure) = &self.on_failure {
+                on_failure();
+            }
+            if let Some(errors) = &self.errors {
+                errors.increment();
+            }
         }
         result
     }

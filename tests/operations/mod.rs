@@ -1,7 +1,8 @@
-//! Settings, start, migrations, database connections and logs.
+//! Settings, start, migrations, database connections, logs and metrics.
 
 mod connections;
 mod logs;
+mod metrics;
 mod migrations;
 mod settings;
 mod startup;

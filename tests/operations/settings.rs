@@ -32,6 +32,7 @@ fn invalid_settings_are_rejected_with_an_explanation() {
         ),
         (vec![("PORT", "99999")], "PORT (--port) must be a whole number from 0 to 65535; got `99999`.\n"),
         (vec![("BIND", "localhost")], "BIND (--bind) must be an IP address and a port, as in 127.0.0.1:8000"),
+        (vec![("METRICS_BIND", "9090")], "METRICS_BIND (--metrics-bind) must be an IP address and a port"),
         (vec![("LOG_FORMAT", "xml")], "LOG_FORMAT (--log-format) must be one of pretty, json; got `xml`.\n"),
         (vec![("RUST_LOG", "pollux=loud")], "RUST_LOG"),
         (vec![("PERSISTED_QUERIES", "only")], "PERSISTED_QUERIES_FILE"),

@@ -115,8 +115,12 @@ fn entry(attempt: u32, offset: usize, text: &str) -> LogEntry {
 async fn the_reply_log_signals_cache_and_rate_limits_work_on_a_redis_cluster() {
     require_servers!();
     let cluster = Cluster::start().await;
-    let (link, _handle) =
-        Link::open(&format!("redis://127.0.0.1:{}", cluster.ports[0]), &TaskTracker::new()).unwrap();
+    let (link, _handle) = Link::open(
+        &format!("redis://127.0.0.1:{}", cluster.ports[0]),
+        &TaskTracker::new(),
+        pollux::telemetry::metrics::Metrics::default().redis_errors,
+    )
+    .unwrap();
     timeout(TEST_TIMEOUT, link.connected()).await.unwrap();
     let log = RedisReplyLog::new(link.clone());
     let signals = RedisSignals::new(link.clone());

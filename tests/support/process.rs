@@ -66,7 +66,8 @@ impl Process {
     pub fn command(directory: &Path) -> Command {
         let binary = std::env::var_os("POLLUX_TEST_BINARY");
         let mut command = Command::new(binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_pollux").into()));
-        command.current_dir(directory).env_clear();
+        // Concurrent processes would compete for the default port.
+        command.current_dir(directory).env_clear().env("METRICS_BIND", "off");
         command
     }
 
@@ -108,6 +109,13 @@ impl Process {
             }
         };
         timeout(TEST_TIMEOUT, found).await.expect("no log line contains the text")
+    }
+
+    /// The address of a process that was started with `METRICS_BIND=127.0.0.1:0`.
+    pub async fn metrics_address(&mut self) -> SocketAddr {
+        let line = self.wait_for_log("metrics are at http://").await;
+        let (_, rest) = line.split_once("http://").unwrap();
+        rest.split_once('/').unwrap().0.parse().unwrap()
     }
 
     pub fn id(&self) -> u32 {

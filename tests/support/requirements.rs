@@ -67,6 +67,11 @@ pub fn has_pgbouncer(program: &str) -> bool {
         || skip("tests of PgBouncer (scale::pooler::)", "install pgbouncer and run them again")
 }
 
+pub fn has_promtool() -> bool {
+    has_program("promtool")
+        || skip("checks of metrics and alerts by promtool", "install prometheus and run them again")
+}
+
 fn has_program(name: &str) -> bool {
     let mut command = Command::new(name);
     command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());

@@ -26,7 +26,7 @@ use super::{
     hub::{Hub, Received},
     server::{Address, Server},
 };
-use crate::{backoff::Backoff, ports::Unavailable};
+use crate::{backoff::Backoff, ports::Unavailable, telemetry::metrics::Counter};
 
 const RECONNECT: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(2));
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,6 +45,8 @@ pub struct Link {
     suspect: Arc<Notify>,
     /// Channels of signals that could not be published.
     failed_signals: mpsc::Sender<String>,
+    /// Counts commands that failed.
+    errors: Counter,
 }
 
 impl Link {
@@ -52,12 +54,16 @@ impl Link {
     ///
     /// # Errors
     /// `urls` cannot be parsed.
-    pub fn open(urls: &str, tasks: &TaskTracker) -> anyhow::Result<(Self, AbortOnDropHandle<()>)> {
+    pub fn open(
+        urls: &str,
+        tasks: &TaskTracker,
+        errors: Counter,
+    ) -> anyhow::Result<(Self, AbortOnDropHandle<()>)> {
         let address = Address::parse(urls)?;
         let (hub, changes) = Hub::new();
         let (up, server) = watch::channel(Err("not connected yet".to_owned()));
         let (failed_signals, retries) = mpsc::channel(MAX_UNPUBLISHED);
-        let link = Self { hub: hub.clone(), server, suspect: Arc::default(), failed_signals };
+        let link = Self { hub: hub.clone(), server, suspect: Arc::default(), failed_signals, errors };
         let suspect = link.suspect.clone();
         let (subscribed, unconfirmed, unpublished) = (HashSet::new(), HashMap::new(), Vec::new());
         let connector =
@@ -122,6 +128,7 @@ impl Link {
     /// Passes the result on, and ends the connection if the error makes it unusable.
     fn checked<T>(&self, result: RedisResult<T>) -> Result<T, Unavailable> {
         result.map_err(|error| {
+            self.errors.increment();
             if makes_unusable(&error) {
                 self.suspect.notify_one();
             }

@@ -26,6 +26,7 @@ use moka::future::Cache;
 use ring::digest;
 
 use super::Viewer;
+use crate::telemetry::metrics::HitCounter;
 
 /// How long a session that ended in another process may be accepted if its signal is lost.
 const MAX_AGE: TimeDelta = TimeDelta::seconds(5);
@@ -44,6 +45,7 @@ pub struct SessionCache {
     /// How many sessions of each slot have ended in this process. They are counted because removing their entries would not be
     /// enough: a session that ends while it is read would be inserted, and accepted, afterwards.
     ended: Arc<[AtomicU64; SLOTS]>,
+    hits: HitCounter,
 }
 
 /// An access token whose session was live when it was last checked.
@@ -71,14 +73,13 @@ impl Check {
     }
 }
 
-impl Default for SessionCache {
-    fn default() -> Self {
-        let known = Cache::builder().max_capacity(MAX_TOKENS).time_to_idle(MAX_IDLE).build();
-        Self { known, ended: Arc::new(array::from_fn(|_| AtomicU64::new(0))) }
-    }
-}
-
 impl SessionCache {
+    #[must_use]
+    pub fn new(hits: HitCounter) -> Self {
+        let known = Cache::builder().max_capacity(MAX_TOKENS).time_to_idle(MAX_IDLE).build();
+        Self { known, ended: Arc::new(array::from_fn(|_| AtomicU64::new(0))), hits }
+    }
+
     pub(super) fn hash(token: &str) -> TokenHash {
         let mut hash = TokenHash::default();
         hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
@@ -87,6 +88,12 @@ impl SessionCache {
 
     /// The viewer of a known token that is current; none if the session must be read.
     pub(super) async fn viewer(&self, token: &TokenHash, now: Timestamp) -> Option<Viewer> {
+        let viewer = self.current_viewer(token, now).await;
+        self.hits.count(viewer.is_some());
+        viewer
+    }
+
+    async fn current_viewer(&self, token: &TokenHash, now: Timestamp) -> Option<Viewer> {
         let known = self.known.get(token).await?;
         let mut check = known.check.lock().unwrap_or_else(PoisonError::into_inner);
         let age = now.signed_duration_since(check.at);
@@ -138,11 +145,12 @@ mod tests {
     use futures_util::stream;
 
     use super::*;
+    use crate::telemetry::metrics::Metrics;
 
     const TOKEN: TokenHash = [1; 32];
 
     async fn known(signals: BoxStream<'static, ()>) -> (SessionCache, Viewer, Timestamp) {
-        let cache = SessionCache::default();
+        let cache = SessionCache::new(Metrics::default().caches.of("sessions"));
         let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
         let until = now + TimeDelta::seconds(60);
         let viewer = Viewer { user: UserId::generate(), session: SessionId::generate(), until };

@@ -44,6 +44,7 @@ use crate::{
         signals::Signals,
     },
     store::Db,
+    telemetry::metrics::EventCounter,
 };
 
 pub use customer::{SYNC_CUSTOMER, sync_customer_job};
@@ -71,6 +72,8 @@ pub struct Billing {
     pub product: Arc<OnceLock<String>>,
     /// How often to look for users whose billing state is stale.
     pub stale_poll_interval: Duration,
+    /// Counts Stripe's events.
+    pub events: EventCounter,
 }
 
 impl Billing {

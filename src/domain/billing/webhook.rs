@@ -31,6 +31,10 @@ const SYNC_EVENTS: [&str; 13] = [
     "invoice.payment_failed",
     "invoice.payment_action_required",
 ];
+/// The types of events that report a reversed payment.
+const REVERSAL_EVENTS: [&str; 2] = ["charge.refunded", "charge.dispute.closed"];
+/// The label of any other type, and of an event whose type is not known.
+const OTHER: &str = "other";
 /// The kind of the jobs that process a Stripe event.
 pub const STRIPE_EVENT: &str = "stripe_event";
 
@@ -45,8 +49,10 @@ impl Billing {
             .settings
             .webhook_secret()
             .ok_or_else(|| Error::BillingNotConfigured(vec!["STRIPE_WEBHOOK_SECRET"]))?;
-        signature::verify(signature, body, secret, self.clock.now())
-            .map_err(|error| Error::bad_input("Stripe-Signature", format!("Invalid signature: {error}.")))?;
+        if let Err(error) = signature::verify(signature, body, secret, self.clock.now()) {
+            self.events.increment(OTHER, "rejected");
+            return Err(Error::bad_input("Stripe-Signature", format!("Invalid signature: {error}.")));
+        }
         self.store_event(body).await.map(drop)
     }
 
@@ -56,6 +62,7 @@ impl Billing {
         let payload = match serde_json::from_slice::<EventPayload>(body) {
             Ok(payload) => payload,
             Err(error) => {
+                self.events.increment(OTHER, "ignored");
                 tracing::warn!(%error, "stripe event ignored: malformed body with a valid signature");
                 return Ok(None);
             }
@@ -72,9 +79,11 @@ impl Billing {
             .flatten()
             .all(|id| !id.contains('\0'));
         if customer.is_none() && charge.is_none() || !is_storable {
+            self.events.increment(label(&kind), "ignored");
             tracing::debug!(event = id, kind, "stripe event ignored");
             return Ok(None);
         }
+        self.events.increment(label(&kind), "received");
         tracing::info!(event = id, kind, "stripe event received");
         let row = stripe_event::Model {
             id: id.clone(),
@@ -110,20 +119,25 @@ impl Billing {
         while let Some(event) = stripe_events::by_id(self.db.read(), id).await?
             && event.processed_at.is_none()
         {
-            if let Some(charge) = &event.charge_id {
-                self.record_reversal(&event, charge).await?;
-            } else if let Some(user) = subscriptions::user_of(self.db.read(), &event.customer_id).await? {
-                // A sync that is stored also marks the event as processed. It is discarded if a concurrent sync was stored first;
-                // then the loop runs once more unless that one has marked the event.
-                self.sync_once(user).await?;
-            } else {
-                // No user has this customer: the same Stripe account also sells another product.
-                let now = Some(self.clock.now());
-                stripe_events::set_processed_at(self.db.write(), std::slice::from_ref(&event.id), now)
-                    .await?;
-            }
+            let processed = self.process_once(&event).await;
+            self.events.increment(label(&event.kind), if processed.is_ok() { "processed" } else { "failed" });
+            processed?;
         }
         Ok(())
+    }
+
+    async fn process_once(&self, event: &stripe_event::Model) -> Result<()> {
+        if let Some(charge) = &event.charge_id {
+            return self.record_reversal(event, charge).await;
+        }
+        if let Some(user) = subscriptions::user_of(self.db.read(), &event.customer_id).await? {
+            // A sync that is stored also marks the event as processed. It is discarded if a concurrent sync was stored first;
+            // then the caller runs once more unless that one has marked the event.
+            return self.sync_once(user).await.map(drop);
+        }
+        // No user has this customer: the same Stripe account also sells another product.
+        let now = Some(self.clock.now());
+        Ok(stripe_events::set_processed_at(self.db.write(), std::slice::from_ref(&event.id), now).await?)
     }
 
     /// Queues events to be processed once more and returns their ids. An event whose webhook never arrived is fetched from
@@ -151,4 +165,9 @@ impl Billing {
         publish(&*self.signals, &[Topic::Jobs]).await;
         Ok(ids)
     }
+}
+
+/// The type of an event as a label of a metric: one of a limited number, because Stripe adds types.
+fn label(kind: &str) -> &str {
+    if SYNC_EVENTS.contains(&kind) || REVERSAL_EVENTS.contains(&kind) { kind } else { OTHER }
 }

@@ -26,6 +26,7 @@ use crate::{
         jobs::{self, Claim},
         replies,
     },
+    telemetry::metrics::ReplyMetrics,
 };
 
 /// Model calls for one reply, the first included.
@@ -141,6 +142,7 @@ impl Replies {
             AttemptResult::Failed(error) => {
                 let failures = job.failures + 1;
                 if let Some(wait) = delay_before_retry(error, failures, self.retry_policy()) {
+                    self.metrics.retried(&error.code.to_value());
                     let backoff_ms = wait.as_millis();
                     tracing::warn!(message_id = %reply.0, attempt, %error, backoff_ms, "reply will be retried");
                     return self.requeue(row, job, output, now + wait, failures).await;
@@ -180,6 +182,7 @@ impl Replies {
             attempts::finish(&self.db, Claim::of(job), row, end, refund, lease_next_until, title).await?;
         let Some(Finished { is_ended, next }) = finished else { return Ok(None) };
         if is_ended {
+            log_line.count(&self.metrics);
             log_line.log();
         }
         let mut topics = vec![Topic::Chatroom(row.chatroom_id), Topic::Chatrooms(row.user_id)];
@@ -258,6 +261,13 @@ impl EndLogLine {
             usage: end.usage.clone(),
             duration_ms: end.at.signed_duration_since(row.created_at).num_milliseconds(),
         }
+    }
+
+    fn count(&self, metrics: &ReplyMetrics) {
+        let duration = u64::try_from(self.duration_ms).map(Duration::from_millis).unwrap_or_default();
+        let is_complete = self.status == Status::Completed;
+        let failure = self.failure.map(|code| code.to_value());
+        metrics.ended(&self.status.to_value(), failure.as_deref(), is_complete.then_some(duration));
     }
 
     fn log(self) {

@@ -25,6 +25,7 @@ use crate::{
     error::{Error, Result},
     ports::{model::LanguageModel, reply_log::ReplyLog, signals::Signals},
     store::{Db, messages},
+    telemetry::metrics::ReplyMetrics,
 };
 
 pub use crate::ports::reply_log::Cursor;
@@ -47,6 +48,7 @@ pub struct Replies {
     /// Whether the model gives titles to chatrooms.
     pub titles: bool,
     pub timing: Timing,
+    pub metrics: ReplyMetrics,
 }
 
 /// Intervals that no setting changes.

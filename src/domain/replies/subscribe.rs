@@ -88,6 +88,7 @@ impl Replies {
     ) -> impl Stream<Item = Result<ReplyEvent>> + Send + 'static {
         let replies = self;
         try_stream! {
+            replies.metrics.subscribed(after.is_some());
             let mut reader = Reader { position: after.unwrap_or_default() };
             let mut updates = replies.log.subscribe(id).await;
             loop {
@@ -135,7 +136,10 @@ impl Replies {
                     timeout(replies.timing.poll_every, updates.next()).await
                 {
                     let (entry, must_reread) = merge_ready(first, &mut updates);
-                    let Some(events) = reader.read_entry(&entry) else { break };
+                    let Some(events) = reader.read_entry(&entry) else {
+                        replies.metrics.reread();
+                        break;
+                    };
                     for event in events {
                         yield event;
                     }

@@ -16,6 +16,7 @@ use crate::{
         sharing::Sharing,
     },
     error::{Error, Result},
+    telemetry::metrics::Transport,
 };
 
 /// The viewer, or why the caller is anonymous.
@@ -28,6 +29,8 @@ pub struct RequestContext {
     pub caller: Caller,
     /// Ties an internal error to its cause in the log.
     pub request_id: Arc<str>,
+    /// What carries the events of a subscription; none for a single response.
+    pub transport: Option<Transport>,
     /// The cursor after which a subscription resumes, if the transport carries one (`Last-Event-ID`).
     pub resume_after: Option<String>,
     pub mutation_rate: LatestMutationRate,

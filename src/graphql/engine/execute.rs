@@ -13,7 +13,7 @@ use futures_util::{
     FutureExt, Stream, StreamExt,
     stream::{self, BoxStream},
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     cached_responses::{CacheableFields, CachedResponses, Key},
@@ -34,11 +34,14 @@ use super::{
     shape::Shape,
     subscription::{OPENINGS, SharedResponses, Subscription},
 };
-use crate::domain::{
-    auth::{Auth, Viewer},
-    billing::Billing,
-    chatrooms::Chatrooms,
-    sharing::Sharing,
+use crate::{
+    domain::{
+        auth::{Auth, Viewer},
+        billing::Billing,
+        chatrooms::Chatrooms,
+        sharing::Sharing,
+    },
+    telemetry::metrics::{HitCounter, Metrics},
 };
 
 /// The use cases that resolvers call.
@@ -47,6 +50,7 @@ pub struct Services {
     pub chatrooms: Chatrooms,
     pub sharing: Sharing,
     pub billing: Billing,
+    pub metrics: Arc<Metrics>,
 }
 
 /// Executes operations of the schema `S`.
@@ -58,8 +62,10 @@ pub struct Executor<S> {
     documents: DocumentStore,
     prepared: PreparedDocuments,
     responses: CachedResponses,
+    response_hits: HitCounter,
     pub(super) shared_responses: SharedResponses,
     pub(super) openings: Arc<Semaphore>,
+    pub(super) metrics: Arc<Metrics>,
     pub memory: Arc<Memory>,
 }
 
@@ -87,7 +93,7 @@ where
     /// The schema is not valid GraphQL.
     pub fn new(
         builder: SchemaBuilder<Query, Mutation, Subscription>,
-        Services { auth, chatrooms, sharing, billing }: Services,
+        Services { auth, chatrooms, sharing, billing, metrics }: Services,
         documents: DocumentStore,
         introspection: bool,
         cacheable: CacheableFields,
@@ -103,10 +109,12 @@ where
             document_schema,
             chatrooms,
             documents,
-            prepared: PreparedDocuments::new(cacheable),
+            prepared: PreparedDocuments::new(cacheable, &metrics),
             responses: CachedResponses::default(),
+            response_hits: metrics.caches.of("responses"),
             shared_responses: SharedResponses::default(),
             openings: Arc::new(Semaphore::new(OPENINGS)),
+            metrics,
             memory: Arc::default(),
         })
     }
@@ -118,6 +126,14 @@ impl<S: async_graphql::Executor> Executor<S> {
     /// # Errors
     /// The response to a request that is rejected.
     pub async fn prepare(&self, request: Request) -> Result<Prepared, Response> {
+        let prepared = self.find_and_prepare(request).await;
+        if let Err(rejection) = &prepared {
+            count_errors(&self.metrics, rejection);
+        }
+        prepared
+    }
+
+    async fn find_and_prepare(&self, request: Request) -> Result<Prepared, Response> {
         let (mut request, to_store) = self.documents.resolve(request).await?;
         let name = request.operation_name.as_deref();
         let prepared =
@@ -158,6 +174,7 @@ impl<S: async_graphql::Executor> Executor<S> {
     /// Executes an operation, or returns its kept response. A query or a mutation returns one response. A mutation that has
     /// started continues even if its client disconnects.
     pub fn stream(&self, mut prepared: Prepared, context: RequestContext) -> BoxStream<'static, Box<Event>> {
+        prepared.accepted.metrics.started();
         let cacheable_request = prepared.accepted.cacheable_request.take();
         match (cacheable_request, context.identity) {
             (Some(request), Ok(Viewer { user, .. })) => {
@@ -178,6 +195,7 @@ impl<S: async_graphql::Executor> Executor<S> {
         prepared: Prepared,
         context: RequestContext,
     ) -> Event {
+        let (metrics, started) = (prepared.accepted.metrics.clone(), Instant::now());
         // The version is read before the list itself, so that the response is at least as new as its version. If this fails, the
         // operation is still executed, and it reports the errors of its own reads.
         let list_version = self.chatrooms.list_version(user).await.ok();
@@ -186,8 +204,11 @@ impl<S: async_graphql::Executor> Executor<S> {
             && let Some(data) = self.responses.get(key).await
             && context.memory.count_response(data.len()).is_ok()
         {
+            self.response_hits.count(true);
+            metrics.ended(started.elapsed());
             return Response::new(Value::Binary(data)).into();
         }
+        self.response_hits.count(false);
         let Some(event) = self.resolve(prepared, context).next().await else {
             return internal_error().into();
         };
@@ -200,7 +221,7 @@ impl<S: async_graphql::Executor> Executor<S> {
     }
 
     fn resolve(&self, prepared: Prepared, context: RequestContext) -> BoxStream<'static, Box<Event>> {
-        let Prepared { accepted: Accepted { operation, events, .. }, text } = prepared;
+        let Prepared { accepted: Accepted { operation, events, metrics, .. }, text } = prepared;
         if operation.kind == OperationType::Subscription {
             return self.subscribe(operation, Subscription { events, text, context });
         }
@@ -208,7 +229,10 @@ impl<S: async_graphql::Executor> Executor<S> {
         generate! {
             // Held until the response has been serialized.
             let _permit = permits.resolve().await;
-            yield Box::new(executor.response_to(operation, &text, context).await.into());
+            let started = Instant::now();
+            let response = executor.response_to(operation, &text, context).await;
+            metrics.ended(started.elapsed());
+            yield Box::new(response.into());
         }
         .boxed()
     }
@@ -224,7 +248,9 @@ impl<S: async_graphql::Executor> Executor<S> {
         } else {
             no_panic(self.schema.execute(request)).await
         };
-        finish(response.unwrap_or_else(|panic| panic), &shape, text, &request_id)
+        let response = finish(response.unwrap_or_else(|panic| panic), &shape, text, &request_id);
+        count_errors(&self.metrics, &response);
+        response
     }
 
     pub(super) fn request(&self, document: ExecutableDocument, context: RequestContext) -> Request {
@@ -252,6 +278,16 @@ pub(super) fn finish(mut response: Response, shape: &Shape, text: &str, request_
     }
     finish_errors(&mut response, request_id);
     response
+}
+
+/// Counts the errors of a response by their codes.
+pub(super) fn count_errors(metrics: &Metrics, response: &Response) {
+    for error in &response.errors {
+        let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
+        if let Some(Value::String(code)) = code {
+            metrics.graphql.error(code);
+        }
+    }
 }
 
 /// # Errors

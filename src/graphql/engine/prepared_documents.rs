@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use apollo_compiler::{ExecutableDocument, validation::Valid};
+use apollo_compiler::{ExecutableDocument, Name, validation::Valid};
 use async_graphql::{Variables, parser::types::OperationType};
 use moka::future::Cache;
 
@@ -26,6 +26,7 @@ use super::{
     serialization::append_json,
     tokens, variables,
 };
+use crate::telemetry::metrics::{GraphqlMetrics, HitCounter, Metrics, OperationMetrics};
 
 /// The maximum size of all kept documents, in bytes.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -40,6 +41,8 @@ const MAX_REQUEST_BYTES: usize = 4096;
 pub(super) struct PreparedDocuments {
     kept: Cache<String, Arc<PreparedDocument>>,
     cacheable: CacheableFields,
+    metrics: GraphqlMetrics,
+    hits: HitCounter,
 }
 
 /// An accepted operation of a request.
@@ -49,6 +52,7 @@ pub(super) struct Accepted {
     pub(super) events: Arc<Operation>,
     /// The operation name, the document and the variables, if the response may be kept.
     pub(super) cacheable_request: Option<String>,
+    pub(super) metrics: OperationMetrics,
 }
 
 struct PreparedDocument {
@@ -57,16 +61,18 @@ struct PreparedDocument {
     /// The normalized operation. None if it depends on variables; if it is a subscription, apart from its root arguments.
     operation: Option<Arc<Operation>>,
     is_cacheable: bool,
+    metrics: OperationMetrics,
     /// The approximate size, in bytes.
     bytes: usize,
 }
 
 impl PreparedDocuments {
-    pub(super) fn new(cacheable: CacheableFields) -> Self {
+    pub(super) fn new(cacheable: CacheableFields, metrics: &Metrics) -> Self {
         let weight = |key: &String, prepared: &Arc<PreparedDocument>| {
             u32::try_from(key.len() + prepared.bytes).unwrap_or(u32::MAX)
         };
-        Self { kept: Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build(), cacheable }
+        let kept = Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build();
+        Self { kept, cacheable, metrics: metrics.graphql.clone(), hits: metrics.caches.of("documents") }
     }
 
     /// Accepts the operation of a request.
@@ -81,21 +87,50 @@ impl PreparedDocuments {
         variables: &mut Variables,
     ) -> Result<Accepted, Rejection> {
         let key = key(name, text);
-        if let Some(known) = self.kept.get(&key).await {
+        let known = self.kept.get(&key).await;
+        self.hits.count(known.is_some());
+        if let Some(known) = known {
             let cacheable_request = cacheable_request(&known, key, variables);
             let operation = match &known.operation {
                 Some(operation) if !known.has_variables => operation.clone(),
                 _ => normalize(schema, &known.document, name, variables)?.into(),
             };
             let events = known.operation.as_ref().unwrap_or(&operation).clone();
-            return Ok(Accepted { operation, events, cacheable_request });
+            let metrics = known.metrics.clone();
+            return Ok(Accepted { operation, events, cacheable_request, metrics });
         }
-        let (operation, prepared) = parse_and_normalize(schema, text, name, variables, self.cacheable)?;
+        let (operation, prepared) = self.parse_and_normalize(schema, text, name, variables)?;
+        let metrics = prepared.metrics.clone();
         if prepared.bytes <= MAX_DOCUMENT_BYTES {
             self.kept.insert(key, Arc::new(prepared)).await;
         }
         // Responses are kept only for a repeated document.
-        Ok(Accepted { events: operation.clone(), operation, cacheable_request: None })
+        Ok(Accepted { events: operation.clone(), operation, cacheable_request: None, metrics })
+    }
+
+    fn parse_and_normalize(
+        &self,
+        schema: &DocumentSchema,
+        text: &str,
+        name: Option<&str>,
+        variables: &mut Variables,
+    ) -> Result<(Arc<Operation>, PreparedDocument), Rejection> {
+        let tokens = tokens::count(text)?;
+        let document = schema.parse(text)?;
+        let operation = Arc::new(normalize(schema, &document, name, variables)?);
+        let definition = document::operation(&document, name)?;
+        let has_variables = !definition.variables.is_empty();
+        let is_cacheable = is_cacheable(&document, definition, self.cacheable);
+        let metrics = self
+            .metrics
+            .operation(definition.operation_type.name(), definition.name.as_ref().map(Name::as_str));
+        let is_constant = !has_variables
+            || (operation.kind == OperationType::Subscription && operation.has_constant_selection);
+        let kept = is_constant.then(|| operation.clone());
+        let bytes = text.len() + tokens * TOKEN_BYTES + kept.as_ref().map_or(0, |operation| operation.bytes);
+        let prepared =
+            PreparedDocument { document, has_variables, operation: kept, is_cacheable, metrics, bytes };
+        Ok((operation, prepared))
     }
 }
 
@@ -111,26 +146,6 @@ fn cacheable_request(prepared: &PreparedDocument, key: String, variables: &Varia
 /// The escaped operation name and the text of the document.
 fn key(name: Option<&str>, text: &str) -> String {
     format!("{name:?}\n{text}")
-}
-
-fn parse_and_normalize(
-    schema: &DocumentSchema,
-    text: &str,
-    name: Option<&str>,
-    variables: &mut Variables,
-    cacheable: CacheableFields,
-) -> Result<(Arc<Operation>, PreparedDocument), Rejection> {
-    let tokens = tokens::count(text)?;
-    let document = schema.parse(text)?;
-    let operation = Arc::new(normalize(schema, &document, name, variables)?);
-    let definition = document::operation(&document, name)?;
-    let has_variables = !definition.variables.is_empty();
-    let is_cacheable = is_cacheable(&document, definition, cacheable);
-    let is_constant =
-        !has_variables || (operation.kind == OperationType::Subscription && operation.has_constant_selection);
-    let kept = is_constant.then(|| operation.clone());
-    let bytes = text.len() + tokens * TOKEN_BYTES + kept.as_ref().map_or(0, |operation| operation.bytes);
-    Ok((operation, PreparedDocument { document, has_variables, operation: kept, is_cacheable, bytes }))
 }
 
 fn normalize(
@@ -171,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_repeated_document_with_other_variables_is_normalized_with_them() {
-        let documents = PreparedDocuments::new(&[]);
+        let documents = PreparedDocuments::new(&[], &Metrics::default());
         let text = "query($id: ID) { item(id: $id) { name } }";
         for id in ["first", "second", "first"] {
             let operation = prepare(&documents, text, None, id).await.unwrap();
@@ -182,7 +197,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_repeated_document_without_variables_has_the_same_normalized_operation() {
-        let documents = PreparedDocuments::new(&[]);
+        let documents = PreparedDocuments::new(&[], &Metrics::default());
         let text = "query A { item(id: 1) { name } } query B { item(id: 2) { other: name } }";
         let operations =
             [prepare(&documents, text, Some("A"), "").await, prepare(&documents, text, Some("B"), "").await];
@@ -198,7 +213,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_rejected_document_is_not_kept() {
-        let documents = PreparedDocuments::new(&[]);
+        let documents = PreparedDocuments::new(&[], &Metrics::default());
         for text in ["{", "{ unknown }", "query($id: ID!, $n: Int!) { item(id: $id) { name } }"] {
             assert!(prepare(&documents, text, None, "x").await.is_err(), "{text}");
         }
@@ -207,7 +222,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_bytes_of_prepared_documents_are_limited() {
-        let documents = PreparedDocuments::new(&[]);
+        let documents = PreparedDocuments::new(&[], &Metrics::default());
         let used = "{ item { name } }";
         let padding = "#".repeat(MAX_DOCUMENT_BYTES / 2);
         for number in 0..2 * MAX_BYTES / (padding.len() as u64) {

@@ -133,6 +133,7 @@ mod tests {
                     is_forwarded: false,
                 },
                 request_id: "request".into(),
+                transport: None,
                 resume_after: None,
                 mutation_rate: crate::graphql::engine::context::LatestMutationRate::default(),
                 memory: Memory::default().request("anonymous"),

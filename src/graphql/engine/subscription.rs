@@ -27,7 +27,7 @@ use tokio::sync::SemaphorePermit;
 use super::{
     context::RequestContext,
     event::{Event, SourceEvent, SourceEvents},
-    execute::{Executor, finish, no_panic},
+    execute::{Executor, count_errors, finish, no_panic},
     normalize::Operation,
     serialization::data_json,
 };
@@ -123,6 +123,9 @@ impl<S: async_graphql::Executor> Executor<S> {
     ) -> BoxStream<'static, Box<Event>> {
         let executor = self.clone();
         generate! {
+            let transport = subscription.context.transport;
+            let transports = &executor.metrics.transports;
+            let _open = transport.map(|transport| transports.subscription_opened(transport));
             // Each execution is boxed, because a subscription mostly waits, and should not hold the memory of one meanwhile.
             let mut events = match Box::pin(executor.open(&subscription, opening)).await {
                 Ok(events) => events,
@@ -139,6 +142,9 @@ impl<S: async_graphql::Executor> Executor<S> {
                     Some(event) => (None, event),
                     None => Box::pin(executor.respond(&subscription, event)).await,
                 };
+                if let Some(transport) = transport {
+                    transports.event_sent(transport);
+                }
                 yield event;
             }
         }
@@ -210,6 +216,8 @@ impl<S: async_graphql::Executor> Executor<S> {
         let request = self.request(operation.document.clone(), context.clone()).data(step);
         let mut responses = self.schema.execute_stream(request, None);
         let response = no_panic(responses.next()).await.unwrap_or_else(Some)?;
-        Some(finish(response, &operation.shape, text, &context.request_id))
+        let response = finish(response, &operation.shape, text, &context.request_id);
+        count_errors(&self.metrics, &response);
+        Some(response)
     }
 }

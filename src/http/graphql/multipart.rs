@@ -11,6 +11,7 @@ use super::live::{self, LiveEvent};
 use crate::{
     graphql::{ErrorCode, Prepared, RequestContext, SerializedResponse, rejection},
     http::api::Api,
+    telemetry::metrics::Transport,
 };
 
 /// The interval that the protocol specifies.
@@ -19,6 +20,7 @@ const PART_HEAD: &str = "\r\ncontent-type: application/json\r\n\r\n";
 const DELIMITER: &str = "\r\n--graphql";
 
 pub(super) fn body(api: Arc<Api>, prepared: Result<Prepared, Response>, context: RequestContext) -> Body {
+    let context = RequestContext { transport: Some(Transport::Multipart), ..context };
     let events = live::events(api, prepared, context, HEARTBEAT).map(|event| match event {
         LiveEvent::Response(event) => {
             let part = format!("{PART_HEAD}{{\"payload\":");

@@ -12,12 +12,14 @@ use super::live::{self, LiveEvent};
 use crate::{
     graphql::{Prepared, RequestContext, SerializedResponse},
     http::api::Api,
+    telemetry::metrics::Transport,
 };
 
 /// Shorter than the 30 s after which proxies close idle connections.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(12);
 
 pub(super) fn body(api: Arc<Api>, prepared: Result<Prepared, Response>, context: RequestContext) -> Body {
+    let context = RequestContext { transport: Some(Transport::EventStream), ..context };
     let events = live::events(api, prepared, context, KEEP_ALIVE_INTERVAL).map(|event| match event {
         LiveEvent::Response(event) => {
             let mut text = String::from("event: next\n");

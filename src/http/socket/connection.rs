@@ -34,6 +34,7 @@ use crate::{
     error::Error,
     graphql::{RequestContext, is_rejected},
     http::{api::Api, backlog::Unread, rejection::unread_limit},
+    telemetry::metrics::Transport,
 };
 
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -222,7 +223,7 @@ impl Connection {
             return Err(End::Close(Close::new(4403, why)));
         }
         self.signed_out = self.api.signed_out(&context.identity);
-        self.context = Some(context);
+        self.context = Some(RequestContext { transport: Some(Transport::WebSocket), ..context });
         self.state.acknowledge();
         self.send(&ServerMessage::Ack).await?;
         self.send(&ServerMessage::Alive).await

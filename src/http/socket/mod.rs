@@ -41,9 +41,10 @@ pub(super) fn open(
         .write_buffer_size(WRITE_BUFFER_BYTES);
     upgrade.on_upgrade(move |socket: WebSocket| {
         let tasks = api.life.tasks.clone();
+        let counted = api.metrics.websocket_opened();
         tasks.track_future(async move {
             connection::serve(api, socket, caller, unread).await;
-            drop(permit);
+            drop((permit, counted));
         })
     })
 }

@@ -31,6 +31,17 @@ pub(super) enum Disposition {
     Settled { next: Option<Box<job::Model>> },
 }
 
+impl Disposition {
+    /// The result of the run, for metrics.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Complete | Self::Settled { .. } => "done",
+            Self::Retry => "retry",
+            Self::Release => "released",
+        }
+    }
+}
+
 /// What a run receives besides its job.
 pub(super) struct Context {
     pub(super) cancel: CancelTokens,

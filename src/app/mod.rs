@@ -9,11 +9,11 @@ use anyhow::Context;
 use secrecy::ExposeSecret;
 use tokio::{net::TcpListener, sync::Mutex};
 
-use self::shared::Shared;
 use crate::{
     adapters::{
         demo_model::DemoModel,
         gemini::{Gemini, Timeouts},
+        measured::{MeasuredModel, MeasuredOtpSender},
         memory::MemorySignals,
         otp,
         otp_webhook::OtpWebhook,
@@ -35,7 +35,10 @@ use crate::{
     lifecycle::Lifecycle,
     ports::{model::LanguageModel, otp_sender::OtpSender, payments::Payments, signals::Signals},
     store::{Db, jobs},
+    telemetry::metrics::Metrics,
 };
+
+use shared::Shared;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a worker looks for users whose Stripe state is stale.
@@ -56,6 +59,7 @@ pub struct App {
     role: Role,
     config: Config,
     life: Lifecycle,
+    metrics: Arc<Metrics>,
     /// Dropped last, because ending tasks still publish signals.
     shared: Shared,
 }
@@ -65,8 +69,10 @@ impl App {
     ///
     /// # Errors
     /// A dependency is unavailable or not configured.
-    pub async fn open(role: Role, config: Config, db: Db, clock: Clock) -> anyhow::Result<Self> {
+    pub async fn open(role: Role, config: Config, mut db: Db, clock: Clock) -> anyhow::Result<Self> {
         install_tls();
+        let metrics = Arc::new(Metrics::default());
+        db.count_errors(&metrics.database_errors);
         let life = Lifecycle::new();
         if role == Role::All && config.redis.url().is_none() {
             db.hold_process_lock(&life).await?;
@@ -78,15 +84,19 @@ impl App {
                 tracing::info!(released, "released the jobs of a process that crashed");
             }
         }
-        let model = model(&config, &clock)?;
-        let shared = Shared::open(&config, &clock, &life).await?;
+        let model = Arc::new(MeasuredModel::new(model(&config, &clock)?, &metrics.models));
+        let shared = Shared::open(&config, &clock, &life, &metrics).await?;
         tokio::task::spawn_blocking(PhoneNumber::load_plans);
         let keys = Keys::derive(&config.secret()?, &config.auth.previous_secrets());
         let otp_deliverer = OtpDeliverer {
             db: db.clone(),
             clock: clock.clone(),
             keys: Arc::new(keys),
-            otp_sender: otp_sender(&config, &clock)?,
+            otp_sender: Arc::new(MeasuredOtpSender::new(
+                otp_sender(&config, &clock)?,
+                config.auth.otp_delivery.name(),
+                metrics.otp_deliveries.clone(),
+            )),
         };
         let auth = (role != Role::Worker).then(|| Auth {
             db: db.clone(),
@@ -96,7 +106,7 @@ impl App {
             signals: shared.signals.clone(),
             keys: otp_deliverer.keys.clone(),
             passwords: Passwords::default(),
-            session_cache: SessionCache::default(),
+            session_cache: SessionCache::new(metrics.caches.of("sessions")),
             settings: config.auth.clone(),
         });
         let documents = match (config.graphql.persisted_queries, &config.graphql.persisted_queries_file) {
@@ -110,7 +120,7 @@ impl App {
         if role != Role::Worker && config.billing.secret_key().is_some() && !missing.is_empty() {
             tracing::warn!(missing = missing.join(", "), "billing is not configured completely");
         }
-        let billing = billing(&config, db.clone(), clock.clone(), shared.signals.clone(), &life)?;
+        let billing = billing(&config, db.clone(), clock.clone(), shared.signals.clone(), &life, &metrics)?;
         let replies = Replies {
             db: db.clone(),
             tasks: life.tasks.clone(),
@@ -121,6 +131,7 @@ impl App {
             titles: config.chat.chatroom_titles == Switch::On,
             history_tokens: config.gemini.gemini_history_tokens,
             timing: Timing::default(),
+            metrics: metrics.replies.clone(),
         };
         let quota = Quota {
             clock: clock.clone(),
@@ -129,13 +140,40 @@ impl App {
         };
         let (signals, cache) = (shared.signals.clone(), shared.cache.clone());
         let chatrooms = Chatrooms { db, clock, signals, cache, quota, replies, feeds: Feeds::default() };
-        Ok(Self { chatrooms, billing, auth, otp_deliverer, documents, role, config, life, shared })
+        Ok(Self { chatrooms, billing, auth, otp_deliverer, documents, role, config, life, metrics, shared })
     }
 
     /// The lifecycle of this process.
     #[must_use]
     pub fn life(&self) -> Lifecycle {
         self.life.clone()
+    }
+
+    /// Serves the metrics and health checks on their own listener, until [`life`](Self::life) closes.
+    pub fn serve_metrics(&self, listener: TcpListener) {
+        let routes = http::metrics_router(http::MetricsSources {
+            metrics: self.metrics.clone(),
+            db: self.chatrooms.db.clone(),
+            clock: self.chatrooms.clock.clone(),
+            redis: self.config.redis.url().is_some().then(|| self.shared.signals.clone()),
+        })
+        .merge(self.health().router());
+        let (settings, life) = (Arc::new(self.config.server.clone()), self.life.clone());
+        // Its connections are not those of the API, so they are counted apart.
+        let open = Metrics::default().transports;
+        self.life.tasks.spawn(async move {
+            if let Err(error) = http::serve(listener, routes, settings, life, open).await {
+                tracing::error!(error = format!("{error:#}"), "serving the metrics failed");
+            }
+        });
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            db: self.chatrooms.db.clone(),
+            signals: self.shared.signals.clone(),
+            life: self.life.clone(),
+        }
     }
 
     /// Serves the API and runs jobs, depending on the role, until [`life`](Self::life) ends. At shutdown the worker drains first,
@@ -146,7 +184,7 @@ impl App {
     pub async fn run(self, listener: Option<TcpListener>) -> anyhow::Result<()> {
         let life = self.life.clone();
         let db = self.chatrooms.db.clone();
-        let health = Health { db: db.clone(), signals: self.shared.signals.clone(), life: life.clone() };
+        let health = self.health();
         let settings = Arc::new(self.config.server.clone());
         let (chatrooms, billing) = (self.chatrooms.clone(), self.billing.clone());
         let routes = match self.auth {
@@ -157,6 +195,7 @@ impl App {
                     chatrooms: chatrooms.clone(),
                     sharing,
                     billing: billing.clone(),
+                    metrics: self.metrics.clone(),
                 };
                 let allows_introspection = self.config.graphql.introspection == Switch::On;
                 http::router(Api {
@@ -167,6 +206,7 @@ impl App {
                     settings: settings.clone(),
                     life: life.clone(),
                     health,
+                    metrics: self.metrics.transports.clone(),
                     allows_introspection,
                 })
             }
@@ -174,14 +214,19 @@ impl App {
         };
         let server = async {
             match listener {
-                Some(listener) => http::serve(listener, routes, settings.clone(), life.clone()).await,
+                Some(listener) => {
+                    let open = self.metrics.transports.clone();
+                    http::serve(listener, routes, settings.clone(), life.clone(), open).await
+                }
                 None => Ok(()),
             }
         };
         let work = async {
             if self.role != Role::Api {
                 let (settings, limits) = (self.config.worker.clone(), self.config.chat.clone());
-                let runner = Runner::new(self.chatrooms, self.billing, self.otp_deliverer, settings, limits);
+                let metrics = self.metrics.jobs.clone();
+                let runner =
+                    Runner::new(self.chatrooms, self.billing, self.otp_deliverer, settings, limits, metrics);
                 runner.run(life.clone()).await;
             }
             life.soft.cancelled().await;
@@ -264,7 +309,7 @@ pub async fn replay(config: &Config, events: Vec<String>) -> anyhow::Result<Vec<
     let db = Db::join(&config.database).await?;
     // These signals reach no worker, because they stay in this process. Workers find the jobs when they poll.
     let signals = Arc::new(MemorySignals::default());
-    let billing = billing(config, db, Clock::system(), signals, &Lifecycle::new())?;
+    let billing = billing(config, db, Clock::system(), signals, &Lifecycle::new(), &Metrics::default())?;
     billing.replay(events).await.map_err(|error| anyhow::anyhow!("{error:?}"))
 }
 
@@ -274,6 +319,7 @@ fn billing(
     clock: Clock,
     signals: Arc<dyn Signals>,
     life: &Lifecycle,
+    metrics: &Metrics,
 ) -> anyhow::Result<Billing> {
     Ok(Billing {
         db,
@@ -286,6 +332,7 @@ fn billing(
         sync_locks: Arc::new(std::array::from_fn(|_| Mutex::new(()))),
         product: Arc::default(),
         stale_poll_interval: STALE_POLL_INTERVAL,
+        events: metrics.stripe_events.clone(),
     })
 }
 
