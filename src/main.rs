@@ -1,11 +1,13 @@
 //! The command line interface.
 
-use std::process::ExitCode;
+mod commands;
+
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use pollux::{
-    app::{self, App},
+    app::App,
     clock::Clock,
     config::{Config, LogFormat, LogSettings, MetricsSettings, Role, load_dotenv, parse_command_line},
     graphql,
@@ -45,9 +47,29 @@ enum Command {
     Migrate,
     /// Print the GraphQL schema
     Schema,
+    /// Check the settings, and reach the database, Redis, the model and Stripe
+    Check {
+        /// Which process to check for [default: API and worker in one process]
+        role: Option<CheckRole>,
+    },
+    /// Ask the server on this machine whether it is ready, for health checks of containers
+    Health,
+    /// Copy the SQLite database into a new file while the server runs, and check the copy
+    Backup {
+        /// The file to create
+        file: PathBuf,
+    },
+    /// Manage users and jobs while servers run
+    Admin(commands::admin::AdminArguments),
     /// Manage billing
     #[command(subcommand)]
     Stripe(StripeCommand),
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum CheckRole {
+    Api,
+    Worker,
 }
 
 #[derive(Subcommand)]
@@ -76,9 +98,22 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         None => Role::All,
         Some(Command::Api) => Role::Api,
         Some(Command::Worker) => Role::Worker,
-        Some(Command::Migrate) => return on_runtime(migrate(cli.config)),
+        Some(Command::Migrate) => return on_runtime(commands::migrate(cli.config)),
+        Some(Command::Check { role }) => {
+            let role = match role {
+                None => Role::All,
+                Some(CheckRole::Api) => Role::Api,
+                Some(CheckRole::Worker) => Role::Worker,
+            };
+            return on_runtime(commands::check(role, cli.config));
+        }
+        Some(Command::Health) => return on_runtime(commands::health(cli.config)),
+        Some(Command::Backup { file }) => return on_runtime(commands::back_up(cli.config, file)),
+        Some(Command::Admin(arguments)) => {
+            return on_runtime(commands::admin::run(cli.config, arguments));
+        }
         Some(Command::Stripe(StripeCommand::Replay { events })) => {
-            return on_runtime(replay(cli.config, events));
+            return on_runtime(commands::replay(cli.config, events));
         }
         Some(Command::Schema) => {
             print!("{}", graphql::sdl());
@@ -101,27 +136,6 @@ fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<
         .build()
         .context("failed to start the async runtime")?
         .block_on(work)
-}
-
-async fn migrate(config: Config) -> anyhow::Result<()> {
-    let db = Db::open(&config.database).await?;
-    let applied = db.migrate().await?;
-    db.close().await;
-    for migration in &applied {
-        println!("applied {migration}");
-    }
-    match applied.len() {
-        0 => println!("no pending migrations: the schema is up to date"),
-        count => println!("{count} migrations applied: the schema is up to date"),
-    }
-    Ok(())
-}
-
-async fn replay(config: Config, events: Vec<String>) -> anyhow::Result<()> {
-    for event in app::replay(&config, events).await? {
-        println!("{event} queued for processing");
-    }
-    Ok(())
 }
 
 /// Listens for scrapes. The default address may be in use, such as by a second process or by Prometheus itself; an address that was

@@ -29,6 +29,7 @@ const GRAPHQL_ARROWS: &[(&str, &[&str])] = &[
 /// Like [`ARROWS`], for the modules of `src/domain/`.
 const DOMAIN_ARROWS: &[(&str, &[&str])] = &[
     ("mod", &[]),
+    ("admin", &["auth", "billing", "publish"]),
     ("auth", &["billing", "export_json", "publish", "random", "text"]),
     ("billing", &["publish", "text"]),
     ("chatrooms", &["billing", "export_json", "replies", "publish", "read_retry", "text"]),

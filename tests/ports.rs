@@ -56,9 +56,7 @@ impl Ports {
                 _directory: directory,
             };
         };
-        let (link, handle) =
-            Link::open(url, &TaskTracker::new(), pollux::telemetry::metrics::Metrics::default().redis_errors)
-                .unwrap();
+        let (link, handle) = Link::open(url, &TaskTracker::new(), Default::default()).unwrap();
         link.connected().await;
         Self {
             log: Arc::new(RedisReplyLog::new(link.clone())),

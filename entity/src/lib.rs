@@ -2,6 +2,7 @@
 //!
 //! This crate contains no rules of the product. A column's comment states what the column holds and why.
 
+pub mod admin_action;
 pub mod chatroom;
 pub mod chatroom_share;
 pub mod checkout;

@@ -1,4 +1,5 @@
-//! The state of a user's subscription as last read from Stripe. A user without a row has no Stripe customer.
+//! The state of a user's subscription as last read from Stripe. A user without a row has no Stripe
+//! customer; one with a row may have none, either, if an operator has granted Pro.
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
@@ -28,6 +29,38 @@ pub struct Model {
     /// The last reversed payment, for the operator: the type of Stripe's event, and the charge.
     pub reversal: Option<String>,
     pub reversed_at: Option<Timestamp>,
+    /// Until when an operator has granted Pro, whatever Stripe's state is.
+    pub granted_until: Option<Timestamp>,
+}
+
+/// The beginning of `stripe_customer_id` in the row of a user who has been granted Pro and has no Stripe customer.
+const NO_CUSTOMER: &str = "none:";
+
+impl Model {
+    /// The row of a user without a Stripe customer.
+    #[must_use]
+    pub fn without_customer(user: UserId, now: Timestamp) -> Self {
+        Self {
+            user_id: user,
+            stripe_customer_id: format!("{NO_CUSTOMER}{user}"),
+            stripe_subscription_id: None,
+            state: State::None,
+            current_period_end: None,
+            cancel_at_period_end: false,
+            pro_until: None,
+            updated_at: now,
+            version: 0,
+            reversal: None,
+            reversed_at: None,
+            granted_until: None,
+        }
+    }
+
+    /// The id of the Stripe customer, if there is one.
+    #[must_use]
+    pub fn customer(&self) -> Option<&str> {
+        Some(&*self.stripe_customer_id).filter(|id| !id.starts_with(NO_CUSTOMER))
+    }
 }
 
 /// [Stripe's statuses](https://docs.stripe.com/api/subscriptions/object#subscription_object-status), and `None` for a customer

@@ -17,6 +17,9 @@ mod m20261126_000011_version_names_contract;
 mod m20261126_000101_chatroom_lists;
 mod m20261126_000102_title_source;
 mod m20261126_000103_shares;
+mod m20261126_000301_admin_actions;
+mod m20261126_000302_blocked_users;
+mod m20261126_000303_granted_pro;
 
 pub struct Migrator;
 
@@ -38,6 +41,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000101_chatroom_lists::Migration),
             Box::new(m20261126_000102_title_source::Migration),
             Box::new(m20261126_000103_shares::Migration),
+            Box::new(m20261126_000301_admin_actions::Migration),
+            Box::new(m20261126_000302_blocked_users::Migration),
+            Box::new(m20261126_000303_granted_pro::Migration),
         ]
     }
 }

@@ -1,6 +1,8 @@
 //! The composition root: selects an adapter for each port and assembles the application. Only this module uses
 //! the adapters.
 
+mod http_client;
+pub mod operator;
 mod shared;
 
 use std::{sync::Arc, time::Duration};
@@ -38,9 +40,9 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
+use http_client::{http_client, install_tls, require_ca_certificates};
 use shared::Shared;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a worker looks for users whose Stripe state is stale.
 const STALE_POLL_INTERVAL: Duration = Duration::from_mins(1);
 /// Timeout of a request that delivers a one-time password.
@@ -109,13 +111,7 @@ impl App {
             session_cache: SessionCache::new(metrics.caches.of("sessions")),
             settings: config.auth.clone(),
         });
-        let documents = match (config.graphql.persisted_queries, &config.graphql.persisted_queries_file) {
-            (PersistedQueries::Off, _) => DocumentStore::Off,
-            (PersistedQueries::Only, Some(manifest)) if role != Role::Worker => {
-                DocumentStore::from_manifest(manifest)?
-            }
-            _ => DocumentStore::automatic(config.graphql.persisted_queries_ttl),
-        };
+        let documents = documents(&config, role)?;
         let missing = config.billing.missing();
         if role != Role::Worker && config.billing.secret_key().is_some() && !missing.is_empty() {
             tracing::warn!(missing = missing.join(", "), "billing is not configured completely");
@@ -133,6 +129,9 @@ impl App {
             timing: Timing::default(),
             metrics: metrics.replies.clone(),
         };
+        if config.redis.url().is_none() {
+            shared.relay_changes_of_operators(&db, &clock, &life);
+        }
         let quota = Quota {
             clock: clock.clone(),
             basic_daily_limit: config.chat.basic_daily_limit,
@@ -169,11 +168,8 @@ impl App {
     }
 
     fn health(&self) -> Health {
-        Health {
-            db: self.chatrooms.db.clone(),
-            signals: self.shared.signals.clone(),
-            life: self.life.clone(),
-        }
+        let signals = self.shared.signals.clone();
+        Health { db: self.chatrooms.db.clone(), signals, life: self.life.clone() }
     }
 
     /// Serves the API and runs jobs, depending on the role, until [`life`](Self::life) ends. At shutdown the worker drains first,
@@ -258,6 +254,17 @@ impl App {
     }
 }
 
+fn documents(config: &Config, role: Role) -> anyhow::Result<DocumentStore> {
+    let settings = &config.graphql;
+    Ok(match (settings.persisted_queries, &settings.persisted_queries_file) {
+        (PersistedQueries::Off, _) => DocumentStore::Off,
+        (PersistedQueries::Only, Some(manifest)) if role != Role::Worker => {
+            DocumentStore::from_manifest(manifest)?
+        }
+        _ => DocumentStore::automatic(settings.persisted_queries_ttl),
+    })
+}
+
 fn otp_sender(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn OtpSender>> {
     const UNSET: &str = "the settings of OTP_DELIVERY are incomplete";
     Ok(match config.auth.otp_delivery {
@@ -273,31 +280,6 @@ fn otp_sender(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn OtpSende
             Arc::new(Twilio { http: http_client(OTP_TIMEOUT)?, base, account_sid, auth_token, from })
         }
     })
-}
-
-fn http_client(read_timeout: Duration) -> anyhow::Result<reqwest::Client> {
-    require_ca_certificates()?;
-    reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(read_timeout)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .context("failed to build the HTTP client")
-}
-
-/// Without CA certificates, HTTPS requests fail with errors that do not name the cause.
-fn require_ca_certificates() -> anyhow::Result<()> {
-    anyhow::ensure!(
-        !rustls_native_certs::load_native_certs().certs.is_empty(),
-        "no CA certificates found, so no HTTPS server can be verified: install the package ca-certificates \
-         (Debian, Ubuntu, Alpine, Fedora), or set SSL_CERT_FILE to a certificate file"
-    );
-    Ok(())
-}
-
-fn install_tls() {
-    // Fails only if a provider is installed already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// Queues Stripe events for the workers of this installation and returns their ids.

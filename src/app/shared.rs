@@ -13,8 +13,10 @@ use crate::{
     },
     clock::Clock,
     config::{Config, Switch},
+    domain::admin::relay,
     lifecycle::Lifecycle,
     ports::{cache::Cache, rate_limit::RateLimit, reply_log::ReplyLog, signals::Signals},
+    store::Db,
     telemetry::metrics::Metrics,
 };
 
@@ -65,5 +67,12 @@ impl Shared {
             limits: if limited { Arc::new(RedisRateLimit::new(link)) } else { Arc::new(NoRateLimit) },
             _link: Some(handle),
         })
+    }
+
+    /// Publishes the signals of `pollux admin` in a process that shares no signals with it.
+    pub(super) fn relay_changes_of_operators(&self, db: &Db, clock: &Clock, life: &Lifecycle) {
+        let (db, clock, signals, closing) =
+            (db.clone(), clock.clone(), self.signals.clone(), life.closing.clone());
+        life.tasks.spawn(async move { relay::run(db, clock, &*signals, closing).await });
     }
 }

@@ -1,5 +1,6 @@
 //! Rules and use cases. Must not depend on axum, async-graphql, Redis or an SQL dialect.
 
+pub mod admin;
 pub mod auth;
 pub mod billing;
 pub mod chatrooms;

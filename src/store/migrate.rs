@@ -63,8 +63,27 @@ impl Db {
     }
 }
 
-async fn apply_missing(tx: DatabaseTransaction) -> anyhow::Result<Vec<String>> {
-    let applied = applied(&tx).await?;
+impl Db {
+    /// The names of the migrations that the next start applies.
+    ///
+    /// # Errors
+    /// The database fails, or [`IncompatibleSchema`].
+    pub async fn pending_migrations(&self) -> anyhow::Result<Vec<String>> {
+        let connection = match &self.backend {
+            Backend::Sqlite { file } => sqlite::readers(file, 1).await?,
+            Backend::Postgres(server) => Database::connect(server.limited(1)).await?,
+        };
+        let tx = connection.begin().await?;
+        let pending = missing(&tx).await;
+        tx.rollback().await?;
+        connection.close().await?;
+        pending
+    }
+}
+
+/// The names of the known migrations that have not been applied. None are missing if the schema is newer and compatible.
+async fn missing(tx: &DatabaseTransaction) -> anyhow::Result<Vec<String>> {
+    let applied = applied(tx).await?;
     let known: Vec<String> =
         Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
     let unknown: Vec<&str> =
@@ -76,8 +95,12 @@ async fn apply_missing(tx: DatabaseTransaction) -> anyhow::Result<Vec<String>> {
             bail!(IncompatibleSchema { unknown: shown });
         }
         tracing::warn!(migrations = shown, "the schema belongs to a newer, compatible release");
-        return Ok(missing);
     }
+    Ok(missing)
+}
+
+async fn apply_missing(tx: DatabaseTransaction) -> anyhow::Result<Vec<String>> {
+    let missing = missing(&tx).await?;
     if !missing.is_empty() {
         Migrator::up(&tx, None).await?;
         tx.commit().await?;

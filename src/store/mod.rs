@@ -3,8 +3,11 @@
 //! A finder that checks ownership states this in its name: `owned_by(user, id)`. Unless stated otherwise, a statement runs on
 //! SQLite and on PostgreSQL; both accept `$1` as a placeholder.
 
+pub mod admin;
 mod advisory_lock;
 pub mod attempts;
+mod backup;
+pub mod blocked_users;
 pub mod branches;
 pub mod chatrooms;
 mod checkout;

@@ -32,6 +32,17 @@ pub async fn locked(tx: &Transaction, id: UserId) -> Result<Option<user::Model>,
     user::Entity::find_by_id(id).filter(Column::DeletedAt.is_null()).lock_exclusive().one(tx).await
 }
 
+/// The id of the user with this phone number.
+pub async fn id_of(conn: &impl ConnectionTrait, phone_number: &str) -> Result<Option<UserId>, DbErr> {
+    user::Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::PhoneNumber.eq(phone_number))
+        .into_tuple()
+        .one(conn)
+        .await
+}
+
 /// The user with this phone number, with its row locked until the transaction ends.
 pub async fn locked_by_phone_number(
     tx: &Transaction,

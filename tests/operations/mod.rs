@@ -1,5 +1,7 @@
 //! Settings, start, migrations, database connections, logs and metrics.
 
+mod admin;
+mod commands;
 mod connections;
 mod logs;
 mod metrics;

@@ -118,7 +118,7 @@ async fn the_reply_log_signals_cache_and_rate_limits_work_on_a_redis_cluster() {
     let (link, _handle) = Link::open(
         &format!("redis://127.0.0.1:{}", cluster.ports[0]),
         &TaskTracker::new(),
-        pollux::telemetry::metrics::Metrics::default().redis_errors,
+        pollux::telemetry::metrics::Counter::default(),
     )
     .unwrap();
     timeout(TEST_TIMEOUT, link.connected()).await.unwrap();

@@ -1,5 +1,6 @@
 //! Tests of a single process on SQLite.
 
+mod backup;
 mod disk_full;
 mod files;
 

@@ -46,6 +46,20 @@ impl Deployment {
         Process::spawn(command).await
     }
 
+    /// Runs a command to its end, with the settings of the processes.
+    pub fn run(&self, arguments: &[&str]) -> std::process::Output {
+        let mut command = Process::command(self.directory.path());
+        command.args(arguments).envs(self.backend.environment()).output().unwrap()
+    }
+
+    /// Runs a command that must succeed, and returns what it prints.
+    pub fn output(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{arguments:?}: {error}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Starts a process without an API key, so that the demo model responds.
     pub async fn start_demo(&self) -> Process {
         let mut command = Process::command(self.directory.path());

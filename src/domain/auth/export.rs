@@ -102,9 +102,10 @@ impl Auth {
             .collect();
         let subscription = subscriptions::of_user(self.db.read(), viewer.user).await?.map(|known| {
             json!({
-                "stripeCustomer": known.stripe_customer_id, "stripeSubscription": known.stripe_subscription_id,
+                "stripeCustomer": known.customer(), "stripeSubscription": known.stripe_subscription_id,
                 "state": known.state, "currentPeriodEnd": known.current_period_end,
                 "cancelAtPeriodEnd": known.cancel_at_period_end,
+                "proGrantedUntil": known.granted_until,
                 "reversal": known.reversal, "reversedAt": known.reversed_at,
             })
         });

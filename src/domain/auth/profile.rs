@@ -98,7 +98,9 @@ impl Auth {
                 let user =
                     users::update_profile(&tx, viewer.user, email.clone(), full_name.clone(), now).await?;
                 let user = user.ok_or(Error::Unauthenticated("The account does not exist."))?;
-                let is_customer = subscriptions::of_user(&tx, viewer.user).await?.is_some();
+                let is_customer = subscriptions::of_user(&tx, viewer.user)
+                    .await?
+                    .is_some_and(|stored| stored.customer().is_some());
                 if is_customer {
                     jobs::insert(&tx, sync_customer_job(viewer.user, now)).await?;
                 }

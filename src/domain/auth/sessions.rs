@@ -27,7 +27,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     ports::signals::Topic,
-    store::{sessions, users},
+    store::{blocked_users, sessions, users},
 };
 
 const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(15);
@@ -68,6 +68,9 @@ impl Auth {
         user: user::Model,
         caller: &Caller,
     ) -> Result<(SignedIn, Vec<SessionId>)> {
+        if blocked_users::is_blocked(conn, user.id).await? {
+            return Err(Error::Unauthenticated("The account is blocked."));
+        }
         let now = self.clock.now();
         let token = RefreshToken::first(SessionId::generate())?;
         let user_agent = caller.user_agent.as_ref().map(|agent| agent.chars().take(MAX_USER_AGENT).collect());

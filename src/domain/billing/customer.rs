@@ -29,7 +29,9 @@ impl Billing {
 
     /// The user's Stripe customer, created by the first call. Concurrent calls create one customer.
     pub(super) async fn find_or_create_customer(&self, user: UserId) -> Result<subscription::Model> {
-        if let Some(stored) = subscriptions::of_user(self.db.read(), user).await? {
+        if let Some(stored) = subscriptions::of_user(self.db.read(), user).await?
+            && stored.customer().is_some()
+        {
             return Ok(stored);
         }
         let (id, profile) = self.create_customer(user).await?;
@@ -44,19 +46,17 @@ impl Billing {
         let tx = self.db.begin().await?;
         let Some(account) = users::locked(&tx, user).await? else { return Ok(()) };
         let new = subscription::Model {
-            user_id: user,
             stripe_customer_id: id.to_owned(),
-            stripe_subscription_id: None,
-            state: subscription::State::None,
-            current_period_end: None,
-            cancel_at_period_end: false,
-            pro_until: None,
-            updated_at: now,
-            version: 0,
-            reversal: None,
-            reversed_at: None,
+            ..subscription::Model::without_customer(user, now)
         };
-        subscriptions::insert(&tx, new).await?;
+        match subscriptions::of_user(&tx, user).await? {
+            // Keeps the Pro that an operator has granted.
+            Some(granted) if granted.customer().is_none() => {
+                let new = subscription::Model { stripe_customer_id: id.to_owned(), ..granted };
+                subscriptions::update_if_unchanged(&tx, &new).await?;
+            }
+            _ => subscriptions::insert(&tx, new).await?,
+        }
         if profile_of(&account) != *sent {
             jobs::insert(&tx, sync_customer_job(user, now)).await?;
         }
@@ -123,12 +123,13 @@ impl Billing {
         let mut sent = None;
         while let Some(account) = users::by_id(self.db.read(), user).await?
             && let Some(stored) = subscriptions::of_user(self.db.read(), user).await?
+            && let Some(customer) = stored.customer()
         {
             let profile = profile_of(&account);
             if sent.replace(profile.clone()).as_ref() == Some(&profile) {
                 break;
             }
-            match payments.update_customer(&stored.stripe_customer_id, profile).await {
+            match payments.update_customer(customer, profile).await {
                 Ok(()) => {}
                 // The next checkout creates another customer.
                 Err(PaymentError::Missing(_)) => break,

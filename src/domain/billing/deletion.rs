@@ -12,7 +12,9 @@ impl Billing {
     /// Stripe fails, or billing is no longer configured: the user may still be paying for a subscription.
     pub async fn erase_user(&self, user: UserId) -> Result<()> {
         let Some(stored) = subscriptions::of_user(self.db.read(), user).await? else { return Ok(()) };
-        self.delete_customer(&stored.stripe_customer_id).await?;
+        if let Some(customer) = stored.customer() {
+            self.delete_customer(customer).await?;
+        }
         Ok(subscriptions::delete(self.db.write(), user, &stored.stripe_customer_id).await?)
     }
 

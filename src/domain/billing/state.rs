@@ -27,7 +27,7 @@ pub fn derive_billing_state(
         state: best.map_or(State::None, |best| best.state),
         current_period_end: best.and_then(|best| best.period_end),
         cancel_at_period_end: best.is_some_and(|best| best.ends_at.is_some() && is_billable(best.state)),
-        pro_until: best.and_then(|best| pro_until(best, now)),
+        pro_until: best.and_then(|best| pro_until(best, now)).max(row.granted_until),
         updated_at: now,
         ..row
     }
@@ -102,6 +102,7 @@ mod tests {
             version: 3,
             reversal: Some("charge.refunded ch_1".to_owned()),
             reversed_at: Some(day(0)),
+            granted_until: None,
         };
         derive_billing_state(subscriptions, row, now)
     }
@@ -188,6 +189,21 @@ mod tests {
         ] {
             assert_eq!(derive(&subscriptions, day(31)).stripe_subscription_id.as_deref(), Some(expected));
         }
+    }
+
+    #[test]
+    fn granted_pro_lasts_until_its_date_whatever_the_subscription_is() {
+        let granted = |subscriptions: &[SubscriptionSnapshot], until| {
+            let row = subscription::Model {
+                granted_until: Some(until),
+                ..subscription::Model::without_customer(UserId::generate(), day(0))
+            };
+            derive_billing_state(subscriptions, row, day(31)).pro_until
+        };
+        assert_eq!(granted(&[], day(40)), Some(day(40)));
+        assert_eq!(granted(&[snapshot("sub_1", State::Canceled)], day(40)), Some(day(40)));
+        assert_eq!(granted(&[snapshot("sub_1", State::Active)], day(40)), Some(day(67)));
+        assert_eq!(granted(&[snapshot("sub_1", State::Active)], day(90)), Some(day(90)));
     }
 
     #[test]

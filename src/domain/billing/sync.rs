@@ -65,7 +65,7 @@ impl Billing {
         let Some(row) = subscriptions::of_user(self.db.read(), user).await? else {
             return Ok(SyncResult::NoCustomer);
         };
-        let customer = &row.stripe_customer_id;
+        let Some(customer) = row.customer() else { return Ok(SyncResult::NoCustomer) };
         // Read before Stripe's state, which may not reflect events that arrive later.
         let events = stripe_events::unprocessed_of(self.db.read(), customer).await?;
         // The checkouts are read before the subscriptions, which then include those that completed checkouts have created.

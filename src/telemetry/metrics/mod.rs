@@ -113,6 +113,13 @@ impl Metrics {
 #[derive(Clone)]
 pub struct Counter(IntCounter);
 
+/// A counter that is not exported.
+impl Default for Counter {
+    fn default() -> Self {
+        Self(IntCounter::new("unregistered", "Not exported.").expect("the name is valid"))
+    }
+}
+
 impl Counter {
     pub fn increment(&self) {
         self.0.inc();

@@ -5,7 +5,8 @@ use prometheus::{IntGauge, IntGaugeVec, Registry};
 use super::{gauge, gauges};
 
 /// The queued jobs of one kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct QueueState {
     pub kind: String,
     /// Jobs that are due and wait for a worker.

@@ -10,17 +10,8 @@ use crate::support::user::insert_user;
 /// Stores a Stripe customer of a user.
 pub async fn insert_customer(db: &impl ConnectionTrait, user: UserId, id: &str, now: DateTime<Utc>) {
     let new = subscription::Model {
-        user_id: user,
         stripe_customer_id: id.to_owned(),
-        stripe_subscription_id: None,
-        state: subscription::State::None,
-        current_period_end: None,
-        cancel_at_period_end: false,
-        pro_until: None,
-        updated_at: now,
-        version: 0,
-        reversal: None,
-        reversed_at: None,
+        ..subscription::Model::without_customer(user, now)
     };
     subscriptions::insert(db, new).await.unwrap();
 }

@@ -1,0 +1,23 @@
+//! Users who cannot sign in. A table of its own, so that the rows of users do not become longer.
+
+use sea_orm_migration::{prelude::*, schema::*};
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let blocked = Table::create()
+            .table("blocked_users")
+            .col(uuid("user_id").primary_key())
+            .col(timestamp_with_time_zone("blocked_at"))
+            .foreign_key(&mut crate::belongs_to("blocked_users", "user_id", "users"))
+            .take();
+        crate::create(manager, [blocked], &[]).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::drop(manager, &["blocked_users"]).await
+    }
+}

@@ -1,0 +1,200 @@
+//! What the commands of an operator need: a connection beside a running server, and checks of everything that a server needs.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use secrecy::ExposeSecret;
+use tokio::time::timeout;
+
+use super::{http_client, install_tls, payments};
+use crate::{
+    adapters::redis::{Link, RedisSignals},
+    clock::Clock,
+    config::{Config, DatabaseUrl, OtpDelivery, Role},
+    domain::admin::Admin,
+    lifecycle::Lifecycle,
+    ports::{payments::PaymentError, signals::Signals},
+    store::Db,
+    telemetry::metrics::Counter,
+};
+
+/// How long each check, and the connection to Redis, may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection to Redis, which ends when it is dropped.
+type RedisConnection = tokio_util::task::AbortOnDropHandle<()>;
+
+/// The use cases of an operator, beside running servers. Keep the second value until the last signal is published.
+///
+/// # Errors
+/// The database does not respond or its schema is older than this release, or Redis does not respond.
+pub async fn admin(config: &Config) -> anyhow::Result<(Admin, Option<RedisConnection>)> {
+    install_tls();
+    let db = Db::join(&config.database).await?;
+    if !db.pending_migrations().await?.is_empty() {
+        bail!(
+            "the database has not been migrated to this release: start the server, or run `pollux migrate`"
+        );
+    }
+    let (signals, connection) = match config.redis.url() {
+        None => (None, None),
+        Some(url) => {
+            let (signals, connection) = connect_redis(url).await?;
+            (Some(signals), Some(connection))
+        }
+    };
+    let basic_daily_limit = config.chat.basic_daily_limit;
+    Ok((Admin { db, clock: Clock::system(), signals, basic_daily_limit }, connection))
+}
+
+async fn connect_redis(url: &str) -> anyhow::Result<(Arc<dyn Signals>, RedisConnection)> {
+    let (link, connection) = Link::open(url, &Lifecycle::new().tasks, Counter::default())?;
+    let connected = timeout(TIMEOUT, link.connected()).await;
+    let signals = Arc::new(RedisSignals::new(link));
+    if connected.is_err() {
+        let error = signals.check().await.err();
+        let cause = error.map_or_else(String::new, |error| format!(": {}", error.cause));
+        bail!("Redis does not respond{cause}");
+    }
+    Ok((signals, connection))
+}
+
+/// Copies the database into a file, beside a running server. Returns the size of the copy in bytes.
+///
+/// # Errors
+/// The database is PostgreSQL or does not exist, or the copy fails.
+pub async fn back_up(config: &Config, file: &Path) -> anyhow::Result<u64> {
+    match &config.database.url {
+        DatabaseUrl::Postgres(url) => {
+            bail!(
+                "`pollux backup` copies SQLite files; back up PostgreSQL with\n  pg_dump --format=custom --file={} --dbname={}",
+                file.display(),
+                without_password(url)
+            )
+        }
+        DatabaseUrl::Sqlite(source) => {
+            if !source.exists() {
+                bail!("{} does not exist", source.display());
+            }
+            let db = Db::join(&config.database).await?;
+            let copied = db.back_up(file).await;
+            db.close().await;
+            copied
+        }
+    }
+}
+
+fn without_password(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut url) => {
+            // Fails only for URLs that cannot have a password.
+            let _ = url.set_password(None);
+            url.to_string()
+        }
+        Err(_) => "postgres://user@host/database".to_owned(),
+    }
+}
+
+/// The result of a check: what was found, or what is wrong.
+pub type Finding = (&'static str, Result<String, String>);
+
+/// Checks settings, and whether this machine reaches everything that a server with these settings needs.
+pub async fn check(role: Role, config: &Config) -> Vec<Finding> {
+    install_tls();
+    let settings = config.check(role).map(|()| "valid".to_owned());
+    let (database, redis, model, stripe) = tokio::join!(
+        within(check_database(config)),
+        within(check_redis(config)),
+        within(check_model(config)),
+        within(check_stripe(config)),
+    );
+    vec![
+        ("settings", settings),
+        ("database", database),
+        ("redis", redis),
+        ("model", model),
+        ("stripe", stripe),
+        ("codes", Ok(codes(config))),
+    ]
+}
+
+async fn within(check: impl Future<Output = anyhow::Result<String>>) -> Result<String, String> {
+    match timeout(TIMEOUT + TIMEOUT / 2, check).await {
+        Ok(found) => found.map_err(|error| format!("{error:#}")),
+        Err(_) => Err("no response in time".to_owned()),
+    }
+}
+
+async fn check_database(config: &Config) -> anyhow::Result<String> {
+    if let DatabaseUrl::Sqlite(file) = &config.database.url
+        && !file.exists()
+    {
+        return Ok(format!("{} does not exist yet; the first start creates it", file.display()));
+    }
+    let db = Db::join(&config.database).await?;
+    db.ping().await?;
+    let pending = db.pending_migrations().await?;
+    db.close().await;
+    let kind = if config.database.is_postgres() { "PostgreSQL" } else { "SQLite" };
+    Ok(match pending.len() {
+        0 => format!("{kind} responds; the schema is up to date"),
+        count => format!("{kind} responds; the next start applies {count} migrations"),
+    })
+}
+
+async fn check_redis(config: &Config) -> anyhow::Result<String> {
+    let Some(url) = config.redis.url() else { return Ok("not configured; memory is used".to_owned()) };
+    let (signals, _connection) = connect_redis(url).await?;
+    signals.check().await.map_err(|error| error.cause)?;
+    Ok("responds and accepts writes".to_owned())
+}
+
+async fn check_model(config: &Config) -> anyhow::Result<String> {
+    let settings = &config.gemini;
+    let Some(key) = settings.api_key() else {
+        return Ok("GEMINI_API_KEY is not set; the built-in demo model is used".to_owned());
+    };
+    let http = http_client(TIMEOUT)?;
+    for model in settings.models() {
+        let base = settings.gemini_base_url.as_str().trim_end_matches('/');
+        let call =
+            http.get(format!("{base}/v1beta/models/{model}")).header("x-goog-api-key", key.expose_secret());
+        let response =
+            call.send().await.map_err(reqwest::Error::without_url).context("Gemini does not respond")?;
+        let status = response.status();
+        if !status.is_success() {
+            bail!("Gemini returned {status} for the model {model}");
+        }
+    }
+    Ok(format!("Gemini knows {}", settings.models().join(", ")))
+}
+
+async fn check_stripe(config: &Config) -> anyhow::Result<String> {
+    let settings = &config.billing;
+    let Some(payments) = payments(settings)? else {
+        return Ok("not configured; billing is disabled".to_owned());
+    };
+    let missing = settings.missing();
+    if !missing.is_empty() {
+        bail!("billing is not configured completely: set {}", missing.join(", "));
+    }
+    let price = settings.price().context("STRIPE_PRO_PRICE_ID is not set")?;
+    match payments.product_of(price).await {
+        Ok(_) => Ok(format!("Stripe responds and knows the price {price}")),
+        Err(PaymentError::Missing(_)) => {
+            bail!("Stripe does not know the price {price} (STRIPE_PRO_PRICE_ID)")
+        }
+        Err(PaymentError::Failed(error)) => Err(error),
+    }
+}
+
+fn codes(config: &Config) -> String {
+    let how = config.auth.otp_delivery.name();
+    match config.auth.otp_delivery {
+        OtpDelivery::Response => "in responses: for development only".to_owned(),
+        OtpDelivery::Log => "in the log".to_owned(),
+        OtpDelivery::Webhook | OtpDelivery::Twilio => {
+            format!("by {how}; not called, because that would send a message")
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The commands `pollux health` and `pollux check`.
+
+use serde_json::json;
+
+use crate::support::{
+    FakeStripe, TestUser,
+    process::{Deployment, Process},
+};
+
+fn run(directory: &std::path::Path, arguments: &[&str], settings: &[(&str, String)]) -> (bool, String) {
+    let mut command = Process::command(directory);
+    let output = command.args(arguments).envs(settings.iter().cloned()).output().unwrap();
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    (output.status.success(), text)
+}
+
+#[tokio::test]
+async fn health_succeeds_while_the_server_is_ready_and_fails_when_it_is_gone() {
+    let deployment = Deployment::new().await;
+    let process = deployment.start().await;
+    let directory = deployment.directory.path();
+    let bind = [("BIND", process.address.to_string())];
+    assert_eq!(run(directory, &["health"], &bind), (true, "ready\n".to_owned()));
+    // A server that listens on all addresses is asked on the loopback address.
+    let all = [("BIND", format!("0.0.0.0:{}", process.address.port()))];
+    assert_eq!(run(directory, &["health"], &all), (true, "ready\n".to_owned()));
+    process.kill();
+    let (is_ready, text) = run(directory, &["health"], &bind);
+    assert!(!is_ready && text.contains("does not respond"), "{text}");
+}
+
+#[tokio::test]
+async fn health_of_a_worker_without_a_listener_asks_the_address_of_its_metrics() {
+    let deployment = Deployment::new().await;
+    let mut process = deployment.start_with(&[], &[("METRICS_BIND", "127.0.0.1:0")]).await;
+    let metrics = process.metrics_address().await;
+    let settings = [("BIND", "127.0.0.1:1".to_owned()), ("METRICS_BIND", metrics.to_string())];
+    assert_eq!(run(deployment.directory.path(), &["health"], &settings), (true, "ready\n".to_owned()));
+}
+
+#[tokio::test]
+async fn check_reports_each_part_beside_a_running_server() {
+    let deployment = Deployment::new().await;
+    let process = deployment.start().await;
+    let text = deployment.output(&["check"]);
+    let database = if deployment.backend.redis_url.is_some() { "PostgreSQL" } else { "SQLite" };
+    for line in [
+        "ok      settings  valid",
+        &format!("ok      database  {database} responds; the schema is up to date"),
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(text.contains("demo model") && text.contains("billing is disabled"), "{text}");
+    TestUser::anonymous(process.address).data("{ __typename }", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_names_everything_that_is_wrong() {
+    let deployment = Deployment::new().await;
+    let stripe = FakeStripe::start(pollux::clock::Clock::system()).await;
+    let mut settings: Vec<(&str, String)> = stripe.environment();
+    settings.push(("GEMINI_API_KEY", "hush-hush".to_owned()));
+    settings.push(("GEMINI_BASE_URL", "http://127.0.0.1:1".to_owned()));
+    settings.push(("STRIPE_PRO_PRICE_ID", "price_unknown".to_owned()));
+    settings.push(("CORS_ORIGINS", "chat.example".to_owned()));
+    settings.push(("REDIS_URL", "redis://127.0.0.1:1".to_owned()));
+    settings.push(("DATABASE_URL", "postgres://pollux:hush-hush@127.0.0.1:1/chat".to_owned()));
+    settings.push(("JWT_SECRET", "a secret of thirty-two characters".to_owned()));
+    let (is_ok, text) =
+        tokio::task::block_in_place(|| run(deployment.directory.path(), &["check"], &settings));
+    assert!(!is_ok && text.contains("5 of the checks failed"), "{text}");
+    for problem in [
+        "FAILED  settings  CORS_ORIGINS",
+        "FAILED  database  cannot connect to PostgreSQL at 127.0.0.1:1",
+        "FAILED  redis     Redis does not respond",
+        "FAILED  model     Gemini does not respond",
+        "FAILED  stripe    Stripe does not know the price price_unknown",
+    ] {
+        assert!(text.contains(problem), "{problem}: {text}");
+    }
+    assert!(!text.contains("hush-hush"), "{text}");
+}
+
+#[test]
+fn backup_of_postgresql_names_the_command_to_use_without_the_password() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let settings = [("DATABASE_URL", "postgres://pollux:hush@db/chat".to_owned())];
+    let (is_ok, text) = run(directory.path(), &["backup", "copy.db"], &settings);
+    assert!(
+        !is_ok && text.contains("pg_dump --format=custom --file=copy.db --dbname=postgres://pollux@db/chat"),
+        "{text}"
+    );
+    assert!(!text.contains("hush"), "{text}");
+}
