@@ -26,7 +26,10 @@ use crate::{
         model::{Chunk, LanguageModel, ModelError, Prompt, Tokens},
         otp_sender::{Delivery, DeliveryError, OtpMessage, OtpSender},
     },
-    telemetry::metrics::{EventCounter, HitCounter, ModelHandles, ModelMetrics},
+    telemetry::{
+        metrics::{EventCounter, HitCounter, ModelHandles, ModelMetrics},
+        traces::{self, Span, SpanKind},
+    },
 };
 
 /// Counts the calls of a model, their texts and tokens.
@@ -61,6 +64,7 @@ impl LanguageModel for MeasuredModel {
             started: Instant::now(),
             has_text: false,
             outcome: None,
+            span: traces::span("model call", SpanKind::Client),
             tokens: Tokens::default(),
         }
         .boxed()
@@ -75,6 +79,7 @@ struct Call {
     has_text: bool,
     /// None until the call has ended.
     outcome: Option<String>,
+    span: Span,
     tokens: Tokens,
 }
 
@@ -87,7 +92,10 @@ impl Stream for Call {
             Some(Ok(Chunk::Text(_))) => {
                 self.handles.chunk();
                 if !std::mem::replace(&mut self.has_text, true) {
-                    self.handles.first_token(self.started.elapsed());
+                    let elapsed = self.started.elapsed();
+                    self.handles.first_token(elapsed);
+                    let mut first = traces::span("first text", SpanKind::Internal);
+                    first.started_before(elapsed);
                 }
             }
             Some(Ok(Chunk::Usage(usage))) => self.tokens = usage.tokens.unwrap_or(self.tokens),
@@ -104,8 +112,12 @@ impl Stream for Call {
 impl Drop for Call {
     fn drop(&mut self) {
         let Tokens { prompt, output, thoughts } = self.tokens;
-        let outcome = self.outcome.as_deref().unwrap_or("cancelled");
-        self.handles.ended(outcome, self.started.elapsed(), [prompt, output, thoughts]);
+        let outcome = self.outcome.take().unwrap_or_else(|| "cancelled".to_owned());
+        self.span.set("gen_ai.request.model", self.handles.model());
+        if outcome != "complete" {
+            self.span.fail(&outcome);
+        }
+        self.handles.ended(&outcome, self.started.elapsed(), [prompt, output, thoughts]);
     }
 }
 

@@ -6,6 +6,7 @@ mod guarded;
 pub mod measured;
 pub mod memory;
 pub mod no_rate_limit;
+pub mod otlp;
 pub mod otp;
 mod otp_http;
 pub mod otp_webhook;

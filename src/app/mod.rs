@@ -4,6 +4,7 @@
 mod http_client;
 pub mod operator;
 mod shared;
+mod tracer;
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,11 +38,12 @@ use crate::{
     lifecycle::Lifecycle,
     ports::{model::LanguageModel, otp_sender::OtpSender, payments::Payments, signals::Signals},
     store::{Db, jobs},
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, traces::Tracer},
 };
 
 use http_client::{http_client, install_tls, require_ca_certificates};
 use shared::Shared;
+use tracer::tracer;
 
 /// How often a worker looks for users whose Stripe state is stale.
 const STALE_POLL_INTERVAL: Duration = Duration::from_mins(1);
@@ -62,6 +64,7 @@ pub struct App {
     config: Config,
     life: Lifecycle,
     metrics: Arc<Metrics>,
+    tracer: Tracer,
     /// Dropped last, because ending tasks still publish signals.
     shared: Shared,
 }
@@ -87,6 +90,7 @@ impl App {
             }
         }
         let model = Arc::new(MeasuredModel::new(model(&config, &clock)?, &metrics.models));
+        let tracer = tracer(&config, &clock, &life)?;
         let shared = Shared::open(&config, &clock, &life, &metrics).await?;
         tokio::task::spawn_blocking(PhoneNumber::load_plans);
         let keys = Keys::derive(&config.secret()?, &config.auth.previous_secrets());
@@ -139,7 +143,19 @@ impl App {
         };
         let (signals, cache) = (shared.signals.clone(), shared.cache.clone());
         let chatrooms = Chatrooms { db, clock, signals, cache, quota, replies, feeds: Feeds::default() };
-        Ok(Self { chatrooms, billing, auth, otp_deliverer, documents, role, config, life, metrics, shared })
+        Ok(Self {
+            chatrooms,
+            billing,
+            auth,
+            otp_deliverer,
+            documents,
+            role,
+            config,
+            life,
+            metrics,
+            tracer,
+            shared,
+        })
     }
 
     /// The lifecycle of this process.
@@ -192,6 +208,7 @@ impl App {
                     sharing,
                     billing: billing.clone(),
                     metrics: self.metrics.clone(),
+                    tracer: self.tracer.clone(),
                 };
                 let allows_introspection = self.config.graphql.introspection == Switch::On;
                 http::router(Api {
@@ -222,7 +239,8 @@ impl App {
                 let (settings, limits) = (self.config.worker.clone(), self.config.chat.clone());
                 let metrics = self.metrics.jobs.clone();
                 let runner =
-                    Runner::new(self.chatrooms, self.billing, self.otp_deliverer, settings, limits, metrics);
+                    Runner::new(self.chatrooms, self.billing, self.otp_deliverer, settings, limits, metrics)
+                        .with_tracer(self.tracer.clone());
                 runner.run(life.clone()).await;
             }
             life.soft.cancelled().await;

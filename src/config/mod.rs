@@ -15,6 +15,7 @@ mod metrics;
 mod redis;
 mod secret;
 mod server;
+mod traces;
 mod worker;
 
 use std::{ops::RangeInclusive, str::FromStr, time::Duration};
@@ -31,6 +32,7 @@ pub use logs::{LogFormat, LogSettings};
 pub use metrics::MetricsSettings;
 pub use redis::RedisSettings;
 pub use server::ServerSettings;
+pub use traces::TraceSettings;
 pub use worker::WorkerSettings;
 
 /// All settings.
@@ -56,6 +58,8 @@ pub struct Config {
     pub worker: WorkerSettings,
     #[command(flatten, next_help_heading = "Metrics")]
     pub metrics: MetricsSettings,
+    #[command(flatten, next_help_heading = "Traces")]
+    pub traces: TraceSettings,
     #[command(flatten, next_help_heading = "Logs")]
     pub logs: LogSettings,
 }

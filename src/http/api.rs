@@ -69,6 +69,7 @@ impl Api {
             identity,
             caller,
             request_id,
+            trace_parent: None,
             transport: None,
             resume_after: None,
             mutation_rate,

@@ -26,7 +26,10 @@ use crate::{
         Db,
         jobs::{self, Claim},
     },
-    telemetry::metrics::JobMetrics,
+    telemetry::{
+        metrics::JobMetrics,
+        traces::{Span, SpanKind, TRACE_PARENT, Tracer},
+    },
 };
 
 /// How often the queue is polled without a signal: for signals that were lost, and for leases and delays that end.
@@ -65,6 +68,7 @@ pub struct Runner {
     otp_deliverer: OtpDeliverer,
     stops: Stops,
     metrics: JobMetrics,
+    tracer: Tracer,
 }
 
 impl Runner {
@@ -78,8 +82,26 @@ impl Runner {
         metrics: JobMetrics,
     ) -> Self {
         let (db, clock, signals) = (chatrooms.db.clone(), chatrooms.clock.clone(), chatrooms.signals.clone());
-        let stops = Stops::default();
-        Self { db, clock, signals, settings, limits, chatrooms, billing, otp_deliverer, stops, metrics }
+        let (stops, tracer) = Default::default();
+        Self {
+            db,
+            clock,
+            signals,
+            settings,
+            limits,
+            chatrooms,
+            billing,
+            otp_deliverer,
+            stops,
+            metrics,
+            tracer,
+        }
+    }
+
+    /// With traces.
+    #[must_use]
+    pub fn with_tracer(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Claims and runs jobs until `life.soft` is cancelled, and returns once the running jobs have ended or are released.
@@ -194,9 +216,10 @@ impl Runner {
         let cancel = CancelTokens { release: life.hard.child_token(), ..CancelTokens::default() };
         let _registration = self.stops.register(job, cancel.stop.clone());
         let context = Context { cancel, next_lease: claims_next.then_some(self.settings.worker_lease) };
+        let span = self.span_of(job);
         let started = Instant::now();
         let ended = |result| self.metrics.ended(kind.name(), result, started.elapsed());
-        let work = AssertUnwindSafe(kind.run(job, &context)).catch_unwind();
+        let work = AssertUnwindSafe(span.scope(kind.run(job, &context))).catch_unwind();
         let finished = tokio::select! {
             finished = work => finished,
             never = lease::keep(self, job, &context.cancel) => match never {},
@@ -225,6 +248,21 @@ impl Runner {
         let disposition = kind.on_error(job).await?;
         self.settle(job, kind, disposition).await?;
         Ok(JobEnd::default())
+    }
+
+    /// The span of a job's run, below the operation that queued the job, if that was traced. A span before it shows how long the
+    /// job waited for its claim.
+    fn span_of(&self, job: &job::Model) -> Span {
+        let queued_by = job.payload.as_ref().and_then(|payload| payload[TRACE_PARENT].as_str()?.parse().ok());
+        let Some(queued_by) = queued_by else { return Span::default() };
+        let mut claim = self.tracer.span(|| "claim".to_owned(), SpanKind::Internal, Some(queued_by));
+        let waited = self.clock.now().signed_duration_since(job.run_at).to_std().unwrap_or_default();
+        claim.started_before(waited);
+        drop(claim);
+        let mut span = self.tracer.span(|| format!("job {}", job.kind), SpanKind::Consumer, Some(queued_by));
+        span.set("pollux.job.id", job.id);
+        span.set("pollux.job.attempt", job.attempt);
+        span
     }
 
     async fn settle(&self, job: &job::Model, kind: &dyn Kind, disposition: Disposition) -> Result<()> {

@@ -8,9 +8,14 @@ use sea_orm::{
 use serde_json::json;
 
 use super::{AdvisoryLock, Db, commit, json_rows, sql};
+use crate::telemetry::traces::{self, TRACE_PARENT};
 use job::{Column, Entity};
 
-pub async fn insert(conn: &impl ConnectionTrait, job: job::Model) -> Result<(), DbErr> {
+/// Inserts a job. While traces are on, it carries the current one.
+pub async fn insert(conn: &impl ConnectionTrait, mut job: job::Model) -> Result<(), DbErr> {
+    if job.payload.is_none() {
+        job.payload = traces::current().map(|current| json!({ TRACE_PARENT: current.to_string() }));
+    }
     Entity::insert(job.into_active_model()).exec_without_returning(conn).await?;
     Ok(())
 }

@@ -10,7 +10,10 @@ use sea_orm::{
     sqlx::error::{DatabaseError, ErrorKind},
 };
 
+use serde_json::json;
+
 use super::{Db, messages, sql, sqlite::transaction, transaction::sqlx_error};
+use crate::telemetry::traces::{self, TRACE_PARENT};
 
 /// A message to store, with the ids of the rows that it causes.
 #[derive(Clone, Copy, Debug)]
@@ -144,7 +147,9 @@ pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<StoreResult, DbErr> {
         DbBackend::Sqlite => transaction(&SQLITE),
         _ => POSTGRES.to_owned(),
     };
-    let values: [Value; 13] = [
+    let trace = traces::current();
+    let text = if trace.is_some() { with_payload(&text, db.write().get_database_backend()) } else { text };
+    let mut values: Vec<Value> = vec![
         new.user.into(),
         new.chatroom.into(),
         new.message.into(),
@@ -159,6 +164,7 @@ pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<StoreResult, DbErr> {
         new.now.into(),
         new.job_kind.into(),
     ];
+    values.extend(trace.map(|trace| Value::from(json!({ TRACE_PARENT: trace.to_string() }))));
     let rows = match db.write().query_all_raw(sql(db.write(), text, values)).await {
         Err(error) if is_race(&error) => Vec::new(),
         rows => rows?,
@@ -175,6 +181,16 @@ pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<StoreResult, DbErr> {
         message: message::Model::from_query_result(message, "")?,
         reply: message::Model::from_query_result(reply, "")?,
     })))
+}
+
+/// The statement that also stores `$14` as the payload of the job.
+fn with_payload(text: &str, backend: DbBackend) -> String {
+    let payload = if backend == DbBackend::Sqlite { "$14" } else { "$14::jsonb" };
+    text.replacen("INSERT INTO jobs (id,", "INSERT INTO jobs (payload, id,", 1).replacen(
+        "SELECT $11, $13,",
+        &format!("SELECT {payload}, $11, $13,"),
+        1,
+    )
 }
 
 /// Whether another call won a race after this statement's snapshot was taken: it appended to the branch or used the key, or it used

@@ -1,6 +1,7 @@
-//! Logs and metrics. Both are leaves: code that counts receives handles and knows nothing of the rest.
+//! Logs, metrics and traces. They are leaves: code that counts receives handles and knows nothing of the rest.
 
 mod logs;
 pub mod metrics;
+pub mod traces;
 
 pub use logs::{Logs, OncePerMinute, init};

@@ -8,3 +8,4 @@ mod metrics;
 mod migrations;
 mod settings;
 mod startup;
+mod traces;

@@ -16,7 +16,7 @@ use crate::{
         sharing::Sharing,
     },
     error::{Error, Result},
-    telemetry::metrics::Transport,
+    telemetry::{metrics::Transport, traces::TraceContext},
 };
 
 /// The viewer, or why the caller is anonymous.
@@ -29,6 +29,8 @@ pub struct RequestContext {
     pub caller: Caller,
     /// Ties an internal error to its cause in the log.
     pub request_id: Arc<str>,
+    /// The span of the client, if it sends one.
+    pub trace_parent: Option<TraceContext>,
     /// What carries the events of a subscription; none for a single response.
     pub transport: Option<Transport>,
     /// The cursor after which a subscription resumes, if the transport carries one (`Last-Event-ID`).

@@ -16,6 +16,7 @@ use futures_util::{
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
+    access,
     cached_responses::{CacheableFields, CachedResponses, Key},
     context::RequestContext,
     document::DocumentSchema,
@@ -41,7 +42,10 @@ use crate::{
         chatrooms::Chatrooms,
         sharing::Sharing,
     },
-    telemetry::metrics::{HitCounter, Metrics},
+    telemetry::{
+        metrics::{HitCounter, Metrics, OperationMetrics},
+        traces::{SpanKind, Tracer},
+    },
 };
 
 /// The use cases that resolvers call.
@@ -51,6 +55,7 @@ pub struct Services {
     pub sharing: Sharing,
     pub billing: Billing,
     pub metrics: Arc<Metrics>,
+    pub tracer: Tracer,
 }
 
 /// Executes operations of the schema `S`.
@@ -66,6 +71,7 @@ pub struct Executor<S> {
     pub(super) shared_responses: SharedResponses,
     pub(super) openings: Arc<Semaphore>,
     pub(super) metrics: Arc<Metrics>,
+    tracer: Tracer,
     pub memory: Arc<Memory>,
 }
 
@@ -93,7 +99,7 @@ where
     /// The schema is not valid GraphQL.
     pub fn new(
         builder: SchemaBuilder<Query, Mutation, Subscription>,
-        Services { auth, chatrooms, sharing, billing, metrics }: Services,
+        Services { auth, chatrooms, sharing, billing, metrics, tracer }: Services,
         documents: DocumentStore,
         introspection: bool,
         cacheable: CacheableFields,
@@ -115,6 +121,7 @@ where
             shared_responses: SharedResponses::default(),
             openings: Arc::new(Semaphore::new(OPENINGS)),
             metrics,
+            tracer,
             memory: Arc::default(),
         })
     }
@@ -206,6 +213,7 @@ impl<S: async_graphql::Executor> Executor<S> {
         {
             self.response_hits.count(true);
             metrics.ended(started.elapsed());
+            access::log(&metrics, &context.request_id, Some(user), None, started.elapsed(), 0);
             return Response::new(Value::Binary(data)).into();
         }
         self.response_hits.count(false);
@@ -229,27 +237,39 @@ impl<S: async_graphql::Executor> Executor<S> {
         generate! {
             // Held until the response has been serialized.
             let _permit = permits.resolve().await;
-            let started = Instant::now();
-            let response = executor.response_to(operation, &text, context).await;
-            metrics.ended(started.elapsed());
+            let response = executor.response_to(operation, &text, context, &metrics).await;
             yield Box::new(response.into());
         }
         .boxed()
     }
 
-    async fn response_to(&self, operation: Arc<Operation>, text: &str, context: RequestContext) -> Response {
+    async fn response_to(
+        &self,
+        operation: Arc<Operation>,
+        text: &str,
+        context: RequestContext,
+        metrics: &OperationMetrics,
+    ) -> Response {
+        let started = Instant::now();
+        let user = context.identity.ok().map(|viewer| viewer.user);
+        let span = self.tracer.span(|| metrics.label(), SpanKind::Server, context.trace_parent);
         let Operation { kind, document, shape, .. } = Arc::unwrap_or_clone(operation);
         let request_id = context.request_id.clone();
         let request = self.request(document, context);
         let response = if kind == OperationType::Mutation {
             let schema = self.schema.clone();
-            let executed = self.chatrooms.replies.tasks.spawn(async move { schema.execute(request).await });
+            let executed =
+                self.chatrooms.replies.tasks.spawn(span.scope(async move { schema.execute(request).await }));
             executed.await.map_err(|_| internal_error())
         } else {
-            no_panic(self.schema.execute(request)).await
+            no_panic(span.scope(self.schema.execute(request))).await
         };
-        let response = finish(response.unwrap_or_else(|panic| panic), &shape, text, &request_id);
+        let mut response = finish(response.unwrap_or_else(|panic| panic), &shape, text, &request_id);
         count_errors(&self.metrics, &response);
+        let trace = span.context();
+        access::end_span(span, &mut response);
+        metrics.ended(started.elapsed());
+        access::log(metrics, &request_id, user, trace, started.elapsed(), response.errors.len());
         response
     }
 

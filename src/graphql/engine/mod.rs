@@ -16,6 +16,7 @@
 //! directives, field merging and null propagation by the GraphQL specification. Each step takes time linear in the output of
 //! the step before it.
 
+mod access;
 mod arguments;
 mod cached_responses;
 pub mod context;

@@ -133,6 +133,7 @@ mod tests {
                     is_forwarded: false,
                 },
                 request_id: "request".into(),
+                trace_parent: None,
                 transport: None,
                 resume_after: None,
                 mutation_rate: crate::graphql::engine::context::LatestMutationRate::default(),

@@ -38,6 +38,7 @@ use crate::{
     domain::auth::Caller,
     error::{LimitExceeded, RequestLimit},
     graphql::{ErrorCode, Prepared, RequestContext, limit_exceeded},
+    telemetry::traces::TRACE_PARENT,
 };
 
 /// The request header by which a client of Server-Sent Events resumes.
@@ -194,7 +195,8 @@ async fn context(api: &Api, headers: &HeaderMap, caller: Caller) -> Result<Reque
     let authorization = text(headers, &header::AUTHORIZATION);
     let context = api.context(authorization, caller).await.map_err(rejection::from_error)?;
     let resume_after = text(headers, &LAST_EVENT_ID).map(str::to_owned);
-    Ok(RequestContext { resume_after, ..context })
+    let trace_parent = headers.get(TRACE_PARENT).and_then(|value| value.to_str().ok()?.parse().ok());
+    Ok(RequestContext { trace_parent, resume_after, ..context })
 }
 
 fn accepted(headers: &HeaderMap, is_subscription: bool) -> Option<Media> {

@@ -28,6 +28,8 @@ pub struct GraphqlMetrics {
 /// The handles of one operation, which are kept with its document.
 #[derive(Clone)]
 pub struct OperationMetrics {
+    kind: &'static str,
+    name: Arc<str>,
     started: IntCounter,
     /// None for a subscription, whose duration its client decides.
     duration: Option<Histogram>,
@@ -65,7 +67,8 @@ impl GraphqlMetrics {
     pub fn operation(&self, kind: &'static str, name: Option<&str>) -> OperationMetrics {
         let name = name.map_or(UNNAMED, |name| if self.is_told_apart(name) { name } else { OTHER });
         let duration = (kind != "subscription").then(|| self.durations.with_label_values(&[kind, name]));
-        OperationMetrics { started: self.operations.with_label_values(&[kind, name]), duration }
+        let started = self.operations.with_label_values(&[kind, name]);
+        OperationMetrics { kind, name: name.into(), started, duration }
     }
 
     /// Counts an error. `code` must be one of the API's codes.
@@ -84,6 +87,12 @@ impl GraphqlMetrics {
 }
 
 impl OperationMetrics {
+    /// The type and the name, such as `mutation Send`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{} {}", self.kind, self.name)
+    }
+
     pub fn started(&self) {
         self.started.inc();
     }

@@ -80,6 +80,11 @@ impl ModelMetrics {
 }
 
 impl ModelHandles {
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
     pub fn chunk(&self) {
         self.chunks.inc();
     }

@@ -1,0 +1,45 @@
+//! The span and the log line of a query or a mutation: ids and names, never what users wrote.
+
+use std::time::Duration;
+
+use async_graphql::{Response, Value};
+use entity::UserId;
+
+use crate::telemetry::{
+    metrics::OperationMetrics,
+    traces::{Span, TraceContext},
+};
+
+/// Writes the line, at the level debug.
+pub(super) fn log(
+    operation: &OperationMetrics,
+    request_id: &str,
+    user: Option<UserId>,
+    trace: Option<TraceContext>,
+    duration: Duration,
+    errors: usize,
+) {
+    tracing::debug!(
+        request_id,
+        trace_id = trace.map(TraceContext::trace_id),
+        user_id = user.map(|user| user.0.to_string()),
+        operation = operation.label(),
+        duration_us = duration.as_micros(),
+        errors,
+        "operation executed"
+    );
+}
+
+/// Ends the span, and names the trace in the internal errors of the response.
+pub(super) fn end_span(mut span: Span, response: &mut Response) {
+    let Some(trace) = span.context() else { return };
+    for error in &mut response.errors {
+        let Some(extensions) = &mut error.extensions else { continue };
+        if let Some(Value::String(code)) = extensions.get("code") {
+            span.fail(code);
+        }
+        if extensions.get("requestId").is_some() {
+            extensions.set("traceId", trace.trace_id());
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Traces across an API process and a worker, received by a stand-in for a collector, and the log of operations.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+
+use axum::{Json, Router, extract::State, http::HeaderMap, routing::post};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::mpsc, time::timeout};
+
+use crate::support::{
+    Script, TestUser,
+    process::{Deployment, on_process},
+    socket::TEST_TIMEOUT,
+    user::SEND_MESSAGE,
+};
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+/// Receives spans by OTLP over HTTP.
+struct Collector {
+    address: SocketAddr,
+    spans: mpsc::UnboundedReceiver<Value>,
+}
+
+impl Collector {
+    async fn start() -> Self {
+        let (sender, spans) = mpsc::unbounded_channel();
+        let receive = |State(sender): State<Arc<mpsc::UnboundedSender<Value>>>,
+                       headers: HeaderMap,
+                       Json(body): Json<Value>| async move {
+            assert_eq!(headers["x-key"], "hush");
+            let resource =
+                body["resourceSpans"][0]["resource"]["attributes"][0]["value"]["stringValue"].clone();
+            for span in body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap() {
+                let mut span = span.clone();
+                span["service"] = resource.clone();
+                let _ = sender.send(span);
+            }
+        };
+        let routes = Router::new().route("/v1/traces", post(receive)).with_state(Arc::new(sender));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        Self { address, spans }
+    }
+
+    /// Waits for the spans of the trace with these names, and returns them by name.
+    async fn spans(&mut self, names: &[&str]) -> HashMap<String, Value> {
+        let mut found = HashMap::new();
+        while names.iter().any(|name| !found.contains_key(*name)) {
+            let span = timeout(TEST_TIMEOUT, self.spans.recv()).await.expect("a span is missing").unwrap();
+            if span["traceId"] == TRACE {
+                found.insert(span["name"].as_str().unwrap().to_owned(), span);
+            }
+        }
+        found
+    }
+}
+
+fn time(span: &Value, end: &str) -> u64 {
+    span[format!("{end}TimeUnixNano")].as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn one_trace_follows_a_message_from_its_mutation_to_the_workers_model_call() {
+    let mut collector = Collector::start().await;
+    let deployment = Deployment::new().await;
+    let endpoint = format!("http://{}", collector.address);
+    let settings = |service| {
+        [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=hush"),
+            ("OTEL_SERVICE_NAME", service),
+            ("OTEL_TRACES_SAMPLER_ARG", "0"),
+        ]
+    };
+    // With Redis, the worker is another process.
+    let has_redis = deployment.backend.redis_url.is_some();
+    let api = deployment.start_with(if has_redis { &["api"] } else { &[] }, &settings("api")).await;
+    let mut worker = None;
+    if has_redis {
+        worker = Some(deployment.start_with(&["worker"], &settings("worker")).await);
+    }
+    let user = TestUser::sign_in(api.address, "+14155550123").await;
+    let chatroom = user.create_chatroom("x").await;
+    deployment.gemini.enqueue(Script::reply(["secret one", " secret two"]));
+    let parent = "b7ad6b7169203331";
+    let input = json!({"chatroomId": chatroom.id, "content": "secret question"});
+    let body = json!({"query": SEND_MESSAGE, "variables": {"input": input}});
+    let request = user.http.post(format!("http://{}/graphql", api.address)).bearer_auth(&user.token);
+    let request = request.header("traceparent", format!("00-{TRACE}-{parent}-01")).json(&body);
+    let sent: Value = request.send().await.unwrap().json().await.unwrap();
+    let reply = sent["data"]["sendMessage"]["reply"]["id"].as_str().unwrap();
+    on_process(&user, &api).read(reply).await;
+
+    let spans =
+        collector.spans(&["mutation unnamed", "claim", "job reply", "model call", "first text"]).await;
+    let [mutation, claim, job, call, first] =
+        ["mutation unnamed", "claim", "job reply", "model call", "first text"].map(|name| &spans[name]);
+    assert_eq!(
+        (&mutation["service"], &job["service"]),
+        (&json!("api"), &json!(if has_redis { "worker" } else { "api" }))
+    );
+    assert_eq!(mutation["parentSpanId"], parent, "the span of the client");
+    assert_eq!((&claim["parentSpanId"], &job["parentSpanId"]), (&mutation["spanId"], &mutation["spanId"]));
+    assert_eq!((&call["parentSpanId"], &first["parentSpanId"]), (&job["spanId"], &job["spanId"]));
+    assert!(time(mutation, "start") <= time(job, "start") && time(claim, "end") <= time(job, "start"));
+    assert!(time(job, "start") <= time(first, "start") && time(first, "end") <= time(call, "end"));
+    assert!(time(call, "end") <= time(job, "end"), "the job ends after the reply is stored");
+    let text = Value::Object(spans.into_iter().collect()).to_string();
+    assert!(!text.contains("secret") && !text.contains("4155550123"), "{text}");
+    // The client's other operations are in no sampled trace.
+    assert!(collector.spans.try_recv().is_err());
+    drop(worker);
+}
+
+#[tokio::test]
+async fn each_operation_is_logged_at_debug_with_its_request_and_user() {
+    let deployment = Deployment::new().await;
+    let settings = [("LOG_FORMAT", "json"), ("RUST_LOG", "pollux=debug,warn")];
+    let mut process = deployment.start_with(&[], &settings).await;
+    let user = TestUser::sign_in(process.address, "+14155550123").await;
+    user.data("query Mine { me { id } }", json!({})).await;
+    let line = loop {
+        let line: Value = serde_json::from_str(&process.wait_for_log("operation executed").await).unwrap();
+        if line["fields"]["operation"] == "query Mine" {
+            break line["fields"].clone();
+        }
+    };
+    assert!(line["request_id"].is_string() && line["duration_us"].is_u64() && line["errors"] == 0, "{line}");
+    assert_eq!(line["user_id"], user.id.parse::<entity::UserId>().unwrap().0.to_string());
+    assert_eq!(line.get("trace_id"), None, "traces are off");
+}
