@@ -6,6 +6,7 @@ mod connections;
 mod logs;
 mod metrics;
 mod migrations;
+mod packages;
 mod settings;
 mod startup;
 mod traces;
