@@ -3,12 +3,12 @@
 
 mod http_client;
 pub mod operator;
+mod otp_sender;
 mod shared;
 mod tracer;
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context;
 use secrecy::ExposeSecret;
 use tokio::{net::TcpListener, sync::Mutex};
 
@@ -18,13 +18,10 @@ use crate::{
         gemini::{Gemini, Timeouts},
         measured::{MeasuredModel, MeasuredOtpSender},
         memory::MemorySignals,
-        otp,
-        otp_webhook::OtpWebhook,
         stripe::Stripe,
-        twilio::Twilio,
     },
     clock::Clock,
-    config::{BillingSettings, Config, OtpDelivery, PersistedQueries, Role, Switch, TwilioSettings},
+    config::{BillingSettings, Config, PersistedQueries, Role, Switch},
     domain::{
         auth::{Auth, Keys, OtpDeliverer, Passwords, PhoneNumber, SessionCache},
         billing::{Billing, EventIntake},
@@ -36,12 +33,13 @@ use crate::{
     http::{self, Api, Health},
     jobs::Runner,
     lifecycle::Lifecycle,
-    ports::{model::LanguageModel, otp_sender::OtpSender, payments::Payments, signals::Signals},
+    ports::{model::LanguageModel, payments::Payments, signals::Signals},
     store::{Db, jobs},
     telemetry::{metrics::Metrics, traces::Tracer},
 };
 
 use http_client::{http_client, install_tls, require_ca_certificates};
+use otp_sender::otp_sender;
 use shared::Shared;
 use tracer::tracer;
 
@@ -280,23 +278,6 @@ fn documents(config: &Config, role: Role) -> anyhow::Result<DocumentStore> {
             DocumentStore::from_manifest(manifest)?
         }
         _ => DocumentStore::automatic(settings.persisted_queries_ttl),
-    })
-}
-
-fn otp_sender(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn OtpSender>> {
-    const UNSET: &str = "the settings of OTP_DELIVERY are incomplete";
-    Ok(match config.auth.otp_delivery {
-        OtpDelivery::Response => Arc::new(otp::ByResponse),
-        OtpDelivery::Log => Arc::new(otp::ToLog),
-        OtpDelivery::Webhook => {
-            let (url, secret) = config.auth.otp_webhook().context(UNSET)?;
-            Arc::new(OtpWebhook::new(http_client(OTP_TIMEOUT)?, url, &secret, clock.clone()))
-        }
-        OtpDelivery::Twilio => {
-            let TwilioSettings { base, account_sid, auth_token, from } =
-                config.auth.twilio().context(UNSET)?;
-            Arc::new(Twilio { http: http_client(OTP_TIMEOUT)?, base, account_sid, auth_token, from })
-        }
     })
 }
 

@@ -7,6 +7,7 @@ mod histories;
 mod list_events;
 mod lists;
 mod management;
+mod many_devices;
 mod messages;
 mod shares;
 mod titles;

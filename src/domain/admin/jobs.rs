@@ -103,7 +103,8 @@ impl Admin {
             at: self.clock.now(),
         };
         let refund = Refund { user: reply.user_id, day: reply.created_at.date_naive() };
-        let finished = attempts::finish(&self.db, Claim::of(job), &reply, end, Some(refund), None, None).await?;
+        let finished =
+            attempts::finish(&self.db, Claim::of(job), &reply, end, Some(refund), None, None).await?;
         if finished.is_none() {
             return Err(Error::Conflict(
                 "A worker has claimed or ended this job meanwhile; retry.".to_owned(),

@@ -1,0 +1,95 @@
+//! Many devices, and slow ones, that follow one chatroom.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::events::{EVENTS, Events, subscribe_to_new_chatroom};
+use crate::support::{Gate, Script, TestApp, socket::Socket};
+
+#[tokio::test]
+async fn many_devices_with_different_selections_receive_every_event_once() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let chatroom = user.create_chatroom("x").await;
+    let by_kind = "subscription($id: ID!) { chatroomEvents(chatroomId: $id) { change {
+        ... on MessageAdded { message { id chatroom { id } } }
+        ... on ReplyDelta { kind: __typename message { id } piece: text }
+        ... on ReplyCompleted { message { content status } }
+    } } }";
+    let mut devices = Vec::new();
+    for number in 0..24 {
+        let mut socket = user.socket().await;
+        let query = if number % 2 == 0 { EVENTS } else { by_kind };
+        socket.subscribe("chatroom", query, &json!({ "id": chatroom.id })).await;
+        devices.push(socket);
+    }
+    // Each socket responds to this query only after it has begun its subscription.
+    for socket in &mut devices {
+        socket.subscribe("ready", "{ me { id } }", &json!({})).await;
+        while socket.next().await.unwrap()["type"] != "complete" {}
+    }
+    for text in ["One", "Two", "Three"] {
+        let gate = Gate::closed();
+        app.gemini.enqueue(Script::new().wait(&gate).text(text).finish("STOP"));
+        let sent = chatroom.send("hi").await;
+        let added = |id: &str| [json!({ "id": id }), json!({ "id": id, "chatroom": { "id": chatroom.id } })];
+        for (number, socket) in devices.iter_mut().enumerate() {
+            for id in [&sent.message, &sent.reply] {
+                let mut change = change_of(&mut *socket).await;
+                let message = &mut change["message"];
+                if number % 2 == 0 {
+                    *message = json!({ "id": message["id"] });
+                }
+                assert_eq!(*message, added(id)[number % 2], "device {number}");
+            }
+        }
+        gate.open();
+        for (number, socket) in devices.iter_mut().enumerate() {
+            let delta = if number % 2 == 0 {
+                json!({ "__typename": "ReplyDelta", "text": text, "cursor": format!("1-{}", text.len()) })
+            } else {
+                json!({ "kind": "ReplyDelta", "message": { "id": sent.reply }, "piece": text })
+            };
+            assert_eq!(change_of(&mut *socket).await, delta, "device {number}");
+            assert_eq!(change_of(&mut *socket).await["message"]["content"], text, "device {number}");
+        }
+    }
+    app.stop().await;
+}
+
+async fn change_of(socket: &mut Socket) -> Value {
+    let mut message = socket.next().await.unwrap();
+    assert!(message["payload"].get("errors").is_none(), "{message}");
+    message["payload"]["data"]["chatroomEvents"]["change"].take()
+}
+
+#[tokio::test]
+async fn a_device_that_stopped_reading_receives_what_it_missed() {
+    let app = TestApp::with_settings(&["--basic-daily-limit=1000"]).await;
+    let user = app.user().await;
+    let (chatroom, mut reading) = subscribe_to_new_chatroom(&user).await;
+    let mut slow = Events::of(&user, &chatroom.id, Some("0")).await;
+    assert_eq!(slow.next_kind().await, "ChatroomUpdated");
+    let long = "x".repeat(200_000);
+    app.gemini.respond_with(move |_| Script::new().text(&long).finish("STOP"));
+    let mut messages = BTreeSet::new();
+    // More than the queues and the network between the server and the slow device hold.
+    for _ in 0..60 {
+        let sent = chatroom.send("hi").await;
+        while reading.next_kind().await != "ReplyCompleted" {}
+        messages.extend([sent.message, sent.reply]);
+    }
+    let mut lengths = BTreeMap::new();
+    let mut complete = 0;
+    while complete < 60 {
+        let change = slow.next().await.unwrap();
+        let message = &change["message"];
+        let Some(id) = message["id"].as_str() else { continue };
+        let length = message["content"].as_str().unwrap().len();
+        let before = lengths.insert(id.to_owned(), length);
+        complete += usize::from(length == 200_000 && before != Some(length));
+    }
+    assert_eq!(lengths.into_keys().collect::<BTreeSet<_>>(), messages);
+    app.stop().await;
+}
