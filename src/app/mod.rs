@@ -81,12 +81,7 @@ impl App {
             db.hold_process_lock(&life).await?;
         }
         db.migrate().await?;
-        if db.is_exclusive() {
-            let released = jobs::release_all(db.write()).await?;
-            if released > 0 {
-                tracing::info!(released, "released the jobs of a process that crashed");
-            }
-        }
+        release_jobs_of_crashed_process(&db).await?;
         let model = Arc::new(MeasuredModel::new(model(&config, &clock)?, &metrics.models));
         let tracer = tracer(&config, &clock, &life)?;
         let shared = Shared::open(&config, &clock, &life, &metrics).await?;
@@ -268,6 +263,16 @@ impl App {
         }
         Ok(())
     }
+}
+
+async fn release_jobs_of_crashed_process(db: &Db) -> anyhow::Result<()> {
+    if db.is_exclusive() {
+        let released = jobs::release_all(db.write()).await?;
+        if released > 0 {
+            tracing::info!(released, "released the jobs of a process that crashed");
+        }
+    }
+    Ok(())
 }
 
 fn documents(config: &Config, role: Role) -> anyhow::Result<DocumentStore> {

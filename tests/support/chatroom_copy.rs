@@ -46,7 +46,13 @@ impl ChatroomCopy {
         let fresh = read(&self.user, &self.id).await;
         let fresh = fresh.map(|(chatroom, messages)| (fields(chatroom), messages));
         while !self.equals(fresh.as_ref()) {
-            self.apply_next().await;
+            let Ok(message) = timeout(Duration::from_secs(15), self.socket.next()).await else {
+                panic!(
+                    "no event after {} for {}:\n{:#?}\n{:#?}\n{fresh:#?}",
+                    self.cursor, self.id, self.chatroom, self.messages
+                );
+            };
+            self.apply(message.expect("the socket is open"));
         }
     }
 

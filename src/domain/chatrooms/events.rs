@@ -175,11 +175,10 @@ struct Followed {
     _end: DropGuard,
 }
 
-#[derive(Clone, Copy)]
 enum FollowedProgress {
     Writing,
-    /// The row has ended at this version; the event of the end has not been sent yet.
-    EndPending(i64),
+    /// The row has ended; the event of the end has not been sent yet. It carries this row if it is newer than its own.
+    EndPending(Box<message::Model>),
     /// The event of the end has been sent; the row ended at this version.
     EndSent(i64),
 }
@@ -240,7 +239,7 @@ impl Subscriber {
             return at >= message.changed_version;
         }
         if message.status.is_final() {
-            reply.progress = FollowedProgress::EndPending(message.changed_version);
+            reply.progress = FollowedProgress::EndPending(Box::new(message.clone()));
             return true;
         }
         reply.active == message.active
@@ -248,8 +247,8 @@ impl Subscriber {
 
     /// The version up to which every change has been sent: if the event of an end is pending, the version before that end.
     fn sent_to(&self) -> i64 {
-        let pending = self.followed.values().filter_map(|reply| match reply.progress {
-            FollowedProgress::EndPending(at) => Some(at - 1),
+        let pending = self.followed.values().filter_map(|reply| match &reply.progress {
+            FollowedProgress::EndPending(row) => Some(row.changed_version - 1),
             FollowedProgress::Writing | FollowedProgress::EndSent(_) => None,
         });
         pending.min().map_or(self.read_to, |pending| pending.min(self.read_to))
@@ -273,11 +272,17 @@ impl Subscriber {
     /// None: the reply was deleted; the next read of the chatroom reports it.
     fn reply_event(&mut self, reply: MessageId, event: Result<ReplyEvent>) -> Result<Option<ChatroomEvent>> {
         match event {
-            Ok(event) => {
-                if let ReplyEvent::Ended { message, .. } = &event
+            Ok(mut event) => {
+                if let ReplyEvent::Ended { message, .. } = &mut event
                     && let Some(followed) = self.followed.get_mut(&reply)
                 {
-                    followed.progress = FollowedProgress::EndSent(message.changed_version);
+                    let sent = FollowedProgress::EndSent(message.changed_version);
+                    if let FollowedProgress::EndPending(row) = std::mem::replace(&mut followed.progress, sent)
+                        && row.changed_version > message.changed_version
+                    {
+                        followed.progress = FollowedProgress::EndSent(row.changed_version);
+                        *message = row;
+                    }
                 }
                 let change = ChatroomChange::Reply(reply, event);
                 Ok(Some(ChatroomEvent { version: self.sent_to(), change, number: None }))
