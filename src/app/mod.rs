@@ -126,9 +126,7 @@ impl App {
             timing: Timing::default(),
             metrics: metrics.replies.clone(),
         };
-        if config.redis.url().is_none() {
-            shared.relay_changes_of_operators(&db, &clock, &life);
-        }
+        shared.relay_changes_of_operators(&db, &clock, &life);
         let quota = Quota {
             clock: clock.clone(),
             basic_daily_limit: config.chat.basic_daily_limit,

@@ -29,7 +29,7 @@ pub(super) struct Shared {
     pub(super) signals: Arc<dyn Signals>,
     pub(super) cache: Arc<dyn Cache>,
     pub(super) limits: Arc<dyn RateLimit>,
-    _link: Option<AbortOnDropHandle<()>>,
+    link: Option<AbortOnDropHandle<()>>,
 }
 
 impl Shared {
@@ -53,7 +53,7 @@ impl Shared {
                 } else {
                     Arc::new(NoRateLimit)
                 },
-                _link: None,
+                link: None,
             });
         };
         let (link, handle) = redis::Link::open(url, &life.tasks, metrics.redis_errors.clone())?;
@@ -65,12 +65,15 @@ impl Shared {
             signals: Arc::new(RedisSignals::new(link.clone())),
             cache: Arc::new(MeasuredCache::new(RedisCache::new(link.clone(), near, ttl), hits)),
             limits: if limited { Arc::new(RedisRateLimit::new(link)) } else { Arc::new(NoRateLimit) },
-            _link: Some(handle),
+            link: Some(handle),
         })
     }
 
-    /// Publishes the signals of `pollux admin` in a process that shares no signals with it.
+    /// Publishes the signals of `pollux admin` in a process that shares no signals with it. Does nothing with Redis.
     pub(super) fn relay_changes_of_operators(&self, db: &Db, clock: &Clock, life: &Lifecycle) {
+        if self.link.is_some() {
+            return;
+        }
         let (db, clock, signals, closing) =
             (db.clone(), clock.clone(), self.signals.clone(), life.closing.clone());
         life.tasks.spawn(async move { relay::run(db, clock, &*signals, closing).await });

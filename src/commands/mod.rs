@@ -60,7 +60,7 @@ pub async fn back_up(config: Config, file: PathBuf) -> anyhow::Result<()> {
 /// # Errors
 /// A check has failed.
 pub async fn check(role: Role, config: Config) -> anyhow::Result<()> {
-    let findings = operator::check(role, &config).await;
+    let findings = Box::pin(operator::check(role, &config)).await;
     let mut failed = 0;
     for (subject, finding) in findings {
         match finding {

@@ -24,7 +24,7 @@ pub(super) fn log(
         trace_id = trace.map(TraceContext::trace_id),
         user_id = user.map(|user| user.0.to_string()),
         operation = operation.label(),
-        duration_us = duration.as_micros(),
+        duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
         errors,
         "operation executed"
     );
