@@ -18,6 +18,7 @@ use pollux::{
         reply_log::{AppendError, Cursor, LogEntry, LogUpdate, ReplyLog},
         signals::{Signals, Topic},
     },
+    telemetry::metrics::Counter,
 };
 use tempfile::TempDir;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -25,7 +26,6 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use crate::support::Backend;
 
 const TTL: Duration = Duration::from_mins(5);
-
 /// One adapter of every port.
 struct Ports {
     log: Arc<dyn ReplyLog>,
@@ -40,8 +40,8 @@ struct Ports {
 
 impl Ports {
     async fn open() -> Self {
-        let clock = Clock::stopped("2026-11-21T12:00:00Z".parse().unwrap());
-        let directory = TempDir::new().unwrap();
+        let now = "2026-11-21T12:00:00Z".parse().unwrap();
+        let (clock, directory) = (Clock::stopped(now), TempDir::new().unwrap());
         let backend = Backend::create(directory.path()).await;
         let near = MemoryCache::new(TTL, clock.clone());
         let Some(url) = &backend.redis_url else {
@@ -56,7 +56,7 @@ impl Ports {
                 _directory: directory,
             };
         };
-        let (link, handle) = Link::open(url, &TaskTracker::new(), Default::default()).unwrap();
+        let (link, handle) = Link::open(url, &TaskTracker::new(), Counter::default()).unwrap();
         link.connected().await;
         Self {
             log: Arc::new(RedisReplyLog::new(link.clone())),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use entity::job;
-use pollux::store::jobs;
+use pollux::{clock::Clock, store::jobs};
 use sea_orm::Database;
 use serde_json::{Value, json};
 
@@ -99,7 +99,7 @@ async fn granted_pro_is_in_force_at_once_and_can_be_ended() {
     socket.subscribe("account", query, &json!({})).await;
     let tier = |event: &Value| event["payload"]["data"]["accountEvents"]["subscription"]["tier"].clone();
     assert_eq!(tier(&socket.next().await.unwrap()), "BASIC");
-    let until = (chrono::Utc::now() + chrono::TimeDelta::days(30)).format("%Y-%m-%d").to_string();
+    let until = (Clock::system().now() + chrono::TimeDelta::days(30)).format("%Y-%m-%d").to_string();
     change(&deployment, &["grant-pro", NUMBER, "--until", &until]).await;
     assert_eq!(tier(&socket.next().await.unwrap()), "PRO");
     assert_eq!(user.data(ME, json!({})).await["me"]["usage"]["limit"], Value::Null);
@@ -144,7 +144,7 @@ async fn erasing_needs_a_confirmation() {
 async fn failing_jobs_are_listed_and_can_be_retried_or_dropped() {
     let (deployment, _process, user) = start().await;
     let database = Database::connect(&deployment.backend.database_url).await.unwrap();
-    let later = chrono::Utc::now() + chrono::TimeDelta::days(1);
+    let later = Clock::system().now() + chrono::TimeDelta::days(1);
     // A failed job that would be retried tomorrow. No release knows its kind, so no worker deletes it.
     let failed = job::Model { failures: 3, run_at: later, ..jobs::new("of_a_newer_release", later) };
     jobs::insert(&database, failed.clone()).await.unwrap();

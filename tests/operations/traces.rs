@@ -5,6 +5,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use axum::{Json, Router, extract::State, http::HeaderMap, routing::post};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
+use tokio_util::task::TaskTracker;
 
 use crate::support::{
     Script, TestUser,
@@ -39,7 +40,7 @@ impl Collector {
         let routes = Router::new().route("/v1/traces", post(receive)).with_state(Arc::new(sender));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        TaskTracker::new().spawn(async move { axum::serve(listener, routes).await.unwrap() });
         Self { address, spans }
     }
 

@@ -101,13 +101,13 @@ async fn works_without_redis(lose: impl Fn(&TcpProxy)) {
 #[tokio::test]
 async fn a_disconnected_redis_only_slows_replies() {
     require_servers!();
-    works_without_redis(TcpProxy::disconnect).await;
+    Box::pin(works_without_redis(TcpProxy::disconnect)).await;
 }
 
 #[tokio::test]
 async fn an_unresponsive_redis_only_slows_replies() {
     require_servers!();
-    works_without_redis(TcpProxy::stall).await;
+    Box::pin(works_without_redis(TcpProxy::stall)).await;
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use std::{
 
 use futures_util::future::join_all;
 use serde_json::json;
+use tokio_util::task::TaskTracker;
 
 use crate::support::{
     Script, TestUser,
@@ -30,9 +31,10 @@ async fn a_restored_backup_has_every_committed_message_and_completes_every_reply
         users.push(TestUser::sign_in(process.address, &format!("+1415555{number:04}")).await);
     }
     let (committed, is_over) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+    let tasks = TaskTracker::new();
     let load = users.iter().map(|user| {
         let (user, committed, is_over) = (user.clone(), committed.clone(), is_over.clone());
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             let chatroom = user.create_chatroom("Load").await;
             let mut number = 0;
             while !is_over.load(Ordering::SeqCst) {
