@@ -101,11 +101,14 @@ impl Checkout {
 
     pub(super) async fn begin(&mut self, text: &'static str) -> Result<(), DbErr> {
         let text = Some(SqlStr::from_static(text));
-        match &mut self.connection {
+        let mut beginning = Beginning { connection: &mut self.connection, has_begun: false };
+        match &mut *beginning.connection {
             Connection::Sqlite(c) => SqliteTransactionManager::begin(c, text).await,
             Connection::Postgres(c) => PgTransactionManager::begin(c, text).await,
         }
-        .map_err(query_error)
+        .map_err(query_error)?;
+        beginning.has_begun = true;
+        Ok(())
     }
 
     pub(super) async fn commit(&mut self) -> Result<(), DbErr> {
@@ -129,6 +132,23 @@ impl Checkout {
         match &mut self.connection {
             Connection::Sqlite(c) => SqliteTransactionManager::start_rollback(c),
             Connection::Postgres(c) => PgTransactionManager::start_rollback(c),
+        }
+    }
+}
+
+/// A transaction that begins. If its caller goes away before PostgreSQL has answered, sqlx does not know of the transaction and
+/// would not roll it back. Such a connection is closed. SQLite's thread rolls back by itself.
+struct Beginning<'a> {
+    connection: &'a mut Connection,
+    has_begun: bool,
+}
+
+impl Drop for Beginning<'_> {
+    fn drop(&mut self) {
+        if !self.has_begun
+            && let Connection::Postgres(connection) = self.connection
+        {
+            connection.close_on_drop();
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all, poll};
 use pollux::store::{Db, commit};
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 use tokio::time::timeout;
 
 use crate::support::{TestApp, socket::TEST_TIMEOUT};
@@ -20,9 +20,10 @@ async fn number(conn: &impl ConnectionTrait, text: &str) -> i64 {
 }
 
 async fn padding(db: &Db) -> i64 {
-    number(db.read(), "SELECT count(*) FROM write_checks WHERE padding = 'test'").await
+    number(db.read(), COUNT).await
 }
 
+const COUNT: &str = "SELECT count(*) FROM write_checks WHERE padding = 'test'";
 const INSERT: &str = "INSERT INTO write_checks (id, padding) VALUES (2, 'test')";
 
 #[tokio::test]
@@ -41,6 +42,28 @@ async fn more_statements_and_transactions_than_connections_all_succeed() {
             .await
             .unwrap();
     assert!(results.into_iter().all(|is_right| is_right));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_abandoned_while_it_begins_is_not_left_open() {
+    let app = start().await;
+    let db = &app.chatrooms.db;
+    let other = Database::connect(&app.backend.database_url).await.unwrap();
+    for _ in 0..10 {
+        // The first poll sends BEGIN, and the response is not awaited.
+        let mut begin = db.begin().boxed();
+        assert!(poll!(&mut begin).is_pending());
+        drop(begin);
+        let mut snapshot = db.snapshot().boxed();
+        assert!(poll!(&mut snapshot).is_pending());
+        drop(snapshot);
+        for _ in 0..3 {
+            db.write().execute_unprepared(INSERT).await.unwrap();
+            assert_eq!(number(&other, COUNT).await, 1, "the insertion is committed");
+            db.write().execute_unprepared("DELETE FROM write_checks WHERE id = 2").await.unwrap();
+        }
+    }
     app.stop().await;
 }
 
