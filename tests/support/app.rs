@@ -196,7 +196,10 @@ impl TestApp {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
-        timeout(TEST_TIMEOUT, done).await.expect("jobs are left");
+        if timeout(TEST_TIMEOUT, done).await.is_err() {
+            let left = entity::job::Entity::find().all(self.chatrooms.db.read()).await.unwrap();
+            panic!("jobs are left at {}: {left:#?}", self.clock.now());
+        }
     }
 
     /// Waits until a job that failed this often is scheduled for its next attempt.
