@@ -29,17 +29,19 @@ export default [
           exceptions: {
             suffixes: ["Payload", "Connection", "Edge", "Event"],
             types: [
-              "ChatroomDeleted", "ChatroomUpdated", "DataExport", "MessageAdded", "MessageChanged", "Model", "PageInfo", "ReplyCancelled",
-              "ReplyCompleted", "ReplyDelta", "ReplyFailed", "ReplyFailure", "ReplyRestarted", "SubscriptionStatus",
+              "ChatroomCreated", "ChatroomDeleted", "ChatroomListReset", "ChatroomUpdated", "DataExport", "MessageAdded", "MessageChanged", "Model", "PageInfo", "ReplyCancelled",
+              "ReplyCompleted", "ReplyDelta", "ReplyFailed", "ReplyFailure", "ReplyRestarted", "SharedChatroom", "SharedMessage",
+              "SubscriptionStatus",
               "TokenUsage", "Usage",
             ],
           },
         },
       ],
-      // Connections also have `nodes`, and short lists that are always complete are not connections.
+      // Connections also have `nodes`, and short lists that are always complete are not connections. The messages of a shared
+      // chatroom have no ids, so that a link reveals nothing else.
       "@graphql-eslint/relay-edge-types": [
         "error",
-        { withEdgeSuffix: true, shouldImplementNode: true, listTypeCanWrapOnlyEdgeType: false },
+        { withEdgeSuffix: true, shouldImplementNode: false, listTypeCanWrapOnlyEdgeType: false },
       ],
       // The rule ignores directives on scalars.
       "@graphql-eslint/no-unreachable-types": "off",

@@ -78,10 +78,13 @@ pub async fn page(
     share: ShareId,
     window: &Window<i32>,
 ) -> Result<Page<message::Model>, DbErr> {
-    let values: [Value; 2] = [share.into(), window.after.unwrap_or(-1).into()];
+    let (after, before) = (window.after.unwrap_or(-1), window.before.unwrap_or(i32::MAX));
+    let values: [Value; 3] = [share.into(), after.into(), before.into()];
     let text = format!(
         "SELECT messages.* FROM share_messages JOIN messages ON messages.id = message_id
-         WHERE share_id = $1 AND share_messages.depth > $2 ORDER BY share_messages.depth LIMIT {limit}",
+         WHERE share_id = $1 AND share_messages.depth > $2 AND share_messages.depth < $3
+         ORDER BY share_messages.depth {direction} LIMIT {limit}",
+        direction = if window.backward { "DESC" } else { "ASC" },
         limit = window.fetched(),
     );
     Ok(window.page(message::Model::find_by_statement(sql(conn, text, values)).all(conn).await?))

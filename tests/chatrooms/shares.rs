@@ -68,6 +68,10 @@ async fn an_anonymous_visitor_sees_the_branch_as_it_was_and_nothing_else() {
     );
     let rest = json!({"token": link["token"], "after": page["pageInfo"]["endCursor"]});
     assert_eq!(texts(&anyone.data(SHARED, rest).await["sharedChatroom"]), ["two"]);
+    let last = "query($token: String!, $before: String) { sharedChatroom(token: $token) {
+        messages(last: 1, before: $before) { nodes { content } } } }";
+    let before = json!({"token": link["token"], "before": page["pageInfo"]["endCursor"]});
+    assert_eq!(texts(&anyone.data(last, before).await["sharedChatroom"]), ["first"]);
     for id in [&chatroom.id, &one.message] {
         let node = anyone.data("query($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await;
         assert_eq!(node["node"], Value::Null);

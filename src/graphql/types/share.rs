@@ -64,10 +64,14 @@ impl SharedChatroom {
     async fn messages(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The number of messages: 0 to 100; 20 without.")] first: Option<i32>,
-        #[graphql(desc = "Returns only messages after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the start: 0 to 100; 20 without `first` and `last`.")]
+        first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the end: 0 to 100. Not together with `first`.")]
+        last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<SharedMessage>> {
-        let window = PageArgs { first, after, last: None, before: None }.window::<i32>()?;
+        let window = PageArgs { first, after, last, before }.window::<i32>()?;
         let page = sharing(ctx).messages(self.0.id, &window).await?;
         page.items.iter().try_for_each(|row| memory(ctx).count_read(messages::size_of(row)))?;
         Ok(Connection::new(page, &window, |row: &message::Model| row.depth, SharedMessage::from))
