@@ -46,6 +46,5 @@ schema-check: ## Check that schema.graphql is current, passes the linter and bre
 	tests/with-clients
 	cd clients && npm run --silent schema
 
-bench: ## Measure added latency, worker throughput and the cost of rejected requests
-	cargo bench --locked --bench latency --bench webhooks --bench sockets --bench request_limits
-	tests/with-servers cargo bench --locked --bench latency --bench webhooks --bench sockets --bench request_limits --bench takeover --bench queue_drain
+bench: ## Measure both backends, and print one table; ONLY="query send" selects scenarios
+	ulimit -S -n 8192 && POLLUX_TEST_DURABLE=yes tests/with-servers cargo bench --locked --bench benchmark -- $(ONLY)

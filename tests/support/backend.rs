@@ -25,11 +25,21 @@ pub struct Backend {
 impl Backend {
     /// Creates empty storage. A SQLite file is created in `directory`.
     pub async fn create(directory: &Path) -> Self {
-        let Some((postgres, redis)) = Self::servers() else {
-            let file = directory.join("data/pollux.db");
-            return Self { database_url: format!("sqlite://{}", file.display()), redis_url: None };
-        };
-        Self { database_url: fresh_database(&postgres).await, redis_url: Some(fresh_redis(&redis).await) }
+        match Self::servers() {
+            Some(servers) => Self::new_on_servers(&servers).await,
+            None => Self::sqlite(directory),
+        }
+    }
+
+    /// SQLite and memory.
+    pub fn sqlite(directory: &Path) -> Self {
+        let file = directory.join("data/pollux.db");
+        Self { database_url: format!("sqlite://{}", file.display()), redis_url: None }
+    }
+
+    /// A new database on each of these servers.
+    pub async fn new_on_servers((postgres, redis): &(String, String)) -> Self {
+        Self { database_url: fresh_database(postgres).await, redis_url: Some(fresh_redis(redis).await) }
     }
 
     /// The URLs of PostgreSQL and Redis, such as `postgres://postgres@127.0.0.1:5432` and `redis://127.0.0.1:6379`, or `None`

@@ -1,0 +1,123 @@
+//! A stand-in for the model: it sends each chunk at its time, with its number and the moment of sending in its text.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{Arc, LazyLock, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::{
+    Request, Response,
+    body::{Frame, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::{
+    net::TcpListener,
+    task::JoinHandle,
+    time::{Instant, sleep_until},
+};
+
+use crate::support::gemini;
+
+/// The moment from which the times in chunks count.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// How the model answers.
+#[derive(Clone, Copy)]
+pub struct Answer {
+    /// The time to the first chunk.
+    pub first: Duration,
+    pub chunks: usize,
+    /// The time between two chunks.
+    pub gap: Duration,
+    /// The size of a chunk's text.
+    pub bytes: usize,
+}
+
+impl Answer {
+    /// A model that writes like a real one: forty chunks in a second.
+    pub const TYPICAL: Self =
+        Self { first: Duration::from_millis(300), chunks: 40, gap: Duration::from_millis(25), bytes: 96 };
+    /// A model that answers at once, so that only Pollux takes time.
+    pub const IMMEDIATE: Self = Self { first: Duration::ZERO, chunks: 10, gap: Duration::ZERO, bytes: 96 };
+}
+
+pub struct Model {
+    pub address: SocketAddr,
+    answer: Arc<Mutex<Answer>>,
+    server: JoinHandle<()>,
+}
+
+impl Model {
+    pub async fn start() -> Self {
+        LazyLock::force(&START);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answer = Arc::new(Mutex::new(Answer::IMMEDIATE));
+        let server = tokio::spawn(accept(listener, answer.clone()));
+        Self { address, answer, server }
+    }
+
+    /// Changes how the next calls are answered.
+    pub fn answer_with(&self, answer: Answer) {
+        *self.answer.lock().unwrap() = answer;
+    }
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, answer: Arc<Mutex<Answer>>) {
+    loop {
+        let (connection, _) = listener.accept().await.unwrap();
+        connection.set_nodelay(true).unwrap();
+        let answer = answer.clone();
+        tokio::spawn(async move {
+            let respond = service_fn(async |request: Request<Incoming>| {
+                let _ = request.into_body().collect().await;
+                let answer = *answer.lock().unwrap();
+                let begin = Instant::now() + answer.first;
+                let chunks = stream::unfold(0, move |number| async move {
+                    (number < answer.chunks).then_some(())?;
+                    sleep_until(begin + answer.gap * u32::try_from(number).unwrap()).await;
+                    Some((Ok::<_, Infallible>(Frame::data(event(answer, number))), number + 1))
+                });
+                let mut response = Response::new(StreamBody::new(Box::pin(chunks)));
+                response.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
+                Ok::<_, Infallible>(response)
+            });
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(connection), respond).await;
+        });
+    }
+}
+
+/// The event of chunk `number`, whose text begins with `@<number>:<nanoseconds since START>;`.
+fn event(answer: Answer, number: usize) -> Bytes {
+    let mut text = format!("@{number}:{};", START.elapsed().as_nanos());
+    text.extend(std::iter::repeat_n('x', answer.bytes.saturating_sub(text.len())));
+    let mut event = gemini::chunk(&text);
+    if number + 1 == answer.chunks {
+        event["candidates"][0]["finishReason"] = json!("STOP");
+    }
+    format!("data: {event}\r\n\r\n").into()
+}
+
+/// For each chunk that begins in `text`, its number and the time since it was sent.
+pub fn received_chunks(text: &str) -> impl Iterator<Item = (usize, Duration)> {
+    let now = START.elapsed();
+    text.split('@').skip(1).map(move |chunk| {
+        let (number, rest) = chunk.split_once(':').unwrap();
+        let (sent, _) = rest.split_once(';').unwrap();
+        (number.parse().unwrap(), now.saturating_sub(Duration::from_nanos(sent.parse().unwrap())))
+    })
+}

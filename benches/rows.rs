@@ -1,0 +1,100 @@
+//! Inserts many rows directly into the database.
+
+use entity::{ChatroomId, UserId};
+use pollux::{clock::Clock, store::Db};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+
+/// The numbers from `$1` to below `$2`.
+const NUMBERS: &str = "WITH RECURSIVE numbers(n) AS (
+    SELECT CAST($1 AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < $2
+)";
+
+const INSERT_MESSAGES: &str =
+    "INSERT INTO messages (id, user_id, chatroom_id, parent_id, depth, active, role, content, status,
+    attempt, added_version, changed_version, created_at)";
+
+async fn execute(db: &Db, text: &str, values: Vec<Value>) {
+    let backend = db.write().get_database_backend();
+    db.write().execute_raw(Statement::from_sql_and_values(backend, text, values)).await.unwrap();
+}
+
+/// The SQL of a valid id that is made from the number `n`. Such an id is older than those that the server generates.
+fn id(db: &Db, n: &str) -> String {
+    match db.write().get_database_backend() {
+        DbBackend::Sqlite => format!("unhex('01900000000070008000' || printf('%012x', {n}))"),
+        _ => format!("('01900000-0000-7000-8000-' || lpad(to_hex({n}), 12, '0'))::uuid"),
+    }
+}
+
+/// Updates the statistics of the query planner, as databases do by themselves some time after so many rows were inserted.
+pub async fn analyze(db: &Db) {
+    db.write().execute_unprepared("ANALYZE").await.unwrap();
+}
+
+/// Fills an empty chatroom with questions and answers. `first` is the number of the first message, unique in the database.
+pub async fn insert_messages(db: &Db, user: UserId, chatroom: ChatroomId, first: i64, count: i64) {
+    let statement = format!(
+        "{NUMBERS} {INSERT_MESSAGES}
+         SELECT {id}, $3, $4, CASE WHEN n > $1 THEN {parent} END, n - $1, true,
+                CASE WHEN (n - $1) % 2 = 0 THEN 'user' ELSE 'model' END, $5, 'completed', 1, 0, 0, $6
+         FROM numbers",
+        id = id(db, "n"),
+        parent = id(db, "n - 1"),
+    );
+    let content =
+        "A question or an answer of a hundred characters, as they are in many a conversation, and its end.";
+    let now = Clock::system().now();
+    let values =
+        vec![first.into(), (first + count).into(), user.into(), chatroom.into(), content.into(), now.into()];
+    execute(db, &statement, values).await;
+}
+
+/// Gives a user more chatrooms.
+pub async fn insert_chatrooms(db: &Db, user: UserId, first: i64, count: i64) {
+    let statement = format!(
+        "{NUMBERS} INSERT INTO chatrooms (id, user_id, title, model, version, changed_version, created_at, updated_at)
+         SELECT {id}, $3, 'A chatroom', 'model-a', 0, 0, $4, $4 FROM numbers",
+        id = id(db, "n"),
+    );
+    let values = vec![first.into(), (first + count).into(), user.into(), Clock::system().now().into()];
+    execute(db, &statement, values).await;
+    analyze(db).await;
+}
+
+/// How many replies wait for each user, each in a chatroom of its own.
+const REPLIES_PER_USER: i64 = 5;
+
+/// Queues replies in an empty database.
+pub async fn insert_queued_replies(db: &Db, count: i64) {
+    let now = Clock::system().now();
+    let user = id(db, &format!("n / {REPLIES_PER_USER}"));
+    let (own, question, reply) = (id(db, "n"), id(db, "2 * n"), id(db, "2 * n + 1"));
+    let statements = [
+        format!(
+            "INSERT INTO users (id, phone_number, verified_at, chatrooms_version, created_at, updated_at)
+             SELECT {user}, '+1' || CAST(2000000000 + n AS TEXT), $3, 0, $3, $3 FROM numbers WHERE n % {REPLIES_PER_USER} = 0"
+        ),
+        format!(
+            "INSERT INTO chatrooms (id, user_id, title, model, version, changed_version, created_at, updated_at)
+             SELECT {own}, {user}, 'A chatroom', 'model-a', 1, 0, $3, $3 FROM numbers"
+        ),
+        format!("{INSERT_MESSAGES} SELECT {question}, {user}, {own}, NULL, 0, true, 'user', 'Go', 'completed', 0, 1, 1, $3 FROM numbers"),
+        format!("{INSERT_MESSAGES} SELECT {reply}, {user}, {own}, {question}, 1, true, 'model', '', 'queued', 0, 1, 1, $3 FROM numbers"),
+        format!(
+            "INSERT INTO jobs
+                 (id, kind, user_id, chatroom_id, message_id, position, run_at, attempt, failures, stop_requested, created_at)
+             SELECT {own}, 'reply', {user}, {own}, {reply}, 1, $3, 0, 0, false, $3 FROM numbers"
+        ),
+    ];
+    for statement in statements {
+        let values = vec![0_i64.into(), count.into(), now.into()];
+        execute(db, &format!("{NUMBERS} {statement}"), values).await;
+    }
+    analyze(db).await;
+}
+
+/// Returns all claimed jobs to the queue, as if they had never been claimed.
+pub async fn release_jobs(db: &Db) {
+    let statement = "UPDATE jobs SET attempt = 0, leased_until = NULL WHERE leased_until IS NOT NULL";
+    db.write().execute_unprepared(statement).await.unwrap();
+}

@@ -1,0 +1,85 @@
+//! The subscribers of one reply: what a chunk costs, and when it arrives, if one, a hundred or a thousand sockets follow.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, future::join_all, stream};
+use serde_json::json;
+
+use super::{
+    ROUNDS, add_cpu,
+    stream::{REPLY, Times, follow},
+};
+use crate::{
+    client::{Connection, Socket},
+    installation::{Installation, Servers, User},
+    latencies::Latencies,
+    model::Answer,
+    report::Section,
+};
+
+/// How many sockets follow a reply, and how many such replies are written at the same time: so many that their CPU time is
+/// measurable.
+const SIZES: [(usize, usize); 3] = [(1, 100), (100, 5), (1000, 1)];
+/// All sockets have subscribed before the first chunk.
+const ANSWER: Answer =
+    Answer { first: Duration::from_secs(1), chunks: 40, gap: Duration::from_millis(50), bytes: 96 };
+
+pub async fn measure(section: &mut Section<'_>) {
+    let installation = Installation::create(section.storage).await;
+    installation.model.answer_with(ANSWER);
+    let servers = installation.start(&[]).await;
+    let users = servers.users(100, 1).await;
+    for (subscribers, replies) in SIZES {
+        let users = &users[..replies];
+        let owners = users.iter().flat_map(|user| std::iter::repeat_n(user, subscribers));
+        let opening = owners.map(|user| Socket::open(servers.address(), &user.token));
+        let mut sockets: Vec<Socket> = stream::iter(opening).buffered(32).collect().await;
+        for _ in 0..ROUNDS {
+            let before = servers.cpu();
+            let mut times;
+            (sockets, times) = follow_all(&servers, users, sockets).await;
+            let cpu = [before, servers.cpu()];
+            add_cpu(section, &format!("a chunk, {subscribers} subscribers"), cpu, replies * ANSWER.chunks);
+            section.add(&format!("chunk, p50, {subscribers} subscribers"), "ms", times.percentile(50));
+            section.add(&format!("chunk, p99, {subscribers} subscribers"), "ms", times.percentile(99));
+        }
+    }
+    servers.stop().await;
+}
+
+/// Sends a message of each user, and follows its reply on an equal part of the sockets. Returns the sockets, and the times of
+/// the chunks.
+async fn follow_all(
+    servers: &Servers<'_>,
+    users: &[User],
+    mut sockets: Vec<Socket>,
+) -> (Vec<Socket>, Latencies) {
+    let started = Instant::now();
+    let ids = join_all(users.iter().map(async |user| {
+        let mut connection = Connection::open(servers.address()).await;
+        connection.send_message(&user.token, &user.chatrooms[0], "A question").await
+    }));
+    let followers = sockets.len() / users.len();
+    for (id, sockets) in ids.await.into_iter().zip(sockets.chunks_mut(followers)) {
+        for socket in sockets {
+            socket.subscribe("1", REPLY, &json!({ "id": id })).await;
+        }
+    }
+    assert!(started.elapsed() < ANSWER.first, "subscribing took {:?}", started.elapsed());
+    let readers = sockets.into_iter().map(|mut socket| {
+        tokio::spawn(async move {
+            let mut times = Times::default();
+            follow(&mut socket, started, &mut times).await;
+            // The id of an operation is free once it has completed.
+            assert!(socket.next().await.contains(r#""type":"complete""#));
+            (socket, times.chunks)
+        })
+    });
+    let mut all = (Vec::new(), Latencies::default());
+    for reader in join_all(readers).await {
+        let (socket, times) = reader.unwrap();
+        all.0.push(socket);
+        all.1.append(times);
+    }
+    all
+}
