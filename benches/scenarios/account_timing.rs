@@ -51,18 +51,18 @@ pub async fn measure(section: &mut Section<'_>) {
             for which in order {
                 let started = Instant::now();
                 let response = anonymous.execute(&query, json!({"phone": phone(round, which)})).await;
-                took[which] = started.elapsed().as_secs_f64() * 1e3;
+                took[which] = started.elapsed().as_secs_f64() * 1e6;
                 assert!(["no error", "UNAUTHENTICATED"].contains(&code_of(&response)), "{response}");
             }
         }
         let median_of = |value: fn(&[f64; 3]) -> f64| median(&took.iter().map(value).collect::<Vec<_>>());
-        section.add(&format!("{name}, registered"), "ms", median_of(|took| took[KNOWN]));
+        section.add(&format!("{name}, registered"), "µs", median_of(|took| took[KNOWN]));
         let [difference, noise] = [
             median_of(|took| took[KNOWN] - took[UNKNOWN[0]]),
             median_of(|took| took[UNKNOWN[1]] - took[UNKNOWN[0]]),
         ];
-        section.add(&format!("{name}, registered minus unregistered"), "ms", difference);
-        section.add(&format!("{name}, unregistered minus unregistered"), "ms", noise);
+        section.add(&format!("{name}, registered minus unregistered"), "µs", difference);
+        section.add(&format!("{name}, unregistered minus unregistered"), "µs", noise);
     }
     servers.stop().await;
 }

@@ -32,12 +32,14 @@ pub async fn measure(section: &mut Section<'_>) {
 }
 
 fn documents() -> [(&'static str, String); 3] {
-    let link = |n: usize| format!("fragment F{n} on Query {{ ...F{0} ...F{0} }}", n + 1);
-    let links: Vec<_> = (0..30).map(link).collect();
+    let message = |n: usize| format!("lastMessage {{ chatroom {{ ...F{n} }} }}");
+    let fork = |n: usize| format!("fragment F{n} on Chatroom {{ a: {0} b: {0} }}", message(n + 1));
+    let forks: Vec<_> = (0..20).map(fork).collect();
     let aliases: Vec<_> = (0..10_000).map(|n| format!("a{n}:me{{id}}")).collect();
     [
-        ("30 fragments, each spread twice", {
-            format!("{{ ...F0 }} {} fragment F30 on Query {{ me {{ id }} }}", links.join(" "))
+        ("20 nested fragments, each spread twice", {
+            let last = "fragment F20 on Chatroom { id }";
+            format!("{{ chatrooms {{ nodes {{ ...F0 }} }} }} {} {last}", forks.join(" "))
         }),
         ("10,000 aliases", format!("{{ {} }}", aliases.join(" "))),
         ("100,000 tokens", format!("{{{}}}", "a ".repeat(100_000 - 2))),

@@ -39,9 +39,9 @@ pub async fn measure(section: &mut Section<'_>) {
             let mut times;
             (sockets, times) = follow_all(&servers, users, sockets).await;
             let cpu = [before, servers.cpu()];
-            add_cpu(section, &format!("a chunk, {subscribers} subscribers"), cpu, replies * ANSWER.chunks);
-            section.add(&format!("chunk, p50, {subscribers} subscribers"), "ms", times.percentile(50));
-            section.add(&format!("chunk, p99, {subscribers} subscribers"), "ms", times.percentile(99));
+            add_cpu(section, &format!("a chunk to {subscribers}"), cpu, replies * ANSWER.chunks);
+            section.add(&format!("chunk to {subscribers}, p50"), "ms", times.percentile(50));
+            section.add(&format!("chunk to {subscribers}, p99"), "ms", times.percentile(99));
         }
     }
     servers.stop().await;
