@@ -188,7 +188,7 @@ async fn people_get_tables() {
     let text = tokio::task::block_in_place(|| deployment.output(&["admin", "user", NUMBER]));
     assert!(text.contains(&user.id) && text.contains("\nsessions\n"), "{text}");
     assert_eq!(tokio::task::block_in_place(|| deployment.output(&["admin", "audit"])), "none\n");
-    let unknown = deployment.run(&["admin", "user", "somebody"]);
+    let unknown = deployment.run(&["admin", "user", "unknown"]);
     assert!(
         String::from_utf8(unknown.stderr).unwrap().contains("neither the id of a user nor a phone number")
     );

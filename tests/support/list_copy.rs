@@ -19,7 +19,7 @@ pub struct ListCopy {
 }
 
 impl ListCopy {
-    /// Follows the list. The first event tells the client to read the list.
+    /// Follows the list. The first event is a reset, after which the client reads the list.
     pub async fn follow(user: &TestUser) -> Self {
         let socket = subscribe(user, None).await;
         let mut copy = Self { user: user.clone(), socket, cursor: String::new(), chatrooms: HashMap::new() };

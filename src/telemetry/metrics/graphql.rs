@@ -10,7 +10,7 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry};
 
 use super::{FAST, counters, histograms, observe};
 
-/// The maximum number of operation names that are told apart, because clients choose them. Further ones count as [`OTHER`].
+/// The maximum number of operation names with their own label, because clients choose the names. Further ones count as [`OTHER`].
 const MAX_NAMES: usize = 100;
 /// Longer names count as [`OTHER`].
 const MAX_NAME_LENGTH: usize = 64;
