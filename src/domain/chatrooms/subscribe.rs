@@ -57,21 +57,21 @@ struct Feed {
 }
 
 /// A subscriber of a feed.
-struct Subscriber {
+struct FeedSubscriber {
     feeds: Feeds,
     chatroom: ChatroomId,
     /// None only while it is dropped.
     events: Option<broadcast::Receiver<Arc<ChatroomEvent>>>,
 }
 
-impl Subscriber {
+impl FeedSubscriber {
     /// The next event. None if the feed has ended, or has dropped events because the subscriber lags behind.
     async fn next(&mut self) -> Option<Arc<ChatroomEvent>> {
         self.events.as_mut()?.recv().await.ok()
     }
 }
 
-impl Drop for Subscriber {
+impl Drop for FeedSubscriber {
     fn drop(&mut self) {
         let mut feeds = lock(&self.feeds.0.feeds);
         self.events = None;
@@ -90,9 +90,9 @@ impl Feeds {
         chatroom: ChatroomId,
         version: i64,
         updates: Updates,
-    ) -> std::result::Result<Subscriber, Updates> {
+    ) -> std::result::Result<FeedSubscriber, Updates> {
         let mut feeds = lock(&self.0.feeds);
-        let subscriber = |events| Subscriber { feeds: self.clone(), chatroom, events: Some(events) };
+        let subscriber = |events| FeedSubscriber { feeds: self.clone(), chatroom, events: Some(events) };
         if let Some((feed, _)) = feeds.get(&chatroom) {
             // The feed sends its events under this lock.
             let idle_at = lock(&feed.idle_at);
@@ -117,7 +117,8 @@ impl Feeds {
                 Update::Idle(version) => *idle_at = Some(version),
                 Update::Event(event) => {
                     *idle_at = None;
-                    let number = Some(self.0.next.fetch_add(1, Ordering::Relaxed));
+                    let is_shared = feed.events.receiver_count() > 1;
+                    let number = is_shared.then(|| self.0.next.fetch_add(1, Ordering::Relaxed));
                     // An error means that there are no subscribers.
                     let _ = feed.events.send(Arc::new(ChatroomEvent { number, ..event }));
                 }
