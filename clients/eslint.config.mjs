@@ -29,9 +29,9 @@ export default [
           exceptions: {
             suffixes: ["Payload", "Connection", "Edge", "Event"],
             types: [
-              "ChatroomCreated", "ChatroomDeleted", "ChatroomListReset", "ChatroomUpdated", "DataExport", "MessageAdded", "MessageChanged", "Model", "PageInfo", "ReplyCancelled",
-              "ReplyCompleted", "ReplyDelta", "ReplyFailed", "ReplyFailure", "ReplyRestarted", "SharedChatroom", "SharedMessage",
-              "SubscriptionStatus",
+              "ChatroomCreated", "ChatroomDeleted", "ChatroomListReset", "ChatroomUpdated", "DataExport", "GenerationSettings", "MessageAdded", "MessageChanged",
+              "Model", "PageInfo", "ReplyCancelled", "ReplyCompleted", "ReplyDelta", "ReplyFailed", "ReplyFailure", "ReplyRestarted", "SharedChatroom",
+              "SharedMessage", "SubscriptionStatus",
               "TokenUsage", "Usage",
             ],
           },

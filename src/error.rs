@@ -11,6 +11,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The token is missing, expired, revoked or invalid, the password is wrong, or the account was deleted.
     Unauthenticated(&'static str),
+    /// The user's tier does not allow it. States what is required.
+    Forbidden(String),
     /// The object does not exist or belongs to another user; a client cannot distinguish the two. Names what was requested.
     NotFound(&'static str),
     /// An invalid value.

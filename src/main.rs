@@ -187,13 +187,16 @@ async fn serve(role: Role, config: Config) -> anyhow::Result<()> {
     if let Some(listener) = metrics_listener(&metrics).await? {
         app.serve_metrics(listener);
     }
-    let models = app.chatrooms.replies.model.names();
+    let models = app.chatrooms.replies.models.all();
     if role == Role::Api {
         tracing::info!("this process runs no worker: start `pollux worker` to generate replies");
-    } else if app.chatrooms.replies.model.provider() == "Pollux" {
-        tracing::info!("using the built-in demo model: set GEMINI_API_KEY to use Gemini");
+    } else if models[0].provider() == "Pollux" {
+        tracing::info!(
+            "using the built-in demo model: set GEMINI_API_KEY or OPENAI_MODELS to use a real one"
+        );
     } else {
-        tracing::info!(models = models.join(", "), "using Gemini");
+        let names = models.iter().map(|model| format!("{} ({})", model.name, model.provider()));
+        tracing::info!(models = names.collect::<Vec<_>>().join(", "), "using models");
     }
     let signals = async {
         signals.await;

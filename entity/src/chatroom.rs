@@ -1,11 +1,11 @@
 //! A conversation.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{FromJsonQueryResult, entity::prelude::*};
 use serde::{Deserialize, Serialize};
 
 use crate::{ChatroomId, Timestamp, UserId};
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "chatrooms")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
@@ -14,6 +14,9 @@ pub struct Model {
     pub title: String,
     pub system_instruction: Option<String>,
     pub model: String,
+    /// Null: the settings of the server.
+    #[sea_orm(column_type = "Json", nullable)]
+    pub generation: Option<Generation>,
     /// Incremented by every change in the chatroom, under the row's lock. Orders the events of `chatroomEvents`.
     pub version: i64,
     /// The version at which the chatroom itself, not a message in it, was last changed.
@@ -57,6 +60,18 @@ pub enum TitleSource {
     Default,
     Model,
     User,
+}
+
+/// How the model generates. A value that is none is that of the server, or else the model's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, FromJsonQueryResult)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Generation {
+    pub temperature: Option<f64>,
+    pub top_p: Option<f64>,
+    /// Includes thoughts.
+    pub max_output_tokens: Option<i32>,
+    /// The maximum of tokens for thoughts.
+    pub thinking_budget: Option<i32>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -17,6 +17,7 @@ mod m20261126_000011_version_names_contract;
 mod m20261126_000101_chatroom_lists;
 mod m20261126_000102_title_source;
 mod m20261126_000103_shares;
+mod m20261126_000201_generation_settings;
 mod m20261126_000301_admin_actions;
 mod m20261126_000302_blocked_users;
 mod m20261126_000303_granted_pro;
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000101_chatroom_lists::Migration),
             Box::new(m20261126_000102_title_source::Migration),
             Box::new(m20261126_000103_shares::Migration),
+            Box::new(m20261126_000201_generation_settings::Migration),
             Box::new(m20261126_000301_admin_actions::Migration),
             Box::new(m20261126_000302_blocked_users::Migration),
             Box::new(m20261126_000303_granted_pro::Migration),

@@ -74,7 +74,7 @@ fn answer(prompt: &Prompt) -> String {
     format!(
         "This is the demo model of Pollux, so this answer is made up of what you sent: “{quote}” {so_far} Everything \
          around it is real: your message was stored and this reply queued in one transaction, a worker is writing it, and \
-         it reaches every device that follows it, even if the server is stopped half-way. Set GEMINI_API_KEY and \
-         restart, and Gemini answers in my place."
+         it reaches every device that follows it, even if the server is stopped half-way. Set GEMINI_API_KEY \
+         or OPENAI_MODELS and restart, and a real model answers in my place."
     )
 }

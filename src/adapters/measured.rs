@@ -52,7 +52,7 @@ impl LanguageModel for MeasuredModel {
         self.model.names()
     }
 
-    fn provider(&self) -> &'static str {
+    fn provider(&self) -> &str {
         self.model.provider()
     }
 

@@ -5,7 +5,9 @@ pub mod gemini;
 mod guarded;
 pub mod measured;
 pub mod memory;
+mod model_stream;
 pub mod no_rate_limit;
+pub mod openai;
 pub mod otlp;
 pub mod otp;
 mod otp_http;
@@ -13,3 +15,5 @@ pub mod otp_webhook;
 pub mod redis;
 pub mod stripe;
 pub mod twilio;
+
+pub use model_stream::Timeouts;

@@ -2,6 +2,7 @@
 //! the adapters.
 
 mod http_client;
+mod models;
 pub mod operator;
 mod otp_sender;
 mod shared;
@@ -9,17 +10,10 @@ mod tracer;
 
 use std::{sync::Arc, time::Duration};
 
-use secrecy::ExposeSecret;
 use tokio::{net::TcpListener, sync::Mutex};
 
 use crate::{
-    adapters::{
-        demo_model::DemoModel,
-        gemini::{Gemini, Timeouts},
-        measured::{MeasuredModel, MeasuredOtpSender},
-        memory::MemorySignals,
-        stripe::Stripe,
-    },
+    adapters::{measured::MeasuredOtpSender, memory::MemorySignals, stripe::Stripe},
     clock::Clock,
     config::{BillingSettings, Config, PersistedQueries, Role, Switch},
     domain::{
@@ -33,12 +27,13 @@ use crate::{
     http::{self, Api, Health},
     jobs::Runner,
     lifecycle::Lifecycle,
-    ports::{model::LanguageModel, payments::Payments, signals::Signals},
+    ports::{payments::Payments, signals::Signals},
     store::{Db, jobs},
     telemetry::{metrics::Metrics, traces::Tracer},
 };
 
 use http_client::{http_client, install_tls, require_ca_certificates};
+use models::models;
 use otp_sender::otp_sender;
 use shared::Shared;
 use tracer::tracer;
@@ -82,7 +77,7 @@ impl App {
         }
         db.migrate().await?;
         release_jobs_of_crashed_process(&db).await?;
-        let model = Arc::new(MeasuredModel::new(model(&config, &clock)?, &metrics.models));
+        let models = models(&config, &clock, &metrics.models)?;
         let tracer = tracer(&config, &clock, &life)?;
         let shared = Shared::open(&config, &clock, &life, &metrics).await?;
         tokio::task::spawn_blocking(PhoneNumber::load_plans);
@@ -120,9 +115,9 @@ impl App {
             clock: clock.clone(),
             log: shared.log.clone(),
             signals: shared.signals.clone(),
-            model,
+            models,
             titles: config.chat.chatroom_titles == Switch::On,
-            history_tokens: config.gemini.gemini_history_tokens,
+            history_tokens: config.model.model_history_tokens,
             timing: Timing::default(),
             metrics: metrics.replies.clone(),
         };
@@ -324,16 +319,4 @@ fn payments(settings: &BillingSettings) -> anyhow::Result<Option<Arc<dyn Payment
     let Some(key) = settings.secret_key() else { return Ok(None) };
     require_ca_certificates()?;
     Ok(Some(Arc::new(Stripe::new(key, &settings.stripe_api_base, settings.stripe_timeout)?)))
-}
-
-fn model(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn LanguageModel>> {
-    let settings = &config.gemini;
-    let Some(key) = settings.api_key() else { return Ok(Arc::new(DemoModel::default())) };
-    let timeouts = Timeouts {
-        first_token: settings.gemini_first_token_timeout,
-        between_chunks: settings.gemini_idle_timeout,
-    };
-    let http = http_client(timeouts.first_token.max(timeouts.between_chunks))?;
-    let (base_url, key) = (&settings.gemini_base_url, key.expose_secret());
-    Ok(Arc::new(Gemini::new(http, base_url, key, settings.models(), timeouts, clock.clone())?))
 }

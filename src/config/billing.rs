@@ -74,11 +74,7 @@ impl BillingSettings {
         let urls =
             [("STRIPE_API_BASE", Some(self.stripe_api_base.as_str())), ("FRONTEND_URL", self.frontend())];
         for (name, url) in urls {
-            if let Some(url) = url
-                && !(url.starts_with("http://") || url.starts_with("https://"))
-            {
-                return Err(format!("{name}: `{url}` is not an http(s) URL."));
-            }
+            url.map_or(Ok(()), |url| super::check_url(name, url))?;
         }
         Ok(())
     }

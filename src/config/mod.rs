@@ -12,6 +12,8 @@ mod gemini;
 mod graphql;
 mod logs;
 mod metrics;
+mod model;
+mod openai;
 mod redis;
 mod secret;
 mod server;
@@ -30,6 +32,8 @@ pub use gemini::GeminiSettings;
 pub use graphql::{GraphqlSettings, PersistedQueries};
 pub use logs::{LogFormat, LogSettings};
 pub use metrics::MetricsSettings;
+pub use model::ModelSettings;
+pub use openai::OpenAiSettings;
 pub use redis::RedisSettings;
 pub use server::ServerSettings;
 pub use traces::TraceSettings;
@@ -48,8 +52,12 @@ pub struct Config {
     pub redis: RedisSettings,
     #[command(flatten, next_help_heading = "Accounts")]
     pub auth: AuthSettings,
-    #[command(flatten, next_help_heading = "Model")]
+    #[command(flatten, next_help_heading = "Models")]
+    pub model: ModelSettings,
+    #[command(flatten, next_help_heading = "Gemini")]
     pub gemini: GeminiSettings,
+    #[command(flatten, next_help_heading = "OpenAI-compatible server")]
+    pub openai: OpenAiSettings,
     #[command(flatten, next_help_heading = "Chat")]
     pub chat: ChatSettings,
     #[command(flatten, next_help_heading = "Billing")]
@@ -90,7 +98,7 @@ impl Config {
                         `openssl rand -hex 32`."
                 .to_owned());
         }
-        self.gemini.check()?;
+        self.check_models()?;
         self.billing.check()?;
         self.auth.check_delivery()?;
         if role == Role::Worker {
@@ -127,6 +135,15 @@ fn seconds(
 /// The items of a comma-separated list, without empty ones.
 fn items(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+/// Rejects a setting that is not an http(s) URL.
+fn check_url(name: &str, url: &str) -> Result<(), String> {
+    if url.starts_with("http://") || url.starts_with("https://") {
+        Ok(())
+    } else {
+        Err(format!("{name}: `{url}` is not an http(s) URL."))
+    }
 }
 
 /// Parses a secret, which logs and errors never print.

@@ -23,7 +23,7 @@ pub(super) fn batch_size(positions: &[messages::Position]) -> usize {
 pub(super) fn chatroom_json(chatroom: &chatroom::Model) -> Value {
     json!({
         "id": chatroom.id, "title": chatroom.title, "systemInstruction": chatroom.system_instruction,
-        "model": chatroom.model, "createdAt": chatroom.created_at, "updatedAt": chatroom.updated_at,
+        "model": chatroom.model, "generation": chatroom.generation, "createdAt": chatroom.created_at, "updatedAt": chatroom.updated_at,
         "pinnedAt": chatroom.pinned_at, "archivedAt": chatroom.archived_at, "isTemporary": chatroom.is_temporary,
     })
 }

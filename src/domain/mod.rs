@@ -5,6 +5,7 @@ pub mod auth;
 pub mod billing;
 pub mod chatrooms;
 mod export_json;
+pub mod models;
 mod publish;
 mod random;
 mod read_retry;

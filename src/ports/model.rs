@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
-use entity::message::{FailureCode, Role};
+use entity::{
+    chatroom::Generation,
+    message::{FailureCode, Role},
+};
 use futures_util::stream::BoxStream;
 
 /// A conversation that the model continues.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Prompt {
     pub model: String,
     pub system_instruction: Option<String>,
     /// Oldest first; the first and the last are the user's.
     pub turns: Vec<Turn>,
+    /// Sent only as far as the provider and the model take them.
+    pub generation: Generation,
     pub task: Task,
 }
 
@@ -65,6 +70,8 @@ pub struct ModelError {
     /// Shown to the user; contains no key and no URL.
     pub message: String,
     pub retry: Retry,
+    /// Whether no connection to the provider could be made, so that its other models do not answer either.
+    pub is_unreachable: bool,
 }
 
 /// Whether the same call may succeed later.
@@ -78,11 +85,11 @@ pub enum Retry {
 }
 
 pub trait LanguageModel: Send + Sync {
-    /// The models that a chatroom can choose from; the first is the default.
+    /// The models of this provider that a chatroom can use.
     fn names(&self) -> &[String];
 
     /// The display name of the provider.
-    fn provider(&self) -> &'static str;
+    fn provider(&self) -> &str;
 
     /// Generates a reply. The stream ends after [`Chunk::End`] or the first error; dropping it cancels the call.
     fn generate(&self, prompt: Prompt) -> BoxStream<'static, Result<Chunk, ModelError>>;

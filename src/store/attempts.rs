@@ -2,7 +2,7 @@
 //! only while the statement runs. On SQLite, which has no data-modifying subqueries, each is a transaction that is sent as one text.
 
 use chrono::NaiveDate;
-use entity::{ChatroomId, JobId, Timestamp, UserId, job, message};
+use entity::{ChatroomId, JobId, Timestamp, UserId, chatroom::Generation, job, message};
 use sea_orm::{ActiveEnum, DbBackend, FromQueryResult, Value, entity::prelude::*};
 
 use super::{
@@ -28,6 +28,9 @@ pub struct Begun {
     /// The chatroom's.
     pub model: String,
     pub system_instruction: Option<String>,
+    pub generation: Option<Generation>,
+    /// Whether its user has Pro.
+    pub is_pro: bool,
     /// The messages before the reply on the active branch, newest first.
     pub history: Vec<HistoryMessage>,
 }
@@ -39,6 +42,7 @@ pub async fn begin(
     chatroom: ChatroomId,
     attempt: Attempt,
     limit: usize,
+    now: Timestamp,
 ) -> Result<Option<Begun>, DbErr> {
     // The reply's row, and below it the history's rows, which have fewer columns.
     let select = format!(
@@ -62,7 +66,7 @@ pub async fn begin(
              WHERE id = $2 AND changes() = 1",
             &format!(
                 "WITH begun AS (
-                     SELECT messages.*, chatrooms.model AS chatroom_model, system_instruction
+                     SELECT messages.*, chatrooms.model AS chatroom_model, system_instruction, generation, {IS_PRO}
                      FROM messages JOIN chatrooms ON chatrooms.id = chatroom_id
                      WHERE messages.id = $2 AND changes() = 1
                  ) {select}"
@@ -73,22 +77,24 @@ pub async fn begin(
                  UPDATE chatrooms SET version = version + 1
                  WHERE id = $1 AND EXISTS (SELECT 1 FROM messages
                                            WHERE id = $2 AND attempt < $3 AND status IN ('queued', 'streaming'))
-                 RETURNING version, model AS chatroom_model, system_instruction
+                 RETURNING version, model AS chatroom_model, system_instruction, generation
              ), begun AS (
                  UPDATE messages
                  SET status = 'streaming', attempt = $3, content = '', changed_version = incremented.version
                  FROM incremented
                  WHERE messages.id = $2 AND messages.attempt < $3 AND messages.status IN ('queued', 'streaming')
-                 RETURNING messages.*, chatroom_model, system_instruction
+                 RETURNING messages.*, chatroom_model, system_instruction, generation, {IS_PRO}
              ) {select}"
         ),
     };
-    let values = [chatroom.into(), attempt.reply.into(), attempt.number.into()];
+    let values = [chatroom.into(), attempt.reply.into(), attempt.number.into(), now.into()];
     let rows = db.write().query_all_raw(sql(db.write(), text, values)).await?;
     let Some((reply, history)) = rows.split_first() else { return Ok(None) };
     Ok(Some(Begun {
         model: reply.try_get("", "chatroom_model")?,
         system_instruction: reply.try_get("", "system_instruction")?,
+        generation: reply.try_get("", "generation")?,
+        is_pro: reply.try_get("", "is_pro")?,
         reply: message::Model::from_query_result(reply, "")?,
         history: history
             .iter()
@@ -100,7 +106,9 @@ pub async fn begin(
 /// The columns of a reply that are not [`HISTORY_COLUMNS`], and its chatroom's.
 const OTHER_COLUMNS: &str = "user_id, chatroom_id, active, attempt, failure_code, failure_message, model, finish_reason, \
      prompt_tokens, output_tokens, thought_tokens, feedback, added_version, changed_version, created_at, completed_at, \
-     chatroom_model, system_instruction";
+     chatroom_model, system_instruction, generation, is_pro";
+/// Whether the user of the reply has Pro at the time `$4`.
+const IS_PRO: &str = "EXISTS (SELECT 1 FROM subscriptions WHERE subscriptions.user_id = messages.user_id AND pro_until > $4) AS is_pro";
 
 /// A finished attempt.
 #[derive(Clone, Debug)]

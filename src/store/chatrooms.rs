@@ -26,6 +26,16 @@ pub async fn owned_by(
     chatroom::Entity::find_by_id(id).filter(chatroom::Column::UserId.eq(user)).one(conn).await
 }
 
+/// Those of these chatrooms that belong to the user.
+pub async fn owned_by_ids(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    ids: &[ChatroomId],
+) -> Result<Vec<chatroom::Model>, DbErr> {
+    let ids = chatroom::Column::Id.is_in(ids.iter().copied());
+    chatroom::Entity::find().filter(ids).filter(chatroom::Column::UserId.eq(user)).all(conn).await
+}
+
 /// Does not check ownership: for chatrooms that objects of the caller link to.
 pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[ChatroomId]) -> Result<Vec<chatroom::Model>, DbErr> {
     chatroom::Entity::find().filter(chatroom::Column::Id.is_in(ids.iter().copied())).all(conn).await

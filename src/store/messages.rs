@@ -150,6 +150,17 @@ async fn collect<E: From<DbErr>>(
     rows.map_err(E::from).and_then(|row| ready(admit(&row).map(|()| row))).try_collect().await
 }
 
+/// Those of these messages that belong to the user.
+pub async fn owned_by_ids<E: From<DbErr>>(
+    conn: &ConnectionPool,
+    user: UserId,
+    ids: &[MessageId],
+    admit: impl Fn(&message::Model) -> Result<(), E>,
+) -> Result<Vec<message::Model>, E> {
+    let rows = message::Entity::find().filter(message::Column::Id.is_in(ids.iter().copied()));
+    collect(rows.filter(message::Column::UserId.eq(user)).stream(conn).await?, admit).await
+}
+
 /// Does not check ownership: for messages that objects of the caller link to.
 pub async fn by_ids<E: From<DbErr>>(
     conn: &ConnectionPool,

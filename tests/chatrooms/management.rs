@@ -252,6 +252,12 @@ async fn objects_of_another_user_are_not_found() {
         let found = owner.data("query($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await;
         assert_eq!(&found["node"]["id"], id.as_str());
     }
+    let query = "query($ids: [ID!]!) { nodes(ids: $ids) { id __typename } }";
+    let ids = [&chatroom.id, &sent.message, &sent.reply, &owner.id];
+    for viewer in [&other, &app.anonymous()] {
+        let found = viewer.data(query, json!({ "ids": ids })).await;
+        assert_eq!(found, json!({"nodes": [null, null, null, null]}));
+    }
     for query in [
         "mutation($id: ID!) { stopReply(messageId: $id) { message { id } } }",
         "mutation($id: ID!) { regenerateReply(messageId: $id) { message { id } } }",

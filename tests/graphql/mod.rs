@@ -2,6 +2,7 @@
 
 mod conformance;
 mod loaders;
+mod nodes;
 mod operation_parameters;
 mod persisted_documents;
 mod request_limits;

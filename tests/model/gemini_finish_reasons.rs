@@ -185,7 +185,7 @@ async fn a_reply_blocked_after_shown_text_is_charged() {
 
 #[tokio::test]
 async fn the_first_chunk_may_take_longer_than_the_next() {
-    let harness = ReplyHarness::with(&["--gemini-idle-timeout=1", "--gemini-first-token-timeout=4"]).await;
+    let harness = ReplyHarness::with(&["--model-idle-timeout=1", "--model-first-token-timeout=4"]).await;
     let slow = || Duration::from_millis(1800);
     let script = Script::new().pause(slow()).text("Thought it over").finish("STOP");
     let (message, calls) = harness.run([script]).await;
@@ -197,7 +197,7 @@ async fn the_first_chunk_may_take_longer_than_the_next() {
     let script = Script::new().text("Hm").pause(slow()).text("!").finish("STOP");
     let (message, calls) = harness.run([script, Script::reply(["Good"])]).await;
     assert_eq!((&message["content"], calls), (&json!("Good"), 2));
-    let harness = ReplyHarness::with(&["--gemini-idle-timeout=60", "--gemini-first-token-timeout=1"]).await;
+    let harness = ReplyHarness::with(&["--model-idle-timeout=60", "--model-first-token-timeout=1"]).await;
     for invisible in
         [Script::new().hang(), Script::new().raw(": wait\n\n").hang(), Script::error(503, &json!({})).hang()]
     {
@@ -208,7 +208,7 @@ async fn the_first_chunk_may_take_longer_than_the_next() {
 
 #[tokio::test]
 async fn a_stream_may_outlast_the_idle_timeout_while_chunks_arrive() {
-    let harness = ReplyHarness::with(&["--gemini-idle-timeout=1", "--gemini-first-token-timeout=1"]).await;
+    let harness = ReplyHarness::with(&["--model-idle-timeout=1", "--model-first-token-timeout=1"]).await;
     let slow = Duration::from_millis(600);
     let script =
         ["a", "b", "c", "d"].iter().fold(Script::new(), |script, text| script.pause(slow).text(text));

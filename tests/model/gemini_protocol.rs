@@ -239,7 +239,7 @@ async fn an_unavailable_model_falls_back_to_the_next() {
 
 #[tokio::test]
 async fn an_idle_model_times_out_and_is_retried() {
-    let settings = ["--gemini-idle-timeout=1"];
+    let settings = ["--model-idle-timeout=1"];
     let (message, calls) =
         run_with(&settings, [Script::new().text("Hm").hang(), Script::reply(["Good"])]).await;
     assert_eq!((&message["content"], calls), (&json!("Good"), 2));

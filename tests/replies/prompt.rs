@@ -22,7 +22,7 @@ async fn the_prompt_contains_the_chatrooms_system_instruction() {
 #[tokio::test]
 async fn the_prompt_holds_the_newest_messages_that_fit_and_starts_with_a_user_message() {
     // Ten tokens are forty bytes.
-    let app = TestApp::with_settings(&["--gemini-history-tokens=10"]).await;
+    let app = TestApp::with_settings(&["--model-history-tokens=10"]).await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
     for content in ["a message of twenty-7 bytes", "sixteen bytes ok", "and sixteen more"] {

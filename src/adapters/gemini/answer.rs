@@ -4,12 +4,11 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
-    failure::{self, ApiError},
-    lenient,
-    surrogates::Surrogates,
+use super::failure::ApiError;
+use crate::{
+    adapters::model_stream::{Added, Answer, DONE, Surrogates, failure, lenient},
+    ports::model::{Chunk, ModelError, ModelUsage, Tokens},
 };
-use crate::ports::model::{Chunk, ModelError, ModelUsage, Tokens};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -95,7 +94,7 @@ enum Finish {
 
 /// An answer that is being received.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub struct GeminiAnswer {
     has_begun: bool,
     finish: Option<Finish>,
     counted: UsageMetadata,
@@ -103,17 +102,9 @@ pub(super) struct Answer {
     surrogates: Surrogates,
 }
 
-/// The chunks of one object.
-#[derive(Debug, Default)]
-pub(super) struct Added {
-    pub(super) chunks: Vec<Chunk>,
-    /// Whether the object had text or a finish reason.
-    pub(super) is_progress: bool,
-}
-
-impl Answer {
+impl GeminiAnswer {
     /// `model` is the requested model; it is reported until the answer names another.
-    pub(super) fn new(model: String) -> Self {
+    pub fn new(model: String) -> Self {
         Self {
             has_begun: false,
             finish: None,
@@ -122,21 +113,24 @@ impl Answer {
             surrogates: Surrogates::default(),
         }
     }
+}
 
-    /// The usage reported so far.
-    pub(super) fn usage(&self) -> ModelUsage {
+impl Answer for GeminiAnswer {
+    fn usage(&self) -> ModelUsage {
         self.usage.clone()
     }
 
-    /// Parses an object. After the finish reason, text and counts may still follow; errors and malformed objects are ignored
-    /// then.
-    pub(super) fn read(&mut self, object: &str) -> Result<Added, ModelError> {
+    fn read(&mut self, object: &str) -> Result<Added, ModelError> {
+        // Gemini does not end its stream with a marker; some proxies add one, also too early.
+        if object == DONE {
+            return Ok(Added::default());
+        }
         let response: Response = match serde_json::from_str(object) {
             Ok(response) => response,
             Err(_) if self.is_finished() => return Ok(Added::default()),
             Err(cause) => {
                 // The parser's message is not logged, because it quotes the object.
-                tracing::warn!(kind = ?cause.classify(), column = cause.column(), "parsing a gemini event failed");
+                tracing::warn!(api = "gemini", kind = ?cause.classify(), column = cause.column(), "parsing an event of the model failed");
                 return Err(failure::truncated());
             }
         };
@@ -181,18 +175,15 @@ impl Answer {
         Ok(added)
     }
 
-    /// Whether the model has written anything, thoughts included.
-    pub(super) fn has_begun(&self) -> bool {
+    fn has_begun(&self) -> bool {
         self.has_begun
     }
 
-    /// Whether a finish reason was received, or the prompt was blocked.
-    pub(super) fn is_finished(&self) -> bool {
+    fn is_finished(&self) -> bool {
         self.finish.is_some()
     }
 
-    /// The last chunks, or the reason why the answer failed. Called at the end of the stream.
-    pub(super) fn end(mut self) -> Result<Vec<Chunk>, ModelError> {
+    fn end(mut self) -> Result<Vec<Chunk>, ModelError> {
         let rest = self.surrogates.finish().map(|last| Chunk::Text(last.to_string()));
         let finish_reason = match self.finish {
             None => return Err(failure::truncated()),

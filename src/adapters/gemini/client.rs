@@ -1,35 +1,23 @@
 //! The HTTP client for Gemini.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use async_stream::try_stream;
-use entity::message::Role;
-use futures_util::{StreamExt, stream::BoxStream};
+use entity::{chatroom::Generation, message::Role};
+use futures_util::stream::BoxStream;
 use reqwest::{Response, header::HeaderValue};
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout_at};
 
-use super::{
-    answer::Answer,
-    failure::{self, ApiError},
-    sse::Decoder,
-};
+use super::{answer::GeminiAnswer, failure::ApiError};
 use crate::{
+    adapters::model_stream::{self, Optional, Timeouts, failure},
     clock::Clock,
     ports::model::{Chunk, LanguageModel, ModelError, Prompt},
 };
 
-/// How long to wait for further text and counts after a finish reason, if the response body stays open.
-const AFTER_FINISH: Duration = Duration::from_secs(10);
-
-/// How long to wait for Gemini's next event.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// Until an event has brought the first text or thought. Earlier events restart the time.
-    pub first_token: Duration,
-    /// Afterwards, between two events.
-    pub between_chunks: Duration,
-}
+/// The name of the API in the log.
+const API: &str = "gemini";
+/// Parameters of `generationConfig` that some models reject.
+const OPTIONAL: [&str; 1] = ["thinkingConfig"];
 
 /// Calls Gemini at a base URL.
 #[derive(Clone)]
@@ -41,6 +29,7 @@ pub struct Gemini {
     models: Vec<String>,
     timeouts: Timeouts,
     clock: Clock,
+    optional: Arc<Optional>,
 }
 
 impl Gemini {
@@ -60,32 +49,41 @@ impl Gemini {
             anyhow::anyhow!("GEMINI_API_KEY contains characters that are not allowed in an HTTP header")
         })?;
         key.set_sensitive(true);
-        Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), key, models, timeouts, clock })
+        Ok(Self {
+            http,
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            key,
+            models,
+            timeouts,
+            clock,
+            optional: Arc::new(Optional::new(API, &OPTIONAL)),
+        })
     }
 
-    /// Opens the stream with the requested model. If Gemini does not know it, tries the other configured models in order. Also
-    /// returns the name of the model that answers.
-    async fn open(&self, prompt: &Prompt) -> Result<(Response, String), ModelError> {
-        let others = self.models.iter().filter(|&name| *name != prompt.model);
-        let body = body(prompt);
-        let mut unknown = None;
-        for model in std::iter::once(&prompt.model).chain(others) {
-            let url = format!("{}/v1beta/models/{model}:streamGenerateContent?alt=sse", self.base_url);
-            let call = self.http.post(url).header("x-goog-api-key", self.key.clone()).json(&body);
-            let response = call.send().await.map_err(|error| failure::of_transport(&error))?;
+    /// Opens the stream.
+    async fn open(self, prompt: Prompt) -> Result<(Response, GeminiAnswer), ModelError> {
+        let url = format!("{}/v1beta/models/{}:streamGenerateContent?alt=sse", self.base_url, prompt.model);
+        let (mut body, mut config) = (body(&prompt), config(&prompt.generation));
+        self.optional.remove_rejected(&mut config, &prompt.model);
+        loop {
+            if config.as_object().is_some_and(|fields| !fields.is_empty()) {
+                body["generationConfig"] = config.clone();
+            }
+            let call = self.http.post(&url).header("x-goog-api-key", self.key.clone()).json(&body);
+            let response = call.send().await.map_err(|error| failure::of_transport(API, &error))?;
             if response.status().is_success() {
-                return Ok((response, model.clone()));
+                return Ok((response, GeminiAnswer::new(prompt.model)));
             }
             let (status, headers) = (response.status(), response.headers().clone());
             // If the body cannot be read, the status decides.
             let text = response.text().await.unwrap_or_default();
             let error = ApiError::of_response(status.as_u16(), &headers, &text, self.clock.now());
-            if !error.is_unknown_model() {
+            let rejects = |_: &str| error.rejects_the_thinking_budget();
+            if self.optional.remove_newly_rejected(&mut config, &prompt.model, rejects).is_none() {
                 return Err(error.into_failure());
             }
-            unknown = Some(error);
+            body["generationConfig"] = json!({});
         }
-        Err(unknown.map_or_else(failure::truncated, ApiError::into_failure))
     }
 }
 
@@ -99,50 +97,7 @@ impl LanguageModel for Gemini {
     }
 
     fn generate(&self, prompt: Prompt) -> BoxStream<'static, Result<Chunk, ModelError>> {
-        let gemini = self.clone();
-        let Timeouts { first_token, between_chunks } = self.timeouts;
-        let chunks = try_stream! {
-            let mut deadline = Instant::now() + first_token;
-            let opened = timeout_at(deadline, gemini.open(&prompt)).await;
-            let (response, model) = opened.map_err(|_| failure::timed_out())??;
-            let mut bytes = response.bytes_stream();
-            let mut decoder = Decoder::default();
-            let mut answer = Answer::new(model);
-            yield Chunk::Usage(answer.usage());
-            loop {
-                let objects = match timeout_at(deadline, bytes.next()).await {
-                    Ok(None) => break,
-                    Ok(Some(Ok(read))) => decoder.push(&read).map_err(|_| failure::truncated()),
-                    Ok(Some(Err(error))) => Err(failure::of_transport(&error)),
-                    Err(_) => Err(failure::timed_out()),
-                };
-                // After a finish reason the answer is complete, even if the connection breaks or times out.
-                if objects.is_err() && answer.is_finished() {
-                    break;
-                }
-                for object in objects? {
-                    let added = answer.read(&object)?;
-                    if added.is_progress && answer.is_finished() {
-                        deadline = Instant::now() + AFTER_FINISH;
-                    } else if !answer.is_finished() {
-                        let timeout = if answer.has_begun() { between_chunks } else { first_token };
-                        deadline = Instant::now() + timeout;
-                    }
-                    for chunk in added.chunks {
-                        yield chunk;
-                    }
-                }
-            }
-            for object in decoder.finish() {
-                for chunk in answer.read(&object)?.chunks {
-                    yield chunk;
-                }
-            }
-            for chunk in answer.end()? {
-                yield chunk;
-            }
-        };
-        chunks.boxed()
+        model_stream::chunks(API, self.clone().open(prompt), self.timeouts)
     }
 }
 
@@ -163,4 +118,22 @@ fn body(prompt: &Prompt) -> Value {
         body["systemInstruction"] = json!({ "parts": [{ "text": instruction }] });
     }
     body
+}
+
+/// The [generation settings](https://ai.google.dev/api/generate-content#v1beta.GenerationConfig) that are set.
+fn config(generation: &Generation) -> Value {
+    let mut config = json!({});
+    if let Some(temperature) = generation.temperature {
+        config["temperature"] = json!(temperature);
+    }
+    if let Some(top_p) = generation.top_p {
+        config["topP"] = json!(top_p);
+    }
+    if let Some(limit) = generation.max_output_tokens {
+        config["maxOutputTokens"] = json!(limit);
+    }
+    if let Some(budget) = generation.thinking_budget {
+        config["thinkingConfig"] = json!({ "thinkingBudget": budget });
+    }
+    config
 }

@@ -3,22 +3,15 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
-use entity::message::FailureCode;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use chrono::{DateTime, Utc};
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{lenient, objects::Objects};
-use crate::ports::model::{ModelError, Retry};
-
-const IMMEDIATELY: Retry = Retry::After { at_least: Duration::ZERO };
-/// Replaces waits that do not fit into a `Duration`.
-const FOREVER: Duration = Duration::MAX;
-
-/// [HTTP's dates](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7): the current format and the two obsolete ones.
-const DATE_FORMATS: [&str; 3] =
-    ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+use crate::{
+    adapters::model_stream::{Objects, failure, lenient},
+    ports::model::{ModelError, Retry},
+};
 
 /// The value of `error` in `{"error": {…}}`.
 #[derive(Debug, Default, Deserialize)]
@@ -59,12 +52,8 @@ impl ApiError {
         let envelope = objects.iter().find_map(|object| serde_json::from_str::<Envelope>(object).ok());
         let mut error = envelope.map(|envelope| Self::of_event(envelope.error)).unwrap_or_default();
         error.code = Some(i32::from(status));
-        error.retry_after = headers.get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now));
+        error.retry_after = failure::retry_after(headers, now);
         error
-    }
-
-    pub(super) fn is_unknown_model(&self) -> bool {
-        self.http_status() == 404
     }
 
     /// The code if it is an HTTP status, otherwise the HTTP status for [the status name](https://google.aip.dev/193).
@@ -84,26 +73,20 @@ impl ApiError {
 
     /// The failure of the reply. The provider's message is logged, not shown.
     pub(super) fn into_failure(self) -> ModelError {
-        let message: String = self.message.chars().take(300).collect();
-        let status = self.http_status();
-        tracing::warn!(code = status, status = self.status, message, "gemini returned an error");
-        let later = Retry::After { at_least: self.required_wait() };
-        match status {
-            // Redirects are not followed: they would send the key to another host.
-            300..=399 | 401 | 402 | 403 | 407 => misconfigured(),
-            _ if self.has_reason("API_KEY_") => misconfigured(),
-            400 if self.rejects_the_project() => misconfigured(),
-            404 => failure(FailureCode::ModelUnavailable, "This model is not available.", Retry::Never),
-            408 | 504 => failure(FailureCode::TimedOut, TIMED_OUT, later),
-            429 if self.is_daily() => rate_limited(Retry::Never),
-            429 => rate_limited(later),
-            // 499: cancelled, but not by this client.
-            499..=599 => failure(FailureCode::ModelUnavailable, "The model is overloaded or down.", later),
-            _ => failure(
-                FailureCode::ModelRejected,
-                "The model did not accept this conversation.",
-                Retry::Never,
-            ),
+        let code = self.http_status();
+        let message = failure::logged(&self.message);
+        tracing::warn!(
+            api = "gemini",
+            code,
+            status = self.status,
+            message,
+            "the model's provider returned an error"
+        );
+        match code {
+            _ if self.has_reason("API_KEY_") => failure::misconfigured(),
+            400 if self.rejects_the_project() => failure::misconfigured(),
+            429 if self.is_daily() => failure::rate_limited(Retry::Never),
+            _ => failure::of_status(code, self.required_wait()),
         }
     }
 
@@ -130,6 +113,12 @@ impl ApiError {
             || without_details && self.message.to_ascii_lowercase().starts_with("api key ")
     }
 
+    /// Whether the model has no thinking budget, or not this one: "Thinking is not enabled for this model", or "Budget 0 is invalid.
+    /// This model only works in thinking mode."
+    pub(super) fn rejects_the_thinking_budget(&self) -> bool {
+        self.http_status() == 400 && self.message.to_ascii_lowercase().contains("thinking")
+    }
+
     /// Whether a daily quota is exhausted. It lasts too long for a retry.
     fn is_daily(&self) -> bool {
         let violations =
@@ -147,64 +136,6 @@ impl ApiError {
     /// A [protobuf duration](https://protobuf.dev/programming-guides/json/), such as `"34.4s"`.
     fn retry_delay(&self) -> Option<Duration> {
         let info = self.of_type("google.rpc.RetryInfo").next()?;
-        seconds(info["retryDelay"].as_str()?.strip_suffix('s')?)
-    }
-}
-
-/// [`Retry-After`](https://www.rfc-editor.org/rfc/rfc9110#name-retry-after): seconds or a date.
-fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
-    let value = value.trim();
-    let date = DATE_FORMATS.iter().find_map(|form| NaiveDateTime::parse_from_str(value, form).ok());
-    match date {
-        Some(date) => date.and_utc().signed_duration_since(now).to_std().ok(),
-        None => seconds(value),
-    }
-}
-
-fn seconds(text: &str) -> Option<Duration> {
-    let seconds: f64 = text.parse().ok().filter(|seconds| *seconds >= 0.0)?;
-    Some(Duration::try_from_secs_f64(seconds).unwrap_or(FOREVER))
-}
-
-const TIMED_OUT: &str = "The model took too long.";
-
-fn failure(code: FailureCode, message: &str, retry: Retry) -> ModelError {
-    ModelError { code, message: message.to_owned(), retry }
-}
-
-fn misconfigured() -> ModelError {
-    failure(
-        FailureCode::Misconfigured,
-        "The server's access to the model is misconfigured. Contact the operator of this server.",
-        Retry::Never,
-    )
-}
-
-fn rate_limited(retry: Retry) -> ModelError {
-    failure(FailureCode::ModelRateLimited, "The model has received too many requests.", retry)
-}
-
-pub(super) fn blocked() -> ModelError {
-    failure(FailureCode::ContentBlocked, "The model's safety rules blocked this conversation.", Retry::Never)
-}
-
-/// The stream ended, or could not be parsed, before its finish reason.
-pub(super) fn truncated() -> ModelError {
-    failure(FailureCode::ModelUnavailable, "The model's answer ended before it was complete.", IMMEDIATELY)
-}
-
-pub(super) fn timed_out() -> ModelError {
-    tracing::warn!("gemini call timed out");
-    failure(FailureCode::TimedOut, TIMED_OUT, IMMEDIATELY)
-}
-
-/// The call failed without an HTTP response.
-pub(super) fn of_transport(error: &reqwest::Error) -> ModelError {
-    // The error is not logged, because it contains the URL, which may be internal to the operator.
-    tracing::warn!(timeout = error.is_timeout(), connect = error.is_connect(), "gemini call failed");
-    if error.is_timeout() && !error.is_connect() {
-        failure(FailureCode::TimedOut, TIMED_OUT, IMMEDIATELY)
-    } else {
-        failure(FailureCode::ModelUnavailable, "The model could not be reached.", IMMEDIATELY)
+        failure::seconds(info["retryDelay"].as_str()?.strip_suffix('s')?)
     }
 }

@@ -2,10 +2,18 @@
 
 use entity::{Timestamp, subscription};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
     Basic,
     Pro,
+}
+
+impl Tier {
+    /// The tier of a user who has Pro or not.
+    #[must_use]
+    pub fn of(has_pro: bool) -> Self {
+        if has_pro { Self::Pro } else { Self::Basic }
+    }
 }
 
 /// The tier at `now`.

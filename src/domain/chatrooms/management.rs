@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use entity::{
     ChatroomId, Timestamp, UserId,
-    chatroom::{self, TitleSource},
+    chatroom::{self, Generation, TitleSource},
     idempotency_key,
 };
 use futures_util::FutureExt;
@@ -13,14 +13,18 @@ use super::{
     first_result::{Idempotent, Request, first_result},
 };
 use crate::{
-    domain::publish::publish,
+    domain::{
+        billing::tiers::{Tier, tier},
+        models::generation,
+        publish::publish,
+    },
     error::{Error, Result},
     ports::signals::Topic,
     store::{
         chatrooms::{self, Key},
         commit,
         page::{Page, Window},
-        users,
+        subscriptions, users,
     },
 };
 
@@ -32,6 +36,7 @@ pub struct NewChatroom {
     pub title: Option<Title>,
     pub system_instruction: Option<SystemInstruction>,
     pub model: Option<String>,
+    pub generation: Option<Generation>,
     pub is_temporary: bool,
     pub key: Option<IdempotencyKey>,
 }
@@ -43,6 +48,7 @@ impl NewChatroom {
             self.title.as_ref().map(Title::as_str),
             self.system_instruction.as_ref().map(SystemInstruction::as_str),
             &self.model,
+            self.generation,
             self.is_temporary,
         );
         let input = serde_json::json!(input).to_string();
@@ -59,6 +65,8 @@ pub struct ChatroomUpdate {
     /// `Some(None)` removes the instruction.
     pub system_instruction: Option<Option<SystemInstruction>>,
     pub model: Option<String>,
+    /// `Some(None)` removes the chatroom's own settings.
+    pub generation: Option<Option<Generation>>,
     /// True removes the pin.
     pub archived: Option<bool>,
     /// True takes the chatroom out of the archive.
@@ -68,7 +76,10 @@ pub struct ChatroomUpdate {
 impl ChatroomUpdate {
     /// Whether it changes more than the chatroom's place in the list.
     fn is_activity(&self) -> bool {
-        self.title.is_some() || self.system_instruction.is_some() || self.model.is_some()
+        self.title.is_some()
+            || self.system_instruction.is_some()
+            || self.model.is_some()
+            || self.generation.is_some()
     }
 
     fn apply(self, chatroom: &mut chatroom::Model, now: Timestamp) {
@@ -81,6 +92,9 @@ impl ChatroomUpdate {
         }
         if let Some(model) = self.model {
             chatroom.model = model;
+        }
+        if let Some(generation) = self.generation {
+            chatroom.generation = generation;
         }
         if let Some(archived) = self.archived {
             chatroom.archived_at = archived.then(|| chatroom.archived_at.unwrap_or(now));
@@ -101,7 +115,8 @@ impl Chatrooms {
     /// A repeated idempotency key returns the first result.
     ///
     /// # Errors
-    /// [`Error::BadInput`] for a model that is not offered, [`Error::Conflict`] for a key that was used for another request.
+    /// [`Error::BadInput`] for a model that is not offered or an invalid value, [`Error::Forbidden`] for a model of a higher tier,
+    /// [`Error::Conflict`] for a key that was used for another request.
     pub async fn create_chatroom(&self, user: UserId, new: NewChatroom) -> Result<chatroom::Model> {
         let now = self.clock.now();
         let chatroom = chatroom::Model {
@@ -111,9 +126,10 @@ impl Chatrooms {
             title: new.title.as_ref().map_or(UNTITLED, Title::as_str).to_owned(),
             system_instruction: new.system_instruction.clone().map(String::from),
             model: match &new.model {
-                Some(model) => self.validate_model(model.clone())?,
-                None => self.replies.model.names()[0].clone(),
+                Some(model) => self.validate_model(user, model.clone()).await?,
+                None => self.replies.models.default_model().name.clone(),
             },
+            generation: self.check_generation(new.generation)?,
             version: 1,
             changed_version: 1,
             created_at: now,
@@ -148,8 +164,8 @@ impl Chatrooms {
     }
 
     /// # Errors
-    /// [`Error::NotFound`], or [`Error::BadInput`] for a model that is not offered, or for a chatroom that is to be both archived
-    /// and pinned.
+    /// [`Error::NotFound`], [`Error::BadInput`] for a model that is not offered, an invalid value, or a chatroom that is to be both
+    /// archived and pinned, [`Error::Forbidden`] for a model of a higher tier.
     pub async fn update_chatroom(
         &self,
         user: UserId,
@@ -159,8 +175,12 @@ impl Chatrooms {
         if (update.archived, update.pinned) == (Some(true), Some(true)) {
             return Err(Error::bad_input("pinned", "pinned and archived must not both be true."));
         }
-        let model = update.model.map(|model| self.validate_model(model)).transpose()?;
-        let update = ChatroomUpdate { model, ..update };
+        let model = match update.model {
+            Some(model) => Some(self.validate_model(user, model).await?),
+            None => None,
+        };
+        let generation = update.generation.map(|own| self.check_generation(own)).transpose()?;
+        let update = ChatroomUpdate { model, generation, ..update };
         let chatroom = self.db.with_retry(|| self.update_once(user, id, update.clone())).await?;
         publish(&*self.signals, &[Topic::Chatroom(id), Topic::Chatrooms(user)]).await;
         Ok(chatroom)
@@ -209,11 +229,19 @@ impl Chatrooms {
         serde_json::from_slice(&cached).map_err(|cause| Error::Internal(cause.into()))
     }
 
-    fn validate_model(&self, model: String) -> Result<String> {
-        if self.replies.model.names().contains(&model) {
-            return Ok(model);
+    fn check_generation(&self, own: Option<Generation>) -> Result<Option<Generation>> {
+        own.map(|own| generation::check(own, self.replies.models.generation())).transpose()
+    }
+
+    /// Checks that the user may choose this model.
+    async fn validate_model(&self, user: UserId, model: String) -> Result<String> {
+        let needed = self.replies.models.find(&model)?.tier;
+        if needed == Tier::Pro {
+            let subscription = subscriptions::of_user(self.db.read(), user).await?;
+            if tier(subscription.as_ref(), self.clock.now()) < needed {
+                return Err(Error::Forbidden(format!("model {model} requires the PRO tier.")));
+            }
         }
-        let names = self.replies.model.names().join(", ");
-        Err(Error::bad_input("model", format!("model must be one of: {names}.")))
+        Ok(model)
     }
 }

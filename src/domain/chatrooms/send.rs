@@ -94,7 +94,7 @@ impl Chatrooms {
             StoreResult::Nothing => return self.store_in_steps(new).await,
         };
         let Stored { message, reply, used, is_pro, is_behind_unfinished, list_version } = stored;
-        let tier = if is_pro { Tier::Pro } else { Tier::Basic };
+        let tier = Tier::of(is_pro);
         let usage = self.quota.usage_of(tier, used);
         Ok(SendResult::New(Box::new(Sent { message, reply, usage, is_behind_unfinished }), list_version))
     }

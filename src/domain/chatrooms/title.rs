@@ -1,11 +1,15 @@
 //! Titles that the model gives to chatrooms. [`replies`](crate::domain::replies) queues the job when the first exchange ends.
 
-use entity::{ChatroomId, chatroom, message::Role};
+use entity::{
+    ChatroomId,
+    chatroom::{self, Generation},
+    message::Role,
+};
 use futures_util::StreamExt;
 
 use super::Chatrooms;
 use crate::{
-    domain::{publish::publish, text::is_blank},
+    domain::{billing::tiers::Tier, publish::publish, text::is_blank},
     error::Result,
     ports::{
         model::{Chunk, ModelError, Prompt, Retry, Task, Turn},
@@ -22,6 +26,8 @@ const MAX_EXCERPT: usize = 2000;
 const MAX_ANSWER: usize = 1000;
 /// How many messages the model reads.
 const MESSAGES: usize = 6;
+/// Titles are not written by models of the Pro tier, which cost more.
+const TIER: Tier = Tier::Basic;
 const INSTRUCTION: &str = "You write titles of conversations. A title names the subject in at most six words, in the language of the \
      conversation, without quotation marks and without a final period.";
 const REQUEST: &str =
@@ -75,15 +81,16 @@ impl Chatrooms {
         }
         turns.push(Turn { role: Role::User, text: REQUEST.to_owned() });
         Ok(Some(Prompt {
-            model: self.replies.offered_model(chatroom.model.clone()),
+            model: self.replies.models.for_reply(&chatroom.model, TIER).name.clone(),
             system_instruction: Some(INSTRUCTION.to_owned()),
             turns,
+            generation: Generation::default(),
             task: Task::Title,
         }))
     }
 
     async fn answer(&self, prompt: Prompt) -> Result<String, ModelError> {
-        let mut chunks = self.replies.model.generate(prompt);
+        let mut chunks = self.replies.models.generate(prompt, TIER);
         let mut answer = String::new();
         while let Some(chunk) = chunks.next().await {
             match chunk? {

@@ -23,7 +23,7 @@ use super::{
     prompt,
 };
 use crate::{
-    domain::publish::publish,
+    domain::{billing::tiers::Tier, publish::publish},
     error::Result,
     ports::{
         model::{Chunk, ModelUsage, Prompt},
@@ -140,10 +140,10 @@ impl Replies {
                 .finish_attempt(&row, job, AttemptOutput::text(""), &AttemptResult::ClaimLost, None)
                 .await;
         };
-        let row = begun.reply.clone();
+        let (row, tier) = (begun.reply.clone(), Tier::of(begun.is_pro));
         let mut draft = Draft::new(replies::Attempt { reply: row.id, number: job.attempt });
         let result = match self.open_log(&mut draft, begun).await? {
-            Some(prompt) => self.generate(&mut draft, prompt, tokens).await,
+            Some(prompt) => self.generate(&mut draft, prompt, tier, tokens).await,
             None => AttemptResult::ClaimLost,
         };
         // The full text may exist only here, so retry the write until it succeeds, the claim is lost or the process shuts down.
@@ -198,7 +198,7 @@ impl Replies {
     async fn begin_attempt(&self, job: &job::Model) -> Result<Option<Begun>> {
         let (Some(reply), Some(chatroom)) = (job.message_id, job.chatroom_id) else { return Ok(None) };
         let attempt = replies::Attempt { reply, number: job.attempt };
-        Ok(attempts::begin(&self.db, chatroom, attempt, prompt::FIRST_PAGE).await?)
+        Ok(attempts::begin(&self.db, chatroom, attempt, prompt::FIRST_PAGE, self.clock.now()).await?)
     }
 
     /// Begins the attempt in the log. None: another attempt has begun, or the message that it replies to was deleted.
@@ -221,8 +221,14 @@ impl Replies {
         Ok((!matches!(draft.record_append(begun), AfterAppend::Fenced)).then_some(prompt))
     }
 
-    async fn generate(&self, draft: &mut Draft, prompt: Prompt, tokens: &CancelTokens) -> AttemptResult {
-        let mut chunks = self.model.generate(prompt);
+    async fn generate(
+        &self,
+        draft: &mut Draft,
+        prompt: Prompt,
+        tier: Tier,
+        tokens: &CancelTokens,
+    ) -> AttemptResult {
+        let mut chunks = self.models.generate(prompt, tier);
         let mut save = interval_at(Instant::now() + self.timing.save_every, self.timing.save_every);
         save.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // At most one append runs at a time. Chunks that arrive meanwhile are merged into the next append, so that a slow or

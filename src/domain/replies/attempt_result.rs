@@ -69,7 +69,7 @@ pub(super) enum AttemptResult {
 
 impl AttemptResult {
     fn failed(code: FailureCode, message: &str, retry: Retry) -> Self {
-        Self::Failed(ModelError { code, message: message.to_owned(), retry })
+        Self::Failed(ModelError { code, message: message.to_owned(), retry, is_unreachable: false })
     }
 
     /// The text has reached the maximum length.

@@ -22,8 +22,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     clock::Clock,
+    domain::models::Models,
     error::{Error, Result},
-    ports::{model::LanguageModel, reply_log::ReplyLog, signals::Signals},
+    ports::{reply_log::ReplyLog, signals::Signals},
     store::{Db, messages},
     telemetry::metrics::ReplyMetrics,
 };
@@ -42,7 +43,7 @@ pub struct Replies {
     pub clock: Clock,
     pub log: Arc<dyn ReplyLog>,
     pub signals: Arc<dyn Signals>,
-    pub model: Arc<dyn LanguageModel>,
+    pub models: Models,
     /// Token budget of a prompt's history.
     pub history_tokens: usize,
     /// Whether the model gives titles to chatrooms.

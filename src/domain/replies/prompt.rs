@@ -7,6 +7,7 @@ use sea_orm::ConnectionTrait;
 
 use super::Replies;
 use crate::{
+    domain::{billing::tiers::Tier, models::generation},
     error::Result,
     ports::model::{Prompt, Task, Turn},
     store::{
@@ -32,7 +33,7 @@ impl Replies {
         conn: &impl ConnectionTrait,
         begun: Begun,
     ) -> Result<Option<Prompt>> {
-        let Begun { reply, model, system_instruction, history } = begun;
+        let Begun { reply, model, system_instruction, generation, history, is_pro } = begun;
         let budget = self.history_tokens * BYTES_PER_TOKEN;
         let history = if let Some(history) = active_history(conn, &reply, history, budget).await? {
             history
@@ -41,16 +42,12 @@ impl Replies {
             branches::ancestors(conn, question, reply.depth - MAX_MESSAGES).await?
         };
         Ok(Some(Prompt {
-            model: self.offered_model(model),
+            model: self.models.for_reply(&model, Tier::of(is_pro)).name.clone(),
             system_instruction: system_instruction.filter(|text| !text.is_empty()),
             turns: turns(history, budget),
+            generation: generation::merge(generation, self.models.generation()),
             task: Task::Reply,
         }))
-    }
-
-    /// The model of a chatroom, or the default one if the settings do not name it any more.
-    pub(in crate::domain) fn offered_model(&self, model: String) -> String {
-        if self.model.names().contains(&model) { model } else { self.model.names()[0].clone() }
     }
 }
 

@@ -22,6 +22,7 @@ impl From<Error> for GraphqlError {
         let mut source: Option<Arc<dyn std::any::Any + Send + Sync>> = None;
         let (code, message) = match error {
             Error::Unauthenticated(why) => (ErrorCode::Unauthenticated, why.to_owned()),
+            Error::Forbidden(message) => (ErrorCode::Forbidden, message),
             Error::NotFound(what) => {
                 (ErrorCode::NotFound, format!("The {what} does not exist, or it is not yours."))
             }
@@ -40,6 +41,7 @@ impl From<Error> for GraphqlError {
             }
             Error::LimitExceeded(exceeded) => {
                 extensions.set("limit", exceeded.limit.name());
+                extensions.set("count", exceeded.count);
                 extensions.set("max", exceeded.max);
                 (ErrorCode::QueryTooComplex, exceeded.message())
             }

@@ -6,6 +6,7 @@ use async_graphql::{
     ObjectType, Request, Response, Schema, SchemaBuilder, SubscriptionType, Value,
     dataloader::DataLoader,
     parser::types::{ExecutableDocument, OperationType},
+    value,
 };
 use async_stream::stream as generate;
 use entity::UserId;
@@ -23,7 +24,7 @@ use super::{
     error::{INTERNAL_ERROR, finish_errors, rejection},
     error_code::ErrorCode,
     event::Event,
-    limits::Rejection,
+    limits::{COMPLEXITY, Rejection},
     loaders::Batches,
     memory::Memory,
     normalize::Operation,
@@ -47,6 +48,9 @@ use crate::{
         traces::{SpanKind, Tracer},
     },
 };
+
+/// The key in a request's extensions that requests the operation's cost, and in a response's the cost.
+const COST: &str = "cost";
 
 /// The use cases that resolvers call.
 pub struct Services {
@@ -78,6 +82,8 @@ pub struct Executor<S> {
 /// An operation that is ready to be executed.
 pub struct Prepared {
     accepted: Accepted,
+    /// Whether the response reports the cost; not for a subscription.
+    reports_cost: bool,
     /// The text of its document, from which the locations of errors are computed.
     text: String,
 }
@@ -141,15 +147,18 @@ impl<S: async_graphql::Executor> Executor<S> {
     }
 
     async fn find_and_prepare(&self, request: Request) -> Result<Prepared, Response> {
+        let reports_cost = request.extensions.get(COST) == Some(&Value::Boolean(true));
         let (mut request, to_store) = self.documents.resolve(request).await?;
         let name = request.operation_name.as_deref();
         let prepared =
             self.prepared.prepare(&self.document_schema, &request.query, name, &mut request.variables);
-        let accepted = prepared.await.map_err(Rejection::into_response)?;
+        let mut accepted = prepared.await.map_err(Rejection::into_response)?;
+        // A kept response has no extensions.
+        accepted.cacheable_request.take_if(|_| reports_cost);
         if let Some(hash) = to_store {
             self.documents.store(hash, &request.query).await;
         }
-        Ok(Prepared { accepted, text: request.query })
+        Ok(Prepared { accepted, reports_cost, text: request.query })
     }
 
     /// Executes a query or a mutation. Rejects a subscription, which callers pass only from a batch.
@@ -229,7 +238,7 @@ impl<S: async_graphql::Executor> Executor<S> {
     }
 
     fn resolve(&self, prepared: Prepared, context: RequestContext) -> BoxStream<'static, Box<Event>> {
-        let Prepared { accepted: Accepted { operation, events, metrics, .. }, text } = prepared;
+        let Prepared { accepted: Accepted { operation, events, metrics, .. }, reports_cost, text } = prepared;
         if operation.kind == OperationType::Subscription {
             return self.subscribe(operation, Subscription { events, text, context });
         }
@@ -237,7 +246,12 @@ impl<S: async_graphql::Executor> Executor<S> {
         generate! {
             // Held until the response has been serialized.
             let _permit = permits.resolve().await;
-            let response = executor.response_to(operation, &text, context, &metrics).await;
+            let cost = reports_cost.then_some(operation.complexity);
+            let mut response = executor.response_to(operation, &text, context, &metrics).await;
+            if let Some(complexity) = cost {
+                let cost = value!({ "complexity": complexity, "max": COMPLEXITY });
+                response.extensions.insert(COST.to_owned(), cost);
+            }
             yield Box::new(response.into());
         }
         .boxed()

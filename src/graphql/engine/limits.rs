@@ -81,6 +81,7 @@ pub fn limit_exceeded(exceeded: LimitExceeded) -> Response {
     let mut response = rejection(ErrorCode::QueryTooComplex, exceeded.message());
     let extensions = response.errors[0].extensions.get_or_insert_default();
     extensions.set("limit", exceeded.limit.name());
+    extensions.set("count", exceeded.count);
     extensions.set("max", exceeded.max);
     response
 }

@@ -3,7 +3,9 @@
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use async_graphql::dataloader::Loader;
-use entity::{ChatroomId, MessageId, UserId, chatroom, chatroom_share, message, subscription};
+use entity::{
+    ChatroomId, MessageId, SessionId, UserId, chatroom, chatroom_share, message, session, subscription,
+};
 
 use crate::{
     domain::{
@@ -16,7 +18,7 @@ use crate::{
         Db, DbErr, chatrooms, jobs,
         messages::{self, VersionsAt},
         page::{Page, Window},
-        shares, subscriptions, usage,
+        sessions, shares, subscriptions, usage,
     },
 };
 
@@ -79,6 +81,54 @@ impl Batches {
 }
 
 type Loaded<K, V> = Result<HashMap<K, V>, LoadError>;
+
+/// An object that is loaded only if it belongs to this user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Owned<T>(pub UserId, pub T);
+
+impl Loader<Owned<ChatroomId>> for Batches {
+    type Value = chatroom::Model;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[Owned<ChatroomId>]) -> Loaded<Owned<ChatroomId>, chatroom::Model> {
+        let mut loaded = HashMap::new();
+        for (user, ids) in group(keys.iter().map(|&Owned(user, id)| (user, id))) {
+            let chatrooms = chatrooms::owned_by_ids(self.db.read(), user, &ids).await?;
+            chatrooms.iter().try_for_each(|chatroom| self.count_read(chatrooms::size_of(chatroom)))?;
+            loaded.extend(chatrooms.into_iter().map(|chatroom| (Owned(user, chatroom.id), chatroom)));
+        }
+        Ok(loaded)
+    }
+}
+
+impl Loader<Owned<MessageId>> for Batches {
+    type Value = Arc<message::Model>;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[Owned<MessageId>]) -> Loaded<Owned<MessageId>, Arc<message::Model>> {
+        let mut loaded = HashMap::new();
+        for (user, ids) in group(keys.iter().map(|&Owned(user, id)| (user, id))) {
+            let messages = messages::owned_by_ids(self.db.read(), user, &ids, self.admit()).await?;
+            loaded.extend(messages.into_iter().map(|message| (Owned(user, message.id), Arc::new(message))));
+        }
+        Ok(loaded)
+    }
+}
+
+impl Loader<Owned<SessionId>> for Batches {
+    type Value = session::Model;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[Owned<SessionId>]) -> Loaded<Owned<SessionId>, session::Model> {
+        let mut loaded = HashMap::new();
+        for (user, ids) in group(keys.iter().map(|&Owned(user, id)| (user, id))) {
+            let sessions = sessions::owned_by(self.db.read(), user, self.quota.clock.now()).await?;
+            let requested = sessions.into_iter().filter(|session| ids.contains(&session.id));
+            loaded.extend(requested.map(|session| (Owned(user, session.id), session)));
+        }
+        Ok(loaded)
+    }
+}
 
 impl Loader<ChatroomId> for Batches {
     type Value = chatroom::Model;

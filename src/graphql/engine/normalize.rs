@@ -56,6 +56,7 @@ pub(super) struct Operation {
     pub(super) delta: Option<DeltaTemplate>,
     /// The approximate size, in bytes.
     pub(super) bytes: usize,
+    pub(super) complexity: usize,
 }
 
 /// # Errors
@@ -94,7 +95,8 @@ pub(super) fn normalize(
     let bytes = normalizer.visited * FIELD_BYTES + normalizer.argument_bytes;
     let delta = (kind == OperationType::Subscription).then(|| DeltaTemplate::of(&document)).flatten();
     let has_constant_selection = normalizer.has_constant_selection;
-    Ok(Operation { kind, document, shape: Arc::new(shape), has_constant_selection, delta, bytes })
+    let (shape, complexity) = (Arc::new(shape), cost);
+    Ok(Operation { kind, document, shape, has_constant_selection, delta, bytes, complexity })
 }
 
 pub(super) struct Normalizer<'a> {

@@ -1,7 +1,7 @@
 //! Chatrooms.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
-use entity::chatroom;
+use entity::chatroom::{self, Generation};
 
 use crate::{
     domain::chatrooms::{ChatroomUpdate, IdempotencyKey, NewChatroom, SystemInstruction, Title},
@@ -11,7 +11,7 @@ use crate::{
             context::{self, memory, viewer},
             paging::{Connection, PageArgs},
         },
-        types::{Chatroom, Model, read_id},
+        types::{Chatroom, GenerationInput, Model, read_id},
     },
     store::chatrooms,
 };
@@ -53,17 +53,11 @@ impl ChatroomQueries {
         Ok(Connection::new(page, &window, key, Chatroom))
     }
 
-    /// The models that a chatroom can use.
+    /// The models that a chatroom can use, the default first. If one is not available, the next that the user's tier may use
+    /// writes the reply; `model` of the reply says which.
     async fn models(&self, ctx: &Context<'_>) -> Vec<Model> {
-        let model = &context::replies(ctx).model;
-        let offered = model.names().iter().enumerate();
-        offered
-            .map(|(index, name)| Model {
-                name: name.clone(),
-                provider: model.provider().to_owned(),
-                is_default: index == 0,
-            })
-            .collect()
+        let offers = context::replies(ctx).models.all().iter().enumerate();
+        offers.map(|(index, offer)| Model::new(offer, index == 0)).collect()
     }
 }
 
@@ -72,8 +66,8 @@ pub struct ChatroomMutations;
 
 #[Object]
 impl ChatroomMutations {
-    /// Creates a chatroom. Errors: UNAUTHENTICATED, BAD_USER_INPUT, and CONFLICT if the idempotency key was used for another
-    /// request.
+    /// Creates a chatroom. Errors: UNAUTHENTICATED, BAD_USER_INPUT, FORBIDDEN for a model of a higher tier, and CONFLICT if the
+    /// idempotency key was used for another request.
     async fn create_chatroom(
         &self,
         ctx: &Context<'_>,
@@ -85,6 +79,7 @@ impl ChatroomMutations {
             title: input.title.map(Title::new).transpose()?,
             system_instruction: input.system_instruction.map(SystemInstruction::new).transpose()?,
             model: input.model,
+            generation: input.generation.map(Generation::from),
             is_temporary: input.temporary,
             key: input.idempotency_key.map(IdempotencyKey::new).transpose()?,
         };
@@ -92,7 +87,7 @@ impl ChatroomMutations {
         Ok(ChatroomPayload { chatroom: Chatroom(row) })
     }
 
-    /// Changes a chatroom. Errors: UNAUTHENTICATED, NOT_FOUND, BAD_USER_INPUT.
+    /// Changes a chatroom. Errors: UNAUTHENTICATED, NOT_FOUND, BAD_USER_INPUT; FORBIDDEN for a model of a higher tier.
     async fn update_chatroom(
         &self,
         ctx: &Context<'_>,
@@ -106,8 +101,13 @@ impl ChatroomMutations {
             MaybeUndefined::Value(text) => Some(Some(SystemInstruction::new(text)?)),
         };
         let title = input.title.map(Title::new).transpose()?;
+        let generation = match input.generation {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(None),
+            MaybeUndefined::Value(own) => Some(Some(own.into())),
+        };
         let UpdateChatroomInput { id, model, archived, pinned, .. } = input;
-        let changes = ChatroomUpdate { title, system_instruction, model, archived, pinned };
+        let changes = ChatroomUpdate { title, system_instruction, model, generation, archived, pinned };
         let id = read_id(&id, "chatroom")?;
         let row = context::chatrooms(ctx).update_chatroom(viewer.user, id, changes).await?;
         Ok(ChatroomPayload { chatroom: Chatroom(row) })
@@ -141,6 +141,8 @@ pub struct CreateChatroomInput {
     system_instruction: Option<String>,
     /// The name of one of `models`. Null: the default model.
     model: Option<String>,
+    /// The generation settings; null for the server's.
+    generation: Option<GenerationInput>,
     /// Whether the chatroom is deleted 24 hours after its last message or change.
     #[graphql(default)]
     temporary: bool,
@@ -166,6 +168,8 @@ pub struct UpdateChatroomInput {
     system_instruction: MaybeUndefined<String>,
     /// The name of one of `models`.
     model: Option<String>,
+    /// All generation settings of the chatroom; null for the server's.
+    generation: MaybeUndefined<GenerationInput>,
     /// Whether the chatroom is archived. True removes the pin.
     archived: Option<bool>,
     /// Whether the chatroom is pinned to the top of the list. True takes it out of the archive.

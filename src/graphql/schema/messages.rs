@@ -1,7 +1,6 @@
 //! Messages and replies.
 
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
-use entity::{ChatroomId, MessageId, UserId};
+use async_graphql::{ComplexObject, Context, ID, InputObject, Object, SimpleObject};
 
 use super::chatrooms::ChatroomPayload;
 use crate::{
@@ -9,40 +8,9 @@ use crate::{
     error::Result,
     graphql::{
         engine::context::{auth, chatrooms, replies, viewer},
-        types::{Chatroom, Feedback, Message, Node, Usage, User, read_id},
+        types::{Chatroom, Feedback, Message, Usage, User, read_id},
     },
 };
-
-#[derive(Default)]
-pub struct MessageQueries;
-
-#[Object]
-impl MessageQueries {
-    /// Any object by its id. Null if it does not exist or is not yours.
-    async fn node(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The id of the object.")] id: ID,
-    ) -> Result<Option<Node>> {
-        let Ok(viewer) = viewer(ctx) else { return Ok(None) };
-        if let Ok(chatroom) = id.parse::<ChatroomId>() {
-            return Ok(chatrooms(ctx)
-                .chatroom(viewer.user, chatroom)
-                .await?
-                .map(|chatroom| Node::Chatroom(Chatroom(chatroom))));
-        }
-        if let Ok(message) = id.parse::<MessageId>() {
-            return Ok(replies(ctx)
-                .message(viewer.user, message)
-                .await?
-                .map(|row| Node::Message(Message::of(row))));
-        }
-        if id.parse::<UserId>() == Ok(viewer.user) {
-            return auth(ctx).me(viewer).await.map(|user| Some(Node::User(User(user))));
-        }
-        Ok(None)
-    }
-}
 
 #[derive(Default)]
 pub struct MessageMutations;
@@ -158,6 +126,7 @@ pub struct EditMessageInput {
 
 /// A stored message and its queued reply.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct SendMessagePayload {
     /// The stored message.
     message: Message,
@@ -165,6 +134,14 @@ pub struct SendMessagePayload {
     reply: Message,
     /// The user's quota of today, after this prompt.
     usage: Usage,
+}
+
+#[ComplexObject]
+impl SendMessagePayload {
+    /// The user, whose `usage` a client can update in its cache.
+    async fn user(&self, ctx: &Context<'_>) -> Result<User> {
+        auth(ctx).me(viewer(ctx)?).await.map(User)
+    }
 }
 
 impl From<Sent> for SendMessagePayload {

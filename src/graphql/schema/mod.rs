@@ -5,6 +5,7 @@ mod accounts;
 mod billing;
 mod chatrooms;
 mod messages;
+mod nodes;
 mod passwords;
 mod profile;
 mod shares;
@@ -32,6 +33,7 @@ pub const CACHEABLE: CacheableFields = &[
             "hasGeneratedTitle",
             "systemInstruction",
             "model",
+            "generation",
             "createdAt",
             "updatedAt",
             "pinnedAt",
@@ -39,6 +41,7 @@ pub const CACHEABLE: CacheableFields = &[
             "isTemporary",
         ],
     ),
+    ("GenerationSettings", &["temperature", "topP", "maxOutputTokens", "thinkingBudget"]),
 ];
 
 /// Operations that read.
@@ -47,7 +50,7 @@ pub struct Query(
     accounts::AccountQueries,
     profile::ProfileQueries,
     chatrooms::ChatroomQueries,
-    messages::MessageQueries,
+    nodes::NodeQueries,
     shares::ShareQueries,
     billing::BillingQueries,
 );

@@ -5,6 +5,7 @@ use crate::domain::billing::tiers;
 
 /// The tier of a user.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "tiers::Tier")]
 pub enum Tier {
     /// A limited number of prompts a UTC day.
     Basic,
@@ -49,12 +50,8 @@ pub struct SubscriptionStatus {
 
 impl SubscriptionStatus {
     pub fn new(subscription: Option<&subscription::Model>, now: Timestamp) -> Self {
-        let tier = match tiers::tier(subscription, now) {
-            tiers::Tier::Basic => Tier::Basic,
-            tiers::Tier::Pro => Tier::Pro,
-        };
         Self {
-            tier,
+            tier: tiers::tier(subscription, now).into(),
             state: subscription.map_or(BillingState::None, |subscription| subscription.state.into()),
             current_period_end: subscription.and_then(|subscription| subscription.current_period_end),
             cancel_at_period_end: subscription.is_some_and(|subscription| subscription.cancel_at_period_end),

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use entity::{Timestamp, chatroom, message};
 
-use super::{ChatroomShare, Message};
+use super::{ChatroomShare, GenerationSettings, Message};
 use crate::{
     error::Result,
     graphql::engine::{
@@ -45,6 +45,11 @@ impl Chatroom {
     /// The name of the model that writes the replies.
     async fn model(&self) -> &str {
         &self.0.model
+    }
+
+    /// The chatroom's own generation settings; null if all are the server's.
+    async fn generation(&self) -> Option<GenerationSettings> {
+        self.0.generation.map(GenerationSettings::from)
     }
 
     /// The time at which the chatroom was created.

@@ -1,10 +1,14 @@
-use async_graphql::{ID, SimpleObject, Union};
+use async_graphql::{ComplexObject, Context, ID, SimpleObject, Union};
 use entity::{MessageId, Timestamp, message};
 
-use super::{Chatroom, Message, SubscriptionStatus, Usage, message::ReplyFailure};
-use crate::domain::{
-    chatrooms::{self, AccountState},
-    replies,
+use super::{Chatroom, Message, SubscriptionStatus, Usage, User, message::ReplyFailure};
+use crate::{
+    domain::{
+        chatrooms::{self, AccountState},
+        replies,
+    },
+    error::Result,
+    graphql::engine::context::{auth, viewer},
 };
 
 /// An event of a reply.
@@ -227,11 +231,20 @@ impl ChatroomListEvent {
 
 /// The state of an account.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct AccountEvent {
     /// The tier and billing state.
     subscription: SubscriptionStatus,
     /// The quota of today.
     usage: Usage,
+}
+
+#[ComplexObject]
+impl AccountEvent {
+    /// The user, whose `subscription` and `usage` a client can update in its cache.
+    async fn user(&self, ctx: &Context<'_>) -> Result<User> {
+        auth(ctx).me(viewer(ctx)?).await.map(User)
+    }
 }
 
 impl AccountEvent {

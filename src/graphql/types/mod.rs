@@ -3,7 +3,9 @@
 mod billing;
 mod chatroom;
 mod events;
+mod generation;
 mod message;
+mod model;
 mod phone_number;
 mod share;
 mod user;
@@ -11,10 +13,12 @@ mod user;
 pub use billing::SubscriptionStatus;
 pub use chatroom::{Chatroom, DataExport};
 pub use events::{AccountEvent, ChatroomEvent, ChatroomListEvent, ReplyEvent};
+pub use generation::{GenerationInput, GenerationSettings};
 pub use message::{Feedback, Message};
+pub use model::Model;
 pub use phone_number::PhoneNumberScalar;
 pub use share::{ChatroomShare, SharedChatroom};
-pub use user::{Model, Session, Usage, User};
+pub use user::{Session, Usage, User};
 
 use async_graphql::{ID, Interface};
 
@@ -25,6 +29,7 @@ pub enum Node {
     User(User),
     Chatroom(Chatroom),
     Message(Message),
+    Session(Session),
 }
 
 /// Parses an id. An id of another type or form is NOT_FOUND, like the id of a missing object.

@@ -95,39 +95,43 @@ impl From<chatrooms::DailyUsage> for Usage {
 }
 
 /// A session of a user on one device.
-#[derive(SimpleObject)]
 pub struct Session {
-    /// The id of the session.
-    id: ID,
-    /// Whether it is the session of this request.
-    current: bool,
-    /// The User-Agent header at sign-in. Null if there was none.
-    user_agent: Option<String>,
-    /// The time of the sign-in.
-    created_at: Timestamp,
-    /// The time at which the session last refreshed its tokens.
-    last_seen_at: Timestamp,
+    session: session::Model,
+    is_current: bool,
 }
 
 impl Session {
     pub fn new(session: session::Model, viewer: Viewer) -> Self {
-        Self {
-            id: session.id.into(),
-            current: session.id == viewer.session,
-            user_agent: session.user_agent,
-            created_at: session.created_at,
-            last_seen_at: session.last_seen_at,
-        }
+        let is_current = session.id == viewer.session;
+        Self { session, is_current }
     }
 }
 
-/// A language model that a chatroom can use.
-#[derive(SimpleObject)]
-pub struct Model {
-    /// The name, for `model` of a chatroom.
-    pub name: String,
-    /// The provider of the model.
-    pub provider: String,
-    /// Whether it is the default of new chatrooms.
-    pub is_default: bool,
+/// A session of a user on one device.
+#[Object]
+impl Session {
+    /// The id of the session.
+    pub async fn id(&self) -> ID {
+        self.session.id.into()
+    }
+
+    /// Whether it is the session of this request.
+    async fn current(&self) -> bool {
+        self.is_current
+    }
+
+    /// The User-Agent header at sign-in. Null if there was none.
+    async fn user_agent(&self) -> Option<&str> {
+        self.session.user_agent.as_deref()
+    }
+
+    /// The time of the sign-in.
+    async fn created_at(&self) -> Timestamp {
+        self.session.created_at
+    }
+
+    /// The time at which the session last refreshed its tokens.
+    async fn last_seen_at(&self) -> Timestamp {
+        self.session.last_seen_at
+    }
 }

@@ -1,5 +1,5 @@
-//! Deserializers that accept what proto3's [JSON mapping](https://protobuf.dev/programming-guides/json/) allows: null for
-//! absent, and integers as strings.
+//! Deserializers that accept what servers send beside what their documentation promises: null for absent, and integers as
+//! strings, as proto3's [JSON mapping](https://protobuf.dev/programming-guides/json/) allows.
 
 use std::fmt;
 
@@ -10,29 +10,25 @@ use serde::{
 use serde_json::value::RawValue;
 
 /// Deserializes a value. Null becomes the default value.
-pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    value: D,
-) -> Result<T, D::Error> {
+pub fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(value: D) -> Result<T, D::Error> {
     Option::deserialize(value).map(Option::unwrap_or_default)
 }
 
 /// Deserializes an optional detail. Anything that is not of its type is ignored and becomes the default value.
-pub(super) fn or_ignore<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
-    value: D,
-) -> Result<T, D::Error> {
+pub fn or_ignore<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(value: D) -> Result<T, D::Error> {
     let value = Box::<RawValue>::deserialize(value)?;
     Ok(serde_json::from_str(value.get()).unwrap_or_default())
 }
 
 /// Deserializes an integer of at least 0, or a string that contains one. Anything else becomes none.
-pub(super) fn count<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i32>, D::Error> {
+pub fn count<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i32>, D::Error> {
     let value = Box::<RawValue>::deserialize(value)?;
     let number = value.get().trim_matches('"').trim().parse::<i64>().ok().filter(|number| *number >= 0);
     Ok(number.map(|number| i32::try_from(number).unwrap_or(i32::MAX)))
 }
 
 /// Deserializes a string, which may contain unpaired surrogates, as WTF-8. Null becomes the empty string.
-pub(super) fn text<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<u8>, D::Error> {
+pub fn text<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<u8>, D::Error> {
     struct Text;
     impl Visitor<'_> for Text {
         type Value = Vec<u8>;
@@ -51,4 +47,10 @@ pub(super) fn text<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<u8>, D::Er
     }
     let mut json = serde_json::Deserializer::from_str(value.get());
     json.deserialize_bytes(Text).map_err(Error::custom)
+}
+
+/// Whether a value of any type holds something.
+pub fn has_content<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    let value = Box::<RawValue>::deserialize(value)?;
+    Ok(!matches!(value.get(), "null" | "\"\"" | "[]" | "{}" | "false"))
 }

@@ -1,20 +1,23 @@
 //! [Server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation).
-//! Only the JSON objects in their data are used.
+//! Only the JSON objects in their data are used, and OpenAI's end marker.
 //!
 //! Bytes may be split anywhere. JSON outside of events is parsed too: Gemini has ended a stream with a bare,
-//! pretty-printed error.
+//! pretty-printed error, and a server that cannot stream responds with one object.
 
 use super::objects::Objects;
+
+/// The data with which OpenAI-compatible servers end a stream.
+pub const DONE: &str = "[DONE]";
 
 /// Maximum size of an event, in bytes; larger than any valid one.
 const MAX_EVENT: usize = 8 * 1024 * 1024;
 
 /// The stream contains an event of more than [`MAX_EVENT`] bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooLong;
+pub struct TooLong;
 
 #[derive(Debug, Default)]
-pub(super) struct Decoder {
+pub struct Decoder {
     line: Vec<u8>,
     /// Whether the last byte was a CR. An LF that follows then belongs to the same line end.
     after_cr: bool,
@@ -27,8 +30,8 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    /// The objects that these bytes complete; data that is not a JSON object is returned unchanged.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<String>, TooLong> {
+    /// The objects that these bytes complete, and [`DONE`]; data that is not a JSON object is returned unchanged.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<String>, TooLong> {
         let mut found = Vec::new();
         for &byte in bytes {
             let ends_crlf = byte == b'\n' && self.after_cr;
@@ -44,7 +47,7 @@ impl Decoder {
     }
 
     /// The objects that remain at the end of the stream: of an event without its blank line, or of JSON outside of events.
-    pub(super) fn finish(mut self) -> Vec<String> {
+    pub fn finish(mut self) -> Vec<String> {
         let mut found = self.end_line();
         found.extend(self.data.take().map(|data| objects(&data)).unwrap_or_default());
         found.extend(self.bare.finish());
@@ -88,14 +91,14 @@ impl Decoder {
     }
 }
 
-/// The objects of an event. `[DONE]`, with which OpenAI-compatible servers end a stream, contains none.
+/// The objects of an event, and [`DONE`] if its last line is that.
 fn objects(data: &str) -> Vec<String> {
-    if data.trim() == "[DONE]" {
-        return Vec::new();
-    }
+    let before_done =
+        data.trim_end().strip_suffix(DONE).filter(|rest| rest.is_empty() || rest.ends_with('\n'));
     let mut objects = Objects::default();
-    let mut found = objects.push(data);
+    let mut found = objects.push(before_done.unwrap_or(data));
     found.extend(objects.finish());
+    found.extend(before_done.map(|_| DONE.to_owned()));
     found
 }
 
@@ -191,6 +194,12 @@ mod tests {
             let expected: Vec<_> = oracle(&text).iter().flat_map(|data| data.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
             prop_assert_eq!(decode(&split(text.as_bytes(), cuts)), expected);
         }
+    }
+
+    #[test]
+    fn the_end_marker_is_returned_also_without_a_blank_line_before_it() {
+        assert_eq!(decode(&[b"data: {}\n\ndata: [DONE]\n\n"]), ["{}", DONE]);
+        assert_eq!(decode(&[b"data: {}\ndata: [DONE]"]), ["{}", DONE]);
     }
 
     #[test]

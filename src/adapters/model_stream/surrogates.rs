@@ -4,13 +4,13 @@
 /// Decodes texts from [`lenient::text`](super::lenient::text): surrogate pairs are joined, also across consecutive texts,
 /// and unpaired surrogates become U+FFFD.
 #[derive(Debug, Default)]
-pub(super) struct Surrogates {
+pub struct Surrogates {
     /// A leading surrogate that waits for its trailing one.
     lead: Option<u16>,
 }
 
 impl Surrogates {
-    pub(super) fn push(&mut self, text: &[u8]) -> String {
+    pub fn push(&mut self, text: &[u8]) -> String {
         let mut decoded = String::new();
         let mut rest = text;
         while !rest.is_empty() {
@@ -32,7 +32,7 @@ impl Surrogates {
     }
 
     /// The replacement character, if a leading surrogate remains unpaired.
-    pub(super) fn finish(&mut self) -> Option<char> {
+    pub fn finish(&mut self) -> Option<char> {
         self.lead.take().map(|_| char::REPLACEMENT_CHARACTER)
     }
 

@@ -7,7 +7,7 @@
 /// Splits a text, which may arrive in parts, into its top-level objects. Text that is not an object is returned as one item,
 /// which the parser then rejects.
 #[derive(Debug, Default)]
-pub(super) struct Objects {
+pub struct Objects {
     /// The beginning of an incomplete object.
     text: String,
     depth: usize,
@@ -17,7 +17,7 @@ pub(super) struct Objects {
 
 impl Objects {
     /// The objects that this text completes.
-    pub(super) fn push(&mut self, text: &str) -> Vec<String> {
+    pub fn push(&mut self, text: &str) -> Vec<String> {
         let mut complete = Vec::new();
         let mut from = 0;
         for (at, byte) in text.bytes().enumerate() {
@@ -52,17 +52,17 @@ impl Objects {
     }
 
     /// Whether there is no incomplete object.
-    pub(super) fn is_between(&self) -> bool {
+    pub fn is_between(&self) -> bool {
         self.depth == 0 && self.text.is_empty()
     }
 
     /// The incomplete object that remains, if there is one.
-    pub(super) fn finish(self) -> Option<String> {
+    pub fn finish(self) -> Option<String> {
         (!self.text.is_empty()).then_some(self.text)
     }
 
     /// The number of bytes held.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.text.len()
     }
 }

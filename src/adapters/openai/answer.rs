@@ -1,0 +1,222 @@
+//! Interprets the JSON objects of an answer:
+//! [chat completion chunks](https://platform.openai.com/docs/api-reference/chat-streaming/streaming).
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, value::RawValue};
+
+use super::{client::API, failure::ApiError};
+use crate::{
+    adapters::model_stream::{Added, Answer, DONE, Surrogates, failure, lenient},
+    ports::model::{Chunk, ModelError, ModelUsage, Tokens},
+};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Event {
+    #[serde(deserialize_with = "lenient::or_default")]
+    choices: Vec<Option<Choice>>,
+    #[serde(deserialize_with = "lenient::or_ignore")]
+    usage: Usage,
+    #[serde(deserialize_with = "lenient::or_ignore")]
+    model: Option<String>,
+    #[serde(deserialize_with = "lenient::or_ignore")]
+    object: String,
+    error: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Choice {
+    #[serde(deserialize_with = "lenient::count")]
+    index: Option<i32>,
+    /// A server that cannot stream sends a whole `message` instead.
+    #[serde(alias = "message")]
+    delta: Option<Delta>,
+    #[serde(deserialize_with = "lenient::or_ignore")]
+    finish_reason: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Delta {
+    #[serde(deserialize_with = "content")]
+    content: Vec<u8>,
+    /// [The model's own words](https://platform.openai.com/docs/guides/structured-outputs#refusals) if it does not answer.
+    #[serde(deserialize_with = "content")]
+    refusal: Vec<u8>,
+    /// Thoughts, as DeepSeek and vLLM send them; never shown.
+    #[serde(deserialize_with = "lenient::has_content")]
+    reasoning_content: bool,
+    /// Thoughts, as OpenRouter and Ollama send them; never shown.
+    #[serde(deserialize_with = "lenient::has_content")]
+    reasoning: bool,
+}
+
+/// A text, or a list of [parts](https://docs.mistral.ai/capabilities/reasoning/) of which only texts are read.
+fn content<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<u8>, D::Error> {
+    #[derive(Deserialize)]
+    struct Part {
+        #[serde(rename = "type", default)]
+        kind: String,
+        #[serde(default, deserialize_with = "lenient::text")]
+        text: Vec<u8>,
+    }
+    let value = Box::<RawValue>::deserialize(value)?;
+    if !value.get().starts_with('[') {
+        let mut text = serde_json::Deserializer::from_str(value.get());
+        return lenient::text(&mut text).map_err(serde::de::Error::custom);
+    }
+    let parts: Vec<Part> = serde_json::from_str(value.get()).map_err(serde::de::Error::custom)?;
+    Ok(parts.into_iter().filter(|part| part.kind == "text").flat_map(|part| part.text).collect())
+}
+
+/// Comes in a last event, in every event or never. Servers that send it in every event count upwards.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Usage {
+    #[serde(deserialize_with = "lenient::count")]
+    prompt_tokens: Option<i32>,
+    #[serde(deserialize_with = "lenient::count")]
+    completion_tokens: Option<i32>,
+    #[serde(deserialize_with = "lenient::or_ignore")]
+    completion_tokens_details: Details,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    #[serde(deserialize_with = "lenient::count")]
+    reasoning_tokens: Option<i32>,
+}
+
+impl Usage {
+    fn merge(&mut self, later: Self) {
+        self.prompt_tokens = self.prompt_tokens.max(later.prompt_tokens);
+        self.completion_tokens = self.completion_tokens.max(later.completion_tokens);
+        let (thoughts, later) = (&mut self.completion_tokens_details, later.completion_tokens_details);
+        thoughts.reasoning_tokens = thoughts.reasoning_tokens.max(later.reasoning_tokens);
+    }
+
+    /// None if the answer had no counts.
+    fn tokens(self) -> Option<Tokens> {
+        self.prompt_tokens.or(self.completion_tokens)?;
+        Some(Tokens {
+            prompt: self.prompt_tokens.unwrap_or_default(),
+            output: self.completion_tokens.unwrap_or_default(),
+            thoughts: self.completion_tokens_details.reasoning_tokens.unwrap_or_default(),
+        })
+    }
+}
+
+/// An answer that is being received.
+#[derive(Debug)]
+pub struct OpenAiAnswer {
+    has_begun: bool,
+    finish_reason: Option<String>,
+    is_ended: bool,
+    counted: Usage,
+    usage: ModelUsage,
+    surrogates: Surrogates,
+}
+
+impl OpenAiAnswer {
+    /// `model` is the requested model; it is reported until the answer names another.
+    pub fn new(model: String) -> Self {
+        Self {
+            has_begun: false,
+            finish_reason: None,
+            is_ended: false,
+            counted: Usage::default(),
+            usage: ModelUsage { model: Some(model), tokens: None },
+            surrogates: Surrogates::default(),
+        }
+    }
+
+    fn parse(object: &str) -> Result<Event, ModelError> {
+        let event: Event = serde_json::from_str(object).map_err(|cause| {
+            // The parser's message is not logged, because it quotes the object.
+            tracing::warn!(api = API, kind = ?cause.classify(), column = cause.column(), "parsing an event of the model failed");
+            failure::truncated()
+        })?;
+        match event.error {
+            Some(error) => Err(ApiError::of_event(error).into_failure()),
+            // vLLM's errors have their fields at the top.
+            None if event.object == "error" => {
+                let error = serde_json::from_str(object).unwrap_or_default();
+                Err(ApiError::of_event(error).into_failure())
+            }
+            None => Ok(event),
+        }
+    }
+}
+
+impl Answer for OpenAiAnswer {
+    fn usage(&self) -> ModelUsage {
+        self.usage.clone()
+    }
+
+    fn read(&mut self, object: &str) -> Result<Added, ModelError> {
+        if self.is_ended {
+            return Ok(Added::default());
+        }
+        if object == DONE {
+            self.is_ended = true;
+            return Ok(Added::default());
+        }
+        let event = match Self::parse(object) {
+            Err(_) if self.is_finished() => return Ok(Added::default()),
+            event => event?,
+        };
+        let mut added = Added::default();
+        self.counted.merge(event.usage);
+        let model = event.model.filter(|name| !name.is_empty()).or(self.usage.model.take());
+        let usage = ModelUsage { model, tokens: self.counted.tokens() };
+        if usage != self.usage {
+            self.usage = usage;
+            added.chunks.push(Chunk::Usage(self.usage.clone()));
+        }
+        let mut choices = event.choices.into_iter().flatten();
+        let Some(choice) = choices.find(|choice| choice.index.unwrap_or_default() == 0) else {
+            return Ok(added);
+        };
+        let delta = choice.delta.unwrap_or_default();
+        let text = self.surrogates.push(&delta.content) + &self.surrogates.push(&delta.refusal);
+        self.has_begun |= !text.is_empty() || delta.reasoning || delta.reasoning_content;
+        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
+            self.finish_reason = Some(reason);
+            added.is_progress = true;
+        }
+        if !text.is_empty() {
+            added.is_progress = true;
+            added.chunks.push(Chunk::Text(text));
+        }
+        Ok(added)
+    }
+
+    fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    fn is_finished(&self) -> bool {
+        self.finish_reason.is_some()
+    }
+
+    fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
+    fn end(mut self) -> Result<Vec<Chunk>, ModelError> {
+        let rest = self.surrogates.finish().map(|last| Chunk::Text(last.to_string()));
+        // Some servers end with the marker alone.
+        let finish_reason = match self.finish_reason.as_deref() {
+            None if !self.is_ended => return Err(failure::truncated()),
+            Some("content_filter") => return Err(failure::blocked()),
+            // OpenRouter: the provider behind it failed in the middle of the answer.
+            Some("error") => return Err(failure::truncated()),
+            None | Some("stop") => "STOP".to_owned(),
+            Some("length") => "MAX_TOKENS".to_owned(),
+            Some(other) => other.to_ascii_uppercase(),
+        };
+        Ok(rest.into_iter().chain([Chunk::End { finish_reason }]).collect())
+    }
+}

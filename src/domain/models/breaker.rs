@@ -1,0 +1,96 @@
+//! A circuit breaker: after several failures in a row, a model is not called for a while, so that not every reply waits for its
+//! timeout. Afterwards one call at a time tries it.
+//!
+//! ```text
+//!  closed ──── 3 failures in a row ────► open ──── 30 s ────► half-open: one call may try
+//!    ▲                                    ▲                       │          │
+//!    └────────────────────────────────────┼──── success ──────────┘          │
+//!                                         └──── failure, or no result ───────┘
+//! ```
+
+use chrono::TimeDelta;
+use entity::Timestamp;
+
+const MAX_FAILURES: u32 = 3;
+const OPEN_FOR: TimeDelta = TimeDelta::seconds(30);
+
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    /// Failures since the last success.
+    failures: u32,
+    /// When the next call may try; none while the breaker is closed.
+    retry_at: Option<Timestamp>,
+}
+
+impl Breaker {
+    /// Whether a call may be made now. If the breaker is half-open, further calls may be made only after this one has succeeded, or
+    /// after another 30 seconds, since a call that is cancelled has no result.
+    pub(super) fn admit(&mut self, now: Timestamp) -> bool {
+        match &mut self.retry_at {
+            None => true,
+            Some(retry_at) if now < *retry_at => false,
+            Some(retry_at) => {
+                *retry_at = now + OPEN_FOR;
+                true
+            }
+        }
+    }
+
+    /// Closes the breaker. Returns whether it was open.
+    pub(super) fn record_success(&mut self) -> bool {
+        std::mem::take(self).retry_at.is_some()
+    }
+
+    /// Counts a failure. Returns whether it opened the breaker.
+    pub(super) fn record_failure(&mut self, now: Timestamp) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        let opens = self.failures >= MAX_FAILURES;
+        let was_open = self.retry_at.is_some();
+        if opens {
+            self.retry_at = Some(now + OPEN_FOR);
+        }
+        opens && !was_open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_timestamp_secs(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn open() -> Breaker {
+        let mut breaker = Breaker::default();
+        assert!((0..3).any(|_| breaker.record_failure(at(0))));
+        breaker
+    }
+
+    #[test]
+    fn three_failures_in_a_row_open_it_and_a_success_between_them_does_not() {
+        let mut breaker = Breaker::default();
+        assert!(!breaker.record_failure(at(0)) && !breaker.record_failure(at(1)));
+        assert!(!breaker.record_success());
+        assert!(!breaker.record_failure(at(2)) && !breaker.record_failure(at(3)));
+        assert!(breaker.admit(at(3)));
+        assert!(breaker.record_failure(at(4)));
+        assert!(!breaker.admit(at(4)) && !breaker.admit(at(33)));
+    }
+
+    #[test]
+    fn a_half_open_breaker_admits_one_call_and_its_result_decides() {
+        let mut breaker = open();
+        assert!(breaker.admit(at(30)) && !breaker.admit(at(30)));
+        assert!(!breaker.record_failure(at(31)), "it has been open");
+        assert!(!breaker.admit(at(60)) && breaker.admit(at(61)));
+        assert!(breaker.record_success());
+        assert!(breaker.admit(at(61)) && breaker.admit(at(61)));
+    }
+
+    #[test]
+    fn a_call_without_a_result_blocks_a_half_open_breaker_for_thirty_seconds() {
+        let mut breaker = open();
+        assert!(breaker.admit(at(30)) && !breaker.admit(at(59)) && breaker.admit(at(60)));
+    }
+}

@@ -1,0 +1,120 @@
+//! Generates a reply with the first candidate that is available.
+
+use std::{collections::VecDeque, sync::PoisonError};
+
+use async_stream::stream;
+use entity::message::FailureCode;
+use futures_util::{StreamExt, stream::BoxStream};
+
+use super::{Models, Offer};
+use crate::{
+    domain::billing::tiers::Tier,
+    ports::model::{Chunk, ModelError, Prompt, Retry},
+};
+
+impl Models {
+    /// Generates a reply with the prompt's model. If that is unavailable before its first text, tries each of the others that the
+    /// tier may use once, in order, until one answers. Models of a provider that could not be reached are skipped, and so are
+    /// models whose circuit breaker is open, unless all are.
+    #[must_use]
+    pub fn generate(&self, prompt: Prompt, tier: Tier) -> BoxStream<'static, Result<Chunk, ModelError>> {
+        let models = self.clone();
+        let mut candidates = self.candidates(&prompt.model, tier);
+        stream! {
+            let mut failure: Option<ModelError> = None;
+            let mut prompt = Some(prompt);
+            while let Some(offer) = models.next(&mut candidates, failure.is_none()) {
+                // The last candidate needs no copy.
+                let copy = if candidates.is_empty() { prompt.take() } else { prompt.clone() };
+                let Some(prompt) = copy else { break };
+                let mut chunks = offer.provider.generate(Prompt { model: offer.name.clone(), ..prompt });
+                let mut has_answered = false;
+                let error = loop {
+                    match chunks.next().await {
+                        None => return,
+                        Some(Err(error)) if !has_answered => break error,
+                        Some(chunk) => {
+                            if !has_answered && matches!(chunk, Ok(Chunk::Text(_) | Chunk::End { .. })) {
+                                has_answered = true;
+                                offer.record_success();
+                            }
+                            yield chunk;
+                        }
+                    }
+                };
+                if !matches!(error.code, FailureCode::ModelUnavailable | FailureCode::TimedOut) {
+                    yield Err(error);
+                    return;
+                }
+                models.record_failure(offer, &error, &mut candidates);
+                // An error after which a retry may help is the better one to end with.
+                let is_first_retryable = failure.as_ref().is_none_or(|first| first.retry == Retry::Never);
+                failure = if is_first_retryable { Some(error) } else { failure };
+            }
+            if let Some(failure) = failure {
+                yield Err(failure);
+            }
+        }
+        .boxed()
+    }
+
+    /// The indices of the models that may write the reply, the requested one first.
+    fn candidates(&self, requested: &str, tier: Tier) -> VecDeque<usize> {
+        let allowed = (0..self.offers.len()).filter(|&index| self.offers[index].tier <= tier);
+        let mut candidates: Vec<usize> = allowed.collect();
+        candidates.sort_by_key(|&index| self.offers[index].name != requested);
+        candidates.into()
+    }
+
+    /// Takes the next candidate whose breaker admits a call. If none does and nothing has been tried yet, takes the first.
+    fn next(&self, candidates: &mut VecDeque<usize>, is_first: bool) -> Option<&Offer> {
+        let now = self.clock.now();
+        let admitted = candidates.iter().position(|&index| self.offers[index].breaker().admit(now));
+        let position = admitted.or((is_first && !candidates.is_empty()).then_some(0))?;
+        for &skipped in candidates.iter().take(position) {
+            let offer = &self.offers[skipped];
+            tracing::info!(
+                model = offer.name,
+                provider = offer.provider(),
+                "model skipped: its circuit breaker is open"
+            );
+        }
+        candidates.drain(..position);
+        candidates.pop_front().map(|index| &self.offers[index])
+    }
+
+    /// Counts the failure against the model, or, if its provider could not be reached, against all models of the provider, which
+    /// are then no candidates any more.
+    fn record_failure(&self, failed: &Offer, error: &ModelError, candidates: &mut VecDeque<usize>) {
+        if error.is_unreachable {
+            candidates.retain(|&index| !self.offers[index].has_same_provider(failed));
+        }
+        let now = self.clock.now();
+        for offer in self.offers.iter() {
+            let has_failed =
+                offer.name == failed.name || error.is_unreachable && offer.has_same_provider(failed);
+            if has_failed && offer.breaker().record_failure(now) {
+                tracing::warn!(model = offer.name, provider = offer.provider(), "circuit breaker opened");
+            }
+        }
+        tracing::warn!(
+            model = failed.name,
+            provider = failed.provider(),
+            %error,
+            next = candidates.front().map(|&index| self.offers[index].name.as_str()),
+            "model unavailable"
+        );
+    }
+}
+
+impl Offer {
+    fn breaker(&self) -> std::sync::MutexGuard<'_, super::Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record_success(&self) {
+        if self.breaker().record_success() {
+            tracing::info!(model = self.name, provider = self.provider(), "circuit breaker closed");
+        }
+    }
+}

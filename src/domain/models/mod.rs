@@ -1,0 +1,115 @@
+//! The models that chatrooms can use, across providers: which is the default, which tier may use which, and which one writes a
+//! reply.
+//!
+//! ```text
+//!  chatroom's model, user's tier ──► candidates ──► provider ──► first text: this model writes the reply
+//!                                      ▲               │
+//!              breaker open: skipped ──┴───────────────┘ unavailable before the first text: the next candidate
+//! ```
+
+mod breaker;
+mod fallback;
+pub mod generation;
+
+use std::sync::{Arc, Mutex};
+
+use breaker::Breaker;
+use entity::chatroom::Generation;
+
+use crate::{
+    clock::Clock,
+    domain::billing::tiers::Tier,
+    error::{Error, Result},
+    ports::model::LanguageModel,
+};
+
+/// A model that chatrooms can use.
+pub struct Offer {
+    pub name: String,
+    /// The lowest tier that may use it.
+    pub tier: Tier,
+    provider: Arc<dyn LanguageModel>,
+    breaker: Mutex<Breaker>,
+}
+
+impl Offer {
+    /// The display name of the provider.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        self.provider.provider()
+    }
+
+    fn has_same_provider(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.provider, &other.provider)
+    }
+}
+
+/// All models; there is at least one.
+#[derive(Clone)]
+pub struct Models {
+    /// The first is the default, which every tier may use.
+    offers: Arc<[Offer]>,
+    /// The server's settings, which a chatroom may override.
+    generation: Generation,
+    clock: Clock,
+}
+
+impl Models {
+    /// The models of these providers, in this order. `default` names the default; without it, the first is. Those in `pro` are for
+    /// the Pro tier only; the default must not be one of them.
+    #[must_use]
+    pub fn new(
+        providers: &[Arc<dyn LanguageModel>],
+        default: Option<&str>,
+        pro: &[&str],
+        generation: Generation,
+        clock: Clock,
+    ) -> Self {
+        let offers = providers.iter().flat_map(|provider| {
+            provider.names().iter().map(|name| Offer {
+                name: name.clone(),
+                tier: if pro.contains(&name.as_str()) { Tier::Pro } else { Tier::Basic },
+                provider: provider.clone(),
+                breaker: Mutex::default(),
+            })
+        });
+        let mut offers: Vec<Offer> = offers.collect();
+        offers.sort_by_key(|offer| Some(offer.name.as_str()) != default);
+        Self { offers: offers.into(), generation, clock }
+    }
+
+    /// The server's generation settings.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// All models; the first is the default.
+    #[must_use]
+    pub fn all(&self) -> &[Offer] {
+        &self.offers
+    }
+
+    /// The default of new chatrooms.
+    #[must_use]
+    pub fn default_model(&self) -> &Offer {
+        &self.offers[0]
+    }
+
+    /// # Errors
+    /// [`Error::BadInput`] for a model that is not offered.
+    pub fn find(&self, name: &str) -> Result<&Offer> {
+        self.offers.iter().find(|offer| offer.name == name).ok_or_else(|| {
+            let names: Vec<&str> = self.offers.iter().map(|offer| offer.name.as_str()).collect();
+            Error::bad_input("model", format!("model must be one of: {}.", names.join(", ")))
+        })
+    }
+
+    /// The model for a reply in a chatroom: the chatroom's, or the default if the chatroom's is no longer offered or the user's tier
+    /// may no longer use it.
+    #[must_use]
+    pub fn for_reply(&self, chosen: &str, tier: Tier) -> &Offer {
+        let allowed = self.offers.iter().find(|offer| offer.name == chosen && offer.tier <= tier);
+        allowed.unwrap_or_else(|| self.default_model())
+    }
+}
