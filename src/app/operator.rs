@@ -3,7 +3,9 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
+use reqwest::StatusCode;
 use secrecy::ExposeSecret;
+use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::{http_client, install_tls, payments};
@@ -102,17 +104,19 @@ pub type Finding = (&'static str, Result<String, String>);
 pub async fn check(role: Role, config: &Config) -> Vec<Finding> {
     install_tls();
     let settings = config.check(role).map(|()| "valid".to_owned());
-    let (database, redis, model, stripe) = tokio::join!(
+    let (database, redis, gemini, openai, stripe) = tokio::join!(
         within(check_database(config)),
         within(check_redis(config)),
-        within(check_model(config)),
+        within(check_gemini(config)),
+        within(check_openai(config)),
         within(check_stripe(config)),
     );
     vec![
         ("settings", settings),
         ("database", database),
         ("redis", redis),
-        ("model", model),
+        ("gemini", gemini),
+        ("openai", openai),
         ("stripe", stripe),
         ("codes", Ok(codes(config))),
     ]
@@ -149,10 +153,12 @@ async fn check_redis(config: &Config) -> anyhow::Result<String> {
     Ok("responds and accepts writes".to_owned())
 }
 
-async fn check_model(config: &Config) -> anyhow::Result<String> {
+async fn check_gemini(config: &Config) -> anyhow::Result<String> {
     let settings = &config.gemini;
     let Some(key) = settings.api_key() else {
-        return Ok("GEMINI_API_KEY is not set; the built-in demo model is used".to_owned());
+        let uses_demo = config.openai.models().is_empty();
+        let consequence = if uses_demo { "; the built-in demo model is used" } else { "" };
+        return Ok(format!("GEMINI_API_KEY is not set{consequence}"));
     };
     let http = http_client(TIMEOUT)?;
     for model in settings.models() {
@@ -167,6 +173,54 @@ async fn check_model(config: &Config) -> anyhow::Result<String> {
         }
     }
     Ok(format!("Gemini knows {}", settings.models().join(", ")))
+}
+
+/// A [list of models](https://platform.openai.com/docs/api-reference/models/list).
+#[derive(Deserialize)]
+struct OpenAiModels {
+    data: Vec<OpenAiModel>,
+}
+
+#[derive(Deserialize)]
+struct OpenAiModel {
+    id: String,
+}
+
+async fn check_openai(config: &Config) -> anyhow::Result<String> {
+    let settings = &config.openai;
+    let models = settings.models();
+    if models.is_empty() {
+        return Ok("not configured".to_owned());
+    }
+    let provider = &settings.openai_provider;
+    let mut call =
+        http_client(TIMEOUT)?.get(format!("{}/models", settings.openai_base_url.trim_end_matches('/')));
+    if let Some(key) = settings.api_key() {
+        call = call.bearer_auth(key);
+    }
+    let response = call.send().await.map_err(reqwest::Error::without_url);
+    let response = response.with_context(|| format!("{provider} does not respond"))?;
+    let status = response.status();
+    if status == StatusCode::NOT_FOUND {
+        return Ok(format!("{provider} responds; it does not list its models"));
+    }
+    if !status.is_success() {
+        bail!("{provider} returned {status} for the list of its models");
+    }
+    let known: OpenAiModels = response
+        .json()
+        .await
+        .map_err(reqwest::Error::without_url)
+        .with_context(|| format!("{provider} returned no list of models"))?;
+    let unknown: Vec<&str> = models
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !known.data.iter().any(|model| model.id == *name))
+        .collect();
+    if !unknown.is_empty() {
+        bail!("{provider} does not know {} (OPENAI_MODELS)", unknown.join(", "));
+    }
+    Ok(format!("{provider} knows {}", models.join(", ")))
 }
 
 async fn check_stripe(config: &Config) -> anyhow::Result<String> {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::{
-    FakeStripe, TestUser,
+    FakeOpenAi, FakeStripe, TestUser,
     process::{Deployment, Process},
 };
 
@@ -73,12 +73,32 @@ async fn check_names_everything_that_is_wrong() {
         "FAILED  settings  CORS_ORIGINS",
         "FAILED  database  cannot connect to PostgreSQL at 127.0.0.1:1",
         "FAILED  redis     Redis does not respond",
-        "FAILED  model     Gemini does not respond",
+        "FAILED  gemini    Gemini does not respond",
         "FAILED  stripe    Stripe does not know the price price_unknown",
     ] {
         assert!(text.contains(problem), "{problem}: {text}");
     }
     assert!(!text.contains("hush-hush"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_names_models_that_an_openai_compatible_server_does_not_list() {
+    let deployment = Deployment::new().await;
+    let server = FakeOpenAi::start().await;
+    let check = |models: &str| {
+        let settings = [
+            ("OPENAI_BASE_URL", format!("http://{}/v1", server.address)),
+            ("OPENAI_MODELS", models.to_owned()),
+            ("OPENAI_API_KEY", "hush-hush".to_owned()),
+            ("OPENAI_PROVIDER", "Local".to_owned()),
+        ];
+        tokio::task::block_in_place(|| run(deployment.directory.path(), &["check"], &settings)).1
+    };
+    let text = check("model-a");
+    assert!(text.contains("ok      openai    Local knows model-a"), "{text}");
+    assert!(text.contains("ok      gemini    GEMINI_API_KEY is not set\n"), "{text}");
+    let text = check("model-a, model-z");
+    assert!(text.contains("FAILED  openai    Local does not know model-z (OPENAI_MODELS)"), "{text}");
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub struct FakeGemini(ModelServer);
 impl FakeGemini {
     pub async fn start() -> Self {
         let default = Script::reply(["Yes", "."]);
-        Self(ModelServer::start("/v1beta/models/{call}", default).await)
+        Self(ModelServer::start("/v1beta/models/{call}", default, axum::Router::new()).await)
     }
 }
 

@@ -151,15 +151,16 @@ pub struct ModelServer {
 }
 
 impl ModelServer {
-    /// Starts a server for one path, which may contain a parameter. `default` is the response to a call for which none is queued.
-    pub async fn start(path: &str, default: Script) -> Self {
+    /// Starts a server for one path, which may contain a parameter, and further routes. `default` is the response to a call for which
+    /// none is queued.
+    pub async fn start(path: &str, default: Script, further: Router) -> Self {
         let state = Arc::new(Mutex::new(ServerState {
             scripts: VecDeque::new(),
             default: Arc::new(move |_| default.clone()),
             calls: Vec::new(),
             sent_at: Vec::new(),
         }));
-        let routes = Router::new().route(path, post(respond)).with_state(state.clone());
+        let routes = Router::new().route(path, post(respond)).with_state(state.clone()).merge(further);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let listener = axum::serve::ListenerExt::tap_io(listener, |stream| stream.set_nodelay(true).unwrap());

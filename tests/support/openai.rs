@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use axum::{Json, Router, routing::get};
 use serde_json::{Value, json};
 
 use super::model_server::{ModelServer, Script};
@@ -10,7 +11,12 @@ pub struct FakeOpenAi(ModelServer);
 
 impl FakeOpenAi {
     pub async fn start() -> Self {
-        Self(ModelServer::start("/v1/chat/completions", reply(["Yes", "."])).await)
+        let list = json!({
+            "object": "list",
+            "data": [{"id": "model-a", "object": "model", "created": 1_800_000_000, "owned_by": "organization"}],
+        });
+        let models = Router::new().route("/v1/models", get(async || Json(list)));
+        Self(ModelServer::start("/v1/chat/completions", reply(["Yes", "."]), models).await)
     }
 
     /// The settings with which a server uses this one. `models` are separated by commas.
