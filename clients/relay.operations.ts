@@ -36,7 +36,7 @@ export const operations = () => [
   `,
   graphql`
     mutation relayStopMutation($reply: ID!) {
-      stopReply(messageId: $reply) {
+      stopReply(input: { messageId: $reply }) {
         message {
           status
         }

@@ -15,7 +15,7 @@ use crate::support::{
 
 const PHONE: &str = "+14155550199";
 const DELETE: &str = "mutation { deleteAccount { deletedId } }";
-const END: &str = "mutation($id: ID!) { endSession(id: $id) { sessionsEnded } }";
+const END: &str = "mutation($id: ID!) { endSession(input: { id: $id }) { sessionsEnded } }";
 const SESSIONS: &str = "{ sessions { id current userAgent lastSeenAt } }";
 
 async fn sessions(user: &TestUser) -> Vec<Value> {
@@ -183,7 +183,7 @@ async fn chatroom_with_1200_nested_messages_is_deleted() {
         pollux::store::messages::insert(&tx, &message).await.unwrap();
     }
     pollux::store::commit(tx).await.unwrap();
-    let delete = "mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }";
+    let delete = "mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }";
     assert_eq!(user.error_code(delete, json!({"id": chatroom.id})).await, "no error");
     assert_eq!(entity::message::Entity::find().count(app.chatrooms.db.read()).await.unwrap(), 0);
     app.stop().await;

@@ -13,7 +13,7 @@ use crate::support::{
 
 const PHONE: &str = "+14155550199";
 const REFRESH: &str = "mutation($token: String!) {
-    refreshToken(refreshToken: $token) { accessToken refreshToken refreshTokenExpiresAt }
+    refreshToken(input: { refreshToken: $token }) { accessToken refreshToken refreshTokenExpiresAt }
 }";
 const ME: &str = "{ me { phoneNumber } }";
 

@@ -12,7 +12,7 @@ use crate::support::{
     stripe::{FRONTEND, Fault, PRICE},
 };
 
-const PORTAL: &str = "mutation($to: String) { openBillingPortal(returnUrl: $to) { url } }";
+const PORTAL: &str = "mutation($to: String) { openBillingPortal(input: { returnUrl: $to }) { url } }";
 
 #[tokio::test]
 async fn completed_checkout_lifts_the_daily_quota() {

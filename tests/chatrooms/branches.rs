@@ -154,7 +154,7 @@ async fn a_repeated_edit_or_regeneration_returns_the_first_result_and_uses_no_qu
     let conflict = user.edit_with_key(&sent.message, "other", "k1").await.unwrap_err();
     assert_eq!(code_of(&conflict), "CONFLICT");
     let regenerate = "mutation($id: ID!, $key: String) {
-        regenerateReply(messageId: $id, idempotencyKey: $key) { reply { id } }
+        regenerateReply(input: { messageId: $id, idempotencyKey: $key }) { reply { id } }
     }";
     let regenerated =
         join_all((0..5).map(|_| user.data(regenerate, json!({"id": first.reply, "key": "k2"})))).await;

@@ -132,19 +132,19 @@ impl History {
         let any = if random.chance(2) { message } else { reply };
         let edit = "mutation($id: ID!) { change: editMessage(input: {messageId: $id, content: \"edited\"}) {
             message { id } reply { id } } }";
-        let select = "mutation($id: ID!) { change: selectAlternative(messageId: $id) { chatroom { id } } }";
+        let select = "mutation($id: ID!) { change: selectAlternative(input: { messageId: $id }) { chatroom { id } } }";
         let operations = [
             (edit, message),
             (edit, message),
             (select, any),
             (select, any),
             (
-                "mutation($id: ID!) { change: regenerateReply(messageId: $id) { message { id } reply { id } } }",
+                "mutation($id: ID!) { change: regenerateReply(input: { messageId: $id }) { message { id } reply { id } } }",
                 reply,
             ),
-            ("mutation($id: ID!) { change: stopReply(messageId: $id) { message { id } } }", reply),
+            ("mutation($id: ID!) { change: stopReply(input: { messageId: $id }) { message { id } } }", reply),
             (
-                "mutation($id: ID!) { change: rateReply(messageId: $id, feedback: UP) { message { id } } }",
+                "mutation($id: ID!) { change: rateReply(input: { messageId: $id, feedback: UP }) { message { id } } }",
                 reply,
             ),
             (
@@ -159,7 +159,7 @@ impl History {
                 "mutation($id: ID!) { change: updateChatroom(input: {id: $id, archived: true}) { chatroom { id } } }",
                 id,
             ),
-            ("mutation($id: ID!) { change: deleteChatroom(id: $id) { deletedId } }", id),
+            ("mutation($id: ID!) { change: deleteChatroom(input: { id: $id }) { deletedId } }", id),
         ];
         let (query, id) = random.of(&operations);
         (query, json!({ "id": id }))

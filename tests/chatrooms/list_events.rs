@@ -40,7 +40,7 @@ async fn every_change_of_the_list_reaches_every_device() {
     let edited = user.edit(&sent.message, "ho").await.unwrap();
     app.wait_until_idle().await;
     user.select(&sent.message).await.unwrap();
-    let rate = "mutation($id: ID!) { rateReply(messageId: $id, feedback: UP) { message { id } } }";
+    let rate = "mutation($id: ID!) { rateReply(input: { messageId: $id, feedback: UP }) { message { id } } }";
     user.data(rate, json!({ "id": regenerated.reply })).await;
     other.create_chatroom("other").await;
     for device in &mut devices {
@@ -50,7 +50,7 @@ async fn every_change_of_the_list_reaches_every_device() {
         assert_eq!(device.chatrooms.len(), 3);
     }
     assert_ne!(edited.reply, regenerated.reply);
-    user.data("mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }", json!({ "id": second.id }))
+    user.data("mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }", json!({ "id": second.id }))
         .await;
     for device in &mut devices {
         while device.apply_next().await != "ChatroomDeleted" {}
@@ -88,7 +88,7 @@ async fn a_device_that_resumes_reads_the_list_only_if_it_has_changed() {
     copy.reconnect(&user).await;
     assert_eq!(copy.apply_next().await, "ChatroomListReset");
     copy.catch_up().await;
-    let delete = "mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }";
+    let delete = "mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }";
     user.data(delete, json!({ "id": chatroom.id })).await;
     copy.catch_up().await;
     app.stop().await;

@@ -174,7 +174,7 @@ async fn feedback_on_a_reply_reaches_every_device_and_can_be_removed() {
     app.gemini.enqueue(Script::new().text("One").wait(&gate).text("two").finish("STOP"));
     let sent = chatroom.send("hi").await;
     let query = "mutation($id: ID!, $feedback: Feedback) {
-        rateReply(messageId: $id, feedback: $feedback) { message { feedback } }
+        rateReply(input: { messageId: $id, feedback: $feedback }) { message { feedback } }
     }";
     let rate = async |user: &TestUser, id: &str, feedback: Value| {
         user.execute(query, json!({"id": id, "feedback": feedback})).await

@@ -145,7 +145,7 @@ async fn the_cached_chatroom_list_reflects_every_write() {
     let rename = "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"B\"}) { chatroom { id } } }";
     user.data(rename, json!({ "id": b.id })).await;
     assert_eq!(list(&user, json!({})).await.0, ["B", "a"]);
-    user.data("mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }", json!({ "id": a.id })).await;
+    user.data("mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }", json!({ "id": a.id })).await;
     assert_eq!(list(&user, json!({})).await.0, ["B"]);
     user.create_chatroom("c").await;
     assert_eq!(list(&user, json!({})).await.0, ["c", "B"]);
@@ -216,7 +216,7 @@ async fn deleting_a_chatroom_deletes_its_messages_and_cancels_its_reply() {
     let sent = chatroom.send("hi").await;
     user.follow(&sent.reply, None).await.read_until("One").await;
     let deleted = user
-        .data("mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }", json!({ "id": chatroom.id }))
+        .data("mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }", json!({ "id": chatroom.id }))
         .await;
     assert_eq!(deleted["deleteChatroom"]["deletedId"], chatroom.id);
     assert_eq!(user.message(&sent.message).await, Value::Null);
@@ -236,7 +236,7 @@ async fn objects_of_another_user_are_not_found() {
         let found = other.data("query($id: ID!) { chatroom(id: $id) { id } }", json!({ "id": id })).await;
         assert_eq!(found, json!({ "chatroom": null }));
         for query in [
-            "mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }",
+            "mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }",
             "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"mine\"}) { chatroom { id } } }",
             "mutation($id: ID!) { sendMessage(input: {chatroomId: $id, content: \"hi\"}) { message { id } } }",
         ] {
@@ -259,8 +259,8 @@ async fn objects_of_another_user_are_not_found() {
         assert_eq!(found, json!({"nodes": [null, null, null, null]}));
     }
     for query in [
-        "mutation($id: ID!) { stopReply(messageId: $id) { message { id } } }",
-        "mutation($id: ID!) { regenerateReply(messageId: $id) { message { id } } }",
+        "mutation($id: ID!) { stopReply(input: { messageId: $id }) { message { id } } }",
+        "mutation($id: ID!) { regenerateReply(input: { messageId: $id }) { message { id } } }",
     ] {
         assert_eq!(other.error_code(query, json!({ "id": sent.reply })).await, "NOT_FOUND");
     }

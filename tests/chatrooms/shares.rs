@@ -14,7 +14,7 @@ const SHARE: &str = "mutation($input: ShareChatroomInput!) {
 const SHARED: &str = "query($token: String!, $first: Int, $after: String) { sharedChatroom(token: $token) {
     title messages(first: $first, after: $after) { nodes { role content model } pageInfo { hasNextPage endCursor } }
 } }";
-const REVOKE: &str = "mutation($id: ID!) { revokeShare(id: $id) { revokedId } }";
+const REVOKE: &str = "mutation($id: ID!) { revokeShare(input: { id: $id }) { revokedId } }";
 
 async fn share(chatroom: &TestChatroom, mut input: Value) -> Value {
     input["chatroomId"] = json!(chatroom.id);
@@ -117,7 +117,7 @@ async fn a_link_ends_when_it_is_revoked_or_expires_or_its_chatroom_or_account_is
 
     let second = user.create_chatroom("y").await;
     let gone = new_share(&second).await;
-    user.data("mutation($id: ID!) { deleteChatroom(id: $id) { deletedId } }", json!({ "id": second.id }))
+    user.data("mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }", json!({ "id": second.id }))
         .await;
     assert_eq!(shared(&anyone, &gone["token"]).await, Value::Null);
     assert_eq!(texts(&shared(&anyone, &lasting["token"]).await), ["hi", "Yes."]);

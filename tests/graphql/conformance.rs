@@ -35,7 +35,7 @@ async fn an_omitted_variable_leaves_its_field_unchanged() {
     assert_eq!(renamed, json!({"title": "y", "systemInstruction": "Be brief."}));
     let cleared = changed(json!({"id": chatroom.id, "s": null})).await;
     assert_eq!(cleared, json!({"title": "y", "systemInstruction": null}));
-    let logout = "mutation($e: Boolean) { logout(everywhere: $e) { sessionsEnded } }";
+    let logout = "mutation($e: Boolean) { logout(input: { everywhere: $e }) { sessionsEnded } }";
     app.advance(TimeDelta::seconds(30)).await;
     let other = app.sign_in_as(&user.phone_number).await;
     assert_eq!(other.data(logout, json!({})).await, json!({"logout": {"sessionsEnded": 1}}));

@@ -33,7 +33,7 @@ fn inputs(chatroom: &str) -> Vec<(String, &'static str)> {
         ("query($v: String!) { checkoutStatus(sessionId: $v) }", "sessionId"),
         ("mutation($v: String!) { startCheckout(input: { successUrl: $v }) { url } }", "successUrl"),
         ("mutation($v: String!) { startCheckout(input: { cancelUrl: $v }) { url } }", "cancelUrl"),
-        ("mutation($v: String!) { openBillingPortal(returnUrl: $v) { url } }", "returnUrl"),
+        ("mutation($v: String!) { openBillingPortal(input: { returnUrl: $v }) { url } }", "returnUrl"),
         ("mutation($v: PhoneNumber!) { sendOtp(input: { phoneNumber: $v }) { otp } }", "phoneNumber"),
         ("mutation($v: String!) { verifyOtp(input: { phoneNumber: \"+14155550199\", otp: $v }) { accessToken } }", "otp"),
         (
@@ -84,18 +84,18 @@ async fn a_nul_character_in_an_id_or_token_matches_nothing() {
     let app = TestApp::start().await;
     let user = app.user().await;
     for (query, code) in [
-        ("mutation($v: ID!) { deleteChatroom(id: $v) { deletedId } }", "NOT_FOUND"),
+        ("mutation($v: ID!) { deleteChatroom(input: { id: $v }) { deletedId } }", "NOT_FOUND"),
         ("mutation($v: ID!) { updateChatroom(input: { id: $v }) { chatroom { id } } }", "NOT_FOUND"),
         (
             "mutation($v: ID!) { sendMessage(input: { chatroomId: $v, content: \"x\" }) { message { id } } }",
             "NOT_FOUND",
         ),
-        ("mutation($v: ID!) { stopReply(messageId: $v) { message { id } } }", "NOT_FOUND"),
-        ("mutation($v: ID!) { regenerateReply(messageId: $v) { message { id } } }", "NOT_FOUND"),
-        ("mutation($v: ID!) { endSession(id: $v) { sessionsEnded } }", "NOT_FOUND"),
+        ("mutation($v: ID!) { stopReply(input: { messageId: $v }) { message { id } } }", "NOT_FOUND"),
+        ("mutation($v: ID!) { regenerateReply(input: { messageId: $v }) { message { id } } }", "NOT_FOUND"),
+        ("mutation($v: ID!) { endSession(input: { id: $v }) { sessionsEnded } }", "NOT_FOUND"),
         ("query($v: ID!) { chatroom(id: $v) { id } }", "no error"),
         ("query($v: ID!) { node(id: $v) { id } }", "no error"),
-        ("mutation($v: String!) { refreshToken(refreshToken: $v) { accessToken } }", "UNAUTHENTICATED"),
+        ("mutation($v: String!) { refreshToken(input: { refreshToken: $v }) { accessToken } }", "UNAUTHENTICATED"),
         (
             "mutation($v: String!) { login(input: { phoneNumber: \"+14155550199\", password: $v }) { accessToken } }",
             "UNAUTHENTICATED",

@@ -122,7 +122,7 @@ impl TestUser {
     }
 
     pub async fn stop(&self, reply: &str) -> Value {
-        let query = "mutation($id: ID!) { stopReply(messageId: $id) { message { status content } } }";
+        let query = "mutation($id: ID!) { stopReply(input: { messageId: $id }) { message { status content } } }";
         self.data(query, json!({ "id": reply })).await["stopReply"]["message"].take()
     }
 
@@ -143,7 +143,7 @@ impl TestUser {
 
     /// Makes a version of a message current.
     pub async fn select(&self, version: &str) -> Result<(), Value> {
-        let query = "mutation($id: ID!) { selectAlternative(messageId: $id) { chatroom { id } } }";
+        let query = "mutation($id: ID!) { selectAlternative(input: { messageId: $id }) { chatroom { id } } }";
         let response = self.execute(query, json!({ "id": version })).await;
         if response.get("errors").is_some() { Err(response) } else { Ok(()) }
     }
@@ -262,7 +262,7 @@ pub const SEND_MESSAGE: &str = "mutation($input: SendMessageInput!) {
 }";
 
 pub const REGENERATE: &str = "mutation($id: ID!) {
-    regenerateReply(messageId: $id) { message { id } reply { id } usage { used } }
+    regenerateReply(input: { messageId: $id }) { message { id } reply { id } usage { used } }
 }";
 
 pub const EDIT_MESSAGE: &str = "mutation($input: EditMessageInput!) {

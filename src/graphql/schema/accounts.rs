@@ -84,17 +84,18 @@ impl AccountMutations {
     async fn refresh_token(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The latest refresh token of the session.")] refresh_token: String,
+        #[graphql(desc = "The refresh token.")] input: RefreshTokenInput,
     ) -> Result<AuthPayload> {
-        auth(ctx).refresh(&refresh_token).await.map(AuthPayload::from)
+        auth(ctx).refresh(&input.refresh_token).await.map(AuthPayload::from)
     }
 
     /// Ends the current session, or all sessions of the user. Errors: UNAUTHENTICATED.
     async fn logout(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whether to end all sessions of the user.", default = false)] everywhere: bool,
+        #[graphql(desc = "Which sessions to end. Null: the current one.")] input: Option<LogoutInput>,
     ) -> Result<LogoutPayload> {
+        let everywhere = input.is_some_and(|input| input.everywhere);
         let ended = auth(ctx).logout(viewer(ctx)?, everywhere).await?;
         Ok(LogoutPayload::new(ended))
     }
@@ -103,10 +104,10 @@ impl AccountMutations {
     async fn end_session(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The id of the session, from `sessions`.")] id: ID,
+        #[graphql(desc = "The session to end.")] input: EndSessionInput,
     ) -> Result<LogoutPayload> {
         let viewer = viewer(ctx)?;
-        let session = id.parse().map_err(|_| Error::NotFound("session"))?;
+        let session = input.id.parse().map_err(|_| Error::NotFound("session"))?;
         auth(ctx).end_session(viewer, session).await.map(LogoutPayload::new)
     }
 }
@@ -122,6 +123,28 @@ pub struct SignupInput {
     full_name: Option<String>,
     /// The password: 8 to 128 characters. Null: the user signs in by one-time password only.
     password: Option<String>,
+}
+
+/// A refresh token to exchange.
+#[derive(InputObject)]
+pub struct RefreshTokenInput {
+    /// The latest refresh token of the session.
+    refresh_token: String,
+}
+
+/// Which sessions a logout ends.
+#[derive(InputObject)]
+pub struct LogoutInput {
+    /// Whether to end all sessions of the user, not only the current one.
+    #[graphql(default = false)]
+    everywhere: bool,
+}
+
+/// A session to end.
+#[derive(InputObject)]
+pub struct EndSessionInput {
+    /// The id of the session, from `sessions`.
+    id: ID,
 }
 
 /// A started registration.

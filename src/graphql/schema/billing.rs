@@ -60,10 +60,11 @@ impl BillingMutations {
     async fn open_billing_portal(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The URL of the portal's link back. Null: the front end.")] return_url: Option<
-            String,
+        #[graphql(desc = "The URL of the portal's link back. Null: the front end.")] input: Option<
+            OpenBillingPortalInput,
         >,
     ) -> Result<BillingPortalPayload> {
+        let return_url = input.and_then(|input| input.return_url);
         let url = billing(ctx).open_portal(viewer(ctx)?.user, return_url).await?;
         Ok(BillingPortalPayload { url })
     }
@@ -79,6 +80,13 @@ pub enum CheckoutStatus {
     Complete,
     /// The checkout can no longer be paid.
     Expired,
+}
+
+/// Where Stripe's customer portal leads back to.
+#[derive(InputObject)]
+pub struct OpenBillingPortalInput {
+    /// The URL of the portal's link back; null for the front end.
+    return_url: Option<String>,
 }
 
 /// The URLs to which Stripe redirects after a checkout. Both must have the origin of the front end.

@@ -124,12 +124,19 @@ impl ChatroomMutations {
     async fn delete_chatroom(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The id of the chatroom.")] id: ID,
+        #[graphql(desc = "The chatroom to delete.")] input: DeleteChatroomInput,
     ) -> Result<DeleteChatroomPayload> {
         let viewer = viewer(ctx)?;
-        context::chatrooms(ctx).delete_chatroom(viewer.user, read_id(&id, "chatroom")?).await?;
-        Ok(DeleteChatroomPayload { deleted_id: id })
+        context::chatrooms(ctx).delete_chatroom(viewer.user, read_id(&input.id, "chatroom")?).await?;
+        Ok(DeleteChatroomPayload { deleted_id: input.id })
     }
+}
+
+/// A chatroom to delete.
+#[derive(InputObject)]
+pub struct DeleteChatroomInput {
+    /// The id of the chatroom.
+    id: ID,
 }
 
 /// Title, system instruction and model of a new chatroom.

@@ -35,10 +35,10 @@ impl MessageMutations {
     async fn stop_reply(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The id of the reply.")] message_id: ID,
+        #[graphql(desc = "The reply to stop.")] input: StopReplyInput,
     ) -> Result<MessagePayload> {
         let viewer = viewer(ctx)?;
-        let reply = replies(ctx).stop(viewer.user, read_id(&message_id, "message")?).await?;
+        let reply = replies(ctx).stop(viewer.user, read_id(&input.message_id, "message")?).await?;
         Ok(MessagePayload { message: Message::of(reply) })
     }
 
@@ -47,15 +47,11 @@ impl MessageMutations {
     async fn regenerate_reply(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The id of the reply to replace.")] message_id: ID,
-        #[graphql(
-            desc = "A key that makes retries safe: a request with the same key returns the first result. At most 255 characters."
-        )]
-        idempotency_key: Option<String>,
+        #[graphql(desc = "The reply to replace.")] input: RegenerateReplyInput,
     ) -> Result<SendMessagePayload> {
         let viewer = viewer(ctx)?;
-        let key = idempotency_key.map(IdempotencyKey::new).transpose()?;
-        let sent = chatrooms(ctx).regenerate(viewer.user, read_id(&message_id, "message")?, key).await?;
+        let key = input.idempotency_key.map(IdempotencyKey::new).transpose()?;
+        let sent = chatrooms(ctx).regenerate(viewer.user, read_id(&input.message_id, "message")?, key).await?;
         Ok(sent.into())
     }
 
@@ -79,11 +75,11 @@ impl MessageMutations {
     async fn rate_reply(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The id of the reply.")] message_id: ID,
-        #[graphql(desc = "The feedback. Null removes it.")] feedback: Option<Feedback>,
+        #[graphql(desc = "The reply and the feedback.")] input: RateReplyInput,
     ) -> Result<MessagePayload> {
         let viewer = viewer(ctx)?;
-        let (reply, feedback) = (read_id(&message_id, "message")?, feedback.map(Into::into));
+        let (reply, feedback) =
+            (read_id(&input.message_id, "message")?, input.feedback.map(Into::into));
         let rated = chatrooms(ctx).rate(viewer.user, reply, feedback).await?;
         Ok(MessagePayload { message: Message::of(rated) })
     }
@@ -92,10 +88,10 @@ impl MessageMutations {
     async fn select_alternative(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The id of the version, one of `alternatives`.")] message_id: ID,
+        #[graphql(desc = "The version to make current.")] input: SelectAlternativeInput,
     ) -> Result<ChatroomPayload> {
         let viewer = viewer(ctx)?;
-        let chatroom = chatrooms(ctx).select(viewer.user, read_id(&message_id, "message")?).await?;
+        let chatroom = chatrooms(ctx).select(viewer.user, read_id(&input.message_id, "message")?).await?;
         Ok(ChatroomPayload { chatroom: Chatroom(chatroom) })
     }
 }
@@ -122,6 +118,38 @@ pub struct EditMessageInput {
     /// A key that makes retries safe: a request with the same key and content returns the first result and uses no quota. At most
     /// 255 characters.
     idempotency_key: Option<String>,
+}
+
+/// A reply to stop.
+#[derive(InputObject)]
+pub struct StopReplyInput {
+    /// The id of the reply.
+    message_id: ID,
+}
+
+/// A reply to replace.
+#[derive(InputObject)]
+pub struct RegenerateReplyInput {
+    /// The id of the reply.
+    message_id: ID,
+    /// A key that makes retries safe: a request with the same key returns the first result. At most 255 characters.
+    idempotency_key: Option<String>,
+}
+
+/// A reply and the feedback on it.
+#[derive(InputObject)]
+pub struct RateReplyInput {
+    /// The id of the reply.
+    message_id: ID,
+    /// The feedback; null removes it.
+    feedback: Option<Feedback>,
+}
+
+/// A version of a message to make current.
+#[derive(InputObject)]
+pub struct SelectAlternativeInput {
+    /// The id of the version, one of `alternatives`.
+    message_id: ID,
 }
 
 /// A stored message and its queued reply.

@@ -55,13 +55,20 @@ impl ShareMutations {
     async fn revoke_share(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The id of the share.")] id: ID,
+        #[graphql(desc = "The share to revoke.")] input: RevokeShareInput,
     ) -> Result<RevokeSharePayload> {
         let viewer = viewer(ctx)?;
-        let share: ShareId = read_id(&id, "share")?;
+        let share: ShareId = read_id(&input.id, "share")?;
         sharing(ctx).revoke(viewer.user, share).await?;
         Ok(RevokeSharePayload { revoked_id: share.into() })
     }
+}
+
+/// A share to revoke.
+#[derive(InputObject)]
+pub struct RevokeShareInput {
+    /// The id of the share.
+    id: ID,
 }
 
 /// A chatroom to share.
