@@ -217,7 +217,9 @@ async fn logout_ends_the_current_session_or_all() {
     let out = devices[0].data("mutation { logout { sessionsEnded } }", json!({})).await;
     assert_eq!(out["logout"]["sessionsEnded"], 1);
     assert_eq!(devices[0].data(ME, json!({})).await, json!({ "me": null }));
-    let out = devices[1].data("mutation { logout(input: { everywhere: true }) { sessionsEnded } }", json!({})).await;
+    let out = devices[1]
+        .data("mutation { logout(input: { everywhere: true }) { sessionsEnded } }", json!({}))
+        .await;
     assert_eq!(out["logout"]["sessionsEnded"], 2);
     assert_eq!(devices[2].data(ME, json!({})).await, json!({ "me": null }));
     app.stop().await;

@@ -10,8 +10,7 @@ use crate::support::{
 
 const OLD: &str = "the old secret of thirty-two characters and more";
 const NEW: &str = "the new secret of thirty-two characters and more";
-const REFRESH: &str =
-    "mutation($token: String!) { refreshToken(input: { refreshToken: $token }) { accessToken refreshToken } }";
+const REFRESH: &str = "mutation($token: String!) { refreshToken(input: { refreshToken: $token }) { accessToken refreshToken } }";
 const ME: &str = "{ me { id } }";
 
 #[tokio::test]

@@ -88,8 +88,11 @@ async fn every_device_receives_all_events_in_order() {
     }
     let rename = "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"y\"}) { chatroom { id } } }";
     user.data(rename, json!({ "id": chatroom.id })).await;
-    user.data("mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }", json!({ "id": chatroom.id }))
-        .await;
+    user.data(
+        "mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }",
+        json!({ "id": chatroom.id }),
+    )
+    .await;
     for device in [&mut phone, &mut tablet] {
         let mut next = device.next().await.unwrap();
         if next["__typename"] == "ChatroomUpdated" {
@@ -277,8 +280,11 @@ async fn deleting_a_chatroom_during_a_reply_emits_chatroom_deleted() {
     app.gemini.enqueue(Script::new().text("One").hang());
     chatroom.send("hi").await;
     while events.next_kind().await != "ReplyDelta" {}
-    user.data("mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }", json!({ "id": chatroom.id }))
-        .await;
+    user.data(
+        "mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }",
+        json!({ "id": chatroom.id }),
+    )
+    .await;
     assert_eq!(
         events.next().await.unwrap(),
         json!({"__typename": "ChatroomDeleted", "deletedId": chatroom.id})

@@ -132,7 +132,8 @@ impl History {
         let any = if random.chance(2) { message } else { reply };
         let edit = "mutation($id: ID!) { change: editMessage(input: {messageId: $id, content: \"edited\"}) {
             message { id } reply { id } } }";
-        let select = "mutation($id: ID!) { change: selectAlternative(input: { messageId: $id }) { chatroom { id } } }";
+        let select =
+            "mutation($id: ID!) { change: selectAlternative(input: { messageId: $id }) { chatroom { id } } }";
         let operations = [
             (edit, message),
             (edit, message),

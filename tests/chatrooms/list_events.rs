@@ -50,8 +50,11 @@ async fn every_change_of_the_list_reaches_every_device() {
         assert_eq!(device.chatrooms.len(), 3);
     }
     assert_ne!(edited.reply, regenerated.reply);
-    user.data("mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }", json!({ "id": second.id }))
-        .await;
+    user.data(
+        "mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }",
+        json!({ "id": second.id }),
+    )
+    .await;
     for device in &mut devices {
         while device.apply_next().await != "ChatroomDeleted" {}
         device.catch_up().await;

@@ -145,7 +145,11 @@ async fn the_cached_chatroom_list_reflects_every_write() {
     let rename = "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"B\"}) { chatroom { id } } }";
     user.data(rename, json!({ "id": b.id })).await;
     assert_eq!(list(&user, json!({})).await.0, ["B", "a"]);
-    user.data("mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }", json!({ "id": a.id })).await;
+    user.data(
+        "mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }",
+        json!({ "id": a.id }),
+    )
+    .await;
     assert_eq!(list(&user, json!({})).await.0, ["B"]);
     user.create_chatroom("c").await;
     assert_eq!(list(&user, json!({})).await.0, ["c", "B"]);
@@ -216,7 +220,10 @@ async fn deleting_a_chatroom_deletes_its_messages_and_cancels_its_reply() {
     let sent = chatroom.send("hi").await;
     user.follow(&sent.reply, None).await.read_until("One").await;
     let deleted = user
-        .data("mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }", json!({ "id": chatroom.id }))
+        .data(
+            "mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }",
+            json!({ "id": chatroom.id }),
+        )
         .await;
     assert_eq!(deleted["deleteChatroom"]["deletedId"], chatroom.id);
     assert_eq!(user.message(&sent.message).await, Value::Null);

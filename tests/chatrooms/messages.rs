@@ -43,7 +43,8 @@ async fn the_quota_resets_at_midnight() {
     chatroom.send("one").await;
     assert_eq!(user.used().await, 1);
     app.advance(TimeDelta::hours(12)).await;
-    let refresh = "mutation($token: String!) { refreshToken(input: { refreshToken: $token }) { accessToken } }";
+    let refresh =
+        "mutation($token: String!) { refreshToken(input: { refreshToken: $token }) { accessToken } }";
     let mut user = user.clone();
     let refreshed = user.data(refresh, json!({ "token": user.refresh_token })).await;
     user.token = refreshed["refreshToken"]["accessToken"].as_str().unwrap().to_owned();

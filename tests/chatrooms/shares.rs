@@ -117,8 +117,11 @@ async fn a_link_ends_when_it_is_revoked_or_expires_or_its_chatroom_or_account_is
 
     let second = user.create_chatroom("y").await;
     let gone = new_share(&second).await;
-    user.data("mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }", json!({ "id": second.id }))
-        .await;
+    user.data(
+        "mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }",
+        json!({ "id": second.id }),
+    )
+    .await;
     assert_eq!(shared(&anyone, &gone["token"]).await, Value::Null);
     assert_eq!(texts(&shared(&anyone, &lasting["token"]).await), ["hi", "Yes."]);
     user.data("mutation { deleteAccount { deletedId } }", json!({})).await;

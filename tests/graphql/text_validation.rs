@@ -95,7 +95,10 @@ async fn a_nul_character_in_an_id_or_token_matches_nothing() {
         ("mutation($v: ID!) { endSession(input: { id: $v }) { sessionsEnded } }", "NOT_FOUND"),
         ("query($v: ID!) { chatroom(id: $v) { id } }", "no error"),
         ("query($v: ID!) { node(id: $v) { id } }", "no error"),
-        ("mutation($v: String!) { refreshToken(input: { refreshToken: $v }) { accessToken } }", "UNAUTHENTICATED"),
+        (
+            "mutation($v: String!) { refreshToken(input: { refreshToken: $v }) { accessToken } }",
+            "UNAUTHENTICATED",
+        ),
         (
             "mutation($v: String!) { login(input: { phoneNumber: \"+14155550199\", password: $v }) { accessToken } }",
             "UNAUTHENTICATED",

@@ -122,7 +122,8 @@ impl TestUser {
     }
 
     pub async fn stop(&self, reply: &str) -> Value {
-        let query = "mutation($id: ID!) { stopReply(input: { messageId: $id }) { message { status content } } }";
+        let query =
+            "mutation($id: ID!) { stopReply(input: { messageId: $id }) { message { status content } } }";
         self.data(query, json!({ "id": reply })).await["stopReply"]["message"].take()
     }
 

@@ -51,7 +51,8 @@ impl MessageMutations {
     ) -> Result<SendMessagePayload> {
         let viewer = viewer(ctx)?;
         let key = input.idempotency_key.map(IdempotencyKey::new).transpose()?;
-        let sent = chatrooms(ctx).regenerate(viewer.user, read_id(&input.message_id, "message")?, key).await?;
+        let sent =
+            chatrooms(ctx).regenerate(viewer.user, read_id(&input.message_id, "message")?, key).await?;
         Ok(sent.into())
     }
 
@@ -78,8 +79,7 @@ impl MessageMutations {
         #[graphql(desc = "The reply and the feedback.")] input: RateReplyInput,
     ) -> Result<MessagePayload> {
         let viewer = viewer(ctx)?;
-        let (reply, feedback) =
-            (read_id(&input.message_id, "message")?, input.feedback.map(Into::into));
+        let (reply, feedback) = (read_id(&input.message_id, "message")?, input.feedback.map(Into::into));
         let rated = chatrooms(ctx).rate(viewer.user, reply, feedback).await?;
         Ok(MessagePayload { message: Message::of(rated) })
     }
