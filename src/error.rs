@@ -25,8 +25,8 @@ pub enum Error {
     RateLimited { retry_after_secs: u64 },
     /// The request exceeds a limit of documents, bodies or responses.
     LimitExceeded(LimitExceeded),
-    /// The daily quota is used up.
-    QuotaExceeded { limit: i32, used: i32, resets_at: DateTime<Utc>, upgradeable: bool },
+    /// A quota is used up.
+    QuotaExceeded { kind: QuotaKind, limit: i64, used: i64, resets_at: DateTime<Utc>, upgradeable: bool },
     /// Billing is not configured. Contains the names of the missing settings.
     BillingNotConfigured(Vec<&'static str>),
     /// The user has a subscription already.
@@ -35,6 +35,14 @@ pub enum Error {
     PaymentProvider(anyhow::Error),
     /// An internal fault; the cause is for the log.
     Internal(anyhow::Error),
+}
+
+/// What a user may use of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuotaKind {
+    DailyPrompts,
+    DailyTokens,
+    MonthlyTokens,
 }
 
 /// A limit that a request exceeds.

@@ -1,4 +1,4 @@
-//! How many prompts a user has used in a UTC day.
+//! What a user has used in a day of the quota's time zone.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,7 +11,12 @@ pub struct Model {
     pub user_id: UserId,
     #[sea_orm(primary_key, auto_increment = false)]
     pub day: Date,
+    /// Prompts.
     pub used: i32,
+    /// Tokens of the replies that have ended.
+    pub tokens: i64,
+    /// Replies that have not ended, or were deleted before they ended.
+    pub unfinished: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -5,6 +5,7 @@ mod http_client;
 mod models;
 pub mod operator;
 mod otp_sender;
+mod quota;
 mod shared;
 mod tracer;
 
@@ -19,7 +20,7 @@ use crate::{
     domain::{
         auth::{Auth, Keys, OtpDeliverer, Passwords, PhoneNumber, SessionCache},
         billing::{Billing, EventIntake},
-        chatrooms::{Chatrooms, Feeds, Quota},
+        chatrooms::{Chatrooms, Feeds},
         replies::{Replies, Timing},
         sharing::Sharing,
     },
@@ -102,6 +103,7 @@ impl App {
             passwords: Passwords::default(),
             session_cache: SessionCache::new(metrics.caches.of("sessions")),
             settings: config.auth.clone(),
+            rates: config.rates,
         });
         let documents = documents(&config, role)?;
         let missing = config.billing.missing();
@@ -109,7 +111,10 @@ impl App {
             tracing::warn!(missing = missing.join(", "), "billing is not configured completely");
         }
         let billing = billing(&config, db.clone(), clock.clone(), shared.signals.clone(), &life, &metrics)?;
+        let quota = quota::quota(&config, &clock);
         let replies = Replies {
+            calendar: quota.calendar,
+            has_token_budgets: quota.has_token_budgets(),
             db: db.clone(),
             tasks: life.tasks.clone(),
             clock: clock.clone(),
@@ -122,11 +127,6 @@ impl App {
             metrics: metrics.replies.clone(),
         };
         shared.relay_changes_of_operators(&db, &clock, &life);
-        let quota = Quota {
-            clock: clock.clone(),
-            basic_daily_limit: config.chat.basic_daily_limit,
-            is_billing_configured: missing.is_empty(),
-        };
         let (signals, cache) = (shared.signals.clone(), shared.cache.clone());
         let chatrooms = Chatrooms { db, clock, signals, cache, quota, replies, feeds: Feeds::default() };
         Ok(Self {

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::{http_client, install_tls, payments};
+use super::{http_client, install_tls, payments, quota};
 use crate::{
     adapters::redis::{Link, RedisSignals},
     clock::Clock,
@@ -45,8 +45,9 @@ pub async fn admin(config: &Config) -> anyhow::Result<(Admin, Option<RedisConnec
             (Some(signals), Some(connection))
         }
     };
-    let basic_daily_limit = config.chat.basic_daily_limit;
-    Ok((Admin { db, clock: Clock::system(), signals, basic_daily_limit }, connection))
+    let clock = Clock::system();
+    let quota = quota::quota(config, &clock);
+    Ok((Admin { db, clock, signals, quota }, connection))
 }
 
 async fn connect_redis(url: &str) -> anyhow::Result<(Arc<dyn Signals>, RedisConnection)> {

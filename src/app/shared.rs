@@ -42,7 +42,7 @@ impl Shared {
         let ttl = config.chat.chatroom_cache_ttl;
         let near = MemoryCache::new(ttl, clock.clone());
         let hits = metrics.caches.of("chatroom_pages");
-        let limited = config.auth.rate_limits == Switch::On;
+        let limited = config.rates.rate_limits == Switch::On;
         let Some(url) = config.redis.url() else {
             return Ok(Self {
                 log: Arc::new(MemoryReplyLog::new(clock.clone())),

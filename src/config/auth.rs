@@ -1,6 +1,4 @@
-//! Settings of signing in: secrets, one-time passwords, rate limits.
-
-use std::num::NonZeroU32;
+//! Settings of signing in: secrets and one-time passwords.
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -52,14 +50,6 @@ pub struct AuthSettings {
     /// with OTP_DELIVERY=webhook and twilio [default for response and log: *]
     #[arg(long, env = "OTP_COUNTRIES", hide_env_values = true)]
     otp_countries: Option<String>,
-
-    /// Maximum codes per hour for phone numbers that differ only in their last four digits
-    #[arg(long, env = "OTP_PREFIX_LIMIT", hide_env_values = true, default_value = "50", value_parser = super::number::<NonZeroU32>(1..=1_000_000))]
-    pub otp_prefix_limit: NonZeroU32,
-
-    /// Rate limits of accounts and codes; `off` is for load tests on a loopback address
-    #[arg(long, env = "RATE_LIMITS", hide_env_values = true, default_value = "on")]
-    pub rate_limits: Switch,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -186,9 +176,6 @@ impl AuthSettings {
                         OTP_DELIVERY, or BIND=127.0.0.1:8000 for development, or OTP_RESPONSE_IN_PUBLIC=yes if this is \
                         intended."
                 .to_owned());
-        }
-        if self.rate_limits == Switch::Off && !on_loopback {
-            return Err("RATE_LIMITS=off requires BIND to be a loopback address.".to_owned());
         }
         for country in super::items(self.countries()) {
             if country != "*"

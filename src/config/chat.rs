@@ -1,4 +1,4 @@
-//! Settings of the chat: quotas, parallel replies, cache.
+//! Settings of the chat: parallel replies, titles, cache.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -6,10 +6,6 @@ use super::Switch;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct ChatSettings {
-    /// Maximum prompts per UTC day of a user without a subscription
-    #[arg(long, env = "BASIC_DAILY_LIMIT", hide_env_values = true, default_value_t = 20, value_parser = super::number::<i32>(0..=i32::MAX as u64))]
-    pub basic_daily_limit: i32,
-
     /// Maximum concurrent replies of a user without a subscription
     #[arg(long, env = "BASIC_PARALLEL_REPLIES", hide_env_values = true, default_value = "2", value_parser = super::number::<NonZeroU32>(1..=1000))]
     pub basic_parallel_replies: NonZeroU32,

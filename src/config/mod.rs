@@ -14,6 +14,8 @@ mod logs;
 mod metrics;
 mod model;
 mod openai;
+mod quota;
+mod rate_limits;
 mod redis;
 mod secret;
 mod server;
@@ -34,6 +36,8 @@ pub use logs::{LogFormat, LogSettings};
 pub use metrics::MetricsSettings;
 pub use model::ModelSettings;
 pub use openai::OpenAiSettings;
+pub use quota::QuotaSettings;
+pub use rate_limits::RateLimitSettings;
 pub use redis::RedisSettings;
 pub use server::ServerSettings;
 pub use traces::TraceSettings;
@@ -52,6 +56,8 @@ pub struct Config {
     pub redis: RedisSettings,
     #[command(flatten, next_help_heading = "Accounts")]
     pub auth: AuthSettings,
+    #[command(flatten, next_help_heading = "Rate limits")]
+    pub rates: RateLimitSettings,
     #[command(flatten, next_help_heading = "Models")]
     pub model: ModelSettings,
     #[command(flatten, next_help_heading = "Gemini")]
@@ -60,6 +66,8 @@ pub struct Config {
     pub openai: OpenAiSettings,
     #[command(flatten, next_help_heading = "Chat")]
     pub chat: ChatSettings,
+    #[command(flatten, next_help_heading = "Quotas")]
+    pub quota: QuotaSettings,
     #[command(flatten, next_help_heading = "Billing")]
     pub billing: BillingSettings,
     #[command(flatten, next_help_heading = "Worker")]
@@ -106,7 +114,9 @@ impl Config {
         }
         self.server.check()?;
         self.graphql.check()?;
-        self.auth.check(self.server.bind_address().ip().is_loopback())
+        let on_loopback = self.server.bind_address().ip().is_loopback();
+        self.auth.check(on_loopback)?;
+        self.rates.check(on_loopback)
     }
 }
 

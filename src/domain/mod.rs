@@ -7,6 +7,7 @@ pub mod chatrooms;
 mod export_json;
 pub mod models;
 mod publish;
+pub mod quota;
 mod random;
 mod read_retry;
 pub mod replies;

@@ -31,14 +31,14 @@ use crate::{
 pub const MAX_SHARES: u64 = 50;
 const MAX_LIFETIME: TimeDelta = TimeDelta::days(3653);
 const PER_HOUR: u32 = 60;
-/// Reads of shared chatrooms by one address.
-const READS_PER_MINUTE: u32 = 120;
 
 /// The use cases of shared chatrooms.
 #[derive(Clone)]
 pub struct Sharing {
     chatrooms: Chatrooms,
     limits: Arc<dyn RateLimit>,
+    /// Reads of shared chatrooms by one address.
+    reads_per_minute: u32,
     keys: Arc<Keys>,
     /// What precedes the path of a link: the address of the front end, or nothing.
     base_url: String,
@@ -58,7 +58,9 @@ impl Sharing {
     #[must_use]
     pub fn new(auth: &Auth, chatrooms: Chatrooms, front_end: Option<&str>) -> Self {
         let (limits, keys) = (auth.limits.clone(), auth.keys.clone());
-        Self { chatrooms, limits, keys, base_url: front_end.unwrap_or_default().to_owned() }
+        let (reads_per_minute, base_url) =
+            (auth.rates.share_address_limit.get(), front_end.unwrap_or_default());
+        Self { chatrooms, limits, reads_per_minute, keys, base_url: base_url.to_owned() }
     }
 
     /// Shares the active branch of the user's chatroom, without replies that are still being written. A repeated idempotency key
@@ -145,10 +147,10 @@ impl Sharing {
     /// The share whose token this is; none if it is unknown, revoked or expired.
     ///
     /// # Errors
-    /// [`Error::RateLimited`]: 120 reads a minute per address.
+    /// [`Error::RateLimited`]: `SHARE_ADDRESS_LIMIT` reads a minute per address.
     pub async fn shared(&self, caller: &Caller, token: &str) -> Result<Option<chatroom_share::Model>> {
         let key = format!("shared:address:{}", caller.network());
-        let limit = Limit { key, max: READS_PER_MINUTE, window: Duration::from_mins(1) };
+        let limit = Limit { key, max: self.reads_per_minute, window: Duration::from_mins(1) };
         self.take(limit).await?;
         let Some(id) = self.keys.share_of(token) else { return Ok(None) };
         let (db, now) = (&self.chatrooms.db, self.chatrooms.clock.now());

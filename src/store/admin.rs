@@ -94,9 +94,16 @@ pub async fn drop_job(conn: &impl ConnectionTrait, id: JobId) -> Result<bool, Db
     Ok(job::Entity::delete_by_id(id).exec(conn).await?.rows_affected == 1)
 }
 
-/// Sets the prompts that a user has used on a day to 0.
+/// Sets the prompts and tokens that a user has used on a day to 0. Unfinished replies stay reserved.
 pub async fn reset_usage(conn: &impl ConnectionTrait, user: UserId, day: Date) -> Result<(), DbErr> {
-    daily_usage::Entity::delete_by_id((user, day)).exec(conn).await.map(drop)
+    daily_usage::Entity::update_many()
+        .col_expr(daily_usage::Column::Used, Expr::value(0))
+        .col_expr(daily_usage::Column::Tokens, Expr::value(0))
+        .filter(daily_usage::Column::UserId.eq(user))
+        .filter(daily_usage::Column::Day.eq(day))
+        .exec(conn)
+        .await
+        .map(drop)
 }
 
 /// Numbers of an installation, each by its name.

@@ -2,7 +2,7 @@
 //! only while the statement runs. On SQLite, which has no data-modifying subqueries, each is a transaction that is sent as one text.
 
 use chrono::NaiveDate;
-use entity::{ChatroomId, JobId, Timestamp, UserId, chatroom::Generation, job, message};
+use entity::{ChatroomId, JobId, Timestamp, chatroom::Generation, job, message};
 use sea_orm::{ActiveEnum, DbBackend, FromQueryResult, Value, entity::prelude::*};
 
 use super::{
@@ -14,11 +14,14 @@ use super::{
     sqlite::transaction,
 };
 
-/// The unit of the daily quota that a user gets back for a failed reply.
+/// What a reply that has ended costs its user.
 #[derive(Clone, Copy, Debug)]
-pub struct Refund {
-    pub user: UserId,
+pub struct Charge {
+    /// The day on which the reply was created.
     pub day: NaiveDate,
+    /// Whether the prompt that was reserved is given back.
+    pub is_refunded: bool,
+    pub tokens: i64,
 }
 
 /// An attempt that has begun, and what its prompt consists of.
@@ -126,7 +129,7 @@ pub struct QueuedTitle {
     pub payload: serde_json::Value,
 }
 
-/// Deletes the job and ends the reply, unless the reply has ended already or a later attempt has begun. Refunds `refund` or
+/// Deletes the job and ends the reply, unless the reply has ended already or a later attempt has begun. Charges the user and
 /// queues `title` if the reply ends. With `lease_next_until`, claims the chatroom's next job. Returns none, and changes nothing,
 /// if the claim is lost or the chatroom was deleted.
 pub async fn finish(
@@ -134,7 +137,7 @@ pub async fn finish(
     claim: Claim,
     reply: &message::Model,
     end: End,
-    refund: Option<Refund>,
+    charge: Charge,
     lease_next_until: Option<Timestamp>,
     title: Option<QueuedTitle>,
 ) -> Result<Option<Finished>, DbErr> {
@@ -160,8 +163,10 @@ pub async fn finish(
         thoughts.into(),
         end.at.into(),
         reply.user_id.into(),
-        refund.map(|refund| refund.day).into(),
+        charge.day.into(),
         lease_next_until.into(),
+        i32::from(charge.is_refunded).into(),
+        charge.tokens.into(),
     ];
     if let Some(QueuedTitle { kind, payload }) = title {
         values.extend([JobId::generate().into(), kind.into(), payload.into()]);
@@ -188,17 +193,20 @@ fn finish_text(db: &Db, with_title: bool) -> String {
                    AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = $1)
                  RETURNING 1 AS ended"
             );
+            let claim_next = jobs::claim_next(NEXT_PARAMETERS, "$17 IS NOT NULL AND changes() = 1");
+            let charge = format!("{CHARGE} AND changes() = 1");
             let title =
                 format!("{QUEUE_TITLE} FROM chatrooms WHERE id = $3 AND {IS_UNTITLED} AND changes() = 1");
-            transaction(&[
+            let mut statements = vec![
                 "UPDATE chatrooms SET version = version + 1
                  WHERE id = $3 AND EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND attempt = $2)",
                 "DELETE FROM jobs WHERE id = $1 AND attempt = $2 AND changes() = 1 RETURNING 1 AS completed",
-                &jobs::claim_next(NEXT_PARAMETERS, "$17 IS NOT NULL AND changes() = 1"),
+                &claim_next,
                 &end,
-                // A reply whose prompt is refunded has no title.
-                if with_title { &title } else { REFUND },
-            ])
+                &charge,
+            ];
+            statements.extend(with_title.then_some(title.as_str()));
+            transaction(&statements)
         }
         // Locks the chatroom before the job and the reply, as every transaction that changes a chatroom does: transactions
         // that lock in different orders could deadlock.
@@ -214,9 +222,8 @@ fn finish_text(db: &Db, with_title: bool) -> String {
                  FROM completed
                  WHERE id = $4 AND attempt <= $2 AND status IN ('queued', 'streaming')
                  RETURNING id
-             ), refunded AS (
-                 UPDATE daily_usage SET used = used - 1
-                 FROM ended WHERE user_id = $15 AND day = $16 AND used > 0
+             ), charged AS (
+                 {CHARGE} AND EXISTS (SELECT 1 FROM ended)
              ), next AS (
                  {claim_next}
              ){title}
@@ -233,11 +240,14 @@ fn finish_text(db: &Db, with_title: bool) -> String {
     }
 }
 
-const REFUND: &str = "UPDATE daily_usage SET used = used - 1
-     WHERE user_id = $15 AND day = $16 AND used > 0 AND changes() = 1";
+/// The reserved tokens are replaced by those that the reply used.
+const CHARGE: &str = "UPDATE daily_usage
+     SET used = CASE WHEN used < $18 THEN 0 ELSE used - $18 END, tokens = tokens + $19,
+         unfinished = CASE WHEN unfinished < 1 THEN 0 ELSE unfinished - 1 END
+     WHERE user_id = $15 AND day = $16";
 const QUEUE_TITLE: &str =
     "INSERT INTO jobs (id, kind, user_id, position, run_at, attempt, failures, stop_requested,
-         payload, created_at) SELECT $18, $19, $15, 0, $14, 0, 0, false, $20, $14";
+         payload, created_at) SELECT $20, $21, $15, 0, $14, 0, 0, false, $22, $14";
 const IS_UNTITLED: &str = "title_source = 'default' AND NOT is_temporary";
 
 /// The parameters of [`jobs::claim_next`] in [`finish`].

@@ -21,6 +21,8 @@ pub struct End {
     pub failure: Option<(FailureCode, String)>,
     pub finish_reason: Option<String>,
     pub usage: Usage,
+    /// The tokens that count against the user's budgets, unless the prompt is refunded.
+    pub charged_tokens: i64,
     pub at: Timestamp,
 }
 

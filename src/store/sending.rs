@@ -2,7 +2,8 @@
 //! caller runs the same steps one by one. These store the message, find the result of the first call with its key, or return
 //! the error that rejects it.
 
-use chrono::NaiveDate;
+use std::sync::LazyLock;
+
 use entity::{ChatroomId, JobId, MessageId, Timestamp, UserId, idempotency_key, message};
 use sea_orm::{
     DbBackend, FromQueryResult, SqlxError, Value,
@@ -12,7 +13,12 @@ use sea_orm::{
 
 use serde_json::json;
 
-use super::{Db, messages, sql, sqlite::transaction, transaction::sqlx_error};
+use super::{
+    Db, messages, sql,
+    sqlite::transaction,
+    transaction::sqlx_error,
+    usage::{Limits, Period, token_budget},
+};
 use crate::telemetry::traces::{self, TRACE_PARENT};
 
 /// A message to store, with the ids of the rows that it causes.
@@ -25,10 +31,8 @@ pub struct NewMessage<'a> {
     pub job_kind: &'static str,
     pub content: &'a str,
     pub key: Option<&'a idempotency_key::Model>,
-    /// The maximum number of prompts per day of a user without a subscription, and of one with it.
-    pub basic_limit: i32,
-    pub pro_limit: i32,
-    pub day: NaiveDate,
+    pub limits: Limits,
+    pub period: Period,
     pub now: Timestamp,
 }
 
@@ -56,26 +60,36 @@ pub enum StoreResult {
 
 /// Every condition is checked before the first write. A message that passes and loses a race afterwards violates a constraint, which rolls the statement
 /// back.
-const POSTGRES: &str = "
+static POSTGRES: LazyLock<String> = LazyLock::new(|| {
+    let budget = token_budget(DbBackend::Postgres, ["$1", "$10", "$18", "$19", "daily", "monthly"]);
+    format!("
     WITH tier AS (
         SELECT EXISTS (SELECT 1 FROM subscriptions WHERE user_id = $1 AND pro_until > $12) AS is_pro
+    ), limits AS (
+        SELECT is_pro, CASE WHEN is_pro THEN $9 ELSE $8 END AS units, CASE WHEN is_pro THEN $16 ELSE $14 END AS daily,
+               CASE WHEN is_pro THEN $17 ELSE $15 END AS monthly
+        FROM tier
     ), quota AS (
-        SELECT is_pro, CASE WHEN is_pro THEN $9 ELSE $8 END AS units FROM tier
+        SELECT is_pro, units, {budget} AS budget FROM limits
     ), chatroom AS (
         UPDATE chatrooms SET version = version + 1, updated_at = $12
         FROM quota
         WHERE id = $2 AND user_id = $1
           AND NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE user_id = $1 AND key = $6)
-          AND coalesce((SELECT used FROM daily_usage WHERE user_id = $1 AND day = $10), 0) < units
-        RETURNING version, units
+          AND units > 0 AND budget > 0
+          AND NOT EXISTS (SELECT 1 FROM daily_usage
+                          WHERE user_id = $1 AND day = $10 AND (used >= units OR tokens + unfinished * $19 >= budget))
+        RETURNING version, units, budget
     ), key AS (
         INSERT INTO idempotency_keys (user_id, key, fingerprint, reply_id, created_at)
         SELECT $1, $6, $7, $4, $12 FROM chatroom WHERE $6 IS NOT NULL
     ), reserved AS (
-        INSERT INTO daily_usage (user_id, day, used)
-        SELECT $1, $10, 1 FROM chatroom
-        ON CONFLICT (user_id, day) DO UPDATE SET used = daily_usage.used + 1
+        INSERT INTO daily_usage (user_id, day, used, unfinished)
+        SELECT $1, $10, 1, 1 FROM chatroom
+        ON CONFLICT (user_id, day)
+        DO UPDATE SET used = daily_usage.used + 1, unfinished = daily_usage.unfinished + 1
         WHERE daily_usage.used < (SELECT units FROM chatroom)
+          AND daily_usage.tokens + daily_usage.unfinished * $19 < (SELECT budget FROM chatroom)
         RETURNING used
     ), tail AS (
         SELECT id, depth, status FROM messages WHERE chatroom_id = $2 AND active ORDER BY depth DESC LIMIT 1
@@ -104,15 +118,28 @@ const POSTGRES: &str = "
     SELECT rows.*, used, is_pro, list_version,
            EXISTS (SELECT 1 FROM tail WHERE status IN ('queued', 'streaming')) AS is_behind_unfinished
     FROM (SELECT * FROM sent UNION ALL SELECT * FROM reply) AS rows, reserved, quota, listed
-    ORDER BY rows.depth";
+    ORDER BY rows.depth")
+});
 
 /// Each statement has an effect only if the one before it had. There is a single writer, so nothing can change between them.
-const SQLITE: [&str; 8] = [
-    "UPDATE chatrooms SET version = version + 1, updated_at = $12
+static SQLITE: LazyLock<String> = LazyLock::new(|| {
+    let budget = token_budget(DbBackend::Sqlite, ["$1", "$10", "$18", "$19", "daily", "monthly"]);
+    let accepted = format!("
+    UPDATE chatrooms SET version = version + 1, updated_at = $12
      WHERE id = $2 AND user_id = $1
        AND NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE user_id = $1 AND key = $6)
-       AND coalesce((SELECT used FROM daily_usage WHERE user_id = $1 AND day = $10), 0)
-         < CASE WHEN EXISTS (SELECT 1 FROM subscriptions WHERE user_id = $1 AND pro_until > $12) THEN $9 ELSE $8 END",
+       AND EXISTS (
+           SELECT 1 FROM (
+               SELECT units, {budget} AS budget FROM (
+                   SELECT CASE WHEN is_pro THEN $9 ELSE $8 END AS units, CASE WHEN is_pro THEN $16 ELSE $14 END AS daily,
+                          CASE WHEN is_pro THEN $17 ELSE $15 END AS monthly
+                   FROM (SELECT EXISTS (SELECT 1 FROM subscriptions WHERE user_id = $1 AND pro_until > $12) AS is_pro)
+               )
+           ) LEFT JOIN daily_usage ON user_id = $1 AND day = $10
+           WHERE coalesce(used, 0) < units AND coalesce(tokens + unfinished * $19, 0) < budget
+       )");
+    transaction(&[
+    &accepted,
     "INSERT INTO messages (id, user_id, chatroom_id, parent_id, depth, active, role, content, status, attempt,
                            added_version, changed_version, created_at, completed_at)
      SELECT $3, $1, $2, tail.id, coalesce(tail.depth + 1, 0), true, 'user', $5, 'completed', 0, version, version, $12, $12
@@ -127,8 +154,8 @@ const SQLITE: [&str; 8] = [
     "INSERT INTO jobs (id, kind, user_id, chatroom_id, message_id, position, run_at, attempt, failures, stop_requested,
                        created_at)
      SELECT $11, $13, user_id, chatroom_id, id, depth, $12, 0, 0, false, $12 FROM messages WHERE id = $4 AND changes() = 1",
-    "INSERT INTO daily_usage (user_id, day, used) SELECT $1, $10, 1 WHERE changes() = 1
-     ON CONFLICT (user_id, day) DO UPDATE SET used = used + 1",
+    "INSERT INTO daily_usage (user_id, day, used, unfinished) SELECT $1, $10, 1, 1 WHERE changes() = 1
+     ON CONFLICT (user_id, day) DO UPDATE SET used = used + 1, unfinished = unfinished + 1",
     "UPDATE users SET chatrooms_version = chatrooms_version + 1 WHERE id = $1 AND changes() = 1",
     "INSERT INTO idempotency_keys (user_id, key, fingerprint, reply_id, created_at)
      SELECT $1, $6, $7, $4, $12 WHERE $6 IS NOT NULL AND changes() = 1",
@@ -139,16 +166,20 @@ const SQLITE: [&str; 8] = [
             EXISTS (SELECT 1 FROM messages AS sent JOIN messages AS tail ON tail.id = sent.parent_id
                     WHERE sent.id = $3 AND tail.status IN ('queued', 'streaming')) AS is_behind_unfinished
      FROM messages AS rows WHERE id IN ($3, $4) ORDER BY depth",
-];
+    ])
+});
 
 /// Stores the message, its reply, the job, the reserved unit of the quota and the idempotency key.
 pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<StoreResult, DbErr> {
     let text = match db.write().get_database_backend() {
-        DbBackend::Sqlite => transaction(&SQLITE),
-        _ => POSTGRES.to_owned(),
+        DbBackend::Sqlite => SQLITE.as_str(),
+        _ => POSTGRES.as_str(),
     };
     let trace = traces::current();
-    let text = if trace.is_some() { with_payload(&text, db.write().get_database_backend()) } else { text };
+    let text =
+        if trace.is_some() { with_payload(text, db.write().get_database_backend()) } else { text.to_owned() };
+    let (basic_prompts, basic_daily, basic_monthly) = new.limits.basic.values();
+    let (pro_prompts, pro_daily, pro_monthly) = new.limits.pro.values();
     let mut values: Vec<Value> = vec![
         new.user.into(),
         new.chatroom.into(),
@@ -157,12 +188,18 @@ pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<StoreResult, DbErr> {
         new.content.into(),
         new.key.map(|key| key.key.clone()).into(),
         new.key.map(|key| key.fingerprint.clone()).into(),
-        new.basic_limit.into(),
-        new.pro_limit.into(),
-        new.day.into(),
+        basic_prompts.into(),
+        pro_prompts.into(),
+        new.period.day.into(),
         JobId::generate().into(),
         new.now.into(),
         new.job_kind.into(),
+        basic_daily.into(),
+        basic_monthly.into(),
+        pro_daily.into(),
+        pro_monthly.into(),
+        new.period.month.into(),
+        new.limits.reserved_tokens.into(),
     ];
     values.extend(trace.map(|trace| Value::from(json!({ TRACE_PARENT: trace.to_string() }))));
     let rows = match db.write().query_all_raw(sql(db.write(), text, values)).await {
@@ -183,9 +220,9 @@ pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<StoreResult, DbErr> {
     })))
 }
 
-/// The statement that also stores `$14` as the payload of the job.
+/// The statement that also stores `$20` as the payload of the job.
 fn with_payload(text: &str, backend: DbBackend) -> String {
-    let payload = if backend == DbBackend::Sqlite { "$14" } else { "$14::jsonb" };
+    let payload = if backend == DbBackend::Sqlite { "$20" } else { "$20::jsonb" };
     text.replacen("INSERT INTO jobs (id,", "INSERT INTO jobs (payload, id,", 1).replacen(
         "SELECT $11, $13,",
         &format!("SELECT {payload}, $11, $13,"),

@@ -1,42 +1,91 @@
-//! How many prompts each user has used per day.
+//! What each user has used per day: prompts, tokens, and replies that are not finished.
 
 use chrono::NaiveDate;
 use entity::{UserId, daily_usage};
-use sea_orm::{ExprTrait, entity::prelude::*};
+use sea_orm::{DbBackend, entity::prelude::*};
 
 use super::sql;
 
-/// Reserves one unit if fewer than `limit` are used, and returns the number of used units, this one included. None if the
-/// limit is reached. This is one statement, so that concurrent calls cannot reserve the same unit.
+/// The maxima of a tier; none if unlimited.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TierLimits {
+    pub daily_prompts: Option<i32>,
+    pub daily_tokens: Option<i64>,
+    pub monthly_tokens: Option<i64>,
+}
+
+impl TierLimits {
+    /// Prompts a day, tokens a day, tokens a month; the maximum of the type if unlimited.
+    pub(super) fn values(self) -> (i32, i64, i64) {
+        let tokens = |limit: Option<i64>| limit.unwrap_or(i64::MAX);
+        (self.daily_prompts.unwrap_or(i32::MAX), tokens(self.daily_tokens), tokens(self.monthly_tokens))
+    }
+}
+
+/// The maxima of all tiers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    pub basic: TierLimits,
+    pub pro: TierLimits,
+    /// The tokens that an unfinished reply counts as.
+    pub reserved_tokens: i64,
+}
+
+/// A day, and the first day of its month.
+#[derive(Clone, Copy, Debug)]
+pub struct Period {
+    pub day: NaiveDate,
+    pub month: NaiveDate,
+}
+
+/// The tokens that the user may have used on the day before another prompt is accepted: those of the day, or those that the other
+/// days of the month leave. The arguments are SQL expressions.
+pub(super) fn token_budget(
+    backend: DbBackend,
+    [user, day, month, reserved, daily, monthly]: [&str; 6],
+) -> String {
+    let (least, sum) = match backend {
+        DbBackend::Sqlite => ("min", "sum(tokens + unfinished * {reserved})"),
+        _ => ("least", "sum(tokens + unfinished * {reserved})::bigint"),
+    };
+    let sum = sum.replace("{reserved}", reserved);
+    format!(
+        "CASE WHEN {monthly} = {max} THEN {daily} ELSE {least}({daily}, {monthly} - coalesce(
+             (SELECT {sum} FROM daily_usage WHERE user_id = {user} AND day >= {month} AND day < {day}), 0)) END",
+        max = i64::MAX
+    )
+}
+
+/// Reserves one prompt and the tokens of its reply if fewer than the maxima are used, and returns the number of used prompts, this
+/// one included. None if a limit is reached. This is one statement, so that concurrent calls cannot reserve the same prompt.
 pub async fn reserve(
     conn: &impl ConnectionTrait,
     user: UserId,
-    day: NaiveDate,
-    limit: i32,
+    Period { day, month }: Period,
+    limits: TierLimits,
+    reserved_tokens: i64,
 ) -> Result<Option<i32>, DbErr> {
-    if limit < 1 {
-        return Ok(None);
-    }
+    let (prompts, daily, monthly) = limits.values();
+    let budget = token_budget(conn.get_database_backend(), ["$1", "$2", "$4", "$5", "$6", "$7"]);
     let statement = sql(
         conn,
-        "INSERT INTO daily_usage (user_id, day, used) VALUES ($1, $2, 1)
-         ON CONFLICT (user_id, day) DO UPDATE SET used = daily_usage.used + 1 WHERE daily_usage.used < $3
-         RETURNING used",
-        [user.into(), day.into(), limit.into()],
+        format!(
+            "INSERT INTO daily_usage (user_id, day, used, unfinished) SELECT $1, $2, 1, 1 WHERE $3 > 0 AND {budget} > 0
+             ON CONFLICT (user_id, day) DO UPDATE SET used = daily_usage.used + 1, unfinished = daily_usage.unfinished + 1
+             WHERE daily_usage.used < $3 AND daily_usage.tokens + daily_usage.unfinished * $5 < {budget}
+             RETURNING used"
+        ),
+        [
+            user.into(),
+            day.into(),
+            prompts.into(),
+            month.into(),
+            reserved_tokens.into(),
+            daily.into(),
+            monthly.into(),
+        ],
     );
     conn.query_one_raw(statement).await?.map(|row| row.try_get("", "used")).transpose()
-}
-
-/// Refunds a unit that was reserved on `day`.
-pub async fn refund(conn: &impl ConnectionTrait, user: UserId, day: NaiveDate) -> Result<(), DbErr> {
-    daily_usage::Entity::update_many()
-        .col_expr(daily_usage::Column::Used, Expr::col(daily_usage::Column::Used).sub(1))
-        .filter(daily_usage::Column::UserId.eq(user))
-        .filter(daily_usage::Column::Day.eq(day))
-        .filter(daily_usage::Column::Used.gt(0))
-        .exec(conn)
-        .await?;
-    Ok(())
 }
 
 /// The usage of each of these users on `day`; a user who used nothing has no row.
@@ -50,4 +99,24 @@ pub async fn of_users(
         .filter(daily_usage::Column::Day.eq(day))
         .all(conn)
         .await
+}
+
+/// The usage of each of these users on `day` and later.
+pub async fn since(
+    conn: &impl ConnectionTrait,
+    users: &[UserId],
+    day: NaiveDate,
+) -> Result<Vec<daily_usage::Model>, DbErr> {
+    daily_usage::Entity::find()
+        .filter(daily_usage::Column::UserId.is_in(users.iter().copied()))
+        .filter(daily_usage::Column::Day.gte(day))
+        .all(conn)
+        .await
+}
+
+/// Deletes the usage of days before `day`.
+pub async fn delete_older(conn: &impl ConnectionTrait, day: NaiveDate) -> Result<u64, DbErr> {
+    let deleted =
+        daily_usage::Entity::delete_many().filter(daily_usage::Column::Day.lt(day)).exec(conn).await?;
+    Ok(deleted.rows_affected)
 }

@@ -9,5 +9,6 @@ mod lists;
 mod management;
 mod many_devices;
 mod messages;
+mod quotas;
 mod shares;
 mod titles;

@@ -12,7 +12,7 @@ fn turn(role: &str, text: &str) -> Value {
 async fn the_prompt_contains_the_chatrooms_system_instruction() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let chatroom = user.create_chatroom_with(json!({"systemInstruction": "Be brief."})).await;
+    let chatroom = user.create_chatroom_with(json!({"title": "x", "systemInstruction": "Be brief."})).await;
     user.read(&chatroom.send("hi").await.reply).await;
     let call = app.gemini.calls().pop().unwrap();
     assert_eq!(call.body["systemInstruction"], json!({"parts": [{"text": "Be brief."}]}));

@@ -13,7 +13,7 @@ use crate::{
     ports::signals::Topic,
     store::{
         admin,
-        attempts::{self, Refund},
+        attempts::{self, Charge},
         commit,
         jobs::Claim,
         messages, queue,
@@ -100,11 +100,12 @@ impl Admin {
             failure: Some((FailureCode::Internal, "An operator ended this reply.".to_owned())),
             finish_reason: None,
             usage: Usage::default(),
+            charged_tokens: 0,
             at: self.clock.now(),
         };
-        let refund = Refund { user: reply.user_id, day: reply.created_at.date_naive() };
-        let finished =
-            attempts::finish(&self.db, Claim::of(job), &reply, end, Some(refund), None, None).await?;
+        let day = self.quota.calendar.day(reply.created_at).date;
+        let charge = Charge { day, is_refunded: true, tokens: 0 };
+        let finished = attempts::finish(&self.db, Claim::of(job), &reply, end, charge, None, None).await?;
         if finished.is_none() {
             return Err(Error::Conflict(
                 "A worker has claimed or ended this job meanwhile; retry.".to_owned(),

@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use crate::{
     clock::Clock,
-    domain::publish::publish,
+    domain::{publish::publish, quota::Quota},
     error::{Error, Result},
     ports::signals::{Signals, Topic},
     store::{Db, Transaction, admin},
@@ -39,7 +39,7 @@ pub struct Admin {
     pub clock: Clock,
     /// None if signals reach no other process: the relay of the server publishes them.
     pub signals: Option<Arc<dyn Signals>>,
-    pub basic_daily_limit: i32,
+    pub quota: Quota,
 }
 
 /// Who makes a change, and why.

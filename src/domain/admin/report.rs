@@ -30,6 +30,11 @@ pub struct UserReport {
     pub prompts_used_today: i32,
     /// None if unlimited.
     pub daily_limit: Option<i32>,
+    /// Those of unfinished replies included.
+    pub tokens_used_today: i64,
+    pub daily_token_limit: Option<i64>,
+    pub tokens_used_this_month: i64,
+    pub monthly_token_limit: Option<i64>,
     pub sessions: Vec<SessionReport>,
     pub jobs: Vec<JobReport>,
 }
@@ -97,7 +102,10 @@ impl Admin {
         let user = users::by_id(conn, id).await?.ok_or(Error::NotFound("user"))?;
         let billing = subscriptions::of_user(conn, id).await?;
         let tier = tier(billing.as_ref(), now);
-        let used = usage::of_users(conn, &[id], now.date_naive()).await?;
+        let usage = usage::since(conn, &[id], self.quota.history_from()).await?;
+        let today = self.quota.history(id, &usage).pop();
+        let [tokens_today, tokens_this_month] = self.quota.token_budgets(tier, &usage);
+        let used = today.map_or(0, |today| today.used);
         let jobs = admin::jobs_of(conn, id, MAX_JOBS).await?;
         Ok(UserReport {
             id,
@@ -111,8 +119,12 @@ impl Admin {
             pro_granted_until: billing.as_ref().and_then(|billing| billing.granted_until),
             billing_state: billing.as_ref().map(|billing| billing.state),
             stripe_customer: billing.as_ref().and_then(|billing| billing.customer()).map(str::to_owned),
-            prompts_used_today: used.first().map_or(0, |today| today.used),
-            daily_limit: (tier == Tier::Basic).then_some(self.basic_daily_limit),
+            prompts_used_today: used,
+            daily_limit: self.quota.usage_of(tier, used).limit,
+            tokens_used_today: tokens_today.used,
+            daily_token_limit: tokens_today.limit,
+            tokens_used_this_month: tokens_this_month.used,
+            monthly_token_limit: tokens_this_month.limit,
             sessions: sessions::owned_by(conn, id, now).await?.into_iter().map(Into::into).collect(),
             jobs: jobs.into_iter().map(|job| JobReport::new(job, now)).collect(),
         })

@@ -93,7 +93,7 @@ impl Admin {
         Ok(topics.iter().filter(|topic| matches!(topic, Topic::Session(_))).count())
     }
 
-    /// Sets the prompts that a user has used today to 0.
+    /// Sets the prompts and tokens that a user has used today to 0.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -103,7 +103,7 @@ impl Admin {
             .with_retry(|| async {
                 let tx = self.db.begin().await?;
                 users::locked(&tx, user).await?.ok_or(Error::NotFound("user"))?;
-                admin::reset_usage(&tx, user, self.clock.now().date_naive()).await?;
+                admin::reset_usage(&tx, user, self.quota.calendar.day(self.clock.now()).date).await?;
                 self.record(&tx, author, "reset-quota", Some(user), None, &topics).await?;
                 Ok(commit(tx).await?)
             })

@@ -37,7 +37,7 @@ use entity::{SessionId, Timestamp, UserId, user};
 
 use crate::{
     clock::Clock,
-    config::AuthSettings,
+    config::{AuthSettings, RateLimitSettings},
     domain::publish::publish,
     error::{Error, Result},
     ports::{
@@ -76,6 +76,7 @@ pub struct Auth {
     pub passwords: Passwords,
     pub session_cache: SessionCache,
     pub settings: AuthSettings,
+    pub rates: RateLimitSettings,
 }
 
 /// The client that makes a call.

@@ -23,7 +23,8 @@ impl Auth {
         caller: &Caller,
     ) -> Result<SignedIn> {
         let key = format!("reset:address:{}", caller.network());
-        self.take_limits(&[Limit { key, max: 30, window: HOUR }]).await?;
+        let max = self.rates.password_address_limit.get();
+        self.take_limits(&[Limit { key, max, window: HOUR }]).await?;
         self.passwords.check_strength(new).await?;
         let hash = self.passwords.hash(new).await?;
         let decoy_attempts_left = self.decoy_attempts_left(phone_number, Purpose::Reset).await;

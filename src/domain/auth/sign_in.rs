@@ -57,7 +57,8 @@ impl Auth {
     /// and an unknown number.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`], or [`Error::RateLimited`]: 10 attempts an hour per phone, 30 per address.
+    /// [`Error::Unauthenticated`], or [`Error::RateLimited`]: 10 attempts an hour per phone, `PASSWORD_ADDRESS_LIMIT` per
+    /// address.
     pub async fn login(
         &self,
         phone_number: &PhoneNumber,
@@ -65,9 +66,10 @@ impl Auth {
         caller: &Caller,
     ) -> Result<SignedIn> {
         const REJECTED: Error = Error::Unauthenticated("The phone number or the password is wrong.");
+        let max = self.rates.password_address_limit.get();
         self.take_limits(&[
             Limit { key: format!("login:phone:{phone_number}"), max: 10, window: HOUR },
-            Limit { key: format!("login:address:{}", caller.network()), max: 30, window: HOUR },
+            Limit { key: format!("login:address:{}", caller.network()), max, window: HOUR },
         ])
         .await?;
         if password.chars().count() > MAX_LENGTH {

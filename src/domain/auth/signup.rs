@@ -42,7 +42,7 @@ impl Auth {
     ///
     /// # Errors
     /// Those of [`send_otp`](Self::send_otp). [`Error::BadInput`](crate::error::Error::BadInput) for a password that is too
-    /// easy to guess; an address can submit 60 passwords an hour.
+    /// easy to guess; an address can submit `SIGNUP_ADDRESS_LIMIT` passwords an hour.
     pub async fn signup(
         &self,
         phone_number: PhoneNumber,
@@ -52,7 +52,8 @@ impl Auth {
         // Checked before the code is counted against its limits, so that a rejected password costs no code.
         if let Some(password) = &new.password {
             let key = format!("signup:address:{}", caller.network());
-            self.take_limits(&[Limit { key, max: 60, window: HOUR }]).await?;
+            let max = self.rates.signup_address_limit.get();
+            self.take_limits(&[Limit { key, max, window: HOUR }]).await?;
             self.passwords.check_strength(password).await?;
         }
         self.take_otp_limits(&phone_number, caller).await?;

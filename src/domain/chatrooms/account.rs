@@ -6,9 +6,12 @@ use async_stream::try_stream;
 use entity::{UserId, subscription};
 use futures_util::{Stream, StreamExt};
 
-use super::{Chatrooms, DailyUsage};
+use super::Chatrooms;
 use crate::{
-    domain::read_retry::with_read_retry, error::Result, ports::signals::Topic, store::subscriptions,
+    domain::{billing::tiers::tier, quota::DailyUsage, read_retry::with_read_retry},
+    error::Result,
+    ports::signals::Topic,
+    store::subscriptions,
 };
 
 /// How often to poll, because the signal of a change may be lost with a killed process, and a new day has no signal.
@@ -17,9 +20,12 @@ const POLL_EVERY: Duration = Duration::from_secs(30);
 /// A user's subscription and usage.
 #[derive(Clone, Debug)]
 pub struct AccountState {
+    pub user: UserId,
     /// None if the user has no Stripe customer.
     pub subscription: Option<subscription::Model>,
     pub usage: DailyUsage,
+    /// The tokens used today, and the replies that are not finished.
+    tokens: (i64, i32),
 }
 
 impl AccountState {
@@ -29,7 +35,7 @@ impl AccountState {
             let ends = (subscription.current_period_end, subscription.cancel_at_period_end);
             (subscription.state, ends, subscription.pro_until)
         });
-        (subscription, self.usage)
+        (subscription, self.usage, self.tokens)
     }
 }
 
@@ -37,7 +43,11 @@ impl Chatrooms {
     /// The current state.
     pub async fn account(&self, user: UserId) -> Result<AccountState> {
         let subscription = subscriptions::of_user(self.db.read(), user).await?;
-        Ok(AccountState { subscription, usage: self.quota.usage(self.db.read(), user).await? })
+        let today = self.quota.today(self.db.read(), user).await?;
+        let used = today.as_ref().map_or(0, |today| today.used);
+        let usage = self.quota.usage_of(tier(subscription.as_ref(), self.clock.now()), used);
+        let tokens = today.map_or((0, 0), |today| (today.tokens, today.unfinished));
+        Ok(AccountState { user, subscription, usage, tokens })
     }
 
     /// The current state, then each changed state.

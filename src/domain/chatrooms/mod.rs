@@ -1,5 +1,5 @@
-//! Chatrooms and what their owner does in them: management, sending, editing and regenerating, switching between versions, the
-//! daily quota, and the events of a chatroom and of an account. Replies are written by [`replies`](super::replies), which must
+//! Chatrooms and what their owner does in them: management, sending, editing and regenerating, switching between versions, and
+//! the events of a chatroom and of an account. Replies are written by [`replies`](super::replies), which must
 //! not use this module.
 //!
 //! ```text
@@ -18,7 +18,6 @@ mod input;
 mod list_events;
 mod list_version;
 mod management;
-mod quota;
 mod rate;
 mod regenerate;
 mod select;
@@ -30,7 +29,7 @@ use std::sync::Arc;
 
 use crate::{
     clock::Clock,
-    domain::replies::Replies,
+    domain::{quota::Quota, replies::Replies},
     ports::{cache::Cache, signals::Signals},
     store::Db,
 };
@@ -42,7 +41,6 @@ pub(super) use first_result::{Idempotent, Request, first_result};
 pub use input::{Content, IdempotencyKey, SystemInstruction, Title};
 pub use list_events::{ListChange, ListEvent};
 pub use management::{ChatroomUpdate, NewChatroom};
-pub use quota::{DailyUsage, Quota};
 pub use send::Sent;
 pub use subscribe::Feeds;
 pub use title::TitleResult;

@@ -3,12 +3,12 @@
 use entity::{ChatroomId, MessageId, UserId, message};
 
 use super::{
-    Chatrooms, Content, DailyUsage, IdempotencyKey,
+    Chatrooms, Content, IdempotencyKey,
     branch::{self, Position},
     first_result::{Request, first_result},
 };
 use crate::{
-    domain::{billing::tiers::Tier, publish::publish, replies},
+    domain::{billing::tiers::Tier, publish::publish, quota::DailyUsage, replies},
     error::{Error, Result},
     ports::signals::Topic,
     store::{
@@ -59,9 +59,8 @@ impl Chatrooms {
             job_kind: replies::JOB_KIND,
             content: content.as_str(),
             key: key.as_ref(),
-            basic_limit: self.quota.daily_limit_or_i32_max(Tier::Basic),
-            pro_limit: self.quota.daily_limit_or_i32_max(Tier::Pro),
-            day: now.date_naive(),
+            limits: self.quota.limits,
+            period: self.quota.period(now),
             now,
         };
         let sent = match self.db.with_retry(|| self.store(&new)).await? {

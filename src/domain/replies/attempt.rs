@@ -62,6 +62,8 @@ struct Draft {
     attempt: replies::Attempt,
     text: String,
     usage: ModelUsage,
+    /// The tokens of the prompt, estimated.
+    prompt_tokens: usize,
     /// Bytes of the text that are in the log.
     logged: usize,
     /// Bytes of the text that are in the row.
@@ -83,7 +85,14 @@ type Appended = (usize, Result<(), AppendError>);
 
 impl Draft {
     fn new(attempt: replies::Attempt) -> Self {
-        Self { attempt, text: String::new(), usage: ModelUsage::default(), logged: 0, saved: 0 }
+        Self {
+            attempt,
+            text: String::new(),
+            usage: ModelUsage::default(),
+            prompt_tokens: 0,
+            logged: 0,
+            saved: 0,
+        }
     }
 
     fn cursor(&self) -> Cursor {
@@ -148,7 +157,8 @@ impl Replies {
         };
         // The full text may exist only here, so retry the write until it succeeds, the claim is lost or the process shuts down.
         loop {
-            let output = AttemptOutput { text: &draft.text, usage: &draft.usage };
+            let output =
+                AttemptOutput { text: &draft.text, usage: &draft.usage, prompt_tokens: draft.prompt_tokens };
             let finish = self.finish_attempt(&row, job, output, &result, next_lease);
             match tokens.claim_lost.run_until_cancelled(finish).await {
                 Some(Err(error)) if !tokens.release.is_cancelled() => {
@@ -228,6 +238,7 @@ impl Replies {
         tier: Tier,
         tokens: &CancelTokens,
     ) -> AttemptResult {
+        draft.prompt_tokens = prompt::tokens_of(&prompt);
         let mut chunks = self.models.generate(prompt, tier);
         let mut save = interval_at(Instant::now() + self.timing.save_every, self.timing.save_every);
         save.set_missed_tick_behavior(MissedTickBehavior::Delay);

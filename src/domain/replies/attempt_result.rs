@@ -10,7 +10,7 @@ use futures_util::future;
 use message::{FailureCode, Status};
 use sea_orm::ActiveEnum;
 
-use super::Replies;
+use super::{Replies, prompt};
 use crate::{
     backoff::{Backoff, RetryPolicy},
     domain::publish::publish,
@@ -21,7 +21,7 @@ use crate::{
         signals::Topic,
     },
     store::{
-        attempts::{self, Finished, Refund},
+        attempts::{self, Charge, Finished},
         chatrooms, commit,
         jobs::{self, Claim},
         replies,
@@ -40,13 +40,27 @@ const IMMEDIATELY: Retry = Retry::After { at_least: Duration::ZERO };
 pub(super) struct AttemptOutput<'a> {
     pub(super) text: &'a str,
     pub(super) usage: &'a ModelUsage,
+    /// The tokens of the prompt, estimated; 0 if no model was called.
+    pub(super) prompt_tokens: usize,
 }
 
 impl<'a> AttemptOutput<'a> {
     /// The output of an attempt whose usage is unknown.
     pub(super) fn text(text: &'a str) -> Self {
         const NONE: &ModelUsage = &ModelUsage { model: None, tokens: None };
-        Self { text, usage: NONE }
+        Self { text, usage: NONE, prompt_tokens: 0 }
+    }
+
+    /// The tokens as the model counted them. A model that counts none, or whose answer was stopped before it did, is charged by the
+    /// length of the texts, so that stopping a reply does not make it free.
+    fn charged_tokens(self) -> i64 {
+        match self.usage.tokens {
+            Some(counted) => {
+                // Thoughts are part of the output.
+                i64::from(counted.prompt) + i64::from(counted.output)
+            }
+            None => i64::try_from(self.prompt_tokens + prompt::tokens(self.text.len())).unwrap_or(i64::MAX),
+        }
     }
 
     fn usage(self) -> replies::Usage {
@@ -172,21 +186,22 @@ impl Replies {
         end: replies::End,
         next_lease: Option<Duration>,
     ) -> Result<Option<job::Model>> {
-        // The refund goes to the day on which the prompt was reserved.
-        let refund = Refund { user: row.user_id, day: row.created_at.date_naive() };
-        let refund = is_refunded(&end).then_some(refund);
+        let is_refunded = is_refunded(&end);
+        // The prompt was reserved on the day on which the reply was created.
+        let day = self.calendar.day(row.created_at).date;
+        let charge = Charge { day, is_refunded, tokens: if is_refunded { 0 } else { end.charged_tokens } };
         let log_line = EndLogLine::new(row, job, &end);
         let lease_next_until = next_lease.map(|lease| end.at + lease);
         let title = self.title_job(row, &end);
         let finished =
-            attempts::finish(&self.db, Claim::of(job), row, end, refund, lease_next_until, title).await?;
+            attempts::finish(&self.db, Claim::of(job), row, end, charge, lease_next_until, title).await?;
         let Some(Finished { is_ended, next }) = finished else { return Ok(None) };
         if is_ended {
             log_line.count(&self.metrics);
             log_line.log();
         }
         let mut topics = vec![Topic::Chatroom(row.chatroom_id), Topic::Chatrooms(row.user_id)];
-        topics.extend(refund.map(|_| Topic::Account(row.user_id)));
+        topics.extend((is_refunded || self.has_token_budgets).then_some(Topic::Account(row.user_id)));
         // A waiting job of the user may be below the cap on parallel replies now. This is read after the commit, because a message
         // that was sent behind this reply is not signalled by its sender.
         if next.is_none() && jobs::is_waiting(self.db.read(), row.user_id).await.unwrap_or(true) {
@@ -231,7 +246,8 @@ impl Replies {
 
 pub(super) fn end(status: Status, output: AttemptOutput<'_>, at: Timestamp) -> replies::End {
     let (content, usage) = (output.text.to_owned(), output.usage());
-    replies::End { status, content, failure: None, finish_reason: None, usage, at }
+    let charged_tokens = output.charged_tokens();
+    replies::End { status, content, failure: None, finish_reason: None, usage, charged_tokens, at }
 }
 
 /// The log line of a reply's end: ids as in the database, and no text.

@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     clock::Clock,
-    domain::models::Models,
+    domain::{models::Models, quota::Calendar},
     error::{Error, Result},
     ports::{reply_log::ReplyLog, signals::Signals},
     store::{Db, messages},
@@ -48,6 +48,10 @@ pub struct Replies {
     pub history_tokens: usize,
     /// Whether the model gives titles to chatrooms.
     pub titles: bool,
+    /// The days on which replies are charged.
+    pub calendar: Calendar,
+    /// Whether tokens are limited, so that every reply changes what its user may do.
+    pub has_token_budgets: bool,
     pub timing: Timing,
     pub metrics: ReplyMetrics,
 }

@@ -19,6 +19,17 @@ use crate::{
 /// [About four characters of English make a token](https://ai.google.dev/gemini-api/docs/tokens); other scripts take more
 /// bytes and more tokens per character, so bytes estimate tokens better than characters do.
 const BYTES_PER_TOKEN: usize = 4;
+/// An estimate of the tokens of a text of this length.
+pub(super) fn tokens(bytes: usize) -> usize {
+    bytes.div_ceil(BYTES_PER_TOKEN)
+}
+
+/// An estimate of the tokens of a prompt.
+pub(super) fn tokens_of(prompt: &Prompt) -> usize {
+    let instruction = prompt.system_instruction.as_ref().map_or(0, String::len);
+    tokens(instruction + prompt.turns.iter().map(|turn| turn.text.len()).sum::<usize>())
+}
+
 /// Maximum number of messages that are read for a prompt.
 const MAX_MESSAGES: i32 = 1000;
 /// The sizes of the pages in which the messages are read. Most conversations fit into the first page, which is read when the attempt

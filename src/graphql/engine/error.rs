@@ -8,7 +8,7 @@ use async_graphql::{
 };
 
 use super::error_code::ErrorCode;
-use crate::error::Error;
+use crate::error::{Error, QuotaKind};
 
 /// The message of every internal error. The cause is in the log.
 pub const INTERNAL_ERROR: &str = "Internal error.";
@@ -45,12 +45,20 @@ impl From<Error> for GraphqlError {
                 extensions.set("max", exceeded.max);
                 (ErrorCode::QueryTooComplex, exceeded.message())
             }
-            Error::QuotaExceeded { limit, used, resets_at, upgradeable } => {
+            Error::QuotaExceeded { kind, limit, used, resets_at, upgradeable } => {
+                let (name, quota) = match kind {
+                    QuotaKind::DailyPrompts => ("DAILY_PROMPTS", format!("daily limit of {limit} prompts")),
+                    QuotaKind::DailyTokens => ("DAILY_TOKENS", format!("daily limit of {limit} tokens")),
+                    QuotaKind::MonthlyTokens => {
+                        ("MONTHLY_TOKENS", format!("monthly limit of {limit} tokens"))
+                    }
+                };
+                extensions.set("quota", name);
                 extensions.set("limit", limit);
                 extensions.set("used", used);
                 extensions.set("resetsAt", resets_at.to_rfc3339());
                 extensions.set("upgradeable", upgradeable);
-                (ErrorCode::QuotaExceeded, format!("The daily limit of {limit} prompts is reached."))
+                (ErrorCode::QuotaExceeded, format!("The {quota} is reached."))
             }
             Error::BillingNotConfigured(missing) => {
                 let missing = missing.join(", ");

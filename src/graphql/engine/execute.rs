@@ -27,6 +27,7 @@ use super::{
     limits::{COMPLEXITY, Rejection},
     loaders::Batches,
     memory::Memory,
+    mutation_rate::MutationLimits,
     normalize::Operation,
     persisted_queries::DocumentStore,
     positions::locate,
@@ -110,7 +111,12 @@ where
         introspection: bool,
         cacheable: CacheableFields,
     ) -> anyhow::Result<Self> {
-        let mut builder = builder.extension(Resolve(auth.limits.clone()));
+        let max = MutationLimits {
+            user: auth.rates.user_mutation_limit.get(),
+            address: auth.rates.address_mutation_limit.get(),
+            anonymous: auth.rates.anonymous_mutation_limit.get(),
+        };
+        let mut builder = builder.extension(Resolve { limits: auth.limits.clone(), max });
         if !introspection {
             builder = builder.disable_introspection();
         }

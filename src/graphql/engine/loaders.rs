@@ -4,13 +4,14 @@ use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use async_graphql::dataloader::Loader;
 use entity::{
-    ChatroomId, MessageId, SessionId, UserId, chatroom, chatroom_share, message, session, subscription,
+    ChatroomId, MessageId, SessionId, UserId, chatroom, chatroom_share, daily_usage, message, session,
+    subscription,
 };
 
 use crate::{
     domain::{
         billing::tiers::tier,
-        chatrooms::{DailyUsage, Quota},
+        quota::{DailyUsage, Quota},
     },
     error::{Error, LimitExceeded},
     graphql::engine::memory::RequestMemory,
@@ -224,7 +225,7 @@ impl Loader<UsageOf> for Batches {
         let now = self.quota.clock.now();
         let users: Vec<UserId> = keys.iter().map(|key| key.0).collect();
         let subscriptions = subscriptions::of_users(self.db.read(), &users).await?;
-        let used = usage::of_users(self.db.read(), &users, now.date_naive()).await?;
+        let used = usage::of_users(self.db.read(), &users, self.quota.calendar.day(now).date).await?;
         Ok(keys
             .iter()
             .map(|&key| {
@@ -233,6 +234,21 @@ impl Loader<UsageOf> for Batches {
                 (key, self.quota.usage_of(tier(subscription, now), used))
             })
             .collect())
+    }
+}
+
+/// What a user has used since the beginning of the month or of the visible history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RecentUsageOf(pub UserId);
+
+impl Loader<RecentUsageOf> for Batches {
+    type Value = Vec<daily_usage::Model>;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[RecentUsageOf]) -> Loaded<RecentUsageOf, Vec<daily_usage::Model>> {
+        let users: Vec<UserId> = keys.iter().map(|key| key.0).collect();
+        let rows = usage::since(self.db.read(), &users, self.quota.history_from()).await?;
+        Ok(group(rows.into_iter().map(|row| (RecentUsageOf(row.user_id), row))))
     }
 }
 

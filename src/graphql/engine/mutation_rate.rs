@@ -9,11 +9,16 @@ use crate::{
 };
 
 const WINDOW: Duration = Duration::from_mins(1);
-const MAX_PER_USER: u32 = 120;
-/// For all signed-in users of one network.
-const MAX_PER_NETWORK: u32 = 600;
-/// For all anonymous callers of one network.
-const MAX_PER_ANONYMOUS_NETWORK: u32 = 60;
+
+/// The maxima of mutations a minute.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MutationLimits {
+    pub(super) user: u32,
+    /// For all signed-in users of one address.
+    pub(super) address: u32,
+    /// For all callers of one address who are not signed in.
+    pub(super) anonymous: u32,
+}
 
 /// The caller's rate limit of mutations, for the `RateLimit` headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,21 +35,23 @@ pub struct MutationRate {
 ///
 /// # Errors
 /// [`Error::RateLimited`].
-pub(super) async fn count(limits: &dyn RateLimit, context: &RequestContext) -> Result<()> {
+pub(super) async fn count(
+    limits: &dyn RateLimit,
+    max: MutationLimits,
+    context: &RequestContext,
+) -> Result<()> {
     let network = context.caller.network();
     let limit = |key, max| Limit { key, max, window: WINDOW };
-    let (all, quota) = match context.identity {
-        Ok(viewer) => (
-            vec![
-                limit(format!("mutation:user:{}", viewer.user), MAX_PER_USER),
-                limit(format!("mutation:address:{network}"), MAX_PER_NETWORK),
-            ],
-            MAX_PER_USER,
-        ),
-        Err(_) => (
-            vec![limit(format!("mutation:anonymous:{network}"), MAX_PER_ANONYMOUS_NETWORK)],
-            MAX_PER_ANONYMOUS_NETWORK,
-        ),
+    let quota = match context.identity {
+        Ok(_) => max.user,
+        Err(_) => max.anonymous,
+    };
+    let all = match context.identity {
+        Ok(viewer) => vec![
+            limit(format!("mutation:user:{}", viewer.user), quota),
+            limit(format!("mutation:address:{network}"), max.address),
+        ],
+        Err(_) => vec![limit(format!("mutation:anonymous:{network}"), quota)],
     };
     let rate = |remaining, reset| MutationRate { quota, window: WINDOW, remaining, reset };
     match limits.take(&all).await {

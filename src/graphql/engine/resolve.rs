@@ -10,7 +10,11 @@ use async_graphql::{
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextResolve, ResolveInfo},
 };
 
-use super::{context::RequestContext, error::at, mutation_rate};
+use super::{
+    context::RequestContext,
+    error::at,
+    mutation_rate::{self, MutationLimits},
+};
 use crate::{
     error::{Error, LimitExceeded, RequestLimit, Result},
     ports::rate_limit::RateLimit,
@@ -24,12 +28,16 @@ const INTROSPECTION_FIELDS: usize = 100_000;
 /// The number of bytes that is assumed for a value other than a string, with its punctuation.
 const OTHER_VALUE_BYTES: usize = 8;
 
-pub(super) struct Resolve(pub(super) Arc<dyn RateLimit>);
+pub(super) struct Resolve {
+    pub(super) limits: Arc<dyn RateLimit>,
+    pub(super) max: MutationLimits,
+}
 
 impl ExtensionFactory for Resolve {
     fn create(&self) -> Arc<dyn Extension> {
         Arc::new(Operation {
-            limits: self.0.clone(),
+            limits: self.limits.clone(),
+            max: self.max,
             fields: AtomicUsize::new(0),
             introspection_fields: AtomicUsize::new(0),
         })
@@ -39,6 +47,7 @@ impl ExtensionFactory for Resolve {
 /// The counters of one operation.
 struct Operation {
     limits: Arc<dyn RateLimit>,
+    max: MutationLimits,
     fields: AtomicUsize,
     introspection_fields: AtomicUsize,
 }
@@ -57,7 +66,7 @@ impl Operation {
         // `checkoutStatus` is limited because the status of an open checkout is read from Stripe.
         let is_limited =
             info.parent_type == "Mutation" || (info.parent_type == "Query" && info.name == "checkoutStatus");
-        if is_limited { mutation_rate::count(&*self.limits, context).await } else { Ok(()) }
+        if is_limited { mutation_rate::count(&*self.limits, self.max, context).await } else { Ok(()) }
     }
 }
 
@@ -122,8 +131,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_fields_that_an_operation_resolves_are_limited() {
+        let max = MutationLimits { user: 1, address: 1, anonymous: 1 };
         let schema = Schema::build(Query, EmptyMutation, EmptySubscription);
-        let schema = schema.extension(Resolve(Arc::new(NoRateLimit))).finish();
+        let schema = schema.extension(Resolve { limits: Arc::new(NoRateLimit), max }).finish();
         let execute = async |count: i32| {
             let context = RequestContext {
                 identity: Err("anonymous"),

@@ -160,7 +160,7 @@ pub struct SendMessagePayload {
     message: Message,
     /// The queued reply. Subscribe to it with replyStream.
     reply: Message,
-    /// The user's quota of today, after this prompt.
+    /// What the user has used and may use, after this prompt.
     usage: Usage,
 }
 
@@ -174,7 +174,8 @@ impl SendMessagePayload {
 
 impl From<Sent> for SendMessagePayload {
     fn from(sent: Sent) -> Self {
-        Self { message: Message::of(sent.message), reply: Message::of(sent.reply), usage: sent.usage.into() }
+        let usage = Usage::new(sent.message.user_id, sent.usage);
+        Self { message: Message::of(sent.message), reply: Message::of(sent.reply), usage }
     }
 }
 

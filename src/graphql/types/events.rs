@@ -235,7 +235,7 @@ impl ChatroomListEvent {
 pub struct AccountEvent {
     /// The tier and billing state.
     subscription: SubscriptionStatus,
-    /// The quota of today.
+    /// What the user has used and may use.
     usage: Usage,
 }
 
@@ -251,7 +251,7 @@ impl AccountEvent {
     pub fn new(account: &AccountState, now: Timestamp) -> Self {
         Self {
             subscription: SubscriptionStatus::new(account.subscription.as_ref(), now),
-            usage: account.usage.into(),
+            usage: Usage::new(account.user, account.usage),
         }
     }
 }

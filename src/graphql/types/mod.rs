@@ -8,6 +8,7 @@ mod message;
 mod model;
 mod phone_number;
 mod share;
+mod usage;
 mod user;
 
 pub use billing::SubscriptionStatus;
@@ -18,7 +19,8 @@ pub use message::{Feedback, Message};
 pub use model::Model;
 pub use phone_number::PhoneNumberScalar;
 pub use share::{ChatroomShare, SharedChatroom};
-pub use user::{Session, Usage, User};
+pub use usage::Usage;
+pub use user::{Session, User};
 
 use async_graphql::{ID, Interface};
 

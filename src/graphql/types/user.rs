@@ -1,12 +1,9 @@
-use async_graphql::{Context, ID, Object, SimpleObject};
+use async_graphql::{Context, ID, Object};
 use entity::{Timestamp, session, user};
 
-use super::{PhoneNumberScalar, SubscriptionStatus};
+use super::{PhoneNumberScalar, SubscriptionStatus, Usage};
 use crate::{
-    domain::{
-        auth::{PhoneNumber, Viewer},
-        chatrooms,
-    },
+    domain::auth::{PhoneNumber, Viewer},
     error::{Error, Result},
     graphql::engine::{
         context::{clock, loader},
@@ -67,30 +64,10 @@ impl User {
         Ok(SubscriptionStatus::new(found.as_ref(), clock(ctx).now()))
     }
 
-    /// The user's quota of today.
+    /// What the user has used and may use.
     async fn usage(&self, ctx: &Context<'_>) -> Result<Usage> {
         let usage = loader(ctx).load_one(UsageOf(self.0.id)).await?;
-        usage.map(Usage::from).ok_or(Error::NotFound("user"))
-    }
-}
-
-/// The quota of prompts in the current UTC day.
-#[derive(Clone, SimpleObject)]
-pub struct Usage {
-    /// The number of prompts used.
-    used: i32,
-    /// The maximum of prompts a day. Null if unlimited.
-    limit: Option<i32>,
-    /// The number of prompts left. Null if unlimited.
-    remaining: Option<i32>,
-    /// The time at which the quota resets.
-    resets_at: Timestamp,
-}
-
-impl From<chatrooms::DailyUsage> for Usage {
-    fn from(usage: chatrooms::DailyUsage) -> Self {
-        let remaining = usage.limit.map(|limit| (limit - usage.used).max(0));
-        Self { used: usage.used, limit: usage.limit, remaining, resets_at: usage.resets_at }
+        usage.map(|usage| Usage::new(self.0.id, usage)).ok_or(Error::NotFound("user"))
     }
 }
 

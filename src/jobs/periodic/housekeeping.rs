@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use crate::{
     domain::{auth::PROFILE_LIFETIME, chatrooms::Chatrooms},
     error::Result,
-    store::{checkouts, idempotency, otps, sessions, shares, stripe_events},
+    store::{checkouts, idempotency, otps, sessions, shares, stripe_events, usage},
 };
 
 pub(super) const INTERVAL: Duration = Duration::from_mins(10);
@@ -15,6 +15,8 @@ pub(super) const INTERVAL: Duration = Duration::from_mins(10);
 const IDEMPOTENCY_KEY_LIFETIME: TimeDelta = TimeDelta::days(7);
 /// Stripe redelivers an event for some days, and returns it by id for 30 days.
 const STRIPE_EVENT_LIFETIME: TimeDelta = TimeDelta::days(30);
+/// Longer than the history that users see, and than the longest month.
+const USAGE_LIFETIME: TimeDelta = TimeDelta::days(62);
 /// Longer than any user takes to return from a checkout.
 const CHECKOUT_LIFETIME: TimeDelta = TimeDelta::days(90);
 
@@ -26,7 +28,18 @@ pub(super) async fn run(chatrooms: Chatrooms) -> Result<()> {
     let events = stripe_events::delete_older(db.write(), now - STRIPE_EVENT_LIFETIME).await?;
     let checkouts = checkouts::delete_ended(db.write(), now - CHECKOUT_LIFETIME).await?;
     let shares = shares::delete_expired(db.write(), now).await?;
+    let usage = usage::delete_older(db.write(), (now - USAGE_LIFETIME).date_naive()).await?;
     let chatrooms = chatrooms.delete_expired_chatrooms().await?;
-    tracing::debug!(otps, sessions, keys, events, checkouts, shares, chatrooms, "expired rows deleted");
+    tracing::debug!(
+        otps,
+        sessions,
+        keys,
+        events,
+        checkouts,
+        shares,
+        usage,
+        chatrooms,
+        "expired rows deleted"
+    );
     Ok(())
 }

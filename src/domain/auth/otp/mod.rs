@@ -45,7 +45,7 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::BadInput`] for a country that is not served. [`Error::RateLimited`]: one code every 30 s and 5 an hour per
-    /// phone, 20 an hour per address, and `OTP_PREFIX_LIMIT` an hour for numbers that differ only in their last four digits.
+    /// phone, `OTP_ADDRESS_LIMIT` an hour per address, and `OTP_PREFIX_LIMIT` an hour for numbers that differ only in their last four digits.
     pub async fn send_otp(
         &self,
         phone_number: PhoneNumber,
@@ -68,12 +68,8 @@ impl Auth {
         self.take_limits(&[
             limit(format!("otp:resend:{phone_number}"), 1, RESEND_INTERVAL),
             limit(format!("otp:phone:{phone_number}"), 5, HOUR),
-            limit(format!("otp:address:{}", caller.network()), 20, HOUR),
-            limit(
-                format!("otp:prefix:{}", phone_number.prefix()),
-                self.settings.otp_prefix_limit.get(),
-                HOUR,
-            ),
+            limit(format!("otp:address:{}", caller.network()), self.rates.otp_address_limit.get(), HOUR),
+            limit(format!("otp:prefix:{}", phone_number.prefix()), self.rates.otp_prefix_limit.get(), HOUR),
         ])
         .await
     }

@@ -1,0 +1,192 @@
+//! What a user may use: prompts a day, and tokens a day and a month. Sending, editing and regenerating reserve a prompt and the tokens
+//! of a reply; the end of the reply replaces these by its own, or by nothing if it failed.
+//!
+//! ```text
+//!  daily_usage, one row a user and day    used   tokens   unfinished
+//!    message accepted                      +1               +1        only if used and tokens + unfinished × RESERVED_TOKENS are below
+//!    reply ended                                 +its own   -1        the maxima
+//!    reply failed                          -1               -1
+//! ```
+//!
+//! A chatroom may be deleted before its reply ends. The reply then counts as unfinished for the rest of the period, because the model was
+//! paid for it, and nobody knows how much.
+
+mod calendar;
+
+pub use calendar::{Calendar, Day};
+
+use chrono::{Days, NaiveDate};
+use entity::{Timestamp, UserId, daily_usage};
+use sea_orm::ConnectionTrait;
+
+use crate::{
+    clock::Clock,
+    domain::billing::tiers::{Tier, tier},
+    error::{Error, QuotaKind, Result},
+    store::{
+        subscriptions,
+        usage::{self, Limits, Period, TierLimits},
+    },
+};
+
+/// How many days of usage a user sees.
+pub const HISTORY_DAYS: u64 = 30;
+
+/// The prompts of a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DailyUsage {
+    pub used: i32,
+    /// None if unlimited.
+    pub limit: Option<i32>,
+    pub resets_at: Timestamp,
+}
+
+/// The tokens of a day or a month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenBudget {
+    /// Those of unfinished replies included.
+    pub used: i64,
+    /// None if unlimited.
+    pub limit: Option<i64>,
+    pub resets_at: Timestamp,
+}
+
+/// The quotas of each tier.
+#[derive(Clone)]
+pub struct Quota {
+    pub clock: Clock,
+    pub calendar: Calendar,
+    pub limits: Limits,
+    /// Whether users can subscribe to Pro.
+    pub is_billing_configured: bool,
+}
+
+impl Quota {
+    /// The day that has begun last, for the statements that reserve.
+    #[must_use]
+    pub fn period(&self, now: Timestamp) -> Period {
+        let Day { date, month } = self.calendar.day(now);
+        Period { day: date, month }
+    }
+
+    /// Whether tokens of any tier are limited.
+    #[must_use]
+    pub fn has_token_budgets(&self) -> bool {
+        let tiers = [self.limits.basic, self.limits.pro];
+        tiers.iter().any(|tier| tier.daily_tokens.or(tier.monthly_tokens).is_some())
+    }
+
+    fn of(&self, tier: Tier) -> TierLimits {
+        match tier {
+            Tier::Basic => self.limits.basic,
+            Tier::Pro => self.limits.pro,
+        }
+    }
+
+    /// The usage of a user of this tier who has used `used` prompts today.
+    #[must_use]
+    pub fn usage_of(&self, tier: Tier, used: i32) -> DailyUsage {
+        let resets_at = self.calendar.next_day(self.calendar.day(self.clock.now()));
+        DailyUsage { used, limit: self.of(tier).daily_prompts, resets_at }
+    }
+
+    /// The tokens of this day and of this month, from the rows of the month.
+    #[must_use]
+    pub fn token_budgets(&self, tier: Tier, rows: &[daily_usage::Model]) -> [TokenBudget; 2] {
+        let (today, limits) = (self.calendar.day(self.clock.now()), self.of(tier));
+        let used = |from: NaiveDate| {
+            let rows = rows.iter().filter(|row| (from..=today.date).contains(&row.day));
+            rows.map(|row| row.tokens + i64::from(row.unfinished) * self.limits.reserved_tokens).sum()
+        };
+        let (next_day, next_month) = (self.calendar.next_day(today), self.calendar.next_month(today));
+        [
+            TokenBudget { used: used(today.date), limit: limits.daily_tokens, resets_at: next_day },
+            TokenBudget { used: used(today.month), limit: limits.monthly_tokens, resets_at: next_month },
+        ]
+    }
+
+    /// The first day that a user sees, and that the tokens of this month need.
+    #[must_use]
+    pub fn history_from(&self) -> NaiveDate {
+        let today = self.calendar.day(self.clock.now());
+        today.month.min(today.date - Days::new(HISTORY_DAYS - 1))
+    }
+
+    /// The last days, oldest first, with those on which nothing was used.
+    #[must_use]
+    pub fn history(&self, user: UserId, rows: &[daily_usage::Model]) -> Vec<daily_usage::Model> {
+        let today = self.calendar.day(self.clock.now()).date;
+        let days = (0..HISTORY_DAYS).rev().map(|ago| today - Days::new(ago));
+        days.map(|day| {
+            let found = rows.iter().find(|row| row.day == day).cloned();
+            found.unwrap_or(daily_usage::Model { user_id: user, day, used: 0, tokens: 0, unfinished: 0 })
+        })
+        .collect()
+    }
+
+    /// The row of today; none if nothing was used.
+    pub async fn today(
+        &self,
+        conn: &impl ConnectionTrait,
+        user: UserId,
+    ) -> Result<Option<daily_usage::Model>> {
+        let today = self.calendar.day(self.clock.now()).date;
+        Ok(usage::of_users(conn, &[user], today).await?.pop())
+    }
+
+    /// The user's usage today.
+    pub async fn usage(&self, conn: &impl ConnectionTrait, user: UserId) -> Result<DailyUsage> {
+        let subscription = subscriptions::of_user(conn, user).await?;
+        let used = self.today(conn, user).await?.map_or(0, |today| today.used);
+        Ok(self.usage_of(tier(subscription.as_ref(), self.clock.now()), used))
+    }
+
+    /// Reserves one prompt of the day of `now`, and the tokens of its reply. The reply must be created with the same `now`, because
+    /// its end is counted on the day on which it was created.
+    pub async fn reserve(
+        &self,
+        tx: &impl ConnectionTrait,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<DailyUsage> {
+        let tier = tier(subscriptions::of_user(tx, user).await?.as_ref(), now);
+        let limits = self.of(tier);
+        let reserved =
+            usage::reserve(tx, user, self.period(now), limits, self.limits.reserved_tokens).await?;
+        if let Some(used) = reserved {
+            return Ok(self.usage_of(tier, used));
+        }
+        Err(self.exceeded(tx, user, tier).await?)
+    }
+
+    /// The quota that rejects another prompt.
+    async fn exceeded(&self, conn: &impl ConnectionTrait, user: UserId, tier: Tier) -> Result<Error> {
+        let rows = usage::since(conn, &[user], self.history_from()).await?;
+        let today = self.calendar.day(self.clock.now());
+        let used = rows.iter().find(|row| row.day == today.date).map_or(0, |row| row.used);
+        let prompts = self.usage_of(tier, used);
+        let [daily, monthly] = self.token_budgets(tier, &rows);
+        let is_used_up = |budget: &TokenBudget| budget.limit.is_some_and(|limit| budget.used >= limit);
+        let upgradeable = self.is_billing_configured && tier == Tier::Basic;
+        let tokens = |kind, TokenBudget { used, limit, resets_at }: TokenBudget| Error::QuotaExceeded {
+            kind,
+            limit: limit.unwrap_or(i64::MAX),
+            used,
+            resets_at,
+            upgradeable,
+        };
+        Ok(if is_used_up(&monthly) {
+            tokens(QuotaKind::MonthlyTokens, monthly)
+        } else if is_used_up(&daily) {
+            tokens(QuotaKind::DailyTokens, daily)
+        } else {
+            Error::QuotaExceeded {
+                kind: QuotaKind::DailyPrompts,
+                limit: prompts.limit.map_or(i64::MAX, i64::from),
+                used: prompts.used.into(),
+                resets_at: prompts.resets_at,
+                upgradeable,
+            }
+        })
+    }
+}
