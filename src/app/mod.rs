@@ -19,7 +19,7 @@ use crate::{
     config::{BillingSettings, Config, PersistedQueries, Role, Switch},
     domain::{
         auth::{Auth, Keys, OtpDeliverer, Passwords, PhoneNumber, SessionCache},
-        billing::{Billing, EventIntake},
+        billing::{Billing, EventIntake, PriceCache},
         chatrooms::{Chatrooms, Feeds},
         replies::{Replies, Timing},
         sharing::Sharing,
@@ -309,7 +309,7 @@ fn billing(
         settings: config.billing.clone(),
         event_intake: EventIntake::default(),
         sync_locks: Arc::new(std::array::from_fn(|_| Mutex::new(()))),
-        product: Arc::default(),
+        price: PriceCache::default(),
         stale_poll_interval: STALE_POLL_INTERVAL,
         events: metrics.stripe_events.clone(),
     })

@@ -234,7 +234,7 @@ async fn check_stripe(config: &Config) -> anyhow::Result<String> {
         bail!("billing is not configured completely: set {}", missing.join(", "));
     }
     let price = settings.price().context("STRIPE_PRO_PRICE_ID is not set")?;
-    match payments.product_of(price).await {
+    match payments.price(price).await {
         Ok(_) => Ok(format!("Stripe responds and knows the price {price}")),
         Err(PaymentError::Missing(_)) => {
             bail!("Stripe does not know the price {price} (STRIPE_PRO_PRICE_ID)")

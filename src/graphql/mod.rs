@@ -10,7 +10,7 @@ mod engine;
 mod schema;
 mod types;
 
-use async_graphql::{Schema as GraphqlSchema, SchemaBuilder, ValidationMode};
+use async_graphql::{SDLExportOptions, Schema as GraphqlSchema, SchemaBuilder, ValidationMode};
 
 pub use engine::{
     DocumentStore, MutationRate, Prepared, SerializedResponse, Services, append_json,
@@ -47,5 +47,5 @@ pub fn executor(
 /// The schema definition, as `schema.graphql` holds it.
 #[must_use]
 pub fn sdl() -> String {
-    builder().finish().sdl()
+    builder().finish().sdl_with_options(SDLExportOptions::new().include_specified_by())
 }

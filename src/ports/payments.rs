@@ -71,6 +71,33 @@ pub struct SubscriptionSnapshot {
     pub unpaid_since: Option<Timestamp>,
 }
 
+/// The current state of a price.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceSnapshot {
+    pub product: Option<String>,
+    pub cost: Option<Cost>,
+}
+
+/// What a recurring price costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// In the currency's smallest unit.
+    pub amount: i32,
+    /// ISO 4217, in lower case.
+    pub currency: String,
+    pub interval: Interval,
+    /// The number of intervals for which the amount is paid.
+    pub interval_count: i32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interval {
+    Day,
+    Week,
+    Month,
+    Year,
+}
+
 /// A price, and the product that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Price {
@@ -108,8 +135,8 @@ pub trait Payments: Send + Sync {
     /// Ends a subscription immediately.
     async fn cancel_subscription(&self, id: &str) -> Result<()>;
 
-    /// The product of a price.
-    async fn product_of(&self, price: &str) -> Result<Option<String>>;
+    /// What a price costs, and its product.
+    async fn price(&self, id: &str) -> Result<PriceSnapshot>;
 
     /// The customer who paid a charge; none if it was paid without a customer.
     async fn customer_of_charge(&self, id: &str) -> Result<Option<String>>;

@@ -86,6 +86,16 @@ pub async fn page_owned_by(
     Ok(window.page(rows))
 }
 
+/// The number of the user's chatrooms that are archived, or of those that are not.
+pub async fn count_owned_by(conn: &impl ConnectionTrait, user: UserId, archived: bool) -> Result<u64, DbErr> {
+    let is_archived = chatroom::Column::ListRank.eq(chatroom::Model::ARCHIVED);
+    chatroom::Entity::find()
+        .filter(chatroom::Column::UserId.eq(user))
+        .filter(if archived { is_archived } else { is_archived.not() })
+        .count(conn)
+        .await
+}
+
 /// Locks the chatroom's row and increments its version. Every transaction in which the owner changes a chatroom calls this
 /// first. An activity moves the chatroom up in its owner's list. Returns none if the user has no such chatroom.
 pub async fn increment_version_of_owned(

@@ -9,7 +9,7 @@ use crate::support::{
 
 const LIST: &str = "query($archived: Boolean, $first: Int, $after: String, $last: Int, $before: String) {
     chatrooms(archived: $archived, first: $first, after: $after, last: $last, before: $before) {
-        nodes { title pinnedAt archivedAt isTemporary } pageInfo { hasNextPage startCursor endCursor }
+        nodes { title pinnedAt archivedAt isTemporary } pageInfo { hasNextPage startCursor endCursor } totalCount
     }
 }";
 
@@ -17,11 +17,15 @@ async fn page(user: &TestUser, args: Value) -> (Vec<String>, Value) {
     let mut data = user.data(LIST, args).await;
     let nodes = data["chatrooms"]["nodes"].as_array().unwrap().iter();
     let titles = nodes.map(|node| node["title"].as_str().unwrap().to_owned()).collect();
-    (titles, data["chatrooms"]["pageInfo"].take())
+    let mut page_info = data["chatrooms"]["pageInfo"].take();
+    page_info["totalCount"] = data["chatrooms"]["totalCount"].take();
+    (titles, page_info)
 }
 
 async fn titles(user: &TestUser, archived: bool) -> Vec<String> {
-    page(user, json!({ "archived": archived })).await.0
+    let (titles, page_info) = page(user, json!({ "archived": archived })).await;
+    assert_eq!(page_info["totalCount"], titles.len());
+    titles
 }
 
 async fn update(chatroom: &TestChatroom, mut input: Value) -> Value {

@@ -40,8 +40,8 @@ use stripe_core::{
 use crate::{
     backoff::{Backoff, RetryPolicy},
     ports::payments::{
-        CheckoutSession, CustomerProfile, NewCheckout, NewCustomer, PaymentError, Payments, Result,
-        SubscriptionSnapshot,
+        CheckoutSession, CustomerProfile, NewCheckout, NewCustomer, PaymentError, Payments, PriceSnapshot,
+        Result, SubscriptionSnapshot,
     },
 };
 
@@ -221,9 +221,9 @@ impl Payments for Stripe {
         self.call_without_key::<IdResponse>(&CancelSubscription::new(id)).await.map(drop)
     }
 
-    async fn product_of(&self, price: &str) -> Result<Option<String>> {
-        let price: PriceResponse = self.get_path(format!("/prices/{price}")).await?;
-        Ok(price.product)
+    async fn price(&self, id: &str) -> Result<PriceSnapshot> {
+        let price: PriceResponse = self.get_path(format!("/prices/{id}")).await?;
+        Ok(price.into())
     }
 
     async fn customer_of_charge(&self, id: &str) -> Result<Option<String>> {

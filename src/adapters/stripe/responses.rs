@@ -4,7 +4,9 @@ use anyhow::anyhow;
 use entity::{Timestamp, checkout, subscription::State};
 use miniserde::Deserialize;
 
-use crate::ports::payments::{CheckoutSession, Price, Result, SubscriptionSnapshot};
+use crate::ports::payments::{
+    CheckoutSession, Cost, Interval, Price, PriceSnapshot, Result, SubscriptionSnapshot,
+};
 
 #[derive(Deserialize)]
 pub(super) struct IdResponse {
@@ -79,7 +81,42 @@ struct Item {
 #[derive(Deserialize)]
 pub(super) struct PriceResponse {
     id: String,
-    pub(super) product: Option<String>,
+    product: Option<String>,
+    unit_amount: Option<i64>,
+    currency: Option<String>,
+    recurring: Option<Recurring>,
+}
+
+#[derive(Deserialize)]
+struct Recurring {
+    interval: String,
+    interval_count: Option<i32>,
+}
+
+impl From<PriceResponse> for PriceSnapshot {
+    fn from(price: PriceResponse) -> Self {
+        let cost = || {
+            let recurring = price.recurring?;
+            Some(Cost {
+                amount: price.unit_amount?.try_into().ok()?,
+                currency: price.currency?,
+                interval: parse_interval(&recurring.interval)?,
+                interval_count: recurring.interval_count.unwrap_or(1),
+            })
+        };
+        Self { product: price.product, cost: cost() }
+    }
+}
+
+/// See <https://docs.stripe.com/api/prices/object#price_object-recurring-interval>.
+fn parse_interval(interval: &str) -> Option<Interval> {
+    match interval {
+        "day" => Some(Interval::Day),
+        "week" => Some(Interval::Week),
+        "month" => Some(Interval::Month),
+        "year" => Some(Interval::Year),
+        _ => None,
+    }
 }
 
 #[derive(Deserialize)]

@@ -20,6 +20,7 @@ mod deletion;
 mod intake;
 mod payload;
 mod portal;
+mod price;
 mod return_url;
 mod reversal;
 mod signature;
@@ -28,10 +29,7 @@ mod sync;
 pub mod tiers;
 mod webhook;
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::task::TaskTracker;
 
@@ -49,6 +47,7 @@ use crate::{
 
 pub use customer::{SYNC_CUSTOMER, sync_customer_job};
 pub use intake::EventIntake;
+pub use price::PriceCache;
 pub use sync::SyncLocks;
 pub use webhook::STRIPE_EVENT;
 
@@ -68,8 +67,7 @@ pub struct Billing {
     pub settings: BillingSettings,
     pub event_intake: EventIntake,
     pub sync_locks: SyncLocks,
-    /// The product of the configured price, once it has been read from Stripe.
-    pub product: Arc<OnceLock<String>>,
+    pub price: PriceCache,
     /// How often to look for users whose billing state is stale.
     pub stale_poll_interval: Duration,
     /// Counts Stripe's events.

@@ -102,23 +102,11 @@ impl Billing {
         if subscriptions.iter().all(has_price) {
             return Ok(subscriptions);
         }
-        let product = self.product(price).await?;
+        let product = self.configured_price().await?.and_then(|price| price.product);
         let has_product = |one: &SubscriptionSnapshot| {
-            product.is_some() && one.prices.iter().any(|other| other.product.as_deref() == product)
+            product.is_some() && one.prices.iter().any(|other| other.product == product)
         };
         Ok(subscriptions.into_iter().filter(|one| has_price(one) || has_product(one)).collect())
-    }
-
-    /// The product of the configured price. It never changes, so it is read once.
-    async fn product(&self, price: &str) -> Result<Option<&str>> {
-        if let Some(product) = self.product.get() {
-            return Ok(Some(product));
-        }
-        match self.payments()?.product_of(price).await {
-            Ok(Some(product)) => Ok(Some(self.product.get_or_init(|| product))),
-            Ok(None) | Err(PaymentError::Missing(_)) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// Stores the result of a sync. Returns false, and stores nothing, if the row has changed since this sync read it.

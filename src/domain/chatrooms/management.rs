@@ -229,6 +229,18 @@ impl Chatrooms {
         serde_json::from_slice(&cached).map_err(|cause| Error::Internal(cause.into()))
     }
 
+    /// The number of the user's chatrooms that are archived, or of those that are not.
+    pub async fn count(&self, user: UserId, archived: bool) -> Result<u64> {
+        let version = self.list_version(user).await?;
+        let cache_key = format!("chatroom-count:{user}:{version}:{archived}");
+        let load = async {
+            let count = chatrooms::count_owned_by(self.db.read(), user, archived).await?;
+            Ok(Bytes::from(serde_json::to_vec(&count)?))
+        };
+        let cached = self.cache.get_or_load(&cache_key, load.boxed()).await?;
+        serde_json::from_slice(&cached).map_err(|cause| Error::Internal(cause.into()))
+    }
+
     fn check_generation(&self, own: Option<Generation>) -> Result<Option<Generation>> {
         own.map(|own| generation::check(own, self.replies.models.generation())).transpose()
     }

@@ -103,11 +103,11 @@ impl<T: OutputType> TypeName for Edge<T> {
 #[graphql(name_type)]
 pub struct Connection<T: OutputType> {
     /// The items of the page, each with its cursor.
-    edges: Vec<Edge<T>>,
+    pub edges: Vec<Edge<T>>,
     /// The items of the page, without cursors.
-    nodes: Vec<T>,
+    pub nodes: Vec<T>,
     /// Whether there are more items before and after the page, and the cursors to continue with.
-    page_info: PageInfo,
+    pub page_info: PageInfo,
 }
 
 /// An item of a page and its cursor.

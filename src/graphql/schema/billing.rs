@@ -7,7 +7,7 @@ use crate::{
     error::Result,
     graphql::{
         engine::context::{billing, chatrooms, clock, viewer},
-        types::SubscriptionStatus,
+        types::{Billing, SubscriptionStatus},
     },
 };
 
@@ -16,6 +16,11 @@ pub struct BillingQueries;
 
 #[Object]
 impl BillingQueries {
+    /// Whether users can subscribe to Pro, and what it costs. Needs no sign-in.
+    async fn billing(&self) -> Billing {
+        Billing
+    }
+
     /// Your tier and billing state. Errors: UNAUTHENTICATED.
     async fn subscription_status(&self, ctx: &Context<'_>) -> Result<SubscriptionStatus> {
         let account = chatrooms(ctx).account(viewer(ctx)?.user).await?;

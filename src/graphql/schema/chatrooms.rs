@@ -11,7 +11,7 @@ use crate::{
             context::{self, memory, viewer},
             paging::{Connection, PageArgs},
         },
-        types::{Chatroom, GenerationInput, Model, read_id},
+        types::{Chatroom, ChatroomConnection, GenerationInput, Model, read_id},
     },
     store::chatrooms,
 };
@@ -44,13 +44,13 @@ impl ChatroomQueries {
         #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
         #[graphql(desc = "Whether to list the archived chatrooms instead of the others.", default)]
         archived: bool,
-    ) -> Result<Connection<Chatroom>> {
+    ) -> Result<ChatroomConnection> {
         let viewer = viewer(ctx)?;
         let window = PageArgs { first, after, last, before }.window()?;
         let page = context::chatrooms(ctx).chatrooms(viewer.user, archived, window.clone()).await?;
         page.items.iter().try_for_each(|row| memory(ctx).count_read(chatrooms::size_of(row)))?;
         let key = |row: &chatroom::Model| (row.list_rank, row.updated_at, row.id);
-        Ok(Connection::new(page, &window, key, Chatroom))
+        Ok(ChatroomConnection { page: Connection::new(page, &window, key, Chatroom), archived })
     }
 
     /// The models that a chatroom can use, the default first. If one is not available, the next that the user's tier may use

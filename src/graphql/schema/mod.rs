@@ -22,7 +22,7 @@ pub use subscriptions::Subscription;
 /// increments the version of the list.
 pub const CACHEABLE: CacheableFields = &[
     ("Query", &["chatrooms"]),
-    ("ChatroomConnection", &["edges", "nodes", "pageInfo"]),
+    ("ChatroomConnection", &["edges", "nodes", "pageInfo", "totalCount"]),
     ("ChatroomEdge", &["cursor", "node"]),
     ("PageInfo", &["hasPreviousPage", "hasNextPage", "startCursor", "endCursor"]),
     (

@@ -1,15 +1,20 @@
-use async_graphql::{Enum, SimpleObject};
+use async_graphql::{Context, Enum, Object, SimpleObject};
 use entity::{Timestamp, subscription};
 
-use crate::domain::billing::tiers;
+use crate::{
+    domain::billing::tiers,
+    error::Result,
+    graphql::engine::context::billing,
+    ports::payments::{self, Cost},
+};
 
 /// The tier of a user.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "tiers::Tier")]
 pub enum Tier {
-    /// A limited number of prompts a UTC day.
+    /// The tier of users without a subscription.
     Basic,
-    /// Unlimited prompts.
+    /// The tier of subscribers.
     Pro,
 }
 
@@ -33,6 +38,57 @@ pub enum BillingState {
     Unpaid,
     /// The subscription or its payment collection is paused. The user has no Pro until it is resumed.
     Paused,
+}
+
+/// Whether users can subscribe to Pro, and what it costs.
+pub struct Billing;
+
+/// Whether users can subscribe to Pro, and what it costs.
+#[Object]
+impl Billing {
+    /// Whether users can subscribe. If not, startCheckout and openBillingPortal return BILLING_NOT_CONFIGURED.
+    async fn is_configured(&self, ctx: &Context<'_>) -> bool {
+        billing(ctx).is_configured()
+    }
+
+    /// What Pro costs, read from Stripe at most once an hour. Null if billing is not configured or the price has no fixed amount.
+    /// Errors: PAYMENT_PROVIDER_ERROR.
+    async fn pro_price(&self, ctx: &Context<'_>) -> Result<Option<Price>> {
+        Ok(billing(ctx).cost().await?.map(Price::from))
+    }
+}
+
+/// What is paid for each period of a subscription.
+#[derive(SimpleObject)]
+pub struct Price {
+    /// The amount in the currency's smallest unit, such as cents.
+    amount: i32,
+    /// The currency in ISO 4217, such as EUR.
+    currency: String,
+    /// The unit of the period.
+    interval: PriceInterval,
+    /// The number of units in a period.
+    interval_count: i32,
+}
+
+impl From<Cost> for Price {
+    fn from(Cost { amount, currency, interval, interval_count }: Cost) -> Self {
+        Self { amount, currency: currency.to_uppercase(), interval: interval.into(), interval_count }
+    }
+}
+
+/// The unit of the period of a subscription.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "payments::Interval")]
+pub enum PriceInterval {
+    /// A day.
+    Day,
+    /// A week.
+    Week,
+    /// A month.
+    Month,
+    /// A year.
+    Year,
 }
 
 /// A user's tier and billing state.

@@ -2,6 +2,7 @@
 
 mod billing;
 mod chatroom;
+mod chatroom_connection;
 mod events;
 mod generation;
 mod message;
@@ -11,8 +12,9 @@ mod share;
 mod usage;
 mod user;
 
-pub use billing::SubscriptionStatus;
+pub use billing::{Billing, SubscriptionStatus};
 pub use chatroom::{Chatroom, DataExport};
+pub use chatroom_connection::ChatroomConnection;
 pub use events::{AccountEvent, ChatroomEvent, ChatroomListEvent, ReplyEvent};
 pub use generation::{GenerationInput, GenerationSettings};
 pub use message::{Feedback, Message};

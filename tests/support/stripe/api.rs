@@ -170,7 +170,12 @@ async fn price(Path(id): Path<String>) -> Response {
     if id != PRICE {
         return missing(404, "price");
     }
-    axum::Json(json!({"id": id, "object": "price", "product": PRODUCT})).into_response()
+    let recurring = json!({"interval": "month", "interval_count": 1, "usage_type": "licensed"});
+    axum::Json(json!({
+        "id": id, "object": "price", "type": "recurring", "product": PRODUCT, "active": true,
+        "currency": "eur", "unit_amount": 1900, "recurring": recurring,
+    }))
+    .into_response()
 }
 
 async fn charge(State(account): State<Arc<Account>>, Path(id): Path<String>) -> Response {

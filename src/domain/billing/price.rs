@@ -1,0 +1,72 @@
+//! What Pro costs, as Stripe last returned it.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use entity::Timestamp;
+use tokio::sync::Mutex;
+
+use super::Billing;
+use crate::{
+    error::Result,
+    ports::payments::{Cost, PaymentError, PriceSnapshot},
+};
+
+/// How long a price is used before it is read again.
+const LIFETIME: TimeDelta = TimeDelta::hours(1);
+/// How long after a failed call Stripe is not called again.
+const RETRY_AFTER: TimeDelta = TimeDelta::seconds(10);
+
+/// The configured price. Callers that need it at the same time share one call of Stripe.
+#[derive(Clone, Default)]
+pub struct PriceCache(Arc<Mutex<Cached>>);
+
+#[derive(Default)]
+struct Cached {
+    price: Option<PriceSnapshot>,
+    /// When Stripe is called again.
+    read_again_at: Option<Timestamp>,
+}
+
+impl Billing {
+    /// Whether users can subscribe.
+    #[must_use]
+    pub fn is_configured(&self) -> bool {
+        self.settings.missing().is_empty()
+    }
+
+    /// What Pro costs; none if billing is not configured, or if the price has no fixed amount.
+    ///
+    /// # Errors
+    /// [`PaymentProvider`](crate::error::Error::PaymentProvider).
+    pub async fn cost(&self) -> Result<Option<Cost>> {
+        if !self.is_configured() {
+            return Ok(None);
+        }
+        Ok(self.configured_price().await?.and_then(|price| price.cost))
+    }
+
+    /// The configured price; none if Stripe has no such price. If Stripe does not respond, the last known one.
+    pub(super) async fn configured_price(&self) -> Result<Option<PriceSnapshot>> {
+        let Some(id) = self.settings.price() else { return Ok(None) };
+        let (mut cached, now) = (self.price.0.lock().await, self.clock.now());
+        if cached.read_again_at.is_none_or(|time| time <= now) {
+            match self.payments()?.price(id).await {
+                Ok(price) => {
+                    *cached = Cached { price: Some(price), read_again_at: Some(now + LIFETIME) };
+                }
+                Err(PaymentError::Missing(_)) => {
+                    *cached = Cached { price: None, read_again_at: Some(now + RETRY_AFTER) };
+                }
+                Err(error) => {
+                    cached.read_again_at = Some(now + RETRY_AFTER);
+                    if cached.price.is_none() {
+                        return Err(error.into());
+                    }
+                    tracing::warn!(%error, "reading the price from Stripe failed; the last known one is used");
+                }
+            }
+        }
+        Ok(cached.price.clone())
+    }
+}
