@@ -1,6 +1,6 @@
 # The commands of this project. CONTRIBUTING.md lists what each requires.
 
-.PHONY: run page test attack chaos fuzz lint deny schema schema-check bench
+.PHONY: run page test attack chaos rolling-upgrade fuzz lint deny schema schema-check bench
 
 run: page ## Build the page, and start Pollux on http://127.0.0.1:8000
 	cargo run --locked
@@ -17,6 +17,9 @@ test: ## Run every test, on both backends
 SECONDS ?= 20
 chaos: ## Kill, pause and restart everything for SECONDS (optionally with SEED), and check every reply
 	tests/with-servers cargo test --locked --test chaos -- --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+rolling-upgrade: ## Replace processes of OLD, a tag, commit or binary, by this release and back, under load
+	old=$$(tests/earlier-release $(OLD)) && tests/with-servers cargo test --locked --test chaos -- --clients 40 --upgrade-from "$$old"
 
 CASES ?= 20000
 fuzz: ## Send CASES unusual requests (optionally with SEED), and check that the server executes or rejects each

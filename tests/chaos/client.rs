@@ -23,12 +23,13 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Client {
     number: usize,
     token: String,
-    chatrooms: [String; 2],
+    chatrooms: Vec<String>,
     nodes: Nodes,
     chance: fastrand::Rng,
     http: reqwest::Client,
     observed: Observations,
-    /// Whether the client never disconnects by itself, so that nodes cause all failures.
+    /// Whether the client never disconnects by itself, so that nodes cause all failures. Such a client signs in as another user
+    /// after each reply.
     steady: bool,
 }
 
@@ -52,7 +53,7 @@ pub struct SentMessage {
 impl Client {
     pub async fn sign_in(number: usize, seed: u64, nodes: Nodes, steady: bool) -> Self {
         let user = TestUser::sign_in(nodes.all()[0], &format!("+1415{}", 2_000_000 + number)).await;
-        let chatrooms = [user.create_chatroom("a").await.id, user.create_chatroom("b").await.id];
+        let chatrooms = vec![user.create_chatroom("a").await.id, user.create_chatroom("b").await.id];
         let http = reqwest::Client::builder().no_proxy().timeout(RESPONSE_TIMEOUT).build().unwrap();
         let chance = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
         Self {
@@ -76,6 +77,9 @@ impl Client {
             let (text, end) = self.follow(&reply).await;
             self.observed.sent.push(SentMessage { question, reply, text, end });
             round += 1;
+            if self.steady {
+                self.sign_in_as_new_user(round).await;
+            }
         }
         self.observed
     }
@@ -85,18 +89,38 @@ impl Client {
         nodes[self.chance.usize(..nodes.len())]
     }
 
+    /// Signs up as another user, who has one chatroom with the default title.
+    async fn sign_in_as_new_user(&mut self, round: usize) {
+        let phone = format!("+1415{}", 2_000_000 + 1000 * round + self.number);
+        self.token.clear();
+        let sent = self.execute(user::SEND_OTP, json!({ "phone": phone })).await;
+        let code = json!({"phone": phone, "otp": sent["sendOtp"]["otp"]});
+        let signed_in = self.execute(user::VERIFY_OTP, code).await;
+        self.token = signed_in["verifyOtp"]["accessToken"].as_str().unwrap().to_owned();
+        let query = "mutation { createChatroom(input: {}) { chatroom { id } } }";
+        let created = self.execute(query, json!({})).await;
+        self.chatrooms = vec![created["createChatroom"]["chatroom"]["id"].as_str().unwrap().to_owned()];
+    }
+
     async fn send_message(&mut self, question: &str) -> String {
-        let chatroom = &self.chatrooms[self.chance.usize(..2)];
+        let chatroom = &self.chatrooms[self.chance.usize(..self.chatrooms.len())];
         let input = json!({"chatroomId": chatroom, "content": question, "idempotencyKey": question});
-        let body = json!({"query": user::SEND_MESSAGE, "variables": {"input": input}});
+        let sent = self.execute(user::SEND_MESSAGE, json!({ "input": input })).await;
+        sent["sendMessage"]["reply"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Executes a mutation, and repeats it until it succeeds. Returns its data.
+    async fn execute(&mut self, query: &str, variables: Value) -> Value {
+        let body = json!({"query": query, "variables": variables});
         loop {
             let url = format!("http://{}/graphql", self.any_node());
-            let sent = self.http.post(url).bearer_auth(&self.token).json(&body).send().await;
-            match sent {
+            let mut request = self.http.post(url).json(&body);
+            if !self.token.is_empty() {
+                request = request.bearer_auth(&self.token);
+            }
+            match request.send().await {
                 Ok(response) => match response.json::<Value>().await {
-                    Ok(response) if response.get("errors").is_none() => {
-                        return response["data"]["sendMessage"]["reply"]["id"].as_str().unwrap().to_owned();
-                    }
+                    Ok(mut response) if response.get("errors").is_none() => return response["data"].take(),
                     Ok(rejected) => {
                         assert_eq!(user::code_of(&rejected), "INTERNAL_SERVER_ERROR", "{rejected}");
                         self.observed.failed += 1;

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     time::Duration,
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     support::{
+        Backend,
         backend::redis_connection,
         process::{Deployment, Process},
     },
@@ -47,12 +49,35 @@ pub struct Cluster {
     injected: BTreeMap<&'static str, usize>,
 }
 
+/// What happens to the processes.
+#[derive(Clone)]
+pub enum Scenario {
+    Faults,
+    /// They are restarted one by one.
+    Restarts,
+    /// They are of an earlier release, and are replaced one by one: by this release, by the earlier one and again by this one.
+    Upgrade {
+        from: PathBuf,
+    },
+}
+
+impl Scenario {
+    /// Whether no process dies, so that clients notice nothing but closed connections.
+    pub fn is_graceful(&self) -> bool {
+        !matches!(self, Self::Faults)
+    }
+}
+
 impl Cluster {
-    pub async fn start(seed: u64, rolling: bool) -> Self {
+    pub async fn start(seed: u64, scenario: &Scenario) -> Self {
         let mut deployment = Deployment::new().await;
+        if let Scenario::Upgrade { from } = scenario {
+            deployment.backend = Backend::without_schema(&Backend::servers().unwrap()).await;
+            deployment.binary.clone_from(from);
+        }
         let redis = Redis::start(free_port()).await;
         deployment.backend.redis_url = Some(redis.url());
-        let steady = rolling.then_some(ROLLING_REPLY);
+        let steady = scenario.is_graceful().then_some(ROLLING_REPLY);
         deployment.gemini.respond_with(move |body| text::script(body, steady));
         let mut cluster = Self {
             deployment,
@@ -100,18 +125,36 @@ impl Cluster {
         *self.nodes.0.lock().unwrap() = self.apis.iter().map(|api| api.address).collect();
     }
 
-    /// Injects faults until `end`, and leaves all processes running.
-    pub async fn inject_faults(&mut self, end: Instant, rolling: bool) {
-        while Instant::now() < end {
-            if rolling {
-                self.restart_gracefully().await;
-            } else {
-                self.inject_fault().await;
-                let pause = Instant::now() + Duration::from_millis(self.chance.u64(200..1500));
-                sleep_until(pause.min(end)).await;
+    /// Plays the scenario until `end`, an upgrade once, and leaves all processes running.
+    pub async fn play(&mut self, scenario: &Scenario, end: Instant) {
+        match scenario {
+            Scenario::Faults => {
+                while Instant::now() < end {
+                    self.inject_fault().await;
+                    let pause = Instant::now() + Duration::from_millis(self.chance.u64(200..1500));
+                    sleep_until(pause.min(end)).await;
+                }
+            }
+            Scenario::Restarts => {
+                while Instant::now() < end {
+                    self.restart_gracefully().await;
+                }
+            }
+            Scenario::Upgrade { from } => {
+                for binary in [&Process::binary(), from, &Process::binary()] {
+                    self.replace_all(binary).await;
+                }
             }
         }
         self.until.cancel();
+    }
+
+    /// Replaces all processes by processes of this binary, one by one.
+    async fn replace_all(&mut self, binary: &Path) {
+        self.deployment.binary = binary.to_owned();
+        for _ in 0..APIS.max(WORKERS) {
+            self.restart_gracefully().await;
+        }
     }
 
     async fn inject_fault(&mut self) {

@@ -3,6 +3,9 @@
 //!
 //! Run it with `make chaos SECONDS=120 SEED=7`. It prints the seed and how many replies are lost, duplicated, reordered and
 //! stuck. It fails unless these four counts are 0 and the used quota equals the number of accepted messages.
+//!
+//! `make rolling-upgrade OLD=v0.1.0` replaces processes of an earlier release by this one in the same way. No mutation may fail then,
+//! and no reply may restart.
 
 #![allow(clippy::unwrap_used, reason = "a program without a caller fails where it panics")]
 #![allow(clippy::disallowed_methods, reason = "tasks are awaited where they are spawned")]
@@ -14,17 +17,18 @@ mod support;
 mod text;
 mod verdict;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
 use tokio::time::{Instant, timeout_at};
 
 use client::Client;
-use cluster::Cluster;
+use cluster::{Cluster, Scenario};
 use support::requirements::require_servers;
 
-/// The time within which all clients and jobs must finish after the last fault.
-const RECOVERY_TIMEOUT: Duration = Duration::from_mins(1);
+/// The time within which all clients and jobs must finish after the last fault. A worker of an earlier release postpones a job
+/// whose kind it does not know by a minute.
+const RECOVERY_TIMEOUT: Duration = Duration::from_mins(2);
 
 #[derive(Parser)]
 struct Cli {
@@ -38,6 +42,19 @@ struct Cli {
     /// Only restarts the nodes one by one with SIGTERM.
     #[arg(long)]
     rolling: bool,
+    /// The binary of an earlier release. Only upgrades from it, back to it, and again from it, one node after the other.
+    #[arg(long, conflicts_with_all = ["rolling", "seconds"])]
+    upgrade_from: Option<PathBuf>,
+}
+
+impl Cli {
+    fn scenario(&self) -> Scenario {
+        match &self.upgrade_from {
+            Some(from) => Scenario::Upgrade { from: from.clone() },
+            None if self.rolling => Scenario::Restarts,
+            None => Scenario::Faults,
+        }
+    }
 }
 
 fn main() {
@@ -51,22 +68,23 @@ fn main() {
 
 async fn run(cli: &Cli) -> bool {
     let seed = cli.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
-    println!("seed {seed}: {} clients, {} seconds", cli.clients, cli.seconds);
-    let mut cluster = Cluster::start(seed, cli.rolling).await;
+    let (scenario, started) = (cli.scenario(), Instant::now());
+    println!("seed {seed}: {} clients", cli.clients);
+    let mut cluster = Cluster::start(seed, &scenario).await;
     let mut tasks = Vec::new();
     for number in 0..cli.clients {
-        let client = Client::sign_in(number, seed, cluster.nodes(), cli.rolling).await;
+        let client = Client::sign_in(number, seed, cluster.nodes(), scenario.is_graceful()).await;
         tasks.push(tokio::spawn(client.chat(cluster.until())));
     }
     let end = Instant::now() + Duration::from_secs(cli.seconds);
-    cluster.inject_faults(end, cli.rolling).await;
+    cluster.play(&scenario, end).await;
     let limit = Instant::now() + RECOVERY_TIMEOUT;
     let mut chats = Vec::new();
     for task in tasks {
         chats.push(timeout_at(limit, task).await.map(Result::unwrap).ok());
     }
     let verdict = verdict::compare(&chats, &cluster, limit).await;
-    println!("seed {seed}, {} s: {} | {verdict}", cli.seconds, cluster.faults());
+    println!("seed {seed}, {} s: {} | {verdict}", started.elapsed().as_secs(), cluster.faults());
     cluster.stop().await;
-    verdict.is_good(cli.rolling)
+    verdict.is_good(scenario.is_graceful())
 }

@@ -66,7 +66,10 @@ impl Verdict {
     }
 
     async fn compare_rows(&mut self, database: &DatabaseConnection) {
-        self.stuck += usize::try_from(job::Entity::find().count(database).await.unwrap()).unwrap();
+        for job in job::Entity::find().all(database).await.unwrap() {
+            println!("not processed: {job:?}");
+            self.stuck += 1;
+        }
         let rows = message::Entity::find().all(database).await.unwrap();
         let questions = rows.iter().filter(|row| row.role == message::Role::User);
         // Each question is sent once. If it has several rows, it was accepted twice. If it has none, it was lost.

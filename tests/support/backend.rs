@@ -8,7 +8,7 @@ use std::{
 
 use chrono::TimeDelta;
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, Database};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -40,6 +40,15 @@ impl Backend {
     /// A new database on each of these servers.
     pub async fn new_on_servers((postgres, redis): &(String, String)) -> Self {
         Self { database_url: fresh_database(postgres).await, redis_url: Some(fresh_redis(redis).await) }
+    }
+
+    /// A database without tables on the PostgreSQL of the tests, and a new database of its Redis.
+    pub async fn without_schema((postgres, redis): &(String, String)) -> Self {
+        let admin = Database::connect(format!("{postgres}/postgres")).await.unwrap();
+        Self {
+            database_url: create_database(&admin, postgres, "template1").await,
+            redis_url: Some(fresh_redis(redis).await),
+        }
     }
 
     /// The URLs of PostgreSQL and Redis, such as `postgres://postgres@127.0.0.1:5432` and `redis://127.0.0.1:6379`, or `None`
@@ -106,9 +115,13 @@ async fn fresh_database(server: &str) -> String {
             template.close().await.unwrap();
         })
         .await;
+    create_database(&admin, server, TEMPLATE).await
+}
+
+async fn create_database(admin: &DatabaseConnection, server: &str, template: &str) -> String {
     let name = format!("test_{}", Uuid::now_v7().simple());
-    admin.execute_unprepared(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await.unwrap();
-    admin.close().await.unwrap();
+    admin.execute_unprepared(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await.unwrap();
+    admin.close_by_ref().await.unwrap();
     format!("{server}/{name}")
 }
 

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -21,13 +21,15 @@ pub struct Deployment {
     pub directory: TempDir,
     pub backend: Backend,
     pub gemini: FakeGemini,
+    /// The server that is started.
+    pub binary: PathBuf,
 }
 
 impl Deployment {
     pub async fn new() -> Self {
         let directory = TempDir::new().unwrap();
         let backend = Backend::create(directory.path()).await;
-        Self { backend, directory, gemini: FakeGemini::start().await }
+        Self { backend, directory, gemini: FakeGemini::start().await, binary: Process::binary() }
     }
 
     pub async fn start(&self) -> Process {
@@ -36,7 +38,7 @@ impl Deployment {
 
     /// Starts a process with additional arguments and settings.
     pub async fn start_with(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Process {
-        let mut command = Process::command(self.directory.path());
+        let mut command = Process::command_of(&self.binary, self.directory.path());
         let gemini = format!("http://{}", self.gemini.address);
         command.args(arguments).envs(self.backend.environment());
         command.env("GEMINI_API_KEY", "test-key").env("GEMINI_BASE_URL", gemini);
@@ -76,10 +78,18 @@ pub struct Process {
 }
 
 impl Process {
-    /// A command without settings that runs this build's binary, or the one in `POLLUX_TEST_BINARY`.
+    /// This build's binary, or the one in `POLLUX_TEST_BINARY`.
+    pub fn binary() -> PathBuf {
+        std::env::var_os("POLLUX_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_pollux").into()).into()
+    }
+
+    /// A command without settings that runs [`binary`](Self::binary).
     pub fn command(directory: &Path) -> Command {
-        let binary = std::env::var_os("POLLUX_TEST_BINARY");
-        let mut command = Command::new(binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_pollux").into()));
+        Self::command_of(&Self::binary(), directory)
+    }
+
+    fn command_of(binary: &Path, directory: &Path) -> Command {
+        let mut command = Command::new(binary);
         // Concurrent processes would compete for the default port.
         command.current_dir(directory).env_clear().env("METRICS_BIND", "off");
         command
