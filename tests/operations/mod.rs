@@ -10,3 +10,4 @@ mod packages;
 mod settings;
 mod startup;
 mod traces;
+mod upgrades;
