@@ -1,6 +1,6 @@
 # The commands of this project. CONTRIBUTING.md lists what each requires.
 
-.PHONY: run page test attack chaos rolling-upgrade fuzz lint deny schema schema-check bench
+.PHONY: run page test attack chaos rolling-upgrade fuzz lint lint-deploy deny schema schema-check bench
 
 run: page ## Build the page, and start Pollux on http://127.0.0.1:8000
 	cargo run --locked
@@ -39,6 +39,9 @@ lint: ## Check formatting and run clippy
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --test attack --test chaos --test fuzz -- -D warnings
+
+lint-deploy: ## Check the Dockerfile, the compose files, the Helm chart and the systemd unit
+	deploy/lint
 
 schema: ## Regenerate schema.graphql
 	cargo run --locked --quiet -- schema > schema.graphql.new
