@@ -12,22 +12,30 @@ export const BlockView = memo(
     if (block.kind === "code") {
       return <CodeBlockView language={block.language} lines={block.lines} isClosed={block.isClosed} />;
     }
-    return <TokenView token={block.token} />;
+    return <TokenView token={block.token} isContinued={block.continues !== undefined} />;
   },
   (before, after) => before.block === after.block || isSameText(before.block, after.block),
 );
 
 const isSameText = (before: Block, after: Block) =>
-  before.kind === "text" && after.kind === "text" && before.token.raw === after.token.raw;
+  before.kind === "text" &&
+  after.kind === "text" &&
+  before.token.raw === after.token.raw &&
+  isLoose(before.token) === isLoose(after.token);
+
+const isLoose = (token: Token) => token.type === "list" && (token as Tokens.List).loose;
 
 const TokenView = memo(
-  function TokenView({ token }: { token: Token }) {
-    return renderToken(token);
+  function TokenView({ token, isContinued = false }: { token: Token; isContinued?: boolean }) {
+    return renderToken(token, isContinued);
   },
-  (before, after) => before.token.raw === after.token.raw && before.token.type === after.token.type,
+  (before, after) =>
+    before.token.raw === after.token.raw &&
+    before.token.type === after.token.type &&
+    isLoose(before.token) === isLoose(after.token),
 );
 
-function renderToken(token: Token): ReactNode {
+function renderToken(token: Token, isContinued: boolean): ReactNode {
   switch (token.type) {
     case "heading": {
       // The page has an h1 and each message is below an h2, so that headings of a message begin at h3.
@@ -51,7 +59,7 @@ function renderToken(token: Token): ReactNode {
         </blockquote>
       );
     case "list":
-      return <List list={token as Tokens.List} />;
+      return <List list={token as Tokens.List} isContinued={isContinued} />;
     case "table":
       return <Table table={token as Tokens.Table} />;
     case "hr":
@@ -74,10 +82,15 @@ function Tokens({ tokens }: { tokens: readonly Token[] | undefined }): ReactNode
   return tokens?.map((token, index) => <TokenView key={index} token={token} />);
 }
 
-function List({ list }: { list: Tokens.List }) {
+function List({ list, isContinued }: { list: Tokens.List; isContinued: boolean }) {
   const items = list.items.map((item, index) => <Item key={index} item={item} />);
-  if (!list.ordered) return <ul>{items}</ul>;
-  return <ol start={list.start === "" ? undefined : list.start}>{items}</ol>;
+  const continued = isContinued || undefined;
+  if (!list.ordered) return <ul data-continued={continued}>{items}</ul>;
+  return (
+    <ol start={list.start === "" ? undefined : list.start} data-continued={continued}>
+      {items}
+    </ol>
+  );
 }
 
 const Item = memo(

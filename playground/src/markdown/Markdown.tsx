@@ -42,8 +42,10 @@ const BlockGroup = memo(function BlockGroup({
   blocks: readonly Block[];
   isOffscreenable: boolean;
 }) {
+  const [first] = blocks;
+  const isContinued = first?.kind === "text" && first.continues !== undefined;
   return (
-    <div className="block-group" data-offscreenable={isOffscreenable || undefined}>
+    <div className="block-group" data-offscreenable={isOffscreenable || undefined} data-continued={isContinued || undefined}>
       {blocks.map((block) => (
         <BlockView key={block.start} block={block} />
       ))}

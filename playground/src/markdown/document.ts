@@ -5,15 +5,19 @@
 //           └────── finished ─────┘  └────── open ─────────
 //                                    ^ openStart
 //
-// An open code block is not parsed again either: its lines are only searched for the closing fence.
+// An open code block is not parsed again either: its lines are only searched for the closing fence. A long list consists of
+// several blocks (listParts.ts), so that only its last items are.
 import { Lexer, type Token, type Tokens } from "marked";
 import { appendLines, type CodeLines, linesOf, noLines } from "./codeLines";
+import { type Continuation, hasBecomeLoose, lexContinued, splitList } from "./listParts";
 
 export interface TextBlock {
   kind: "text";
   /** The offset in the text, which identifies the block. */
   start: number;
   token: Token;
+  /** Of a part of a list after its first one. */
+  continues?: Continuation;
 }
 
 export interface CodeBlock {
@@ -66,12 +70,18 @@ export function extendDocument(previous: Document, rawText: string): Document {
 export const parseDocument = (text: string, breaks = false): Document => extendDocument(emptyDocument(breaks), text);
 
 function parseFrom(document: Document, text: string): Document {
-  const tail = text.slice(document.openStart);
-  const tokens = new Lexer({ gfm: true, breaks: document.breaks }).lex(tail);
+  const continued = continuationOf(document);
+  const lex = (source: string): Token[] => new Lexer({ gfm: true, breaks: document.breaks }).lex(source);
+  const tokens = lexContinued(lex, text.slice(document.openStart), continued);
+  // The parts before have to be rendered again, which happens at most once to a list.
+  if (continued && hasBecomeLoose(tokens[0], continued))
+    return parseFrom({ ...document, openStart: continued.listStart }, text);
   const blocks: Block[] = [];
   let start = document.openStart;
   for (const token of tokens) {
-    if (token.type !== "space" && token.type !== "def") blocks.push(toBlock(token, start));
+    if (token.type === "list") {
+      blocks.push(...splitList(token as Tokens.List, start, start === document.openStart ? continued : undefined));
+    } else if (token.type !== "space" && token.type !== "def") blocks.push(toBlock(token, start));
     start += token.raw.length;
   }
   // A block is finished once the next one has a complete line: "2" after a list can still become "2. item".
@@ -87,6 +97,13 @@ function parseFrom(document: Document, text: string): Document {
     openStart,
     openFence: finished === blocks.length - 1 ? openFenceOf(open, text) : null,
   };
+}
+
+/** What the open block continues, if it is a part of a list. */
+function continuationOf({ groups, openStart }: Document): Continuation | undefined {
+  const blocks = groups.findLast((group) => (group[0]?.start ?? 0) <= openStart);
+  const block = blocks?.find(({ start }) => start === openStart);
+  return block?.kind === "text" ? block.continues : undefined;
 }
 
 function toBlock(token: Token, start: number): Block {

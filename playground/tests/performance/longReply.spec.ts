@@ -37,6 +37,14 @@ function mixedLine(index: number): string {
   return line < 58 ? codeLine(line) : "The end of the section.\n\n";
 }
 
+/** Items of 8 lines each. */
+function nestedLine(index: number): string {
+  const lines = ["an item\n", "   - a nested *item*\n", "   - another one\n", "\n", "   ```rust\n"];
+  const line = index % 8;
+  if (line === 0) return `${index / 8 + 1}. ${lines[0]}`;
+  return lines[line] ?? (line === 7 ? "   ```\n" : `   ${codeLine(index).trimEnd()}\n`);
+}
+
 /** Counts frames from now on. Returns a function that returns their number and the longest time between two. */
 async function countFrames(page: Page): Promise<() => Promise<{ count: number; slowestMs: number }>> {
   const frames = await page.evaluateHandle(() => {
@@ -59,6 +67,10 @@ const SHAPES: [string, (index: number) => string][] = [
   ["one block of code", (index) => (index === 0 ? "```rust\n" : index === LINES - 1 ? "```\n" : codeLine(index))],
   ["one paragraph", (index) => `Words of sentence ${index} and some more of them. `],
   ["one list", (index) => `${index + 1}. an item with **bold** text and \`code\`\n`],
+  ["one list with nested lists and code", nestedLine],
+  ["one nested list", (index) => (index === 0 ? "- parent\n" : `  - an item with **bold** text and \`code\`\n`)],
+  ["one table", (index) => (index === 0 ? "| a | b |\n|---|--:|\n" : `| cell with **bold** text | ${index} |\n`)],
+  ["one quotation", (index) => (index % 4 === 3 ? ">\n" : `> A sentence with **bold** text and \`code\` ${index}.\n`)],
 ];
 
 for (const [name, line] of SHAPES) {

@@ -1,3 +1,4 @@
+import { Lexer, type Tokens } from "marked";
 import { describe, expect, test } from "vitest";
 import { codeOf } from "../../src/markdown/codeLines";
 import { type Block, type Document, emptyDocument, extendDocument, parseDocument } from "../../src/markdown/document";
@@ -109,5 +110,57 @@ describe("an incrementally parsed document", () => {
 
   test("normalizes_line_breaks", () => {
     expect(shape(parseDocument("# a\r\n\r\nb\r\n"))).toEqual(shape(parseDocument("# a\n\nb\n")));
+  });
+
+  const items = (count: number, item: (number: number) => string) =>
+    Array.from({ length: count }, (_, index) => item(index + 1)).join("");
+
+  const LONG_LISTS: Record<string, string> = {
+    "of bullets": items(100, (number) => `- item ${number} with **bold** text\n`),
+    "with nested lists and code": items(
+      100,
+      (number) =>
+        `${number}. item\n   - [ ] nested\n     1. deeper\n\n   \`\`\`rust\n   let x = ${number};\n\n   - no item\n   \`\`\`\n`,
+    ),
+    "of tasks that becomes loose": items(
+      100,
+      (number) => `* [${number % 2 ? "x" : " "}] task ${number}\n${number === 80 ? "\n" : ""}`,
+    ),
+    "that is loose": items(100, (number) => `${" ".repeat(number % 4)}- item ${number}\n\n`),
+    "with equal numbers": items(100, () => "7) item\nlazy\n"),
+    "of empty items": items(100, (number) => (number % 3 ? "-\n" : "- text\n")),
+  };
+
+  /** Items in the order of the text, however they are divided into blocks. */
+  const listItems = (document: Document) =>
+    document.groups.flat().flatMap((block) => {
+      if (block.kind === "code" || block.token.type !== "list") return [];
+      const list = block.token as Tokens.List;
+      return list.items.map((item, index) => ({
+        number: list.start === "" ? "" : list.start + index,
+        raw: item.raw.trimEnd(),
+        loose: [list.loose, item.loose],
+        tokens: item.tokens.map(({ type, raw }) => [type, raw.trimEnd()]),
+      }));
+    });
+
+  for (const [name, list] of Object.entries(LONG_LISTS)) {
+    const text = `Before.\n\n${list}\nAfter.\n\n- other\n`;
+    test(`a long list ${name} has the items that a parser of the whole list finds`, () => {
+      const document = stream(text, 5).at(-1) ?? emptyDocument();
+      expect(shape(document)).toEqual(shape(parseDocument(text)));
+      const whole = new Lexer({ gfm: true }).lex(text).map((token) => ({ kind: "text" as const, start: 0, token }));
+      expect(listItems(document)).toEqual(listItems({ ...emptyDocument(), groups: [whole] }));
+      expect(listItems(parseDocument(text))).toEqual(listItems({ ...emptyDocument(), groups: [whole] }));
+    });
+  }
+
+  test("parses_only_the_last_items_of_a_long_list_again", () => {
+    const list = items(3_000, (number) => `${number}. item\n`);
+    const before = extendDocument(emptyDocument(), list);
+    const after = extendDocument(before, `${list}3001. last\n`);
+    expect(after.text.length - after.openStart).toBeLessThan(40 * "1000. item\n".length);
+    const identical = after.groups.flat().filter((one, index) => one === block(before, index)).length;
+    expect(identical).toBeGreaterThanOrEqual(after.groups.flat().length - 1);
   });
 });
