@@ -30,6 +30,7 @@ export default defineConfig({
   server: {
     proxy: {
       "/graphql": { target: process.env.POLLUX_URL ?? "http://127.0.0.1:8000", ws: true },
+      "/chatrooms": process.env.POLLUX_URL ?? "http://127.0.0.1:8000",
       "/my-data": process.env.POLLUX_URL ?? "http://127.0.0.1:8000",
     },
   },

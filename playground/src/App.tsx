@@ -12,10 +12,21 @@ import { MessagePage } from "./ui/MessagePage";
 import { useStore } from "./ui/store";
 
 const AccountView = lazy(() => import("./account/AccountView"));
+const ArchivedView = lazy(() => import("./sidebar/ArchivedView"));
+const SharedView = lazy(() => import("./share/SharedView"));
 const CheckoutSuccessView = lazy(() => import("./billing/CheckoutSuccessView"));
 
 export function App() {
   const state = useStore(sessionStore);
+  const route = useRoute();
+  // Anyone may read a shared chatroom, and who is signed in sees the same.
+  if (route.view === "shared") {
+    return (
+      <Suspense fallback={<Loading label={strings.common.loading} />}>
+        <SharedView key={route.token} token={route.token} />
+      </Suspense>
+    );
+  }
   if (!state.session) return <SignInView reason={state.reason} />;
   const { userId } = state.session;
   return <SignedIn key={userId} userId={userId} />;
@@ -69,10 +80,14 @@ function View({ userId, onOpenSidebar }: { userId: string; onOpenSidebar: () => 
       return <ChatView key={route.id} id={route.id} userId={userId} onOpenSidebar={onOpenSidebar} />;
     case "account":
       return <AccountView onOpenSidebar={onOpenSidebar} />;
+    case "archived":
+      return <ArchivedView onOpenSidebar={onOpenSidebar} />;
     case "checkout-success":
       return <CheckoutSuccessView key={route.sessionId} sessionId={route.sessionId} />;
     case "checkout-cancel":
       return <MessagePage title={strings.billing.canceledTitle} text={strings.billing.canceledText} />;
+    case "shared":
+      return null;
     case "not-found":
       return <MessagePage title={strings.common.notFoundTitle} />;
   }

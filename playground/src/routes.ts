@@ -5,6 +5,8 @@ export type Route =
   | { view: "new-chat" }
   | { view: "chat"; id: string }
   | { view: "account" }
+  | { view: "archived" }
+  | { view: "shared"; token: string }
   | { view: "checkout-success"; sessionId: string }
   | { view: "checkout-cancel" }
   | { view: "not-found" };
@@ -15,6 +17,8 @@ export function parseRoute({ pathname, search }: Pick<Location, "pathname" | "se
   if (first === undefined) return { view: "new-chat" };
   if (first === "c" && second !== undefined) return { view: "chat", id: decode(second) };
   if (first === "account" && second === undefined) return { view: "account" };
+  if (first === "archived" && second === undefined) return { view: "archived" };
+  if (first === "share" && second !== undefined) return { view: "shared", token: decode(second) };
   if (first === "billing" && second === "success") {
     return { view: "checkout-success", sessionId: new URLSearchParams(search).get("session_id") ?? "" };
   }
@@ -34,6 +38,7 @@ export const paths = {
   newChat: "/",
   chat: (id: string) => `/c/${encodeURIComponent(id)}`,
   account: "/account",
+  archived: "/archived",
   graphiql: "/graphiql",
 };
 

@@ -7,7 +7,8 @@ import { LogoutDocument } from "../generated/operations";
 import { deliverOutbox } from "../outbox/deliver";
 import { closeOutbox, forgetOutbox, openOutbox, outboxStore } from "../outbox/outbox";
 import { forgetAllReplies } from "../replies/savedReply";
-import { clearChatrooms, loadChatrooms } from "../sidebar/chatroomList";
+import { clearChatrooms, followChatrooms } from "../sidebar/chatroomList";
+import { closeViewed, openViewed } from "../sidebar/unread";
 import { followAccount } from "./accountStore";
 
 /** Returns a function that stops everything. */
@@ -17,19 +18,14 @@ export function startSignedIn(userId: string): () => void {
   const unfollow = followAccount();
   const unsubscribe = outboxStore.subscribe(() => deliverOutbox(abort.signal));
   deliverOutbox(abort.signal);
-  void loadChatrooms();
-  // Other devices create, rename and delete chatrooms, too.
-  const refresh = () => {
-    if (document.visibilityState === "visible") void loadChatrooms();
-  };
-  document.addEventListener("visibilitychange", refresh);
-  window.addEventListener("online", refresh);
+  openViewed(userId);
+  const unfollowChatrooms = followChatrooms();
   return () => {
-    document.removeEventListener("visibilitychange", refresh);
-    window.removeEventListener("online", refresh);
     abort.abort();
     unsubscribe();
     unfollow();
+    unfollowChatrooms();
+    closeViewed();
     closeOutbox();
     clearChatrooms();
     // The next user must not use a socket with this user's token.

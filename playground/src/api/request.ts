@@ -11,6 +11,14 @@ export async function query<Data, Variables extends AnyVariables>(
   return dataOf(await client.query(document, variables).toPromise());
 }
 
+/** A query without the tokens of the session. Rejects with an ApiError. */
+export async function queryAnonymously<Data, Variables extends AnyVariables>(
+  document: TypedDocumentNode<Data, Variables>,
+  variables: Variables,
+): Promise<Data> {
+  return dataOf(await client.query(document, variables, { fetch }).toPromise());
+}
+
 /** Rejects with an ApiError. After NETWORK, the mutation may have been executed. */
 export async function mutate<Data, Variables extends AnyVariables>(
   document: TypedDocumentNode<Data, Variables>,

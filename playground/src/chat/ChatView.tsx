@@ -2,6 +2,7 @@ import { useEffect, useState } from "react";
 import { sendMessage } from "../outbox/send";
 import { isFinal } from "../replies/reducer";
 import { chatroomList } from "../sidebar/chatroomList";
+import { ChatroomMenu } from "../sidebar/ChatroomMenu";
 import { strings } from "../strings";
 import { describeError } from "../ui/describeError";
 import { ErrorText } from "../ui/ErrorText";
@@ -9,9 +10,12 @@ import { MessagePage } from "../ui/MessagePage";
 import { useStore } from "../ui/store";
 import { Composer } from "./Composer";
 import { Header } from "./Header";
+import { ArchivedNote } from "./ArchivedNote";
 import { MessageList } from "./MessageList";
 import { Room } from "./room";
+import { TemporaryNote } from "./TemporaryNote";
 import { useFollowEnd } from "./useFollowEnd";
+import { useMarkViewed } from "./useMarkViewed";
 
 interface Props {
   id: string;
@@ -27,6 +31,7 @@ export function ChatView({ id, userId, onOpenSidebar }: Props) {
   }, [room]);
   const state = useStore(room.store);
   const listed = useStore(chatroomList).chatrooms.find((chatroom) => chatroom.id === id);
+  useMarkViewed(listed);
   const end = useFollowEnd();
   const [error, setError] = useState<string | null>(null);
 
@@ -44,17 +49,23 @@ export function ChatView({ id, userId, onOpenSidebar }: Props) {
   }
 
   function send(content: string) {
-    sendMessage({ chatroomId: id, model: null, content, after: last?.id ?? null });
+    sendMessage({ chatroomId: id, model: null, isTemporary: false, content, after: last?.id ?? null });
     end.scrollToEnd();
   }
 
   return (
     <>
-      <Header title={title} detail={state.status === "ready" ? state.model : listed?.model} onOpenSidebar={onOpenSidebar} />
+      <Header title={title} detail={state.status === "ready" ? state.model : listed?.model} onOpenSidebar={onOpenSidebar}>
+        {state.status === "ready" && (
+          <ChatroomMenu chatroom={{ id, title, isPinned: state.isPinned, isArchived: state.isArchived }} />
+        )}
+      </Header>
       <main className="chat">
         <MessageList room={room} state={state} end={end} />
         <div className="composer-area">
           <ErrorText>{error}</ErrorText>
+          {state.isTemporary && <TemporaryNote />}
+          {state.isArchived && <ArchivedNote id={id} />}
           <Composer chatroomId={id} userId={userId} onSend={send} onStop={running ? stop : null} />
         </div>
       </main>

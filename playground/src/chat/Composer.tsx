@@ -3,8 +3,8 @@ import { strings } from "../strings";
 import { Icon } from "../ui/Icon";
 import { registerComposer } from "./composerText";
 import { readDraft, saveDraft } from "./drafts";
+import { isSendKey, lengthOf, MAX_LENGTH } from "./messageText";
 
-const MAX_LENGTH = 32_000;
 const SHOW_LENGTH_FROM = 30_000;
 
 interface Props {
@@ -41,7 +41,7 @@ export function Composer({ chatroomId, userId, onSend, onStop, children }: Props
     if (matchMedia("(hover: hover)").matches) field.current?.focus({ preventScroll: true });
   }, []);
 
-  const length = Array.from(text).length;
+  const length = lengthOf(text);
   const canSend = text.trim() !== "" && length <= MAX_LENGTH;
 
   function submit(event?: SyntheticEvent) {
@@ -53,10 +53,7 @@ export function Composer({ chatroomId, userId, onSend, onStop, children }: Props
   }
 
   function onKeyDown(event: KeyboardEvent) {
-    // Enter also confirms a word of an input method; and on a touch keyboard it is a new line.
-    const isComposing = event.nativeEvent.isComposing || event.key === "Process";
-    if (event.key !== "Enter" || event.shiftKey || isComposing || matchMedia("(pointer: coarse)").matches) return;
-    submit(event);
+    if (isSendKey(event)) submit(event);
   }
 
   return (

@@ -1,4 +1,4 @@
-import { useEffect } from "react";
+import { type ReactNode, useEffect } from "react";
 import { connectionStore } from "../api/connection";
 import { strings } from "../strings";
 import { Icon } from "../ui/Icon";
@@ -7,10 +7,12 @@ import { useStore } from "../ui/store";
 interface Props {
   title: string;
   detail?: string;
+  /** Controls at the end. */
+  children?: ReactNode;
   onOpenSidebar: () => void;
 }
 
-export function Header({ title, detail, onOpenSidebar }: Props) {
+export function Header({ title, detail, children, onOpenSidebar }: Props) {
   useEffect(() => {
     document.title = `${title} - ${strings.product}`;
     return () => {
@@ -27,6 +29,7 @@ export function Header({ title, detail, onOpenSidebar }: Props) {
         {detail && <p className="quiet">{detail}</p>}
       </div>
       <ConnectionIndicator />
+      {children}
     </header>
   );
 }

@@ -62,7 +62,7 @@ export function MessageList({ room, state, end: { scroll, content, isAtEnd, scro
           )}
           {messages.map((message) =>
             message.role === "USER" ? (
-              <UserMessage key={message.id} content={message.content} />
+              <UserMessage key={message.id} room={room} message={message} />
             ) : (
               <ReplyMessage
                 key={message.id}

@@ -6,18 +6,20 @@ import { outboxStore } from "../outbox/outbox";
 import { sendMessage } from "../outbox/send";
 import { navigate, paths } from "../routes";
 import { strings } from "../strings";
-import { Logo } from "../ui/Icon";
+import { Icon, Logo } from "../ui/Icon";
 import { useStore } from "../ui/store";
 import { Composer } from "./Composer";
 import { editInComposer } from "./composerText";
 import { Header } from "./Header";
 import { PendingMessage } from "./PendingMessage";
+import { TemporaryNote } from "./TemporaryNote";
 
 /** A chatroom that is created with its first message. */
 export function NewChatView({ userId, onOpenSidebar }: { userId: string; onOpenSidebar: () => void }) {
   const pending = useStore(outboxStore).filter(({ chatroomId }) => chatroomId === null);
   const [sentKey, setSentKey] = useState<string | null>(null);
   const [model, setModel] = useState<string | null>(null);
+  const [isTemporary, setIsTemporary] = useState(false);
 
   useEffect(() => {
     const open = (key: string, chatroomId: string) => {
@@ -29,7 +31,19 @@ export function NewChatView({ userId, onOpenSidebar }: { userId: string; onOpenS
 
   return (
     <>
-      <Header title={strings.sidebar.newChat} onOpenSidebar={onOpenSidebar} />
+      <Header title={strings.sidebar.newChat} onOpenSidebar={onOpenSidebar}>
+        <button
+          type="button"
+          className="button toggle"
+          aria-pressed={isTemporary}
+          aria-label={strings.chat.temporary}
+          title={strings.chat.temporary}
+          onClick={() => setIsTemporary((before) => !before)}
+        >
+          <Icon name="clock" />
+          <span>{strings.chat.temporary}</span>
+        </button>
+      </Header>
       <main className="chat">
         {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- a scrollable region must be focusable */}
         <div className="messages-scroll" role="region" aria-label={strings.chat.log} tabIndex={0}>
@@ -42,10 +56,11 @@ export function NewChatView({ userId, onOpenSidebar }: { userId: string; onOpenS
           </div>
         </div>
         <div className="composer-area">
+          {isTemporary && <TemporaryNote />}
           <Composer
             chatroomId={null}
             userId={userId}
-            onSend={(content) => setSentKey(sendMessage({ chatroomId: null, model, content, after: null }))}
+            onSend={(content) => setSentKey(sendMessage({ chatroomId: null, model, isTemporary, content, after: null }))}
             onStop={null}
           >
             <ModelSelect value={model} onChange={setModel} />

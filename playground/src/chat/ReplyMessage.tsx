@@ -1,4 +1,6 @@
-import { memo, useState } from "react";
+import { memo, useRef, useState } from "react";
+import { newKey } from "../api/idempotencyKey";
+import type { Feedback } from "../generated/operations";
 import { Markdown } from "../markdown/Markdown";
 import { isFinal, type ReplyState } from "../replies/reducer";
 import { strings } from "../strings";
@@ -8,6 +10,7 @@ import { ErrorText } from "../ui/ErrorText";
 import { Icon } from "../ui/Icon";
 import { useStore } from "../ui/store";
 import { Announcements } from "./Announcements";
+import { FeedbackButtons } from "./FeedbackButtons";
 import type { Message } from "./messages";
 import type { Room } from "./room";
 import { useQueuePosition } from "./useQueuePosition";
@@ -24,25 +27,32 @@ export const ReplyMessage = memo(function ReplyMessage({ room, message, canRegen
   const [followed] = useState(() => room.reply(message));
   const live = useStore(followed);
   const [wasLive] = useState(!isFinal(live.status));
-  const [version, setVersion] = useState<Message | null>(null);
   const [error, setError] = useState<string | null>(null);
   const [isRequesting, setIsRequesting] = useState(false);
 
-  const shown = version ?? live;
-  const text = version ? version.content : live.text;
-  const isRunning = !isFinal(shown.status);
-  const isActive = version === null;
+  // Of the next version: after a lost response, it is requested again with the same key.
+  const key = useRef(newKey());
+  const { text, status, failure } = live;
+  const isRunning = !isFinal(status);
 
-  async function regenerate() {
+  async function request(action: () => Promise<void>) {
+    if (isRequesting) return;
     setIsRequesting(true);
     setError(null);
     try {
-      await room.regenerateReply(message.id);
-    } catch (failure) {
-      setError(describeError(failure));
+      await action();
+    } catch (problem) {
+      setError(describeError(problem));
     }
     setIsRequesting(false);
   }
+
+  const regenerate = () =>
+    request(async () => {
+      await room.regenerateReply(message.id, key.current);
+      key.current = newKey();
+    });
+  const rate = (feedback: Feedback | null) => request(() => room.rateReply(message.id, feedback));
 
   return (
     <>
@@ -51,19 +61,20 @@ export const ReplyMessage = memo(function ReplyMessage({ room, message, canRegen
         {text === "" && isRunning ? (
           <Waiting message={message} state={live} />
         ) : (
-          <Markdown key={version?.id ?? message.id} text={text} isStreaming={isRunning} />
+          <Markdown text={text} isStreaming={isRunning} />
         )}
-        {shown.status === "CANCELLED" && <p className="quiet message-state">{strings.reply.stopped}</p>}
-        {shown.status === "FAILED" && shown.failure && <ErrorText>{strings.reply.failures[shown.failure.code]}</ErrorText>}
+        {status === "CANCELLED" && <p className="quiet message-state">{strings.reply.stopped}</p>}
+        {status === "FAILED" && failure && <ErrorText>{strings.reply.failures[failure.code]}</ErrorText>}
         <ErrorText>{error}</ErrorText>
         {!isRunning && (
           <div className="message-actions">
-            <VersionSwitch message={message} shownId={version?.id ?? message.id} onShow={setVersion} />
+            <VersionSwitch room={room} message={message} />
             {text !== "" && <CopyButton text={() => text} />}
-            {canRegenerate && isActive && shown.failure?.retryable !== false && (
+            {text !== "" && <FeedbackButtons feedback={message.feedback} onChange={(feedback) => void rate(feedback)} />}
+            {canRegenerate && failure?.retryable !== false && (
               <button type="button" className="quiet-button" disabled={isRequesting} onClick={() => void regenerate()}>
                 <Icon name="refresh" />
-                {shown.status === "FAILED" ? strings.reply.retry : strings.reply.regenerate}
+                {status === "FAILED" ? strings.reply.retry : strings.reply.regenerate}
               </button>
             )}
           </div>

@@ -22,6 +22,15 @@ export function changeMessage(messages: readonly Message[], message: Message): r
   return messages.map((one) => (one.id === message.id ? newer(one, message) : one));
 }
 
+/** Applies an event. A message that is not on the current branch leaves the list, with what follows it. */
+export function applyMessage(messages: readonly Message[], message: Message, isNew: boolean): readonly Message[] | null {
+  const position = messages.findIndex(({ id }) => id === message.id);
+  if (!message.isCurrent) return position === -1 ? messages : messages.slice(0, position);
+  // A first message that is not new may be older than the list.
+  if (position === -1 && message.inReplyTo === null && !isNew) return null;
+  return insertMessage(messages, message);
+}
+
 /** Responses and events overtake each other: a reply that has ended does not return to an earlier state. */
 const newer = (known: Message, received: Message) => (isFinal(known.status) && !isFinal(received.status) ? known : received);
 

@@ -1,25 +1,29 @@
 // An open chatroom: its messages, the replies that are being written, and the events that keep both current.
 //
-//   query Messages ──► messages ◄── chatroomEvents (all devices), sendMessage, regenerateReply
+//   query Messages ──► messages ◄── chatroomEvents (all devices), sendMessage, regenerateReply, editMessage
 //                         │
 //                         └──► followReply for each reply that is not final
 import type { ApiError } from "../api/errors";
 import { mutate, query } from "../api/request";
 import { subscribeWithResume } from "../api/resume";
 import {
+  EditMessageDocument,
+  type Feedback,
   FollowChatroomDocument,
   type FollowChatroomSubscription,
   MessagesDocument,
+  RateReplyDocument,
   RegenerateReplyDocument,
+  SelectAlternativeDocument,
   StopReplyDocument,
 } from "../generated/operations";
 import { setUsage } from "../account/accountStore";
 import { type FollowedReply, followReply } from "../replies/followReply";
 import { isFinal, type ReplyState } from "../replies/reducer";
-import { removeChatroom, updateChatroom } from "../sidebar/chatroomList";
+import { removeChatroom } from "../sidebar/chatroomList";
 import { onDelivered } from "../outbox/deliver";
 import { createStore, type Store } from "../ui/store";
-import { changeMessage, insertMessage, mergeNewestPage, type Message } from "./messages";
+import { applyMessage, changeMessage, insertMessage, mergeNewestPage, type Message } from "./messages";
 import { toApiError } from "../api/errors";
 
 const PAGE_SIZE = 30;
@@ -29,6 +33,9 @@ export interface RoomState {
   status: "loading" | "ready" | "missing" | "failed";
   title: string;
   model: string;
+  isPinned: boolean;
+  isArchived: boolean;
+  isTemporary: boolean;
   messages: readonly Message[];
   /** Where the page before the oldest message ends. Null: there is none. */
   olderCursor: string | null;
@@ -39,10 +46,29 @@ const loading: RoomState = {
   status: "loading",
   title: "",
   model: "",
+  isPinned: false,
+  isArchived: false,
+  isTemporary: false,
   messages: [],
   olderCursor: null,
   isLoadingOlder: false,
 };
+
+const fieldsOf = ({ title, model, pinnedAt, archivedAt, isTemporary }: ChatroomFields) => ({
+  title,
+  model,
+  isPinned: pinnedAt !== null,
+  isArchived: archivedAt !== null,
+  isTemporary,
+});
+
+interface ChatroomFields {
+  title: string;
+  model: string;
+  pinnedAt: string | null;
+  archivedAt: string | null;
+  isTemporary: boolean;
+}
 
 type Change = FollowChatroomSubscription["chatroomEvents"]["change"];
 
@@ -107,8 +133,7 @@ export class Room {
       this.set({
         ...before,
         status: "ready",
-        title: chatroom.title,
-        model: chatroom.model,
+        ...fieldsOf(chatroom),
         messages,
         olderCursor: keepsOlder ? before.olderCursor : pageInfo.hasPreviousPage ? pageInfo.startCursor : null,
       });
@@ -155,11 +180,31 @@ export class Room {
     await mutate(StopReplyDocument, { messageId });
   }
 
-  /** Rejects with an ApiError. */
-  async regenerateReply(messageId: string): Promise<void> {
-    const { regenerateReply } = await mutate(RegenerateReplyDocument, { messageId });
+  /** Rejects with an ApiError. With the same key, a repeated call returns the first result. */
+  async regenerateReply(messageId: string, idempotencyKey: string): Promise<void> {
+    const { regenerateReply } = await mutate(RegenerateReplyDocument, { messageId, idempotencyKey });
     setUsage(regenerateReply.usage);
     this.insert(regenerateReply.reply);
+  }
+
+  /** Rejects with an ApiError. With the same key, a repeated call returns the first result. */
+  async editMessage(messageId: string, content: string, idempotencyKey: string): Promise<void> {
+    const { editMessage } = await mutate(EditMessageDocument, { messageId, content, idempotencyKey });
+    setUsage(editMessage.usage);
+    this.insert(editMessage.message);
+    this.insert(editMessage.reply);
+  }
+
+  /** Shows another version of a message, on all devices. Rejects with an ApiError. */
+  async selectAlternative(messageId: string): Promise<void> {
+    await mutate(SelectAlternativeDocument, { messageId });
+    await this.load();
+  }
+
+  /** Rejects with an ApiError. */
+  async rateReply(messageId: string, feedback: Feedback | null): Promise<void> {
+    const { rateReply } = await mutate(RateReplyDocument, { messageId, feedback });
+    this.setMessages(changeMessage(this.store.get().messages, rateReply.message));
   }
 
   private apply(change: Change): void {
@@ -171,13 +216,12 @@ export class Room {
       this.pending.push(change);
       return;
     }
-    if (change.__typename === "MessageAdded") this.insert(change.message);
-    if (change.__typename === "MessageChanged") this.setMessages(changeMessage(this.store.get().messages, change.message));
-    if (change.__typename === "ChatroomUpdated") {
-      const { title, model } = change.chatroom;
-      this.update({ title, model });
-      updateChatroom(change.chatroom);
+    if (change.__typename === "MessageAdded")
+      this.setMessages(applyMessage(this.store.get().messages, change.message, true));
+    if (change.__typename === "MessageChanged") {
+      this.setMessages(applyMessage(this.store.get().messages, change.message, false));
     }
+    if (change.__typename === "ChatroomUpdated") this.update(fieldsOf(change.chatroom));
   }
 
   private insert(message: Message): void {

@@ -7,6 +7,7 @@ import chatrooms from "../../operations/chatrooms.graphql?raw";
 import checkout from "../../operations/checkout.graphql?raw";
 import quota from "../../operations/quota.graphql?raw";
 import sendAndFollow from "../../operations/send-and-follow.graphql?raw";
+import share from "../../operations/share.graphql?raw";
 import signIn from "../../operations/sign-in.graphql?raw";
 
 interface Collection {
@@ -20,12 +21,13 @@ const json = (variables: Record<string, unknown>) => JSON.stringify(variables, n
 
 export const collections: readonly Collection[] = [
   { title: strings.graphiql.collections.signIn, query: signIn, variables: json({ phoneNumber: "+14155550123", otp: "" }) },
-  { title: strings.graphiql.collections.chatrooms, query: chatrooms, variables: json({ title: "Stars" }) },
+  { title: strings.graphiql.collections.chatrooms, query: chatrooms, variables: json({ title: "Stars", id: "" }) },
   {
     title: strings.graphiql.collections.sendAndFollow,
     query: sendAndFollow,
     variables: json({ chatroomId: "", content: "What is a pulsar?", messageId: "" }),
   },
+  { title: strings.graphiql.collections.share, query: share, variables: json({ chatroomId: "", id: "", token: "" }) },
   { title: strings.graphiql.collections.quota, query: quota, variables: json({}) },
   { title: strings.graphiql.collections.checkout, query: checkout, variables: json({ sessionId: "" }) },
   { title: strings.graphiql.collections.account, query: account, variables: json({ fullName: "Ada Lovelace" }) },

@@ -73,9 +73,11 @@ async function deliverAll(signal: AbortSignal): Promise<void> {
   }
 }
 
-async function deliver({ key, chatroomId, model, content }: OutboxMessage): Promise<void> {
+async function deliver({ key, chatroomId, model, isTemporary, content }: OutboxMessage): Promise<void> {
   if (chatroomId === null) {
-    chatroomId = (await createChatroom(titleOf(content), model)).id;
+    // The model gives other chatrooms a title.
+    const title = isTemporary ? titleOf(content) : null;
+    chatroomId = await createChatroom({ title, model, temporary: isTemporary, idempotencyKey: `${key}-chatroom` });
     updateInOutbox(key, { chatroomId });
     for (const listener of createdChatrooms) listener(key, chatroomId);
   }
@@ -87,7 +89,7 @@ async function deliver({ key, chatroomId, model, content }: OutboxMessage): Prom
   setUsage(usage);
 }
 
-/** A title from the beginning of the first message. */
+/** A title from the beginning of a message. */
 export function titleOf(content: string): string {
   const line = content.trim().replace(/\s+/g, " ");
   const characters = Array.from(line);

@@ -13,6 +13,8 @@ export interface OutboxMessage {
   chatroomId: string | null;
   /** Of the chatroom to create; null: the default model. */
   model: string | null;
+  /** Of the chatroom to create. */
+  isTemporary: boolean;
   content: string;
   /** The newest message of the chatroom when this one was written. */
   after: string | null;

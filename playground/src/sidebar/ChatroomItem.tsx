@@ -1,73 +1,56 @@
 import { memo, useState } from "react";
-import { currentRoute, navigate, paths } from "../routes";
+import { paths } from "../routes";
 import { strings } from "../strings";
-import { ConfirmDialog } from "../ui/ConfirmDialog";
-import { Icon } from "../ui/Icon";
+import { Icon, type IconName } from "../ui/Icon";
 import { Link } from "../ui/Link";
 import { RelativeTime } from "../ui/time";
-import { type Chatroom, deleteChatroom } from "./chatroomList";
+import type { Chatroom } from "./chatroomList";
+import { ChatroomMenu } from "./ChatroomMenu";
 import { RenameForm } from "./RenameForm";
 
 interface Props {
   chatroom: Chatroom;
   isCurrent: boolean;
+  /** Whether it has a reply that was not shown. */
+  isUnread: boolean;
   onOpen: () => void;
 }
 
-export const ChatroomItem = memo(function ChatroomItem({ chatroom, isCurrent, onOpen }: Props) {
-  const { id, title, updatedAt } = chatroom;
-  const [mode, setMode] = useState<"shown" | "renaming" | "deleting">("shown");
+export const ChatroomItem = memo(function ChatroomItem({ chatroom, isCurrent, isUnread, onOpen }: Props) {
+  const { id, title, updatedAt, isTemporary } = chatroom;
+  const [isRenaming, setIsRenaming] = useState(false);
+  const isPinned = chatroom.pinnedAt !== null;
 
-  async function remove() {
-    await deleteChatroom(id);
-    const route = currentRoute();
-    if (route.view === "chat" && route.id === id) navigate(paths.newChat, { replace: true });
-  }
-
-  if (mode === "renaming") {
+  if (isRenaming) {
     return (
       <li className="chatroom">
-        <RenameForm id={id} title={title} onClose={() => setMode("shown")} />
+        <RenameForm id={id} title={title} onClose={() => setIsRenaming(false)} />
       </li>
     );
   }
   return (
-    <li className="chatroom" data-current={isCurrent || undefined}>
+    <li className="chatroom" data-current={isCurrent || undefined} data-unread={isUnread || undefined}>
       <Link className="chatroom-link" href={paths.chat(id)} aria-current={isCurrent ? "page" : undefined} onClick={onOpen}>
         <span className="chatroom-title">{title}</span>
         <span className="chatroom-time">
+          {isPinned && <Mark icon="pin" label={strings.sidebar.pinned} />}
+          {isTemporary && <Mark icon="clock" label={strings.chat.temporary} />}
           <RelativeTime time={updatedAt} />
+          {isUnread && <span className="visually-hidden">{strings.sidebar.unread}</span>}
         </span>
       </Link>
-      <span className="chatroom-actions" role="group" aria-label={strings.sidebar.actions(title)}>
-        <button
-          type="button"
-          className="icon-button small"
-          aria-label={strings.sidebar.rename}
-          title={strings.sidebar.rename}
-          onClick={() => setMode("renaming")}
-        >
-          <Icon name="edit" />
-        </button>
-        <button
-          type="button"
-          className="icon-button small"
-          aria-label={strings.sidebar.delete}
-          title={strings.sidebar.delete}
-          onClick={() => setMode("deleting")}
-        >
-          <Icon name="trash" />
-        </button>
+      <span className="chatroom-actions">
+        <ChatroomMenu chatroom={{ id, title, isPinned, isArchived: false }} onRename={() => setIsRenaming(true)} />
       </span>
-      {mode === "deleting" && (
-        <ConfirmDialog
-          title={strings.sidebar.deleteTitle}
-          text={strings.sidebar.deleteText(title)}
-          confirmLabel={strings.sidebar.delete}
-          onConfirm={remove}
-          onClose={() => setMode("shown")}
-        />
-      )}
     </li>
   );
 });
+
+function Mark({ icon, label }: { icon: IconName; label: string }) {
+  return (
+    <>
+      <Icon name={icon} />
+      <span className="visually-hidden">{label}</span>
+    </>
+  );
+}

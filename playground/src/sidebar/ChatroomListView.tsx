@@ -3,6 +3,7 @@ import { strings } from "../strings";
 import { useStore } from "../ui/store";
 import { chatroomList, loadChatrooms, loadMoreChatrooms } from "./chatroomList";
 import { ChatroomItem } from "./ChatroomItem";
+import { isUnread, viewedStore } from "./unread";
 
 const SKELETON_ROWS = 6;
 const MARGIN = "300px";
@@ -10,6 +11,7 @@ const MARGIN = "300px";
 /** The list of chatrooms. The next page is loaded when its end comes into view. */
 export function ChatroomListView({ currentId, onOpen }: { currentId: string | null; onOpen: () => void }) {
   const { chatrooms, status, nextCursor } = useStore(chatroomList);
+  const viewed = useStore(viewedStore);
   const scroll = useRef<HTMLDivElement>(null);
   const end = useRef<HTMLButtonElement>(null);
   useEffect(() => {
@@ -24,7 +26,7 @@ export function ChatroomListView({ currentId, onOpen }: { currentId: string | nu
 
   return (
     <div className="chatroom-scroll" ref={scroll}>
-      {status === "loading" && chatrooms.length === 0 && (
+      {(status === "loading" || status === "unread") && chatrooms.length === 0 && (
         <div role="status">
           <span className="visually-hidden">{strings.sidebar.loading}</span>
           {Array.from({ length: SKELETON_ROWS }, (_, index) => (
@@ -44,7 +46,13 @@ export function ChatroomListView({ currentId, onOpen }: { currentId: string | nu
       {chatrooms.length > 0 && (
         <ul className="chatroom-list">
           {chatrooms.map((chatroom) => (
-            <ChatroomItem key={chatroom.id} chatroom={chatroom} isCurrent={chatroom.id === currentId} onOpen={onOpen} />
+            <ChatroomItem
+              key={chatroom.id}
+              chatroom={chatroom}
+              isCurrent={chatroom.id === currentId}
+              isUnread={isUnread(chatroom, viewed)}
+              onOpen={onOpen}
+            />
           ))}
         </ul>
       )}

@@ -60,6 +60,15 @@ export function Sidebar({ isOpen, onClose }: Props) {
           <QuotaMeter />
           <Link
             className="sidebar-link"
+            href={paths.archived}
+            aria-current={route.view === "archived" ? "page" : undefined}
+            onClick={onClose}
+          >
+            <Icon name="archive" />
+            {strings.sidebar.archived}
+          </Link>
+          <Link
+            className="sidebar-link"
             href={paths.account}
             aria-current={route.view === "account" ? "page" : undefined}
             onClick={onClose}

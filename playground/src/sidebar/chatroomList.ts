@@ -1,68 +1,78 @@
-// The list of chatrooms, the most recently active first, loaded page by page.
+// The list of chatrooms in the order of the server: pinned ones first, then the most recently active. It is loaded page by
+// page, and chatroomListEvents keep it current on all devices.
 import { mutate, query } from "../api/request";
+import { subscribeWithResume } from "../api/resume";
 import {
+  ArchiveChatroomDocument,
   type ChatroomPartsFragment,
   ChatroomsDocument,
   CreateChatroomDocument,
+  type CreateChatroomMutationVariables,
   DeleteChatroomDocument,
+  FollowChatroomsDocument,
+  PinChatroomDocument,
   RenameChatroomDocument,
 } from "../generated/operations";
 import { createStore } from "../ui/store";
+import { type ChatroomList, empty, insertChatroom, mergeFirstPage, type Page, withNextPage, without } from "./lists";
 
 export type Chatroom = ChatroomPartsFragment;
 
-export interface ChatroomList {
-  chatrooms: readonly Chatroom[];
-  status: "loading" | "ready" | "failed";
-  /** Where the next page begins. Null: there is none. */
-  nextCursor: string | null;
-}
-
 const PAGE_SIZE = 30;
-const empty: ChatroomList = { chatrooms: [], status: "loading", nextCursor: null };
 
 export const chatroomList = createStore<ChatroomList>(empty);
+/** Loaded when it is opened. */
+export const archivedList = createStore<ChatroomList>({ ...empty, isArchive: true });
 
-export const clearChatrooms = () => chatroomList.set(empty);
+const storeOf = (isArchive: boolean) => (isArchive ? archivedList : chatroomList);
+
+export function clearChatrooms(): void {
+  chatroomList.set(empty);
+  archivedList.set({ ...empty, isArchive: true });
+}
+
+/** Reads the list and follows its changes. Returns a function that stops. */
+export function followChatrooms(): () => void {
+  let cursor: string | null = null;
+  void loadChatrooms();
+  return subscribeWithResume({
+    document: FollowChatroomsDocument,
+    variables: () => ({ after: cursor }),
+    onEvent({ chatroomListEvents: { cursor: next, change } }) {
+      cursor = next;
+      if (change.__typename === "ChatroomListReset") {
+        void loadChatrooms();
+        if (archivedList.get().status !== "unread") void loadChatrooms(true);
+      } else if (change.__typename === "ChatroomDeleted") removeChatroom(change.deletedId);
+      else updateChatroom(change.chatroom);
+      return "continue";
+    },
+  });
+}
 
 /** Reads the first page again. What was loaded beyond it stays. */
-export async function loadChatrooms(): Promise<void> {
-  const before = chatroomList.get();
-  if (before.status !== "ready") chatroomList.set({ ...before, status: "loading" });
+export async function loadChatrooms(archived = false): Promise<void> {
+  const store = storeOf(archived);
+  if (store.get().status !== "ready") store.set({ ...store.get(), status: "loading" });
   try {
-    const { chatrooms } = await query(ChatroomsDocument, { first: PAGE_SIZE });
-    const last = chatrooms.nodes.at(-1);
-    const known = chatroomList.get();
-    const position = known.chatrooms.findIndex(({ id }) => id === last?.id);
-    const isWhole = !chatrooms.pageInfo.hasNextPage || position === -1;
-    const listed = new Set(chatrooms.nodes.map(({ id }) => id));
-    const beyond = isWhole ? [] : known.chatrooms.slice(position + 1).filter(({ id }) => !listed.has(id));
-    chatroomList.set({
-      chatrooms: [...chatrooms.nodes, ...beyond],
-      status: "ready",
-      nextCursor: isWhole || beyond.length === 0 ? nextCursor(chatrooms.pageInfo) : known.nextCursor,
-    });
+    const { chatrooms } = await query(ChatroomsDocument, { first: PAGE_SIZE, archived });
+    store.set(mergeFirstPage(store.get(), pageOf(chatrooms)));
   } catch {
-    if (chatroomList.get().status === "loading") chatroomList.set({ ...chatroomList.get(), status: "failed" });
+    if (store.get().status === "loading") store.set({ ...store.get(), status: "failed" });
   }
 }
 
 let loadingMore = false;
 
 /** Appends the next page. */
-export async function loadMoreChatrooms(): Promise<void> {
-  const { nextCursor: after, status } = chatroomList.get();
+export async function loadMoreChatrooms(archived = false): Promise<void> {
+  const store = storeOf(archived);
+  const { nextCursor: after, status } = store.get();
   if (after === null || status !== "ready" || loadingMore) return;
   loadingMore = true;
   try {
-    const { chatrooms } = await query(ChatroomsDocument, { first: PAGE_SIZE, after });
-    const known = chatroomList.get();
-    const listed = new Set(known.chatrooms.map(({ id }) => id));
-    chatroomList.set({
-      ...known,
-      chatrooms: [...known.chatrooms, ...chatrooms.nodes.filter(({ id }) => !listed.has(id))],
-      nextCursor: nextCursor(chatrooms.pageInfo),
-    });
+    const { chatrooms } = await query(ChatroomsDocument, { first: PAGE_SIZE, after, archived });
+    store.set(withNextPage(store.get(), pageOf(chatrooms)));
   } catch {
     // Scrolling to the end tries again.
   } finally {
@@ -70,17 +80,34 @@ export async function loadMoreChatrooms(): Promise<void> {
   }
 }
 
-const nextCursor = (page: { hasNextPage: boolean; endCursor: string | null }) => (page.hasNextPage ? page.endCursor : null);
+const pageOf = ({
+  nodes,
+  pageInfo,
+}: {
+  nodes: Chatroom[];
+  pageInfo: { hasNextPage: boolean; endCursor: string | null };
+}): Page => ({
+  chatrooms: nodes,
+  nextCursor: pageInfo.hasNextPage ? pageInfo.endCursor : null,
+});
 
-export async function createChatroom(title: string, model: string | null): Promise<Chatroom> {
-  const { createChatroom } = await mutate(CreateChatroomDocument, { title, model });
+/** Returns the id of the new chatroom. */
+export async function createChatroom(variables: CreateChatroomMutationVariables): Promise<string> {
+  const { createChatroom } = await mutate(CreateChatroomDocument, variables);
   updateChatroom(createChatroom.chatroom);
-  return createChatroom.chatroom;
+  return createChatroom.chatroom.id;
 }
 
 export async function renameChatroom(id: string, title: string): Promise<void> {
-  const { updateChatroom: result } = await mutate(RenameChatroomDocument, { id, title });
-  updateChatroom(result.chatroom);
+  updateChatroom((await mutate(RenameChatroomDocument, { id, title })).updateChatroom.chatroom);
+}
+
+export async function pinChatroom(id: string, pinned: boolean): Promise<void> {
+  updateChatroom((await mutate(PinChatroomDocument, { id, pinned })).updateChatroom.chatroom);
+}
+
+export async function archiveChatroom(id: string, archived: boolean): Promise<void> {
+  updateChatroom((await mutate(ArchiveChatroomDocument, { id, archived })).updateChatroom.chatroom);
 }
 
 export async function deleteChatroom(id: string): Promise<void> {
@@ -88,23 +115,17 @@ export async function deleteChatroom(id: string): Promise<void> {
   removeChatroom(id);
 }
 
-/** Stores a chatroom's new state and moves it to its place by activity. */
-export function updateChatroom(chatroom: Chatroom): void {
-  const list = chatroomList.get();
-  const others = list.chatrooms.filter(({ id }) => id !== chatroom.id);
-  const time = Date.parse(chatroom.updatedAt);
-  const found = others.findIndex(({ updatedAt }) => Date.parse(updatedAt) <= time);
-  const position = found === -1 ? others.length : found;
-  chatroomList.set({ ...list, chatrooms: [...others.slice(0, position), chatroom, ...others.slice(position)] });
+/** Stores a chatroom's new state and moves it to its place in its list. */
+function updateChatroom(chatroom: Chatroom): void {
+  for (const store of [chatroomList, archivedList]) store.set(insertChatroom(store.get(), chatroom));
 }
 
-/** Moves a chatroom to the top after a message at this time. */
+/** Moves a chatroom to its place after a message at this time. */
 export function touchChatroom(id: string, updatedAt: string): void {
   const chatroom = chatroomList.get().chatrooms.find((one) => one.id === id);
   if (chatroom) updateChatroom({ ...chatroom, updatedAt });
 }
 
 export function removeChatroom(id: string): void {
-  const list = chatroomList.get();
-  chatroomList.set({ ...list, chatrooms: list.chatrooms.filter((one) => one.id !== id) });
+  for (const store of [chatroomList, archivedList]) store.set(without(store.get(), id));
 }

@@ -29,6 +29,7 @@ async function expectAccessible(page: Page, view: string): Promise<void> {
 for (const colorScheme of ["light", "dark"] as const) {
   for (const width of [390, 1280]) {
     test(`no view has a violation in ${colorScheme}, ${width} px wide`, async ({ page, backend }) => {
+      test.setTimeout(90_000);
       const gate = new Gate();
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       await page.setViewportSize({ width, height: 800 });
@@ -49,6 +50,10 @@ for (const colorScheme of ["light", "dark"] as const) {
       await expect(page.getByText("What would you like to know?")).toBeVisible();
       await expectAccessible(page, "new chat");
 
+      await page.getByRole("button", { name: "Temporary chat" }).click();
+      await expectAccessible(page, "new temporary chat");
+      await page.getByRole("button", { name: "Temporary chat" }).click();
+
       backend.gemini.enqueue(
         Script.start().text(SAMPLE_REPLY).wait(gate).finish(),
         Script.start().text("Partly").finish("SAFETY"),
@@ -63,6 +68,41 @@ for (const colorScheme of ["light", "dark"] as const) {
       await send(page, "Be blocked");
       await expect(page.getByText("The model’s safety rules")).toBeVisible();
       await expectAccessible(page, "failed reply");
+      await page.getByRole("button", { name: "Edit", exact: true }).last().click();
+      await expectAccessible(page, "edit");
+      await page.getByRole("textbox", { name: "Edit message" }).fill("Be edited");
+      await page.getByRole("textbox", { name: "Edit message" }).press("Enter");
+      await expect(page.getByText("2 of 2")).toBeVisible();
+      await lastReply(page).getByRole("button", { name: "Good reply" }).click();
+      await expect(page.getByRole("button", { name: "Good reply", pressed: true })).toBeVisible();
+      await expectAccessible(page, "versions and feedback");
+
+      const openMenu = () => page.locator("header").getByRole("button", { name: "Actions" }).click();
+      await openMenu();
+      await expectAccessible(page, "menu");
+      await page.getByRole("menuitem", { name: "Share" }).click();
+      await page.getByRole("button", { name: "Create link" }).click();
+      await expect(page.getByText("The link was created.")).toBeVisible();
+      await expectAccessible(page, "share dialog");
+      const shared = await page.getByRole("dialog").getByRole("listitem").getByRole("link").getAttribute("href");
+      await page.keyboard.press("Escape");
+      await openMenu();
+      await page.getByRole("menuitem", { name: "Archive" }).click();
+      await expect(page.getByText("This chat is archived.")).toBeVisible();
+      await expectAccessible(page, "archived chat");
+      const chat = page.url();
+      await page.goto("/archived");
+      await expect(page.getByRole("main").getByRole("listitem")).toHaveCount(1);
+      await expectAccessible(page, "archive");
+      await page.goto(shared ?? "");
+      await expect(page.locator("article")).not.toHaveCount(0);
+      await expectAccessible(page, "shared chat");
+      await page.goto("/share/unknown");
+      await expect(page.getByText("This link shows nothing")).toBeVisible();
+      await expectAccessible(page, "revoked share");
+      await page.goto(chat);
+      await page.getByRole("button", { name: "Move out of the archive" }).click();
+      await expect(page.getByText("This chat is archived.")).toBeHidden();
 
       if (width < 800) {
         await page.getByRole("button", { name: "Open the list of chats" }).click();
@@ -168,13 +208,30 @@ test("everything_works_by_keyboard_alone", async ({ page, backend }) => {
   await expect(page.getByText("Stopped", { exact: true })).toBeVisible();
   await expect(page.locator("article.own br")).toHaveCount(1);
 
-  const remove = page.getByRole("button", { name: "Delete", exact: true });
-  await remove.focus();
+  const actions = page.getByRole("navigation").getByRole("button", { name: "Actions" });
+  await actions.focus();
+  await press("Enter");
+  await expect(page.getByRole("menuitem", { name: "Rename" })).toBeFocused();
+  await press("Escape");
+  await expect(page.getByRole("menu")).toBeHidden();
+  await expect(actions).toBeFocused();
+  await press("Enter", "End");
+  await expect(page.getByRole("menuitem", { name: "Delete" })).toBeFocused();
   await press("Enter");
   await expect(page.getByRole("dialog")).toBeVisible();
   await press("Escape");
   await expect(page.getByRole("dialog")).toBeHidden();
-  await expect(remove).toBeFocused();
+  await expect(actions).toBeFocused();
+
+  await page.getByRole("button", { name: "Edit", exact: true }).focus();
+  await press("Enter");
+  await expect(page.getByRole("textbox", { name: "Edit message" })).toBeFocused();
+  await press("End", "X", "Enter");
+  await expect(page.getByText("2 of 2")).toBeVisible();
+  await page.getByRole("button", { name: "Previous version" }).first().focus();
+  await press("Enter");
+  await expect(page.getByText("1 of 2")).toBeVisible();
+  await expect(page.getByRole("button", { name: "Next version" })).toBeFocused();
 });
 
 test("a_reply_is_announced_politely", async ({ page, backend }) => {

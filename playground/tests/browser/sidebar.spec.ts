@@ -1,18 +1,15 @@
 import { expect, test } from "../support/fixtures";
-import { replyText, send, signIn } from "../support/steps";
+import { replyText, selectAction, send, signIn } from "../support/steps";
 
 test("chatrooms_are_renamed_and_deleted", async ({ page }) => {
   await signIn(page);
   await send(page, "A question");
   await expect(replyText(page)).toHaveText("Yes.");
-  const item = page.getByRole("navigation").getByRole("listitem");
-  await item.hover();
-  await item.getByRole("button", { name: "Rename" }).click();
+  await selectAction(page, "A question", "Rename");
   await page.getByRole("textbox", { name: "Title" }).fill("Another title");
   await page.getByRole("textbox", { name: "Title" }).press("Enter");
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("Another title");
-  await item.hover();
-  await item.getByRole("button", { name: "Delete" }).click();
+  await selectAction(page, "Another title", "Delete");
   await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await expect(page.getByText("What would you like to know?")).toBeVisible();
   await expect(page.getByText("Your chats appear here.")).toBeVisible();

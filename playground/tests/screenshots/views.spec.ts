@@ -26,8 +26,12 @@ for (const colorScheme of ["light", "dark"] as const) {
       await expect(page.getByText("What would you like to know?")).toBeVisible();
       await expect(page.getByText("Connected")).toBeVisible();
       await shoot("03-new-chat");
+      await page.getByRole("button", { name: "Temporary chat" }).click();
+      await shoot("14-temporary");
+      await page.getByRole("button", { name: "Temporary chat" }).click();
 
       await converse(page, backend, shoot);
+      const shared = await share(page, shoot);
       if (size === "narrow") {
         await page.getByRole("button", { name: "Open the list of chats" }).click();
         await expect(page.getByRole("link", { name: "Account" })).toBeVisible();
@@ -44,6 +48,15 @@ for (const colorScheme of ["light", "dark"] as const) {
       await page.goto("/c/missing");
       await expect(page.getByText("This chat does not exist")).toBeVisible();
       await shoot("12-missing");
+      await page.goto("/archived");
+      await expect(page.getByRole("main").getByRole("listitem")).toHaveCount(1);
+      await shoot("20-archive");
+      await page.goto(shared);
+      await expect(page.locator("article")).not.toHaveCount(0);
+      await shoot("21-shared");
+      await page.goto("/share/unknown");
+      await expect(page.getByText("This link shows nothing")).toBeVisible();
+      await shoot("22-revoked");
       await page.goto("/graphiql");
       await expect(page.locator(".graphiql-container .view-lines").first()).toContainText("SendOtp");
       await expect(page.locator(".graphiql-spinner")).toHaveCount(0);
@@ -75,6 +88,36 @@ async function converse(page: Page, backend: { gemini: { enqueue(...scripts: Scr
   await shoot("07-waiting");
   gate.open();
   await expect(replyText(page)).toHaveText("Done.");
+}
+
+/** Edits a message, shares and archives the chatroom. Returns the link. */
+async function share(page: Page, shoot: (name: string) => Promise<unknown>): Promise<string> {
+  await page.getByRole("button", { name: "Edit", exact: true }).last().click();
+  await shoot("15-edit");
+  await page.getByRole("textbox", { name: "Edit message" }).fill("Please answer again, briefly.");
+  await page.getByRole("textbox", { name: "Edit message" }).press("Enter");
+  await expect(lastReply(page).getByRole("button", { name: "Regenerate" })).toBeVisible();
+  await expect(page.getByText("2 of 2")).toBeVisible();
+  await lastReply(page).getByRole("button", { name: "Good reply" }).click();
+  await expect(page.getByRole("button", { name: "Good reply", pressed: true })).toBeVisible();
+  await shoot("16-versions");
+  const openMenu = () => page.locator("header").getByRole("button", { name: "Actions" }).click();
+  await openMenu();
+  await shoot("17-menu");
+  await page.getByRole("menuitem", { name: "Share" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("button", { name: "Create link" }).click();
+  await dialog.getByLabel("The link expires").selectOption("In 30 days");
+  await dialog.getByRole("button", { name: "Create link" }).click();
+  await expect(dialog.getByRole("listitem")).toHaveCount(2);
+  await shoot("18-share");
+  const link = await dialog.getByRole("listitem").first().getByRole("link").getAttribute("href");
+  await page.keyboard.press("Escape");
+  await openMenu();
+  await page.getByRole("menuitem", { name: "Archive" }).click();
+  await expect(page.getByText("This chat is archived.")).toBeVisible();
+  await shoot("19-archived-chat");
+  return link ?? "";
 }
 
 test("the screenshot of the README", async ({ page, backend }) => {

@@ -11,6 +11,9 @@ type Step =
   | { kind: "finish"; reason: string }
   | { kind: "disconnect" };
 
+/** What the server asks for after the first reply of a chatroom. */
+const TITLE_REQUEST = "Write a title for our conversation";
+
 /** The response to one call. */
 export class Script {
   private constructor(
@@ -42,6 +45,7 @@ export class Script {
 
 export class Gemini {
   private scripts: Script[] = [];
+  private titles: Script[] = [];
   /** The text of the last message of each call. */
   readonly prompts: string[] = [];
 
@@ -66,8 +70,14 @@ export class Gemini {
     this.scripts.push(...scripts);
   }
 
+  /** Queues a title for a chatroom. Without one, the title is the first message. */
+  enqueueTitle(...titles: Script[]): void {
+    this.titles.push(...titles);
+  }
+
   reset(): void {
     this.scripts = [];
+    this.titles = [];
     this.prompts.length = 0;
   }
 
@@ -78,8 +88,11 @@ export class Gemini {
 
   private async respond(body: string, response: ServerResponse): Promise<void> {
     const { contents } = JSON.parse(body) as { contents: { parts: { text: string }[] }[] };
-    this.prompts.push(contents.at(-1)?.parts[0]?.text ?? "");
-    const script = this.scripts.shift() ?? Script.reply("Yes", ".");
+    const text = (index: number) => contents.at(index)?.parts[0]?.text ?? "";
+    const script = text(-1).startsWith(TITLE_REQUEST)
+      ? (this.titles.shift() ?? Script.reply(text(0)))
+      : (this.scripts.shift() ?? Script.reply("Yes", "."));
+    if (!text(-1).startsWith(TITLE_REQUEST)) this.prompts.push(text(-1));
     if (script.error !== null) {
       response.writeHead(script.status, { "content-type": "application/json" });
       const error = { code: script.status, message: "A message of the provider.", status: script.error, details: [] };

@@ -22,6 +22,17 @@ export async function send(page: Page, text: string): Promise<void> {
   await expect(field).toHaveValue("");
 }
 
+/** Opens the menu of a chatroom in the sidebar and selects an action. */
+export async function selectAction(page: Page, title: string, action: string): Promise<void> {
+  const item = page.getByRole("navigation").getByRole("listitem").filter({ hasText: title });
+  await item.hover();
+  await item.getByRole("button", { name: "Actions" }).click();
+  await page.getByRole("menuitem", { name: action, exact: true }).click();
+}
+
+/** The titles of the chatrooms in the sidebar. */
+export const listedTitles = (page: Page): Locator => page.getByRole("navigation").locator(".chatroom-title");
+
 /** The replies, oldest first. */
 export const replies = (page: Page): Locator => page.locator("article.reply");
 

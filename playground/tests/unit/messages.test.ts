@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { changeMessage, insertMessage, mergeNewestPage, type Message, undelivered } from "../../src/chat/messages";
+import {
+  applyMessage,
+  changeMessage,
+  insertMessage,
+  mergeNewestPage,
+  type Message,
+  undelivered,
+} from "../../src/chat/messages";
 import type { OutboxMessage } from "../../src/outbox/outbox";
 
 function message(id: string, inReplyTo: string | null, fields: Partial<Message> = {}): Message {
@@ -14,6 +21,8 @@ function message(id: string, inReplyTo: string | null, fields: Partial<Message> 
     model: null,
     createdAt: "2026-01-01T00:00:00Z",
     alternatives: [{ id }],
+    isCurrent: true,
+    feedback: null,
     failure: null,
     ...fields,
   };
@@ -26,6 +35,7 @@ const pending = (content: string, after: string | null): OutboxMessage => ({
   key: content,
   chatroomId: "c",
   model: null,
+  isTemporary: false,
   content,
   after,
   rejection: null,
@@ -60,6 +70,21 @@ describe("the messages of a chatroom", () => {
   test("a_message_without_its_parent_requires_reading_the_list", () => {
     expect(insertMessage([u1, r1], message("r9", "u9"))).toBeNull();
     expect(changeMessage([u1], r1)).toBeNull();
+  });
+
+  test("a_message_that_leaves_the_branch_takes_along_what_follows_it", () => {
+    const left = message("u2", "r1", { isCurrent: false });
+    expect(ids(applyMessage([u1, r1, u2, r2], left, false))).toEqual(["u1", "r1"]);
+    expect(ids(applyMessage([u1], left, false))).toEqual(["u1"]);
+  });
+
+  test("a_version_that_becomes_current_replaces_the_other_one", () => {
+    expect(ids(applyMessage([u1, r1, u2, r2], message("u3", "r1"), false))).toEqual(["u1", "r1", "u3"]);
+    expect(ids(applyMessage([u1, r1], message("u4", null), true))).toEqual(["u4"]);
+  });
+
+  test("a_changed_first_message_that_is_not_loaded_replaces_nothing", () => {
+    expect(applyMessage([u2, r2], u1, false)).toBeNull();
   });
 
   test("older_messages_stay_if_the_newest_page_continues_them", () => {

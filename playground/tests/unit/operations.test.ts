@@ -16,6 +16,7 @@ describe("the documented operations", () => {
       "checkout.graphql",
       "quota.graphql",
       "send-and-follow.graphql",
+      "share.graphql",
       "sign-in.graphql",
     ]);
   });
