@@ -6,6 +6,7 @@ import {
   ArchiveChatroomDocument,
   type ChatroomPartsFragment,
   ChatroomsDocument,
+  type ChatroomsQueryVariables,
   CreateChatroomDocument,
   type CreateChatroomMutationVariables,
   DeleteChatroomDocument,
@@ -31,6 +32,31 @@ export function clearChatrooms(): void {
   archivedList.set({ ...empty, isArchive: true });
 }
 
+type Change = (list: ChatroomList) => ChatroomList;
+
+/** The changes since the beginning of the reads that run: a response may be older than a change, which is then made again. */
+const recent: Change[] = [];
+let reads = 0;
+
+function change(apply: Change): void {
+  if (reads > 0) recent.push(apply);
+  for (const store of [chatroomList, archivedList]) store.set(apply(store.get()));
+}
+
+async function readPage(variables: ChatroomsQueryVariables, merge: (list: ChatroomList, page: Page) => ChatroomList) {
+  const store = storeOf(variables.archived ?? false);
+  const since = recent.length;
+  reads += 1;
+  try {
+    const { nodes, pageInfo } = (await query(ChatroomsDocument, { first: PAGE_SIZE, ...variables })).chatrooms;
+    const page = { chatrooms: nodes, nextCursor: pageInfo.hasNextPage ? pageInfo.endCursor : null };
+    store.set(recent.slice(since).reduce((list, apply) => apply(list), merge(store.get(), page)));
+  } finally {
+    reads -= 1;
+    if (reads === 0) recent.length = 0;
+  }
+}
+
 /** Reads the list and follows its changes. Returns a function that stops. */
 export function followChatrooms(): () => void {
   let cursor: string | null = null;
@@ -38,13 +64,13 @@ export function followChatrooms(): () => void {
   return subscribeWithResume({
     document: FollowChatroomsDocument,
     variables: () => ({ after: cursor }),
-    onEvent({ chatroomListEvents: { cursor: next, change } }) {
+    onEvent({ chatroomListEvents: { cursor: next, change: event } }) {
       cursor = next;
-      if (change.__typename === "ChatroomListReset") {
+      if (event.__typename === "ChatroomListReset") {
         void loadChatrooms();
         if (archivedList.get().status !== "unread") void loadChatrooms(true);
-      } else if (change.__typename === "ChatroomDeleted") removeChatroom(change.deletedId);
-      else updateChatroom(change.chatroom);
+      } else if (event.__typename === "ChatroomDeleted") removeChatroom(event.deletedId);
+      else updateChatroom(event.chatroom);
       return "continue";
     },
   });
@@ -55,8 +81,7 @@ export async function loadChatrooms(archived = false): Promise<void> {
   const store = storeOf(archived);
   if (store.get().status !== "ready") store.set({ ...store.get(), status: "loading" });
   try {
-    const { chatrooms } = await query(ChatroomsDocument, { first: PAGE_SIZE, archived });
-    store.set(mergeFirstPage(store.get(), pageOf(chatrooms)));
+    await readPage({ archived }, mergeFirstPage);
   } catch {
     if (store.get().status === "loading") store.set({ ...store.get(), status: "failed" });
   }
@@ -71,25 +96,13 @@ export async function loadMoreChatrooms(archived = false): Promise<void> {
   if (after === null || status !== "ready" || loadingMore) return;
   loadingMore = true;
   try {
-    const { chatrooms } = await query(ChatroomsDocument, { first: PAGE_SIZE, after, archived });
-    store.set(withNextPage(store.get(), pageOf(chatrooms)));
+    await readPage({ after, archived }, withNextPage);
   } catch {
     // Scrolling to the end tries again.
   } finally {
     loadingMore = false;
   }
 }
-
-const pageOf = ({
-  nodes,
-  pageInfo,
-}: {
-  nodes: Chatroom[];
-  pageInfo: { hasNextPage: boolean; endCursor: string | null };
-}): Page => ({
-  chatrooms: nodes,
-  nextCursor: pageInfo.hasNextPage ? pageInfo.endCursor : null,
-});
 
 /** Returns the id of the new chatroom. */
 export async function createChatroom(variables: CreateChatroomMutationVariables): Promise<string> {
@@ -117,7 +130,7 @@ export async function deleteChatroom(id: string): Promise<void> {
 
 /** Stores a chatroom's new state and moves it to its place in its list. */
 function updateChatroom(chatroom: Chatroom): void {
-  for (const store of [chatroomList, archivedList]) store.set(insertChatroom(store.get(), chatroom));
+  change((list) => insertChatroom(list, chatroom));
 }
 
 /** Moves a chatroom to its place after a message at this time. */
@@ -127,5 +140,5 @@ export function touchChatroom(id: string, updatedAt: string): void {
 }
 
 export function removeChatroom(id: string): void {
-  for (const store of [chatroomList, archivedList]) store.set(without(store.get(), id));
+  change((list) => without(list, id));
 }
