@@ -72,7 +72,7 @@ for (const colorScheme of ["light", "dark"] as const) {
       await expectAccessible(page, "edit");
       await page.getByRole("textbox", { name: "Edit message" }).fill("Be edited");
       await page.getByRole("textbox", { name: "Edit message" }).press("Enter");
-      await expect(page.getByText("2 of 2")).toBeVisible();
+      await expect(page.getByText("2 of 2", { exact: true })).toBeVisible();
       await lastReply(page).getByRole("button", { name: "Good reply" }).click();
       await expect(page.getByRole("button", { name: "Good reply", pressed: true })).toBeVisible();
       await expectAccessible(page, "versions and feedback");
@@ -227,10 +227,10 @@ test("everything_works_by_keyboard_alone", async ({ page, backend }) => {
   await press("Enter");
   await expect(page.getByRole("textbox", { name: "Edit message" })).toBeFocused();
   await press("End", "X", "Enter");
-  await expect(page.getByText("2 of 2")).toBeVisible();
+  await expect(page.getByText("2 of 2", { exact: true })).toBeVisible();
   await page.getByRole("button", { name: "Previous version" }).first().focus();
   await press("Enter");
-  await expect(page.getByText("1 of 2")).toBeVisible();
+  await expect(page.getByText("1 of 2", { exact: true })).toBeVisible();
   await expect(page.getByRole("button", { name: "Next version" })).toBeFocused();
 });
 

@@ -1,7 +1,12 @@
+import { readdirSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Page } from "@playwright/test";
 import { expect, test } from "../support/fixtures";
 import { Script } from "../support/gemini";
 import { replyText, send, signIn } from "../support/steps";
+
+/** Each file of operations has a tab. */
+const FILES = readdirSync(resolve(import.meta.dirname, "../../operations")).length;
 
 const query = (page: Page) => page.locator(".graphiql-query-editor .view-lines");
 
@@ -66,17 +71,17 @@ test("has_all_documented_operations_and_opens_one_again_in_a_new_tab", async ({ 
   await signIn(page);
   await page.goto("/graphiql");
   await expect(query(page)).toContainText("SendOtp");
-  await expect(page.getByRole("tab")).toHaveCount(6);
+  await expect(page.getByRole("tab")).toHaveCount(FILES);
   await page.getByRole("button", { name: "Operations" }).click();
   await page.locator(".operations").getByRole("button", { name: "Account" }).click();
-  await expect(page.getByRole("tab")).toHaveCount(7);
+  await expect(page.getByRole("tab")).toHaveCount(FILES + 1);
   await expect(query(page)).toContainText("query Me");
   const stored = () =>
     page.evaluate(() => Object.entries(localStorage).find(([key]) => key.endsWith("tabState"))?.[1] as string | undefined);
-  await expect.poll(async () => (await stored())?.match(/"id":/g)?.length).toBe(7);
+  await expect.poll(async () => (await stored())?.match(/"id":/g)?.length).toBe(FILES + 1);
   expect(await stored()).not.toMatch(/Bearer ey/);
   await page.reload();
-  await expect(page.getByRole("tab")).toHaveCount(7);
+  await expect(page.getByRole("tab")).toHaveCount(FILES + 1);
   await run(page, "Me");
   await expect(response(page)).toContainText("+1415");
 });
@@ -96,7 +101,7 @@ test("tabs_and_the_choice_of_an_operation_work_by_keyboard_alone", async ({ page
   await page.keyboard.press("Tab");
   await expect(page.getByRole("button", { name: "Close Chatrooms" })).toBeFocused();
   await page.keyboard.press("Enter");
-  await expect(page.getByRole("tab")).toHaveCount(5);
+  await expect(page.getByRole("tab")).toHaveCount(FILES - 1);
   await expect(tab("SendOtp")).toBeFocused();
   await page.keyboard.press("End");
   await expect(query(page)).toContainText("query Me");

@@ -97,7 +97,7 @@ async function share(page: Page, shoot: (name: string) => Promise<unknown>): Pro
   await page.getByRole("textbox", { name: "Edit message" }).fill("Please answer again, briefly.");
   await page.getByRole("textbox", { name: "Edit message" }).press("Enter");
   await expect(lastReply(page).getByRole("button", { name: "Regenerate" })).toBeVisible();
-  await expect(page.getByText("2 of 2")).toBeVisible();
+  await expect(page.getByText("2 of 2", { exact: true })).toBeVisible();
   await lastReply(page).getByRole("button", { name: "Good reply" }).click();
   await expect(page.getByRole("button", { name: "Good reply", pressed: true })).toBeVisible();
   await shoot("16-versions");
