@@ -29,10 +29,10 @@ export default [
           exceptions: {
             suffixes: ["Payload", "Connection", "Edge", "Event"],
             types: [
-              "ChatroomCreated", "ChatroomDeleted", "ChatroomListReset", "ChatroomUpdated", "DataExport", "GenerationSettings", "MessageAdded", "MessageChanged",
-              "Model", "PageInfo", "ReplyCancelled", "ReplyCompleted", "ReplyDelta", "ReplyFailed", "ReplyFailure", "ReplyRestarted", "SharedChatroom",
+              "Billing", "ChatroomCreated", "ChatroomDeleted", "ChatroomListReset", "ChatroomUpdated", "DailyUsage", "DataExport", "GenerationSettings", "MessageAdded", "MessageChanged",
+              "Model", "PageInfo", "Price", "ReplyCancelled", "ReplyCompleted", "ReplyDelta", "ReplyFailed", "ReplyFailure", "ReplyRestarted", "SharedChatroom",
               "SharedMessage", "SubscriptionStatus",
-              "TokenUsage", "Usage",
+              "TokenBudget", "TokenUsage", "Usage",
             ],
           },
         },
