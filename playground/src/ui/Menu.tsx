@@ -23,6 +23,8 @@ export function Menu({ label, items }: { label: string; items: readonly MenuItem
     // While the menu closes, its items stay: the browser moves the focus from them back to the button.
     if (!opens || !button.current || !menu.current) return;
     flushSync(() => setIsOpen(true));
+    // React's own property would move the focus before the menu is shown.
+    itemsOf(menu.current)[0]?.setAttribute("autofocus", "");
     const { top, bottom, right } = button.current.getBoundingClientRect();
     const isUpperHalf = top < innerHeight / 2;
     const { style } = menu.current;
@@ -61,10 +63,7 @@ export function Menu({ label, items }: { label: string; items: readonly MenuItem
         tabIndex={-1}
         aria-label={label}
         onBeforeToggle={({ newState }) => prepare(newState === "open")}
-        onToggle={({ newState }) => {
-          if (newState === "open") itemsOf(menu.current)[0]?.focus();
-          else setIsOpen(false);
-        }}
+        onToggle={({ newState }) => newState === "closed" && setIsOpen(false)}
         onKeyDown={moveFocus}
       >
         {isOpen &&
