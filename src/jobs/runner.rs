@@ -28,7 +28,7 @@ use crate::{
     },
     telemetry::{
         metrics::JobMetrics,
-        traces::{Span, SpanKind, TRACE_PARENT, Tracer},
+        traces::{Span, SpanKind, TRACE_PARENT, TraceContext, Tracer},
     },
 };
 
@@ -238,12 +238,13 @@ impl Runner {
             Err(_) => None,
         };
         let (kind_name, attempt) = (kind.name(), job.attempt);
+        let trace_id = span.context().map(TraceContext::trace_id);
         if let Some(error) = failed {
             ended("error");
-            tracing::error!(job = %job.id, kind = kind_name, attempt, ?error, "job failed");
+            tracing::error!(job = %job.id, kind = kind_name, attempt, trace_id, ?error, "job failed");
         } else {
             ended("panic");
-            tracing::error!(job = %job.id, kind = kind_name, attempt, "job panicked");
+            tracing::error!(job = %job.id, kind = kind_name, attempt, trace_id, "job panicked");
         }
         let disposition = kind.on_error(job).await?;
         self.settle(job, kind, disposition).await?;

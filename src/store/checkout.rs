@@ -16,6 +16,7 @@ use sqlx_core::transaction::TransactionManager;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::pool::Shared;
+use crate::telemetry::traces::{self, Span, SpanKind};
 
 /// A connection to either database.
 pub(super) enum Connection {
@@ -64,7 +65,22 @@ impl Checkout {
         self.shared.keep(self.connection, self.taken_at);
     }
 
+    /// The span of a statement, with its first word: more of it may be what users wrote.
+    fn span(&self, text: &str) -> Span {
+        let mut span = traces::span("database", SpanKind::Client);
+        if span.context().is_some() {
+            let system = match self.connection {
+                Connection::Sqlite(_) => "sqlite",
+                Connection::Postgres(_) => "postgresql",
+            };
+            span.set("db.system.name", system);
+            span.set("db.operation.name", text.split_whitespace().next().unwrap_or_default());
+        }
+        span
+    }
+
     pub(super) async fn execute(&mut self, statement: &Statement) -> Result<ExecResult, DbErr> {
+        let _span = self.span(&statement.sql);
         with_connection!(&mut self.connection, c => {
             query(statement).execute(c).await.map(Into::into).map_err(exec_error)
         })
@@ -72,18 +88,21 @@ impl Checkout {
 
     /// Executes statements without parameters.
     pub(super) async fn execute_text(&mut self, text: &str) -> Result<ExecResult, DbErr> {
+        let _span = self.span(text);
         with_connection!(&mut self.connection, c => {
             c.execute(AssertSqlSafe(text.to_owned())).await.map(Into::into).map_err(exec_error)
         })
     }
 
     pub(super) async fn query_one(&mut self, statement: &Statement) -> Result<Option<QueryResult>, DbErr> {
+        let _span = self.span(&statement.sql);
         with_connection!(&mut self.connection, c => {
             query(statement).fetch_optional(c).await.map(|row| row.map(Into::into)).map_err(query_error)
         })
     }
 
     pub(super) async fn query_all(&mut self, statement: &Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let _span = self.span(&statement.sql);
         with_connection!(&mut self.connection, c => {
             let rows = query(statement).fetch_all(c).await.map_err(query_error)?;
             Ok(rows.into_iter().map(Into::into).collect())

@@ -23,7 +23,11 @@ pub struct Logs<'a> {
 pub fn init(logs: &Logs) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(logs.filter)?;
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    let lines = if logs.json { lines.json().boxed() } else { lines.with_target(false).compact().boxed() };
+    let lines = if logs.json {
+        lines.json().with_span_list(false).boxed()
+    } else {
+        lines.with_target(false).compact().boxed()
+    };
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! [W3C's trace context](https://www.w3.org/TR/trace-context/).
 //!
 //! ```text
-//!  traceparent of the request ──► mutation ──► in the job's row ──► job (another process) ──► model call ──► first text
+//!  traceparent of the request ──► mutation ──► in the job's row ──► job (another process) ──► model call, first text, completion
 //!                                    └──────────────── ended spans ──► Finished ──► exporter ──┘
 //! ```
 //!
@@ -13,6 +13,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use futures_util::future::Either;
 use tokio::{sync::mpsc, time::Instant};
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// The name of the header, and of the field in the payload of a job.
@@ -205,12 +206,13 @@ impl Span {
         }
     }
 
-    /// Runs work in which this span is the current one.
+    /// Runs work in which this span is the current one. The log lines of the work carry the trace's id.
     pub fn scope<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
         match &self.0 {
             Some(open) => {
                 let current = Current { tracer: open.tracer.clone(), context: open.context };
-                Either::Left(CURRENT.scope(current, work))
+                let trace_id = open.context.trace_id();
+                Either::Left(CURRENT.scope(current, work.instrument(tracing::info_span!("trace", trace_id))))
             }
             None => Either::Right(work),
         }

@@ -9,8 +9,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::support::{
     Script, TestUser,
-    process::{Deployment, on_process},
-    socket::TEST_TIMEOUT,
+    process::{Deployment, Process, on_process},
+    socket::{Socket, TEST_TIMEOUT},
     user::SEND_MESSAGE,
 };
 
@@ -57,6 +57,30 @@ impl Collector {
     }
 }
 
+/// An API process and, with Redis, a worker process, which trace what clients sample.
+async fn start_traced(
+    deployment: &Deployment,
+    collector: &Collector,
+    more: &[(&str, &str)],
+) -> (Process, Option<Process>) {
+    let endpoint = format!("http://{}", collector.address);
+    let settings = |service| {
+        let traces = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=hush"),
+            ("OTEL_SERVICE_NAME", service),
+            ("OTEL_TRACES_SAMPLER_ARG", "0"),
+        ];
+        [&traces, more].concat()
+    };
+    let has_redis = deployment.backend.redis_url.is_some();
+    let api = deployment.start_with(if has_redis { &["api"] } else { &[] }, &settings("api")).await;
+    if !has_redis {
+        return (api, None);
+    }
+    (api, Some(deployment.start_with(&["worker"], &settings("worker")).await))
+}
+
 fn time(span: &Value, end: &str) -> u64 {
     span[format!("{end}TimeUnixNano")].as_str().unwrap().parse().unwrap()
 }
@@ -65,22 +89,7 @@ fn time(span: &Value, end: &str) -> u64 {
 async fn one_trace_follows_a_message_from_its_mutation_to_the_workers_model_call() {
     let mut collector = Collector::start().await;
     let deployment = Deployment::new().await;
-    let endpoint = format!("http://{}", collector.address);
-    let settings = |service| {
-        [
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
-            ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=hush"),
-            ("OTEL_SERVICE_NAME", service),
-            ("OTEL_TRACES_SAMPLER_ARG", "0"),
-        ]
-    };
-    // With Redis, the worker is another process.
-    let has_redis = deployment.backend.redis_url.is_some();
-    let api = deployment.start_with(if has_redis { &["api"] } else { &[] }, &settings("api")).await;
-    let mut worker = None;
-    if has_redis {
-        worker = Some(deployment.start_with(&["worker"], &settings("worker")).await);
-    }
+    let (api, worker) = start_traced(&deployment, &collector, &[]).await;
     let user = TestUser::sign_in(api.address, "+14155550123").await;
     let chatroom = user.create_chatroom("x").await;
     deployment.gemini.enqueue(Script::reply(["secret one", " secret two"]));
@@ -93,25 +102,67 @@ async fn one_trace_follows_a_message_from_its_mutation_to_the_workers_model_call
     let reply = sent["data"]["sendMessage"]["reply"]["id"].as_str().unwrap();
     on_process(&user, &api).read(reply).await;
 
-    let spans =
-        collector.spans(&["mutation unnamed", "claim", "job reply", "model call", "first text"]).await;
-    let [mutation, claim, job, call, first] =
-        ["mutation unnamed", "claim", "job reply", "model call", "first text"].map(|name| &spans[name]);
-    assert_eq!(
-        (&mutation["service"], &job["service"]),
-        (&json!("api"), &json!(if has_redis { "worker" } else { "api" }))
-    );
+    let names =
+        ["mutation unnamed", "claim", "job reply", "model call", "first text", "completion", "database"];
+    let spans = collector.spans(&names).await;
+    let [mutation, claim, job, call, first, completion, _] = names.map(|name| &spans[name]);
+    // With Redis, the worker is another process.
+    let of_worker = if worker.is_some() { "worker" } else { "api" };
+    assert_eq!((&mutation["service"], &job["service"]), (&json!("api"), &json!(of_worker)));
     assert_eq!(mutation["parentSpanId"], parent, "the span of the client");
     assert_eq!((&claim["parentSpanId"], &job["parentSpanId"]), (&mutation["spanId"], &mutation["spanId"]));
     assert_eq!((&call["parentSpanId"], &first["parentSpanId"]), (&job["spanId"], &job["spanId"]));
     assert!(time(mutation, "start") <= time(job, "start") && time(claim, "end") <= time(job, "start"));
     assert!(time(job, "start") <= time(first, "start") && time(first, "end") <= time(call, "end"));
-    assert!(time(call, "end") <= time(job, "end"), "the job ends after the reply is stored");
+    assert_eq!(completion["parentSpanId"], job["spanId"]);
+    assert!(time(call, "end") <= time(completion, "end") && time(completion, "end") <= time(job, "end"));
     let text = Value::Object(spans.into_iter().collect()).to_string();
     assert!(!text.contains("secret") && !text.contains("4155550123"), "{text}");
     // The client's other operations are in no sampled trace.
     assert!(collector.spans.try_recv().is_err());
     drop(worker);
+}
+
+#[tokio::test]
+async fn a_socket_and_each_of_its_operations_may_name_the_span_of_the_client() {
+    let mut collector = Collector::start().await;
+    let deployment = Deployment::new().await;
+    let (api, _worker) = start_traced(&deployment, &collector, &[]).await;
+    let user = TestUser::sign_in(api.address, "+14155550123").await;
+    let mut socket = Socket::open(api.address, "graphql-transport-ws", &[]).await.unwrap();
+    let token = format!("Bearer {}", user.token);
+    let of_socket = format!("00-{TRACE}-b7ad6b7169203331-01");
+    let payload = json!({ "authorization": token, "traceparent": of_socket });
+    socket.send(&json!({"type": "connection_init", "payload": payload})).await;
+    assert_eq!(socket.next().await.unwrap()["type"], "connection_ack");
+    let of_operation = format!("00-{TRACE}-c8be7c827a314442-01");
+    for (id, extensions) in [("1", json!({})), ("2", json!({ "traceparent": of_operation }))] {
+        let query = format!("query Number{id} {{ me {{ id }} }}");
+        let payload = json!({"query": query, "extensions": extensions});
+        socket.send(&json!({"type": "subscribe", "id": id, "payload": payload})).await;
+    }
+    let spans = collector.spans(&["query Number1", "query Number2"]).await;
+    assert_eq!(spans["query Number1"]["parentSpanId"], "b7ad6b7169203331");
+    assert_eq!(spans["query Number2"]["parentSpanId"], "c8be7c827a314442");
+}
+
+#[tokio::test]
+async fn log_lines_of_a_traced_job_have_the_id_of_the_trace() {
+    let collector = Collector::start().await;
+    let deployment = Deployment::new().await;
+    let (mut api, worker) = start_traced(&deployment, &collector, &[("LOG_FORMAT", "json")]).await;
+    let user = TestUser::sign_in(api.address, "+14155550123").await;
+    let chatroom = user.create_chatroom("x").await;
+    let input = json!({"chatroomId": chatroom.id, "content": "hi"});
+    let body = json!({"query": SEND_MESSAGE, "variables": {"input": input}});
+    let request = user.http.post(format!("http://{}/graphql", api.address)).bearer_auth(&user.token);
+    let request = request.header("traceparent", format!("00-{TRACE}-b7ad6b7169203331-01")).json(&body);
+    request.send().await.unwrap();
+    let accepted: Value = serde_json::from_str(&api.wait_for_log("message accepted").await).unwrap();
+    assert_eq!(accepted["span"]["trace_id"], TRACE, "{accepted}");
+    let ended = worker.unwrap_or(api).wait_for_log("reply ended").await;
+    let ended: Value = serde_json::from_str(&ended).unwrap();
+    assert_eq!(ended["span"]["trace_id"], TRACE, "{ended}");
 }
 
 #[tokio::test]

@@ -52,6 +52,7 @@ impl RedisCache {
         let server = self.link.server()?;
         let mut record = self.record_version.prepare_invoke();
         record.key(version_key(data)).arg(version).arg(milliseconds(VERSION_TTL));
+        let _span = Link::span();
         self.link.run_script(&record, server).await
     }
 

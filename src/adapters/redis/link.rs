@@ -26,7 +26,14 @@ use super::{
     hub::{Hub, Received},
     server::{Address, Server},
 };
-use crate::{backoff::Backoff, ports::Unavailable, telemetry::metrics::Counter};
+use crate::{
+    backoff::Backoff,
+    ports::Unavailable,
+    telemetry::{
+        metrics::Counter,
+        traces::{self, Span, SpanKind},
+    },
+};
 
 const RECONNECT: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(2));
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -98,8 +105,14 @@ impl Link {
         self.checked(server.write_check().await)
     }
 
+    /// The span of a call, except for the chunks of a reply: a span for each would cost more than the call.
+    pub(super) fn span() -> Span {
+        traces::span("redis", SpanKind::Client)
+    }
+
     /// Runs commands whose keys are in one cluster slot.
     pub(super) async fn run<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Unavailable> {
+        let _span = Self::span();
         let mut server = self.server()?;
         self.checked(commands.query_async(&mut server).await)
     }
@@ -114,6 +127,7 @@ impl Link {
 
     /// Publishes a signal. If that fails, returns the error, and the signal is published when Redis is available again.
     pub(super) async fn publish_signal(&self, channel: String) -> Result<(), Unavailable> {
+        let _span = Self::span();
         let published = match self.server() {
             Ok(mut server) => self.checked(server.publish(&channel).await),
             Err(unavailable) => Err(unavailable),

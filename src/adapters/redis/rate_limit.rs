@@ -61,6 +61,7 @@ impl RateLimit for RedisRateLimit {
             take.key(format!("pollux:{{limits}}:{}", limit.key));
             take.arg(limit.max).arg(u64::try_from(limit.window.as_micros()).unwrap_or(u64::MAX));
         }
+        let _span = Link::span();
         let (wait, left): (u64, u32) = self.link.run_script(&take, server).await?;
         Ok(match wait {
             0 => Verdict::Allowed { remaining: left },

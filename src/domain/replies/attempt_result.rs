@@ -26,7 +26,10 @@ use crate::{
         jobs::{self, Claim},
         replies,
     },
-    telemetry::metrics::ReplyMetrics,
+    telemetry::{
+        metrics::ReplyMetrics,
+        traces::{self, SpanKind},
+    },
 };
 
 /// Model calls for one reply, the first included.
@@ -140,6 +143,7 @@ impl Replies {
     ) -> Result<Option<job::Model>> {
         let (reply, attempt) = (row.id, job.attempt);
         let now = self.clock.now();
+        let _span = traces::span("completion", SpanKind::Internal);
         match result {
             AttemptResult::Complete(finish_reason) => {
                 let finish_reason = Some(finish_reason.clone());

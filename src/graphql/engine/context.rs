@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_graphql::{Context, dataloader::DataLoader};
+use async_graphql::{Context, Extensions, Value, dataloader::DataLoader};
 use tokio::sync::Semaphore;
 
 use super::{loaders::Batches, memory::RequestMemory, mutation_rate::MutationRate};
@@ -16,7 +16,10 @@ use crate::{
         sharing::Sharing,
     },
     error::{Error, Result},
-    telemetry::{metrics::Transport, traces::TraceContext},
+    telemetry::{
+        metrics::Transport,
+        traces::{TRACE_PARENT, TraceContext},
+    },
 };
 
 /// The viewer, or why the caller is anonymous.
@@ -85,12 +88,18 @@ impl LatestMutationRate {
 }
 
 impl RequestContext {
-    /// The context of another operation on the same connection, with its own request id and memory count.
+    /// The context of another operation on the same connection, with its own request id and memory count. Its extensions may name
+    /// a span of the client other than that of the connection.
     #[must_use]
-    pub fn for_another_operation(&self) -> Self {
+    pub fn for_another_operation(&self, extensions: &Extensions) -> Self {
+        let span = extensions.get(TRACE_PARENT).and_then(|value| match value {
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        });
+        let trace_parent = span.or(self.trace_parent);
         let request_id = uuid::Uuid::now_v7().to_string().into();
         let memory = self.memory.for_another_request();
-        Self { request_id, resume_after: None, memory, ..self.clone() }
+        Self { request_id, trace_parent, resume_after: None, memory, ..self.clone() }
     }
 }
 

@@ -27,14 +27,14 @@ use tungstenite::error::CapacityError;
 
 use super::{
     messages::{Dialect, InitPayload, ServerMessage},
-    protocol::{Close, State, Step, authorization},
+    protocol::{Close, State, Step, header},
 };
 use crate::{
     domain::auth::Caller,
     error::Error,
     graphql::{RequestContext, is_rejected},
     http::{api::Api, backlog::Unread, rejection::unread_limit},
-    telemetry::metrics::Transport,
+    telemetry::{metrics::Transport, traces::TRACE_PARENT},
 };
 
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -215,7 +215,8 @@ impl Connection {
 
     /// Without a token the caller is anonymous. An invalid token closes the socket.
     async fn authenticate(&mut self, payload: &InitPayload) -> Result<(), End> {
-        let token = authorization(payload);
+        let token = header(payload, "authorization");
+        let trace_parent = header(payload, TRACE_PARENT).and_then(|text| text.parse().ok());
         let context =
             self.api.context(token, self.caller.clone()).await.map_err(|error| unavailable(&error))?;
         if let (Some(_), Err(why)) = (token, context.identity) {
@@ -223,7 +224,8 @@ impl Connection {
             return Err(End::Close(Close::new(4403, why)));
         }
         self.signed_out = self.api.signed_out(&context.identity);
-        self.context = Some(RequestContext { transport: Some(Transport::WebSocket), ..context });
+        self.context =
+            Some(RequestContext { trace_parent, transport: Some(Transport::WebSocket), ..context });
         self.state.acknowledge();
         self.send(&ServerMessage::Ack).await?;
         self.send(&ServerMessage::Alive).await
@@ -231,7 +233,8 @@ impl Connection {
 
     fn start(&mut self, id: String, request: async_graphql::Request) {
         // In the log, each operation has its own request id.
-        let Some(context) = self.context.as_ref().map(RequestContext::for_another_operation) else { return };
+        let Some(context) = &self.context else { return };
+        let context = context.for_another_operation(&request.extensions);
         self.started += 1;
         let (number, dialect) = (self.started, self.dialect);
         let (frames, queue_bytes) = (self.frame_sender.clone(), self.queue_bytes.clone());

@@ -176,17 +176,17 @@ impl State {
     }
 }
 
-/// The Authorization value in the payload of `connection_init`: that of the key `authorization` or, without it, of the same key
-/// within `headers`. The keys match in any letter case.
-pub(super) fn authorization(payload: &InitPayload) -> Option<&str> {
+/// The value of a header, such as `authorization`, in the payload of `connection_init`: that of the key of this name or, without it,
+/// of the same key within `headers`. The keys match in any letter case.
+pub(super) fn header<'a>(payload: &'a InitPayload, name: &str) -> Option<&'a str> {
     let named = |object: &'_ InitPayload, name: &str| {
         object.keys().find(|key| key.eq_ignore_ascii_case(name)).cloned()
     };
-    if let Some(key) = named(payload, "authorization") {
+    if let Some(key) = named(payload, name) {
         return payload[&key].as_str();
     }
     let headers = payload[&named(payload, "headers")?].as_object()?;
-    headers[&named(headers, "authorization")?].as_str()
+    headers[&named(headers, name)?].as_str()
 }
 
 #[cfg(test)]
@@ -282,7 +282,8 @@ mod tests {
 
     #[test]
     fn the_token_is_accepted_under_every_name_that_clients_use() {
-        let find = |json: &str| authorization(&serde_json::from_str(json).unwrap()).map(str::to_owned);
+        let find =
+            |json: &str| header(&serde_json::from_str(json).unwrap(), "authorization").map(str::to_owned);
         for json in [
             r#"{"authorization":"Bearer x"}"#,
             r#"{"Authorization":"Bearer x"}"#,
