@@ -1,4 +1,5 @@
 //! The documentation matches the code.
 
+mod api;
 mod errors;
 mod readme;

@@ -14,7 +14,7 @@ export type ReplyEvent = FollowReplySubscription["replyStream"];
 export interface ReplyFailure {
   code: ReplyFailureCode;
   message: string;
-  retryable: boolean;
+  isRetryable: boolean;
 }
 
 export interface ReplyState {

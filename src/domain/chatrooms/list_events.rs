@@ -40,7 +40,7 @@ pub struct ListEvent {
 pub enum ListChange {
     /// The client must read the list: it has none, or the list may have changed since its cursor.
     Reset {
-        missed_changes: bool,
+        has_missed_changes: bool,
     },
     Created(Box<chatroom::Model>),
     Updated(Box<chatroom::Model>),
@@ -124,7 +124,7 @@ impl Chatrooms {
                     None => {
                         let cursor = cursor(&new);
                         if after.as_ref() != Some(&cursor) {
-                            let change = ListChange::Reset { missed_changes: after.is_some() };
+                            let change = ListChange::Reset { has_missed_changes: after.is_some() };
                             yield ListEvent { cursor, change };
                         }
                     }

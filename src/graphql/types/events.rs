@@ -199,7 +199,7 @@ pub enum ChatroomListChange {
 #[derive(SimpleObject)]
 pub struct ChatroomListReset {
     /// True if the list may have changed since the cursor `after`; false without one.
-    missed_changes: bool,
+    has_missed_changes: bool,
 }
 
 /// A chatroom was created.
@@ -212,8 +212,8 @@ pub struct ChatroomCreated {
 impl ChatroomListEvent {
     pub fn new(event: chatrooms::ListEvent) -> Self {
         let change = match event.change {
-            chatrooms::ListChange::Reset { missed_changes } => {
-                ChatroomListChange::Reset(ChatroomListReset { missed_changes })
+            chatrooms::ListChange::Reset { has_missed_changes } => {
+                ChatroomListChange::Reset(ChatroomListReset { has_missed_changes })
             }
             chatrooms::ListChange::Created(row) => {
                 ChatroomListChange::Created(ChatroomCreated { chatroom: Chatroom(*row) })
