@@ -32,7 +32,7 @@ export default [
               "Billing", "ChatroomCreated", "ChatroomDeleted", "ChatroomListReset", "ChatroomUpdated", "DailyUsage", "DataExport", "GenerationSettings", "MessageAdded", "MessageChanged",
               "Model", "PageInfo", "Price", "ReplyCancelled", "ReplyCompleted", "ReplyDelta", "ReplyFailed", "ReplyFailure", "ReplyRestarted", "SharedChatroom",
               "SharedMessage", "SubscriptionStatus",
-              "TokenBudget", "TokenUsage", "Usage",
+              "TextRange", "TokenBudget", "TokenUsage", "Usage",
             ],
           },
         },

@@ -37,6 +37,7 @@ const DOMAIN_ARROWS: &[(&str, &[&str])] = &[
     ("sharing", &["auth", "chatrooms", "publish"]),
     ("replies", &["billing", "models", "publish", "quota", "read_retry", "text"]),
     ("export_json", &[]),
+    ("search", &[]),
     ("publish", &[]),
     ("quota", &["billing"]),
     ("random", &[]),

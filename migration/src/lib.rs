@@ -17,6 +17,7 @@ mod m20261126_000011_version_names_contract;
 mod m20261126_000101_chatroom_lists;
 mod m20261126_000102_title_source;
 mod m20261126_000103_shares;
+mod m20261126_000104_search;
 mod m20261126_000201_generation_settings;
 mod m20261126_000202_token_usage;
 mod m20261126_000301_admin_actions;
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000101_chatroom_lists::Migration),
             Box::new(m20261126_000102_title_source::Migration),
             Box::new(m20261126_000103_shares::Migration),
+            Box::new(m20261126_000104_search::Migration),
             Box::new(m20261126_000201_generation_settings::Migration),
             Box::new(m20261126_000202_token_usage::Migration),
             Box::new(m20261126_000301_admin_actions::Migration),

@@ -11,5 +11,6 @@ pub mod quota;
 mod random;
 mod read_retry;
 pub mod replies;
+pub mod search;
 pub mod sharing;
 mod text;

@@ -24,6 +24,8 @@ mod postgres;
 mod process_lock;
 pub mod queue;
 pub mod replies;
+pub mod search;
+mod search_candidates;
 pub mod sending;
 pub mod sessions;
 pub mod shares;

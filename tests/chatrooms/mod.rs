@@ -10,5 +10,6 @@ mod management;
 mod many_devices;
 mod messages;
 mod quotas;
+mod search;
 mod shares;
 mod titles;

@@ -15,6 +15,7 @@ describe("the documented operations", () => {
       "chatrooms.graphql",
       "checkout.graphql",
       "quota.graphql",
+      "search.graphql",
       "send-and-follow.graphql",
       "share.graphql",
       "sign-in.graphql",

@@ -13,6 +13,7 @@ use crate::{
         billing::Billing,
         chatrooms::Chatrooms,
         replies::Replies,
+        search::Search,
         sharing::Sharing,
     },
     error::{Error, Result},
@@ -137,6 +138,11 @@ pub fn chatrooms<'a>(ctx: &Context<'a>) -> &'a Chatrooms {
 #[must_use]
 pub fn sharing<'a>(ctx: &Context<'a>) -> &'a Sharing {
     ctx.data_unchecked::<Sharing>()
+}
+
+#[must_use]
+pub fn search<'a>(ctx: &Context<'a>) -> &'a Search {
+    ctx.data_unchecked::<Search>()
 }
 
 #[must_use]

@@ -42,6 +42,7 @@ use crate::{
         auth::{Auth, Viewer},
         billing::Billing,
         chatrooms::Chatrooms,
+        search::Search,
         sharing::Sharing,
     },
     telemetry::{
@@ -120,6 +121,8 @@ where
         if !introspection {
             builder = builder.disable_introspection();
         }
+        let search = Search::new(chatrooms.db.clone(), auth.limits.clone());
+        let builder = builder.data(search);
         let schema = builder.data(auth).data(chatrooms.clone()).data(sharing).data(billing).finish();
         let document_schema = Arc::new(DocumentSchema::new(&schema.sdl(), introspection)?);
         Ok(Self {

@@ -297,8 +297,9 @@ impl<'a> Normalizer<'a> {
         arguments: &[(Positioned<Key>, Positioned<Value>)],
         level: Level,
     ) -> usize {
-        if level.introspection.is_some() || self.is_connection(parent) {
-            // Introspection has its own limits; the page size of a connection counts at the field that returns the connection.
+        if level.introspection.is_some() || self.is_connection(parent) || parent.ends_with("Edge") {
+            // Introspection has its own limits; the page size of a connection counts at the field that returns the connection. A
+            // list of an edge is short, such as the highlights of a snippet.
             return 1;
         }
         let is_paged = |name: &&str| field.definition.argument_by_name(name).is_some();

@@ -8,6 +8,7 @@ use chrono::DateTime;
 use entity::Timestamp;
 
 use crate::{
+    domain::search::ResultKey,
     error::{Error, Result},
     store::page::{Page, Window},
 };
@@ -83,6 +84,19 @@ impl Key for crate::store::chatrooms::Key {
         let rank = parts.next()?.parse().ok()?;
         let timestamp: Timestamp = DateTime::from_timestamp_micros(parts.next()?.parse().ok()?)?;
         Some((rank, timestamp, parts.next()?.parse().ok()?))
+    }
+}
+
+impl Key for ResultKey {
+    fn write(&self) -> String {
+        URL_SAFE_NO_PAD.encode(format!("{} {} {}", self.newest, self.score, self.message))
+    }
+
+    fn read(cursor: &str) -> Option<Self> {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+        let mut parts = text.splitn(3, ' ');
+        let (newest, score) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Self { newest, score, message: parts.next()?.parse().ok()? })
     }
 }
 

@@ -8,6 +8,7 @@ mod messages;
 mod nodes;
 mod passwords;
 mod profile;
+mod search;
 mod shares;
 mod subscriptions;
 
@@ -51,6 +52,7 @@ pub struct Query(
     profile::ProfileQueries,
     chatrooms::ChatroomQueries,
     nodes::NodeQueries,
+    search::SearchQueries,
     shares::ShareQueries,
     billing::BillingQueries,
 );

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod housekeeping;
 mod reconcile;
+mod search_index;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::{
 /// Starts every periodic task. After `soft` is cancelled, each task ends as soon as its current run has ended.
 pub(super) fn spawn(chatrooms: &Chatrooms, billing: &Billing, tasks: &TaskTracker, soft: &CancellationToken) {
     let (chatrooms, db) = (chatrooms.clone(), chatrooms.db.clone());
+    let (search_db, search_soft) = (db.clone(), soft.clone());
     let (billing, reconcile_soft) = (billing.clone(), soft.clone());
     let interval = billing.stale_poll_interval;
     let housekeeping = every(housekeeping::INTERVAL, "housekeeping", soft.clone(), move || {
@@ -26,9 +28,13 @@ pub(super) fn spawn(chatrooms: &Chatrooms, billing: &Billing, tasks: &TaskTracke
     let reconcile = every(interval, "reconcile", soft.clone(), move || {
         reconcile::run(billing.clone(), reconcile_soft.clone())
     });
+    let search_index = every(search_index::INTERVAL, "search index", soft.clone(), move || {
+        search_index::run(search_db.clone(), search_soft.clone())
+    });
     tasks.spawn(housekeeping);
     tasks.spawn(checkpoint);
     tasks.spawn(reconcile);
+    tasks.spawn(search_index);
 }
 
 /// Runs `task` repeatedly, with this interval between the end of a run and the start of the next. A failed run is only logged.

@@ -1,0 +1,112 @@
+//! What a user searches for, and how well a message matches it.
+
+use crate::{
+    error::{Error, Result},
+    store::search::Term,
+};
+
+use super::words::{Kind, Word, words};
+
+const MAX_CHARS: usize = 256;
+/// Further words of a query are ignored.
+const MAX_TERMS: usize = 24;
+/// The score of a word that a message repeats without end.
+const MAX_TERM_SCORE: u64 = 1_000_000;
+
+/// The different words of a query. A message matches if it contains all of them; no character of a query has a special meaning.
+#[derive(Clone, Debug)]
+pub struct SearchQuery {
+    pub(super) terms: Vec<Term>,
+}
+
+impl SearchQuery {
+    /// # Errors
+    /// [`Error::BadInput`] for a text that is too long.
+    pub fn new(text: &str) -> Result<Self> {
+        let length = text.chars().count();
+        if length > MAX_CHARS {
+            let message = format!("query must be at most {MAX_CHARS} characters; got {length}.");
+            return Err(Error::bad_input("query", message));
+        }
+        let mut terms: Vec<Term> = Vec::new();
+        for Word { text, kind, .. } in words(text) {
+            let is_prefix = match kind {
+                // One letter would match too much.
+                Kind::Separated => text.chars().nth(1).is_some(),
+                // In a longer run, the character is the first of a pair.
+                Kind::Single => true,
+                Kind::Pair => false,
+                Kind::Last => continue,
+            };
+            let term = Term { text, is_prefix };
+            if terms.len() < MAX_TERMS && !terms.contains(&term) {
+                terms.push(term);
+            }
+        }
+        Ok(Self { terms })
+    }
+
+    /// The first word of the query that a word of a message matches.
+    pub(super) fn term_of(&self, word: &str) -> Option<usize> {
+        self.terms.iter().position(|term| term.matches(word))
+    }
+
+    /// How well a message with these words matches, as in [BM25](https://en.wikipedia.org/wiki/Okapi_BM25): better the more often
+    /// the words occur and the fewer others there are. A word that begins with a word of the query counts half. It depends on the
+    /// message alone, so that new messages do not change the order of pages. None if a word is missing.
+    pub(super) fn score(&self, words: &[(&str, u32)]) -> Option<u64> {
+        let length: u64 = words.iter().map(|(_, count)| u64::from(*count)).sum();
+        let of_term = |term: &Term| {
+            let matching = words.iter().filter(|(word, _)| term.matches(word));
+            let halves: u64 = matching
+                .map(|(word, count)| u64::from(*count) * if *word == term.text { 2 } else { 1 })
+                .sum();
+            let score = halves * 1000 * MAX_TERM_SCORE / (halves * 1000 + 1200 + 12 * length);
+            (halves > 0).then_some(score)
+        };
+        self.terms.iter().map(of_term).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(text: &str) -> String {
+        let terms = SearchQuery::new(text).unwrap().terms.into_iter();
+        terms.map(|term| term.text + if term.is_prefix { "*" } else { "" }).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn words_match_as_prefixes_and_runs_by_their_pairs() {
+        assert_eq!(terms("Plan a CAFÉ plan"), "plan* a cafe*");
+        assert_eq!(terms("東京都"), "東京 京都");
+        assert_eq!(terms("猫"), "猫*");
+        assert_eq!(terms("\"a OR b*\" NOT (c:d) -e"), "a or* b not* c d e");
+        assert_eq!(terms("!? 👍 \0"), "");
+        let many = (10..90).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
+        assert_eq!(terms(&many).split(' ').count(), MAX_TERMS);
+    }
+
+    #[test]
+    fn a_long_query_is_rejected_with_the_limit() {
+        assert!(SearchQuery::new(&"é".repeat(256)).is_ok());
+        let Err(Error::BadInput { field, message }) = SearchQuery::new(&"é".repeat(257)) else {
+            panic!("accepted")
+        };
+        assert_eq!((field, message.as_str()), ("query", "query must be at most 256 characters; got 257."));
+    }
+
+    #[test]
+    fn messages_with_more_of_the_words_are_better() {
+        let query = SearchQuery::new("plan").unwrap();
+        let score = |words: &[(&str, u32)]| query.score(words);
+        let once = score(&[("plan", 1), ("x", 9)]);
+        assert!(score(&[("plan", 2), ("x", 8)]) > once);
+        assert!(score(&[("plan", 1), ("x", 90)]) < once);
+        assert!(score(&[("planning", 1), ("x", 9)]) < once);
+        assert!(score(&[("planning", 1)]).is_some());
+        assert_eq!(score(&[("pla", 1)]), None);
+        assert_eq!(SearchQuery::new("plan x").unwrap().score(&[("plan", 5)]), None);
+    }
+}

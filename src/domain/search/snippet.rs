@@ -1,0 +1,185 @@
+//! The part of a message that shows best why it was found.
+
+use std::{collections::HashSet, ops::Range};
+
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+
+use super::{
+    query::SearchQuery,
+    words::{beginning, words},
+};
+
+/// The maximum characters of a snippet, without the ellipses.
+const CHARS: usize = 160;
+/// How many of them may precede the first match.
+const CHARS_BEFORE: usize = 40;
+/// The matches that are compared to find the best part.
+const MATCHES: usize = 500;
+const HIGHLIGHTS: usize = 20;
+const ELLIPSIS: char = '…';
+
+/// A part of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snippet {
+    /// The text, with an ellipsis where it was cut.
+    pub text: String,
+    /// The positions of the first matching words in `text`, in UTF-16 code units.
+    pub highlights: Vec<Range<usize>>,
+}
+
+impl Snippet {
+    #[must_use]
+    pub fn of(content: &str, query: &SearchQuery) -> Self {
+        let mut matches: Vec<(Range<usize>, usize)> = Vec::new();
+        for word in words(beginning(content)) {
+            if let Some(term) = query.term_of(&word.text) {
+                matches.push((word.range, term));
+            }
+            if matches.len() == MATCHES {
+                break;
+            }
+        }
+        let window = window(content, best_start(content, &matches));
+        let mut text = String::new();
+        if window.start > 0 {
+            text.push(ELLIPSIS);
+        }
+        let prefix = text.len();
+        text.push_str(&content[window.clone()]);
+        let mut highlights = Vec::new();
+        let (mut at, mut units) = (0, 0);
+        for range in merged(matches.into_iter().map(|(range, _)| range), &window) {
+            let (start, end) = (range.start - window.start + prefix, range.end - window.start + prefix);
+            units += utf16_len(&text[at..start]);
+            let length = utf16_len(&text[start..end]);
+            highlights.push(units..units + length);
+            (at, units) = (end, units + length);
+        }
+        if window.end < content.len() {
+            text.push(ELLIPSIS);
+        }
+        Self { text, highlights }
+    }
+}
+
+fn utf16_len(text: &str) -> usize {
+    text.chars().map(char::len_utf16).sum()
+}
+
+/// The match from which on most different words of the query follow within a snippet; the earliest of them.
+fn best_start(content: &str, matches: &[(Range<usize>, usize)]) -> Option<usize> {
+    let mut best = (0, None);
+    for (first, (range, _)) in matches.iter().enumerate() {
+        let end = nth_after(content, range.start, CHARS - CHARS_BEFORE);
+        let within = matches[first..].iter().take_while(|(range, _)| range.end <= end);
+        let terms: HashSet<usize> = within.map(|(_, term)| *term).collect();
+        if best.1.is_none() || terms.len() > best.0 {
+            best = (terms.len(), Some(range.start));
+        }
+    }
+    best.1
+}
+
+/// The bytes of the snippet that contains the match at `start`.
+fn window(content: &str, start: Option<usize>) -> Range<usize> {
+    let first = start.map_or(0, |start| {
+        let before =
+            content[..start].char_indices().rev().nth(CHARS_BEFORE - 1).map_or(0, |(index, _)| index);
+        // Begins at a word, if there is one before the match.
+        let word = content[before..start].char_indices().find(|(_, c)| c.is_whitespace());
+        match word {
+            _ if before == 0 => 0,
+            Some((index, space)) => before + index + space.len_utf8(),
+            None => (before..=start).find(|&index| is_boundary(content, index)).unwrap_or(start),
+        }
+    });
+    let end = nth_after(content, first, CHARS);
+    let end = (first + 1..=end).rev().find(|&index| is_boundary(content, index)).unwrap_or(end);
+    first..end
+}
+
+/// The position `count` characters after `start`, or the end.
+fn nth_after(content: &str, start: usize, count: usize) -> usize {
+    content[start..].char_indices().nth(count).map_or(content.len(), |(index, _)| start + index)
+}
+
+/// Whether the text can be cut here without splitting what is shown as one character.
+fn is_boundary(content: &str, index: usize) -> bool {
+    const JOINER: char = '\u{200d}';
+    if !content.is_char_boundary(index) {
+        return false;
+    }
+    let continues = |c: char| {
+        c == JOINER
+            || c.general_category_group() == GeneralCategoryGroup::Mark
+            || matches!(c, '\u{1f1e6}'..='\u{1f1ff}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0020}'..='\u{e007f}' | '\u{ff9e}' | '\u{ff9f}')
+    };
+    !content[index..].starts_with(continues) && !content[..index].ends_with(JOINER)
+}
+
+/// The ranges within the window, sorted; those that touch each other are one.
+fn merged(ranges: impl Iterator<Item = Range<usize>>, window: &Range<usize>) -> Vec<Range<usize>> {
+    let mut merged: Vec<Range<usize>> = Vec::new();
+    for range in ranges {
+        let range = range.start.max(window.start)..range.end.min(window.end);
+        match merged.last_mut() {
+            _ if range.is_empty() => {}
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged.truncate(HIGHLIGHTS);
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snippet(content: &str, query: &str) -> Snippet {
+        Snippet::of(content, &SearchQuery::new(query).unwrap())
+    }
+
+    /// The highlighted parts, as JavaScript cuts them.
+    fn highlighted(snippet: &Snippet) -> Vec<String> {
+        let units: Vec<u16> = snippet.text.encode_utf16().collect();
+        let part = |range: &Range<usize>| String::from_utf16(&units[range.clone()]).unwrap();
+        snippet.highlights.iter().map(part).collect()
+    }
+
+    #[test]
+    fn a_short_message_is_shown_whole_with_every_match() {
+        let found = snippet("👍🏽 Café plans, 東京都の計画 and planning", "plan cafe 東京都");
+        assert_eq!(found.text, "👍🏽 Café plans, 東京都の計画 and planning");
+        assert_eq!(highlighted(&found), ["Café", "plans", "東京都", "planning"]);
+        assert_eq!(found.highlights[0], 5..9);
+    }
+
+    #[test]
+    fn the_part_with_most_words_of_the_query_is_shown() {
+        let content = format!("red {} red and blue {}", "x ".repeat(300), "y ".repeat(300));
+        let found = snippet(&content, "blue red");
+        assert_eq!(highlighted(&found), ["red", "blue"]);
+        assert!(found.text.starts_with("…x x") && found.text.ends_with('…'), "{}", found.text);
+        assert!(found.text.chars().count() <= CHARS + 2);
+    }
+
+    #[test]
+    fn cuts_and_highlights_never_split_a_shown_character() {
+        for length in 0..200 {
+            let content = format!("{}語plan{}", "👩‍👩‍👧‍👦".repeat(length), "🇩🇪e\u{301}".repeat(100));
+            let found = snippet(&content, "plan");
+            assert_eq!(highlighted(&found), ["plan"], "{}", found.text);
+            let shown = found.text.trim_matches(ELLIPSIS);
+            assert!(!shown.starts_with(['\u{200d}', '\u{301}']) && !shown.ends_with('\u{200d}'), "{shown}");
+            assert!(content.contains(shown));
+        }
+    }
+
+    #[test]
+    fn a_word_longer_than_the_snippet_is_highlighted_as_far_as_it_is_shown() {
+        let found = snippet(&"x".repeat(1000), "xx");
+        assert_eq!(highlighted(&found), ["x".repeat(CHARS)]);
+        assert_eq!(snippet("nothing", "plan").highlights, Vec::<Range<usize>>::new());
+    }
+}

@@ -1,0 +1,257 @@
+//! Splits a text into the words by which it is found. A message and a query are split in the same way.
+//!
+//! ```text
+//!  Café 42: 東京都は   ──►   cafe  42  東京  京都  都は  は
+//! ```
+//!
+//! A word is folded: compatibility forms are replaced, accents removed, letters made lower case. Scripts that do not separate words
+//! give each pair of neighboring characters, and the last character of a run by itself.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+
+/// The characters of a message that are searched, from its beginning.
+pub(super) const SEARCHED_CHARS: usize = 65_536;
+/// The characters of a word that are compared.
+const WORD_CHARS: usize = 40;
+/// The bytes of a message's different words, and what each of them costs besides. PostgreSQL stores at most a mebibyte.
+const WORD_BYTES: usize = 512 * 1024;
+const WORD_OVERHEAD: usize = 24;
+
+/// A folded word, and its position in the text in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Word {
+    pub(super) text: String,
+    pub(super) range: Range<usize>,
+    pub(super) kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Separated,
+    /// Two neighboring characters of a script that does not separate words.
+    Pair,
+    /// The last character of such a run.
+    Last,
+    /// A run of one such character.
+    Single,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Letter,
+    Unseparated,
+    /// Continues the character before it.
+    Mark,
+    Other,
+}
+
+/// The different words of a message, each with how often it occurs, sorted.
+#[must_use]
+pub(super) fn counted(text: &str) -> BTreeMap<String, u32> {
+    let mut counts = BTreeMap::new();
+    let mut bytes = 0;
+    for word in words(beginning(text)) {
+        if let Some(count) = counts.get_mut(&word.text) {
+            *count += 1;
+        } else if bytes + word.text.len() + WORD_OVERHEAD <= WORD_BYTES {
+            bytes += word.text.len() + WORD_OVERHEAD;
+            counts.insert(word.text, 1);
+        }
+    }
+    counts
+}
+
+/// The part of a message that is searched.
+pub(super) fn beginning(text: &str) -> &str {
+    let end = text.char_indices().nth(SEARCHED_CHARS).map_or(text.len(), |(index, _)| index);
+    &text[..end]
+}
+
+pub(super) fn words(text: &str) -> Vec<Word> {
+    let mut words = Vec::new();
+    // The current word, or character of a run, and the character of the run before it.
+    let mut current: Option<(Class, Range<usize>)> = None;
+    let mut run = Run::default();
+    for (index, c) in text.char_indices() {
+        let (class, end) = (class(c), index + c.len_utf8());
+        match (&mut current, class) {
+            (Some((_, range)), Class::Mark) | (Some((Class::Letter, range)), Class::Letter) => {
+                range.end = end;
+            }
+            (_, Class::Letter | Class::Unseparated) => {
+                run.flush(text, current.take(), class == Class::Unseparated, &mut words);
+                current = Some((class, index..end));
+            }
+            (_, Class::Mark | Class::Other) => run.flush(text, current.take(), false, &mut words),
+        }
+    }
+    run.flush(text, current, false, &mut words);
+    words
+}
+
+/// A run of characters of a script that does not separate words.
+#[derive(Default)]
+struct Run {
+    /// The last character, and whether it is the first, too.
+    last: Option<(String, Range<usize>, bool)>,
+}
+
+impl Run {
+    /// Adds what has ended: a word, or a character of the run. The run ends unless it `continues`.
+    fn flush(
+        &mut self,
+        text: &str,
+        ended: Option<(Class, Range<usize>)>,
+        continues: bool,
+        words: &mut Vec<Word>,
+    ) {
+        let is_unseparated = matches!(ended, Some((Class::Unseparated, _)));
+        if let Some((_, range)) = ended {
+            let folded = fold(&text[range.clone()]);
+            if is_unseparated && !folded.is_empty() {
+                let is_first = self.last.is_none();
+                if let Some((before, start, _)) = self.last.take() {
+                    let pair =
+                        Word { text: before + &folded, range: start.start..range.end, kind: Kind::Pair };
+                    words.push(pair);
+                }
+                self.last = Some((folded, range, is_first));
+            } else if !folded.is_empty() {
+                words.push(Word { text: folded, range, kind: Kind::Separated });
+            }
+        }
+        if !(is_unseparated && continues)
+            && let Some((text, range, is_first)) = self.last.take()
+        {
+            words.push(Word { text, range, kind: if is_first { Kind::Single } else { Kind::Last } });
+        }
+    }
+}
+
+fn class(c: char) -> Class {
+    if c.is_ascii() {
+        return if c.is_ascii_alphanumeric() { Class::Letter } else { Class::Other };
+    }
+    // Joiners and the soft hyphen; the marks of half-width kana are letters otherwise.
+    if matches!(c, '\u{ad}' | '\u{200c}' | '\u{200d}' | '\u{ff9e}' | '\u{ff9f}') {
+        return Class::Mark;
+    }
+    if c.is_alphanumeric() {
+        return if is_unseparated(c) { Class::Unseparated } else { Class::Letter };
+    }
+    match c.general_category_group() {
+        GeneralCategoryGroup::Mark => Class::Mark,
+        _ => Class::Other,
+    }
+}
+
+/// Whether the character belongs to a script that does not separate words: Thai, Lao, Tibetan, Burmese, Khmer, kana, bopomofo, Han.
+fn is_unseparated(c: char) -> bool {
+    matches!(c,
+        '\u{e00}'..='\u{fff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3005}'..='\u{3007}'
+        | '\u{3040}'..='\u{312f}' | '\u{31a0}'..='\u{31bf}' | '\u{31f0}'..='\u{31ff}' | '\u{3300}'..='\u{4dbf}'
+        | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ff9d}' | '\u{1b000}'..='\u{1b16f}'
+        | '\u{20000}'..='\u{3ffff}')
+}
+
+/// A word without differences of case, accents and compatibility forms.
+fn fold(word: &str) -> String {
+    if word.is_ascii() {
+        let end = word.len().min(WORD_CHARS);
+        return word[..end].to_ascii_lowercase();
+    }
+    let letters = word.nfkd().filter(|&c| !is_removed(c)).flat_map(char::to_lowercase);
+    letters.filter(|&c| !is_removed(c)).flat_map(base_letters).nfc().take(WORD_CHARS).collect()
+}
+
+/// Whether folding removes the character: accents, vowel points, the Arabic tatweel, and what is neither a letter nor a mark.
+fn is_removed(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{591}'..='\u{5c7}' | '\u{610}'..='\u{61a}' | '\u{640}' | '\u{64b}'..='\u{65f}' | '\u{670}')
+        || !c.is_alphanumeric() && c.general_category_group() != GeneralCategoryGroup::Mark
+}
+
+/// The letters that people type for one that Unicode does not decompose.
+fn base_letters(c: char) -> impl Iterator<Item = char> {
+    let letters = match c {
+        'ß' => ['s', 's'],
+        'æ' => ['a', 'e'],
+        'œ' => ['o', 'e'],
+        'þ' => ['t', 'h'],
+        _ => {
+            let base = match c {
+                'ø' => 'o',
+                'ł' => 'l',
+                'đ' | 'ð' => 'd',
+                'ı' => 'i',
+                'ς' => 'σ',
+                other => other,
+            };
+            [base, '\0']
+        }
+    };
+    letters.into_iter().filter(|&c| c != '\0')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(text: &str) -> Vec<String> {
+        words(text).into_iter().map(|word| word.text).collect()
+    }
+
+    #[test]
+    fn words_are_folded() {
+        for (text, expected) in [
+            ("Don't PANIC, snake_case!", "don t panic snake case"),
+            ("Café CAFE\u{301} naïve", "cafe cafe naive"),
+            ("Straße Ærø Łódź İstanbul", "strasse aero lodz istanbul"),
+            ("ＡＢＣ１２ ﬁn", "abc12 fin"),
+            ("Ελλάς ΕΛΛΑΣ", "ελλασ ελλασ"),
+            ("Ёлка й", "елка и"),
+            ("مُحَمَّد", "محمد"),
+            ("한국어 हिन्दी", "한국어 हिन्दी"),
+            ("v1.2.3 3,14 ½", "v1 2 3 3 14 12"),
+            ("co\u{ad}operate", "cooperate"),
+            ("👍 … ?!\u{0}\u{7}\"'*()", ""),
+            ("\u{301} a", "a"),
+        ] {
+            assert_eq!(split(text).join(" "), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn scripts_without_separated_words_give_pairs() {
+        for (text, expected) in [
+            ("東京都は", "東京 京都 都は は"),
+            ("猫", "猫"),
+            ("iPhoneを使う。", "iphone を使 使う う"),
+            ("ｶﾞﾗｽ ガラス", "ガラ ラス ス ガラ ラス ス"),
+            ("が", "が"),
+            ("か\u{3099}く", "がく く"),
+            ("ฉันรัก", "ฉั ัน นร รั ัก ก"),
+            ("東 京", "東 京"),
+        ] {
+            assert_eq!(split(text).join(" "), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn ranges_are_those_of_the_text() {
+        let text = "👍 Cafe\u{301}は東京。x";
+        let parts: Vec<&str> = words(text).into_iter().map(|word| &text[word.range]).collect();
+        assert_eq!(parts, ["Cafe\u{301}", "は東", "東京", "京", "x"]);
+    }
+
+    #[test]
+    fn the_words_of_a_message_are_bounded() {
+        let long = "a".repeat(100_000);
+        assert_eq!(counted(&long).into_keys().next().unwrap().len(), WORD_CHARS);
+        let many = (0..40_000).map(|n| format!("𠀀{n:030}")).collect::<Vec<_>>().join(" ");
+        assert!(counted(&many).keys().map(|word| word.len() + WORD_OVERHEAD).sum::<usize>() <= WORD_BYTES);
+        assert_eq!(counted("b a b"), BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]));
+    }
+}

@@ -1,0 +1,312 @@
+//! The search index: one entry for each message that can be found, with its words. The database's full-text index has the words as
+//! tokens that begin with the owner and a part of the owner's messages:
+//!
+//! ```text
+//!  user's entries, by position:  … -2048 ──── -1 │ 0 ──── 2047 │ 2048 …      older messages of an upgrade get negative positions
+//!                                  part -1         part 0        part 1
+//!  token:  <user><part><word>, such as  k3v9x01plan
+//! ```
+//!
+//! So a search costs nothing for the messages of others, and reads the newest parts first until it has enough results
+//! (`search_candidates`). The full-text index splits only at spaces: what a word is, the domain decides.
+//!
+//! A trigger queues each reply that ends. Indexing it also indexes the message that it replies to.
+
+use std::collections::BTreeMap;
+
+use entity::{ChatroomId, MessageId, UserId};
+use sea_orm::{DbBackend, FromQueryResult, Value, entity::prelude::*};
+use serde_json::json;
+
+use super::{json_rows, sql};
+
+pub use super::search_candidates::{Candidate, candidates};
+
+/// The entries of a user that one part holds.
+pub(super) const PART: i64 = 2048;
+/// Before the lowest part of any user.
+const PART_OFFSET: i64 = 16384;
+const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// A word that a message must contain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term {
+    pub text: String,
+    /// Whether a word that begins with it is enough.
+    pub is_prefix: bool,
+}
+
+impl Term {
+    #[must_use]
+    pub fn matches(&self, word: &str) -> bool {
+        if self.is_prefix { word.starts_with(&self.text) } else { word == self.text }
+    }
+}
+
+/// A message that is to be indexed.
+#[derive(Clone, Debug, FromQueryResult)]
+pub struct Unindexed {
+    pub id: MessageId,
+    user_id: UserId,
+    chatroom_id: ChatroomId,
+    /// Its beginning.
+    pub content: String,
+}
+
+/// A message with its words, and how often each of them occurs.
+pub struct Entry {
+    pub message: Unindexed,
+    pub words: BTreeMap<String, u32>,
+}
+
+/// A queued reply.
+#[derive(Clone, Copy, Debug, FromQueryResult)]
+pub struct Queued {
+    user_id: UserId,
+    message_id: MessageId,
+}
+
+/// Whether entries are newer than all entries of the same user, or older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    Newer,
+    /// Such entries are inserted newest first.
+    Older,
+}
+
+/// Up to `limit` replies of the user that have ended or been queued, and are not indexed, or not the messages before them.
+pub async fn unindexed_replies_of(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    limit: u64,
+) -> Result<Vec<Queued>, DbErr> {
+    let text = format!(
+        "SELECT user_id, message_id FROM search_queue WHERE user_id = $1
+         UNION ALL
+         SELECT jobs.user_id, jobs.message_id FROM jobs
+         JOIN messages ON messages.id = jobs.message_id
+         JOIN chatrooms ON chatrooms.id = messages.chatroom_id AND NOT is_temporary
+         WHERE jobs.user_id = $1
+           AND NOT EXISTS (SELECT 1 FROM search_entries WHERE search_entries.message_id = messages.parent_id)
+         LIMIT {limit}"
+    );
+    Queued::find_by_statement(sql(conn, text, [user.into()])).all(conn).await
+}
+
+/// Locks these rows of the queue. Waits for another transaction that indexes one of them.
+pub async fn lock(conn: &impl ConnectionTrait, queued: &[Queued]) -> Result<(), DbErr> {
+    if conn.get_database_backend() == DbBackend::Sqlite {
+        return Ok(());
+    }
+    let text = format!(
+        "SELECT 1 FROM search_queue WHERE (user_id, message_id) IN ({}) ORDER BY user_id, message_id FOR UPDATE",
+        select_rows(conn)
+    );
+    conn.query_all_raw(sql(conn, text, [queued_json(queued)])).await.map(drop)
+}
+
+/// Locks and returns up to `limit` rows of the queue that no other transaction has locked.
+pub async fn lock_some(conn: &impl ConnectionTrait, limit: u64) -> Result<Vec<Queued>, DbErr> {
+    let skip = if conn.get_database_backend() == DbBackend::Sqlite { "" } else { "FOR UPDATE SKIP LOCKED" };
+    let text = format!(
+        "SELECT user_id, message_id FROM search_queue ORDER BY user_id, message_id LIMIT {limit} {skip}"
+    );
+    Queued::find_by_statement(sql(conn, text, [])).all(conn).await
+}
+
+pub async fn delete_queued(conn: &impl ConnectionTrait, queued: &[Queued]) -> Result<(), DbErr> {
+    let text = format!("DELETE FROM search_queue WHERE (user_id, message_id) IN ({})", select_rows(conn));
+    conn.execute_raw(sql(conn, text, [queued_json(queued)])).await.map(drop)
+}
+
+/// Those of the replies that have ended, and the messages before the replies, if they can be searched and are not indexed. Up to
+/// `chars` characters of each.
+pub async fn unindexed(
+    conn: &impl ConnectionTrait,
+    queued: &[Queued],
+    chars: usize,
+) -> Result<Vec<Unindexed>, DbErr> {
+    let ids = format!("SELECT {} FROM {}", uuid(conn, "message"), json_rows(conn));
+    let text = unindexed_text(
+        &format!(
+            "SELECT id FROM messages WHERE id IN ({ids})
+             UNION SELECT parent_id FROM messages WHERE id IN ({ids})"
+        ),
+        chars,
+        "ASC",
+    );
+    Unindexed::find_by_statement(sql(conn, text, [queued_json(queued)])).all(conn).await
+}
+
+/// The messages before which all older messages have not been considered since the upgrade; none once all have been. Locks the
+/// row, and returns none if another transaction has locked it.
+pub async fn lock_backfill(conn: &impl ConnectionTrait) -> Result<Option<MessageId>, DbErr> {
+    let skip = if conn.get_database_backend() == DbBackend::Sqlite { "" } else { "FOR UPDATE SKIP LOCKED" };
+    let text = format!("SELECT before_id FROM search_backfill {skip}");
+    conn.query_one_raw(sql(conn, text, [])).await?.map(|row| row.try_get("", "before_id")).transpose()
+}
+
+/// The oldest of the `limit` messages before this one; none if there are none.
+pub async fn oldest_before(
+    conn: &impl ConnectionTrait,
+    before: MessageId,
+    limit: u64,
+) -> Result<Option<MessageId>, DbErr> {
+    let text = format!(
+        "SELECT id FROM (SELECT id FROM messages WHERE id < $1 ORDER BY id DESC LIMIT {limit}) AS older ORDER BY id LIMIT 1"
+    );
+    let row = conn.query_one_raw(sql(conn, text, [before.into()])).await?;
+    row.map(|row| row.try_get("", "id")).transpose()
+}
+
+/// The messages in this range that have ended, can be searched and are not indexed, newest first.
+pub async fn unindexed_between(
+    conn: &impl ConnectionTrait,
+    [from, before]: [MessageId; 2],
+    chars: usize,
+) -> Result<Vec<Unindexed>, DbErr> {
+    let text = unindexed_text("SELECT id FROM messages WHERE id >= $1 AND id < $2", chars, "DESC");
+    Unindexed::find_by_statement(sql(conn, text, [from.into(), before.into()])).all(conn).await
+}
+
+/// Stores the position; none ends the backfill.
+pub async fn set_backfill(conn: &impl ConnectionTrait, before: Option<MessageId>) -> Result<(), DbErr> {
+    let statement = match before {
+        Some(before) => sql(conn, "UPDATE search_backfill SET before_id = $1", [before.into()]),
+        None => sql(conn, "DELETE FROM search_backfill", []),
+    };
+    conn.execute_raw(statement).await.map(drop)
+}
+
+fn unindexed_text(ids: &str, chars: usize, direction: &str) -> String {
+    format!(
+        "SELECT messages.id, messages.user_id, chatroom_id, substr(content, 1, {chars}) AS content
+         FROM messages JOIN chatrooms ON chatrooms.id = chatroom_id AND NOT is_temporary
+         WHERE messages.id IN ({ids}) AND status IN ('completed', 'failed', 'cancelled') AND content <> ''
+           AND NOT EXISTS (SELECT 1 FROM search_entries WHERE message_id = messages.id)
+         ORDER BY messages.id {direction}"
+    )
+}
+
+/// Inserts entries for messages that have none.
+pub async fn insert(conn: &impl ConnectionTrait, entries: &[Entry], age: Age) -> Result<(), DbErr> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let mut positions = reserve_positions(conn, entries, age).await?;
+    let mut rows = Vec::with_capacity(entries.len());
+    for Entry { message, words } in entries {
+        let Some(position) = positions.get_mut(&message.user_id) else { continue };
+        let prefix = token_prefix(message.user_id, position.div_euclid(PART));
+        *position += if age == Age::Newer { 1 } else { -1 };
+        let mut tokens = format!("{prefix}{}", chatroom_word(message.chatroom_id));
+        let mut counts = String::new();
+        for (word, count) in words {
+            tokens += &format!(" {prefix}{word}");
+            counts += &format!("{}{word}:{count}", if counts.is_empty() { "" } else { " " });
+        }
+        rows.push(json!({
+            "message": message.id.0.simple().to_string(),
+            "user": message.user_id.0.simple().to_string(),
+            "words": counts,
+            "tokens": tokens,
+        }));
+    }
+    let rows = Value::from(json!(rows).to_string());
+    let (message, user, from) = (uuid(conn, "message"), uuid(conn, "user"), json_rows(conn));
+    if conn.get_database_backend() != DbBackend::Sqlite {
+        let text = format!(
+            "INSERT INTO search_entries (message_id, user_id, words, tokens)
+             SELECT {message}, {user}, row.value->>'words', array_to_tsvector(string_to_array(row.value->>'tokens', ' '))
+             FROM {from} ON CONFLICT (message_id) DO NOTHING"
+        );
+        return conn.execute_raw(sql(conn, text, [rows])).await.map(drop);
+    }
+    // Newest entries have the greatest ids.
+    let id = match age {
+        Age::Newer => "(SELECT coalesce(max(id), 0) + 1 FROM search_entries) + row.key",
+        Age::Older => "(SELECT coalesce(min(id), 0) - 1 FROM search_entries) - row.key",
+    };
+    let text = format!(
+        "INSERT INTO search_entries (id, message_id, user_id, words)
+         SELECT {id}, {message}, {user}, row.value->>'words' FROM {from}"
+    );
+    conn.execute_raw(sql(conn, text, [rows.clone()])).await?;
+    let text = format!(
+        "INSERT INTO search_tokens (rowid, tokens)
+         SELECT search_entries.id, row.value->>'tokens' FROM {from} JOIN search_entries ON message_id = {message}"
+    );
+    conn.execute_raw(sql(conn, text, [rows])).await.map(drop)
+}
+
+/// The first position of each user's entries.
+async fn reserve_positions(
+    conn: &impl ConnectionTrait,
+    entries: &[Entry],
+    age: Age,
+) -> Result<BTreeMap<UserId, i64>, DbErr> {
+    let mut counts: BTreeMap<UserId, i64> = BTreeMap::new();
+    for entry in entries {
+        *counts.entry(entry.message.user_id).or_default() += 1;
+    }
+    // In the order of users, so that transactions lock the rows in the same order.
+    let rows: Vec<_> = counts
+        .iter()
+        .map(|(user, count)| {
+            let (first, next) = if age == Age::Newer { (0, *count) } else { (-count, 0) };
+            json!({ "user": user.0.simple().to_string(), "first": first, "next": next })
+        })
+        .collect();
+    let text = format!(
+        "INSERT INTO search_users (user_id, first_position, next_position)
+         SELECT {user}, CAST(row.value->>'first' AS BIGINT), CAST(row.value->>'next' AS BIGINT) FROM {from} WHERE true
+         ON CONFLICT (user_id) DO UPDATE SET first_position = search_users.first_position + excluded.first_position,
+                                             next_position = search_users.next_position + excluded.next_position
+         RETURNING user_id, first_position, next_position",
+        user = uuid(conn, "user"),
+        from = json_rows(conn),
+    );
+    let reserved = conn.query_all_raw(sql(conn, text, [json!(rows).to_string().into()])).await?;
+    let position = |row: &sea_orm::QueryResult| {
+        let user: UserId = row.try_get("", "user_id")?;
+        let count = counts.get(&user).copied().unwrap_or_default();
+        let (first, next): (i64, i64) =
+            (row.try_get("", "first_position")?, row.try_get("", "next_position")?);
+        Ok((user, if age == Age::Newer { next - count } else { first + count - 1 }))
+    };
+    reserved.iter().map(position).collect()
+}
+
+/// What each token of a part of the user's entries begins with. Users whose ids end alike share it.
+pub(super) fn token_prefix(user: UserId, part: i64) -> String {
+    let part = u128::try_from(part + PART_OFFSET).unwrap_or_default();
+    let bits = (user.0.as_u128() & 0x1ff_ffff) << 15 | part & 0x7fff;
+    (0..8).rev().map(|digit| char::from(DIGITS[(bits >> (5 * digit)) as usize & 31])).collect()
+}
+
+/// The word by which all messages of a chatroom are found. No message contains it, because of its first character.
+pub(super) fn chatroom_word(chatroom: ChatroomId) -> String {
+    format!("§{}", chatroom.0.simple())
+}
+
+fn queued_json(queued: &[Queued]) -> Value {
+    let row = |row: &Queued| {
+        json!({
+            "user": row.user_id.0.simple().to_string(),
+            "message": row.message_id.0.simple().to_string(),
+        })
+    };
+    json!(queued.iter().map(row).collect::<Vec<_>>()).to_string().into()
+}
+
+fn select_rows(conn: &impl ConnectionTrait) -> String {
+    format!("SELECT {}, {} FROM {}", uuid(conn, "user"), uuid(conn, "message"), json_rows(conn))
+}
+
+/// An id in the objects of [`json_rows`].
+fn uuid(conn: &impl ConnectionTrait, name: &str) -> String {
+    match conn.get_database_backend() {
+        DbBackend::Sqlite => format!("unhex(row.value->>'{name}')"),
+        _ => format!("(row.value->>'{name}')::uuid"),
+    }
+}
