@@ -49,6 +49,39 @@ pub async fn insert_messages(db: &Db, user: UserId, chatroom: ChatroomId, first:
     execute(db, &statement, values).await;
 }
 
+/// How many different words [`insert_varied_messages`] uses, and how many each message has.
+const VOCABULARY: f64 = 20_000.0;
+const WORDS: usize = 60;
+
+/// Inserts messages with words such as `w17x`. As in natural languages, the word with the number n is about n times as rare as the
+/// first: most messages contain `w0x`.
+pub async fn insert_varied_messages(db: &Db, user: UserId, chatroom: ChatroomId, count: usize) {
+    let mut random = fastrand::Rng::with_seed(1);
+    let now = Clock::system().now();
+    let numbers: Vec<usize> = (0..count).collect();
+    for batch in numbers.chunks(500) {
+        let rows: Vec<serde_json::Value> = batch
+            .iter()
+            .map(|number| {
+                let words =
+                    (0..WORDS).map(|_| format!("w{:.0}x", VOCABULARY.powf(random.f64()).floor() - 1.0));
+                serde_json::json!({ "n": number, "content": words.collect::<Vec<_>>().join(" ") })
+            })
+            .collect();
+        let (from, n) = match db.write().get_database_backend() {
+            DbBackend::Sqlite => ("json_each($1) AS row", "(row.value->>'n')"),
+            _ => ("json_array_elements($1::json) AS row(value)", "(row.value->>'n')::bigint"),
+        };
+        let statement = format!(
+            "{INSERT_MESSAGES}
+             SELECT {id}, $2, $3, NULL, 0, false, 'user', row.value->>'content', 'completed', 0, 0, 0, $4 FROM {from}",
+            id = id(db, n),
+        );
+        let rows = serde_json::json!(rows).to_string();
+        execute(db, &statement, vec![rows.into(), user.into(), chatroom.into(), now.into()]).await;
+    }
+}
+
 /// Gives a user more chatrooms.
 pub async fn insert_chatrooms(db: &Db, user: UserId, first: i64, count: i64) {
     let statement = format!(

@@ -7,6 +7,7 @@ mod idle;
 mod query;
 mod queue_length;
 mod rejections;
+mod search;
 mod send;
 mod slow_sockets;
 mod stream;
@@ -35,6 +36,7 @@ pub const NAMES: &[&str] = &[
     "takeover",
     "webhooks",
     "slow-sockets",
+    "search",
     "rejections",
     "account-timing",
 ];
@@ -53,6 +55,7 @@ pub async fn measure(name: &str, section: &mut Section<'_>) {
         "takeover" => takeover::measure(section).await,
         "webhooks" => webhooks::measure(section).await,
         "slow-sockets" => slow_sockets::measure(section).await,
+        "search" => search::measure(section).await,
         "rejections" => rejections::measure(section).await,
         "account-timing" => account_timing::measure(section).await,
         _ => unreachable!("{name} is not in NAMES"),

@@ -1,0 +1,63 @@
+//! Searches of a user with 100,000 messages: for a word that many messages contain, for a rare one, for the beginning of words, for
+//! several words, and in one chatroom.
+
+use std::time::Instant;
+
+use pollux::domain::search::index_older;
+use serde_json::json;
+
+use super::ROUNDS;
+use crate::{
+    client::{Connection, post},
+    installation::Installation,
+    latencies::Latencies,
+    report::Section,
+    rows,
+};
+
+const MESSAGES: usize = 100_000;
+const SEARCHES: usize = 30;
+const SEARCH: &str = "query($query: String!, $chatroomId: ID) {
+    search(query: $query, chatroomId: $chatroomId) {
+        edges { cursor snippet highlights { start end } node { id content } } pageInfo { hasNextPage }
+    }
+}";
+
+pub async fn measure(section: &mut Section<'_>) {
+    let installation = Installation::create(section.storage).await;
+    let servers = installation.start(&[]).await;
+    let user = servers.users(1, 2).await.remove(0);
+    let (owner, chatroom) = (user.id.parse().unwrap(), user.chatrooms[0].parse().unwrap());
+    rows::insert_varied_messages(&installation.db, owner, chatroom, MESSAGES).await;
+    let started = Instant::now();
+    while index_older(&installation.db).await.unwrap() {}
+    let indexed = started.elapsed().as_secs_f64();
+    section.add("messages indexed after an upgrade", "1/s", super::number(MESSAGES) / indexed);
+    rows::analyze(&installation.db).await;
+    let mut connection = Connection::open(servers.address()).await;
+    for (name, variables) in [
+        ("a word of most messages", json!({"query": "w0x"})),
+        ("a word of 600 messages", json!({"query": "w999x"})),
+        ("a word of 60 messages", json!({"query": "w9999x"})),
+        ("the beginning of many words", json!({"query": "w1"})),
+        ("three words", json!({"query": "w0x w1x w2"})),
+        ("a word, in one chatroom", json!({"query": "w0x", "chatroomId": user.chatrooms[0]})),
+        ("a word that no message contains", json!({"query": "nothing"})),
+    ] {
+        let request = post(&user.token, SEARCH, &variables);
+        // The first round warms up and is not reported.
+        for round in 0..=ROUNDS {
+            let mut times = Latencies::default();
+            for _ in 0..SEARCHES {
+                let started = Instant::now();
+                connection.call(&request).await;
+                times.push(started.elapsed());
+            }
+            if round > 0 {
+                section.add(&format!("{name}, p50"), "ms", times.percentile(50));
+                section.add(&format!("{name}, p99"), "ms", times.percentile(99));
+            }
+        }
+    }
+    servers.stop().await;
+}
