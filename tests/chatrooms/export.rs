@@ -1,8 +1,9 @@
 //! Downloading a chatroom.
 
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use serde_json::{Value, json};
 
-use crate::support::{Script, TestApp, TestUser};
+use crate::support::{Script, TestApp, TestUser, process::Deployment};
 
 async fn url(user: &TestUser, chatroom: &str, format: &str) -> String {
     let query = format!("query($id: ID!) {{ chatroom(id: $id) {{ export(format: {format}) {{ url }} }} }}");
@@ -96,4 +97,54 @@ async fn downloads_are_limited_per_user() {
     assert!(limited.headers().contains_key("retry-after"));
     assert_eq!(get(&other, &url(&other, &others.id, "JSON").await).await.status(), 200);
     app.stop().await;
+}
+
+/// Fills a chatroom with a branch of this many messages, each of a hundred characters.
+async fn insert_branch(db: &DatabaseConnection, user: &str, chatroom: &str, count: u32) {
+    let user: entity::UserId = user.parse().unwrap();
+    let chatroom: entity::ChatroomId = chatroom.parse().unwrap();
+    let id = |number: &str| match db.get_database_backend() {
+        DbBackend::Sqlite => format!("unhex('01900000000070008000' || printf('%012x', {number}))"),
+        _ => format!("('01900000-0000-7000-8000-' || lpad(to_hex({number}), 12, '0'))::uuid"),
+    };
+    let text = format!(
+        "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {count})
+         INSERT INTO messages (id, user_id, chatroom_id, parent_id, depth, active, role, content, status, attempt, added_version,
+                               changed_version, created_at)
+         SELECT {id}, $1, $2, CASE WHEN n > 0 THEN {parent} END, n, true, 'user', $3, 'completed', 0, 0, 0, $4 FROM numbers",
+        id = id("n"),
+        parent = id("n - 1"),
+    );
+    let now = chrono::Utc::now();
+    let values = [user.into(), chatroom.into(), "x".repeat(100).into(), now.into()];
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), text, values)).await.unwrap();
+}
+
+#[tokio::test]
+async fn downloading_100_000_messages_takes_at_most_20_mib_of_memory() {
+    const MESSAGES: u32 = 100_000;
+    const MIB: u64 = 1024 * 1024;
+    let deployment = Deployment::new().await;
+    let process = deployment.start().await;
+    let user = TestUser::sign_in(process.address, "+14155550123").await;
+    let (warm_up, chatroom) = (user.create_chatroom("x").await, user.create_chatroom("long").await);
+    let db = Database::connect(&deployment.backend.database_url).await.unwrap();
+    insert_branch(&db, &user.id, &chatroom.id, MESSAGES).await;
+    db.close().await.unwrap();
+    for format in ["JSON", "MARKDOWN"] {
+        get(&user, &url(&user, &warm_up.id, format).await).await.bytes().await.unwrap();
+        let path = url(&user, &chatroom.id, format).await;
+        let before = process.memory();
+        process.reset_peak();
+        let mut response = get(&user, &path).await;
+        let mut bytes = 0;
+        while let Some(chunk) = response.chunk().await.unwrap() {
+            bytes += chunk.len();
+        }
+        assert!(bytes > MESSAGES as usize * 100, "{format}: {bytes} bytes");
+        let growth = process.peak().saturating_sub(before) / MIB;
+        assert!(growth <= 20, "{format}: the download took {growth} MiB");
+    }
+    process.terminate();
+    assert!(process.wait_for_exit().await);
 }

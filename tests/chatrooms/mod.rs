@@ -11,5 +11,6 @@ mod many_devices;
 mod messages;
 mod quotas;
 mod search;
+mod search_index;
 mod shares;
 mod titles;

@@ -3,9 +3,7 @@
 use std::fmt::Write;
 
 use chrono::TimeDelta;
-use entity::{ChatroomId, MessageId, UserId};
-use pollux::domain::search::{index_older, index_queued};
-use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect};
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use crate::support::{Gate, Script, TestApp, TestUser, code_of};
@@ -18,12 +16,12 @@ const SEARCH: &str = "query($query: String!, $chatroomId: ID, $first: Int, $afte
     }
 }";
 
-async fn search(user: &TestUser, variables: Value) -> Value {
+pub(super) async fn search(user: &TestUser, variables: Value) -> Value {
     user.data(SEARCH, variables).await["search"].take()
 }
 
 /// The contents of the messages that a search finds, best first.
-async fn found(user: &TestUser, query: &str) -> Vec<String> {
+pub(super) async fn found(user: &TestUser, query: &str) -> Vec<String> {
     contents(&search(user, json!({ "query": query })).await)
 }
 
@@ -33,7 +31,7 @@ fn contents(connection: &Value) -> Vec<String> {
 }
 
 /// Sends messages to a new chatroom, each of which gets the reply `ok`, and returns the chatroom's id.
-async fn send_all(app: &TestApp, user: &TestUser, contents: &[&str]) -> String {
+pub(super) async fn send_all(app: &TestApp, user: &TestUser, contents: &[&str]) -> String {
     let chatroom = user.create_chatroom("x").await;
     for content in contents {
         app.gemini.enqueue(Script::reply(["ok"]));
@@ -292,63 +290,6 @@ async fn no_text_of_a_query_is_an_error() {
     }
     assert_eq!(found(&user, "zebra").await, ["a zebra 12 東京 é"]);
     app.stop().await;
-}
-
-#[tokio::test]
-async fn messages_from_before_the_upgrade_are_indexed_in_the_background() {
-    let app = TestApp::with_settings(&["--rate-limits=off", "--basic-daily-limit=1000"]).await;
-    let user = app.user().await;
-    let chatroom = send_all(&app, &user, &["old apple"]).await;
-    let temporary = user.create_chatroom_with(json!({"title": "t", "temporary": true})).await;
-    let sent = temporary.send("temporary apple").await;
-    user.read(&sent.reply).await;
-    app.wait_until_idle().await;
-    let db = &app.chatrooms.db;
-    insert_old_messages(&app, user.id.parse().unwrap(), chatroom.parse().unwrap(), 250).await;
-    for statement in [
-        "DELETE FROM search_entries",
-        "DELETE FROM search_users",
-        "DELETE FROM search_queue",
-        "DELETE FROM search_backfill",
-        match db.read().get_database_backend() {
-            sea_orm::DbBackend::Sqlite => {
-                "INSERT INTO search_backfill VALUES (unhex('ffffffffffffffffffffffffffffffff'))"
-            }
-            _ => "INSERT INTO search_backfill VALUES ('ffffffff-ffff-ffff-ffff-ffffffffffff')",
-        },
-    ] {
-        db.write().execute_unprepared(statement).await.unwrap();
-    }
-    assert_eq!(found(&user, "apple").await, [""; 0]);
-    send_all(&app, &user, &["new apple"]).await;
-    assert_eq!(found(&user, "apple").await, ["new apple"]);
-    // Two processes share the work.
-    while index_older(db).await.unwrap() | index_older(db).await.unwrap() {}
-    while index_queued(db).await.unwrap() {}
-    assert!(!index_older(db).await.unwrap());
-    assert_eq!(found(&user, "apple").await, ["new apple", "old apple"]);
-    let page = search(&user, json!({"query": "banana", "first": 100})).await;
-    assert_eq!(page["edges"].as_array().unwrap().len(), 100);
-    assert_eq!(found(&user, "number 249").await, ["banana number 249"]);
-    app.stop().await;
-}
-
-/// Inserts messages that are older than all others, as an earlier release has left them.
-async fn insert_old_messages(app: &TestApp, user: UserId, chatroom: ChatroomId, count: u128) {
-    let db = &app.chatrooms.db;
-    let template = entity::message::Entity::find().limit(1).one(db.read()).await.unwrap().unwrap();
-    for number in 0..count {
-        let message = entity::message::Model {
-            id: MessageId(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + number)),
-            user_id: user,
-            chatroom_id: chatroom,
-            parent_id: None,
-            active: false,
-            content: format!("banana number {number}"),
-            ..template.clone()
-        };
-        pollux::store::messages::insert(db.write(), &message).await.unwrap();
-    }
 }
 
 #[tokio::test]

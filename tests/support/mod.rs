@@ -17,6 +17,7 @@ pub mod list_copy;
 pub mod model_server;
 pub mod models;
 pub mod openai;
+pub mod previous_release;
 pub mod process;
 pub mod replies;
 pub mod requirements;
