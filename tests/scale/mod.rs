@@ -6,4 +6,5 @@ mod nodes;
 mod pooler;
 mod processes;
 mod redis_writes;
+mod restore;
 mod storage;
