@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -49,47 +49,25 @@ impl OtlpExporter {
     /// Exports spans until `closing` is cancelled, and then those that wait.
     pub async fn run(self, mut finished: mpsc::Receiver<Finished>, closing: CancellationToken) {
         let mut is_failing = false;
-        loop {
-            let mut batch = Vec::new();
-            let is_open = closing.run_until_cancelled(finished.recv_many(&mut batch, MAX_BATCH)).await;
-            if is_open.is_some() {
-                closing.run_until_cancelled(tokio::time::sleep(DELAY)).await;
-            }
-            while batch.len() < MAX_BATCH
-                && let Ok(span) = finished.try_recv()
-            {
-                batch.push(span);
-            }
-            if !batch.is_empty() {
-                let exported = self.export(&batch).await;
-                match exported {
-                    Err(error) if !std::mem::replace(&mut is_failing, true) => {
-                        tracing::warn!(
-                            error = format!("{error:#}"),
-                            "exporting traces failed; spans are lost"
-                        );
-                    }
-                    Err(_) => {}
-                    Ok(()) => is_failing = false,
+        while let Some(batch) = next_batch(&mut finished, &closing).await {
+            match self.export(&batch).await {
+                Err(error) if !std::mem::replace(&mut is_failing, true) => {
+                    tracing::warn!(error = format!("{error:#}"), "exporting traces failed; spans are lost");
                 }
-            }
-            if is_open.is_none() || is_open == Some(0) {
-                return;
+                Err(_) => {}
+                Ok(()) => is_failing = false,
             }
         }
     }
 
     async fn export(&self, spans: &[Finished]) -> anyhow::Result<()> {
-        let spans: Vec<Value> = spans.iter().map(span_json).collect();
-        let attribute = |name: &str, value: &str| json!({"key": name, "value": {"stringValue": value}});
-        let resource = json!([
-            attribute("service.name", &self.service),
-            attribute("service.version", env!("CARGO_PKG_VERSION")),
-        ]);
-        let body = json!({ "resourceSpans": [{
-            "resource": { "attributes": resource },
-            "scopeSpans": [{ "scope": { "name": "pollux" }, "spans": spans }],
-        }] });
+        let attributes = [
+            Attribute::new("service.name", &self.service),
+            Attribute::new("service.version", env!("CARGO_PKG_VERSION")),
+        ];
+        let scope_spans = [ScopeSpans { spans: spans.iter().map(Span::of).collect() }];
+        let body =
+            Body { resource_spans: [ResourceSpans { resource: Resource { attributes }, scope_spans }] };
         let request = self.http.post(&self.endpoint).headers(self.headers.clone()).json(&body);
         let response = timeout(TIMEOUT, request.send()).await?.map_err(reqwest::Error::without_url)?;
         anyhow::ensure!(response.status().is_success(), "the collector returned {}", response.status());
@@ -97,20 +75,126 @@ impl OtlpExporter {
     }
 }
 
-fn span_json(span: &Finished) -> Value {
-    let attributes: Vec<_> = span
-        .attributes
-        .iter()
-        .map(|(name, value)| json!({"key": name, "value": {"stringValue": value}}))
-        .collect();
-    let status = match &span.error {
-        Some(message) => json!({"code": 2, "message": message}),
-        None => json!({}),
-    };
-    json!({
-        "traceId": span.trace_id, "spanId": span.span_id, "parentSpanId": span.parent_id,
-        "name": span.name, "kind": span.kind as u8,
-        "startTimeUnixNano": span.started.as_nanos().to_string(), "endTimeUnixNano": span.ended.as_nanos().to_string(),
-        "attributes": attributes, "status": status,
-    })
+/// Waits for spans, and for others that can be exported with them unless there are enough. Returns none once `closing` is cancelled
+/// and no span is left.
+async fn next_batch(
+    finished: &mut mpsc::Receiver<Finished>,
+    closing: &CancellationToken,
+) -> Option<Vec<Finished>> {
+    let mut batch = Vec::new();
+    closing.run_until_cancelled(finished.recv_many(&mut batch, MAX_BATCH)).await;
+    if batch.len() < MAX_BATCH {
+        closing.run_until_cancelled(tokio::time::sleep(DELAY)).await;
+    }
+    while batch.len() < MAX_BATCH
+        && let Ok(span) = finished.try_recv()
+    {
+        batch.push(span);
+    }
+    (!batch.is_empty()).then_some(batch)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    resource_spans: [ResourceSpans<'a>; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResourceSpans<'a> {
+    resource: Resource<'a>,
+    scope_spans: [ScopeSpans<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Resource<'a> {
+    attributes: [Attribute<'a>; 2],
+}
+
+#[derive(Serialize)]
+struct ScopeSpans<'a> {
+    spans: Vec<Span<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Span<'a> {
+    trace_id: &'a str,
+    span_id: &'a str,
+    parent_span_id: &'a str,
+    name: &'a str,
+    kind: u8,
+    start_time_unix_nano: String,
+    end_time_unix_nano: String,
+    attributes: Vec<Attribute<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status<'a>>,
+}
+
+#[derive(Serialize)]
+struct Attribute<'a> {
+    key: &'a str,
+    value: AttributeValue<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AttributeValue<'a> {
+    string_value: &'a str,
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    code: u8,
+    message: &'a str,
+}
+
+/// OTLP's code of a status that is an error.
+const ERROR: u8 = 2;
+
+impl<'a> Span<'a> {
+    fn of(span: &'a Finished) -> Self {
+        Self {
+            trace_id: &span.trace_id,
+            span_id: &span.span_id,
+            parent_span_id: &span.parent_id,
+            name: &span.name,
+            kind: span.kind as u8,
+            start_time_unix_nano: span.started.as_nanos().to_string(),
+            end_time_unix_nano: span.ended.as_nanos().to_string(),
+            attributes: span.attributes.iter().map(|(name, value)| Attribute::new(name, value)).collect(),
+            status: span.error.as_deref().map(|message| Status { code: ERROR, message }),
+        }
+    }
+}
+
+impl<'a> Attribute<'a> {
+    fn new(key: &'a str, value: &'a str) -> Self {
+        Self { key, value: AttributeValue { string_value: value } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::telemetry::traces::{SpanKind, Tracer};
+
+    #[tokio::test(start_paused = true)]
+    async fn spans_of_a_burst_are_exported_without_delay() {
+        let (tracer, mut finished) = Tracer::new(1.0, Duration::ZERO);
+        for _ in 0..2 * MAX_BATCH + 1 {
+            drop(tracer.span(|| "one of many".to_owned(), SpanKind::Internal, None));
+        }
+        let (closing, started) = (CancellationToken::new(), Instant::now());
+        for _ in 0..2 {
+            assert_eq!(next_batch(&mut finished, &closing).await.unwrap().len(), MAX_BATCH);
+        }
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        closing.cancel();
+        assert_eq!(next_batch(&mut finished, &closing).await.unwrap().len(), 1);
+        assert!(next_batch(&mut finished, &closing).await.is_none());
+    }
 }

@@ -105,7 +105,7 @@ impl Link {
         self.checked(server.write_check().await)
     }
 
-    /// The span of a call, except for the chunks of a reply: a span for each would cost more than the call.
+    /// The span of a call, except for signals and the chunks of a reply: a span would cost more than the call.
     pub(super) fn span() -> Span {
         traces::span("redis", SpanKind::Client)
     }
@@ -127,7 +127,6 @@ impl Link {
 
     /// Publishes a signal. If that fails, returns the error, and the signal is published when Redis is available again.
     pub(super) async fn publish_signal(&self, channel: String) -> Result<(), Unavailable> {
-        let _span = Self::span();
         let published = match self.server() {
             Ok(mut server) => self.checked(server.publish(&channel).await),
             Err(unavailable) => Err(unavailable),
