@@ -31,6 +31,7 @@ export function EditForm({ content, onSubmit, onClose }: Props) {
   useEffect(() => {
     field.current?.focus();
     field.current?.setSelectionRange(content.length, content.length);
+    field.current?.form?.scrollIntoView({ block: "nearest" });
   }, [content]);
 
   function onKeyDown(event: KeyboardEvent) {
