@@ -43,6 +43,8 @@ export default [
         "error",
         { withEdgeSuffix: true, shouldImplementNode: false, listTypeCanWrapOnlyEdgeType: false },
       ],
+      // A search has no end to page back from.
+      "@graphql-eslint/relay-arguments": ["error", { includeBoth: false }],
       // The rule ignores directives on scalars.
       "@graphql-eslint/no-unreachable-types": "off",
     },
