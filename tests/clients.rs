@@ -65,7 +65,7 @@ async fn completes_the_scenario(file: &str) {
     assert_eq!(example.next_line().await, "text Half ", "{file}");
     proxy.disconnect();
     assert_eq!(example.next_line().await, "broken", "{file}");
-    gate.open();
+    gate.release_one();
     proxy.restore();
     let mut output = example.next_line().await;
     // Reconnects fail until the proxy forwards again. No text arrives twice.

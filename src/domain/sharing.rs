@@ -192,7 +192,7 @@ async fn mark_changed(
     user: UserId,
     chatroom: ChatroomId,
 ) -> Result<chatroom::Model> {
-    let incremented = chatrooms::increment_version_of_owned(tx, user, chatroom, None).await?;
+    let incremented = chatrooms::increment_version_if_owned_by(tx, user, chatroom, None).await?;
     let mut chatroom = incremented.ok_or(Error::NotFound("chatroom"))?;
     chatroom.changed_version = chatroom.version;
     chatrooms::save(tx, &chatroom).await?;

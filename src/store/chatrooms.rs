@@ -98,7 +98,7 @@ pub async fn count_owned_by(conn: &impl ConnectionTrait, user: UserId, archived:
 
 /// Locks the chatroom's row and increments its version. Every transaction in which the owner changes a chatroom calls this
 /// first. An activity moves the chatroom up in its owner's list. Returns none if the user has no such chatroom.
-pub async fn increment_version_of_owned(
+pub async fn increment_version_if_owned_by(
     conn: &impl ConnectionTrait,
     user: UserId,
     id: ChatroomId,
@@ -146,7 +146,7 @@ pub async fn set_generated_title(
     Ok(stored.into_iter().next())
 }
 
-/// Stores the edits to a chatroom that [`increment_version_of_owned`] has returned.
+/// Stores the edits to a chatroom that [`increment_version_if_owned_by`] has returned.
 pub async fn save(conn: &impl ConnectionTrait, chatroom: &chatroom::Model) -> Result<(), DbErr> {
     let edited = chatroom.clone().into_active_model().reset_all();
     chatroom::Entity::update(edited).exec(conn).await?;

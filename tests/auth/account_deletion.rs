@@ -99,7 +99,7 @@ async fn deleting_an_account_erases_its_data_and_cancels_its_subscription() {
     assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));
     assert_eq!(user.error_code(DELETE, json!({})).await, "UNAUTHENTICATED");
     app.wait_until_idle().await;
-    gate.open_permanently();
+    gate.open();
     assert_eq!(row_counts(&app).await, [0; 7]);
     assert_eq!(app.stripe.subscription(&subscription)["status"], "canceled");
     assert_eq!(app.stripe.customers(), Vec::<Value>::new());
@@ -155,7 +155,7 @@ async fn deleting_the_account_during_checkout_leaves_no_stripe_customer() {
         app.stripe.wait_for_calls("POST /v1/customers", 1).await;
         user.data(DELETE, json!({})).await;
         app.wait_until_idle().await;
-        gate.open();
+        gate.release_one();
     };
     let (code, ()) = tokio::join!(user.error_code(checkout, json!({})), deletion);
     assert_eq!(code, "NOT_FOUND");

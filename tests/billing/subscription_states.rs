@@ -195,7 +195,7 @@ async fn profile_changed_while_the_customer_is_created_is_copied_to_stripe() {
     let changes = async {
         app.stripe.wait_for_calls("POST /v1/customers", 1).await;
         user.data(UPDATE, json!({"input": {"email": "new@example.com"}})).await;
-        gate.open();
+        gate.release_one();
     };
     let (started, ()) = tokio::join!(user.start_checkout(Value::Null), changes);
     started.unwrap();

@@ -189,7 +189,7 @@ async fn sync_whose_job_was_deleted_still_notifies_the_user() {
     })
     .await
     .unwrap();
-    gate.open();
+    gate.release_one();
     assert_eq!(tier(&socket.next().await.unwrap()), "PRO");
     app.stop().await;
 }

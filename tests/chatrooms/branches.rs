@@ -131,8 +131,8 @@ async fn a_reply_that_is_being_written_leaves_the_branch_and_comes_back_with_its
     copy.apply_until(&["compte", "Un, "]).await;
     user.select(&sent.message).await.unwrap();
     copy.apply_until(&["count", "One, "]).await;
-    gate.open();
-    other.open();
+    gate.release_one();
+    other.release_one();
     app.wait_until_idle().await;
     copy.catch_up().await;
     assert_eq!(copy.contents(), ["count", "One, two"]);

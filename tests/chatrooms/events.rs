@@ -79,7 +79,7 @@ async fn every_device_receives_all_events_in_order() {
             json!({"__typename": "ReplyDelta", "text": "Hello", "cursor": "1-5"})
         );
     }
-    gate.open();
+    gate.release_one();
     for device in [&mut phone, &mut tablet] {
         assert_eq!(device.next().await.unwrap()["text"], " there");
         let whole = device.next().await.unwrap();
@@ -169,7 +169,7 @@ async fn changes_since_the_cursor_come_first_and_once() {
     expected.sort();
     changed.sort();
     assert_eq!(changed, expected, "an event was repeated");
-    gate.open();
+    gate.release_one();
     loop {
         let change = events.next().await.unwrap();
         match change["__typename"].as_str().unwrap() {
@@ -209,7 +209,7 @@ async fn without_a_cursor_a_running_reply_is_sent_from_its_beginning() {
     let changed = events.next().await.unwrap();
     assert_eq!(changed["__typename"], "MessageChanged");
     let mut text = changed["message"]["content"].as_str().unwrap().to_owned();
-    gate.open();
+    gate.release_one();
     loop {
         let change = events.next().await.unwrap();
         if change["__typename"] == "ReplyCompleted" {
@@ -236,7 +236,7 @@ async fn regenerating_emits_the_old_replys_change_and_a_new_message() {
     for _ in 0..2 {
         assert_eq!(events.next_kind().await, "MessageAdded");
     }
-    gate.open();
+    gate.release_one();
     while events.next_kind().await != "ReplyCompleted" {}
     let regenerated = user.regenerate(&sent.reply).await.unwrap();
     let mut changes = [events.next().await.unwrap(), events.next().await.unwrap()];
@@ -247,7 +247,7 @@ async fn regenerating_emits_the_old_replys_change_and_a_new_message() {
         (&changes[1]["__typename"], &changes[1]["message"]["id"]),
         (&json!("MessageChanged"), &json!(sent.reply))
     );
-    gate.open();
+    gate.release_one();
     while events.next_kind().await != "ReplyCompleted" {}
     app.stop().await;
 }

@@ -227,7 +227,7 @@ async fn deleting_a_chatroom_deletes_its_messages_and_cancels_its_reply() {
         .await;
     assert_eq!(deleted["deleteChatroom"]["deletedId"], chatroom.id);
     assert_eq!(user.message(&sent.message).await, Value::Null);
-    gate.open_permanently();
+    gate.open();
     app.stop().await;
 }
 

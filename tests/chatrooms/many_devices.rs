@@ -44,7 +44,7 @@ async fn many_devices_with_different_selections_receive_every_event_once() {
                 assert_eq!(*message, added(id)[number % 2], "device {number}");
             }
         }
-        gate.open();
+        gate.release_one();
         for (number, socket) in devices.iter_mut().enumerate() {
             let delta = if number % 2 == 0 {
                 json!({ "__typename": "ReplyDelta", "text": text, "cursor": format!("1-{}", text.len()) })

@@ -56,7 +56,7 @@ async fn fifty_concurrent_sends_exceed_a_token_budget_by_less_than_one_reply() {
         assert_eq!(exceeded(&rejection), (&json!("DAILY_TOKENS"), &json!(100), &json!(105)));
     }
     assert_eq!(tokens(&user).await, (7 * REPLY_TOKENS, 7 * REPLY_TOKENS), "those of unfinished replies");
-    gate.open_permanently();
+    gate.open();
     for sent in accepted {
         user.read(&sent.unwrap().reply).await;
     }
@@ -86,7 +86,7 @@ async fn a_reply_that_used_less_than_was_reserved_makes_room_for_the_next() {
     assert_eq!(used(account.next().await.unwrap()), 50);
     let rejection = chatroom.try_send(json!({"content": "two"})).await.unwrap_err();
     assert_eq!(exceeded(&rejection), (&json!("DAILY_TOKENS"), &json!(50), &json!(50)));
-    gate.open();
+    gate.release_one();
     user.read(&first.reply).await;
     assert_eq!(used(account.next().await.unwrap()), REPLY_TOKENS);
     // Editing and regenerating reserve as sending does.
@@ -203,7 +203,7 @@ async fn days_begin_at_midnight_of_the_time_zone_of_quotas() {
     assert_eq!(user.used().await, 0);
     // A failure is refunded on the day of its prompt, which was yesterday.
     user.read(&user.create_chatroom("y").await.send("hi").await.reply).await;
-    gate.open();
+    gate.release_one();
     user.read(&sent.reply).await;
     assert_eq!(user.used().await, 1);
     assert_eq!(usage(&user).await["history"][28], json!({"date": "2026-11-21", "prompts": 0, "tokens": 0}));

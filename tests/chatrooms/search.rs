@@ -98,7 +98,7 @@ async fn every_version_of_a_message_and_ended_replies_are_found_until_they_are_d
     let stop = "mutation($input: StopReplyInput!) { stopReply(input: $input) { message { id } } }";
     user.data(stop, json!({"input": {"messageId": edited.reply}})).await;
     user.read(&edited.reply).await;
-    gate.open_permanently();
+    gate.open();
     assert_eq!(found(&user, "zebra").await[3..], ["Half an answer about zebras"]);
     let temporary = user.create_chatroom_with(json!({"title": "temporary", "temporary": true})).await;
     let sent = temporary.send("temporary zebra").await;

@@ -68,7 +68,7 @@ async fn a_title_that_was_set_by_hand_is_never_replaced() {
     raced.send("hi").await;
     app.gemini.wait_for_calls(4).await;
     rename(&user, &raced, "Faster").await;
-    gate.open();
+    gate.release_one();
     app.wait_until_idle().await;
     assert_eq!(title(&named).await, ("Mine".to_owned(), false));
     assert_eq!(title(&renamed).await, ("Mine, too".to_owned(), false));

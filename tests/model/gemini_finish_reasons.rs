@@ -220,7 +220,7 @@ async fn a_stream_may_outlast_the_idle_timeout_while_chunks_arrive() {
 async fn four_responses_without_a_finish_reason_fail_the_reply() {
     let harness = ReplyHarness::start().await;
     let gate = Gate::closed();
-    gate.open_permanently();
+    gate.open();
     let failed = harness
         .failure_of((0..4).map(|_| Script::new().text("Half").wait(&gate).raw("data: [DONE]\n\n")))
         .await;

@@ -151,7 +151,7 @@ async fn text_in_an_array_body_is_streamed_before_the_body_ends() {
     let sent = user.create_chatroom("x").await.send("hi").await;
     let mut follower = user.follow(&sent.reply, None).await;
     follower.read_until("Early").await;
-    gate.open();
+    gate.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     app.stop().await;
 }

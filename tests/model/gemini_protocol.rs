@@ -104,7 +104,7 @@ async fn a_broken_or_hanging_connection_after_the_finish_reason_is_ignored() {
     let sent = user.create_chatroom("x").await.send("hi").await;
     let mut follower = user.follow(&sent.reply, None).await;
     follower.read_until("Whole").await;
-    gate.open();
+    gate.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), app.gemini.calls().len()), ("Whole", 1));
     app.stop().await;

@@ -170,7 +170,7 @@ async fn failing_jobs_are_listed_and_can_be_retried_or_dropped() {
     assert_eq!((&running["kind"], &running["state"]), (&json!("reply"), &json!("running")));
     assert_eq!(admin(&deployment, &["queue"]).await[0]["claimed"], 1);
     change(&deployment, &["drop-job", running["id"].as_str().unwrap()]).await;
-    gate.open_permanently();
+    gate.open();
     let message = loop {
         let message = user.message(&sent.reply).await;
         if message["status"] == "FAILED" {

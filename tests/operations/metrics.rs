@@ -67,7 +67,7 @@ async fn a_scrape_after_a_conversation_counts_what_happened_in_it() {
     assert_eq!(running["pollux_jobs_queued{kind=\"reply\",state=\"claimed\"}"], "1");
     assert_eq!(scrape(worker_metrics).await["pollux_worker_jobs_running"], "1");
     let cursor = follower.cursor.clone();
-    gate.open_permanently();
+    gate.open();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     let mut resumed = user.follow(&sent.reply, Some(&cursor)).await;
     resumed.read_to_end().await;
@@ -131,7 +131,7 @@ async fn a_dead_workers_job_counts_as_a_takeover() {
     let metrics = second.metrics_address().await;
     second.wait_for_log("reply ended").await;
     assert_eq!(scrape(metrics).await["pollux_job_takeovers_total{kind=\"reply\"}"], "1");
-    gate.open_permanently();
+    gate.open();
 }
 
 #[tokio::test]

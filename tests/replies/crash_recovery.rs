@@ -26,7 +26,7 @@ async fn a_reply_of_a_killed_server_restarts_on_the_next_server() {
     let mut follower = user.follow(&sent.reply, Some(&cursor)).await;
     assert_eq!(follower.next_event().await.as_deref(), Some("ReplyRestarted"));
     assert_eq!(follower.cursor, "2-0");
-    gate.open_permanently();
+    gate.open();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "A whole answer");
     assert_eq!(user.read(&waiting.reply).await.text, "Yes.");
@@ -51,7 +51,7 @@ async fn sigterm_lets_the_running_reply_finish() {
     let mut follower = user.follow(&sent.reply, None).await;
     follower.read_until("To be").await;
     process.terminate();
-    gate.open();
+    gate.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "To be or not");
     assert_eq!(idle.close_code().await, 1012, "sockets are closed with a code that invites a reconnect");
@@ -72,7 +72,7 @@ async fn sigterm_stops_claiming_queued_replies() {
     let second = user.create_chatroom("y").await.send("two").await;
     process.terminate();
     process.wait_until_stopping().await;
-    gate.open();
+    gate.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert!(process.wait_for_exit().await);
     assert_eq!(deployment.gemini.calls().len(), 1);

@@ -21,9 +21,9 @@ async fn a_basic_user_runs_at_most_two_replies_concurrently() {
     }
     assert_eq!(user.message(&replies[2]).await["status"], "QUEUED");
     assert_eq!(app.gemini.calls().len(), 2);
-    gate.open();
+    gate.release_one();
     user.follow(&replies[2], None).await.read_until("On it").await;
-    gate.open_permanently();
+    gate.open();
     for reply in &replies {
         assert_eq!(user.read(reply).await.text, "On it");
     }
@@ -48,9 +48,9 @@ async fn a_burst_of_one_user_does_not_delay_another_users_first_reply() {
     // All permits of the worker are in use. The other user's first reply runs before the three queued ones of the busy user.
     app.gemini.enqueue(Script::reply(["for the other"]));
     let first = other.create_chatroom("x").await.send("hi").await.reply;
-    gate.open();
+    gate.release_one();
     assert_eq!(other.read(&first).await.text, "for the other");
-    gate.open_permanently();
+    gate.open();
     for reply in &replies {
         busy.read(reply).await;
     }
@@ -68,7 +68,7 @@ async fn replies_of_one_chatroom_run_in_order() {
     user.follow(&first.reply, None).await.read_until("First").await;
     let second = chatroom.send("two").await;
     assert_eq!(user.message(&second.reply).await["status"], "QUEUED");
-    gate.open_permanently();
+    gate.open();
     user.read(&second.reply).await;
     let last = app.gemini.calls().pop().unwrap();
     let expected = json!([
@@ -100,7 +100,7 @@ async fn a_users_replies_run_in_the_order_of_their_messages_across_chatrooms() {
     user.follow(&first.reply, None).await.read_until("First").await;
     two.send("2").await;
     let last = one.send("3").await;
-    gate.open_permanently();
+    gate.open();
     user.read(&last.reply).await;
     assert_eq!(prompts(&app), ["1", "2", "3"]);
     app.stop().await;
@@ -118,7 +118,7 @@ async fn a_queue_in_one_chatroom_does_not_delay_another_user_of_a_busy_worker() 
     chatroom.send("2").await;
     other.create_chatroom("y").await.send("other").await;
     let last = chatroom.send("3").await;
-    gate.open_permanently();
+    gate.open();
     busy.read(&last.reply).await;
     assert_eq!(prompts(&app), ["1", "2", "other", "3"]);
     app.stop().await;

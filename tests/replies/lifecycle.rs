@@ -20,7 +20,7 @@ async fn a_reply_is_streamed_while_written_and_stored_at_its_end() {
     follower.read_until("Hello").await;
     assert_eq!(follower.cursor, "1-5");
     assert_eq!(user.message(&sent.reply).await["status"], "STREAMING");
-    gate.open();
+    gate.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.cursor.as_str()), ("Hello, wörld", "1-13"));
     let message = user.message(&sent.reply).await;
@@ -46,7 +46,7 @@ async fn continuous_resuming_and_late_subscribers_receive_all_two_hundred_chunks
         let mut follower = user.follow(&sent.reply, None).await;
         let mut last = String::new();
         while let Some(kind) = follower.next_event().await {
-            gate.open();
+            gate.release_one();
             last = kind;
         }
         (follower.text, last)
@@ -72,8 +72,8 @@ async fn continuous_resuming_and_late_subscribers_receive_all_two_hundred_chunks
         user.read(&sent.reply).await.text
     };
     // Each opening lets Gemini send one chunk.
-    gate.open();
-    gate.open();
+    gate.release_one();
+    gate.release_one();
     let ((whole, last), resumed, joined) = tokio::join!(from_the_start, reconnecting, joining_late);
     assert_eq!(last, "ReplyCompleted");
     let expected = chunks.concat();
@@ -157,12 +157,12 @@ async fn a_retry_after_shown_text_restarts_the_reply() {
     let mut follower = user.follow(&sent.reply, None).await;
     follower.read_until("Half").await;
     let cursor = follower.cursor.clone();
-    shown.open();
+    shown.release_one();
     while follower.restarts == 0 {
         follower.next_event().await.unwrap();
     }
     assert_eq!((follower.text.as_str(), follower.cursor.as_str()), ("", "2-0"));
-    retry.open();
+    retry.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.cursor.as_str()), ("A whole answer", "2-14"));
     // Another device was offline during the retry and resumes from its old cursor.
@@ -211,7 +211,7 @@ async fn a_slow_subscriber_receives_the_remaining_text_and_the_end() {
         .unwrap();
     let mut events = pin!(events);
     assert!(matches!(events.next().await, Some(Ok(ReplyEvent::Delta { text, .. })) if text == "One"));
-    gate.open();
+    gate.release_one();
     user.read(&sent.reply).await;
     // By now the remaining text and the end have been published, and this subscriber has read neither.
     let rest =
@@ -235,8 +235,8 @@ async fn a_fenced_worker_cannot_append_to_the_reply() {
     app.advance(chrono::TimeDelta::seconds(31)).await;
     follower.read_until("New").await;
     assert_eq!(follower.restarts, 1);
-    zombie.open();
-    next.open();
+    zombie.release_one();
+    next.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "New and whole");
     let message = user.message(&sent.reply).await;
@@ -257,12 +257,12 @@ async fn a_fenced_worker_cannot_finish_the_reply() {
     follower.read_until("Old").await;
     app.advance(chrono::TimeDelta::seconds(31)).await;
     follower.read_until("New").await;
-    zombie.open();
+    zombie.release_one();
     // While the reply in another chatroom is written, the old attempt tries to finish and is rejected.
     let elsewhere = user.create_chatroom("y").await.send("hi").await;
     user.read(&elsewhere.reply).await;
     assert_eq!(user.message(&sent.reply).await["status"], "STREAMING");
-    next.open();
+    next.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "New and whole");
     app.stop().await;
@@ -286,7 +286,7 @@ async fn the_text_so_far_is_saved_to_the_row_while_streaming() {
     let message = tokio::time::timeout(TEST_TIMEOUT, saved).await.unwrap();
     assert_eq!((&message["content"], &message["cursor"]), (&json!("Text so far"), &json!("1-11")));
     assert_eq!(message["status"], "STREAMING");
-    gate.open();
+    gate.release_one();
     let mut follower = user.follow(&sent.reply, Some("1-11")).await;
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "", "the saved cursor must point to the end of the saved text");

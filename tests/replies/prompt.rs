@@ -110,7 +110,7 @@ async fn a_reply_whose_branch_became_inactive_gets_the_prompt_of_its_branch() {
     let second = chatroom.send("two").await;
     assert_eq!(user.message(&second.reply).await["status"], "QUEUED");
     user.regenerate(&first.reply).await.unwrap();
-    gate.open_permanently();
+    gate.open();
     user.read(&second.reply).await;
     let call = app.gemini.calls().pop().unwrap();
     let expected = [turn("user", "one"), turn("model", "Yes."), turn("user", "two")];

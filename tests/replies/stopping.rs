@@ -53,7 +53,7 @@ async fn stopping_a_queued_reply_cancels_it_without_a_model_call() {
     assert_eq!((&waiting["status"], &waiting["queuePosition"]), (&json!("QUEUED"), &json!(1)));
     assert_eq!(user.stop(&second.reply).await["status"], "CANCELLED");
     assert_eq!(user.message(&second.reply).await["queuePosition"], Value::Null);
-    gate.open_permanently();
+    gate.open();
     assert_eq!(user.read(&first.reply).await.text, "One");
     assert_eq!(app.gemini.calls().len(), 1);
     app.stop().await;

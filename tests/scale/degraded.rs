@@ -67,7 +67,7 @@ async fn works_without_redis(lose: impl Fn(&TcpProxy)) {
 
     lose(&proxied.redis);
     proxied.wait_until_ready("ready, without Redis\n").await;
-    gate.open();
+    gate.release_one();
     // This text comes from the row.
     follower.read_until("During. ").await;
     let meanwhile = other.send("and?").await;
@@ -82,7 +82,7 @@ async fn works_without_redis(lose: impl Fn(&TcpProxy)) {
 
     proxied.redis.restore();
     proxied.wait_until_ready("ready\n").await;
-    gate.open();
+    gate.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.restarts), ("Before. During. After.", 0));
     // This text arrives before it is saved in the row, whose cursor is still at the beginning. So it came through Redis.
@@ -92,7 +92,7 @@ async fn works_without_redis(lose: impl Fn(&TcpProxy)) {
     let mut follower = user.follow(&sent.reply, None).await;
     follower.read_until("Live").await;
     assert_eq!(user.message(&sent.reply).await["cursor"], "1-0");
-    gate.open();
+    gate.release_one();
     follower.read_to_end().await;
     drop(follower);
     proxied.stop().await;
@@ -124,7 +124,7 @@ async fn a_reply_end_not_published_during_an_outage_is_published_later() {
     proxied.redis.disconnect();
     let disconnected = async { while proxied.app.chatrooms.signals.check().await.is_ok() {} };
     timeout(TEST_TIMEOUT, disconnected).await.unwrap();
-    gate.open();
+    gate.release_one();
     let completed = async { while user.message(&sent.reply).await["status"] != "COMPLETED" {} };
     timeout(TEST_TIMEOUT, completed).await.unwrap();
     proxied.redis.restore();
@@ -146,11 +146,11 @@ async fn a_flushed_redis_receives_the_running_reply_again() {
     follower.read_until("Before. ").await;
     let mut redis = redis_connection(app.backend.redis_url.as_ref().unwrap()).await;
     let _: () = redis::cmd("FLUSHDB").query_async(&mut redis).await.unwrap();
-    gate.open();
+    gate.release_one();
     follower.read_until("After. ").await;
     let mut late = user.follow(&sent.reply, None).await;
     late.read_until("After. ").await;
-    gate.open();
+    gate.release_one();
     for follower in [&mut follower, &mut late] {
         assert_eq!(follower.read_to_end().await, "ReplyCompleted");
         assert_eq!((follower.text.as_str(), follower.restarts), ("Before. After. ", 0));
@@ -174,7 +174,7 @@ async fn replies_running_during_a_database_outage_are_stored_afterwards() {
     proxied.postgres.disconnect();
     let (status, _) = proxied.ready().await;
     assert_eq!(status, 503);
-    gate.open();
+    gate.release_one();
     // Live text does not depend on the database.
     follower.read_until("During.").await;
     let rejected = chatroom.try_send(json!({"content": "lost?", "idempotencyKey": "k"})).await;
@@ -209,13 +209,13 @@ async fn a_partitioned_worker_cannot_overwrite_its_successor() {
     proxied.base.gemini.enqueue(other);
     let other = proxied.base.add_node(Role::Worker, &[]).await;
     follower.read_until("Successor").await;
-    gate.open();
+    gate.release_one();
     proxied.postgres.restore();
     proxied.redis.restore();
     // Another reply gives the partitioned worker time to reconnect and to notice that it has lost its lease.
     let next = user.create_chatroom("y").await.send("hi").await;
     assert_eq!(user.read(&next.reply).await.text, "Yes.");
-    other_gate.open();
+    other_gate.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.restarts), ("Successor, whole", 1));
     assert_eq!(user.message(&sent.reply).await["content"], "Successor, whole");

@@ -50,7 +50,7 @@ async fn a_subscriber_on_another_node_receives_the_workers_reply() {
     let sent = user.create_chatroom("x").await.send("hi").await;
     let mut follower = on(&user, &other).follow(&sent.reply, None).await;
     follower.read_until("Half").await;
-    gate.open();
+    gate.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "Half and half");
     for node in [one, other, worker] {
@@ -251,7 +251,7 @@ async fn a_stale_stripe_sync_does_not_overwrite_a_newer_one() {
         assert_eq!(one.stripe.deliver(&user.http, one.address, &events[0]).await, 200);
         one.wait_until_idle().await;
         assert_eq!(user.subscription().await["state"], "ACTIVE");
-        gate.open();
+        gate.release_one();
     };
     tokio::join!(late_sync, meanwhile);
     assert_eq!(user.subscription().await["state"], "ACTIVE");
@@ -262,6 +262,6 @@ async fn a_stale_stripe_sync_does_not_overwrite_a_newer_one() {
 
 fn open_gate() -> Gate {
     let gate = Gate::closed();
-    gate.open();
+    gate.release_one();
     gate
 }

@@ -71,7 +71,7 @@ async fn a_stopping_worker_finishes_its_reply_while_another_claims_the_next() {
     let second = deployment.start_with(&["worker"], &[]).await;
     let next = user.create_chatroom("y").await.send("hi").await;
     assert_eq!(user.read(&next.reply).await.text, "Yes.");
-    gate.open();
+    gate.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.restarts), ("To be or not", 0));
     assert!(first.wait_for_exit().await);
@@ -96,7 +96,7 @@ async fn a_subscriber_of_a_killed_node_resumes_on_another() {
     follower.read_until("Half ").await;
     one.kill();
     let mut resumed = on_process(&user, &other).follow(&sent.reply, Some(&follower.cursor)).await;
-    gate.open();
+    gate.release_one();
     assert_eq!(resumed.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text + &resumed.text, resumed.restarts), ("Half and half".to_owned(), 0));
     for process in [other, worker] {

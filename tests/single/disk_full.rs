@@ -170,7 +170,7 @@ async fn a_reply_finished_on_a_full_disk_is_stored_when_space_is_available() {
     let long = "x".repeat(20_000);
     while try_send(&chatroom, &long).await.is_some() {}
     wait_for_ready_status(&user, 503).await;
-    gate.open();
+    gate.release_one();
     follower.read_until("During.").await;
     assert_eq!(user.message(&sent.message).await["content"], "hi", "reading works");
     disk.free();

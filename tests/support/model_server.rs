@@ -38,12 +38,12 @@ impl Gate {
     }
 
     /// Lets one waiter pass.
-    pub fn open(&self) {
+    pub fn release_one(&self) {
         self.0.add_permits(1);
     }
 
     /// Lets every waiter pass from now on.
-    pub fn open_permanently(&self) {
+    pub fn open(&self) {
         self.0.add_permits(1_000_000);
     }
 

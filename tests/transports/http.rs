@@ -209,7 +209,7 @@ async fn an_event_stream_follows_a_reply_and_resumes_by_last_event_id() {
     let first = events.next().await.unwrap();
     assert!(first.starts_with("event: next\nid: 1-5\ndata: {\"data\":{\"replyStream\":"), "{first}");
     drop(events);
-    gate.open();
+    gate.release_one();
     user.read(&sent.reply).await;
     let resumed = [headers[0], headers[1], ("last-event-id", "1-5")];
     let mut events = Blocks::of(post(&user, &resumed, follow(&sent.reply)).await, "\n\n");
@@ -248,7 +248,7 @@ async fn a_multipart_subscription_delivers_each_part_at_once() {
     let first = first.strip_prefix("\r\ncontent-type: application/json\r\n\r\n").unwrap();
     let first: Value = serde_json::from_str(first).unwrap();
     assert_eq!(first["payload"]["data"]["replyStream"]["text"], "Half ");
-    gate.open();
+    gate.release_one();
     let mut last = String::new();
     while let Some(part) = parts.next().await {
         last = part;
@@ -301,7 +301,7 @@ async fn http_subscriptions_end_at_shutdown_after_their_reply() {
     };
     while !events.next().await.unwrap().contains("To be") {}
     app.life.soft.cancel();
-    gate.open();
+    gate.release_one();
     let (reply_events, idle_events) = tokio::join!(read_to_end(&mut events), read_to_end(&mut idle));
     assert!(reply_events.iter().any(|event| event.contains("ReplyCompleted")), "{reply_events:?}");
     assert_eq!(reply_events.last().unwrap(), "event: complete\ndata:");

@@ -131,7 +131,7 @@ async fn completing_an_operation_stops_it_and_frees_its_id() {
     socket.subscribe("1", "{ __typename }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["payload"]["data"], json!({"__typename": "Query"}));
     assert_eq!(socket.next().await.unwrap(), json!({"type": "complete", "id": "1"}));
-    gate.open();
+    gate.release_one();
     user.read(&sent.reply).await;
     socket.send(&json!({"type": "ping"})).await;
     assert_eq!(
@@ -161,7 +161,7 @@ async fn operations_of_one_socket_run_concurrently() {
     socket.subscribe("quick", "{ __typename }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["id"], "quick");
     app.gemini.enqueue(Script::reply([]));
-    gate.open();
+    gate.release_one();
     app.stop().await;
 }
 

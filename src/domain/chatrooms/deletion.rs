@@ -72,7 +72,7 @@ impl Chatrooms {
             }
             let list_version = users::increment_list_version(&tx, user).await?;
             commit(tx).await?;
-            self.record_list_version(user, list_version).await;
+            self.cache_list_version(user, list_version).await;
             Ok((deleted, unfinished))
         };
         let (deleted, unfinished) = self.db.with_retry(deletion).await?;

@@ -22,13 +22,13 @@ impl Chatrooms {
         let started = Instant::now();
         let version = users::chatrooms_version(self.db.read(), user).await?;
         if started.elapsed() < MAX_READ {
-            self.record_list_version(user, version).await;
+            self.cache_list_version(user, version).await;
         }
         Ok(version)
     }
 
     /// Call it after the commit of a change of the list, before the response to the change is sent.
-    pub(super) async fn record_list_version(&self, user: UserId, version: i64) {
+    pub(super) async fn cache_list_version(&self, user: UserId, version: i64) {
         self.cache.record_version(&key(user), version).await;
     }
 }

@@ -148,7 +148,7 @@ impl Chatrooms {
             chatrooms::insert(&tx, &chatroom).await?;
             let list_version = users::increment_list_version(&tx, user).await?;
             commit(tx).await?;
-            self.record_list_version(user, list_version).await;
+            self.cache_list_version(user, list_version).await;
             Ok(Idempotent::New(()))
         });
         match created.await? {
@@ -195,14 +195,14 @@ impl Chatrooms {
         let now = self.clock.now();
         let tx = self.db.begin().await?;
         let activity = update.is_activity().then_some(now);
-        let incremented = chatrooms::increment_version_of_owned(&tx, user, id, activity).await?;
+        let incremented = chatrooms::increment_version_if_owned_by(&tx, user, id, activity).await?;
         let mut chatroom = incremented.ok_or(Error::NotFound("chatroom"))?;
         chatroom.changed_version = chatroom.version;
         update.apply(&mut chatroom, now);
         chatrooms::save(&tx, &chatroom).await?;
         let list_version = users::increment_list_version(&tx, user).await?;
         commit(tx).await?;
-        self.record_list_version(user, list_version).await;
+        self.cache_list_version(user, list_version).await;
         Ok(chatroom)
     }
 

@@ -47,7 +47,7 @@ impl Chatrooms {
             return Ok(Idempotent::Repeated(reply));
         }
         let now = self.clock.now();
-        let chatroom = chatrooms::increment_version_of_owned(&tx, user, chatroom, Some(now))
+        let chatroom = chatrooms::increment_version_if_owned_by(&tx, user, chatroom, Some(now))
             .await?
             .ok_or(Error::NotFound("message"))?;
         // Read again, now that the transaction has locked the chatroom.
@@ -67,7 +67,7 @@ impl Chatrooms {
         let new = branch::queue_reply(&tx, &chatroom, &question, new, now).await?;
         let list_version = users::increment_list_version(&tx, user).await?;
         commit(tx).await?;
-        self.record_list_version(user, list_version).await;
+        self.cache_list_version(user, list_version).await;
         tracing::info!(
             user_id = %user.0,
             chatroom_id = %chatroom.id.0,

@@ -65,7 +65,7 @@ impl Chatrooms {
         };
         let sent = match self.db.with_retry(|| self.store(&new)).await? {
             SendResult::New(sent, version) => {
-                self.record_list_version(user, version).await;
+                self.cache_list_version(user, version).await;
                 *sent
             }
             SendResult::Repeated(reply) => return self.sent_before(user, reply).await,
@@ -107,7 +107,7 @@ impl Chatrooms {
         if let Some(reply) = first_result(&tx, new.key).await? {
             return Ok(SendResult::Repeated(MessageId(reply)));
         }
-        let chatroom = chatrooms::increment_version_of_owned(&tx, user, new.chatroom, Some(now))
+        let chatroom = chatrooms::increment_version_if_owned_by(&tx, user, new.chatroom, Some(now))
             .await?
             .ok_or(Error::NotFound("chatroom"))?;
         let usage = self.quota.reserve(&tx, user, now).await?;
@@ -132,7 +132,7 @@ impl Chatrooms {
             self.replies.owned_message(user, reply.parent_id.ok_or(Error::NotFound("message"))?).await?;
         // The process that stored them may have died before it recorded the version.
         let list_version = users::chatrooms_version(self.db.read(), user).await?;
-        self.record_list_version(user, list_version).await;
+        self.cache_list_version(user, list_version).await;
         let usage = self.quota.usage(self.db.read(), user).await?;
         Ok(Sent { message, reply, usage, is_behind_unfinished: true })
     }

@@ -115,7 +115,7 @@ impl Chatrooms {
             };
             let list_version = users::increment_list_version(&tx, chatroom.user_id).await?;
             commit(tx).await?;
-            self.record_list_version(chatroom.user_id, list_version).await;
+            self.cache_list_version(chatroom.user_id, list_version).await;
             Ok(Some(chatroom))
         });
         if let Some(chatroom) = stored.await? {
