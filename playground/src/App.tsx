@@ -77,7 +77,9 @@ function View({ userId, onOpenSidebar }: { userId: string; onOpenSidebar: () => 
     case "new-chat":
       return <NewChatView userId={userId} onOpenSidebar={onOpenSidebar} />;
     case "chat":
-      return <ChatView key={route.id} id={route.id} userId={userId} onOpenSidebar={onOpenSidebar} />;
+      return (
+        <ChatView key={route.id} id={route.id} messageId={route.messageId} userId={userId} onOpenSidebar={onOpenSidebar} />
+      );
     case "account":
       return <AccountView onOpenSidebar={onOpenSidebar} />;
     case "archived":

@@ -3,7 +3,8 @@ import { createStore, useStore } from "./ui/store";
 
 export type Route =
   | { view: "new-chat" }
-  | { view: "chat"; id: string }
+  /** With a message, the one to show. */
+  | { view: "chat"; id: string; messageId: string | null }
   | { view: "account" }
   | { view: "archived" }
   | { view: "shared"; token: string }
@@ -15,7 +16,9 @@ export function parseRoute({ pathname, search }: Pick<Location, "pathname" | "se
   const [first, second, ...rest] = pathname.split("/").filter((part) => part !== "");
   if (rest.length > 0) return { view: "not-found" };
   if (first === undefined) return { view: "new-chat" };
-  if (first === "c" && second !== undefined) return { view: "chat", id: decode(second) };
+  if (first === "c" && second !== undefined) {
+    return { view: "chat", id: decode(second), messageId: new URLSearchParams(search).get("message") };
+  }
   if (first === "account" && second === undefined) return { view: "account" };
   if (first === "archived" && second === undefined) return { view: "archived" };
   if (first === "share" && second !== undefined) return { view: "shared", token: decode(second) };
@@ -37,6 +40,8 @@ function decode(part: string): string {
 export const paths = {
   newChat: "/",
   chat: (id: string) => `/c/${encodeURIComponent(id)}`,
+  message: (chatroomId: string, messageId: string) =>
+    `${paths.chat(chatroomId)}?${new URLSearchParams({ message: messageId }).toString()}`,
   account: "/account",
   archived: "/archived",
   graphiql: "/graphiql",
@@ -51,6 +56,6 @@ export const currentRoute = () => routeStore.get();
 
 export function navigate(path: string, options: { replace?: boolean } = {}): void {
   if (options.replace) history.replaceState(null, "", path);
-  else if (path !== location.pathname) history.pushState(null, "", path);
+  else if (path !== location.pathname + location.search) history.pushState(null, "", path);
   routeStore.set(parseRoute(location));
 }

@@ -152,6 +152,17 @@ export const strings = {
     goneTitle: "This link shows nothing",
     goneText: "It was revoked, it has expired, or it never existed.",
   },
+  search: {
+    label: "Search messages",
+    results: "Messages found",
+    nothing: "No message contains these words.",
+    found: (messages: number, hasMore: boolean) =>
+      messages === 0
+        ? "No message contains these words."
+        : hasMore
+          ? `More than ${count(messages, "message", "messages")} found`
+          : `${count(messages, "message", "messages")} found`,
+  },
   quota: {
     label: "Prompts today",
     used: (used: number, limit: number) => `${used} of ${limit} prompts used today`,
@@ -270,6 +281,7 @@ export const strings = {
       chatrooms: "Chatrooms",
       sendAndFollow: "Send and follow",
       share: "Share",
+      search: "Search",
       quota: "Quota",
       checkout: "Checkout",
       account: "Account",

@@ -16,14 +16,17 @@ import { Room } from "./room";
 import { TemporaryNote } from "./TemporaryNote";
 import { useFollowEnd } from "./useFollowEnd";
 import { useMarkViewed } from "./useMarkViewed";
+import { useShowMessage } from "./useShowMessage";
 
 interface Props {
   id: string;
+  /** The message to show instead of the newest one. */
+  messageId: string | null;
   userId: string;
   onOpenSidebar: () => void;
 }
 
-export function ChatView({ id, userId, onOpenSidebar }: Props) {
+export function ChatView({ id, messageId, userId, onOpenSidebar }: Props) {
   const [room] = useState(() => new Room(id));
   useEffect(() => {
     room.open();
@@ -34,6 +37,7 @@ export function ChatView({ id, userId, onOpenSidebar }: Props) {
   useMarkViewed(listed);
   const end = useFollowEnd();
   const [error, setError] = useState<string | null>(null);
+  useShowMessage(room, messageId);
 
   if (state.status === "missing") return <MessagePage title={strings.chat.missingTitle} text={strings.chat.missingText} />;
 

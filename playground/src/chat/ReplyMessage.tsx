@@ -11,7 +11,7 @@ import { Icon } from "../ui/Icon";
 import { useStore } from "../ui/store";
 import { Announcements } from "./Announcements";
 import { FeedbackButtons } from "./FeedbackButtons";
-import type { Message } from "./messages";
+import { type Message, messageElementId } from "./messages";
 import type { Room } from "./room";
 import { useQueuePosition } from "./useQueuePosition";
 import { VersionSwitch } from "./VersionSwitch";
@@ -56,7 +56,7 @@ export const ReplyMessage = memo(function ReplyMessage({ room, message, canRegen
 
   return (
     <>
-      <article className="message reply" aria-busy={isRunning}>
+      <article className="message reply" id={messageElementId(message.id)} tabIndex={-1} aria-busy={isRunning}>
         <h2 className="visually-hidden">{strings.chat.reply}</h2>
         {text === "" && isRunning ? (
           <Waiting message={message} state={live} />

@@ -3,7 +3,7 @@ import { Markdown } from "../markdown/Markdown";
 import { strings } from "../strings";
 import { Icon } from "../ui/Icon";
 import { EditForm } from "./EditForm";
-import type { Message } from "./messages";
+import { type Message, messageElementId } from "./messages";
 import type { Room } from "./room";
 import { VersionSwitch } from "./VersionSwitch";
 
@@ -18,7 +18,7 @@ export const UserMessage = memo(function UserMessage({ room, message }: { room: 
   }
 
   return (
-    <article className="message own">
+    <article className="message own" id={messageElementId(id)} tabIndex={-1}>
       <h2 className="visually-hidden">{strings.chat.you}</h2>
       {isEditing ? (
         <EditForm content={content} onSubmit={(text, key) => room.editMessage(id, text, key)} onClose={close} />

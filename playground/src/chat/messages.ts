@@ -5,6 +5,9 @@ import { isFinal } from "../replies/reducer";
 
 export type Message = MessagePartsFragment;
 
+/** The id of the element that shows a message. */
+export const messageElementId = (id: string) => `message-${id}`;
+
 /**
  * Adds a message after the one that it answers. What followed there is on another branch now, such as the old version of a
  * regenerated reply.

@@ -10,6 +10,7 @@ import {
   EditMessageDocument,
   type Feedback,
   FollowChatroomDocument,
+  MessageBranchDocument,
   type FollowChatroomSubscription,
   MessagesDocument,
   RateReplyDocument,
@@ -27,6 +28,8 @@ import { applyMessage, changeMessage, insertMessage, mergeNewestPage, type Messa
 import { toApiError } from "../api/errors";
 
 const PAGE_SIZE = 30;
+/** How many pages are read to find a message. */
+const MAX_PAGES = 40;
 const RELOAD_DELAY_MS = 50;
 
 export interface RoomState {
@@ -142,6 +145,20 @@ export class Room {
       for (const change of pending) this.apply(change);
     } catch (error) {
       if (this.isOpen) this.fail(toApiError(error));
+    }
+  }
+
+  /** Reads older messages until this one is there, if it is not too far away; it may be on another branch. */
+  async find(messageId: string): Promise<void> {
+    const isLoaded = () => this.store.get().messages.some(({ id }) => id === messageId);
+    try {
+      const { node } = await query(MessageBranchDocument, { messageId });
+      if (node && "isCurrent" in node && !node.isCurrent) await this.selectAlternative(messageId);
+    } catch {
+      // It is shown if it is on the current branch.
+    }
+    for (let page = 0; page < MAX_PAGES && !isLoaded() && this.store.get().olderCursor !== null; page++) {
+      await this.loadOlder();
     }
   }
 

@@ -7,6 +7,7 @@ import chatrooms from "../../operations/chatrooms.graphql?raw";
 import checkout from "../../operations/checkout.graphql?raw";
 import quota from "../../operations/quota.graphql?raw";
 import sendAndFollow from "../../operations/send-and-follow.graphql?raw";
+import search from "../../operations/search.graphql?raw";
 import share from "../../operations/share.graphql?raw";
 import signIn from "../../operations/sign-in.graphql?raw";
 
@@ -27,6 +28,7 @@ export const collections: readonly Collection[] = [
     query: sendAndFollow,
     variables: json({ chatroomId: "", content: "What is a pulsar?", messageId: "" }),
   },
+  { title: strings.graphiql.collections.search, query: search, variables: json({ query: "pulsar" }) },
   { title: strings.graphiql.collections.share, query: share, variables: json({ chatroomId: "", id: "", token: "" }) },
   { title: strings.graphiql.collections.quota, query: quota, variables: json({}) },
   { title: strings.graphiql.collections.checkout, query: checkout, variables: json({ sessionId: "" }) },

@@ -1,10 +1,13 @@
-import { useEffect, useRef } from "react";
+import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { QuotaMeter } from "../billing/QuotaMeter";
 import { paths, useRoute } from "../routes";
 import { strings } from "../strings";
 import { Icon, Logo } from "../ui/Icon";
 import { Link } from "../ui/Link";
 import { ChatroomListView } from "./ChatroomListView";
+import { SearchField } from "./SearchField";
+
+const SearchResults = lazy(() => import("../search/SearchResults"));
 
 interface Props {
   /** On a narrow screen, the sidebar covers the page while it is open. */
@@ -14,6 +17,8 @@ interface Props {
 
 export function Sidebar({ isOpen, onClose }: Props) {
   const route = useRoute();
+  const [search, setSearch] = useState("");
+  const query = search.trim();
   const closeButton = useRef<HTMLButtonElement>(null);
   useEffect(() => {
     if (!isOpen) return;
@@ -55,7 +60,14 @@ export function Sidebar({ isOpen, onClose }: Props) {
           <Icon name="plus" />
           {strings.sidebar.newChat}
         </Link>
-        <ChatroomListView currentId={route.view === "chat" ? route.id : null} onOpen={onClose} />
+        <SearchField value={search} onChange={setSearch} />
+        {query === "" ? (
+          <ChatroomListView currentId={route.view === "chat" ? route.id : null} onOpen={onClose} />
+        ) : (
+          <Suspense fallback={<div className="chatroom-scroll" />}>
+            <SearchResults query={query} onOpen={onClose} />
+          </Suspense>
+        )}
         <div className="sidebar-foot">
           <QuotaMeter />
           <Link

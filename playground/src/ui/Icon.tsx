@@ -20,6 +20,7 @@ const PATHS = {
   pin: "M9 4h6l-1 6 3 3H7l3-3-1-6Zm3 9v7",
   plus: "M12 5v14M5 12h14",
   refresh: "M20 12a8 8 0 1 1-2.5-5.800M20 4v4.500h-4.5",
+  search: "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14Zm5-2 4.500 4.500",
   share: "M12 15V4m-4 4 4-4 4 4M7 11H5v9h14v-9h-2",
   stop: "M7 7h10v10H7z",
   thumbDown:

@@ -108,6 +108,9 @@ for (const colorScheme of ["light", "dark"] as const) {
         await page.getByRole("button", { name: "Open the list of chats" }).click();
         await expectAccessible(page, "sidebar");
       }
+      await page.getByRole("searchbox", { name: "Search messages" }).fill("blocked");
+      await expect(page.locator("mark").first()).toBeVisible();
+      await expectAccessible(page, "search");
       await page.getByRole("link", { name: "Account" }).click();
       await expect(page.getByText("This device")).toBeVisible();
       await expectAccessible(page, "account");

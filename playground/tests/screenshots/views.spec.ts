@@ -38,6 +38,9 @@ for (const colorScheme of ["light", "dark"] as const) {
         await page.waitForFunction(() => document.getAnimations().every(({ playState }) => playState === "finished"));
         await shoot("08-sidebar");
       }
+      await page.getByRole("searchbox", { name: "Search messages" }).fill("lease");
+      await expect(page.locator("mark").first()).toBeVisible();
+      await shoot("23-search");
       await page.getByRole("link", { name: "Account" }).click();
       await expect(page.getByText("This device")).toBeVisible();
       await shoot("09-account");
