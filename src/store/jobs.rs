@@ -87,57 +87,97 @@ pub struct ClaimTerms {
     pub pro_cap: u32,
 }
 
+/// How many of the jobs that are due longest a claim looks at first.
+const WINDOW: usize = 200;
+
 /// Claims due jobs that are not claimed or whose lease has expired. Users take turns: the first job of every user is claimed
 /// before the second of any, and running jobs count. Of one user and kind, no more jobs run at once than the cap allows. Of a
 /// chatroom's jobs, only the first can be claimed.
 ///
 /// Claims are serialized, because two at the same time would not see each other's jobs and would exceed the caps.
 pub async fn claim(db: &Db, terms: ClaimTerms) -> Result<Vec<job::Model>, DbErr> {
-    let backend = db.write().get_database_backend();
-    let statement = sql(
-        db.write(),
-        format!(
-            "UPDATE jobs SET attempt = attempt + 1, leased_until = $2
-             WHERE id IN (SELECT id FROM jobs WHERE (leased_until IS NULL OR leased_until <= $1) AND id IN (
-                 SELECT id FROM (
-                     SELECT due.id,
-                            row_number() OVER (PARTITION BY due.user_id, due.kind ORDER BY due.run_at, due.id)
-                              + coalesce(running.jobs, 0) AS turn,
-                            CASE WHEN due.user_id IS NULL THEN {SYSTEM_CAP}
-                                 WHEN subscriptions.pro_until > $1 THEN {pro_cap} ELSE {basic_cap} END AS cap
-                     FROM jobs AS due
-                     LEFT JOIN (SELECT coalesce(user_id, $3) AS owner, kind, count(*) AS jobs
-                                FROM jobs WHERE leased_until > $1 GROUP BY 1, 2) AS running
-                            ON running.owner = coalesce(due.user_id, $3) AND running.kind = due.kind
-                     LEFT JOIN subscriptions ON subscriptions.user_id = due.user_id
-                     WHERE due.run_at <= $1 AND (due.leased_until IS NULL OR due.leased_until <= $1)
-                       AND NOT EXISTS (SELECT 1 FROM jobs AS earlier
-                                       WHERE earlier.chatroom_id = due.chatroom_id AND earlier.position < due.position)
-                 ) AS waiting
-                 WHERE turn <= cap
-                 ORDER BY turn, id LIMIT {limit}
-             ) {lock}) RETURNING *",
-            lock = match backend {
-                // There is a single writer.
-                DbBackend::Sqlite => "",
-                _ => "FOR UPDATE SKIP LOCKED",
-            },
-            pro_cap = terms.pro_cap,
-            basic_cap = terms.basic_cap,
-            limit = terms.limit,
-        ),
-        [terms.now.into(), terms.leased_until.into(), Uuid::nil().into()],
-    );
-    let statement = job::Model::find_by_statement(statement);
-    if backend == DbBackend::Sqlite {
-        return statement.all(db.write()).await;
+    if db.write().get_database_backend() == DbBackend::Sqlite {
+        return claim_serialized(db.write(), terms).await;
     }
-    // The statement's snapshot must be taken under the lock.
+    // The snapshots of the statements must be taken under the lock.
     let tx = db.begin().await?;
     tx.execute_unprepared(&AdvisoryLock::Claims.wait()).await?;
-    let claimed = statement.all(&tx).await?;
+    let claimed = claim_serialized(&tx, terms).await?;
     commit(tx).await?;
     Ok(claimed)
+}
+
+/// Most claims find enough jobs among those that are due longest, however many are due. The others look at all.
+async fn claim_serialized(conn: &impl ConnectionTrait, terms: ClaimTerms) -> Result<Vec<job::Model>, DbErr> {
+    let window = WINDOW.max(4 * terms.limit);
+    let mut claimed = claim_among(conn, terms, Some(window)).await?;
+    let left = terms.limit - claimed.len();
+    if left > 0 && has_more_due(conn, terms.now, window).await? {
+        claimed.extend(claim_among(conn, ClaimTerms { limit: left, ..terms }, None).await?);
+    }
+    Ok(claimed)
+}
+
+/// Whether more jobs are due than the window holds.
+async fn has_more_due(conn: &impl ConnectionTrait, now: Timestamp, window: usize) -> Result<bool, DbErr> {
+    let text =
+        format!("SELECT 1 FROM jobs WHERE leased_until IS NULL AND run_at <= $1 LIMIT 1 OFFSET {window}");
+    Ok(conn.query_one_raw(sql(conn, text, [now.into()])).await?.is_some())
+}
+
+/// Claims jobs among those that are due longest, or among all. If more are due than the window holds, it claims only jobs of users
+/// of whom none is running, because a job outside of the window may be the first of its user.
+async fn claim_among(
+    conn: &impl ConnectionTrait,
+    terms: ClaimTerms,
+    window: Option<usize>,
+) -> Result<Vec<job::Model>, DbErr> {
+    let (due, is_fair) = match window {
+        Some(window) => (
+            format!(
+                "(SELECT * FROM jobs WHERE leased_until IS NULL AND run_at <= $1 ORDER BY run_at LIMIT {window})"
+            ),
+            format!(
+                "(turn = 1 OR NOT EXISTS (SELECT 1 FROM jobs WHERE leased_until IS NULL AND run_at <= $1
+                                          LIMIT 1 OFFSET {window}))"
+            ),
+        ),
+        None => {
+            ("(SELECT * FROM jobs WHERE leased_until IS NULL AND run_at <= $1)".to_owned(), "true".to_owned())
+        }
+    };
+    let text = format!(
+        "UPDATE jobs SET attempt = attempt + 1, leased_until = $2
+         WHERE id IN (SELECT id FROM jobs WHERE (leased_until IS NULL OR leased_until <= $1) AND id IN (
+             SELECT id FROM (
+                 SELECT due.id,
+                        row_number() OVER (PARTITION BY due.user_id, due.kind ORDER BY due.run_at, due.id)
+                          + coalesce(running.jobs, 0) AS turn,
+                        CASE WHEN due.user_id IS NULL THEN {SYSTEM_CAP}
+                             WHEN subscriptions.pro_until > $1 THEN {pro_cap} ELSE {basic_cap} END AS cap
+                 FROM (SELECT * FROM {due} AS waiting
+                       UNION ALL SELECT * FROM jobs WHERE leased_until <= $1 AND run_at <= $1) AS due
+                 LEFT JOIN (SELECT coalesce(user_id, $3) AS owner, kind, count(*) AS jobs
+                            FROM jobs WHERE leased_until > $1 GROUP BY 1, 2) AS running
+                        ON running.owner = coalesce(due.user_id, $3) AND running.kind = due.kind
+                 LEFT JOIN subscriptions ON subscriptions.user_id = due.user_id
+                 WHERE NOT EXISTS (SELECT 1 FROM jobs AS earlier
+                                   WHERE earlier.chatroom_id = due.chatroom_id AND earlier.position < due.position)
+             ) AS numbered
+             WHERE turn <= cap AND {is_fair}
+             ORDER BY turn, id LIMIT {limit}
+         ) {lock}) RETURNING *",
+        lock = match conn.get_database_backend() {
+            // There is a single writer.
+            DbBackend::Sqlite => "",
+            _ => "FOR UPDATE SKIP LOCKED",
+        },
+        pro_cap = terms.pro_cap,
+        basic_cap = terms.basic_cap,
+        limit = terms.limit,
+    );
+    let statement = sql(conn, text, [terms.now.into(), terms.leased_until.into(), Uuid::nil().into()]);
+    job::Model::find_by_statement(statement).all(conn).await
 }
 
 /// The statement by which the worker that ends the job of a reply claims the next job of the chatroom if that is of a reply too, is

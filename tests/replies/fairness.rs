@@ -1,8 +1,14 @@
 //! Which queued reply a worker claims next: limits per user, fairness between users, and the order within a chatroom.
 
+use chrono::TimeDelta;
+use entity::job;
+use pollux::{
+    config::Role,
+    store::jobs::{self, ClaimTerms},
+};
 use serde_json::json;
 
-use crate::support::{Gate, Script, TestApp};
+use crate::support::{Gate, Script, TestApp, app::TestOptions, user::insert_user};
 
 #[tokio::test]
 async fn a_basic_user_runs_at_most_two_replies_concurrently() {
@@ -122,4 +128,39 @@ async fn a_queue_in_one_chatroom_does_not_delay_another_user_of_a_busy_worker() 
     busy.read(&last.reply).await;
     assert_eq!(prompts(&app), ["1", "2", "other", "3"]);
     app.stop().await;
+}
+
+#[tokio::test]
+async fn a_user_behind_a_long_queue_of_another_is_next() {
+    // No worker claims the jobs.
+    let app = TestApp::with(TestOptions { role: Some(Role::Api), ..TestOptions::default() }).await;
+    let (db, now) = (&app.chatrooms.db, app.clock.now());
+    let busy = insert_user(db.write(), "+14155550101", now).await.id;
+    let other = insert_user(db.write(), "+14155550102", now).await.id;
+    let queue = |user, count: i64, since: TimeDelta| async move {
+        for number in 0..count {
+            let run_at = now - since + TimeDelta::milliseconds(number);
+            let job = job::Model { user_id: Some(user), run_at, ..jobs::new("test", run_at) };
+            jobs::insert(db.write(), job).await.unwrap();
+        }
+    };
+    queue(busy, 1000, TimeDelta::minutes(2)).await;
+    queue(other, 2, TimeDelta::minutes(1)).await;
+    let claim = |limit| async move {
+        let leased_until = now + TimeDelta::seconds(30);
+        let terms = ClaimTerms { now, leased_until, limit, basic_cap: 3, pro_cap: 3 };
+        let mut claimed: Vec<_> = jobs::claim(db, terms)
+            .await
+            .unwrap()
+            .iter()
+            .map(|job| (job.user_id == Some(other), job.run_at))
+            .collect();
+        claimed.sort_unstable();
+        claimed.into_iter().map(|(is_other, _)| if is_other { "other" } else { "busy" }).collect::<Vec<_>>()
+    };
+    assert_eq!(claim(2).await, ["busy", "other"]);
+    assert_eq!(claim(1).await, ["busy"], "the second of each user, the older one first");
+    assert_eq!(claim(10).await, ["busy", "other"], "three of the busy user run, and both of the other");
+    assert!(claim(10).await.is_empty(), "the limit of the busy user is reached");
+    app.shut_down().await;
 }
