@@ -11,7 +11,7 @@ use super::{
 /// The maximum parts that one statement reads.
 const MAX_PARTS: i64 = 64;
 /// How many times more parts the next statement reads.
-const GROWTH: i64 = 4;
+const GROWTH: i64 = 2;
 
 /// A message that contains all words.
 #[derive(Clone, Debug, FromQueryResult)]

@@ -115,7 +115,7 @@ async fn insert_branch(db: &DatabaseConnection, user: &str, chatroom: &str, coun
         id = id("n"),
         parent = id("n - 1"),
     );
-    let now = chrono::Utc::now();
+    let now: chrono::DateTime<chrono::Utc> = "2026-06-01T12:00:00Z".parse().unwrap();
     let values = [user.into(), chatroom.into(), "x".repeat(100).into(), now.into()];
     db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), text, values)).await.unwrap();
 }
