@@ -7,7 +7,10 @@ import { type Client, follow } from "./follow";
 type Connect = (url: string, token?: string) => Client;
 
 /** Runs the scenario. An error ends the process with one line on standard error. */
-export async function scenario(connect: Connect) {
+export const scenario = (connect: Connect) => main((url, phoneNumber) => run(connect, url, phoneNumber));
+
+/** Runs an example with the arguments of the command line. An error ends the process with one line on standard error. */
+export async function main(example: (url: string, phoneNumber: string) => Promise<void>) {
   const [url, phoneNumber] = process.argv.slice(2);
   if (!url || !phoneNumber) {
     console.error("usage: npx tsx FILE.ts http://localhost:8000/graphql +14155550123");
@@ -18,20 +21,26 @@ export async function scenario(connect: Connect) {
     process.exit(1);
   };
   process.on("unhandledRejection", fail).on("uncaughtException", fail);
-  await run(connect, url, phoneNumber).catch(fail);
+  await example(url, phoneNumber).catch(fail);
   process.exit(); // subscriptions-transport-ws leaves timers running
+}
+
+/** Returns an access token. */
+export async function signIn({ request }: Pick<Client, "request">, phoneNumber: string): Promise<string> {
+  const { sendOtp } = await request(SendOtpDocument, { phoneNumber });
+  if (!sendOtp.otp) throw new Error("The code is not in the response: the examples need a server with OTP_DELIVERY=response.");
+  const { verifyOtp } = await request(VerifyOtpDocument, { phoneNumber, otp: sendOtp.otp });
+  return verifyOtp.accessToken;
 }
 
 async function run(connect: Connect, url: string, phoneNumber: string) {
   const print = (...words: unknown[]) => console.log(words.join(" "));
 
   const anonymous = connect(url);
-  const { sendOtp } = await anonymous.request(SendOtpDocument, { phoneNumber });
-  if (!sendOtp.otp) throw new Error("The code is not in the response: the examples need a server with OTP_DELIVERY=response.");
-  const { verifyOtp } = await anonymous.request(VerifyOtpDocument, { phoneNumber, otp: sendOtp.otp });
+  const token = await signIn(anonymous, phoneNumber);
   anonymous.close();
 
-  const client = connect(url, verifyOtp.accessToken);
+  const client = connect(url, token);
   const chatroom = (await client.request(CreateChatroomDocument, { title: "Stars" })).createChatroom.chatroom.id;
   const send = async (content: string) => (await client.request(SendDocument, { chatroom, content })).sendMessage.reply.id;
 
