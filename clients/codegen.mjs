@@ -1,9 +1,10 @@
-// Generates typed documents (generated/operations.ts) from operations.graphql and schema.graphql.
+// Generates typed documents (generated/operations.ts) from operations.graphql and schema.graphql, and the schema as JSON
+// (generated/schema.json), from which urql's Graphcache knows the types.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { codegen } from "@graphql-codegen/core";
 import * as typedDocumentNode from "@graphql-codegen/typed-document-node";
 import * as operations from "@graphql-codegen/typescript-operations";
-import { parse } from "graphql";
+import { buildASTSchema, introspectionFromSchema, parse } from "graphql";
 
 const read = (name) => parse(readFileSync(new URL(name, import.meta.url), "utf8"));
 const filename = new URL("generated/operations.ts", import.meta.url);
@@ -17,3 +18,5 @@ const output = await codegen({
 });
 mkdirSync(new URL(".", filename), { recursive: true });
 writeFileSync(filename, output);
+const introspection = introspectionFromSchema(buildASTSchema(read("../schema.graphql")), { descriptions: false });
+writeFileSync(new URL("generated/schema.json", import.meta.url), JSON.stringify(introspection));

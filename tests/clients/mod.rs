@@ -1,6 +1,8 @@
 //! The client libraries that front-end developers use. Each example of `clients/` signs in, sends a message, follows the
 //! reply through a broken connection, stops another reply and exhausts the daily quota.
 
+mod caches;
+
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
@@ -141,9 +143,16 @@ async fn a_failing_example_prints_the_error_in_one_line() {
     let (url, closed) =
         (app.url(), std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
     let unreachable = format!("http://{closed}/graphql");
-    for file in
-        ["apollo.ts", "apollo-multipart.ts", "urql.ts", "relay.ts", "graphql-ws.ts", "old.ts", "sse.ts"]
-    {
+    for file in [
+        "apollo.ts",
+        "apollo-multipart.ts",
+        "apollo-cache.ts",
+        "urql.ts",
+        "relay.ts",
+        "graphql-ws.ts",
+        "old.ts",
+        "sse.ts",
+    ] {
         let tsx = clients().join("node_modules/tsx/dist/cli.mjs");
         let run = async |arguments: &[&str]| {
             let (_, error, succeeded) =
@@ -172,7 +181,7 @@ async fn follow_mjs_prints_the_reply_and_reports_an_expired_token() {
     let app = TestApp::with_stopped_clock().await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
-    let script = include_str!("../clients/follow.mjs").replace("localhost:8000", &app.address.to_string());
+    let script = include_str!("../../clients/follow.mjs").replace("localhost:8000", &app.address.to_string());
     // With --eval, the first argument takes the position of a script file's name.
     let follow = async |token: &str, chatroom: &str| {
         let environment = [("TOKEN", token), ("CHATROOM_ID", chatroom)];
