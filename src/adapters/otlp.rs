@@ -65,7 +65,7 @@ impl OtlpExporter {
             Attribute::new("service.name", &self.service),
             Attribute::new("service.version", env!("CARGO_PKG_VERSION")),
         ];
-        let scope_spans = [ScopeSpans { spans: spans.iter().map(Span::of).collect() }];
+        let scope_spans = [ScopeSpans { spans: spans.iter().map(Record::of).collect() }];
         let body =
             Body { resource_spans: [ResourceSpans { resource: Resource { attributes }, scope_spans }] };
         let request = self.http.post(&self.endpoint).headers(self.headers.clone()).json(&body);
@@ -114,12 +114,13 @@ struct Resource<'a> {
 
 #[derive(Serialize)]
 struct ScopeSpans<'a> {
-    spans: Vec<Span<'a>>,
+    spans: Vec<Record<'a>>,
 }
 
+/// A span as OTLP writes it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Span<'a> {
+struct Record<'a> {
     trace_id: &'a str,
     span_id: &'a str,
     parent_span_id: &'a str,
@@ -153,7 +154,7 @@ struct Status<'a> {
 /// OTLP's code of a status that is an error.
 const ERROR: u8 = 2;
 
-impl<'a> Span<'a> {
+impl<'a> Record<'a> {
     fn of(span: &'a Finished) -> Self {
         Self {
             trace_id: &span.trace_id,
@@ -185,7 +186,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn spans_of_a_burst_are_exported_without_delay() {
         let (tracer, mut finished) = Tracer::new(1.0, Duration::ZERO);
-        for _ in 0..2 * MAX_BATCH + 1 {
+        for _ in 0..=2 * MAX_BATCH {
             drop(tracer.span(|| "one of many".to_owned(), SpanKind::Internal, None));
         }
         let (closing, started) = (CancellationToken::new(), Instant::now());
