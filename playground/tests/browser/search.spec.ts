@@ -38,12 +38,17 @@ test("a_message_far_up_and_on_another_branch_is_shown", async ({ page, backend }
     await send(page, `Message ${number}`);
     await expect(lastReply(page).getByRole("button", { name: "Regenerate" })).toBeVisible();
   }
+  await page.locator("article.own").first().getByRole("button", { name: "Edit" }).click();
+  await page.getByRole("textbox", { name: "Edit message" }).fill("Hide nothing");
+  await page.getByRole("textbox", { name: "Edit message" }).press("Enter");
+  await expect(replyText(page)).toHaveText("Yes.");
   await page.reload();
-  await expect(page.getByText("Message 18", { exact: true })).toBeVisible();
-  await expect(page.getByText("The needle is here.")).toHaveCount(0);
+  await expect(page.getByText("Hide nothing")).toBeVisible();
+  await expect(page.locator("article")).toHaveCount(2);
   await page.getByRole("searchbox", { name: "Search messages" }).fill("needle");
   await page.getByRole("link", { name: /needle/ }).click();
   const found = page.locator("article").filter({ hasText: "The needle is here." });
   await expect(found).toBeFocused();
   await expect(found).toBeInViewport();
+  await expect(page.locator("article.own").last()).toHaveText(/Message 18/);
 });
