@@ -6,17 +6,17 @@ use serde_json::Value;
 
 use super::failure::ApiError;
 use crate::{
-    adapters::model_stream::{Added, Answer, DONE, Surrogates, failure, lenient},
+    adapters::model_stream::{Answer, DONE, ReadResult, Surrogates, failure, lenient},
     ports::model::{Chunk, ModelError, ModelUsage, Tokens},
 };
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Response {
-    #[serde(deserialize_with = "lenient::or_default")]
+    #[serde(deserialize_with = "lenient::null_as_default")]
     candidates: Vec<Option<Candidate>>,
     prompt_feedback: Option<PromptFeedback>,
-    #[serde(deserialize_with = "lenient::or_ignore")]
+    #[serde(deserialize_with = "lenient::invalid_as_default")]
     usage_metadata: UsageMetadata,
     model_version: Option<String>,
     error: Option<Value>,
@@ -34,7 +34,7 @@ struct Candidate {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Content {
-    #[serde(deserialize_with = "lenient::or_default")]
+    #[serde(deserialize_with = "lenient::null_as_default")]
     parts: Vec<Option<Part>>,
 }
 
@@ -43,7 +43,7 @@ struct Content {
 struct Part {
     #[serde(deserialize_with = "lenient::text")]
     text: Vec<u8>,
-    #[serde(deserialize_with = "lenient::or_default")]
+    #[serde(deserialize_with = "lenient::null_as_default")]
     thought: bool,
 }
 
@@ -97,8 +97,9 @@ enum Finish {
 pub struct GeminiAnswer {
     has_begun: bool,
     finish: Option<Finish>,
-    counted: UsageMetadata,
-    usage: ModelUsage,
+    counts: UsageMetadata,
+    /// The last usage that was reported.
+    reported: ModelUsage,
     surrogates: Surrogates,
 }
 
@@ -108,8 +109,8 @@ impl GeminiAnswer {
         Self {
             has_begun: false,
             finish: None,
-            counted: UsageMetadata::default(),
-            usage: ModelUsage { model: Some(model), tokens: None },
+            counts: UsageMetadata::default(),
+            reported: ModelUsage { model: Some(model), tokens: None },
             surrogates: Surrogates::default(),
         }
     }
@@ -117,17 +118,17 @@ impl GeminiAnswer {
 
 impl Answer for GeminiAnswer {
     fn usage(&self) -> ModelUsage {
-        self.usage.clone()
+        self.reported.clone()
     }
 
-    fn read(&mut self, object: &str) -> Result<Added, ModelError> {
+    fn read(&mut self, object: &str) -> Result<ReadResult, ModelError> {
         // Gemini does not end its stream with a marker; some proxies add one, also too early.
         if object == DONE {
-            return Ok(Added::default());
+            return Ok(ReadResult::default());
         }
         let response: Response = match serde_json::from_str(object) {
             Ok(response) => response,
-            Err(_) if self.is_finished() => return Ok(Added::default()),
+            Err(_) if self.has_finish_reason() => return Ok(ReadResult::default()),
             Err(cause) => {
                 // The parser's message is not logged, because it quotes the object.
                 tracing::warn!(api = "gemini", kind = ?cause.classify(), column = cause.column(), "parsing an event of the model failed");
@@ -135,27 +136,27 @@ impl Answer for GeminiAnswer {
             }
         };
         if let Some(error) = response.error {
-            return if self.is_finished() {
-                Ok(Added::default())
+            return if self.has_finish_reason() {
+                Ok(ReadResult::default())
             } else {
                 Err(ApiError::of_event(error).into_failure())
             };
         }
-        let mut added = Added::default();
-        self.counted.merge(response.usage_metadata);
-        let model = response.model_version.or(self.usage.model.take());
-        let usage = ModelUsage { model, tokens: self.counted.tokens() };
-        if usage != self.usage {
-            self.usage = usage;
-            added.chunks.push(Chunk::Usage(self.usage.clone()));
+        let mut result = ReadResult::default();
+        self.counts.merge(response.usage_metadata);
+        let model = response.model_version.or_else(|| self.reported.model.clone());
+        let usage = ModelUsage { model, tokens: self.counts.tokens() };
+        if usage != self.reported {
+            self.reported = usage;
+            result.chunks.push(Chunk::Usage(self.reported.clone()));
         }
         if response.prompt_feedback.and_then(|feedback| feedback.block_reason).is_some_and(is_specified) {
             self.finish = Some(Finish::Blocked);
-            added.is_progress = true;
+            result.is_progress = true;
         }
         let mut candidates = response.candidates.into_iter().flatten();
         let Some(candidate) = candidates.find(|candidate| candidate.index.unwrap_or_default() == 0) else {
-            return Ok(added);
+            return Ok(result);
         };
         let mut text = String::new();
         for part in candidate.content.unwrap_or_default().parts.into_iter().flatten() {
@@ -166,20 +167,20 @@ impl Answer for GeminiAnswer {
         }
         if let Some(reason) = candidate.finish_reason.filter(|reason| is_specified(reason)) {
             self.finish = Some(Finish::Reason(reason));
-            added.is_progress = true;
+            result.is_progress = true;
         }
         if !text.is_empty() {
-            added.is_progress = true;
-            added.chunks.push(Chunk::Text(text));
+            result.is_progress = true;
+            result.chunks.push(Chunk::Text(text));
         }
-        Ok(added)
+        Ok(result)
     }
 
     fn has_begun(&self) -> bool {
         self.has_begun
     }
 
-    fn is_finished(&self) -> bool {
+    fn has_finish_reason(&self) -> bool {
         self.finish.is_some()
     }
 

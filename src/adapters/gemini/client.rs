@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{answer::GeminiAnswer, failure::ApiError};
 use crate::{
-    adapters::model_stream::{self, Optional, Timeouts, failure},
+    adapters::model_stream::{self, OptionalParameters, Timeouts, failure},
     clock::Clock,
     ports::model::{Chunk, LanguageModel, ModelError, Prompt},
 };
@@ -29,7 +29,7 @@ pub struct Gemini {
     models: Vec<String>,
     timeouts: Timeouts,
     clock: Clock,
-    optional: Arc<Optional>,
+    optional: Arc<OptionalParameters>,
 }
 
 impl Gemini {
@@ -56,7 +56,7 @@ impl Gemini {
             models,
             timeouts,
             clock,
-            optional: Arc::new(Optional::new(API, &OPTIONAL)),
+            optional: Arc::new(OptionalParameters::new(API, &OPTIONAL)),
         })
     }
 

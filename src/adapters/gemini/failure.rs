@@ -19,11 +19,11 @@ use crate::{
 pub(super) struct ApiError {
     #[serde(deserialize_with = "lenient::count")]
     code: Option<i32>,
-    #[serde(deserialize_with = "lenient::or_ignore")]
+    #[serde(deserialize_with = "lenient::invalid_as_default")]
     message: String,
-    #[serde(deserialize_with = "lenient::or_ignore")]
+    #[serde(deserialize_with = "lenient::invalid_as_default")]
     status: String,
-    #[serde(deserialize_with = "lenient::or_ignore")]
+    #[serde(deserialize_with = "lenient::invalid_as_default")]
     details: Vec<Value>,
     /// The response's `Retry-After`.
     #[serde(skip)]

@@ -10,12 +10,16 @@ use serde::{
 use serde_json::value::RawValue;
 
 /// Deserializes a value. Null becomes the default value.
-pub fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(value: D) -> Result<T, D::Error> {
+pub fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    value: D,
+) -> Result<T, D::Error> {
     Option::deserialize(value).map(Option::unwrap_or_default)
 }
 
 /// Deserializes an optional detail. Anything that is not of its type is ignored and becomes the default value.
-pub fn or_ignore<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(value: D) -> Result<T, D::Error> {
+pub fn invalid_as_default<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
+    value: D,
+) -> Result<T, D::Error> {
     let value = Box::<RawValue>::deserialize(value)?;
     Ok(serde_json::from_str(value.get()).unwrap_or_default())
 }

@@ -15,7 +15,7 @@ mod sse;
 mod surrogates;
 
 pub use objects::Objects;
-pub use optional::Optional;
-pub use response::{Added, Answer, Timeouts, chunks};
+pub use optional::OptionalParameters;
+pub use response::{Answer, ReadResult, Timeouts, chunks};
 pub use sse::DONE;
 pub use surrogates::Surrogates;

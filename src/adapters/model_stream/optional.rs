@@ -7,15 +7,15 @@ use std::{
 
 use serde_json::Value;
 
-/// The parameters that each model has rejected, of those without which a call still gives an answer.
+/// For each model, the optional parameters that it has rejected. A call without them still gets an answer.
 #[derive(Debug)]
-pub struct Optional {
+pub struct OptionalParameters {
     api: &'static str,
     names: &'static [&'static str],
     rejected: Mutex<HashSet<(String, &'static str)>>,
 }
 
-impl Optional {
+impl OptionalParameters {
     /// `names` are the optional parameters. `api` names the provider's API in the log.
     pub fn new(api: &'static str, names: &'static [&'static str]) -> Self {
         Self { api, names, rejected: Mutex::default() }
@@ -33,14 +33,14 @@ impl Optional {
         }
     }
 
-    /// If the model rejects an optional parameter, records that, removes it from the parameters of the call and returns it.
+    /// If the error rejects an optional parameter, records that, removes it from the parameters of the call and returns it.
     pub fn remove_newly_rejected(
         &self,
         parameters: &mut Value,
         model: &str,
-        is_rejected: impl Fn(&str) -> bool,
+        error_rejects: impl Fn(&str) -> bool,
     ) -> Option<(&'static str, Value)> {
-        let mut names = self.names.iter().filter(|name| is_rejected(name));
+        let mut names = self.names.iter().filter(|name| error_rejects(name));
         let (name, value) = names.find_map(|name| Some((*name, remove(parameters, name)?)))?;
         tracing::info!(
             api = self.api,

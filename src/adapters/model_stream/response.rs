@@ -29,16 +29,16 @@ pub trait Answer: Send + 'static {
 
     /// Parses an object of the stream. After the finish reason, text and counts may still follow; errors and malformed objects
     /// are ignored then.
-    fn read(&mut self, object: &str) -> Result<Added, ModelError>;
+    fn read(&mut self, object: &str) -> Result<ReadResult, ModelError>;
 
     /// Whether the model has written anything, thoughts included.
     fn has_begun(&self) -> bool;
 
     /// Whether a finish reason was received, or the prompt was blocked.
-    fn is_finished(&self) -> bool;
+    fn has_finish_reason(&self) -> bool;
 
     /// Whether the provider has marked the end of the stream, so that nothing follows.
-    fn is_ended(&self) -> bool {
+    fn has_done_marker(&self) -> bool {
         false
     }
 
@@ -46,9 +46,9 @@ pub trait Answer: Send + 'static {
     fn end(self) -> Result<Vec<Chunk>, ModelError>;
 }
 
-/// The chunks of one object.
+/// What one object of the stream contained.
 #[derive(Debug, Default)]
-pub struct Added {
+pub struct ReadResult {
     pub chunks: Vec<Chunk>,
     /// Whether the object had text or a finish reason.
     pub is_progress: bool,
@@ -68,7 +68,7 @@ pub fn chunks<A: Answer>(
         let mut bytes = response.bytes_stream();
         let mut decoder = Decoder::default();
         yield Chunk::Usage(answer.usage());
-        while !answer.is_ended() {
+        while !answer.has_done_marker() {
             let objects = match timeout_at(deadline, bytes.next()).await {
                 Ok(None) => break,
                 Ok(Some(Ok(read))) => decoder.push(&read).map_err(|_| failure::truncated()),
@@ -76,18 +76,18 @@ pub fn chunks<A: Answer>(
                 Err(_) => Err(failure::timed_out(api)),
             };
             // After a finish reason the answer is complete, even if the connection breaks or times out.
-            if objects.is_err() && answer.is_finished() {
+            if objects.is_err() && answer.has_finish_reason() {
                 break;
             }
             for object in objects? {
-                let added = answer.read(&object)?;
-                if added.is_progress && answer.is_finished() {
+                let result = answer.read(&object)?;
+                if result.is_progress && answer.has_finish_reason() {
                     deadline = Instant::now() + AFTER_FINISH;
-                } else if !answer.is_finished() {
+                } else if !answer.has_finish_reason() {
                     let timeout = if answer.has_begun() { between_chunks } else { first_token };
                     deadline = Instant::now() + timeout;
                 }
-                for chunk in added.chunks {
+                for chunk in result.chunks {
                     yield chunk;
                 }
             }
@@ -110,6 +110,27 @@ mod tests {
 
     use super::*;
     use crate::adapters::{gemini::GeminiAnswer, openai::OpenAiAnswer};
+
+    /// How many times each of three equal events reports the usage.
+    fn usage_reports(mut answer: impl Answer, event: &str) -> Vec<usize> {
+        let is_usage = |chunk: &Chunk| matches!(chunk, Chunk::Usage(_));
+        (0..3).map(|_| answer.read(event).unwrap().chunks.into_iter().filter(is_usage).count()).collect()
+    }
+
+    #[test]
+    fn an_unchanged_usage_is_not_reported_again() {
+        let gemini = |event: &str| usage_reports(GeminiAnswer::new("gemini-a".to_owned()), event);
+        assert_eq!(gemini(r#"{"candidates": [{"content": {"parts": [{"text": "a"}]}}]}"#), [0, 0, 0]);
+        assert_eq!(gemini(r#"{"modelVersion": "gemini-a"}"#), [0, 0, 0]);
+        assert_eq!(
+            gemini(r#"{"modelVersion": "gemini-b", "usageMetadata": {"promptTokenCount": 7}}"#),
+            [1, 0, 0]
+        );
+        let openai = |event: &str| usage_reports(OpenAiAnswer::new("gpt-a".to_owned()), event);
+        assert_eq!(openai(r#"{"choices": [{"delta": {"content": "a"}}]}"#), [0, 0, 0]);
+        assert_eq!(openai(r#"{"model": "gpt-a"}"#), [0, 0, 0]);
+        assert_eq!(openai(r#"{"model": "gpt-b", "usage": {"prompt_tokens": 7}}"#), [1, 0, 0]);
+    }
 
     /// The text, the last usage and the end that an answer gives for the parts of a stream.
     fn read<'a>(

@@ -6,20 +6,20 @@ use serde_json::{Value, value::RawValue};
 
 use super::{client::API, failure::ApiError};
 use crate::{
-    adapters::model_stream::{Added, Answer, DONE, Surrogates, failure, lenient},
+    adapters::model_stream::{Answer, DONE, ReadResult, Surrogates, failure, lenient},
     ports::model::{Chunk, ModelError, ModelUsage, Tokens},
 };
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Event {
-    #[serde(deserialize_with = "lenient::or_default")]
+    #[serde(deserialize_with = "lenient::null_as_default")]
     choices: Vec<Option<Choice>>,
-    #[serde(deserialize_with = "lenient::or_ignore")]
+    #[serde(deserialize_with = "lenient::invalid_as_default")]
     usage: Usage,
-    #[serde(deserialize_with = "lenient::or_ignore")]
+    #[serde(deserialize_with = "lenient::invalid_as_default")]
     model: Option<String>,
-    #[serde(deserialize_with = "lenient::or_ignore")]
+    #[serde(deserialize_with = "lenient::invalid_as_default")]
     object: String,
     error: Option<Value>,
 }
@@ -32,22 +32,23 @@ struct Choice {
     /// A server that cannot stream sends a whole `message` instead.
     #[serde(alias = "message")]
     delta: Option<Delta>,
-    #[serde(deserialize_with = "lenient::or_ignore")]
+    #[serde(deserialize_with = "lenient::invalid_as_default")]
     finish_reason: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Delta {
+    /// Bytes: an event may end inside a surrogate pair.
     #[serde(deserialize_with = "content")]
     content: Vec<u8>,
-    /// [The model's own words](https://platform.openai.com/docs/guides/structured-outputs#refusals) if it does not answer.
+    /// A [refusal](https://platform.openai.com/docs/guides/structured-outputs#refusals), in place of an answer.
     #[serde(deserialize_with = "content")]
     refusal: Vec<u8>,
-    /// Thoughts, as DeepSeek and vLLM send them; never shown.
+    /// Reasoning, as DeepSeek and vLLM send it; never shown.
     #[serde(deserialize_with = "lenient::has_content")]
     reasoning_content: bool,
-    /// Thoughts, as OpenRouter and Ollama send them; never shown.
+    /// Reasoning, as OpenRouter and Ollama send it; never shown.
     #[serde(deserialize_with = "lenient::has_content")]
     reasoning: bool,
 }
@@ -78,7 +79,7 @@ struct Usage {
     prompt_tokens: Option<i32>,
     #[serde(deserialize_with = "lenient::count")]
     completion_tokens: Option<i32>,
-    #[serde(deserialize_with = "lenient::or_ignore")]
+    #[serde(deserialize_with = "lenient::invalid_as_default")]
     completion_tokens_details: Details,
 }
 
@@ -93,8 +94,9 @@ impl Usage {
     fn merge(&mut self, later: Self) {
         self.prompt_tokens = self.prompt_tokens.max(later.prompt_tokens);
         self.completion_tokens = self.completion_tokens.max(later.completion_tokens);
-        let (thoughts, later) = (&mut self.completion_tokens_details, later.completion_tokens_details);
-        thoughts.reasoning_tokens = thoughts.reasoning_tokens.max(later.reasoning_tokens);
+        let details = &mut self.completion_tokens_details;
+        details.reasoning_tokens =
+            details.reasoning_tokens.max(later.completion_tokens_details.reasoning_tokens);
     }
 
     /// None if the answer had no counts.
@@ -113,9 +115,11 @@ impl Usage {
 pub struct OpenAiAnswer {
     has_begun: bool,
     finish_reason: Option<String>,
-    is_ended: bool,
-    counted: Usage,
-    usage: ModelUsage,
+    has_done_marker: bool,
+    counts: Usage,
+    /// The last usage that was reported.
+    reported: ModelUsage,
+    /// Joins surrogate pairs, also across events.
     surrogates: Surrogates,
 }
 
@@ -125,9 +129,9 @@ impl OpenAiAnswer {
         Self {
             has_begun: false,
             finish_reason: None,
-            is_ended: false,
-            counted: Usage::default(),
-            usage: ModelUsage { model: Some(model), tokens: None },
+            has_done_marker: false,
+            counts: Usage::default(),
+            reported: ModelUsage { model: Some(model), tokens: None },
             surrogates: Surrogates::default(),
         }
     }
@@ -152,64 +156,65 @@ impl OpenAiAnswer {
 
 impl Answer for OpenAiAnswer {
     fn usage(&self) -> ModelUsage {
-        self.usage.clone()
+        self.reported.clone()
     }
 
-    fn read(&mut self, object: &str) -> Result<Added, ModelError> {
-        if self.is_ended {
-            return Ok(Added::default());
+    fn read(&mut self, object: &str) -> Result<ReadResult, ModelError> {
+        if self.has_done_marker {
+            return Ok(ReadResult::default());
         }
         if object == DONE {
-            self.is_ended = true;
-            return Ok(Added::default());
+            self.has_done_marker = true;
+            return Ok(ReadResult::default());
         }
         let event = match Self::parse(object) {
-            Err(_) if self.is_finished() => return Ok(Added::default()),
+            // An error after the finish reason does not matter.
+            Err(_) if self.has_finish_reason() => return Ok(ReadResult::default()),
             event => event?,
         };
-        let mut added = Added::default();
-        self.counted.merge(event.usage);
-        let model = event.model.filter(|name| !name.is_empty()).or(self.usage.model.take());
-        let usage = ModelUsage { model, tokens: self.counted.tokens() };
-        if usage != self.usage {
-            self.usage = usage;
-            added.chunks.push(Chunk::Usage(self.usage.clone()));
+        let mut result = ReadResult::default();
+        self.counts.merge(event.usage);
+        let model = event.model.filter(|name| !name.is_empty()).or_else(|| self.reported.model.clone());
+        let usage = ModelUsage { model, tokens: self.counts.tokens() };
+        if usage != self.reported {
+            self.reported = usage;
+            result.chunks.push(Chunk::Usage(self.reported.clone()));
         }
         let mut choices = event.choices.into_iter().flatten();
         let Some(choice) = choices.find(|choice| choice.index.unwrap_or_default() == 0) else {
-            return Ok(added);
+            return Ok(result);
         };
         let delta = choice.delta.unwrap_or_default();
         let text = self.surrogates.push(&delta.content) + &self.surrogates.push(&delta.refusal);
         self.has_begun |= !text.is_empty() || delta.reasoning || delta.reasoning_content;
         if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
             self.finish_reason = Some(reason);
-            added.is_progress = true;
+            result.is_progress = true;
         }
         if !text.is_empty() {
-            added.is_progress = true;
-            added.chunks.push(Chunk::Text(text));
+            result.is_progress = true;
+            result.chunks.push(Chunk::Text(text));
         }
-        Ok(added)
+        Ok(result)
     }
 
     fn has_begun(&self) -> bool {
         self.has_begun
     }
 
-    fn is_finished(&self) -> bool {
+    fn has_finish_reason(&self) -> bool {
         self.finish_reason.is_some()
     }
 
-    fn is_ended(&self) -> bool {
-        self.is_ended
+    fn has_done_marker(&self) -> bool {
+        self.has_done_marker
     }
 
     fn end(mut self) -> Result<Vec<Chunk>, ModelError> {
         let rest = self.surrogates.finish().map(|last| Chunk::Text(last.to_string()));
-        // Some servers end with the marker alone.
+        // Some servers end with `[DONE]` without a finish reason. The reasons are named as Gemini names them.
         let finish_reason = match self.finish_reason.as_deref() {
-            None if !self.is_ended => return Err(failure::truncated()),
+            None if !self.has_done_marker => return Err(failure::truncated()),
             Some("content_filter") => return Err(failure::blocked()),
             // OpenRouter: the provider behind it failed in the middle of the answer.
             Some("error") => return Err(failure::truncated()),

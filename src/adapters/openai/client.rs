@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{answer::OpenAiAnswer, failure::ApiError};
 use crate::{
-    adapters::model_stream::{self, Optional, Timeouts, failure},
+    adapters::model_stream::{self, OptionalParameters, Timeouts, failure},
     clock::Clock,
     ports::model::{Chunk, LanguageModel, ModelError, Prompt},
 };
@@ -18,9 +18,9 @@ use crate::{
 pub(super) const API: &str = "openai";
 /// Parameters that some servers or models reject.
 const OPTIONAL: [&str; 5] = ["stream_options", "temperature", "top_p", MAX_TOKENS, MAX_COMPLETION_TOKENS];
-/// The limit of an answer as all servers know it.
+/// The older name of the output limit, which most servers accept.
 const MAX_TOKENS: &str = "max_tokens";
-/// The same for [OpenAI's models that think](https://platform.openai.com/docs/api-reference/chat/create), which reject the old name.
+/// Its name for [OpenAI's reasoning models](https://platform.openai.com/docs/api-reference/chat/create), which reject the old name.
 const MAX_COMPLETION_TOKENS: &str = "max_completion_tokens";
 
 /// An OpenAI-compatible server.
@@ -45,7 +45,7 @@ pub struct OpenAi {
     models: Vec<String>,
     timeouts: Timeouts,
     clock: Clock,
-    optional: Arc<Optional>,
+    optional: Arc<OptionalParameters>,
 }
 
 impl OpenAi {
@@ -75,7 +75,7 @@ impl OpenAi {
             models,
             timeouts,
             clock,
-            optional: Arc::new(Optional::new(API, &OPTIONAL)),
+            optional: Arc::new(OptionalParameters::new(API, &OPTIONAL)),
         })
     }
 
@@ -87,6 +87,7 @@ impl OpenAi {
             body[if is_renamed { MAX_COMPLETION_TOKENS } else { MAX_TOKENS }] = json!(limit);
         }
         self.optional.remove_rejected(&mut body, &prompt.model);
+        // Each pass but the last removes an optional parameter, which is not added again, so the loop ends.
         loop {
             let mut call = self.http.post(&self.url).json(&body);
             if let Some(value) = &self.authorization {
@@ -123,6 +124,7 @@ impl LanguageModel for OpenAi {
     }
 }
 
+/// The parameters of a call. The API has no parameter for a reasoning budget.
 fn body(prompt: &Prompt) -> Value {
     let instruction =
         prompt.system_instruction.iter().map(|text| json!({ "role": "system", "content": text }));
@@ -139,7 +141,6 @@ fn body(prompt: &Prompt) -> Value {
         "stream": true,
         "stream_options": { "include_usage": true },
     });
-    // A budget for thoughts is not part of the API.
     for (name, value) in [("temperature", prompt.generation.temperature), ("top_p", prompt.generation.top_p)]
     {
         if let Some(value) = value {

@@ -18,14 +18,14 @@ use crate::{
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ApiError {
-    #[serde(deserialize_with = "lenient::or_ignore")]
+    #[serde(deserialize_with = "lenient::invalid_as_default")]
     message: String,
-    #[serde(rename = "type", deserialize_with = "lenient::or_ignore")]
+    #[serde(rename = "type", deserialize_with = "lenient::invalid_as_default")]
     kind: String,
     /// A name or an HTTP status.
     code: Value,
     /// The parameter that the error is about.
-    #[serde(deserialize_with = "lenient::or_ignore")]
+    #[serde(deserialize_with = "lenient::invalid_as_default")]
     param: String,
     /// The HTTP status of the response; none for an error between events.
     #[serde(skip)]
@@ -40,14 +40,14 @@ pub(super) struct ApiError {
 #[serde(default)]
 struct ErrorBody {
     error: Option<Value>,
-    #[serde(deserialize_with = "lenient::or_ignore")]
+    #[serde(deserialize_with = "lenient::invalid_as_default")]
     detail: Vec<InvalidParameter>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct InvalidParameter {
-    #[serde(deserialize_with = "lenient::or_ignore")]
+    #[serde(deserialize_with = "lenient::invalid_as_default")]
     loc: Vec<String>,
 }
 
