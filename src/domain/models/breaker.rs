@@ -23,9 +23,9 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    /// Whether a call may be made now. If the breaker is half-open, further calls may be made only after this one has succeeded, or
+    /// Returns whether a call may be made now. If the breaker is half-open, further calls may be made only after this one has succeeded, or
     /// after another 30 seconds, since a call that is cancelled has no result.
-    pub(super) fn admit(&mut self, now: Timestamp) -> bool {
+    pub(super) fn try_admit(&mut self, now: Timestamp) -> bool {
         match &mut self.retry_at {
             None => true,
             Some(retry_at) if now < *retry_at => false,
@@ -73,24 +73,24 @@ mod tests {
         assert!(!breaker.record_failure(at(0)) && !breaker.record_failure(at(1)));
         assert!(!breaker.record_success());
         assert!(!breaker.record_failure(at(2)) && !breaker.record_failure(at(3)));
-        assert!(breaker.admit(at(3)));
+        assert!(breaker.try_admit(at(3)));
         assert!(breaker.record_failure(at(4)));
-        assert!(!breaker.admit(at(4)) && !breaker.admit(at(33)));
+        assert!(!breaker.try_admit(at(4)) && !breaker.try_admit(at(33)));
     }
 
     #[test]
     fn a_half_open_breaker_admits_one_call_and_its_result_decides() {
         let mut breaker = open();
-        assert!(breaker.admit(at(30)) && !breaker.admit(at(30)));
-        assert!(!breaker.record_failure(at(31)), "it has been open");
-        assert!(!breaker.admit(at(60)) && breaker.admit(at(61)));
+        assert!(breaker.try_admit(at(30)) && !breaker.try_admit(at(30)));
+        assert!(!breaker.record_failure(at(31)), "it was already open");
+        assert!(!breaker.try_admit(at(60)) && breaker.try_admit(at(61)));
         assert!(breaker.record_success());
-        assert!(breaker.admit(at(61)) && breaker.admit(at(61)));
+        assert!(breaker.try_admit(at(61)) && breaker.try_admit(at(61)));
     }
 
     #[test]
     fn a_call_without_a_result_blocks_a_half_open_breaker_for_thirty_seconds() {
         let mut breaker = open();
-        assert!(breaker.admit(at(30)) && !breaker.admit(at(59)) && breaker.admit(at(60)));
+        assert!(breaker.try_admit(at(30)) && !breaker.try_admit(at(59)) && breaker.try_admit(at(60)));
     }
 }

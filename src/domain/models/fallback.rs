@@ -6,7 +6,7 @@ use async_stream::stream;
 use entity::message::FailureCode;
 use futures_util::{StreamExt, stream::BoxStream};
 
-use super::{Models, Offer};
+use super::{ConfiguredModel, Models};
 use crate::{
     domain::billing::tiers::Tier,
     ports::model::{Chunk, ModelError, Prompt, Retry},
@@ -23,11 +23,11 @@ impl Models {
         stream! {
             let mut failure: Option<ModelError> = None;
             let mut prompt = Some(prompt);
-            while let Some(offer) = models.next(&mut candidates, failure.is_none()) {
+            while let Some(model) = models.next(&mut candidates, failure.is_none()) {
                 // The last candidate needs no copy.
                 let copy = if candidates.is_empty() { prompt.take() } else { prompt.clone() };
                 let Some(prompt) = copy else { break };
-                let mut chunks = offer.provider.generate(Prompt { model: offer.name.clone(), ..prompt });
+                let mut chunks = model.provider.generate(Prompt { model: model.name.clone(), ..prompt });
                 let mut has_answered = false;
                 let error = loop {
                     match chunks.next().await {
@@ -36,7 +36,7 @@ impl Models {
                         Some(chunk) => {
                             if !has_answered && matches!(chunk, Ok(Chunk::Text(_) | Chunk::End { .. })) {
                                 has_answered = true;
-                                offer.record_success();
+                                model.record_success();
                             }
                             yield chunk;
                         }
@@ -46,10 +46,11 @@ impl Models {
                     yield Err(error);
                     return;
                 }
-                models.record_failure(offer, &error, &mut candidates);
-                // An error after which a retry may help is the better one to end with.
-                let is_first_retryable = failure.as_ref().is_none_or(|first| first.retry == Retry::Never);
-                failure = if is_first_retryable { Some(error) } else { failure };
+                models.record_failure(model, &error, &mut candidates);
+                // Reports the first error after which a retry may help, otherwise the last one.
+                if failure.as_ref().is_none_or(|earlier| earlier.retry == Retry::Never) {
+                    failure = Some(error);
+                }
             }
             if let Some(failure) = failure {
                 yield Err(failure);
@@ -60,54 +61,54 @@ impl Models {
 
     /// The indices of the models that may write the reply, the requested one first.
     fn candidates(&self, requested: &str, tier: Tier) -> VecDeque<usize> {
-        let allowed = (0..self.offers.len()).filter(|&index| self.offers[index].tier <= tier);
+        let allowed = (0..self.configured.len()).filter(|&index| self.configured[index].tier <= tier);
         let mut candidates: Vec<usize> = allowed.collect();
-        candidates.sort_by_key(|&index| self.offers[index].name != requested);
+        candidates.sort_by_key(|&index| self.configured[index].name != requested);
         candidates.into()
     }
 
     /// Takes the next candidate whose breaker admits a call. If none does and nothing has been tried yet, takes the first.
-    fn next(&self, candidates: &mut VecDeque<usize>, is_first: bool) -> Option<&Offer> {
+    fn next(&self, candidates: &mut VecDeque<usize>, none_tried: bool) -> Option<&ConfiguredModel> {
         let now = self.clock.now();
-        let admitted = candidates.iter().position(|&index| self.offers[index].breaker().admit(now));
-        let position = admitted.or((is_first && !candidates.is_empty()).then_some(0))?;
+        let admitted = candidates.iter().position(|&index| self.configured[index].breaker().try_admit(now));
+        let position = admitted.or((none_tried && !candidates.is_empty()).then_some(0))?;
         for &skipped in candidates.iter().take(position) {
-            let offer = &self.offers[skipped];
+            let model = &self.configured[skipped];
             tracing::info!(
-                model = offer.name,
-                provider = offer.provider(),
+                model = model.name,
+                provider = model.provider(),
                 "model skipped: its circuit breaker is open"
             );
         }
         candidates.drain(..position);
-        candidates.pop_front().map(|index| &self.offers[index])
+        candidates.pop_front().map(|index| &self.configured[index])
     }
 
     /// Counts the failure against the model, or, if its provider could not be reached, against all models of the provider, which
-    /// are then no candidates any more.
-    fn record_failure(&self, failed: &Offer, error: &ModelError, candidates: &mut VecDeque<usize>) {
+    /// are then no longer candidates.
+    fn record_failure(&self, failed: &ConfiguredModel, error: &ModelError, candidates: &mut VecDeque<usize>) {
         if error.is_unreachable {
-            candidates.retain(|&index| !self.offers[index].has_same_provider(failed));
+            candidates.retain(|&index| !self.configured[index].has_same_provider(failed));
         }
         let now = self.clock.now();
-        for offer in self.offers.iter() {
+        for model in self.configured.iter() {
             let has_failed =
-                offer.name == failed.name || error.is_unreachable && offer.has_same_provider(failed);
-            if has_failed && offer.breaker().record_failure(now) {
-                tracing::warn!(model = offer.name, provider = offer.provider(), "circuit breaker opened");
+                model.name == failed.name || error.is_unreachable && model.has_same_provider(failed);
+            if has_failed && model.breaker().record_failure(now) {
+                tracing::warn!(model = model.name, provider = model.provider(), "circuit breaker opened");
             }
         }
         tracing::warn!(
             model = failed.name,
             provider = failed.provider(),
             %error,
-            next = candidates.front().map(|&index| self.offers[index].name.as_str()),
+            next = candidates.front().map(|&index| self.configured[index].name.as_str()),
             "model unavailable"
         );
     }
 }
 
-impl Offer {
+impl ConfiguredModel {
     fn breaker(&self) -> std::sync::MutexGuard<'_, super::Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }

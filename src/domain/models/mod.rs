@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// A model that chatrooms can use.
-pub struct Offer {
+pub struct ConfiguredModel {
     pub name: String,
     /// The lowest tier that may use it.
     pub tier: Tier,
@@ -32,7 +32,7 @@ pub struct Offer {
     breaker: Mutex<Breaker>,
 }
 
-impl Offer {
+impl ConfiguredModel {
     /// The display name of the provider.
     #[must_use]
     pub fn provider(&self) -> &str {
@@ -48,7 +48,7 @@ impl Offer {
 #[derive(Clone)]
 pub struct Models {
     /// The first is the default, which every tier may use.
-    offers: Arc<[Offer]>,
+    configured: Arc<[ConfiguredModel]>,
     /// The server's settings, which a chatroom may override.
     generation: Generation,
     clock: Clock,
@@ -65,17 +65,17 @@ impl Models {
         generation: Generation,
         clock: Clock,
     ) -> Self {
-        let offers = providers.iter().flat_map(|provider| {
-            provider.names().iter().map(|name| Offer {
+        let configured = providers.iter().flat_map(|provider| {
+            provider.names().iter().map(|name| ConfiguredModel {
                 name: name.clone(),
                 tier: if pro.contains(&name.as_str()) { Tier::Pro } else { Tier::Basic },
                 provider: provider.clone(),
                 breaker: Mutex::default(),
             })
         });
-        let mut offers: Vec<Offer> = offers.collect();
-        offers.sort_by_key(|offer| Some(offer.name.as_str()) != default);
-        Self { offers: offers.into(), generation, clock }
+        let mut configured: Vec<ConfiguredModel> = configured.collect();
+        configured.sort_by_key(|model| Some(model.name.as_str()) != default);
+        Self { configured: configured.into(), generation, clock }
     }
 
     /// The server's generation settings.
@@ -86,30 +86,30 @@ impl Models {
 
     /// All models; the first is the default.
     #[must_use]
-    pub fn all(&self) -> &[Offer] {
-        &self.offers
+    pub fn all(&self) -> &[ConfiguredModel] {
+        &self.configured
     }
 
     /// The default of new chatrooms.
     #[must_use]
-    pub fn default_model(&self) -> &Offer {
-        &self.offers[0]
+    pub fn default_model(&self) -> &ConfiguredModel {
+        &self.configured[0]
     }
 
     /// # Errors
-    /// [`Error::BadInput`] for a model that is not offered.
-    pub fn find(&self, name: &str) -> Result<&Offer> {
-        self.offers.iter().find(|offer| offer.name == name).ok_or_else(|| {
-            let names: Vec<&str> = self.offers.iter().map(|offer| offer.name.as_str()).collect();
+    /// [`Error::BadInput`] for a model that is not configured.
+    pub fn find(&self, name: &str) -> Result<&ConfiguredModel> {
+        self.configured.iter().find(|model| model.name == name).ok_or_else(|| {
+            let names: Vec<&str> = self.configured.iter().map(|model| model.name.as_str()).collect();
             Error::bad_input("model", format!("model must be one of: {}.", names.join(", ")))
         })
     }
 
-    /// The model for a reply in a chatroom: the chatroom's, or the default if the chatroom's is no longer offered or the user's tier
+    /// The model for a reply in a chatroom: the chatroom's, or the default if the chatroom's is no longer configured or the user's tier
     /// may no longer use it.
     #[must_use]
-    pub fn for_reply(&self, chosen: &str, tier: Tier) -> &Offer {
-        let allowed = self.offers.iter().find(|offer| offer.name == chosen && offer.tier <= tier);
+    pub fn for_reply(&self, chosen: &str, tier: Tier) -> &ConfiguredModel {
+        let allowed = self.configured.iter().find(|model| model.name == chosen && model.tier <= tier);
         allowed.unwrap_or_else(|| self.default_model())
     }
 }

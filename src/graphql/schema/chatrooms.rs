@@ -56,8 +56,8 @@ impl ChatroomQueries {
     /// The models that a chatroom can use, the default first. If one is not available, the next that the user's tier may use
     /// writes the reply; `model` of the reply says which.
     async fn models(&self, ctx: &Context<'_>) -> Vec<Model> {
-        let offers = context::replies(ctx).models.all().iter().enumerate();
-        offers.map(|(index, offer)| Model::new(offer, index == 0)).collect()
+        let models = context::replies(ctx).models.all().iter().enumerate();
+        models.map(|(index, model)| Model::new(model, index == 0)).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 use async_graphql::SimpleObject;
 
 use super::billing::Tier;
-use crate::domain::models::Offer;
+use crate::domain::models::ConfiguredModel;
 
 /// A language model that a chatroom can use.
 #[derive(SimpleObject)]
@@ -17,8 +17,8 @@ pub struct Model {
 }
 
 impl Model {
-    pub fn new(offer: &Offer, is_default: bool) -> Self {
-        let (name, provider) = (offer.name.clone(), offer.provider().to_owned());
-        Self { name, provider, is_default, tier: offer.tier.into() }
+    pub fn new(model: &ConfiguredModel, is_default: bool) -> Self {
+        let (name, provider) = (model.name.clone(), model.provider().to_owned());
+        Self { name, provider, is_default, tier: model.tier.into() }
     }
 }
