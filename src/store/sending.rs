@@ -1,6 +1,5 @@
-//! Stores a message and everything that it causes in one statement, on PostgreSQL only. If the statement stores nothing, the
-//! caller runs the same steps one by one. These store the message, find the result of the first call with its key, or return
-//! the error that rejects it.
+//! Stores a message and everything that it causes: one statement on PostgreSQL, one transaction sent as one text on SQLite. If
+//! nothing is stored, the caller runs the steps one by one, which also finds the reason: a repeated key or an error.
 
 use std::sync::LazyLock;
 
@@ -17,7 +16,7 @@ use super::{
     Db, messages, sql,
     sqlite::transaction,
     transaction::sqlx_error,
-    usage::{Limits, Period, token_budget},
+    usage::{BudgetInputs, Limits, Period, token_budget},
 };
 use crate::telemetry::traces::{self, TRACE_PARENT};
 
@@ -58,28 +57,37 @@ pub enum StoreResult {
     Nothing,
 }
 
-/// Every condition is checked before the first write. A message that passes and loses a race afterwards violates a constraint, which rolls the statement
-/// back.
+const BUDGET: BudgetInputs<'_> = BudgetInputs {
+    user: "$1",
+    day: "$10",
+    month: "$18",
+    reserved_tokens: "$19",
+    daily_limit: "daily",
+    monthly_limit: "monthly",
+};
+
+/// Every condition is checked before the first write. A message that passes and loses a race afterwards violates a constraint,
+/// which rolls the statement back.
 static POSTGRES: LazyLock<String> = LazyLock::new(|| {
-    let budget = token_budget(DbBackend::Postgres, ["$1", "$10", "$18", "$19", "daily", "monthly"]);
+    let budget = token_budget(DbBackend::Postgres, &BUDGET);
     format!("
     WITH tier AS (
         SELECT EXISTS (SELECT 1 FROM subscriptions WHERE user_id = $1 AND pro_until > $12) AS is_pro
     ), limits AS (
-        SELECT is_pro, CASE WHEN is_pro THEN $9 ELSE $8 END AS units, CASE WHEN is_pro THEN $16 ELSE $14 END AS daily,
+        SELECT is_pro, CASE WHEN is_pro THEN $9 ELSE $8 END AS prompts, CASE WHEN is_pro THEN $16 ELSE $14 END AS daily,
                CASE WHEN is_pro THEN $17 ELSE $15 END AS monthly
         FROM tier
     ), quota AS (
-        SELECT is_pro, units, {budget} AS budget FROM limits
+        SELECT is_pro, prompts, {budget} AS budget FROM limits
     ), chatroom AS (
         UPDATE chatrooms SET version = version + 1, updated_at = $12
         FROM quota
         WHERE id = $2 AND user_id = $1
           AND NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE user_id = $1 AND key = $6)
-          AND units > 0 AND budget > 0
+          AND prompts > 0 AND budget > 0
           AND NOT EXISTS (SELECT 1 FROM daily_usage
-                          WHERE user_id = $1 AND day = $10 AND (used >= units OR tokens + unfinished * $19 >= budget))
-        RETURNING version, units, budget
+                          WHERE user_id = $1 AND day = $10 AND (used >= prompts OR tokens + unfinished * $19 >= budget))
+        RETURNING version, prompts, budget
     ), key AS (
         INSERT INTO idempotency_keys (user_id, key, fingerprint, reply_id, created_at)
         SELECT $1, $6, $7, $4, $12 FROM chatroom WHERE $6 IS NOT NULL
@@ -88,15 +96,17 @@ static POSTGRES: LazyLock<String> = LazyLock::new(|| {
         SELECT $1, $10, 1, 1 FROM chatroom
         ON CONFLICT (user_id, day)
         DO UPDATE SET used = daily_usage.used + 1, unfinished = daily_usage.unfinished + 1
-        WHERE daily_usage.used < (SELECT units FROM chatroom)
+        WHERE daily_usage.used < (SELECT prompts FROM chatroom)
           AND daily_usage.tokens + daily_usage.unfinished * $19 < (SELECT budget FROM chatroom)
         RETURNING used
     ), tail AS (
         SELECT id, depth, status FROM messages WHERE chatroom_id = $2 AND active ORDER BY depth DESC LIMIT 1
+        -- Its status decides who starts the new reply (a signal of this call, or the end of the tail), so it is locked.
         FOR NO KEY UPDATE
     ), sent AS (
         INSERT INTO messages (id, user_id, chatroom_id, parent_id, depth, active, role, content, status, attempt,
                               added_version, changed_version, created_at, completed_at)
+        -- No reservation: NULL violates the constraint, which rolls everything back.
         SELECT $3, $1, $2, tail.id, CASE WHEN used IS NOT NULL THEN coalesce(tail.depth + 1, 0) END, true, 'user',
                $5, 'completed', 0, version, version, $12, $12
         FROM chatroom LEFT JOIN reserved ON true LEFT JOIN tail ON true
@@ -123,20 +133,20 @@ static POSTGRES: LazyLock<String> = LazyLock::new(|| {
 
 /// Each statement has an effect only if the one before it had. There is a single writer, so nothing can change between them.
 static SQLITE: LazyLock<String> = LazyLock::new(|| {
-    let budget = token_budget(DbBackend::Sqlite, ["$1", "$10", "$18", "$19", "daily", "monthly"]);
+    let budget = token_budget(DbBackend::Sqlite, &BUDGET);
     let accepted = format!("
     UPDATE chatrooms SET version = version + 1, updated_at = $12
      WHERE id = $2 AND user_id = $1
        AND NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE user_id = $1 AND key = $6)
        AND EXISTS (
            SELECT 1 FROM (
-               SELECT units, {budget} AS budget FROM (
-                   SELECT CASE WHEN is_pro THEN $9 ELSE $8 END AS units, CASE WHEN is_pro THEN $16 ELSE $14 END AS daily,
+               SELECT prompts, {budget} AS budget FROM (
+                   SELECT CASE WHEN is_pro THEN $9 ELSE $8 END AS prompts, CASE WHEN is_pro THEN $16 ELSE $14 END AS daily,
                           CASE WHEN is_pro THEN $17 ELSE $15 END AS monthly
                    FROM (SELECT EXISTS (SELECT 1 FROM subscriptions WHERE user_id = $1 AND pro_until > $12) AS is_pro)
                )
            ) LEFT JOIN daily_usage ON user_id = $1 AND day = $10
-           WHERE coalesce(used, 0) < units AND coalesce(tokens + unfinished * $19, 0) < budget
+           WHERE coalesce(used, 0) < prompts AND coalesce(tokens + unfinished * $19, 0) < budget
        )");
     transaction(&[
     &accepted,
@@ -169,7 +179,7 @@ static SQLITE: LazyLock<String> = LazyLock::new(|| {
     ])
 });
 
-/// Stores the message, its reply, the job, the reserved unit of the quota and the idempotency key.
+/// Stores the message, its reply, the job, the reserved prompt and the idempotency key.
 pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<StoreResult, DbErr> {
     let text = match db.write().get_database_backend() {
         DbBackend::Sqlite => SQLITE.as_str(),
@@ -177,29 +187,29 @@ pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<StoreResult, DbErr> {
     };
     let trace = traces::current();
     let text =
-        if trace.is_some() { with_payload(text, db.write().get_database_backend()) } else { text.to_owned() };
+        if trace.is_some() { with_trace(text, db.write().get_database_backend()) } else { text.to_owned() };
     let (basic_prompts, basic_daily, basic_monthly) = new.limits.basic.values();
     let (pro_prompts, pro_daily, pro_monthly) = new.limits.pro.values();
     let mut values: Vec<Value> = vec![
-        new.user.into(),
-        new.chatroom.into(),
-        new.message.into(),
-        new.reply.into(),
-        new.content.into(),
-        new.key.map(|key| key.key.clone()).into(),
-        new.key.map(|key| key.fingerprint.clone()).into(),
-        basic_prompts.into(),
-        pro_prompts.into(),
-        new.period.day.into(),
-        JobId::generate().into(),
-        new.now.into(),
-        new.job_kind.into(),
-        basic_daily.into(),
-        basic_monthly.into(),
-        pro_daily.into(),
-        pro_monthly.into(),
-        new.period.month.into(),
-        new.limits.reserved_tokens.into(),
+        /* $1 */ new.user.into(),
+        /* $2 */ new.chatroom.into(),
+        /* $3 */ new.message.into(),
+        /* $4 */ new.reply.into(),
+        /* $5 */ new.content.into(),
+        /* $6 */ new.key.map(|key| key.key.clone()).into(),
+        /* $7 */ new.key.map(|key| key.fingerprint.clone()).into(),
+        /* $8 */ basic_prompts.into(),
+        /* $9 */ pro_prompts.into(),
+        /* $10 */ new.period.day.into(),
+        /* $11 */ JobId::generate().into(),
+        /* $12 */ new.now.into(),
+        /* $13 */ new.job_kind.into(),
+        /* $14 */ basic_daily.into(),
+        /* $15 */ basic_monthly.into(),
+        /* $16 */ pro_daily.into(),
+        /* $17 */ pro_monthly.into(),
+        /* $18 */ new.period.month.into(),
+        /* $19 */ new.limits.reserved_tokens.into(),
     ];
     values.extend(trace.map(|trace| Value::from(json!({ TRACE_PARENT: trace.to_string() }))));
     let rows = match db.write().query_all_raw(sql(db.write(), text, values)).await {
@@ -220,8 +230,8 @@ pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<StoreResult, DbErr> {
     })))
 }
 
-/// The statement that also stores `$20` as the payload of the job.
-fn with_payload(text: &str, backend: DbBackend) -> String {
+/// The statement that also stores the trace, `$20`, as the payload of the job.
+fn with_trace(text: &str, backend: DbBackend) -> String {
     let payload = if backend == DbBackend::Sqlite { "$20" } else { "$20::jsonb" };
     text.replacen("INSERT INTO jobs (id,", "INSERT INTO jobs (payload, id,", 1).replacen(
         "SELECT $11, $13,",
@@ -230,8 +240,8 @@ fn with_payload(text: &str, backend: DbBackend) -> String {
     )
 }
 
-/// Whether another call won a race after this statement's snapshot was taken: it appended to the branch or used the key, or it used
-/// the last unit of the quota, so that the depth is null.
+/// Whether another call won a race after this statement's snapshot was taken: it appended to the branch, used the key, or used the
+/// last prompt of the quota, so that the depth is null.
 fn is_race(error: &DbErr) -> bool {
     let kind = sqlx_error(error).and_then(SqlxError::as_database_error).map(DatabaseError::kind);
     matches!(kind, Some(ErrorKind::UniqueViolation | ErrorKind::NotNullViolation))

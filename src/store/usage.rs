@@ -6,7 +6,7 @@ use sea_orm::{DbBackend, entity::prelude::*};
 
 use super::sql;
 
-/// The maxima of a tier; none if unlimited.
+/// The limits of a tier; none if unlimited.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TierLimits {
     pub daily_prompts: Option<i32>,
@@ -15,14 +15,14 @@ pub struct TierLimits {
 }
 
 impl TierLimits {
-    /// Prompts a day, tokens a day, tokens a month; the maximum of the type if unlimited.
+    /// Prompts a day, tokens a day, tokens a month; the greatest value of the type if unlimited.
     pub(super) fn values(self) -> (i32, i64, i64) {
         let tokens = |limit: Option<i64>| limit.unwrap_or(i64::MAX);
         (self.daily_prompts.unwrap_or(i32::MAX), tokens(self.daily_tokens), tokens(self.monthly_tokens))
     }
 }
 
-/// The maxima of all tiers.
+/// The limits of all tiers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
     pub basic: TierLimits,
@@ -38,17 +38,26 @@ pub struct Period {
     pub month: NaiveDate,
 }
 
-/// The tokens that the user may have used on the day before another prompt is accepted: those of the day, or those that the other
-/// days of the month leave. The arguments are SQL expressions.
-pub(super) fn token_budget(
-    backend: DbBackend,
-    [user, day, month, reserved, daily, monthly]: [&str; 6],
-) -> String {
-    let (least, sum) = match backend {
-        DbBackend::Sqlite => ("min", "sum(tokens + unfinished * {reserved})"),
-        _ => ("least", "sum(tokens + unfinished * {reserved})::bigint"),
+/// The SQL expressions from which [`token_budget`] computes.
+pub(super) struct BudgetInputs<'a> {
+    pub(super) user: &'a str,
+    pub(super) day: &'a str,
+    pub(super) month: &'a str,
+    pub(super) reserved_tokens: &'a str,
+    pub(super) daily_limit: &'a str,
+    pub(super) monthly_limit: &'a str,
+}
+
+/// The tokens that may be used today, as an SQL expression: the daily limit, or what the month's earlier days leave of the
+/// monthly limit, whichever is less.
+pub(super) fn token_budget(backend: DbBackend, inputs: &BudgetInputs<'_>) -> String {
+    let BudgetInputs { user, day, month, reserved_tokens, daily_limit: daily, monthly_limit: monthly } =
+        inputs;
+    let (least, cast) = match backend {
+        DbBackend::Sqlite => ("min", ""),
+        _ => ("least", "::bigint"),
     };
-    let sum = sum.replace("{reserved}", reserved);
+    let sum = format!("sum(tokens + unfinished * {reserved_tokens}){cast}");
     format!(
         "CASE WHEN {monthly} = {max} THEN {daily} ELSE {least}({daily}, {monthly} - coalesce(
              (SELECT {sum} FROM daily_usage WHERE user_id = {user} AND day >= {month} AND day < {day}), 0)) END",
@@ -56,8 +65,8 @@ pub(super) fn token_budget(
     )
 }
 
-/// Reserves one prompt and the tokens of its reply if fewer than the maxima are used, and returns the number of used prompts, this
-/// one included. None if a limit is reached. This is one statement, so that concurrent calls cannot reserve the same prompt.
+/// Reserves one prompt and the tokens of its reply if fewer than the limits are used, and returns the number of used prompts,
+/// this one included. None if a limit is reached. This is one statement, so that concurrent calls cannot reserve the same prompt.
 pub async fn reserve(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -66,7 +75,15 @@ pub async fn reserve(
     reserved_tokens: i64,
 ) -> Result<Option<i32>, DbErr> {
     let (prompts, daily, monthly) = limits.values();
-    let budget = token_budget(conn.get_database_backend(), ["$1", "$2", "$4", "$5", "$6", "$7"]);
+    let inputs = BudgetInputs {
+        user: "$1",
+        day: "$2",
+        month: "$4",
+        reserved_tokens: "$5",
+        daily_limit: "$6",
+        monthly_limit: "$7",
+    };
+    let budget = token_budget(conn.get_database_backend(), &inputs);
     let statement = sql(
         conn,
         format!(

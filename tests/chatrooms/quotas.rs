@@ -55,7 +55,7 @@ async fn fifty_concurrent_sends_exceed_a_token_budget_by_less_than_one_reply() {
         let rejection = rejection.unwrap_err();
         assert_eq!(exceeded(&rejection), (&json!("DAILY_TOKENS"), &json!(100), &json!(105)));
     }
-    assert_eq!(tokens(&user).await, (7 * REPLY_TOKENS, 7 * REPLY_TOKENS), "those of unfinished replies");
+    assert_eq!(tokens(&user).await, (7 * REPLY_TOKENS, 7 * REPLY_TOKENS), "reserved tokens count as used");
     gate.open();
     for sent in accepted {
         user.read(&sent.unwrap().reply).await;
@@ -116,7 +116,8 @@ async fn a_failed_reply_costs_no_tokens_and_a_stopped_one_costs_what_was_written
     user.read(&chatroom.send("hi").await.reply).await;
     assert_eq!((user.used().await, tokens(&user).await), (0, (0, 0)));
 
-    // The model has not counted its tokens yet: the question and the answer have 40 bytes each, which are 10 tokens.
+    // The model has not counted its tokens yet: the question and the answer, of 40 bytes each, are estimated at
+    // 10 tokens each (4 bytes a token).
     let text = "x".repeat(40);
     let part = json!({"candidates": [{"content": {"parts": [{"text": text}], "role": "model"}}]});
     app.gemini.enqueue(Script::new().event(&part).hang());
@@ -129,7 +130,7 @@ async fn a_failed_reply_costs_no_tokens_and_a_stopped_one_costs_what_was_written
 }
 
 #[tokio::test]
-async fn a_deleted_chatroom_gives_nothing_back() {
+async fn deleting_a_chatroom_refunds_nothing() {
     let app = TestApp::with_settings(&["--basic-daily-tokens=100", "--reserved-tokens=60"]).await;
     let user = app.user().await;
     for _ in 0..2 {

@@ -103,7 +103,7 @@ impl Admin {
             charged_tokens: 0,
             at: self.clock.now(),
         };
-        let day = self.quota.calendar.day(reply.created_at).date;
+        let day = self.quota.calendar.period(reply.created_at).day;
         let charge = Charge { day, is_refunded: true, tokens: 0 };
         let finished = attempts::finish(&self.db, Claim::of(job), &reply, end, charge, None, None).await?;
         if finished.is_none() {

@@ -120,7 +120,7 @@ impl Admin {
             billing_state: billing.as_ref().map(|billing| billing.state),
             stripe_customer: billing.as_ref().and_then(|billing| billing.customer()).map(str::to_owned),
             prompts_used_today: used,
-            daily_limit: self.quota.usage_of(tier, used).limit,
+            daily_limit: self.quota.prompt_budget(tier, used).limit,
             tokens_used_today: tokens_today.used,
             daily_token_limit: tokens_today.limit,
             tokens_used_this_month: tokens_this_month.used,

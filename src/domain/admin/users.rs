@@ -17,6 +17,25 @@ use crate::{
 /// Pro is granted for at most this long.
 const MAX_GRANT: TimeDelta = TimeDelta::days(3660);
 
+/// A change after which the user has no session.
+#[derive(Clone, Copy)]
+enum AccessChange {
+    RevokeSessions,
+    Block,
+    Erase,
+}
+
+impl AccessChange {
+    /// Its name in the audit log.
+    fn action(self) -> &'static str {
+        match self {
+            Self::RevokeSessions => "revoke-sessions",
+            Self::Block => "block",
+            Self::Erase => "erase",
+        }
+    }
+}
+
 impl Admin {
     /// The id of the user with this phone number.
     ///
@@ -32,7 +51,7 @@ impl Admin {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn block(&self, author: &Author, user: UserId) -> Result<usize> {
-        self.end_sessions(author, "block", user).await
+        self.change_access(author, AccessChange::Block, user).await
     }
 
     /// # Errors
@@ -55,7 +74,7 @@ impl Admin {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn revoke_sessions(&self, author: &Author, user: UserId) -> Result<usize> {
-        self.end_sessions(author, "revoke-sessions", user).await
+        self.change_access(author, AccessChange::RevokeSessions, user).await
     }
 
     /// Erases a user, as if the user had deleted the account. Returns how many sessions ended.
@@ -63,10 +82,11 @@ impl Admin {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn erase(&self, author: &Author, user: UserId) -> Result<usize> {
-        self.end_sessions(author, "erase", user).await
+        self.change_access(author, AccessChange::Erase, user).await
     }
 
-    async fn end_sessions(&self, author: &Author, action: &str, user: UserId) -> Result<usize> {
+    /// Ends all sessions of a user, and blocks or erases the user. Returns how many sessions ended.
+    async fn change_access(&self, author: &Author, change: AccessChange, user: UserId) -> Result<usize> {
         let topics = self
             .db
             .with_retry(|| async {
@@ -74,17 +94,19 @@ impl Admin {
                 users::locked(&tx, user).await?.ok_or(Error::NotFound("user"))?;
                 let now = self.clock.now();
                 let mut topics = Vec::new();
-                if action == "block" {
-                    blocked_users::insert(&tx, user, now).await?;
-                } else if action == "erase" {
-                    users::anonymize(&tx, user, now).await?;
-                    let erasure = job::Model { user_id: Some(user), ..jobs::new(ERASE_ACCOUNT, now) };
-                    jobs::insert(&tx, erasure).await?;
-                    topics.push(Topic::Jobs);
+                match change {
+                    AccessChange::RevokeSessions => {}
+                    AccessChange::Block => blocked_users::insert(&tx, user, now).await?,
+                    AccessChange::Erase => {
+                        users::anonymize(&tx, user, now).await?;
+                        let erasure = job::Model { user_id: Some(user), ..jobs::new(ERASE_ACCOUNT, now) };
+                        jobs::insert(&tx, erasure).await?;
+                        topics.push(Topic::Jobs);
+                    }
                 }
                 let ended: Vec<SessionId> = sessions::end_all_owned_by(&tx, user).await?;
                 topics.extend(ended.into_iter().map(Topic::Session));
-                self.record(&tx, author, action, Some(user), None, &topics).await?;
+                self.record(&tx, author, change.action(), Some(user), None, &topics).await?;
                 commit(tx).await?;
                 Ok(topics)
             })
@@ -103,7 +125,7 @@ impl Admin {
             .with_retry(|| async {
                 let tx = self.db.begin().await?;
                 users::locked(&tx, user).await?.ok_or(Error::NotFound("user"))?;
-                admin::reset_usage(&tx, user, self.quota.calendar.day(self.clock.now()).date).await?;
+                admin::reset_usage(&tx, user, self.quota.calendar.period(self.clock.now()).day).await?;
                 self.record(&tx, author, "reset-quota", Some(user), None, &topics).await?;
                 Ok(commit(tx).await?)
             })
@@ -112,8 +134,8 @@ impl Admin {
         Ok(())
     }
 
-    /// Grants Pro until a time, whatever Stripe's state is, or with `None` ends what was granted. Returns until when the user has
-    /// Pro afterwards: a subscription at Stripe stays as it is.
+    /// Grants Pro until a time, whatever Stripe's state is, or with `None` ends what was granted. Returns when Pro then ends,
+    /// which may be later because of a Stripe subscription; that is not changed.
     ///
     /// # Errors
     /// [`Error::NotFound`], or [`Error::BadInput`] for a time that is past or too far away.
@@ -137,7 +159,8 @@ impl Admin {
                 let stored = subscriptions::of_user(&tx, user).await?;
                 let is_new = stored.is_none();
                 let row = stored.unwrap_or_else(|| subscription::Model::without_customer(user, now));
-                // Stripe's own end is not stored apart. A sync, which follows within minutes, computes it.
+                // When Pro ends at Stripe has no column of its own, so the end of the paid period is used until the next sync
+                // computes it. `UNIX_EPOCH` marks the state as stale, so that the sync runs within minutes.
                 let pays = matches!(row.state, State::Active | State::Trialing | State::PastDue);
                 let of_stripe = row.current_period_end.filter(|_| pays);
                 let updated_at = if pays { Timestamp::UNIX_EPOCH } else { row.updated_at };

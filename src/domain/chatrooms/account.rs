@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt};
 
 use super::Chatrooms;
 use crate::{
-    domain::{billing::tiers::tier, quota::DailyUsage, read_retry::with_read_retry},
+    domain::{billing::tiers::tier, quota::PromptBudget, read_retry::with_read_retry},
     error::Result,
     ports::signals::Topic,
     store::subscriptions,
@@ -23,7 +23,7 @@ pub struct AccountState {
     pub user: UserId,
     /// None if the user has no Stripe customer.
     pub subscription: Option<subscription::Model>,
-    pub usage: DailyUsage,
+    pub usage: PromptBudget,
     /// The tokens used today, and the replies that are not finished.
     tokens: (i64, i32),
 }
@@ -43,9 +43,9 @@ impl Chatrooms {
     /// The current state.
     pub async fn account(&self, user: UserId) -> Result<AccountState> {
         let subscription = subscriptions::of_user(self.db.read(), user).await?;
-        let today = self.quota.today(self.db.read(), user).await?;
+        let today = self.quota.usage_today(self.db.read(), user).await?;
         let used = today.as_ref().map_or(0, |today| today.used);
-        let usage = self.quota.usage_of(tier(subscription.as_ref(), self.clock.now()), used);
+        let usage = self.quota.prompt_budget(tier(subscription.as_ref(), self.clock.now()), used);
         let tokens = today.map_or((0, 0), |today| (today.tokens, today.unfinished));
         Ok(AccountState { user, subscription, usage, tokens })
     }

@@ -8,7 +8,7 @@ use super::{
     first_result::{Request, first_result},
 };
 use crate::{
-    domain::{billing::tiers::Tier, publish::publish, quota::DailyUsage, replies},
+    domain::{billing::tiers::Tier, publish::publish, quota::PromptBudget, replies},
     error::{Error, Result},
     ports::signals::Topic,
     store::{
@@ -22,7 +22,7 @@ use crate::{
 pub struct Sent {
     pub message: message::Model,
     pub reply: message::Model,
-    pub usage: DailyUsage,
+    pub usage: PromptBudget,
     /// Whether the chatroom has an earlier reply that is not finished.
     pub(super) is_behind_unfinished: bool,
 }
@@ -60,7 +60,7 @@ impl Chatrooms {
             content: content.as_str(),
             key: key.as_ref(),
             limits: self.quota.limits,
-            period: self.quota.period(now),
+            period: self.quota.calendar.period(now),
             now,
         };
         let sent = match self.db.with_retry(|| self.store(&new)).await? {
@@ -94,7 +94,7 @@ impl Chatrooms {
         };
         let Stored { message, reply, used, is_pro, is_behind_unfinished, list_version } = stored;
         let tier = Tier::of(is_pro);
-        let usage = self.quota.usage_of(tier, used);
+        let usage = self.quota.prompt_budget(tier, used);
         Ok(SendResult::New(Box::new(Sent { message, reply, usage, is_behind_unfinished }), list_version))
     }
 

@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 
 const TEMPERATURE: RangeInclusive<f64> = 0.0..=2.0;
 const TOP_P: RangeInclusive<f64> = 0.0..=1.0;
-/// The maxima of a server without settings.
+/// The limits of a server without settings.
 pub const MAX_OUTPUT_TOKENS: i32 = 1_000_000;
 pub const MAX_THINKING_BUDGET: i32 = 1_000_000;
 
-/// Checks a chatroom's settings. The numbers of tokens in the server's settings are also the maxima of a chatroom's, because the
+/// Checks a chatroom's settings. The numbers of tokens in the server's settings are also the limits of a chatroom's, because the
 /// operator pays for them.
 ///
 /// # Errors
@@ -41,7 +41,7 @@ pub fn check(own: Generation, server: Generation) -> Result<Generation> {
     Ok(own)
 }
 
-/// The settings of a reply: the chatroom's, and the server's where it has none. The server's maxima may have become lower since the
+/// The settings of a reply: the chatroom's, and the server's where it has none. The server's limits may have become lower since the
 /// chatroom's were checked.
 #[must_use]
 pub fn merge(own: Option<Generation>, server: Generation) -> Generation {

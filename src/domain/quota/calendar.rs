@@ -4,38 +4,32 @@ use chrono::{DateTime, Datelike, Days, LocalResult, Months, NaiveDate, NaiveTime
 use chrono_tz::Tz;
 use entity::Timestamp;
 
+use crate::store::usage::Period;
+
 /// Where days and months begin.
 #[derive(Clone, Copy, Debug)]
 pub struct Calendar(pub Tz);
 
-/// A day, and the first day of its month.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Day {
-    pub date: NaiveDate,
-    pub month: NaiveDate,
-}
-
 impl Calendar {
-    /// The day of a time.
+    /// The day and the month of a time.
     #[must_use]
-    pub fn day(self, at: Timestamp) -> Day {
-        let date = at.with_timezone(&self.0).date_naive();
-        Day { date, month: first_of_month(date) }
+    pub fn period(self, at: Timestamp) -> Period {
+        let day = at.with_timezone(&self.0).date_naive();
+        Period { day, month: first_of_month(day) }
     }
 
-    /// When the day ends.
     #[must_use]
-    pub fn next_day(self, day: Day) -> Timestamp {
-        self.start_of(day.date + Days::new(1))
+    pub fn end_of_day(self, period: Period) -> Timestamp {
+        self.start_of(period.day + Days::new(1))
     }
 
-    /// When the month ends.
     #[must_use]
-    pub fn next_month(self, day: Day) -> Timestamp {
-        self.start_of(day.month + Months::new(1))
+    pub fn end_of_month(self, period: Period) -> Timestamp {
+        self.start_of(period.month + Months::new(1))
     }
 
-    /// The first moment of a day. That is not midnight where the clocks are put forward at midnight.
+    /// The first quarter of an hour of the day that exists in this zone. That is not midnight where the clocks are put forward at
+    /// midnight.
     fn start_of(self, date: NaiveDate) -> Timestamp {
         let quarters =
             (0..96).map(|quarter| date.and_time(NaiveTime::MIN) + TimeDelta::minutes(15 * quarter));
@@ -65,13 +59,13 @@ mod tests {
 
     fn ends(zone: Tz, time: &str) -> (String, String, String) {
         let calendar = Calendar(zone);
-        let day = calendar.day(at(time));
+        let period = calendar.period(at(time));
         let text = |time: Timestamp| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-        (day.date.to_string(), text(calendar.next_day(day)), text(calendar.next_month(day)))
+        (period.day.to_string(), text(calendar.end_of_day(period)), text(calendar.end_of_month(period)))
     }
 
-    fn expected(date: &str, next_day: &str, next_month: &str) -> (String, String, String) {
-        (date.to_owned(), next_day.to_owned(), next_month.to_owned())
+    fn expected(date: &str, end_of_day: &str, end_of_month: &str) -> (String, String, String) {
+        (date.to_owned(), end_of_day.to_owned(), end_of_month.to_owned())
     }
 
     #[test]

@@ -1,19 +1,22 @@
-//! What a user may use: prompts a day, and tokens a day and a month. Sending, editing and regenerating reserve a prompt and the tokens
-//! of a reply; the end of the reply replaces these by its own, or by nothing if it failed.
+//! What a user may use: prompts a day, and tokens a day and a month. Sending, editing and regenerating reserve a prompt and the
+//! tokens of a reply. When the reply ends, the reserved tokens are replaced by the tokens used; if it failed, prompt and tokens
+//! are refunded.
 //!
 //! ```text
 //!  daily_usage, one row a user and day    used   tokens   unfinished
-//!    message accepted                      +1               +1        only if used and tokens + unfinished × RESERVED_TOKENS are below
-//!    reply ended                                 +its own   -1        the maxima
+//!    message accepted                      +1               +1
+//!    reply ended                                 + used     -1
 //!    reply failed                          -1               -1
 //! ```
 //!
-//! A chatroom may be deleted before its reply ends. The reply then counts as unfinished for the rest of the period, because the model was
-//! paid for it, and nobody knows how much.
+//! A message is accepted only if `used` and `tokens + unfinished × RESERVED_TOKENS` are below the limits.
+//!
+//! A chatroom may be deleted before its reply ends. The reply then counts as unfinished for the rest of the period, because the
+//! operator pays for it, and the number of its tokens is unknown.
 
 mod calendar;
 
-pub use calendar::{Calendar, Day};
+pub use calendar::Calendar;
 
 use chrono::{Days, NaiveDate};
 use entity::{Timestamp, UserId, daily_usage};
@@ -34,7 +37,7 @@ pub const HISTORY_DAYS: u64 = 30;
 
 /// The prompts of a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DailyUsage {
+pub struct PromptBudget {
     pub used: i32,
     /// None if unlimited.
     pub limit: Option<i32>,
@@ -44,7 +47,7 @@ pub struct DailyUsage {
 /// The tokens of a day or a month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenBudget {
-    /// Those of unfinished replies included.
+    /// Including tokens reserved by unfinished replies.
     pub used: i64,
     /// None if unlimited.
     pub limit: Option<i64>,
@@ -62,11 +65,8 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// The day that has begun last, for the statements that reserve.
-    #[must_use]
-    pub fn period(&self, now: Timestamp) -> Period {
-        let Day { date, month } = self.calendar.day(now);
-        Period { day: date, month }
+    fn today(&self) -> Period {
+        self.calendar.period(self.clock.now())
     }
 
     /// Whether tokens of any tier are limited.
@@ -76,46 +76,46 @@ impl Quota {
         tiers.iter().any(|tier| tier.daily_tokens.or(tier.monthly_tokens).is_some())
     }
 
-    fn of(&self, tier: Tier) -> TierLimits {
+    fn limits_of(&self, tier: Tier) -> TierLimits {
         match tier {
             Tier::Basic => self.limits.basic,
             Tier::Pro => self.limits.pro,
         }
     }
 
-    /// The usage of a user of this tier who has used `used` prompts today.
+    /// The prompts of a user of this tier who has used `used` of them today.
     #[must_use]
-    pub fn usage_of(&self, tier: Tier, used: i32) -> DailyUsage {
-        let resets_at = self.calendar.next_day(self.calendar.day(self.clock.now()));
-        DailyUsage { used, limit: self.of(tier).daily_prompts, resets_at }
+    pub fn prompt_budget(&self, tier: Tier, used: i32) -> PromptBudget {
+        let resets_at = self.calendar.end_of_day(self.today());
+        PromptBudget { used, limit: self.limits_of(tier).daily_prompts, resets_at }
     }
 
     /// The tokens of this day and of this month, from the rows of the month.
     #[must_use]
     pub fn token_budgets(&self, tier: Tier, rows: &[daily_usage::Model]) -> [TokenBudget; 2] {
-        let (today, limits) = (self.calendar.day(self.clock.now()), self.of(tier));
+        let (today, limits) = (self.today(), self.limits_of(tier));
         let used = |from: NaiveDate| {
-            let rows = rows.iter().filter(|row| (from..=today.date).contains(&row.day));
+            let rows = rows.iter().filter(|row| (from..=today.day).contains(&row.day));
             rows.map(|row| row.tokens + i64::from(row.unfinished) * self.limits.reserved_tokens).sum()
         };
-        let (next_day, next_month) = (self.calendar.next_day(today), self.calendar.next_month(today));
+        let (day_end, month_end) = (self.calendar.end_of_day(today), self.calendar.end_of_month(today));
         [
-            TokenBudget { used: used(today.date), limit: limits.daily_tokens, resets_at: next_day },
-            TokenBudget { used: used(today.month), limit: limits.monthly_tokens, resets_at: next_month },
+            TokenBudget { used: used(today.day), limit: limits.daily_tokens, resets_at: day_end },
+            TokenBudget { used: used(today.month), limit: limits.monthly_tokens, resets_at: month_end },
         ]
     }
 
-    /// The first day that a user sees, and that the tokens of this month need.
+    /// The earliest day whose usage is needed, for the history or for this month's tokens.
     #[must_use]
     pub fn history_from(&self) -> NaiveDate {
-        let today = self.calendar.day(self.clock.now());
-        today.month.min(today.date - Days::new(HISTORY_DAYS - 1))
+        let today = self.today();
+        today.month.min(today.day - Days::new(HISTORY_DAYS - 1))
     }
 
     /// The last days, oldest first, with those on which nothing was used.
     #[must_use]
     pub fn history(&self, user: UserId, rows: &[daily_usage::Model]) -> Vec<daily_usage::Model> {
-        let today = self.calendar.day(self.clock.now()).date;
+        let today = self.today().day;
         let days = (0..HISTORY_DAYS).rev().map(|ago| today - Days::new(ago));
         days.map(|day| {
             let found = rows.iter().find(|row| row.day == day).cloned();
@@ -125,20 +125,19 @@ impl Quota {
     }
 
     /// The row of today; none if nothing was used.
-    pub async fn today(
+    pub async fn usage_today(
         &self,
         conn: &impl ConnectionTrait,
         user: UserId,
     ) -> Result<Option<daily_usage::Model>> {
-        let today = self.calendar.day(self.clock.now()).date;
-        Ok(usage::of_users(conn, &[user], today).await?.pop())
+        Ok(usage::of_users(conn, &[user], self.today().day).await?.pop())
     }
 
-    /// The user's usage today.
-    pub async fn usage(&self, conn: &impl ConnectionTrait, user: UserId) -> Result<DailyUsage> {
+    /// The user's prompts today.
+    pub async fn usage(&self, conn: &impl ConnectionTrait, user: UserId) -> Result<PromptBudget> {
         let subscription = subscriptions::of_user(conn, user).await?;
-        let used = self.today(conn, user).await?.map_or(0, |today| today.used);
-        Ok(self.usage_of(tier(subscription.as_ref(), self.clock.now()), used))
+        let used = self.usage_today(conn, user).await?.map_or(0, |today| today.used);
+        Ok(self.prompt_budget(tier(subscription.as_ref(), self.clock.now()), used))
     }
 
     /// Reserves one prompt of the day of `now`, and the tokens of its reply. The reply must be created with the same `now`, because
@@ -148,13 +147,13 @@ impl Quota {
         tx: &impl ConnectionTrait,
         user: UserId,
         now: Timestamp,
-    ) -> Result<DailyUsage> {
+    ) -> Result<PromptBudget> {
         let tier = tier(subscriptions::of_user(tx, user).await?.as_ref(), now);
-        let limits = self.of(tier);
+        let limits = self.limits_of(tier);
         let reserved =
-            usage::reserve(tx, user, self.period(now), limits, self.limits.reserved_tokens).await?;
+            usage::reserve(tx, user, self.calendar.period(now), limits, self.limits.reserved_tokens).await?;
         if let Some(used) = reserved {
-            return Ok(self.usage_of(tier, used));
+            return Ok(self.prompt_budget(tier, used));
         }
         Err(self.exceeded(tx, user, tier).await?)
     }
@@ -162,9 +161,9 @@ impl Quota {
     /// The quota that rejects another prompt.
     async fn exceeded(&self, conn: &impl ConnectionTrait, user: UserId, tier: Tier) -> Result<Error> {
         let rows = usage::since(conn, &[user], self.history_from()).await?;
-        let today = self.calendar.day(self.clock.now());
-        let used = rows.iter().find(|row| row.day == today.date).map_or(0, |row| row.used);
-        let prompts = self.usage_of(tier, used);
+        let today = self.today();
+        let used = rows.iter().find(|row| row.day == today.day).map_or(0, |row| row.used);
+        let prompts = self.prompt_budget(tier, used);
         let [daily, monthly] = self.token_budgets(tier, &rows);
         let is_used_up = |budget: &TokenBudget| budget.limit.is_some_and(|limit| budget.used >= limit);
         let upgradeable = self.is_billing_configured && tier == Tier::Basic;

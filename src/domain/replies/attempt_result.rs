@@ -192,7 +192,7 @@ impl Replies {
     ) -> Result<Option<job::Model>> {
         let is_refunded = is_refunded(&end);
         // The prompt was reserved on the day on which the reply was created.
-        let day = self.calendar.day(row.created_at).date;
+        let day = self.calendar.period(row.created_at).day;
         let charge = Charge { day, is_refunded, tokens: if is_refunded { 0 } else { end.charged_tokens } };
         let log_line = EndLogLine::new(row, job, &end);
         let lease_next_until = next_lease.map(|lease| end.at + lease);

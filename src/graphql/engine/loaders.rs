@@ -11,7 +11,7 @@ use entity::{
 use crate::{
     domain::{
         billing::tiers::tier,
-        quota::{DailyUsage, Quota},
+        quota::{PromptBudget, Quota},
     },
     error::{Error, LimitExceeded},
     graphql::engine::memory::RequestMemory,
@@ -218,20 +218,20 @@ impl Loader<SubscriptionOf> for Batches {
 pub struct UsageOf(pub UserId);
 
 impl Loader<UsageOf> for Batches {
-    type Value = DailyUsage;
+    type Value = PromptBudget;
     type Error = LoadError;
 
-    async fn load(&self, keys: &[UsageOf]) -> Loaded<UsageOf, DailyUsage> {
+    async fn load(&self, keys: &[UsageOf]) -> Loaded<UsageOf, PromptBudget> {
         let now = self.quota.clock.now();
         let users: Vec<UserId> = keys.iter().map(|key| key.0).collect();
         let subscriptions = subscriptions::of_users(self.db.read(), &users).await?;
-        let used = usage::of_users(self.db.read(), &users, self.quota.calendar.day(now).date).await?;
+        let used = usage::of_users(self.db.read(), &users, self.quota.calendar.period(now).day).await?;
         Ok(keys
             .iter()
             .map(|&key| {
                 let subscription = subscriptions.iter().find(|subscription| subscription.user_id == key.0);
                 let used = used.iter().find(|today| today.user_id == key.0).map_or(0, |today| today.used);
-                (key, self.quota.usage_of(tier(subscription, now), used))
+                (key, self.quota.prompt_budget(tier(subscription, now), used))
             })
             .collect())
     }

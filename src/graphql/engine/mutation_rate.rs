@@ -10,7 +10,7 @@ use crate::{
 
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// The maxima of mutations a minute.
+/// The limits of mutations a minute.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MutationLimits {
     pub(super) user: u32,

@@ -18,11 +18,11 @@ use crate::{
 /// What a user has used and may use. Days and months are those of the server's time zone for quotas.
 pub struct Usage {
     user: UserId,
-    prompts: quota::DailyUsage,
+    prompts: quota::PromptBudget,
 }
 
 impl Usage {
-    pub fn new(user: UserId, prompts: quota::DailyUsage) -> Self {
+    pub fn new(user: UserId, prompts: quota::PromptBudget) -> Self {
         Self { user, prompts }
     }
 
