@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use pollux::domain::search::index_older;
+use pollux::domain::search::backfill;
 use serde_json::json;
 
 use super::ROUNDS;
@@ -30,7 +30,7 @@ pub async fn measure(section: &mut Section<'_>) {
     let (owner, chatroom) = (user.id.parse().unwrap(), user.chatrooms[0].parse().unwrap());
     rows::insert_varied_messages(&installation.db, owner, chatroom, MESSAGES).await;
     let started = Instant::now();
-    while index_older(&installation.db).await.unwrap() {}
+    while backfill(&installation.db).await.unwrap() {}
     let indexed = started.elapsed().as_secs_f64();
     section.add("messages indexed after an upgrade", "1/s", super::number(MESSAGES) / indexed);
     rows::analyze(&installation.db).await;

@@ -1,13 +1,14 @@
-//! The search index: one entry for each message that can be found, with its words. The database's full-text index has the words as
-//! tokens that begin with the owner and a part of the owner's messages:
+//! The search index: one entry for each message that can be found, with its words. A user's entries are numbered from old to new;
+//! the number is the entry's position. A segment is 2048 consecutive entries of one user. The database's full-text index has the
+//! words as tokens that begin with the user and the segment:
 //!
 //! ```text
-//!  user's entries, by position:  … -2048 ──── -1 │ 0 ──── 2047 │ 2048 …      older messages of an upgrade get negative positions
-//!                                  part -1         part 0        part 1
-//!  token:  <user><part><word>, such as  k3v9x01plan
+//!  positions of a user's entries:  … -2048 ──── -1 │ 0 ──── 2047 │ 2048 …      the backfill assigns negative positions
+//!                                   segment -1       segment 0     segment 1
+//!  token:  <user><segment><word>, such as  k3v9xg00plan
 //! ```
 //!
-//! So a search costs nothing for the messages of others, and reads the newest parts first until it has enough results
+//! So a search costs nothing for the messages of others, and reads the newest segments first until it has enough results
 //! (`search_candidates`). The full-text index splits only at spaces: what a word is, the domain decides.
 //!
 //! A trigger queues each reply that ends. Indexing it also indexes the message that it replies to.
@@ -22,10 +23,10 @@ use super::{json_rows, sql};
 
 pub use super::search_candidates::{Candidate, candidates};
 
-/// The entries of a user that one part holds.
-pub(super) const PART: i64 = 2048;
-/// Before the lowest part of any user.
-const PART_OFFSET: i64 = 16384;
+/// Entries per segment.
+pub(super) const SEGMENT: i64 = 2048;
+/// Added to segment numbers, so that they are never negative.
+const SEGMENT_OFFSET: i64 = 16384;
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// A word that a message must contain.
@@ -59,9 +60,9 @@ pub struct Entry {
     pub words: BTreeMap<String, u32>,
 }
 
-/// A queued reply.
+/// A reply to index with the message that it replies to: it is in the search queue, or has a job.
 #[derive(Clone, Copy, Debug, FromQueryResult)]
-pub struct Queued {
+pub struct ReplyToIndex {
     user_id: UserId,
     message_id: MessageId,
 }
@@ -74,12 +75,13 @@ pub enum Age {
     Older,
 }
 
-/// Up to `limit` replies of the user that have ended or been queued, and are not indexed, or not the messages before them.
+/// Up to `limit` of the user's replies to index: those in the search queue, and replies with a job whose parent message is not
+/// indexed.
 pub async fn unindexed_replies_of(
     conn: &impl ConnectionTrait,
     user: UserId,
     limit: u64,
-) -> Result<Vec<Queued>, DbErr> {
+) -> Result<Vec<ReplyToIndex>, DbErr> {
     let text = format!(
         "SELECT user_id, message_id FROM search_queue WHERE user_id = $1
          UNION ALL
@@ -90,11 +92,11 @@ pub async fn unindexed_replies_of(
            AND NOT EXISTS (SELECT 1 FROM search_entries WHERE search_entries.message_id = messages.parent_id)
          LIMIT {limit}"
     );
-    Queued::find_by_statement(sql(conn, text, [user.into()])).all(conn).await
+    ReplyToIndex::find_by_statement(sql(conn, text, [user.into()])).all(conn).await
 }
 
-/// Locks these rows of the queue. Waits for another transaction that indexes one of them.
-pub async fn lock(conn: &impl ConnectionTrait, queued: &[Queued]) -> Result<(), DbErr> {
+/// Locks the rows of these replies in the search queue. Waits for another transaction that indexes one of them.
+pub async fn lock_rows(conn: &impl ConnectionTrait, queued: &[ReplyToIndex]) -> Result<(), DbErr> {
     if conn.get_database_backend() == DbBackend::Sqlite {
         return Ok(());
     }
@@ -105,25 +107,25 @@ pub async fn lock(conn: &impl ConnectionTrait, queued: &[Queued]) -> Result<(), 
     conn.query_all_raw(sql(conn, text, [queued_json(queued)])).await.map(drop)
 }
 
-/// Locks and returns up to `limit` rows of the queue that no other transaction has locked.
-pub async fn lock_some(conn: &impl ConnectionTrait, limit: u64) -> Result<Vec<Queued>, DbErr> {
+/// Locks and returns up to `limit` rows of the search queue that no other transaction has locked.
+pub async fn lock_queued(conn: &impl ConnectionTrait, limit: u64) -> Result<Vec<ReplyToIndex>, DbErr> {
     let skip = if conn.get_database_backend() == DbBackend::Sqlite { "" } else { "FOR UPDATE SKIP LOCKED" };
     let text = format!(
         "SELECT user_id, message_id FROM search_queue ORDER BY user_id, message_id LIMIT {limit} {skip}"
     );
-    Queued::find_by_statement(sql(conn, text, [])).all(conn).await
+    ReplyToIndex::find_by_statement(sql(conn, text, [])).all(conn).await
 }
 
-pub async fn delete_queued(conn: &impl ConnectionTrait, queued: &[Queued]) -> Result<(), DbErr> {
+pub async fn delete_queued(conn: &impl ConnectionTrait, queued: &[ReplyToIndex]) -> Result<(), DbErr> {
     let text = format!("DELETE FROM search_queue WHERE (user_id, message_id) IN ({})", select_rows(conn));
     conn.execute_raw(sql(conn, text, [queued_json(queued)])).await.map(drop)
 }
 
-/// Those of the replies that have ended, and the messages before the replies, if they can be searched and are not indexed. Up to
-/// `chars` characters of each.
+/// The unindexed messages among these replies, if ended, and their parents, except in temporary chatrooms. Content is cut to
+/// `chars` characters.
 pub async fn unindexed(
     conn: &impl ConnectionTrait,
-    queued: &[Queued],
+    queued: &[ReplyToIndex],
     chars: usize,
 ) -> Result<Vec<Unindexed>, DbErr> {
     let ids = format!("SELECT {} FROM {}", uuid(conn, "message"), json_rows(conn));
@@ -138,8 +140,8 @@ pub async fn unindexed(
     Unindexed::find_by_statement(sql(conn, text, [queued_json(queued)])).all(conn).await
 }
 
-/// The messages before which all older messages have not been considered since the upgrade; none once all have been. Locks the
-/// row, and returns none if another transaction has locked it.
+/// Locks and returns the backfill position: messages with smaller ids are still to be indexed. None if it is done or another
+/// transaction has locked it.
 pub async fn lock_backfill(conn: &impl ConnectionTrait) -> Result<Option<MessageId>, DbErr> {
     let skip = if conn.get_database_backend() == DbBackend::Sqlite { "" } else { "FOR UPDATE SKIP LOCKED" };
     let text = format!("SELECT before_id FROM search_backfill {skip}");
@@ -169,7 +171,7 @@ pub async fn unindexed_between(
     Unindexed::find_by_statement(sql(conn, text, [from.into(), before.into()])).all(conn).await
 }
 
-/// Stores the position; none ends the backfill.
+/// Stores the backfill position; none ends the backfill.
 pub async fn set_backfill(conn: &impl ConnectionTrait, before: Option<MessageId>) -> Result<(), DbErr> {
     let statement = match before {
         Some(before) => sql(conn, "UPDATE search_backfill SET before_id = $1", [before.into()]),
@@ -197,7 +199,7 @@ pub async fn insert(conn: &impl ConnectionTrait, entries: &[Entry], age: Age) ->
     let mut rows = Vec::with_capacity(entries.len());
     for Entry { message, words } in entries {
         let Some(position) = positions.get_mut(&message.user_id) else { continue };
-        let prefix = token_prefix(message.user_id, position.div_euclid(PART));
+        let prefix = token_prefix(message.user_id, position.div_euclid(SEGMENT));
         *position += if age == Age::Newer { 1 } else { -1 };
         let mut tokens = format!("{prefix}{}", chatroom_word(message.chatroom_id));
         let mut counts = String::new();
@@ -239,7 +241,7 @@ pub async fn insert(conn: &impl ConnectionTrait, entries: &[Entry], age: Age) ->
     conn.execute_raw(sql(conn, text, [rows])).await.map(drop)
 }
 
-/// The first position of each user's entries.
+/// Reserves positions for these entries. Returns each user's first to assign, counting up for newer entries, down for older ones.
 async fn reserve_positions(
     conn: &impl ConnectionTrait,
     entries: &[Entry],
@@ -253,13 +255,14 @@ async fn reserve_positions(
     let rows: Vec<_> = counts
         .iter()
         .map(|(user, count)| {
-            let (first, next) = if age == Age::Newer { (0, *count) } else { (-count, 0) };
-            json!({ "user": user.0.simple().to_string(), "first": first, "next": next })
+            let (first_delta, next_delta) = if age == Age::Newer { (0, *count) } else { (-count, 0) };
+            json!({ "user": user.0.simple().to_string(), "first_delta": first_delta, "next_delta": next_delta })
         })
         .collect();
     let text = format!(
         "INSERT INTO search_users (user_id, first_position, next_position)
-         SELECT {user}, CAST(row.value->>'first' AS BIGINT), CAST(row.value->>'next' AS BIGINT) FROM {from} WHERE true
+         SELECT {user}, CAST(row.value->>'first_delta' AS BIGINT), CAST(row.value->>'next_delta' AS BIGINT)
+         FROM {from} WHERE true
          ON CONFLICT (user_id) DO UPDATE SET first_position = search_users.first_position + excluded.first_position,
                                              next_position = search_users.next_position + excluded.next_position
          RETURNING user_id, first_position, next_position",
@@ -277,10 +280,10 @@ async fn reserve_positions(
     reserved.iter().map(position).collect()
 }
 
-/// What each token of a part of the user's entries begins with. Users whose ids end alike share it.
-pub(super) fn token_prefix(user: UserId, part: i64) -> String {
-    let part = u128::try_from(part + PART_OFFSET).unwrap_or_default();
-    let bits = (user.0.as_u128() & 0x1ff_ffff) << 15 | part & 0x7fff;
+/// What each token of a segment begins with. Users whose ids end alike share it, so queries also compare `user_id`.
+pub(super) fn token_prefix(user: UserId, segment: i64) -> String {
+    let segment = u128::try_from(segment + SEGMENT_OFFSET).unwrap_or_default();
+    let bits = (user.0.as_u128() & 0x1ff_ffff) << 15 | segment & 0x7fff;
     (0..8).rev().map(|digit| char::from(DIGITS[(bits >> (5 * digit)) as usize & 31])).collect()
 }
 
@@ -289,8 +292,8 @@ pub(super) fn chatroom_word(chatroom: ChatroomId) -> String {
     format!("§{}", chatroom.0.simple())
 }
 
-fn queued_json(queued: &[Queued]) -> Value {
-    let row = |row: &Queued| {
+fn queued_json(queued: &[ReplyToIndex]) -> Value {
+    let row = |row: &ReplyToIndex| {
         json!({
             "user": row.user_id.0.simple().to_string(),
             "message": row.message_id.0.simple().to_string(),

@@ -4,13 +4,13 @@ use entity::{ChatroomId, MessageId, UserId};
 use sea_orm::{DbBackend, FromQueryResult, entity::prelude::*};
 
 use super::{
-    search::{PART, Term, chatroom_word, token_prefix},
+    search::{SEGMENT, Term, chatroom_word, token_prefix},
     sql,
 };
 
-/// The maximum parts that one statement reads.
-const MAX_PARTS: i64 = 64;
-/// How many times more parts the next statement reads.
+/// The maximum segments that one statement reads.
+const MAX_SEGMENTS: i64 = 64;
+/// How many times more segments the next statement reads.
 const GROWTH: i64 = 2;
 
 /// A message that contains all words.
@@ -23,15 +23,14 @@ pub struct Candidate {
 impl Candidate {
     /// The words of the message, each with how often it occurs.
     pub fn words(&self) -> impl Iterator<Item = (&str, u32)> {
-        let word = |word: &'_ str| -> Option<(usize, u32)> {
-            let (text, count) = word.split_once(':')?;
-            Some((text.len(), count.parse().ok()?))
-        };
-        self.words.split(' ').filter_map(move |entry| word(entry).map(|(end, count)| (&entry[..end], count)))
+        self.words.split(' ').filter_map(|entry| {
+            let (word, count) = entry.split_once(':')?;
+            Some((word, count.parse().ok()?))
+        })
     }
 }
 
-/// The newest messages of the user that contain all words, at most about `limit`; with `until`, only those up to that message.
+/// The newest messages of the user that contain all words, at most `limit`; with `until`, only those up to that message.
 pub async fn candidates(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -42,25 +41,27 @@ pub async fn candidates(
 ) -> Result<Vec<Candidate>, DbErr> {
     let text = "SELECT first_position, next_position FROM search_users WHERE user_id = $1";
     let Some(row) = conn.query_one_raw(sql(conn, text, [user.into()])).await? else { return Ok(Vec::new()) };
-    let part = |position: i64| position.div_euclid(PART);
-    let oldest = part(row.try_get("", "first_position")?);
-    let mut newest = part(row.try_get::<i64>("", "next_position")? - 1);
-    let (mut found, mut parts) = (Vec::new(), 1);
+    let segment = |position: i64| position.div_euclid(SEGMENT);
+    let oldest = segment(row.try_get("", "first_position")?);
+    let mut newest = segment(row.try_get::<i64>("", "next_position")? - 1);
+    let (mut found, mut segments) = (Vec::new(), 1);
     while newest >= oldest && found.len() < limit {
-        let from = oldest.max(newest + 1 - parts);
+        let from = oldest.max(newest + 1 - segments);
         let expression = (from..=newest)
-            .map(|part| expression(conn.get_database_backend(), &token_prefix(user, part), chatroom, terms))
+            .map(|segment| {
+                expression(conn.get_database_backend(), &token_prefix(user, segment), chatroom, terms)
+            })
             .collect::<Vec<_>>()
             .join(if conn.get_database_backend() == DbBackend::Sqlite { " OR " } else { " | " });
         let text = text_of(conn.get_database_backend(), limit - found.len());
         let values = [user.into(), expression.into(), until.into()];
         found.extend(Candidate::find_by_statement(sql(conn, text, values)).all(conn).await?);
-        (newest, parts) = (from - 1, MAX_PARTS.min(parts * GROWTH));
+        (newest, segments) = (from - 1, MAX_SEGMENTS.min(segments * GROWTH));
     }
     Ok(found)
 }
 
-/// The words in one part, in the syntax of FTS5 or tsquery. Within quotes only a quote is special, and no word contains one.
+/// The words in one segment, in the syntax of FTS5 or tsquery. Within quotes only a quote is special, and no word contains one.
 fn expression(backend: DbBackend, prefix: &str, chatroom: Option<ChatroomId>, terms: &[Term]) -> String {
     let chatroom = chatroom.map(|id| Term { text: chatroom_word(id), is_prefix: false });
     let tokens: Vec<String> = terms
@@ -85,7 +86,7 @@ fn text_of(backend: DbBackend, limit: usize) -> String {
              WHERE search_tokens MATCH $2 AND user_id = $1 AND ($3 IS NULL OR message_id <= $3)
              ORDER BY search_tokens.rowid DESC LIMIT {limit}"
         ),
-        // The order must not tempt the planner to read all messages of all users, newest first.
+        // MATERIALIZED keeps the planner from scanning everyone's messages in id order.
         _ => format!(
             "WITH found AS MATERIALIZED (
                  SELECT message_id, words FROM search_entries

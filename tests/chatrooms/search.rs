@@ -92,7 +92,7 @@ async fn every_version_of_a_message_and_ended_replies_are_found_until_they_are_d
     app.gemini.enqueue(Script::new().text("Half an answer about zebras").wait(&gate).finish("STOP"));
     let edited = user.edit(&first.message, "edited zebra").await.unwrap();
     user.follow(&edited.reply, None).await.read_until("zebras").await;
-    // The reply is still being written, the message before it is found.
+    // The reply is still being written, but the message before it is found.
     let before = ["edited zebra", "first zebra", "An answer about zebras"];
     assert_eq!(found(&user, "zebra").await, before);
     let stop = "mutation($input: StopReplyInput!) { stopReply(input: $input) { message { id } } }";
@@ -150,12 +150,12 @@ async fn pages_contain_each_match_once_while_messages_are_added() {
         .collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     send_all(&app, &user, &texts).await;
-    let all = found(&user, "apple").await;
-    assert_eq!(all.len(), 20, "a page has 20 matches by default");
-    let whole = search(&user, json!({"query": "apple", "first": 100})).await;
-    let whole: Vec<&Value> = whole["nodes"].as_array().unwrap().iter().collect();
-    assert_eq!(whole.len(), 25);
-    assert_eq!(all[0], "apple apple apple");
+    let first_page = found(&user, "apple").await;
+    assert_eq!(first_page.len(), 20, "a page has 20 matches by default");
+    let all = search(&user, json!({"query": "apple", "first": 100})).await;
+    let all: Vec<&Value> = all["nodes"].as_array().unwrap().iter().collect();
+    assert_eq!(all.len(), 25);
+    assert_eq!(first_page[0], "apple apple apple");
     let (mut pages, mut after) = (Vec::new(), Value::Null);
     loop {
         let mut page = search(&user, json!({"query": "apple", "first": 4, "after": after})).await;
@@ -167,7 +167,7 @@ async fn pages_contain_each_match_once_while_messages_are_added() {
         }
         send_all(&app, &user, &["apple apple apple apple", "apple"]).await;
     }
-    assert_eq!(pages.iter().collect::<Vec<_>>(), whole);
+    assert_eq!(pages.iter().collect::<Vec<_>>(), all);
     app.stop().await;
 }
 
@@ -224,7 +224,7 @@ async fn invalid_arguments_are_rejected_and_searches_are_limited_per_user() {
 }
 
 #[tokio::test]
-async fn no_text_of_a_query_is_an_error() {
+async fn no_query_text_causes_an_error() {
     const PARTS: &[&str] = &[
         "\"",
         "'",
@@ -293,7 +293,7 @@ async fn no_text_of_a_query_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_search_costs_the_same_statements_for_any_number_of_matches() {
+async fn a_search_executes_the_same_number_of_statements_for_any_number_of_matches() {
     let app = TestApp::with_settings(&["--basic-daily-limit=1000", "--chatroom-titles=off"]).await;
     let user = app.user().await;
     let texts: Vec<String> = (0..12).map(|n| format!("apple {n}")).collect();
@@ -310,7 +310,7 @@ async fn a_search_costs_the_same_statements_for_any_number_of_matches() {
         counts.push(app.statements.lock().unwrap().iter().filter(is_of_the_search).count());
     }
     assert_eq!(counts[0], counts[1]);
-    // What is not indexed, the parts of the user, the matches, their messages, and the messages' chatrooms.
+    // The replies to index, the user's segments, the matches, their messages, and the messages' chatrooms.
     assert_eq!(counts[1], 5);
     app.stop().await;
 }

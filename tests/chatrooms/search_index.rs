@@ -1,7 +1,7 @@
 //! Indexing messages in the background.
 
 use entity::{ChatroomId, MessageId, UserId};
-use pollux::domain::search::{index_older, index_queued};
+use pollux::domain::search::{backfill, index_queued};
 use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect};
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use super::search::{found, search, send_all};
 use crate::support::TestApp;
 
 #[tokio::test]
-async fn messages_from_before_the_upgrade_are_indexed_in_the_background() {
+async fn messages_stored_before_search_existed_are_indexed_in_the_background() {
     let app = TestApp::with_settings(&["--rate-limits=off", "--basic-daily-limit=1000"]).await;
     let user = app.user().await;
     let chatroom = send_all(&app, &user, &["old apple"]).await;
@@ -37,9 +37,9 @@ async fn messages_from_before_the_upgrade_are_indexed_in_the_background() {
     send_all(&app, &user, &["new apple"]).await;
     assert_eq!(found(&user, "apple").await, ["new apple"]);
     // Two processes share the work.
-    while index_older(db).await.unwrap() | index_older(db).await.unwrap() {}
+    while backfill(db).await.unwrap() | backfill(db).await.unwrap() {}
     while index_queued(db).await.unwrap() {}
-    assert!(!index_older(db).await.unwrap());
+    assert!(!backfill(db).await.unwrap());
     assert_eq!(found(&user, "apple").await, ["new apple", "old apple"]);
     let page = search(&user, json!({"query": "banana", "first": 100})).await;
     assert_eq!(page["edges"].as_array().unwrap().len(), 100);

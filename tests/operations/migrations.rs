@@ -3,7 +3,7 @@
 use std::fs;
 
 use migration::{Migrator, MigratorTrait};
-use pollux::{domain::search::index_older, store::Db};
+use pollux::{domain::search::backfill, store::Db};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, QueryResult, Statement};
 use serde_json::json;
 
@@ -114,7 +114,7 @@ async fn a_database_of_the_previous_release_is_upgraded_and_reverted_without_los
     let settings = config(&[&format!("--database-url={}", deployment.backend.database_url)]);
     // As the periodic task of a worker does.
     let db = Db::join(&settings.database).await.unwrap();
-    while index_older(&db).await.unwrap() {}
+    while backfill(&db).await.unwrap() {}
     db.close().await;
     let process = deployment.start().await;
     for (phone_number, chatrooms) in &users {

@@ -4,7 +4,7 @@
 //! ```text
 //!  a reply ends ──► queue ──┬──► a search of its user (at once)
 //!   (same transaction)      └──► the periodic task      ──► entries of the reply and of the message before it
-//!  messages from before the upgrade ──► the periodic task, newest first
+//!  backfill: messages stored before search existed ──► the periodic task, newest first
 //! ```
 
 use entity::UserId;
@@ -19,21 +19,21 @@ use crate::{
 };
 
 /// Replies of one batch; the messages before them are indexed, too.
-const REPLIES: u64 = 50;
-/// Messages of one batch of those from before the upgrade.
-const OLDER_MESSAGES: u64 = 100;
+const REPLY_BATCH: u64 = 50;
+/// Messages of one batch of the backfill.
+const BACKFILL_BATCH: u64 = 100;
 /// Batches that a search waits for. The periodic task indexes the rest.
-const BATCHES_OF_SEARCH: usize = 10;
+const SEARCH_BATCHES: usize = 10;
 
-/// Indexes the user's messages that are not indexed, except those from before the upgrade.
+/// Indexes the user's messages that are not indexed, except those of the backfill.
 pub(super) async fn index_messages_of(db: &Db, user: UserId) -> Result<()> {
-    for _ in 0..BATCHES_OF_SEARCH {
-        let queued = search::unindexed_replies_of(db.read(), user, REPLIES).await?;
+    for _ in 0..SEARCH_BATCHES {
+        let queued = search::unindexed_replies_of(db.read(), user, REPLY_BATCH).await?;
         if queued.is_empty() {
             break;
         }
         let tx = db.begin().await?;
-        search::lock(&tx, &queued).await?;
+        search::lock_rows(&tx, &queued).await?;
         index(&tx, &queued).await?;
         commit(tx).await?;
     }
@@ -43,7 +43,7 @@ pub(super) async fn index_messages_of(db: &Db, user: UserId) -> Result<()> {
 /// Indexes a batch of the queue. False if the queue is empty, or another process indexes the rest.
 pub async fn index_queued(db: &Db) -> Result<bool> {
     let tx = db.begin().await?;
-    let queued = search::lock_some(&tx, REPLIES).await?;
+    let queued = search::lock_queued(&tx, REPLY_BATCH).await?;
     if queued.is_empty() {
         tx.rollback().await?;
         return Ok(false);
@@ -53,20 +53,20 @@ pub async fn index_queued(db: &Db) -> Result<bool> {
     Ok(true)
 }
 
-async fn index(tx: &crate::store::Transaction, queued: &[search::Queued]) -> Result<()> {
+async fn index(tx: &crate::store::Transaction, queued: &[search::ReplyToIndex]) -> Result<()> {
     let messages = search::unindexed(tx, queued, SEARCHED_CHARS).await?;
     search::insert(tx, &entries(messages), Age::Newer).await?;
     Ok(search::delete_queued(tx, queued).await?)
 }
 
-/// Indexes a batch of the messages from before the upgrade. False if all are indexed, or another process indexes them.
-pub async fn index_older(db: &Db) -> Result<bool> {
+/// Indexes a batch of the backfill. False if all are indexed, or another process indexes them.
+pub async fn backfill(db: &Db) -> Result<bool> {
     let tx = db.begin().await?;
     let Some(before) = search::lock_backfill(&tx).await? else {
         tx.rollback().await?;
         return Ok(false);
     };
-    let from = search::oldest_before(&tx, before, OLDER_MESSAGES).await?;
+    let from = search::oldest_before(&tx, before, BACKFILL_BATCH).await?;
     if let Some(from) = from {
         let messages = search::unindexed_between(&tx, [from, before], SEARCHED_CHARS).await?;
         search::insert(&tx, &entries(messages), Age::Older).await?;

@@ -20,11 +20,11 @@ use crate::{
     },
 };
 
-pub use index::{index_older, index_queued};
+pub use index::{backfill, index_queued};
 pub use query::SearchQuery;
 pub use snippet::Snippet;
 
-/// The newest matching messages of a user, of which the best are returned first.
+/// How many matching messages, newest first, are scored.
 const CANDIDATES: usize = 1000;
 const SEARCHES_PER_MINUTE: u32 = 240;
 
@@ -62,7 +62,7 @@ impl Search {
         query: &SearchQuery,
         window: &Window<ResultKey>,
     ) -> Result<Page<ResultKey>> {
-        self.count(user).await?;
+        self.take_rate_limit(user).await?;
         if let Some(chatroom) = chatroom {
             let found = chatrooms::owned_by(self.db.read(), user, chatroom).await?;
             found.ok_or(Error::NotFound("chatroom"))?;
@@ -94,7 +94,7 @@ impl Search {
     }
 
     /// Counts a search. If the counter is unavailable, the search is allowed.
-    async fn count(&self, user: UserId) -> Result<()> {
+    async fn take_rate_limit(&self, user: UserId) -> Result<()> {
         let limit = Limit {
             key: format!("search:user:{user}"),
             max: SEARCHES_PER_MINUTE,

@@ -10,8 +10,13 @@ use super::words::{Kind, Word, words};
 const MAX_CHARS: usize = 256;
 /// Further words of a query are ignored.
 const MAX_TERMS: usize = 24;
-/// The score of a word that a message repeats without end.
+/// Upper bound of the score of one term.
 const MAX_TERM_SCORE: u64 = 1_000_000;
+/// The constants of BM25, the first two in thousandths: how slowly the score grows with the occurrences, how much of that depends
+/// on the length of the message, and the average length in words.
+const K1: u64 = 1200;
+const B: u64 = 500;
+const AVERAGE_LENGTH: u64 = 100;
 
 /// The different words of a query. A message matches if it contains all of them; no character of a query has a special meaning.
 #[derive(Clone, Debug)]
@@ -33,9 +38,10 @@ impl SearchQuery {
             let is_prefix = match kind {
                 // One letter would match too much.
                 Kind::Separated => text.chars().nth(1).is_some(),
-                // In a longer run, the character is the first of a pair.
+                // Also finds pairs that begin with this character.
                 Kind::Single => true,
                 Kind::Pair => false,
+                // Already part of the last pair.
                 Kind::Last => continue,
             };
             let term = Term { text, is_prefix };
@@ -46,7 +52,7 @@ impl SearchQuery {
         Ok(Self { terms })
     }
 
-    /// The first word of the query that a word of a message matches.
+    /// The index of the first query term that matches this word.
     pub(super) fn term_of(&self, word: &str) -> Option<usize> {
         self.terms.iter().position(|term| term.matches(word))
     }
@@ -61,7 +67,8 @@ impl SearchQuery {
             let halves: u64 = matching
                 .map(|(word, count)| u64::from(*count) * if *word == term.text { 2 } else { 1 })
                 .sum();
-            let score = halves * 1000 * MAX_TERM_SCORE / (halves * 1000 + 1200 + 12 * length);
+            let norm = 2 * K1 * (1000 - B) / 1000 + 2 * K1 * B * length / (1000 * AVERAGE_LENGTH);
+            let score = halves * 1000 * MAX_TERM_SCORE / (halves * 1000 + norm);
             (halves > 0).then_some(score)
         };
         self.terms.iter().map(of_term).sum()

@@ -66,7 +66,7 @@ fn utf16_len(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
-/// The match from which on most different words of the query follow within a snippet; the earliest of them.
+/// The start of the match from which a snippet would show the most different query words; on a tie, the first.
 fn best_start(content: &str, matches: &[(Range<usize>, usize)]) -> Option<usize> {
     let mut best = (0, None);
     for (first, (range, _)) in matches.iter().enumerate() {
@@ -85,10 +85,11 @@ fn window(content: &str, start: Option<usize>) -> Range<usize> {
     let first = start.map_or(0, |start| {
         let before =
             content[..start].char_indices().rev().nth(CHARS_BEFORE - 1).map_or(0, |(index, _)| index);
+        if before == 0 {
+            return 0;
+        }
         // Begins at a word, if there is one before the match.
-        let word = content[before..start].char_indices().find(|(_, c)| c.is_whitespace());
-        match word {
-            _ if before == 0 => 0,
+        match content[before..start].char_indices().find(|(_, c)| c.is_whitespace()) {
             Some((index, space)) => before + index + space.len_utf8(),
             None => (before..=start).find(|&index| is_boundary(content, index)).unwrap_or(start),
         }
@@ -103,21 +104,28 @@ fn nth_after(content: &str, start: usize, count: usize) -> usize {
     content[start..].char_indices().nth(count).map_or(content.len(), |(index, _)| start + index)
 }
 
-/// Whether the text can be cut here without splitting what is shown as one character.
+/// Whether the text can be cut here without splitting a grapheme cluster.
 fn is_boundary(content: &str, index: usize) -> bool {
     const JOINER: char = '\u{200d}';
+    let is_regional_indicator = |c| matches!(c, '\u{1f1e6}'..='\u{1f1ff}');
+    let is_skin_tone = |c| matches!(c, '\u{1f3fb}'..='\u{1f3ff}');
+    let is_tag = |c| matches!(c, '\u{e0020}'..='\u{e007f}');
+    let is_half_width_sound_mark = |c| matches!(c, '\u{ff9e}' | '\u{ff9f}');
     if !content.is_char_boundary(index) {
         return false;
     }
     let continues = |c: char| {
         c == JOINER
             || c.general_category_group() == GeneralCategoryGroup::Mark
-            || matches!(c, '\u{1f1e6}'..='\u{1f1ff}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0020}'..='\u{e007f}' | '\u{ff9e}' | '\u{ff9f}')
+            || is_regional_indicator(c)
+            || is_skin_tone(c)
+            || is_tag(c)
+            || is_half_width_sound_mark(c)
     };
     !content[index..].starts_with(continues) && !content[..index].ends_with(JOINER)
 }
 
-/// The ranges within the window, sorted; those that touch each other are one.
+/// Clips sorted ranges to the window; merges those that overlap or touch.
 fn merged(ranges: impl Iterator<Item = Range<usize>>, window: &Range<usize>) -> Vec<Range<usize>> {
     let mut merged: Vec<Range<usize>> = Vec::new();
     for range in ranges {
@@ -165,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn cuts_and_highlights_never_split_a_shown_character() {
+    fn cuts_and_highlights_never_split_a_grapheme_cluster() {
         for length in 0..200 {
             let content = format!("{}語plan{}", "👩‍👩‍👧‍👦".repeat(length), "🇩🇪e\u{301}".repeat(100));
             let found = snippet(&content, "plan");

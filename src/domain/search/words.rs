@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A word is folded: compatibility forms are replaced, accents removed, letters made lower case. Scripts that do not separate words
-//! give each pair of neighboring characters, and the last character of a run by itself.
+//! give each pair of neighboring characters (bigrams), and the last character of a run by itself.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -14,10 +14,11 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 /// The characters of a message that are searched, from its beginning.
 pub(super) const SEARCHED_CHARS: usize = 65_536;
-/// The characters of a word that are compared.
+/// Longer words are cut to this many characters.
 const WORD_CHARS: usize = 40;
-/// The bytes of a message's different words, and what each of them costs besides. PostgreSQL stores at most a mebibyte.
+/// The maximum bytes of a message's different words, because a `tsvector` of PostgreSQL is limited to a mebibyte.
 const WORD_BYTES: usize = 512 * 1024;
+/// What each of these words costs besides its own bytes.
 const WORD_OVERHEAD: usize = 24;
 
 /// A folded word, and its position in the text in bytes.
@@ -72,7 +73,7 @@ pub(super) fn beginning(text: &str) -> &str {
 
 pub(super) fn words(text: &str) -> Vec<Word> {
     let mut words = Vec::new();
-    // The current word, or character of a run, and the character of the run before it.
+    // The current word, or the current character of a run.
     let mut current: Option<(Class, Range<usize>)> = None;
     let mut run = Run::default();
     for (index, c) in text.char_indices() {
@@ -95,12 +96,19 @@ pub(super) fn words(text: &str) -> Vec<Word> {
 /// A run of characters of a script that does not separate words.
 #[derive(Default)]
 struct Run {
-    /// The last character, and whether it is the first, too.
-    last: Option<(String, Range<usize>, bool)>,
+    last: Option<LastCharacter>,
+}
+
+/// The last character of a run so far.
+struct LastCharacter {
+    text: String,
+    range: Range<usize>,
+    /// Whether it is the run's only character so far.
+    is_only: bool,
 }
 
 impl Run {
-    /// Adds what has ended: a word, or a character of the run. The run ends unless it `continues`.
+    /// Adds `ended`, a word or a character of a run. Unless the run `continues`, also adds its last character.
     fn flush(
         &mut self,
         text: &str,
@@ -112,21 +120,20 @@ impl Run {
         if let Some((_, range)) = ended {
             let folded = fold(&text[range.clone()]);
             if is_unseparated && !folded.is_empty() {
-                let is_first = self.last.is_none();
-                if let Some((before, start, _)) = self.last.take() {
-                    let pair =
-                        Word { text: before + &folded, range: start.start..range.end, kind: Kind::Pair };
-                    words.push(pair);
+                let is_only = self.last.is_none();
+                if let Some(before) = self.last.take() {
+                    let (text, range) = (before.text + &folded, before.range.start..range.end);
+                    words.push(Word { text, range, kind: Kind::Pair });
                 }
-                self.last = Some((folded, range, is_first));
+                self.last = Some(LastCharacter { text: folded, range, is_only });
             } else if !folded.is_empty() {
                 words.push(Word { text: folded, range, kind: Kind::Separated });
             }
         }
         if !(is_unseparated && continues)
-            && let Some((text, range, is_first)) = self.last.take()
+            && let Some(LastCharacter { text, range, is_only }) = self.last.take()
         {
-            words.push(Word { text, range, kind: if is_first { Kind::Single } else { Kind::Last } });
+            words.push(Word { text, range, kind: if is_only { Kind::Single } else { Kind::Last } });
         }
     }
 }
@@ -240,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_those_of_the_text() {
+    fn ranges_refer_to_the_original_text() {
         let text = "👍 Cafe\u{301}は東京。x";
         let parts: Vec<&str> = words(text).into_iter().map(|word| &text[word.range]).collect();
         assert_eq!(parts, ["Cafe\u{301}", "は東", "東京", "京", "x"]);

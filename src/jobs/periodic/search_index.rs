@@ -1,4 +1,4 @@
-//! Indexing messages for the search: replies that have ended, and messages from before the upgrade to a release that searches.
+//! Indexing messages for the search: replies that have ended, and the backfill of messages stored before search existed.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    domain::search::{index_older, index_queued},
+    domain::search::{backfill, index_queued},
     error::Result,
     store::Db,
 };
@@ -19,7 +19,7 @@ pub(super) async fn run(db: Db, soft: CancellationToken) -> Result<()> {
     while !soft.is_cancelled() && index_queued(&db).await? {}
     while !soft.is_cancelled() {
         let started = Instant::now();
-        if !index_older(&db).await? {
+        if !backfill(&db).await? {
             break;
         }
         // Leaves half of the time to what users wait for.
