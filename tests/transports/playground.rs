@@ -49,8 +49,13 @@ async fn pages_load_resources_of_their_origin_only() {
 }
 
 #[tokio::test]
-async fn an_unknown_path_is_the_page_for_navigation_only() {
+async fn navigation_to_an_unknown_path_gets_the_page_and_other_requests_404() {
     let app = TestApp::start().await;
+    let page = get(&app, "/").header(ACCEPT, HTML).send().await.unwrap().text().await.unwrap();
+    let navigation = get(&app, "/unknown").header(ACCEPT, HTML).send().await.unwrap();
+    assert_eq!(navigation.status(), 200);
+    assert!(header(&navigation, "content-type").starts_with("text/html"));
+    assert_eq!(navigation.text().await.unwrap(), page);
     assert_eq!(status(get(&app, "/unknown").header(ACCEPT, "application/json")).await, 404);
     assert_eq!(status(get(&app, "/unknown")).await, 404);
     assert_eq!(status(get(&app, "/assets/unknown.js").header(ACCEPT, HTML)).await, 404);
@@ -66,6 +71,10 @@ async fn the_page_can_be_switched_off() {
         assert_eq!(status(get(&app, path).header(ACCEPT, HTML)).await, 404, "{path}");
     }
     app.stop().await;
+}
+
+#[tokio::test]
+async fn graphiql_is_off_without_introspection() {
     let app = TestApp::with_settings(&["--introspection=off"]).await;
     assert_eq!(status(get(&app, "/")).await, 200);
     assert_eq!(status(get(&app, "/graphiql").header(ACCEPT, HTML)).await, 404);
