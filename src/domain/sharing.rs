@@ -1,6 +1,7 @@
-//! Sharing a chatroom by link: a read-only copy of its active branch as it was then, for everyone who has the link.
+//! Sharing a chatroom by link: a read-only copy of its active branch as it was when it was shared, for everyone who has the link.
 //!
-//! The link contains a token: the id of the share and a tag that only this installation can compute. The database does not
+//! The link contains a token: the id of the share and a MAC (authentication tag) that only this
+//! installation can compute. The database does not
 //! contain the token, and still the owner can read the link at any time.
 
 use std::{sync::Arc, time::Duration};
@@ -30,17 +31,17 @@ use crate::{
 /// Maximum shares of one chatroom that have not expired.
 pub const MAX_SHARES: u64 = 50;
 const MAX_LIFETIME: TimeDelta = TimeDelta::days(3653);
-const PER_HOUR: u32 = 60;
+const SHARES_PER_HOUR: u32 = 60;
 
 /// The use cases of shared chatrooms.
 #[derive(Clone)]
 pub struct Sharing {
     chatrooms: Chatrooms,
     limits: Arc<dyn RateLimit>,
-    /// Reads of shared chatrooms by one address.
+    /// Reads of shared chatrooms by one IP address.
     reads_per_minute: u32,
     keys: Arc<Keys>,
-    /// What precedes the path of a link: the address of the front end, or nothing.
+    /// What precedes the path of a link: the URL of the front end, or nothing.
     base_url: String,
 }
 
@@ -54,7 +55,7 @@ pub struct NewShare {
 }
 
 impl Sharing {
-    /// Links begin with the address of the front end, if it is known.
+    /// Links begin with the URL of the front end, if it is known.
     #[must_use]
     pub fn new(auth: &Auth, chatrooms: Chatrooms, front_end: Option<&str>) -> Self {
         let (limits, keys) = (auth.limits.clone(), auth.keys.clone());
@@ -67,16 +68,19 @@ impl Sharing {
     /// returns the first result.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::BadInput`] for a time in the past, [`Error::Conflict`] if the chatroom has too many
-    /// shares or the key was used for another request, and [`Error::RateLimited`].
+    /// [`Error::NotFound`], [`Error::BadInput`] for a time in the past or too far ahead, [`Error::Conflict`] if the chatroom has too
+    /// many shares or the key was used for another request, and [`Error::RateLimited`].
     pub async fn share(&self, user: UserId, new: NewShare) -> Result<chatroom_share::Model> {
         let now = self.chatrooms.clock.now();
         if new.expires_at.is_some_and(|time| time <= now || time > now + MAX_LIFETIME) {
             let problem = "expiresAt must be in the future and at most 10 years away.";
             return Err(Error::bad_input("expiresAt", problem));
         }
-        let limit =
-            Limit { key: format!("share:user:{user}"), max: PER_HOUR, window: Duration::from_hours(1) };
+        let limit = Limit {
+            key: format!("share:user:{user}"),
+            max: SHARES_PER_HOUR,
+            window: Duration::from_hours(1),
+        };
         self.take(limit).await?;
         match self.chatrooms.db.with_retry(|| self.share_once(user, &new, now)).await? {
             Idempotent::New(share) => {
@@ -118,6 +122,7 @@ impl Sharing {
             created_at: now,
             expires_at: new.expires_at,
         };
+        // Also stores which messages the share shows.
         shares::insert(&tx, &share).await?;
         commit(tx).await?;
         Ok(Idempotent::New(share))
@@ -147,7 +152,7 @@ impl Sharing {
     /// The share whose token this is; none if it is unknown, revoked or expired.
     ///
     /// # Errors
-    /// [`Error::RateLimited`]: `SHARE_ADDRESS_LIMIT` reads a minute per address.
+    /// [`Error::RateLimited`]: `SHARE_ADDRESS_LIMIT` reads a minute per IP address.
     pub async fn shared(&self, caller: &Caller, token: &str) -> Result<Option<chatroom_share::Model>> {
         let key = format!("shared:address:{}", caller.network());
         let limit = Limit { key, max: self.reads_per_minute, window: Duration::from_mins(1) };
@@ -168,7 +173,7 @@ impl Sharing {
         self.keys.share_token(share.id.0)
     }
 
-    /// The address of the page that shows the share.
+    /// The URL of the page that shows the share.
     #[must_use]
     pub fn url(&self, share: &chatroom_share::Model) -> String {
         format!("{}/share/{}", self.base_url, self.token(share))

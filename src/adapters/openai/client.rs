@@ -20,7 +20,8 @@ pub(super) const API: &str = "openai";
 const OPTIONAL: [&str; 5] = ["stream_options", "temperature", "top_p", MAX_TOKENS, MAX_COMPLETION_TOKENS];
 /// The older name of the output limit, which most servers accept.
 const MAX_TOKENS: &str = "max_tokens";
-/// Its name for [OpenAI's reasoning models](https://platform.openai.com/docs/api-reference/chat/create), which reject the old name.
+/// Its name for [OpenAI's reasoning models](https://platform.openai.com/docs/api-reference/chat/create), which reject the
+/// older one.
 const MAX_COMPLETION_TOKENS: &str = "max_completion_tokens";
 
 /// An OpenAI-compatible server.

@@ -4,9 +4,11 @@
 //! misses nothing, whatever changed a chatroom:
 //!
 //! ```text
-//!  subscribe to signals ──► read versions ──► reset, unless the list is as at `after`
-//!                               ▲                          │
-//!                               └── signal or timeout ◄────┴── created, updated, deleted
+//!  subscribe to signals ──► read versions ──► reset, unless the list has not changed since `after`
+//!                                                 │
+//!        ┌── created, updated, deleted ──┐        │
+//!        │                               ▼        ▼
+//!  read versions ◄─────────────────── signal or timeout
 //! ```
 
 use std::time::Duration;
@@ -81,10 +83,6 @@ fn differences(old: &Versions, new: &Versions) -> Vec<Difference> {
     loop {
         match (old.peek(), new.peek()) {
             (None, None) => return found,
-            (Some((id, _)), next) if next.is_none_or(|(other, _)| id < other) => {
-                found.push(Difference::Deleted(*id));
-                old.next();
-            }
             (Some((id, known)), Some((other, version))) if id == other => {
                 if known != version {
                     found.push(Difference::Updated(*id));
@@ -92,12 +90,17 @@ fn differences(old: &Versions, new: &Versions) -> Vec<Difference> {
                 old.next();
                 new.next();
             }
+            (Some((id, _)), Some((other, _))) if id < other => {
+                found.push(Difference::Deleted(*id));
+                old.next();
+            }
+            (Some((id, _)), None) => {
+                found.push(Difference::Deleted(*id));
+                old.next();
+            }
             (_, Some((id, _))) => {
                 found.push(Difference::Created(*id));
                 new.next();
-            }
-            (Some(_), None) => {
-                old.next();
             }
         }
     }
@@ -117,6 +120,7 @@ impl Chatrooms {
             let mut known: Option<Versions> = None;
             loop {
                 let started = Instant::now();
+                // None: the read failed, and `with_read_retry` has waited.
                 let Some(read) = with_read_retry(|| chatrooms.list_versions(user)).await? else { continue };
                 let took = started.elapsed();
                 let (old, new) = (known.replace(read.clone()), read);
@@ -134,6 +138,7 @@ impl Chatrooms {
                         let (before, end) = (cursor(&old), cursor(&new));
                         let last = found.last().copied();
                         for batch in found.chunks(BATCH) {
+                            // Repeats a read that failed, after `with_read_retry` has waited.
                             let changes = loop {
                                 if let Some(read) = with_read_retry(|| chatrooms.list_changes(batch)).await? {
                                     break read;

@@ -22,49 +22,50 @@ impl Chatrooms {
     pub async fn regenerate(
         &self,
         user: UserId,
-        old: MessageId,
+        old_id: MessageId,
         key: Option<IdempotencyKey>,
     ) -> Result<Sent> {
-        let new = MessageId::generate();
-        let request = Request { operation: "regenerateReply", parts: &[old.0.as_bytes()] };
-        let key = key.map(|key| request.key(user, key, new.0, self.clock.now()));
-        match self.db.with_retry(|| self.regenerate_once(user, old, new, key.as_ref())).await? {
+        let new_id = MessageId::generate();
+        let request = Request { operation: "regenerateReply", parts: &[old_id.0.as_bytes()] };
+        let key = key.map(|key| request.key(user, key, new_id.0, self.clock.now()));
+        match self.db.with_retry(|| self.regenerate_once(user, old_id, new_id, key.as_ref())).await? {
             Idempotent::New(sent) => Ok(sent),
-            Idempotent::Repeated(reply) => self.sent_before(user, MessageId(reply)).await,
+            Idempotent::Repeated(first) => self.sent_before(user, MessageId(first)).await,
         }
     }
 
     async fn regenerate_once(
         &self,
         user: UserId,
-        reply: MessageId,
-        new: MessageId,
+        old_id: MessageId,
+        new_id: MessageId,
         key: Option<&idempotency_key::Model>,
     ) -> Result<Idempotent<Sent>> {
-        let chatroom = self.replies.owned_reply(user, reply).await?.chatroom_id;
+        let chatroom = self.replies.owned_reply(user, old_id).await?.chatroom_id;
         let tx = self.db.begin().await?;
-        if let Some(reply) = first_result(&tx, key).await? {
-            return Ok(Idempotent::Repeated(reply));
+        if let Some(first) = first_result(&tx, key).await? {
+            return Ok(Idempotent::Repeated(first));
         }
         let now = self.clock.now();
+        // Also sets `updated_at`, by which the list is sorted.
         let chatroom = chatrooms::increment_version_if_owned_by(&tx, user, chatroom, Some(now))
             .await?
             .ok_or(Error::NotFound("message"))?;
         // Read again, now that the transaction has locked the chatroom.
-        let old = messages::owned_by(&tx, user, reply).await?.ok_or(Error::NotFound("message"))?;
+        let old = messages::owned_by(&tx, user, old_id).await?.ok_or(Error::NotFound("message"))?;
         if !old.status.is_final() {
             return Err(Error::Conflict("The reply is still being written: stop it first.".to_owned()));
         }
         if !old.active {
             let problem =
-                "This reply is not on the chatroom's active branch: regenerate the version that is.";
+                "This reply is not on the chatroom's active branch. Regenerate the reply that is on it.";
             return Err(Error::Conflict(problem.to_owned()));
         }
         let question = old.parent_id.ok_or(Error::NotFound("message"))?;
         let question = messages::owned_by(&tx, user, question).await?.ok_or(Error::NotFound("message"))?;
         let usage = self.quota.reserve(&tx, user, now).await?;
         branches::truncate(&tx, chatroom.id, old.depth, chatroom.version).await?;
-        let new = branch::queue_reply(&tx, &chatroom, &question, new, now).await?;
+        let new = branch::queue_reply(&tx, &chatroom, &question, new_id, now).await?;
         let list_version = users::increment_list_version(&tx, user).await?;
         commit(tx).await?;
         self.cache_list_version(user, list_version).await;

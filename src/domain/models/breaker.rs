@@ -23,8 +23,8 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    /// Returns whether a call may be made now. If the breaker is half-open, further calls may be made only after this one has succeeded, or
-    /// after another 30 seconds, since a call that is cancelled has no result.
+    /// Whether a call may be made now. A half-open breaker admits one, and further ones only after it has succeeded, or after
+    /// another 30 seconds, since a call that is cancelled has no result.
     pub(super) fn try_admit(&mut self, now: Timestamp) -> bool {
         match &mut self.retry_at {
             None => true,

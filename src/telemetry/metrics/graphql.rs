@@ -65,7 +65,7 @@ impl GraphqlMetrics {
     /// The handles of an operation of a document that was accepted. `kind` is `query`, `mutation` or `subscription`.
     #[must_use]
     pub fn operation(&self, kind: &'static str, name: Option<&str>) -> OperationMetrics {
-        let name = name.map_or(UNNAMED, |name| if self.is_told_apart(name) { name } else { OTHER });
+        let name = name.map_or(UNNAMED, |name| if self.admit_name(name) { name } else { OTHER });
         let duration = (kind != "subscription").then(|| self.durations.with_label_values(&[kind, name]));
         let started = self.operations.with_label_values(&[kind, name]);
         OperationMetrics { kind, name: name.into(), started, duration }
@@ -76,7 +76,8 @@ impl GraphqlMetrics {
         self.errors.with_label_values(&[code]).inc();
     }
 
-    fn is_told_apart(&self, name: &str) -> bool {
+    /// Returns whether the name has its own label; if there is capacity, gives it one.
+    fn admit_name(&self, name: &str) -> bool {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if names.contains(name) {
             return true;
