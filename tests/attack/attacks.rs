@@ -303,7 +303,7 @@ fn expensive_queries() -> Vec<(&'static str, String)> {
             "{ chatrooms(first: 100) { nodes { messages(first: 9) { nodes { id } } lastMessage { chatroom { id } } } } }"
                 .to_owned(),
         ),
-        ("sessions", format!("{{ {} }}", "sessions { id isCurrent createdAt } ")),
+        ("sessions", format!("{{ {} }}", "sessions { id current createdAt } ")),
         (
             "the schema of the schema",
             "{ __schema { types { fields { type { fields { type { fields { name description args { name } } } } } } } } }"

@@ -16,7 +16,7 @@ use crate::support::{
 const PHONE: &str = "+14155550199";
 const DELETE: &str = "mutation { deleteAccount { deletedId } }";
 const END: &str = "mutation($id: ID!) { endSession(input: { id: $id }) { sessionsEnded } }";
-const SESSIONS: &str = "{ sessions { id isCurrent userAgent lastSeenAt } }";
+const SESSIONS: &str = "{ sessions { id current userAgent lastSeenAt } }";
 
 async fn sessions(user: &TestUser) -> Vec<Value> {
     user.data(SESSIONS, json!({})).await["sessions"].as_array().unwrap().clone()
@@ -37,7 +37,7 @@ async fn ending_a_session_from_another_device_closes_its_sockets() {
     let mut socket = TestUser { address, ..lost.clone() }.socket().await;
     let known = sessions(&user).await;
     assert_eq!(known.len(), 2);
-    let other = known.iter().find(|session| session["isCurrent"] == false).unwrap();
+    let other = known.iter().find(|session| session["current"] == false).unwrap();
     let ended = user.data(END, json!({"id": other["id"]})).await;
     assert_eq!(ended["endSession"]["sessionsEnded"], 1);
     assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));

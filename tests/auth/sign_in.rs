@@ -210,9 +210,9 @@ async fn logout_ends_the_current_session_or_all() {
         devices.push(app.sign_in_as(PHONE).await);
         app.advance(TimeDelta::seconds(30)).await;
     }
-    let sessions = devices[0].data("{ sessions { isCurrent } }", json!({})).await;
+    let sessions = devices[0].data("{ sessions { current } }", json!({})).await;
     let current =
-        sessions["sessions"].as_array().unwrap().iter().filter(|session| session["isCurrent"] == true);
+        sessions["sessions"].as_array().unwrap().iter().filter(|session| session["current"] == true);
     assert_eq!(current.count(), 1);
     let out = devices[0].data("mutation { logout { sessionsEnded } }", json!({})).await;
     assert_eq!(out["logout"]["sessionsEnded"], 1);

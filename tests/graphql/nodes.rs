@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{TestApp, code_of};
 
 const NODES: &str = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id
-    ... on Chatroom { title } ... on Message { content } ... on Session { isCurrent } ... on User { phoneNumber }
+    ... on Chatroom { title } ... on Message { content } ... on Session { current } ... on User { phoneNumber }
 } }";
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn nodes_returns_objects_of_every_type_in_the_order_of_their_ids() {
     let chatroom = json!({"__typename": "Chatroom", "id": chatroom.id, "title": "Stars"});
     let expected = json!([
         {"__typename": "Message", "id": sent.reply, "content": "Yes."},
-        {"__typename": "Session", "id": session, "isCurrent": true},
+        {"__typename": "Session", "id": session, "current": true},
         null,
         chatroom,
         {"__typename": "User", "id": user.id, "phoneNumber": user.phone_number},

@@ -51,7 +51,7 @@ async fn four_ends_without_visible_text_fail_the_reply_and_refund_its_quota() {
         let (message, calls) = harness.run((0..4).map(|_| script_ending_with(reason, &content))).await;
         assert_eq!((&message["status"], calls), (&json!("FAILED"), 4), "{reason}");
         assert_eq!(message["failure"]["code"], "MODEL_UNAVAILABLE");
-        assert_eq!(message["failure"]["isRetryable"], true);
+        assert_eq!(message["failure"]["retryable"], true);
         let text = message["failure"]["message"].as_str().unwrap();
         assert!(text.contains(expected), "{text}");
         assert_eq!(message["tokens"]["thoughts"], 6);

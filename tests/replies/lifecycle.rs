@@ -188,7 +188,7 @@ async fn a_reply_fails_after_four_attempts_and_its_quota_is_refunded() {
     let message = user.message(&sent.reply).await;
     assert_eq!(message["status"], "FAILED");
     assert_eq!(message["failure"]["code"], "MODEL_UNAVAILABLE");
-    assert_eq!(message["failure"]["isRetryable"], true);
+    assert_eq!(message["failure"]["retryable"], true);
     assert_eq!(user.used().await, 0);
     let again = user.regenerate(&sent.reply).await.unwrap();
     assert_eq!(user.read(&again.reply).await.text, "Yes.");

@@ -57,7 +57,7 @@ impl ReplyHarness {
         assert_eq!(message["status"], "FAILED", "{message}");
         Failure {
             code: message["failure"]["code"].as_str().unwrap().to_owned(),
-            retryable: message["failure"]["isRetryable"].as_bool().unwrap(),
+            retryable: message["failure"]["retryable"].as_bool().unwrap(),
             calls,
         }
     }

@@ -111,7 +111,7 @@ impl TestUser {
     pub async fn message(&self, id: &str) -> Value {
         let query = "query($id: ID!) { node(id: $id) { ... on Message {
             id role content status cursor model finishReason queuePosition
-            failure { code message isRetryable } tokens { prompt output thoughts total }
+            failure { code message retryable } tokens { prompt output thoughts total }
             inReplyTo { id } alternatives { id } chatroom { id }
         } } }";
         self.data(query, json!({ "id": id })).await["node"].take()

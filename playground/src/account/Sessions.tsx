@@ -57,14 +57,14 @@ export function Sessions() {
             <li key={session.id}>
               <div>
                 <p>
-                  {device} {session.isCurrent && <span className="badge">{strings.account.currentSession}</span>}
+                  {device} {session.current && <span className="badge">{strings.account.currentSession}</span>}
                 </p>
                 <p className="quiet">
                   {strings.account.signedIn(relativeTime(session.createdAt, now))},{" "}
                   {strings.account.lastSeen(relativeTime(session.lastSeenAt, now))}
                 </p>
               </div>
-              {!session.isCurrent && (
+              {!session.current && (
                 <button
                   type="button"
                   className="button"

@@ -71,7 +71,7 @@ export const ReplyMessage = memo(function ReplyMessage({ room, message, canRegen
             <VersionSwitch room={room} message={message} />
             {text !== "" && <CopyButton text={() => text} />}
             {text !== "" && <FeedbackButtons feedback={message.feedback} onChange={(feedback) => void rate(feedback)} />}
-            {canRegenerate && failure?.isRetryable !== false && (
+            {canRegenerate && failure?.retryable !== false && (
               <button type="button" className="quiet-button" disabled={isRequesting} onClick={() => void regenerate()}>
                 <Icon name="refresh" />
                 {status === "FAILED" ? strings.reply.retry : strings.reply.regenerate}

@@ -14,7 +14,7 @@ export type ReplyEvent = FollowReplySubscription["replyStream"];
 export interface ReplyFailure {
   code: ReplyFailureCode;
   message: string;
-  isRetryable: boolean;
+  retryable: boolean;
 }
 
 export interface ReplyState {

@@ -70,7 +70,7 @@ describe("the reply reducer", () => {
   });
 
   test("a_failure_keeps_its_reason_and_the_text", () => {
-    const failure = { code: "TIMED_OUT", message: "The model timed out.", isRetryable: true } as const;
+    const failure = { code: "TIMED_OUT", message: "The model timed out.", retryable: true } as const;
     const state = reduce([delta("1-3", "one"), { __typename: "ReplyFailed", cursor: "1-3", failure }]);
     expect(state).toMatchObject({ text: "one", status: "FAILED", failure });
   });

@@ -214,13 +214,13 @@ pub struct ReplyFailure {
     /// The message for the user.
     message: String,
     /// Whether regenerateReply may succeed.
-    is_retryable: bool,
+    retryable: bool,
 }
 
 impl ReplyFailure {
     pub fn of(row: &message::Model) -> Option<Self> {
         let code = row.failure_code?;
-        let is_retryable = match code {
+        let retryable = match code {
             message::FailureCode::ModelUnavailable
             | message::FailureCode::ModelRateLimited
             | message::FailureCode::TimedOut
@@ -229,11 +229,7 @@ impl ReplyFailure {
             | message::FailureCode::ModelRejected
             | message::FailureCode::Misconfigured => false,
         };
-        Some(Self {
-            code: code.into(),
-            message: row.failure_message.clone().unwrap_or_default(),
-            is_retryable,
-        })
+        Some(Self { code: code.into(), message: row.failure_message.clone().unwrap_or_default(), retryable })
     }
 }
 

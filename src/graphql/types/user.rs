@@ -93,7 +93,7 @@ impl Session {
     }
 
     /// Whether it is the session of this request.
-    async fn is_current(&self) -> bool {
+    async fn current(&self) -> bool {
         self.is_current
     }
 
