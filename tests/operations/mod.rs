@@ -10,4 +10,3 @@ mod packages;
 mod settings;
 mod startup;
 mod traces;
-mod upgrades;

@@ -8,3 +8,4 @@ mod processes;
 mod redis_writes;
 mod restore;
 mod storage;
+mod upgrades;

@@ -38,9 +38,13 @@ test("a_wrong_code_is_explained_and_the_right_one_signs_in", async ({ page }) =>
 
 test("stopping_a_reply_keeps_its_text", async ({ page, backend }) => {
   backend.gemini.enqueue(Script.start().text("The beginning").wait(new Gate()));
+  await page.setViewportSize({ width: 390, height: 844 });
   await signIn(page);
   await send(page, "Write a book");
   await expect(replyText(page)).toHaveText("The beginning");
+  for (const name of ["Stop", "Send"]) {
+    await expect(page.getByRole("button", { name, exact: true })).toBeInViewport({ ratio: 1 });
+  }
   await page.getByRole("button", { name: "Stop" }).click();
   await expect(page.getByText("Stopped", { exact: true })).toBeVisible();
   await expect(replyText(page)).toHaveText("The beginning");
