@@ -15,7 +15,7 @@ pub struct ServerSettings {
     #[arg(long, env = "BIND", hide_env_values = true, value_parser = socket_address)]
     bind: Option<SocketAddr>,
 
-    /// Port to listen on, on all addresses, as hosting platforms set it. BIND takes precedence
+    /// Port to listen on at all IPv4 addresses; many hosting platforms set it. BIND takes precedence
     #[arg(long, env = "PORT", hide_env_values = true, value_parser = super::number::<u16>(0..=65_535))]
     port: Option<u16>,
 
@@ -71,42 +71,43 @@ impl ServerSettings {
         }
     }
 
-    /// The address to listen on, if BIND or PORT is set: a worker serves its health checks there.
+    /// The address to listen on if BIND or PORT is set. A process that only runs jobs listens only then, for health checks.
     #[must_use]
     pub fn explicit_bind_address(&self) -> Option<SocketAddr> {
         (self.bind.is_some() || self.port.is_some()).then(|| self.bind_address())
     }
 
-    /// The address of the client: the peer, or the address for which a chain of trusted proxies forwards. `forwarded_for` holds
-    /// the addresses that the proxies added; the nearest proxy added the last. Addresses beyond the first untrusted one may be
-    /// forged.
+    /// The address of the client. Begins with the peer, and goes back through `forwarded_for`, to which the nearest proxy added the
+    /// last entry, while the address so far is that of a trusted proxy. Entries before that may be forged. A `None` is an entry
+    /// that is not an IP address; it ends the search.
     #[must_use]
     pub fn client(&self, peer: IpAddr, forwarded_for: &[Option<IpAddr>]) -> IpAddr {
         let mut client = peer.to_canonical();
-        for before in forwarded_for.iter().rev() {
-            let Some(before) = before else { break };
+        for previous in forwarded_for.iter().rev() {
+            let Some(previous) = previous else { break };
             if !self.is_trusted_proxy(client) {
                 break;
             }
-            client = before.to_canonical();
+            client = previous.to_canonical();
         }
         client
     }
 
-    /// Whether an address belongs to a trusted proxy.
+    /// Whether an address, in its canonical form, belongs to a trusted proxy.
     #[must_use]
     pub fn is_trusted_proxy(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.contains(&address))
     }
 
-    /// Whether a peer may forward the requests of many clients.
+    /// Whether many clients may be behind this peer, so that the limit of connections per address does not apply to it.
     #[must_use]
     pub fn may_proxy_clients(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         peer.is_loopback() || self.is_trusted_proxy(peer)
     }
 
-    /// Whether a page of this origin, such as `https://chat.example`, may use the API. `host` is the host that the request names.
+    /// Whether a page of this origin, such as `https://chat.example`, may use the API. The server's own origin always may: `host` is
+    /// the Host header, with its port.
     #[must_use]
     pub fn allows_origin(&self, origin: &str, host: Option<&str>) -> bool {
         let is_local = || host_of(origin).is_some_and(is_local_name);
@@ -120,16 +121,16 @@ impl ServerSettings {
         is_listed || host.zip(authority).is_some_and(|(host, authority)| host.eq_ignore_ascii_case(authority))
     }
 
-    /// Whether requests may name this host, given without a port. A server on a loopback address accepts only local names and
-    /// the hosts of its pages (CORS_ORIGINS and `frontend`), which prevents DNS rebinding. A server on another address, or with
+    /// Whether a Host header, given without its port, is accepted. A server on a loopback address accepts only local names and
+    /// the hosts of its pages (CORS_ORIGINS and the URL `frontend`), which prevents DNS rebinding. A server on another address, or with
     /// CORS_ORIGINS=`*`, accepts all names.
     #[must_use]
     pub fn allows_host(&self, host: &str, frontend: Option<&str>) -> bool {
-        let listed = || super::items(self.cors_origins.as_deref().unwrap_or_default());
-        let is_listed = |origin: &str| host_of(origin).is_some_and(|of| of.eq_ignore_ascii_case(host));
+        let origins = super::items(self.cors_origins.as_deref().unwrap_or_default());
+        let has_this_host = |url: &str| host_of(url).is_some_and(|other| other.eq_ignore_ascii_case(host));
         !self.bind_address().ip().is_loopback()
             || is_local_name(host)
-            || listed().chain(frontend).any(|origin| origin == "*" || is_listed(origin))
+            || origins.chain(frontend).any(|origin| origin == "*" || has_this_host(origin))
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
@@ -151,7 +152,8 @@ fn host_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     match authority.strip_prefix('[') {
-        Some(address) => Some(&authority[..address.find(']')? + 2]),
+        // Keeps both brackets.
+        Some(after_bracket) => Some(&authority[..after_bracket.find(']')? + 2]),
         None => authority.split(':').next(),
     }
 }
@@ -196,8 +198,8 @@ mod tests {
             "the first may be forged"
         );
         assert_eq!(client("::ffff:10.1.2.3", "2001:db8::1"), "2001:db8::1");
-        for nothing in ["", "unknown", "198.51.100.1, unknown"] {
-            assert_eq!(client("10.1.2.3", nothing), "10.1.2.3", "{nothing}");
+        for unusable in ["", "unknown", "198.51.100.1, unknown"] {
+            assert_eq!(client("10.1.2.3", unusable), "10.1.2.3", "{unusable}");
         }
     }
 

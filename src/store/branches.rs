@@ -22,7 +22,7 @@ pub async fn tail(
 }
 
 /// Ends the active branch before `depth`. The messages from `depth` on stay in the tree, but are no longer active.
-pub async fn truncate(
+pub async fn deactivate_from(
     conn: &impl ConnectionTrait,
     chatroom: ChatroomId,
     depth: i32,
@@ -46,7 +46,7 @@ pub async fn switch_to(
     leaf: Option<MessageId>,
     version: i64,
 ) -> Result<(), DbErr> {
-    let Some(leaf) = leaf else { return truncate(conn, chatroom, 0, version).await };
+    let Some(leaf) = leaf else { return deactivate_from(conn, chatroom, 0, version).await };
     // The inactive messages above the leaf, and the active one from which they branch off.
     let path = "WITH RECURSIVE path AS (
              SELECT id, parent_id, depth, active FROM messages WHERE id = $1
@@ -59,7 +59,7 @@ pub async fn switch_to(
         format!("{path} SELECT coalesce(min(CASE WHEN active THEN depth + 1 END), 0) AS depth FROM path");
     let fork = conn.query_one_raw(sql(conn, fork, [leaf.into()])).await?;
     let Some(fork) = fork else { return Ok(()) };
-    truncate(conn, chatroom, fork.try_get("", "depth")?, version).await?;
+    deactivate_from(conn, chatroom, fork.try_get("", "depth")?, version).await?;
     let activate = format!(
         "UPDATE messages SET active = true, changed_version = $2
          WHERE id IN ({path} SELECT id FROM path WHERE NOT active)"

@@ -41,14 +41,14 @@ impl Chatrooms {
         new_id: MessageId,
         key: Option<&idempotency_key::Model>,
     ) -> Result<Idempotent<Sent>> {
-        let chatroom = self.replies.owned_reply(user, old_id).await?.chatroom_id;
+        let chatroom_id = self.replies.owned_reply(user, old_id).await?.chatroom_id;
         let tx = self.db.begin().await?;
         if let Some(first) = first_result(&tx, key).await? {
             return Ok(Idempotent::Repeated(first));
         }
         let now = self.clock.now();
-        // Also sets `updated_at`, by which the list is sorted.
-        let chatroom = chatrooms::increment_version_if_owned_by(&tx, user, chatroom, Some(now))
+        // `Some(now)` sets `updated_at`, by which the user's chatrooms are sorted. The chatroom may have been deleted meanwhile.
+        let chatroom = chatrooms::increment_version_if_owned_by(&tx, user, chatroom_id, Some(now))
             .await?
             .ok_or(Error::NotFound("message"))?;
         // Read again, now that the transaction has locked the chatroom.
@@ -61,24 +61,24 @@ impl Chatrooms {
                 "This reply is not on the chatroom's active branch. Regenerate the reply that is on it.";
             return Err(Error::Conflict(problem.to_owned()));
         }
-        let question = old.parent_id.ok_or(Error::NotFound("message"))?;
-        let question = messages::owned_by(&tx, user, question).await?.ok_or(Error::NotFound("message"))?;
+        let parent_id = old.parent_id.ok_or(Error::NotFound("message"))?;
+        let message = messages::owned_by(&tx, user, parent_id).await?.ok_or(Error::NotFound("message"))?;
         let usage = self.quota.reserve(&tx, user, now).await?;
-        branches::truncate(&tx, chatroom.id, old.depth, chatroom.version).await?;
-        let new = branch::queue_reply(&tx, &chatroom, &question, new_id, now).await?;
+        branches::deactivate_from(&tx, chatroom.id, old.depth, chatroom.version).await?;
+        let new = branch::queue_reply(&tx, &chatroom, &message, new_id, now).await?;
         let list_version = users::increment_list_version(&tx, user).await?;
         commit(tx).await?;
         self.cache_list_version(user, list_version).await;
         tracing::info!(
             user_id = %user.0,
             chatroom_id = %chatroom.id.0,
-            message_id = %question.id.0,
+            message_id = %message.id.0,
             reply_id = %new.id.0,
             "regeneration accepted"
         );
-        let chatroom = Topic::Chatroom(chatroom.id);
-        let topics = [Topic::Jobs, chatroom, Topic::Chatrooms(user), Topic::Account(user)];
+        let topics =
+            [Topic::Jobs, Topic::Chatroom(chatroom.id), Topic::Chatrooms(user), Topic::Account(user)];
         publish(&*self.signals, &topics).await;
-        Ok(Idempotent::New(Sent { message: question, reply: new, usage, is_behind_unfinished: false }))
+        Ok(Idempotent::New(Sent { message, reply: new, usage, is_behind_unfinished: false }))
     }
 }

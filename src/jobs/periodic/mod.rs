@@ -1,4 +1,4 @@
-//! Periodic tasks. Each runs in every worker, so it may run in several processes at once.
+//! Periodic tasks. Each runs in every worker, so it must tolerate that several processes run it at once.
 
 mod checkpoint;
 mod housekeeping;
@@ -14,18 +14,19 @@ use crate::{
     error::Result,
 };
 
-/// Starts every periodic task. After `soft` is cancelled, each task ends as soon as its current run has ended.
+/// Starts every periodic task. After `soft` is cancelled, which begins a graceful shutdown, each task ends as soon as its current run
+/// has ended. Runs that may be long get the token, too.
 pub(super) fn spawn(chatrooms: &Chatrooms, billing: &Billing, tasks: &TaskTracker, soft: &CancellationToken) {
     let (chatrooms, db) = (chatrooms.clone(), chatrooms.db.clone());
     let (search_db, search_soft) = (db.clone(), soft.clone());
     let (billing, reconcile_soft) = (billing.clone(), soft.clone());
-    let interval = billing.stale_poll_interval;
+    let reconcile_interval = billing.stale_poll_interval;
     let housekeeping = every(housekeeping::INTERVAL, "housekeeping", soft.clone(), move || {
         housekeeping::run(chatrooms.clone())
     });
     let checkpoint =
         every(checkpoint::INTERVAL, "checkpoint", soft.clone(), move || checkpoint::run(db.clone()));
-    let reconcile = every(interval, "reconcile", soft.clone(), move || {
+    let reconcile = every(reconcile_interval, "reconcile", soft.clone(), move || {
         reconcile::run(billing.clone(), reconcile_soft.clone())
     });
     let search_index = every(search_index::INTERVAL, "search index", soft.clone(), move || {
@@ -37,7 +38,7 @@ pub(super) fn spawn(chatrooms: &Chatrooms, billing: &Billing, tasks: &TaskTracke
     tasks.spawn(search_index);
 }
 
-/// Runs `task` repeatedly, with this interval between the end of a run and the start of the next. A failed run is only logged.
+/// Waits for the interval, runs `task`, and repeats both until `soft` is cancelled. A failed run is only logged.
 async fn every<F: Future<Output = Result<()>> + Send>(
     interval: Duration,
     name: &'static str,

@@ -42,7 +42,7 @@ impl JobMetrics {
         }
     }
 
-    /// Counts a claimed job until the returned guard is dropped.
+    /// Counts a claim, and counts the job as running until the returned guard is dropped.
     #[must_use]
     pub fn claimed(&self, kind: &str, is_takeover: bool) -> OpenGuard {
         self.claims.with_label_values(&[kind]).inc();
@@ -58,7 +58,7 @@ impl JobMetrics {
     }
 }
 
-/// Metrics of replies and of those who follow them.
+/// Metrics of replies and their subscriptions.
 #[derive(Clone)]
 pub struct ReplyMetrics {
     ended: IntCounterVec,
