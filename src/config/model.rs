@@ -1,4 +1,4 @@
-//! Settings of all models, whoever provides them.
+//! Settings of all models of all providers.
 
 use std::time::Duration;
 

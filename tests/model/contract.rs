@@ -18,7 +18,7 @@ use crate::support::{
     socket::TEST_TIMEOUT,
 };
 
-/// A provider's adapter, connected to a fake server, and how that server says what every provider says.
+/// A provider's adapter, connected to a fake server, and how that server expresses what all providers have in common.
 struct Provider {
     model: Box<dyn LanguageModel>,
     server: Box<dyn Deref<Target = ModelServer>>,

@@ -176,7 +176,7 @@ async fn an_open_circuit_breaker_skips_the_model_until_a_later_call_succeeds() {
 }
 
 #[tokio::test]
-async fn the_only_model_is_called_whatever_its_circuit_breaker_says() {
+async fn the_only_model_is_called_even_if_its_circuit_breaker_is_open() {
     let app = TestApp::start().await;
     let user = app.user().await;
     (0..4).for_each(|_| app.gemini.enqueue(Script::status(503)));

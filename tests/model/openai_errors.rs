@@ -58,7 +58,7 @@ async fn errors_of_openai_are_mapped_by_status_and_code() {
             ),
             (ModelRejected, Retry::Never),
         ),
-        // The status decides, whatever the body says.
+        // The status decides, not the body.
         (
             Script::error(502, &json!({"error": {"code": 400, "type": "invalid_request_error"}})),
             (ModelUnavailable, AT_ONCE),

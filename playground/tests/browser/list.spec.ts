@@ -106,7 +106,7 @@ test("an_archived_chat_is_in_the_archive_until_it_is_moved_out", async ({ page }
   await expect(page.getByText("Archived chats appear here.")).toBeVisible();
 });
 
-test("a_temporary_chat_says_when_it_is_deleted", async ({ page }) => {
+test("a_temporary_chat_shows_when_it_is_deleted", async ({ page }) => {
   await signIn(page);
   await page.getByRole("button", { name: "Temporary chat" }).click();
   await expect(page.getByText("it is deleted 24 hours after its last message")).toBeVisible();

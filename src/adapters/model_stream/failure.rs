@@ -17,7 +17,7 @@ const TIMED_OUT: &str = "The model took too long.";
 const DATE_FORMATS: [&str; 3] =
     ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 
-/// The failure for an HTTP status that says everything. A retry waits for at least `wait`.
+/// The failure for an HTTP status that needs no further details. A retry waits for at least `wait`.
 pub fn of_status(status: i32, wait: Duration) -> ModelError {
     let later = Retry::After { at_least: wait };
     match status {

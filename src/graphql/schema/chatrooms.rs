@@ -54,7 +54,7 @@ impl ChatroomQueries {
     }
 
     /// The models that a chatroom can use, the default first. If one is not available, the next that the user's tier may use
-    /// writes the reply; `model` of the reply says which.
+    /// writes the reply; `model` of the reply names it.
     async fn models(&self, ctx: &Context<'_>) -> Vec<Model> {
         let models = context::replies(ctx).models.all().iter().enumerate();
         models.map(|(index, model)| Model::new(model, index == 0)).collect()
