@@ -41,6 +41,10 @@ async fn a_price_that_cannot_be_read_leaves_the_rest_of_the_response() {
     let response = app.anonymous().execute(BILLING, json!({})).await;
     assert_eq!(response["errors"][0]["extensions"]["code"], "PAYMENT_PROVIDER_ERROR");
     assert_eq!(response["data"]["billing"], json!({"isConfigured": true, "proPrice": null}));
+    let calls = app.stripe.calls(ENDPOINT).len();
+    let again = app.anonymous().execute(BILLING, json!({})).await;
+    assert_eq!(again["errors"][0]["extensions"]["code"], "PAYMENT_PROVIDER_ERROR");
+    assert_eq!(app.stripe.calls(ENDPOINT).len(), calls, "Stripe is left alone after a failed call");
     app.stop().await;
 }
 

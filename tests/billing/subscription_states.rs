@@ -74,6 +74,20 @@ async fn subscription_counts_for_any_price_of_the_product_and_for_no_other_produ
 }
 
 #[tokio::test]
+async fn a_visitor_whose_call_for_the_price_failed_changes_no_subscription() {
+    let app = billing_app_at_noon().await;
+    let (user, customer) = user_with_customer(&app).await;
+    app.stripe.set_down(true);
+    app.anonymous().execute("{ billing { proPrice { amount } } }", json!({})).await;
+    app.stripe.set_down(false);
+    let id = app.stripe.create_subscription(&customer, "active");
+    let price = json!({"id": "price_yearly", "object": "price", "product": "prod_pro"});
+    let state = change(&app, &user, &id, |one| one["items"]["data"][0]["price"] = price.clone()).await;
+    assert_eq!(state, json!(["PRO", "ACTIVE"]));
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn past_due_subscription_gives_pro_for_seven_days() {
     let app = billing_app_at_noon().await;
     let (user, customer) = user_with_customer(&app).await;

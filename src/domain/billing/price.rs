@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use super::Billing;
 use crate::{
-    error::Result,
+    error::{Error, Result},
     ports::payments::{Cost, PaymentError, PriceSnapshot},
 };
 
@@ -24,6 +24,8 @@ pub struct PriceCache(Arc<Mutex<Cached>>);
 #[derive(Default)]
 struct Cached {
     price: Option<PriceSnapshot>,
+    /// Whether Stripe has no such price.
+    is_missing: bool,
     /// When Stripe is called again.
     read_again_at: Option<Timestamp>,
 }
@@ -43,6 +45,15 @@ impl Billing {
         if !self.is_configured() {
             return Ok(None);
         }
+        // Anyone may ask, so a failed call is not repeated at once.
+        let has_failed_lately = {
+            let cached = self.price.0.lock().await;
+            let is_unknown = cached.price.is_none() && !cached.is_missing;
+            is_unknown && cached.read_again_at.is_some_and(|time| time > self.clock.now())
+        };
+        if has_failed_lately {
+            return Err(Error::PaymentProvider(anyhow::anyhow!("the last call for the price has failed")));
+        }
         Ok(self.configured_price().await?.and_then(|price| price.cost))
     }
 
@@ -50,13 +61,16 @@ impl Billing {
     pub(super) async fn configured_price(&self) -> Result<Option<PriceSnapshot>> {
         let Some(id) = self.settings.price() else { return Ok(None) };
         let (mut cached, now) = (self.price.0.lock().await, self.clock.now());
-        if cached.read_again_at.is_none_or(|time| time <= now) {
+        let is_unknown = cached.price.is_none() && !cached.is_missing;
+        if is_unknown || cached.read_again_at.is_none_or(|time| time <= now) {
             match self.payments()?.price(id).await {
                 Ok(price) => {
-                    *cached = Cached { price: Some(price), read_again_at: Some(now + LIFETIME) };
+                    let read_again_at = Some(now + LIFETIME);
+                    *cached = Cached { price: Some(price), is_missing: false, read_again_at };
                 }
                 Err(PaymentError::Missing(_)) => {
-                    *cached = Cached { price: None, read_again_at: Some(now + RETRY_AFTER) };
+                    let read_again_at = Some(now + RETRY_AFTER);
+                    *cached = Cached { price: None, is_missing: true, read_again_at };
                 }
                 Err(error) => {
                     cached.read_again_at = Some(now + RETRY_AFTER);
