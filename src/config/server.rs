@@ -99,9 +99,9 @@ impl ServerSettings {
         self.trusted_proxies.iter().any(|network| network.contains(&address))
     }
 
-    /// Whether many clients may be behind this peer, so that the limit of connections per address does not apply to it.
+    /// Whether the limit of connections per address does not apply to this peer, because it may be a proxy with many clients.
     #[must_use]
-    pub fn may_proxy_clients(&self, peer: IpAddr) -> bool {
+    pub fn is_exempt_from_per_address_limit(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         peer.is_loopback() || self.is_trusted_proxy(peer)
     }

@@ -1,4 +1,4 @@
-//! The services of the handlers, and the authentication of requests.
+//! The services that the handlers of requests use, and the authentication of requests.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -22,7 +22,7 @@ use crate::{
     telemetry::metrics::TransportMetrics,
 };
 
-/// The services of the handlers.
+/// The services that the handlers of requests use.
 #[derive(Clone)]
 pub struct Api {
     pub executor: Executor,
@@ -38,7 +38,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// The address and the user agent of a request.
+    /// The client that sends a request. `peer` is the other end of the connection: the client, or a proxy.
     pub(super) fn caller(&self, peer: SocketAddr, headers: &HeaderMap) -> Caller {
         Caller {
             address: self.settings.client(peer.ip(), &forwarded::addresses(headers)),
@@ -47,8 +47,8 @@ impl Api {
         }
     }
 
-    /// Authenticates a request and creates its context. An invalid token is not an error here, because some operations need no
-    /// token. The identity in the context then holds the reason.
+    /// Authenticates a request and creates its context. A missing or invalid token is not an error here, because some operations
+    /// need no token. The identity in the context then holds the reason why the caller is anonymous.
     ///
     /// # Errors
     /// Internal errors.
@@ -59,11 +59,12 @@ impl Api {
     ) -> Result<RequestContext> {
         let identity = self.identify(authorization).await?;
         let request_id = uuid::Uuid::now_v7().to_string().into();
-        let owner = match &identity {
+        // The memory of all requests of one user, or of one anonymous network, is limited together.
+        let memory_owner = match &identity {
             Ok(viewer) => viewer.user.to_string(),
             Err(_) => caller.network().to_string(),
         };
-        let memory = self.executor.memory.request(&owner);
+        let memory = self.executor.memory.request(&memory_owner);
         let (mutation_rate, permits) = Default::default();
         Ok(RequestContext {
             identity,
@@ -78,20 +79,22 @@ impl Api {
         })
     }
 
-    /// Resolves once the viewer's access token has expired or the session has ended. Never resolves for an anonymous caller.
-    pub(super) fn signed_out(self: &Arc<Self>, identity: &Identity) -> BoxFuture<'static, ()> {
+    /// Waits until the viewer's access token has expired or the session has ended. Never resolves for an anonymous caller.
+    pub(super) fn wait_for_sign_out(self: &Arc<Self>, identity: &Identity) -> BoxFuture<'static, ()> {
         let Ok(viewer) = *identity else { return future::pending().boxed() };
-        let left = (viewer.until - self.auth.clock.now()).to_std().unwrap_or_default();
+        let until_expiry = (viewer.until - self.auth.clock.now()).to_std().unwrap_or_default();
         let api = self.clone();
         async move {
             tokio::select! {
-                () = tokio::time::sleep(left) => {}
+                () = tokio::time::sleep(until_expiry) => {}
                 () = api.auth.session_ended(viewer.session) => {}
             }
         }
         .boxed()
     }
 
+    /// The inner result is the identity: the viewer, or the reason why the caller is anonymous. The outer error is an internal
+    /// one.
     async fn identify(&self, authorization: Option<&str>) -> Result<Identity> {
         let Some(authorization) = authorization else {
             return Ok(Err("Sign in first: the request has no access token."));

@@ -1,13 +1,14 @@
-//! Limits the response bytes that clients have not read, in number and in time.
+//! Limits how many bytes of responses clients leave unread, and for how long.
 //!
 //! ```text
 //!  handler ──► response ──► permit? ──► chunks ──► hyper ──► socket
 //!                              │ no: 429     │ none read for 60 s: the connection is closed
 //! ```
 //!
-//! A response waits for the socket and, over HTTP/2, for the client's flow-control windows, which the timeouts of the connection
-//! do not cover. Responses of one chunk are always accepted, because the maximum number of streams of a connection limits their
-//! number. When the process has no capacity left, the connection whose client has not read for the longest time is closed.
+//! A response waits until the socket accepts it and, over HTTP/2, until the client's flow-control windows permit it. The timeouts
+//! of the connection do not limit this wait. A response of one chunk needs no permit, because a connection has a maximum number
+//! of concurrent streams, and so of such responses. If the process has no capacity left, it closes the connection whose client
+//! has not read for the longest time.
 
 use std::{
     collections::HashMap,
@@ -30,34 +31,34 @@ use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{budget::Budget, rejection::too_many_unread};
+use super::{budget::Budget, rejection::unread_limit_response};
 
 /// A connection is closed when its client has read nothing of a response for this long.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// The maximum size of a chunk that is handed to the connection, in bytes.
 const CHUNK: usize = 16 * 1024;
-/// The maximum of unread bytes of the process, and of one connection.
+/// The maximum number of unread bytes of the process, and of one connection.
 const MAX_UNREAD: usize = 96 * 1024 * 1024;
 const MAX_UNREAD_OF_CONNECTION: usize = 32 * 1024 * 1024;
 /// While a connection has more unread bytes than this, its next requests wait.
 const MAX_UNREAD_BEFORE_NEXT_REQUEST: usize = 8 * 1024 * 1024;
 /// A connection whose client has read nothing for this long may be closed to free memory for others.
 const EVICTABLE_AFTER: Duration = Duration::from_secs(1);
-/// The id under which all messages of a connection's socket count as one response.
-const SOCKET: u64 = u64::MAX;
-/// How long a response waits for the memory of a connection that is being closed.
+/// The response id of all messages of a connection's WebSocket, which count as one response.
+const SOCKET_RESPONSE_ID: u64 = u64::MAX;
+/// How long a response waits for the memory that the closing of another connection frees.
 const EVICTION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The unread bytes of all connections of the process.
 pub(super) struct Backlog {
     budget: Budget,
-    connections: Mutex<HashMap<u64, Weak<Unread>>>,
+    connections: Mutex<HashMap<u64, Weak<UnreadBytes>>>,
     /// The next id of a connection or of a response.
-    next: AtomicU64,
+    next_id: AtomicU64,
 }
 
 /// The unread bytes of one connection.
-pub(super) struct Unread {
+pub(super) struct UnreadBytes {
     id: u64,
     backlog: Arc<Backlog>,
     budget: Budget,
@@ -68,7 +69,7 @@ pub(super) struct Unread {
 
 /// A permit for a number of unread bytes.
 struct Permit {
-    connection: Arc<Unread>,
+    connection: Arc<UnreadBytes>,
     bytes: usize,
 }
 
@@ -89,13 +90,17 @@ impl Backlog {
     }
 
     fn with_capacity(bytes: usize) -> Arc<Self> {
-        let (connections, next) = Default::default();
-        Arc::new(Self { budget: Budget::new(bytes), connections, next })
+        Arc::new(Self {
+            budget: Budget::new(bytes),
+            connections: Mutex::default(),
+            next_id: AtomicU64::default(),
+        })
     }
 
-    pub(super) fn connection(self: &Arc<Self>) -> Arc<Unread> {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(Unread {
+    /// Registers a new connection.
+    pub(super) fn add_connection(self: &Arc<Self>) -> Arc<UnreadBytes> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let connection = Arc::new(UnreadBytes {
             id,
             backlog: self.clone(),
             budget: Budget::new(MAX_UNREAD_OF_CONNECTION),
@@ -106,14 +111,14 @@ impl Backlog {
         connection
     }
 
-    /// Closes the connection whose client has read nothing for the longest time.
+    /// Closes the connection whose client has read nothing for the longest time, if that is at least [`EVICTABLE_AFTER`].
     fn evict(&self) {
         let connections: Vec<_> = lock(&self.connections).values().filter_map(Weak::upgrade).collect();
         let idle = connections.iter().filter_map(|connection| Some((connection.idle_since()?, connection)));
-        let longest = idle
+        let longest_idle = idle
             .filter(|(since, connection)| since.elapsed() >= EVICTABLE_AFTER && connection.budget.used() > 0)
             .min_by_key(|(since, _)| *since);
-        if let Some((since, connection)) = longest {
+        if let Some((since, connection)) = longest_idle {
             tracing::warn!(
                 idle_secs = since.elapsed().as_secs(),
                 "closing a connection that does not read: the memory for unread responses is used up"
@@ -123,22 +128,23 @@ impl Backlog {
     }
 }
 
-impl Unread {
-    /// Waits until the client has read enough for another request to be executed.
-    async fn ready(&self) {
+impl UnreadBytes {
+    /// Waits until the client has read so much that its connection may execute another request.
+    async fn wait_until_below_limit(&self) {
         self.budget.wait_until_at_most(MAX_UNREAD_BEFORE_NEXT_REQUEST).await;
     }
 
-    /// Resolves once the client has read nothing of a response for too long, or the memory of the unread bytes is needed.
-    pub(super) async fn stalled(&self) {
+    /// Waits until the connection must be closed: its client has read nothing of a response for [`READ_TIMEOUT`], or other
+    /// connections need the memory of its unread bytes.
+    pub(super) async fn wait_until_stalled_or_evicted(&self) {
         let stalled = async {
             loop {
                 let now = Instant::now();
-                let until = self.idle_since().unwrap_or(now) + READ_TIMEOUT;
-                if until <= now {
+                let deadline = self.idle_since().unwrap_or(now) + READ_TIMEOUT;
+                if deadline <= now {
                     return;
                 }
-                sleep_until(until).await;
+                sleep_until(deadline).await;
             }
         };
         tokio::select! {
@@ -147,20 +153,21 @@ impl Unread {
         }
     }
 
-    /// Resolves once the memory of the unread bytes is needed.
-    pub(super) async fn evicted(&self) {
+    /// Waits until other connections need the memory of this one's unread bytes.
+    pub(super) async fn wait_until_evicted(&self) {
         self.evicted.cancelled().await;
     }
 
-    /// Counts a WebSocket message of more than one chunk until it is written. Returns none if there is no capacity for it.
-    pub(super) async fn message(self: &Arc<Self>, text: String) -> Option<Utf8Bytes> {
+    /// Counts a WebSocket message that is longer than one chunk until it is written. Returns none if there is no capacity for it.
+    pub(super) async fn count_message(self: &Arc<Self>, text: String) -> Option<Utf8Bytes> {
         if text.len() <= CHUNK {
             return Some(text.into());
         }
         let permit = self.permit(text.len()).await?;
-        self.count_chunk(SOCKET, text.into(), Some(permit)).try_into().ok()
+        self.count_chunk(SOCKET_RESPONSE_ID, text.into(), Some(permit)).try_into().ok()
     }
 
+    /// The time since which the client has read nothing of some response. None if it has read all responses.
     fn idle_since(&self) -> Option<Instant> {
         lock(&self.responses).values().map(|(_, since)| *since).min()
     }
@@ -176,6 +183,7 @@ impl Unread {
         Some(Arc::new(Permit { connection: self.clone(), bytes }))
     }
 
+    /// As [`try_permit`](Self::try_permit), but closes another connection to free memory if the process has no capacity left.
     async fn permit(self: &Arc<Self>, bytes: usize) -> Option<Arc<Permit>> {
         if let Some(permit) = self.try_permit(bytes) {
             return Some(permit);
@@ -195,7 +203,7 @@ impl Unread {
         Bytes::from_owner(Chunk { bytes, response_id, connection: self.clone(), _permit: permit })
     }
 
-    fn chunk_read(&self, response_id: u64) {
+    fn record_chunk_read(&self, response_id: u64) {
         let mut responses = lock(&self.responses);
         if let Some((chunks, since)) = responses.get_mut(&response_id) {
             *chunks -= 1;
@@ -207,7 +215,7 @@ impl Unread {
     }
 }
 
-impl Drop for Unread {
+impl Drop for UnreadBytes {
     fn drop(&mut self) {
         lock(&self.backlog.connections).remove(&self.id);
     }
@@ -217,7 +225,7 @@ impl Drop for Unread {
 struct Chunk {
     bytes: Bytes,
     response_id: u64,
-    connection: Arc<Unread>,
+    connection: Arc<UnreadBytes>,
     _permit: Option<Arc<Permit>>,
 }
 
@@ -229,7 +237,7 @@ impl AsRef<[u8]> for Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        self.connection.chunk_read(self.response_id);
+        self.connection.record_chunk_read(self.response_id);
     }
 }
 
@@ -237,12 +245,12 @@ impl Drop for Chunk {
 struct Chunked {
     body: Body,
     response_id: u64,
-    connection: Arc<Unread>,
-    /// The permit for the whole body, if its length is known.
-    whole: Option<Arc<Permit>>,
-    /// The rest of a frame, and its permit.
+    connection: Arc<UnreadBytes>,
+    /// The permit for the whole body, if its length is known and exceeds one chunk.
+    body_permit: Option<Arc<Permit>>,
+    /// The rest of the current frame of `body`, and the permit for that frame.
     rest: Bytes,
-    permit: Option<Arc<Permit>>,
+    frame_permit: Option<Arc<Permit>>,
 }
 
 impl HttpBody for Chunked {
@@ -263,19 +271,20 @@ impl HttpBody for Chunked {
                 Ok(data) => self.rest = data,
                 Err(frame) => return Poll::Ready(Some(Ok(frame))),
             }
-            self.permit = self.whole.clone();
-            if self.permit.is_none() && self.rest.len() > CHUNK {
-                self.permit = self.connection.try_permit(self.rest.len());
-                if self.permit.is_none() {
+            self.frame_permit = self.body_permit.clone();
+            if self.frame_permit.is_none() && self.rest.len() > CHUNK {
+                self.frame_permit = self.connection.try_permit(self.rest.len());
+                if self.frame_permit.is_none() {
                     return Poll::Ready(Some(Err(axum::Error::new("too many unread bytes"))));
                 }
             }
         }
         let length = self.rest.len().min(CHUNK);
         let chunk = self.rest.split_to(length);
-        let permit = self.permit.clone();
+        // The chunks of a frame share its permit, which is released when the last of them is read.
+        let permit = self.frame_permit.clone();
         if self.rest.is_empty() {
-            self.permit = None;
+            self.frame_permit = None;
         }
         Poll::Ready(Some(Ok(Frame::data(self.connection.count_chunk(self.response_id, chunk, permit)))))
     }
@@ -286,35 +295,38 @@ impl HttpBody for Chunked {
 
     fn size_hint(&self) -> SizeHint {
         let (rest, size) = (self.rest.len() as u64, self.body.size_hint());
-        let mut whole = SizeHint::new();
-        whole.set_lower(size.lower() + rest);
+        let mut hint = SizeHint::new();
+        hint.set_lower(size.lower() + rest);
         if let Some(upper) = size.upper() {
-            whole.set_upper(upper + rest);
+            hint.set_upper(upper + rest);
         }
-        whole
+        hint
     }
 }
 
-/// Executes a request once its connection has capacity, and counts its response.
-pub(super) async fn bounded(request: Request, next: Next) -> Response {
-    let Some(connection) = request.extensions().get::<Arc<Unread>>().cloned() else {
+/// Executes a request once its connection has few enough unread bytes, and counts the bytes of its response until the client has
+/// read them.
+pub(super) async fn limit_unread_bytes(request: Request, next: Next) -> Response {
+    let Some(connection) = request.extensions().get::<Arc<UnreadBytes>>().cloned() else {
         return next.run(request).await;
     };
-    connection.ready().await;
+    connection.wait_until_below_limit().await;
     let response = next.run(request).await;
     if response.body().is_end_stream() {
         return response;
     }
     let length = response.body().size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let large = length.filter(|length| *length > CHUNK);
-    let whole = match large {
+    let body_permit = match large {
         Some(length) => match connection.permit(length).await {
             Some(permit) => Some(permit),
-            None => return too_many_unread(),
+            None => return unread_limit_response(),
         },
         None => None,
     };
-    let response_id = connection.backlog.next.fetch_add(1, Ordering::Relaxed);
-    let (rest, permit) = Default::default();
-    response.map(|body| Body::new(Chunked { body, response_id, connection, whole, rest, permit }))
+    let response_id = connection.backlog.next_id.fetch_add(1, Ordering::Relaxed);
+    response.map(|body| {
+        let rest = Bytes::new();
+        Body::new(Chunked { body, response_id, connection, body_permit, rest, frame_permit: None })
+    })
 }

@@ -18,7 +18,8 @@ use super::rejection::body_too_long;
 pub(super) const MAX_BODY: usize = 512 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) async fn whole_body(request: Request, next: Next) -> Response {
+/// Rejects a body that is too long, incomplete or too slow.
+pub(super) async fn receive_whole_body(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let length = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if length > MAX_BODY {

@@ -1,8 +1,8 @@
-//! A budget of bytes.
+//! A budget of bytes: a limited number that can be acquired and released.
 
 use tokio::sync::watch;
 
-/// A limited number of bytes that can be acquired and released.
+/// The bytes of a budget. Waiters are notified when the number of used bytes changes.
 pub(super) struct Budget {
     used: watch::Sender<usize>,
     limit: usize,
@@ -21,7 +21,7 @@ impl Budget {
         *self.used.borrow()
     }
 
-    /// Acquires all bytes, or none if they exceed the limit.
+    /// Acquires this number of bytes and returns true. If the limit would be exceeded, acquires none and returns false.
     pub(super) fn try_acquire(&self, bytes: usize) -> bool {
         self.used.send_if_modified(|used| {
             let fits = *used + bytes <= self.limit;
@@ -34,6 +34,7 @@ impl Budget {
         self.used.send_modify(|used| *used -= bytes);
     }
 
+    /// Waits until at most this number of bytes is used.
     pub(super) async fn wait_until_at_most(&self, bytes: usize) {
         // This fails only if the sender is dropped, but `self` holds it.
         let _ = self.used.subscribe().wait_for(|used| *used <= bytes).await;

@@ -1,4 +1,4 @@
-//! `GET /chatrooms/{id}/export`: the current branch of a chatroom, as a download.
+//! `GET /chatrooms/{id}/export`: the active branch of a chatroom, as a download.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
     error::Error,
 };
 
-/// The parameters of the query.
+/// The parameters of the URL's query.
 #[derive(serde::Deserialize)]
 pub(super) struct Parameters {
     format: Option<String>,

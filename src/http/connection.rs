@@ -79,7 +79,7 @@ impl Connections {
     {
         let has_request = Arc::new(AtomicBool::new(false));
         let request_seen = has_request.clone();
-        let unread = self.backlog.connection();
+        let unread = self.backlog.add_connection();
         let service = ServiceBuilder::new()
             .layer(AddExtensionLayer::new(ConnectInfo(peer)))
             .layer(AddExtensionLayer::new(permit.clone()))
@@ -105,7 +105,9 @@ impl Connections {
                 tracing::debug!(error, "connection failed");
             },
             () = no_request => tracing::debug!("connection closed: no request"),
-            () = unread.stalled() => tracing::debug!("connection closed: the client does not read responses"),
+            () = unread.wait_until_stalled_or_evicted() => {
+                tracing::debug!("connection closed: the client does not read responses");
+            }
         }
         drop(permit);
     }
@@ -125,7 +127,7 @@ mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::*;
-    use crate::http::backlog::bounded;
+    use crate::http::backlog::limit_unread_bytes;
 
     const MIB: usize = 1024 * 1024;
     const GET: &[u8] = b"GET /small HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -145,7 +147,7 @@ mod tests {
             .route("/small", get("Small"))
             .route("/large", get(large))
             .route("/events", get(events))
-            .layer(middleware::from_fn(bounded));
+            .layer(middleware::from_fn(limit_unread_bytes));
         Connections::new(routes)
     }
 

@@ -1,4 +1,4 @@
-//! The client addresses in the headers of proxies.
+//! The client addresses that proxies record in the headers X-Forwarded-For and Forwarded.
 
 use std::net::IpAddr;
 
@@ -8,33 +8,37 @@ use super::headers::split_unquoted;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// Whether the request has a header that proxies add. A client can send such a header, too.
 pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.contains_key(FORWARDED_FOR) || headers.contains_key(FORWARDED)
 }
 
-/// The addresses that the proxies before this server have recorded, the client's first. An invalid address is none. If both
-/// headers are present, only X-Forwarded-For is read and not [Forwarded](https://www.rfc-editor.org/rfc/rfc7239): a proxy that
-/// sets one of them may pass on the other one, which the client may have forged.
+/// The addresses that proxies recorded, in the order in which the request passed the proxies, so the client's address comes
+/// first. `None` stands for an entry that is not an IP address. If both headers are present, only X-Forwarded-For is read and not
+/// [Forwarded](https://www.rfc-editor.org/rfc/rfc7239): a proxy that sets one of them may pass on the other one, which the client
+/// may have forged.
 pub(super) fn addresses(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let texts = |name: HeaderName| {
+    let values = |name: HeaderName| {
         headers.get_all(name).into_iter().map(HeaderValue::to_str).collect::<Vec<_>>().into_iter()
     };
     if headers.contains_key(FORWARDED_FOR) {
-        let lines = texts(FORWARDED_FOR).map(Result::unwrap_or_default);
-        return lines.flat_map(|line| line.split(',').map(node)).collect();
+        let lines = values(FORWARDED_FOR).map(Result::unwrap_or_default);
+        return lines.flat_map(|line| line.split(',').map(parse_address)).collect();
     }
-    let lines = texts(FORWARDED).map(Result::unwrap_or_default);
+    let lines = values(FORWARDED).map(Result::unwrap_or_default);
     lines.flat_map(|line| split_unquoted(line, ',').map(forwarded_for)).collect()
 }
 
-/// The `for` of an element of a Forwarded header.
+/// The address in the `for` parameter of one element of a Forwarded header.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     let mut pairs = split_unquoted(element, ';').filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for")).and_then(|(_, value)| node(value))
+    pairs
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))
+        .and_then(|(_, value)| parse_address(value))
 }
 
 /// Parses an address with or without quotes, brackets and a port.
-fn node(text: &str) -> Option<IpAddr> {
+fn parse_address(text: &str) -> Option<IpAddr> {
     let text = text.trim().trim_matches('"').trim();
     if let Ok(address) = text.parse() {
         return Some(address);

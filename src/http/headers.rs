@@ -9,9 +9,9 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a 
 
 /// Splits a header value at a separator, except within quotes.
 pub(super) fn split_unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
+    let mut is_quoted = false;
     text.split(move |c| {
-        quoted ^= c == '"';
-        c == separator && !quoted
+        is_quoted ^= c == '"';
+        c == separator && !is_quoted
     })
 }

@@ -25,8 +25,9 @@ async fn live() -> &'static str {
     "live\n"
 }
 
-/// The process is ready while the database can be read and written, until SIGTERM. It is also ready without Redis, because
-/// everything still works, only slower. If it were not, all processes would leave the load balancer at once.
+/// Until SIGTERM, the process is ready while the database can be read and written. It is also ready without Redis, because
+/// everything still works, only slower. If Redis were required, its failure would remove all processes from the load balancer
+/// at once.
 async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
     if health.life.soft.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");

@@ -1,9 +1,11 @@
-//! Checks the host of a request. A request has at most one Host header, and over HTTP/1.1 exactly one. If the server listens on
-//! a loopback address, the host must be a local name or one that the settings allow.
+//! Checks the host of a request, by two rules:
 //!
-//! The second rule prevents DNS rebinding: a page whose domain resolves to 127.0.0.1 would be of the same origin as the server,
-//! but its requests still carry the page's domain as their host. A request without a host is accepted, because
-//! browsers always send one.
+//! 1. A request must have at most one Host header, and over HTTP/1.1 exactly one.
+//! 2. If the server listens on a loopback address, the host must be a local name or one that the settings allow.
+//!
+//! The second rule prevents DNS rebinding: a browser considers a page whose domain resolves to 127.0.0.1 to be of the same origin
+//! as the server, but the page's requests still carry its domain as their host. A request without a host passes the second rule,
+//! because browsers always send a host.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -57,7 +59,7 @@ pub(super) async fn check(State(api): State<Arc<Api>>, mut request: Request, nex
 /// [RFC 9113](https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1).
 fn parse(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Option<Authority>, &'static str> {
     let mut hosts = headers.get_all(header::HOST).into_iter();
-    let header = match (hosts.next(), hosts.next()) {
+    let from_header = match (hosts.next(), hosts.next()) {
         (_, Some(_)) => return Err("A request must have one Host header."),
         (Some(host), None) if host.is_empty() => None,
         (Some(host), None) => {
@@ -67,15 +69,15 @@ fn parse(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Option<Auth
         (None, None) if version == Version::HTTP_11 => return Err("A request must have a Host header."),
         (None, None) => None,
     };
-    match (uri.authority(), header) {
+    match (uri.authority(), from_header) {
         (Some(target), _) if target.as_str().contains('@') => {
             Err("The host in the request target is invalid.")
         }
-        (Some(target), Some(header)) if version == Version::HTTP_2 && *target != header => {
+        (Some(target), Some(host)) if version == Version::HTTP_2 && *target != host => {
             Err("The Host header and :authority differ.")
         }
         (Some(target), _) => Ok(Some(target.clone())),
-        (None, header) => Ok(header),
+        (None, from_header) => Ok(from_header),
     }
 }
 
@@ -85,7 +87,11 @@ mod tests {
 
     use super::*;
 
-    fn host(uri: &str, hosts: &[&'static str], version: Version) -> Result<Option<String>, &'static str> {
+    fn parsed_host(
+        uri: &str,
+        hosts: &[&'static str],
+        version: Version,
+    ) -> Result<Option<String>, &'static str> {
         let hosts = hosts.iter().map(|host| (header::HOST, HeaderValue::from_static(host)));
         let mut headers = HeaderMap::new();
         hosts.for_each(|(name, host)| {
@@ -95,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_must_have_exactly_one_valid_host() {
+    fn requests_with_missing_repeated_or_invalid_hosts_are_rejected() {
         let some = |host: &str| Ok(Some(host.to_owned()));
         for (uri, hosts, version, expected) in [
             ("/", &["a:80"][..], Version::HTTP_11, some("a:80")),
@@ -105,7 +111,7 @@ mod tests {
             ("/", &[], Version::HTTP_10, Ok(None)),
             ("/", &[""], Version::HTTP_11, Ok(None)),
         ] {
-            assert_eq!(host(uri, hosts, version), expected, "{uri} {hosts:?}");
+            assert_eq!(parsed_host(uri, hosts, version), expected, "{uri} {hosts:?}");
         }
         for (uri, hosts, version) in [
             ("/", &[][..], Version::HTTP_11),
@@ -115,7 +121,7 @@ mod tests {
             ("/", &["a/b"], Version::HTTP_11),
             ("http://b/", &["a"], Version::HTTP_2),
         ] {
-            assert!(host(uri, hosts, version).is_err(), "{uri} {hosts:?}");
+            assert!(parsed_host(uri, hosts, version).is_err(), "{uri} {hosts:?}");
         }
     }
 }

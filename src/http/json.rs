@@ -2,20 +2,24 @@
 //!
 //! JavaScript can split a string inside a surrogate pair and then escapes the remaining half as `\ud83d`, which is not valid
 //! Unicode and which no Rust string can represent. This parser replaces each unpaired surrogate by a marker: a noncharacter that
-//! does not occur in the input. So an error can name the affected field, and the other fields stay readable.
+//! does not occur in the input. Therefore an error can name the affected field, and the other fields can still be read.
 
 use serde_json::Value;
 
-/// A parsed value.
+/// The length of an escape such as `\ud83d`, in bytes.
+const ESCAPE_LENGTH: usize = 6;
+
+/// A parsed value, and its unpaired surrogates.
 #[derive(Debug)]
 pub(super) struct Json {
     pub(super) value: Value,
-    pub(super) lone: LoneSurrogates,
+    pub(super) unpaired: UnpairedSurrogates,
 }
 
-/// Finds the strings that contained an unpaired surrogate. Holds the marker if the input contained such a string.
+/// Finds the strings of a parsed value that contained an unpaired surrogate. Holds the marker that replaces such surrogates, or
+/// none if the input contained no unpaired surrogate.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct LoneSurrogates(Option<char>);
+pub(super) struct UnpairedSurrogates(Option<char>);
 
 /// Parses a value.
 ///
@@ -23,16 +27,16 @@ pub(super) struct LoneSurrogates(Option<char>);
 /// The text is not JSON.
 pub(super) fn parse(text: &[u8]) -> Result<Json, serde_json::Error> {
     let error = match serde_json::from_slice(text) {
-        Ok(value) => return Ok(Json { value, lone: LoneSurrogates(None) }),
+        Ok(value) => return Ok(Json { value, unpaired: UnpairedSurrogates(None) }),
         Err(error) => error,
     };
     let Some((text, marker)) = replace_unpaired(text) else { return Err(error) };
-    Ok(Json { value: serde_json::from_slice(&text)?, lone: LoneSurrogates(Some(marker)) })
+    Ok(Json { value: serde_json::from_slice(&text)?, unpaired: UnpairedSurrogates(Some(marker)) })
 }
 
-impl LoneSurrogates {
-    /// The path of the first string in this value with an unpaired surrogate, such as `input.content`; empty for the value
-    /// itself.
+impl UnpairedSurrogates {
+    /// The path of the first string in this value with an unpaired surrogate, such as `input.content`; empty if the value itself
+    /// is that string.
     pub(super) fn path_in(self, value: &Value) -> Option<String> {
         let marker = self.0?;
         let join = |name: &str, rest: String| {
@@ -56,37 +60,44 @@ impl LoneSurrogates {
 /// Replaces each unpaired surrogate by a marker, and returns the text and the marker. Returns none if there is no unpaired
 /// surrogate, or if the text already contains every possible marker.
 fn replace_unpaired(text: &[u8]) -> Option<(Vec<u8>, char)> {
+    // Noncharacters, which Unicode reserves for the internal use of programs.
     let marker = ('\u{fdd0}'..='\u{fdef}').find(|marker| {
         let mut utf8 = [0; 4];
         let utf8 = marker.encode_utf8(&mut utf8).as_bytes();
         let escape = format!("\\u{:04x}", u32::from(*marker));
-        let contains = |wanted: &[u8]| text.windows(wanted.len()).any(|at| at.eq_ignore_ascii_case(wanted));
+        let contains =
+            |wanted: &[u8]| text.windows(wanted.len()).any(|part| part.eq_ignore_ascii_case(wanted));
         !contains(utf8) && !contains(escape.as_bytes())
     })?;
     let escape = format!("\\u{:04x}", u32::from(marker));
-    let (mut replaced, mut found, mut at) = (Vec::with_capacity(text.len()), false, 0);
-    while at < text.len() {
-        let rest = &text[at..];
-        let length = match (surrogate(rest), rest) {
-            (Some(0xd800..0xdc00), _) if matches!(surrogate(&rest[6..]), Some(0xdc00..0xe000)) => 12,
+    let (mut replaced, mut has_unpaired, mut position) = (Vec::with_capacity(text.len()), false, 0);
+    while position < text.len() {
+        let rest = &text[position..];
+        let length = match (escaped_surrogate(rest), rest) {
+            // A high surrogate followed by a low one is a pair.
+            (Some(0xd800..0xdc00), _)
+                if matches!(escaped_surrogate(&rest[ESCAPE_LENGTH..]), Some(0xdc00..0xe000)) =>
+            {
+                2 * ESCAPE_LENGTH
+            }
             (Some(_), _) => {
-                found = true;
+                has_unpaired = true;
                 replaced.extend_from_slice(escape.as_bytes());
-                at += 6;
+                position += ESCAPE_LENGTH;
                 continue;
             }
-            // The character after a backslash is part of its escape.
+            // The byte after a backslash is part of the escape: in `\\ud83d`, the second backslash begins no escape.
             (None, [b'\\', _, ..]) => 2,
             _ => 1,
         };
         replaced.extend_from_slice(&rest[..length]);
-        at += length;
+        position += length;
     }
-    found.then_some((replaced, marker))
+    has_unpaired.then_some((replaced, marker))
 }
 
-/// The escaped surrogate at the beginning of the text.
-fn surrogate(text: &[u8]) -> Option<u32> {
+/// The code unit of the escaped surrogate with which the text begins. None if it begins with anything else.
+fn escaped_surrogate(text: &[u8]) -> Option<u32> {
     let digits = text.strip_prefix(b"\\u")?.get(..4)?;
     if !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;
@@ -103,7 +114,7 @@ mod tests {
 
     fn path(text: &str) -> Option<String> {
         let json = parse(text.as_bytes()).unwrap();
-        json.lone.path_in(&json.value)
+        json.unpaired.path_in(&json.value)
     }
 
     #[test]

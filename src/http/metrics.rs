@@ -1,7 +1,7 @@
 //! `GET /metrics`, on a listener of its own.
 //!
-//! The gauges that the database knows are read on a scrape, at most every few seconds, so that scraping costs the same with
-//! any number of collectors.
+//! A scrape reads the state of the queue from the database, unless an earlier scrape has read it in the last five seconds. So the
+//! load on the database does not grow with the number of collectors.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,12 +24,13 @@ use crate::{
     telemetry::metrics::{CONTENT_TYPE, Metrics},
 };
 
-/// How long values that were read from the database are used.
+/// How long scrapes reuse the values that one of them read from the database.
 const MAX_AGE: Duration = Duration::from_secs(5);
-/// A scrape does not wait longer for the database or Redis. The gauges then keep their values.
+/// How long a scrape waits for the database, and for Redis. After a timeout, the gauges of the database keep their values, and
+/// Redis counts as down.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a scrape reads.
+/// The sources of the values that a scrape returns.
 pub struct MetricsSources {
     pub metrics: Arc<Metrics>,
     pub db: Db,
@@ -65,19 +66,20 @@ impl Scraper {
             let is_up = matches!(timeout(READ_TIMEOUT, redis.check()).await, Ok(Ok(())));
             metrics.state.set_redis_up(is_up);
         }
-        // Concurrent scrapes wait for one read.
+        // The lock is held during the read, so that concurrent scrapes wait for it instead of reading, too.
         let mut read_at = self.read_at.lock().await;
         if read_at.is_some_and(|at| at.elapsed() < MAX_AGE) {
             return;
         }
-        match timeout(READ_TIMEOUT, self.read()).await {
+        match timeout(READ_TIMEOUT, self.read_database()).await {
             Ok(Ok(())) => *read_at = Some(Instant::now()),
             Ok(Err(error)) => tracing::debug!(%error, "reading the state of the queue for metrics failed"),
             Err(_) => tracing::debug!("reading the state of the queue for metrics timed out"),
         }
     }
 
-    async fn read(&self) -> Result<(), DbErr> {
+    /// Reads the values that come from the database.
+    async fn read_database(&self) -> Result<(), DbErr> {
         let MetricsSources { metrics, db, clock, .. } = &self.sources;
         let now = clock.now();
         metrics.state.set_queue(&queue::state(db.read(), now).await?);

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!  serve ──► connection ──► router ─┬─► graphql ──► socket
-//!  (peers)   (backlog)      (host,  ├─► my_data, playground, health
+//!  (peers)   (backlog)      (host,  ├─► my_data, chatroom_export, playground, health
 //!                            cors,  └─► stripe_webhook
 //!                            body)
 //! ```
 //!
-//! [`api`] holds the services of the handlers, and [`rejection`] the GraphQL responses to rejected requests.
+//! Modules in parentheses belong to the stage above them. [`api`] holds the services that the handlers use, and [`rejection`]
+//! builds the GraphQL responses to rejected requests.
 
 mod api;
 mod backlog;

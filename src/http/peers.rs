@@ -1,4 +1,4 @@
-//! Limits the open connections of each network.
+//! Limits the open connections of each network: of an IPv4 address, or of an IPv6 /64 network.
 
 use std::{
     collections::HashMap,
@@ -10,37 +10,40 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::auth::network_of;
 
-/// Networks without a connection are dropped once there are this many more networks than after the last sweep.
+/// A sweep removes the networks that have no open connection. It runs once this many networks have been added since the last
+/// sweep.
 const SWEEP_EVERY: usize = 1000;
 
 /// The permit of an open connection. The connection shares it with its WebSockets, and it is released when the last of
 /// them closes.
 pub(super) struct ConnectionPermit {
-    pub(super) _of_server: OwnedSemaphorePermit,
-    pub(super) _of_network: Option<OwnedSemaphorePermit>,
+    pub(super) _server_permit: OwnedSemaphorePermit,
+    /// None for a peer to which the limit of each network does not apply.
+    pub(super) _network_permit: Option<OwnedSemaphorePermit>,
 }
 
 /// The open connections of each network.
 pub(super) struct Peers {
-    max: usize,
-    /// The networks, and their number after the last sweep.
+    max_per_network: usize,
+    /// The free permits of each network, and the number of networks after the last sweep.
     networks: Mutex<(HashMap<IpAddr, Arc<Semaphore>>, usize)>,
 }
 
 impl Peers {
-    pub(super) fn new(max: usize) -> Self {
-        Self { max, networks: Mutex::default() }
+    pub(super) fn new(max_per_network: usize) -> Self {
+        Self { max_per_network, networks: Mutex::default() }
     }
 
-    /// A permit for another connection of this address's network; none if the network has the maximum.
+    /// Acquires a permit for another connection of this address's network. Returns none if the network already has the maximum
+    /// number of connections.
     pub(super) fn try_acquire(&self, address: IpAddr) -> Option<OwnedSemaphorePermit> {
         let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
         let (by_network, after_last_sweep) = &mut *networks;
         let network = by_network.entry(network_of(address));
-        let network = network.or_insert_with(|| Arc::new(Semaphore::new(self.max)));
+        let network = network.or_insert_with(|| Arc::new(Semaphore::new(self.max_per_network)));
         let permit = network.clone().try_acquire_owned().ok();
         if by_network.len() > *after_last_sweep + SWEEP_EVERY {
-            by_network.retain(|_, network| network.available_permits() < self.max);
+            by_network.retain(|_, network| network.available_permits() < self.max_per_network);
             *after_last_sweep = by_network.len();
         }
         permit

@@ -14,35 +14,37 @@ use rust_embed::{Embed, EmbeddedFile};
 
 use super::headers::text;
 
+/// The built files. There are none until `make page` has run.
 #[derive(Embed)]
 #[folder = "playground/dist"]
 #[allow_missing = true]
 struct Files;
 
-/// The resources that the chat may load: its own files, and images within its style sheets.
+/// The chat may load only its own files, and images that its style sheets contain as `data:` URLs.
 const CHAT_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
      manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
-/// GraphiQL also sets styles at run time, has fonts within its style sheet, and runs its editor's language services in workers.
+/// GraphiQL also sets styles at run time, has fonts as `data:` URLs in its style sheet, and runs the language services of its
+/// editor in workers.
 const GRAPHIQL_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; \
      connect-src 'self'; worker-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'",
 );
-/// Browsers revalidate a page with its ETag, so that they never run an old version.
+/// For pages: a browser asks on each use whether the file with this ETag is current, so that it never runs an old version.
 const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
-/// The name of an asset contains the hash of its content.
+/// For assets, whose names contain the hash of their content: browsers cache them for a year.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
-/// The paths of shared chatrooms, which search engines must not index.
-const SHARED: &str = "/share/";
+/// The prefix of the paths of shared chatrooms, which search engines must not index.
+const SHARED_PREFIX: &str = "/share/";
 
 const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Pollux</title>\
     <h1>Pollux is running</h1><p>The GraphQL API is at <code>/graphql</code>. This page is not built yet: run \
     <code>make page</code> (it requires Node 20.19 or later), then restart the server.</p></html>";
 
-/// The routes of the page.
+/// The routes of the pages. If they are not served, every path without another route returns 404.
 pub(super) fn router<S: Clone + Send + Sync + 'static>(
     is_served: bool,
     allows_introspection: bool,
@@ -67,7 +69,7 @@ async fn chat(method: Method, uri: Uri, headers: HeaderMap) -> Response {
         return not_found().await;
     }
     let mut response = page("index.html", &CHAT_POLICY, &headers);
-    if uri.path().starts_with(SHARED) {
+    if uri.path().starts_with(SHARED_PREFIX) {
         response.headers_mut().insert("x-robots-tag", HeaderValue::from_static("noindex, nofollow"));
     }
     response
@@ -96,7 +98,7 @@ async fn not_found() -> Response {
     StatusCode::NOT_FOUND.into_response()
 }
 
-/// A page with its security headers.
+/// The response with a page and its security headers. If the page is not built, its body explains how to build it.
 fn page(path: &str, policy: &HeaderValue, headers: &HeaderMap) -> Response {
     let response = file(path, headers).unwrap_or_else(|| Html(NOT_BUILT).into_response());
     let headers = [
@@ -108,7 +110,8 @@ fn page(path: &str, policy: &HeaderValue, headers: &HeaderMap) -> Response {
     (headers, response).into_response()
 }
 
-/// A built file in the best encoding that the client accepts; none if it does not exist.
+/// The response with a built file, in the best encoding that the client accepts, or a 304 if the client has it. None if the file
+/// does not exist.
 fn file(path: &str, headers: &HeaderMap) -> Option<Response> {
     let original = Files::get(path)?;
     let encoded = [("br", "br"), ("gzip", "gz")].into_iter().find_map(|(coding, extension)| {
@@ -119,8 +122,9 @@ fn file(path: &str, headers: &HeaderMap) -> Option<Response> {
     let content_type = original.metadata.mimetype().to_owned();
     let (coding, file) = encoded.map_or((None, original), |(coding, file)| (Some(coding), file));
     let tag = etag(&file);
-    let common = [(header::ETAG, value(&tag)), (header::VARY, HeaderValue::from_static("accept-encoding"))];
-    if text(headers, &header::IF_NONE_MATCH).is_some_and(|known| known.contains(&tag)) {
+    let common =
+        [(header::ETAG, header_value(&tag)), (header::VARY, HeaderValue::from_static("accept-encoding"))];
+    if text(headers, &header::IF_NONE_MATCH).is_some_and(|tags| tags.contains(&tag)) {
         return Some((StatusCode::NOT_MODIFIED, common).into_response());
     }
     let body = match file.data {
@@ -128,7 +132,7 @@ fn file(path: &str, headers: &HeaderMap) -> Option<Response> {
         Cow::Owned(data) => Bytes::from(data),
     };
     let mut response =
-        (common, [(header::CONTENT_TYPE, value(&content_type))], Body::from(body)).into_response();
+        (common, [(header::CONTENT_TYPE, header_value(&content_type))], Body::from(body)).into_response();
     if let Some(coding) = coding {
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
     }
@@ -150,7 +154,7 @@ fn etag(file: &EmbeddedFile) -> String {
     format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]))
 }
 
-fn value(text: &str) -> HeaderValue {
+fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("application/octet-stream"))
 }
 

@@ -1,4 +1,4 @@
-//! Responses to requests that are rejected before an operation is executed, or whose own response cannot be sent.
+//! Responses to requests that are rejected before an operation is executed, or for whose actual response there is no capacity.
 
 use async_graphql::{Response as GraphqlResponse, ServerError, Value};
 use axum::{
@@ -18,7 +18,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 
 const UNREAD_LIMIT: &str = "The operation was executed, but too many response bytes of this connection are unread. Read them, then request less at once.";
 
-/// A GraphQL error in a JSON body.
+/// The response with one GraphQL error, as JSON.
 pub(super) fn reject(
     status: StatusCode,
     code: ErrorCode,
@@ -28,7 +28,7 @@ pub(super) fn reject(
     respond(status, request_id, &rejection(code, message))
 }
 
-/// A GraphQL response without data in a JSON body.
+/// The response with the errors of a rejected request, as JSON.
 pub(super) fn respond(status: StatusCode, request_id: &str, rejection: &GraphqlResponse) -> Response {
     let body = SerializedResponse(rejection).to_json();
     let mut response = (status, [(header::CONTENT_TYPE, JSON)], body).into_response();
@@ -50,18 +50,18 @@ pub(super) fn from_error(error: Error) -> Response {
     respond(status, &request_id, &failure(error, &request_id))
 }
 
-/// The response to a request that is not allowed, independently of its operation.
+/// The response to a request that is not allowed, whatever its operation is.
 pub(super) fn forbidden(message: &str) -> Response {
     reject(StatusCode::FORBIDDEN, ErrorCode::Forbidden, &new_request_id(), message)
 }
 
-/// The response to a request whose body of `count` bytes or more exceeds the maximum.
+/// The response to a request whose body is too long: it has at least `count` bytes, and at most `max` are allowed.
 pub(super) fn body_too_long(count: usize, max: usize) -> Response {
     let exceeded = LimitExceeded { limit: RequestLimit::BodyBytes, count, max };
     respond(StatusCode::PAYLOAD_TOO_LARGE, &new_request_id(), &limit_exceeded(exceeded))
 }
 
-/// The error in place of a response for which there is no memory, because the client does not read earlier responses.
+/// The error that replaces a response for which there is no capacity, because the client does not read earlier responses.
 pub(super) fn unread_limit() -> GraphqlResponse {
     let mut rejection = failure(Error::RateLimited { retry_after_secs: 1 }, "");
     for error in &mut rejection.errors {
@@ -70,19 +70,20 @@ pub(super) fn unread_limit() -> GraphqlResponse {
     rejection
 }
 
-/// [`unread_limit`] over HTTP.
-pub(super) fn too_many_unread() -> Response {
+/// The HTTP response with the error [`unread_limit`].
+pub(super) fn unread_limit_response() -> Response {
     respond(StatusCode::TOO_MANY_REQUESTS, &new_request_id(), &unread_limit())
 }
 
-/// Sets the header that names the request in the log.
+/// Sets the header with the id by which an operator finds the request in the log.
 pub(super) fn set_request_id(response: &mut Response, request_id: &str) {
     if let Ok(id) = HeaderValue::from_str(request_id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
 }
 
-/// Sets `Retry-After` to the seconds until requests that exceeded a rate limit or, if `now` is given, a quota are accepted.
+/// Sets `Retry-After` if an error is about a rate limit or, provided that `now` is given, about a quota: to the number of seconds
+/// after which the request is accepted. Of several errors, the longest wait counts.
 pub(super) fn set_retry_after<'a>(
     response: &mut Response,
     errors: impl IntoIterator<Item = &'a ServerError>,

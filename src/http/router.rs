@@ -11,17 +11,17 @@ use axum::{
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 
 use super::{
-    api::Api, backlog::bounded, body::whole_body, chatroom_export, cors, graphql, host, my_data, playground,
-    stripe_webhook,
+    api::Api, backlog::limit_unread_bytes, body::receive_whole_body, chatroom_export, cors, graphql, host,
+    my_data, playground, stripe_webhook,
 };
 use crate::{config::Switch, graphql::MY_DATA};
 
 /// All routes of the API.
 pub fn router(api: Api) -> Router {
     let cors = cors::layer(api.settings.clone());
-    // Web pages call the routes `for_pages`, whose responses have CORS headers. No page calls the webhook.
-    let is_served = api.settings.playground == Switch::On;
-    let for_pages = playground::router(is_served, api.allows_introspection)
+    let serves_playground = api.settings.playground == Switch::On;
+    // Web pages call the routes `for_pages`, so their responses have CORS headers. No page calls the webhook.
+    let for_pages = playground::router(serves_playground, api.allows_introspection)
         .route("/graphql", get(graphql::get).post(graphql::post).connect(graphql::get))
         .route(MY_DATA, get(my_data::get))
         .route("/chatrooms/{id}/export", get(chatroom_export::get))
@@ -39,11 +39,12 @@ pub fn router(api: Api) -> Router {
         .with_state(api)
 }
 
+/// The layer that is added last runs first: a request waits for capacity on its connection before its body is received.
 fn with_limits<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
     routes
-        .layer(middleware::from_fn(whole_body))
+        .layer(middleware::from_fn(receive_whole_body))
         .layer(CatchPanicLayer::new())
-        .layer(middleware::from_fn(bounded))
+        .layer(middleware::from_fn(limit_unread_bytes))
 }
 
 #[cfg(test)]

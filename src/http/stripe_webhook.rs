@@ -14,7 +14,7 @@ use crate::{error::Error, telemetry::OncePerMinute};
 
 const SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
 
-/// Responds with 200 once the event is stored. Stripe retries after any other status.
+/// Responds with 200 once the event is stored; a job processes it later. Stripe sends the event again after any other status.
 pub(super) async fn post(State(api): State<Arc<Api>>, headers: HeaderMap, body: Bytes) -> Response {
     let signature = text(&headers, &SIGNATURE).unwrap_or_default();
     match api.billing.receive(&body, signature).await {
@@ -22,8 +22,8 @@ pub(super) async fn post(State(api): State<Arc<Api>>, headers: HeaderMap, body: 
         Err(Error::BadInput { message, .. }) => {
             // At most one line a minute is logged, because anyone can send requests without a valid signature.
             static REJECTED: OncePerMinute = OncePerMinute::new();
-            if let Some(others) = REJECTED.pass() {
-                tracing::warn!(message, others, "stripe webhook rejected");
+            if let Some(suppressed) = REJECTED.pass() {
+                tracing::warn!(message, others = suppressed, "stripe webhook rejected");
             }
             (StatusCode::BAD_REQUEST, message + "\n").into_response()
         }

@@ -20,18 +20,18 @@ use crate::{
 /// The maximum number of queued responses, at which the operation of a slow reader pauses. It is low because each response may
 /// have the maximum size.
 const QUEUE_LENGTH: usize = 1;
-/// How long queued responses are still sent once the server shuts down.
+/// How long responses are still sent after the server has begun to close connections.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
 
 pub(super) enum LiveEvent {
     Response(Box<Event>),
-    /// There was no response for a while.
+    /// There was no response for the interval of keep-alives.
     KeepAlive,
     /// The operation is complete.
     Complete,
     /// The access token has expired, or its session has ended.
     SignedOut,
-    /// The server shuts down. The client reconnects to another node.
+    /// The server shuts down. The client is expected to reconnect to another node.
     Closing,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn events(
 ) -> impl Stream<Item = LiveEvent> + Send + 'static {
     generate! {
         let (sender, mut receiver) = mpsc::channel(QUEUE_LENGTH);
-        let mut signed_out = api.signed_out(&context.identity);
+        let mut signed_out = api.wait_for_sign_out(&context.identity);
         let mut events = match prepared {
             Ok(prepared) => api.executor.stream(prepared, context).left_stream(),
             Err(rejection) => stream::iter([Box::new(Event::from(rejection))]).right_stream(),
@@ -58,6 +58,8 @@ pub(super) fn events(
             }
         }));
         loop {
+            // The order matters: no response is sent after the session has ended, and responses that are ready precede the
+            // shutdown.
             let event = tokio::select! {
                 biased;
                 () = &mut signed_out => LiveEvent::SignedOut,
@@ -68,14 +70,14 @@ pub(super) fn events(
                 () = api.life.closing.cancelled() => break,
                 () = tokio::time::sleep(keep_alive) => LiveEvent::KeepAlive,
             };
-            let ends = matches!(event, LiveEvent::Complete | LiveEvent::SignedOut);
+            let is_last = matches!(event, LiveEvent::Complete | LiveEvent::SignedOut);
             yield event;
-            if ends {
+            if is_last {
                 return;
             }
         }
-        let until = Instant::now() + DRAIN_TIMEOUT;
-        while let Ok(received) = timeout_at(until, receiver.recv()).await {
+        let drain_until = Instant::now() + DRAIN_TIMEOUT;
+        while let Ok(received) = timeout_at(drain_until, receiver.recv()).await {
             let Some(event) = received else {
                 yield LiveEvent::Complete;
                 return;

@@ -9,11 +9,11 @@ pub(super) enum Media {
     GraphqlResponse,
     /// `application/json`: the status is 200 for every request that could be parsed, except after an internal error.
     Json,
-    /// `text/event-stream`: [GraphQL over SSE](https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md), distinct
+    /// `text/event-stream`: [GraphQL over SSE](https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md), in its distinct
     /// connections mode.
     EventStream,
     /// `multipart/mixed;subscriptionSpec=1.0`:
-    /// [Apollo's](https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol).
+    /// [Apollo's protocol](https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol).
     Multipart,
 }
 
@@ -27,8 +27,9 @@ impl Media {
         }
     }
 
-    /// How specifically a range matches: 2 for an exact type, 1 for `type/*`, 0 for `*/*`, none if it does not match. A wildcard
-    /// matches only the most common media type: JSON, or Server-Sent Events for a subscription.
+    /// How specifically a range of the Accept header matches this media type: 2 for the exact type, 1 for `type/*`, 0 for `*/*`.
+    /// None if it does not match. Wildcards match only the most common media type: JSON, or Server-Sent Events for a
+    /// subscription.
     fn specificity(self, range: &Range<'_>, is_subscription: bool) -> Option<u8> {
         let (exact, wildcard) = match self {
             Self::GraphqlResponse => ("application/graphql-response+json", None),
@@ -75,7 +76,7 @@ impl<'a> Range<'a> {
     }
 }
 
-/// The media type that the client prefers among those that can carry the response; none if it accepts none of them.
+/// Of the media types that can carry the response, the one that the client prefers. None if the client accepts none of them.
 pub(super) fn choose(accept: Option<&str>, is_subscription: bool) -> Option<Media> {
     let candidates: &[Media] = if is_subscription {
         &[Media::EventStream, Media::Multipart]
@@ -84,6 +85,7 @@ pub(super) fn choose(accept: Option<&str>, is_subscription: bool) -> Option<Medi
     };
     let accept = accept.filter(|accept| !accept.trim().is_empty()).unwrap_or("*/*");
     let ranges: Vec<_> = split_unquoted(accept, ',').map(|range| Range::parse(range.trim())).collect();
+    // If several ranges match a media type, the most specific one determines its quality.
     let quality = |media: Media| {
         let matching = ranges
             .iter()
@@ -101,7 +103,7 @@ mod tests {
     #[test]
     fn the_accepted_media_type_with_the_highest_quality_is_selected() {
         use Media::*;
-        for (accept, single, subscription) in [
+        for (accept, for_query, for_subscription) in [
             (None, Some(Json), Some(EventStream)),
             (Some(""), Some(Json), Some(EventStream)),
             (Some("*/*"), Some(Json), Some(EventStream)),
@@ -139,8 +141,8 @@ mod tests {
             ),
             (Some("multipart/mixed;boundary=\"a,b;c\""), None, None),
         ] {
-            assert_eq!(choose(accept, false), single, "{accept:?}");
-            assert_eq!(choose(accept, true), subscription, "{accept:?} for a subscription");
+            assert_eq!(choose(accept, false), for_query, "{accept:?}");
+            assert_eq!(choose(accept, true), for_subscription, "{accept:?} for a subscription");
         }
     }
 }

@@ -60,7 +60,7 @@ pub(super) async fn post(
         return rejection::reject(status, ErrorCode::BadUserInput, &context.request_id, message);
     }
     match params::from_body(&body) {
-        Ok(Body::One(request)) => match *request {
+        Ok(Body::Single(request)) => match *request {
             Ok(request) => {
                 let prepared = api.executor.prepare(request).await;
                 respond_to(api, prepared, context, &headers).await
@@ -73,7 +73,7 @@ pub(super) async fn post(
             rejection::respond(StatusCode::BAD_REQUEST, &context.request_id, &rejection)
         }
         Ok(Body::Batch(requests)) => {
-            let Some(media @ (Media::Json | Media::GraphqlResponse)) = accepted(&headers, false) else {
+            let Some(media @ (Media::Json | Media::GraphqlResponse)) = accepted_media(&headers, false) else {
                 return not_acceptable(&context, "Accept must allow application/json for a batch");
             };
             let mut responses = Vec::with_capacity(requests.len());
@@ -87,13 +87,13 @@ pub(super) async fn post(
                     Err(rejection) => rejection,
                 });
             }
-            respond::many(media, &context, &responses, api.auth.clock.now())
+            respond::batch(media, &context, &responses, api.auth.clock.now())
         }
         Err(message) => bad_request(&context, message.into()),
     }
 }
 
-/// `GET /graphql` opens a WebSocket, redirects a browser to the playground, or executes a query or a subscription.
+/// `GET /graphql` opens a WebSocket, redirects a browser to the chat at `/`, or executes a query or a subscription.
 /// `CONNECT /graphql` opens a WebSocket over HTTP/2, by [RFC 8441](https://www.rfc-editor.org/rfc/rfc8441).
 pub(super) async fn get(State(api): State<Arc<Api>>, mut parts: Parts) -> Response {
     let headers = parts.headers.clone();
@@ -161,7 +161,7 @@ async fn respond_to(
 ) -> Response {
     let is_subscription =
         prepared.as_ref().is_ok_and(|prepared| prepared.kind() == OperationType::Subscription);
-    let Some(media) = accepted(headers, is_subscription) else {
+    let Some(media) = accepted_media(headers, is_subscription) else {
         return not_acceptable(
             &context,
             if is_subscription {
@@ -176,10 +176,10 @@ async fn respond_to(
     match (media, prepared) {
         (Media::GraphqlResponse | Media::Json, Ok(prepared)) => {
             let response = api.executor.execute(prepared, context.clone()).await;
-            respond::one(media, &context, &response, now)
+            respond::single(media, &context, &response, now)
         }
         (Media::GraphqlResponse | Media::Json, Err(rejection)) => {
-            respond::one(media, &context, &rejection, now)
+            respond::single(media, &context, &rejection, now)
         }
         (Media::EventStream, prepared) => {
             respond::stream(media, &request_id, sse::body(api, prepared, context))
@@ -190,7 +190,7 @@ async fn respond_to(
     }
 }
 
-/// Authenticates the request and reads the cursor after which it resumes.
+/// Authenticates the request, and reads the cursor after which it resumes and the trace to which it belongs.
 async fn context(api: &Api, headers: &HeaderMap, caller: Caller) -> Result<RequestContext, Response> {
     let authorization = text(headers, &header::AUTHORIZATION);
     let context = api.context(authorization, caller).await.map_err(rejection::from_error)?;
@@ -199,11 +199,11 @@ async fn context(api: &Api, headers: &HeaderMap, caller: Caller) -> Result<Reque
     Ok(RequestContext { trace_parent, resume_after, ..context })
 }
 
-fn accepted(headers: &HeaderMap, is_subscription: bool) -> Option<Media> {
+fn accepted_media(headers: &HeaderMap, is_subscription: bool) -> Option<Media> {
     media::choose(text(headers, &header::ACCEPT), is_subscription)
 }
 
-/// Bodies must be JSON, whose only encoding is UTF-8.
+/// Rejects a body that is not declared as JSON, or as JSON in another encoding than UTF-8.
 fn check_content_type(content_type: Option<&str>) -> Result<(), &'static str> {
     let mut parts = content_type.unwrap_or_default().split(';').map(str::trim);
     if !parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
@@ -224,7 +224,7 @@ fn bad_request(context: &RequestContext, bad: BadParameter) -> Response {
     rejection::respond(StatusCode::BAD_REQUEST, &context.request_id, &bad.response())
 }
 
-fn not_acceptable(context: &RequestContext, offered: &str) -> Response {
-    let message = format!("Accept names no media type that this server can send: {offered}.");
+fn not_acceptable(context: &RequestContext, requirement: &str) -> Response {
+    let message = format!("Accept names no media type that this server can send: {requirement}.");
     rejection::reject(StatusCode::NOT_ACCEPTABLE, ErrorCode::BadUserInput, &context.request_id, message)
 }

@@ -1,5 +1,6 @@
-//! Apollo's [multipart subscriptions](https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol).
-//! The delimiter follows each part at once, so that clients process the part without waiting for the next one.
+//! Multipart subscriptions, by
+//! [Apollo's protocol](https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol). The
+//! delimiter follows each part at once, so that clients process the part without waiting for the next one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,8 +29,8 @@ pub(super) fn body(api: Arc<Api>, prepared: Result<Prepared, Response>, context:
         }
         LiveEvent::KeepAlive => part("{}"),
         LiveEvent::Complete => "--\r\n".to_owned(),
-        LiveEvent::SignedOut => fatal(ErrorCode::Unauthenticated, "token expired"),
-        LiveEvent::Closing => fatal(ErrorCode::InternalServerError, "Service restart"),
+        LiveEvent::SignedOut => last_part(ErrorCode::Unauthenticated, "token expired"),
+        LiveEvent::Closing => last_part(ErrorCode::InternalServerError, "Service restart"),
     });
     let head = stream::once(async { DELIMITER.to_owned() });
     Body::from_stream(head.chain(events).map(Ok::<_, std::io::Error>))
@@ -39,8 +40,8 @@ fn part(json: &str) -> String {
     format!("{PART_HEAD}{json}{DELIMITER}")
 }
 
-/// An error of the connection, not of the operation. It ends the response.
-fn fatal(code: ErrorCode, message: &str) -> String {
+/// The last part, with an error that concerns the connection and not the operation.
+fn last_part(code: ErrorCode, message: &str) -> String {
     let errors = SerializedResponse(&rejection(code, message)).to_json();
     let errors = errors.strip_prefix('{').unwrap_or_default();
     part(&format!("{{\"payload\":null,{errors}")) + "--\r\n"

@@ -15,27 +15,28 @@ use crate::{
 };
 
 /// The response of one operation.
-pub(super) fn one(
+pub(super) fn single(
     media: Media,
     context: &RequestContext,
     response: &GraphqlResponse,
     now: DateTime<Utc>,
 ) -> Response {
     let body = SerializedResponse(response).to_json();
-    let mut http_response = whole(media, status(media, response), context, body);
+    let mut http_response = whole_response(media, status(media, response), context, body);
     set_retry_after(&mut http_response, &response.errors, Some(now));
     http_response
 }
 
 /// The responses of a batch.
-pub(super) fn many(
+pub(super) fn batch(
     media: Media,
     context: &RequestContext,
     responses: &[GraphqlResponse],
     now: DateTime<Utc>,
 ) -> Response {
     let bodies: Vec<_> = responses.iter().map(|response| SerializedResponse(response).to_json()).collect();
-    let mut http_response = whole(media, StatusCode::OK, context, format!("[{}]", bodies.join(",")));
+    let body = format!("[{}]", bodies.join(","));
+    let mut http_response = whole_response(media, StatusCode::OK, context, body);
     let errors = responses.iter().flat_map(|response| &response.errors);
     set_retry_after(&mut http_response, errors, Some(now));
     http_response
@@ -53,11 +54,13 @@ pub(super) fn stream(media: Media, request_id: &str, body: Body) -> Response {
     response
 }
 
-fn whole(media: Media, status: StatusCode, context: &RequestContext, body: String) -> Response {
+/// A response whose whole body is known.
+fn whole_response(media: Media, status: StatusCode, context: &RequestContext, body: String) -> Response {
     let content_type = HeaderValue::from_static(media.content_type());
     let mut response = (status, [(header::CONTENT_TYPE, content_type)], body).into_response();
     set_request_id(&mut response, &context.request_id);
-    // The memory of the request counts for its user until the connection has accepted the body.
+    // While the response holds this value, the memory of the request counts for its user: until the connection has accepted the
+    // body.
     response.extensions_mut().insert(context.memory.clone());
     if let Some(rate) = context.mutation_rate.get() {
         set_rate_limit(&mut response, &rate);
@@ -80,8 +83,9 @@ fn set_rate_limit(response: &mut Response, rate: &MutationRate) {
     }
 }
 
-/// With `application/graphql-response+json` the status shows whether the operation was executed. With `application/json` it is
-/// 200 for every request that could be parsed. With both, it is 500 after an internal error outside of the fields.
+/// The status of a response. With `application/graphql-response+json`, it shows whether the operation was executed. With
+/// `application/json`, it is 200 for every request that could be parsed. With both, it is 500 after an internal error outside of
+/// the fields.
 fn status(media: Media, response: &GraphqlResponse) -> StatusCode {
     if !is_rejected(response) {
         return StatusCode::OK;

@@ -1,6 +1,6 @@
 //! GraphQL over Server-Sent Events, in its
 //! [distinct connections mode](https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md#distinct-connections-mode).
-//! The cursor of an event is its `id`. A client that reconnects sends it as `Last-Event-ID` and resumes after it.
+//! The `id` of an event is its cursor. A client that reconnects sends the last one as `Last-Event-ID`, and resumes after it.
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     telemetry::metrics::Transport,
 };
 
-/// Shorter than the 30 s after which proxies close idle connections.
+/// Shorter than the 30 s after which some proxies close idle connections.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(12);
 
 pub(super) fn body(api: Arc<Api>, prepared: Result<Prepared, Response>, context: RequestContext) -> Body {
@@ -32,10 +32,10 @@ pub(super) fn body(api: Arc<Api>, prepared: Result<Prepared, Response>, context:
         }
         LiveEvent::KeepAlive => ":\n\n".to_owned(),
         LiveEvent::Complete => "event: complete\ndata:\n\n".to_owned(),
-        // A client that reads the end without `complete` reconnects.
+        // These comments precede the end of the response. A client whose response ends without `complete` reconnects.
         LiveEvent::SignedOut => ": token expired\n\n".to_owned(),
         LiveEvent::Closing => ": the server shuts down\n\n".to_owned(),
     });
-    // The first bytes of the body flush the response head before the first event.
+    // The body begins with a comment, so that the headers of the response are sent before there is an event.
     Body::from_stream(stream::once(async { ":\n\n".to_owned() }).chain(events).map(Ok::<_, std::io::Error>))
 }

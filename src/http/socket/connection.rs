@@ -33,7 +33,7 @@ use crate::{
     domain::auth::Caller,
     error::Error,
     graphql::{RequestContext, is_rejected},
-    http::{api::Api, backlog::Unread, rejection::unread_limit},
+    http::{api::Api, backlog::UnreadBytes, rejection::unread_limit},
     telemetry::{metrics::Transport, traces::TRACE_PARENT},
 };
 
@@ -95,13 +95,13 @@ struct Connection {
     /// Boxed, because the channel of an idle socket has memory for 32 of them.
     frames: mpsc::Receiver<Box<Frame>>,
     queue_bytes: Arc<Semaphore>,
-    unread: Arc<Unread>,
+    unread: Arc<UnreadBytes>,
     context: Option<RequestContext>,
     signed_out: BoxFuture<'static, ()>,
 }
 
 /// Serves a socket until either side closes it.
-pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller, unread: Arc<Unread>) {
+pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller, unread: Arc<UnreadBytes>) {
     let chosen = socket.protocol().and_then(|name| Dialect::named(name.as_bytes()));
     let dialect = chosen.unwrap_or(Dialect::Transport);
     let (sink, mut incoming) = socket.split();
@@ -223,7 +223,7 @@ impl Connection {
             self.send(&ServerMessage::Rejected(why)).await?;
             return Err(End::Close(Close::new(4403, why)));
         }
-        self.signed_out = self.api.signed_out(&context.identity);
+        self.signed_out = self.api.wait_for_sign_out(&context.identity);
         self.context =
             Some(RequestContext { trace_parent, transport: Some(Transport::WebSocket), ..context });
         self.state.acknowledge();
@@ -256,7 +256,7 @@ impl Connection {
                 drop(response);
                 let text = match text {
                     Some(text) => {
-                        let accepted = unread.message(text).await;
+                        let accepted = unread.count_message(text).await;
                         ends |= accepted.is_none();
                         let rejection =
                             || ServerMessage::Response { id: &of, response: &unread_limit() }.write(dialect);
@@ -329,7 +329,7 @@ impl Connection {
             biased;
             // Nothing more is written after the session has ended, even if a write is pending.
             () = &mut self.signed_out => Err(End::Close(Close::token_expired())),
-            () = self.unread.evicted() => Err(End::Gone),
+            () = self.unread.wait_until_evicted() => Err(End::Gone),
             written = timeout(PEER_TIMEOUT, write(&mut self.sink)) => match written {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(_)) | Err(_) => Err(End::Gone),

@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     graphql::{SerializedResponse, append_json, is_rejected},
-    http::json::{self, Json, LoneSurrogates},
+    http::json::{self, Json, UnpairedSurrogates},
 };
 
 /// A subprotocol.
@@ -88,9 +88,12 @@ struct Envelope {
 
 impl ClientMessage {
     /// Parses a message. Also returns the unpaired surrogates in the parameters of its operation.
-    pub(super) fn parse(dialect: Dialect, text: &str) -> Result<(Self, LoneSurrogates), serde_json::Error> {
-        let Json { value, lone } = json::parse(text.as_bytes())?;
-        let invalid = lone.path_in(&value);
+    pub(super) fn parse(
+        dialect: Dialect,
+        text: &str,
+    ) -> Result<(Self, UnpairedSurrogates), serde_json::Error> {
+        let Json { value, unpaired } = json::parse(text.as_bytes())?;
+        let invalid = unpaired.path_in(&value);
         let message = if dialect == Dialect::Transport {
             serde_json::from_value(value)?
         } else {
@@ -106,7 +109,7 @@ impl ClientMessage {
             Some(path) if !(path.starts_with("payload.") && matches!(message, Self::Subscribe { .. })) => {
                 Err(serde::de::Error::custom(format!("{path} is not valid Unicode")))
             }
-            _ => Ok((message, lone)),
+            _ => Ok((message, unpaired)),
         }
     }
 

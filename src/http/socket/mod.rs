@@ -14,7 +14,7 @@ use axum::{
     response::Response,
 };
 
-use super::{api::Api, backlog::Unread, peers::ConnectionPermit};
+use super::{api::Api, backlog::UnreadBytes, peers::ConnectionPermit};
 use crate::domain::auth::Caller;
 
 /// The maximum size of a message, in bytes. The longest message of a user is 375 KiB if every character is escaped.
@@ -31,7 +31,7 @@ pub(super) fn open(
     upgrade: WebSocketUpgrade,
     caller: Caller,
     permit: Option<Arc<ConnectionPermit>>,
-    unread: Arc<Unread>,
+    unread: Arc<UnreadBytes>,
 ) -> Response {
     let upgrade = upgrade
         .protocols(messages::Dialect::NAMES)
@@ -41,10 +41,10 @@ pub(super) fn open(
         .write_buffer_size(WRITE_BUFFER_BYTES);
     upgrade.on_upgrade(move |socket: WebSocket| {
         let tasks = api.life.tasks.clone();
-        let counted = api.metrics.websocket_opened();
+        let gauge_guard = api.metrics.websocket_opened();
         tasks.track_future(async move {
             connection::serve(api, socket, caller, unread).await;
-            drop((permit, counted));
+            drop((permit, gauge_guard));
         })
     })
 }

@@ -112,7 +112,7 @@ impl State {
         if text.len() > MAX_MESSAGE_BYTES {
             return self.receive_too_long(text);
         }
-        let (message, lone) = match ClientMessage::parse(self.dialect, text) {
+        let (message, unpaired) = match ClientMessage::parse(self.dialect, text) {
             Ok(read) => read,
             Err(cause) => return Step::Close(Close::invalid_message(format!("Invalid message: {cause}"))),
         };
@@ -130,7 +130,7 @@ impl State {
                 if let Some(close) = self.violation_at_start(&id) {
                     return Step::Close(close);
                 }
-                match params::from_json(Value::Object(payload), lone) {
+                match params::from_json(Value::Object(payload), unpaired) {
                     Ok(_) if !self.running.contains(&id) && self.running.len() >= MAX_OPERATIONS => {
                         let problem = format!("A socket runs at most {MAX_OPERATIONS} operations at once.");
                         Step::reject(id, rejection(ErrorCode::RateLimited, problem))
