@@ -11,23 +11,24 @@ use crate::{
     store::jobs::{self, Claim},
 };
 
-/// Renews the lease three times within its length. Cancels `stop` if the reply's user has requested it, and `claim_lost`
-/// when the claim is lost: another worker has claimed the job, it was deleted, or the database has not responded for
-/// the whole lease. Never returns: the caller drops it when the job has ended.
+/// Renews the lease each time a third of it has passed. Cancels `stop` if the user has requested that the reply stops, and
+/// `claim_lost` when the claim is lost: another worker has claimed the job, the job was deleted, or the database has not
+/// responded for the whole lease. Never returns: the caller drops the future when the job has ended.
 pub(super) async fn keep(runner: &Runner, job: &job::Model, cancel: &CancelTokens) -> Infallible {
     let lease = runner.settings.worker_lease;
     let claim = Claim::of(job);
     let interval = lease / 3;
-    let mut beats = interval_at(Instant::now() + interval, interval);
-    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = interval_at(Instant::now() + interval, interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut renewed_at = Instant::now();
     loop {
-        beats.tick().await;
-        // Measured before the statement is sent, so that the lease does not end earlier than assumed here.
+        ticks.tick().await;
+        // Taken before the lease's new end is computed, so that the lease in the database does not end before the one assumed
+        // here.
         let sent_at = Instant::now();
-        let beat = jobs::heartbeat(runner.db.write(), claim, runner.clock.now() + lease);
-        // Without the timeout, a connection that was cut would never return.
-        match timeout(interval, beat).await {
+        let heartbeat = jobs::heartbeat(runner.db.write(), claim, runner.clock.now() + lease);
+        // Without the timeout, a statement on a broken connection would wait forever.
+        match timeout(interval, heartbeat).await {
             Ok(Ok(Some(stop_requested))) => {
                 renewed_at = sent_at;
                 if stop_requested {

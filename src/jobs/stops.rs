@@ -1,8 +1,9 @@
-//! Stops runs on request: one subscription and one query for all jobs that a worker runs.
+//! Stops runs on request. All jobs of a worker share one subscription to the signal and one query for the requested stops.
 //!
 //! ```text
-//!  signal ──► requested stops of leased jobs ──┬─► the job runs here: cancel its run
-//!                                              └─► remembered for a moment: the job may be registered just now
+//!  signal ──► query: requested stops of leased jobs ──┬─► the job runs here: cancel its run
+//!                                                     └─► else remember the stop for 5 s: this worker may have claimed
+//!                                                         the job and not registered its run yet
 //! ```
 
 use std::{
@@ -24,8 +25,8 @@ use crate::store::{
 };
 
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long after its claim a job may be registered.
-const REMEMBERED: Duration = Duration::from_secs(5);
+/// How long a stop is remembered whose job does not run here. A run is registered within this time after its job was claimed.
+const REMEMBERED_FOR: Duration = Duration::from_secs(5);
 
 /// The runs of a worker that can be stopped.
 #[derive(Clone, Default)]
@@ -34,11 +35,11 @@ pub(super) struct Stops(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     runs: HashMap<JobId, (Claim, CancellationToken)>,
-    /// Requested stops of jobs that do not run here, or not yet.
+    /// Requested stops of jobs that do not run here, or whose run is not registered yet, with the time of the query.
     unmatched: HashMap<JobId, (Claim, Instant)>,
 }
 
-/// A run that can be stopped until this is dropped.
+/// The registration of a run, which can be stopped until this is dropped.
 pub(super) struct Registration {
     stops: Stops,
     job: JobId,
@@ -51,7 +52,7 @@ impl Drop for Registration {
 }
 
 impl Stops {
-    /// Cancels `stop` when the user requests it.
+    /// Registers a run, whose token `stop` is cancelled when the user requests it, or now if the user already has.
     pub(super) fn register(&self, job: &job::Model, stop: CancellationToken) -> Registration {
         let claim = Claim::of(job);
         let mut state = self.state();
@@ -62,26 +63,28 @@ impl Stops {
         Registration { stops: self.clone(), job: job.id }
     }
 
-    /// Looks for requested stops after each signal. Never returns.
+    /// Queries the requested stops after each signal. Never returns.
     pub(super) async fn watch(self, db: Db, mut signals: impl Stream<Item = ()> + Unpin) -> Infallible {
         loop {
+            // After the end of the subscription, only heartbeats read requested stops.
             if signals.next().await.is_none() {
                 future::pending::<()>().await;
             }
-            // Without the timeout, a connection that was cut would never return. Heartbeats read a requested stop as well.
+            // Without the timeout, a query on a broken connection would wait forever. After a failure, the next heartbeat of the
+            // job reads the requested stop.
             match timeout(QUERY_TIMEOUT, jobs::requested_stops(db.read())).await {
-                Ok(Ok(requested)) => self.stop(&requested),
+                Ok(Ok(requested)) => self.cancel_requested(&requested),
                 Ok(Err(error)) => tracing::warn!(%error, "failed to read requested stops"),
                 Err(_) => tracing::warn!("reading requested stops timed out"),
             }
         }
     }
 
-    fn stop(&self, requested: &[Claim]) {
+    fn cancel_requested(&self, requested: &[Claim]) {
         let mut state = self.state();
         let State { runs, unmatched } = &mut *state;
         let now = Instant::now();
-        unmatched.retain(|_, (_, since)| now - *since < REMEMBERED);
+        unmatched.retain(|_, (_, since)| now - *since < REMEMBERED_FOR);
         for claim in requested {
             match runs.get(&claim.job) {
                 Some((running, stop)) if running == claim => stop.cancel(),
@@ -109,9 +112,12 @@ mod tests {
         let (stops, token) = (Stops::default(), CancellationToken::new());
         let job = job();
         let registration = stops.register(&job, token.clone());
-        stops.stop(&[Claim { job: job.id, attempt: 2 }, Claim { job: JobId::generate(), attempt: 1 }]);
+        stops.cancel_requested(&[
+            Claim { job: job.id, attempt: 2 },
+            Claim { job: JobId::generate(), attempt: 1 },
+        ]);
         assert!(!token.is_cancelled());
-        stops.stop(&[Claim::of(&job)]);
+        stops.cancel_requested(&[Claim::of(&job)]);
         assert!(token.is_cancelled());
         drop(registration);
         assert!(stops.state().runs.is_empty());
@@ -121,12 +127,12 @@ mod tests {
     async fn a_stop_read_before_its_job_is_registered_is_remembered_for_five_seconds() {
         let stops = Stops::default();
         let (early, late) = (job(), job());
-        stops.stop(&[Claim::of(&early), Claim::of(&late)]);
+        stops.cancel_requested(&[Claim::of(&early), Claim::of(&late)]);
         let token = CancellationToken::new();
         let _registration = stops.register(&early, token.clone());
         assert!(token.is_cancelled());
-        tokio::time::advance(REMEMBERED).await;
-        stops.stop(&[]);
+        tokio::time::advance(REMEMBERED_FOR).await;
+        stops.cancel_requested(&[]);
         let token = CancellationToken::new();
         let _registration = stops.register(&late, token.clone());
         assert!(!token.is_cancelled());

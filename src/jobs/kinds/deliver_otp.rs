@@ -1,4 +1,4 @@
-//! Delivers a one-time password through a service that may be slow or unavailable.
+//! Delivering a one-time password through a service that may be slow or unavailable.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ impl Kind for DeliverOtp {
         DELIVER_OTP
     }
 
-    /// Retries end when the one-time password expires.
+    /// The number of tries is not limited here: the retries end when the one-time password expires.
     fn retry_policy(&self) -> RetryPolicy {
         let backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_secs(64));
         RetryPolicy { backoff, max_tries: None }

@@ -24,13 +24,14 @@ impl Kind for EraseAccount {
         ERASE_ACCOUNT
     }
 
-    /// Retried without limit, because the user may still be paying for a subscription.
+    /// The number of tries is not limited, because the user may still be paying for a subscription.
     fn retry_policy(&self) -> RetryPolicy {
         let backoff = Backoff::doubling(Duration::from_secs(5), Duration::from_hours(1));
         RetryPolicy { backoff, max_tries: None }
     }
 
-    /// Each step may be repeated. The user's row is deleted last, because this also deletes the job.
+    /// A run after a failed one repeats all steps, which is harmless. The user's row is deleted last, because this also deletes
+    /// the job.
     async fn run(&self, job: &job::Model, _: &Context) -> Result<Disposition> {
         let Some(user) = job.user_id else { return Ok(Disposition::Complete) };
         self.chatrooms.delete_chatrooms(user).await?;

@@ -27,12 +27,13 @@ pub(super) enum Disposition {
     Retry,
     /// Return it to the queue for another worker, without counting a failure.
     Release,
-    /// Do nothing: the run updated or deleted the row in its own transaction. It may have claimed a next job.
+    /// Do nothing: the run has updated or deleted the row in its own transaction. In this transaction it may also have claimed
+    /// the next job, which the worker then runs.
     Settled { next: Option<Box<job::Model>> },
 }
 
 impl Disposition {
-    /// The result of the run, for metrics.
+    /// The name of the run's result in metrics.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Complete | Self::Settled { .. } => "done",
@@ -45,7 +46,8 @@ impl Disposition {
 /// What a run receives besides its job.
 pub(super) struct Context {
     pub(super) cancel: CancelTokens,
-    /// The lease of a next job that the run may claim. None if the worker is to claim no more, or other jobs wait for its permit.
+    /// If set, the run may claim a next job when it ends, with a lease of this length. None if the worker shuts down, has no
+    /// other free permit for the jobs of other users, or has run the maximum number of jobs one after another.
     pub(super) next_lease: Option<Duration>,
 }
 
@@ -57,13 +59,13 @@ pub(super) trait Kind: Send + Sync {
 
     fn retry_policy(&self) -> RetryPolicy;
 
-    /// Runs a claimed job. A job may run more than once, because another worker claims it after its worker was killed.
+    /// Runs a claimed job. A job may run more than once: if its worker is killed, another worker claims it.
     ///
     /// # Errors
-    /// Pollux or a provider failed. The caller then calls [`on_error`](Self::on_error).
+    /// An internal error, or a failure of a provider. The caller then calls [`on_error`](Self::on_error).
     async fn run(&self, job: &job::Model, context: &Context) -> Result<Disposition>;
 
-    /// Called after a run that returned an error or panicked.
+    /// Called after a run that returned an error or panicked. Returns what to do with the job's row.
     async fn on_error(&self, _job: &job::Model) -> Result<Disposition> {
         Ok(Disposition::Retry)
     }
@@ -75,7 +77,7 @@ pub(super) trait Kind: Send + Sync {
     }
 }
 
-/// Every kind by its name.
+/// All kinds, by name.
 pub(super) struct Registry(HashMap<&'static str, Box<dyn Kind>>);
 
 impl Registry {
@@ -94,7 +96,7 @@ impl Registry {
         Self(kinds.into_iter().map(|kind| (kind.name(), kind)).collect())
     }
 
-    /// None for a kind that only a newer release knows.
+    /// The kind of this name. None if only a newer release knows it.
     pub(super) fn get(&self, name: &str) -> Option<&dyn Kind> {
         self.0.get(name).map(|kind| &**kind)
     }

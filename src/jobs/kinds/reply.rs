@@ -30,7 +30,7 @@ impl Kind for WriteReply {
         Ok(Disposition::Settled { next: next.map(Box::new) })
     }
 
-    /// Retries the reply, or ends it as FAILED.
+    /// Requeues the reply's job, or ends the reply as FAILED.
     async fn on_error(&self, job: &job::Model) -> Result<Disposition> {
         self.replies.fail_attempt(job).await?;
         Ok(Disposition::Settled { next: None })

@@ -12,7 +12,7 @@ use crate::{
     error::Result,
 };
 
-/// Retries for about a day, for jobs that call Stripe.
+/// The retry policy of jobs that call Stripe. The tries extend over about a day.
 pub(super) const STRIPE_RETRIES: RetryPolicy = RetryPolicy {
     backoff: Backoff::doubling(Duration::from_secs(1), Duration::from_hours(1)).with_jitter(),
     max_tries: Some(36),
@@ -32,8 +32,9 @@ impl Kind for ProcessStripeEvent {
         STRIPE_RETRIES
     }
 
-    /// A run is not cancelled when its claim is lost, because storing the state deletes the job, and the user's signal is sent
-    /// after that. Concurrent syncs are safe, because one that was superseded is discarded.
+    /// A run is not cancelled when its claim is lost. The run itself deletes the job when it stores the billing state, and then
+    /// still has to signal the user. If another worker has claimed the job, both may sync at the same time: only the sync that is
+    /// stored first takes effect, and the other one is discarded.
     async fn run(&self, job: &job::Model, context: &Context) -> Result<Disposition> {
         let Some(event) = &job.stripe_event_id else { return Ok(Disposition::Complete) };
         tokio::select! {

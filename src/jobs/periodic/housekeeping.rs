@@ -1,4 +1,4 @@
-//! Deleting rows that have expired.
+//! Deleting expired rows.
 
 use std::time::Duration;
 
@@ -11,17 +11,18 @@ use crate::{
 };
 
 pub(super) const INTERVAL: Duration = Duration::from_mins(10);
-/// A request that is repeated later than this counts as a new one.
+/// A request that is repeated with its idempotency key after this time is executed as a new one.
 const IDEMPOTENCY_KEY_LIFETIME: TimeDelta = TimeDelta::days(7);
-/// Stripe redelivers an event for some days, and returns it by id for 30 days.
+/// Stripe repeats a failed delivery of an event for some days, and returns the event by its id for 30 days.
 const STRIPE_EVENT_LIFETIME: TimeDelta = TimeDelta::days(30);
-/// Longer than the history that users see, and than the longest month.
+/// Longer than the history of usage that users see, and longer than the longest month.
 const USAGE_LIFETIME: TimeDelta = TimeDelta::days(62);
 /// Longer than any user takes to return from a checkout.
 const CHECKOUT_LIFETIME: TimeDelta = TimeDelta::days(90);
 
 pub(super) async fn run(chatrooms: Chatrooms) -> Result<()> {
     let (db, now) = (&chatrooms.db, chatrooms.clock.now());
+    // The row of a one-time password also holds a pending sign-up profile, which may be used after the password has expired.
     let otps = otps::delete_expired(db.write(), now - PROFILE_LIFETIME).await?;
     let sessions = sessions::delete_expired(db.write(), now).await?;
     let keys = idempotency::delete_older(db.write(), now - IDEMPOTENCY_KEY_LIFETIME).await?;

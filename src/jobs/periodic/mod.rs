@@ -14,8 +14,8 @@ use crate::{
     error::Result,
 };
 
-/// Starts every periodic task. After `soft` is cancelled, which begins a graceful shutdown, each task ends as soon as its current run
-/// has ended. Runs that may be long get the token, too.
+/// Starts every periodic task. After `soft` is cancelled, which begins a graceful shutdown, each task ends as soon as its current
+/// run has ended. Tasks whose runs may be long receive the token, too, and end such a run early.
 pub(super) fn spawn(chatrooms: &Chatrooms, billing: &Billing, tasks: &TaskTracker, soft: &CancellationToken) {
     let (chatrooms, db) = (chatrooms.clone(), chatrooms.db.clone());
     let (search_db, search_soft) = (db.clone(), soft.clone());

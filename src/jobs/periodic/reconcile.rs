@@ -1,4 +1,4 @@
-//! Reconciling stale billing states with Stripe, because events may not have arrived.
+//! Syncing billing states that have become stale with Stripe, because events about them may not have arrived.
 
 use tokio_util::sync::CancellationToken;
 

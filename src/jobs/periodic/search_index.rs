@@ -1,4 +1,4 @@
-//! Indexing messages for the search: replies that have ended, and the backfill of messages stored before search existed.
+//! Indexing messages for search: replies that have ended, and the backfill of messages that were stored before search existed.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use crate::{
     store::Db,
 };
 
-/// A search does not wait for it, so it can wait until a batch is worth its transaction.
+/// The interval may be long, because no search waits for this task: a search first indexes the queued replies of its user. The
+/// longer it is, the more replies one transaction indexes.
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Shutdown ends the run after its current batch.
@@ -22,7 +23,7 @@ pub(super) async fn run(db: Db, soft: CancellationToken) -> Result<()> {
         if !backfill(&db).await? {
             break;
         }
-        // Leaves half of the time to what users wait for.
+        // The pause is as long as the batch took, so that the backfill takes at most half of the database's time from users.
         soft.run_until_cancelled(tokio::time::sleep(started.elapsed())).await;
     }
     Ok(())
