@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::telemetry::traces::Finished;
+use crate::telemetry::traces::FinishedSpan;
 
 /// The maximum number of spans in one request.
 const MAX_BATCH: usize = 512;
@@ -47,7 +47,7 @@ impl OtlpExporter {
     }
 
     /// Exports spans until `closing` is cancelled, and then those that wait.
-    pub async fn run(self, mut finished: mpsc::Receiver<Finished>, closing: CancellationToken) {
+    pub async fn run(self, mut finished: mpsc::Receiver<FinishedSpan>, closing: CancellationToken) {
         let mut is_failing = false;
         while let Some(batch) = next_batch(&mut finished, &closing).await {
             match self.export(&batch).await {
@@ -60,7 +60,7 @@ impl OtlpExporter {
         }
     }
 
-    async fn export(&self, spans: &[Finished]) -> anyhow::Result<()> {
+    async fn export(&self, spans: &[FinishedSpan]) -> anyhow::Result<()> {
         let attributes = [
             Attribute::new("service.name", &self.service),
             Attribute::new("service.version", env!("CARGO_PKG_VERSION")),
@@ -78,9 +78,9 @@ impl OtlpExporter {
 /// Waits for spans, and for others that can be exported with them unless there are enough. Returns none once `closing` is cancelled
 /// and no span is left.
 async fn next_batch(
-    finished: &mut mpsc::Receiver<Finished>,
+    finished: &mut mpsc::Receiver<FinishedSpan>,
     closing: &CancellationToken,
-) -> Option<Vec<Finished>> {
+) -> Option<Vec<FinishedSpan>> {
     let mut batch = Vec::new();
     closing.run_until_cancelled(finished.recv_many(&mut batch, MAX_BATCH)).await;
     if batch.len() < MAX_BATCH {
@@ -155,7 +155,7 @@ struct Status<'a> {
 const ERROR: u8 = 2;
 
 impl<'a> Record<'a> {
-    fn of(span: &'a Finished) -> Self {
+    fn of(span: &'a FinishedSpan) -> Self {
         Self {
             trace_id: &span.trace_id,
             span_id: &span.span_id,

@@ -1,4 +1,4 @@
-//! Logging.
+//! Logging: its start, and a limit on lines that clients cause.
 
 use std::{
     io::IsTerminal,
@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
-/// The format of log lines and the filter.
+/// The format of log lines, and which of them are written.
 pub struct Logs<'a> {
     pub json: bool,
     /// Filter directives, such as `pollux=debug,warn`.
@@ -32,7 +32,8 @@ pub fn init(logs: &Logs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Allows a log line once a minute, for lines that any client can cause.
+/// Allows a log line at most once a minute. For lines that any client can cause. Holds the time of the last line, and how many
+/// lines were suppressed since then.
 #[derive(Default)]
 pub struct OncePerMinute(Mutex<Option<(Instant, u64)>>);
 
@@ -42,7 +43,8 @@ impl OncePerMinute {
         Self(Mutex::new(None))
     }
 
-    /// If a line may be written now, returns how many were suppressed since the last one.
+    /// If the line may be written now, returns how many such lines were suppressed since the last one. Returns none, and counts a
+    /// suppressed line, if it may not.
     pub fn pass(&self) -> Option<u64> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *last {

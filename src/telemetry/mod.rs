@@ -1,4 +1,5 @@
-//! Logs, metrics and traces. They are leaves: code that counts receives handles and knows nothing of the rest.
+//! Logs, metrics and traces. This module depends on no other part of Pollux. A part that counts something receives handles of its
+//! own metrics only.
 
 mod logs;
 pub mod metrics;

@@ -1,13 +1,13 @@
-//! Traces: spans of the work for one operation, across processes, by the
+//! Traces: the spans of all work for one operation, across processes, by the
 //! [W3C's trace context](https://www.w3.org/TR/trace-context/).
 //!
 //! ```text
 //!  traceparent of the request ──► mutation ──► in the job's row ──► job (another process) ──► model call, first text, completion
-//!                                    └──────────────── ended spans ──► Finished ──► exporter ──┘
+//!                                    └──────────────── ended spans: FinishedSpan ──► exporter ──┘
 //! ```
 //!
-//! The current span is a value of the running task ([`scope`]), so that code in between passes nothing on. While traces are off,
-//! there is no current span, and everything here does nothing.
+//! The current span is a task-local value, which [`Span::scope`] sets. So functions do not pass spans to each other. While traces
+//! are off, there is no current span, and everything here does nothing.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -16,17 +16,18 @@ use tokio::{sync::mpsc, time::Instant};
 use tracing::Instrument;
 use uuid::Uuid;
 
-/// The name of the header, and of the field in the payload of a job.
+/// The name of the header that carries a trace context, and of the field for it in the payload of a job.
 pub const TRACE_PARENT: &str = "traceparent";
-/// The maximum number of ended spans that wait for the exporter. Further ones are dropped.
+/// The maximum number of finished spans that wait for the exporter. Further ones are dropped.
 const MAX_WAITING: usize = 8192;
 
 tokio::task_local! {
-    static CURRENT: Current;
+    static CURRENT: CurrentSpan;
 }
 
+/// The span in which a task runs, and the tracer that starts the spans below it.
 #[derive(Clone)]
-struct Current {
+struct CurrentSpan {
     tracer: Tracer,
     context: TraceContext,
 }
@@ -45,7 +46,7 @@ impl fmt::Display for TraceContext {
     }
 }
 
-/// The text is not a `traceparent`.
+/// A text that is not a valid `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidTraceParent;
 
@@ -60,10 +61,10 @@ impl FromStr for TraceContext {
             u128::from_str_radix(part, 16).ok().filter(|_| is_hex).ok_or(InvalidTraceParent)
         };
         let (version, trace, span, flags) = (hex(2)?, hex(32)?, hex(16)?, hex(2)?);
-        // A later version may have more parts.
-        let is_whole = version > 0 || parts.next().is_none();
+        // A later version may have more parts than version 0.
+        let has_valid_length = version > 0 || parts.next().is_none();
         let span = u64::try_from(span).map_err(|_| InvalidTraceParent)?;
-        if version == 0xff || trace == 0 || span == 0 || !is_whole {
+        if version == 0xff || trace == 0 || span == 0 || !has_valid_length {
             return Err(InvalidTraceParent);
         }
         Ok(Self { trace, span, is_sampled: flags & 1 == 1 })
@@ -71,14 +72,14 @@ impl FromStr for TraceContext {
 }
 
 impl TraceContext {
-    /// The id of the trace, as logs and errors show it.
+    /// The id of the trace, as log lines and errors show it.
     #[must_use]
     pub fn trace_id(self) -> String {
         format!("{:032x}", self.trace)
     }
 }
 
-/// What a span stands for, by OpenTelemetry's numbers.
+/// The kind of a span, with its number in OpenTelemetry's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanKind {
     Internal = 1,
@@ -89,7 +90,7 @@ pub enum SpanKind {
 
 /// A span that has ended.
 #[derive(Clone, Debug)]
-pub struct Finished {
+pub struct FinishedSpan {
     pub trace_id: String,
     pub span_id: String,
     /// Empty for the first span of a trace.
@@ -109,42 +110,44 @@ pub struct Tracer(Option<Exporter>);
 
 #[derive(Clone)]
 struct Exporter {
-    finished: mpsc::Sender<Finished>,
-    /// Of 2^64 new traces, how many are sampled.
-    sampled: u64,
-    /// The time since the epoch at `anchor`, from which the times of spans are computed.
-    epoch: Duration,
+    finished: mpsc::Sender<FinishedSpan>,
+    /// A new trace is sampled if a random number of 64 bits is at most this.
+    max_sampled: u64,
+    /// The time since the Unix epoch at the instant `anchor`. The times of spans are computed from both.
+    since_epoch_at_anchor: Duration,
     anchor: Instant,
 }
 
 impl Tracer {
-    /// A tracer that samples this share of new traces, from 0 to 1, and its ended spans. `epoch` is the current time since the
-    /// Unix epoch.
+    /// Creates a tracer that samples this ratio of new traces, from 0 to 1. The receiver returns its finished spans.
+    /// `since_epoch` is the current time since the Unix epoch.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         clippy::cast_precision_loss,
-        reason = "a share"
+        reason = "a ratio of 2^64, which need not be exact"
     )]
-    pub fn new(ratio: f64, epoch: Duration) -> (Self, mpsc::Receiver<Finished>) {
+    pub fn new(ratio: f64, since_epoch: Duration) -> (Self, mpsc::Receiver<FinishedSpan>) {
         let (finished, receiver) = mpsc::channel(MAX_WAITING);
-        let sampled = (ratio.clamp(0.0, 1.0) * u64::MAX as f64) as u64;
-        (Self(Some(Exporter { finished, sampled, epoch, anchor: Instant::now() })), receiver)
+        let max_sampled = (ratio.clamp(0.0, 1.0) * u64::MAX as f64) as u64;
+        let (since_epoch_at_anchor, anchor) = (since_epoch, Instant::now());
+        (Self(Some(Exporter { finished, max_sampled, since_epoch_at_anchor, anchor })), receiver)
     }
 
-    /// Starts a span below `parent`, whose decision about sampling applies; without one, a new trace.
+    /// Starts a span below `parent`: it belongs to the same trace, and is sampled if `parent` is. Without a parent, starts a new
+    /// trace, which is sampled with the tracer's ratio.
     #[must_use]
     pub fn span(&self, name: impl FnOnce() -> String, kind: SpanKind, parent: Option<TraceContext>) -> Span {
         let Some(exporter) = &self.0 else { return Span(None) };
-        let (high, low) = Uuid::new_v4().as_u64_pair();
-        let span = low | 1;
+        let (random, other_random) = Uuid::new_v4().as_u64_pair();
+        // The id of a span must not be zero.
+        let span = other_random | 1;
         let context = if let Some(parent) = parent {
             TraceContext { span, ..parent }
         } else {
-            // A random number decides.
             let trace = Uuid::new_v4().as_u128();
-            TraceContext { trace, span, is_sampled: high <= exporter.sampled }
+            TraceContext { trace, span, is_sampled: random <= exporter.max_sampled }
         };
         let data = context.is_sampled.then(|| SpanData {
             name: name(),
@@ -154,15 +157,15 @@ impl Tracer {
             attributes: Vec::new(),
             error: None,
         });
-        Span(Some(Box::new(Open { tracer: self.clone(), context, data })))
+        Span(Some(Box::new(OpenSpan { tracer: self.clone(), context, data })))
     }
 }
 
-/// A span, which ends when it is dropped. The default does nothing.
+/// A span, which ends when it is dropped. The default span does nothing.
 #[derive(Default)]
-pub struct Span(Option<Box<Open>>);
+pub struct Span(Option<Box<OpenSpan>>);
 
-struct Open {
+struct OpenSpan {
     tracer: Tracer,
     context: TraceContext,
     /// None if the trace is not sampled.
@@ -179,7 +182,7 @@ struct SpanData {
 }
 
 impl Span {
-    /// None while traces are off.
+    /// The position of this span in its trace. None while traces are off.
     #[must_use]
     pub fn context(&self) -> Option<TraceContext> {
         self.0.as_ref().map(|open| open.context)
@@ -199,18 +202,18 @@ impl Span {
         }
     }
 
-    /// Moves the start into the past.
+    /// Moves the start of the span into the past by this duration.
     pub fn started_before(&mut self, ago: Duration) {
         if let Some(data) = self.data() {
             data.started = data.started.checked_sub(ago).unwrap_or(data.started);
         }
     }
 
-    /// Runs work in which this span is the current one. The log lines of the work carry the trace's id.
+    /// Runs `work` with this span as the current one. The log lines of `work` carry the trace's id.
     pub fn scope<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
         match &self.0 {
             Some(open) => {
-                let current = Current { tracer: open.tracer.clone(), context: open.context };
+                let current = CurrentSpan { tracer: open.tracer.clone(), context: open.context };
                 let trace_id = open.context.trace_id();
                 Either::Left(CURRENT.scope(current, work.instrument(tracing::info_span!("trace", trace_id))))
             }
@@ -226,13 +229,13 @@ impl Span {
 impl Drop for Span {
     fn drop(&mut self) {
         let Some(open) = self.0.take() else { return };
-        let Open { tracer: Tracer(Some(exporter)), context, data: Some(data) } = *open else { return };
+        let OpenSpan { tracer: Tracer(Some(exporter)), context, data: Some(data) } = *open else { return };
         let now = Instant::now();
         let since_epoch = |at: Instant| match at.checked_duration_since(exporter.anchor) {
-            Some(after) => exporter.epoch + after,
-            None => exporter.epoch.saturating_sub(exporter.anchor.duration_since(at)),
+            Some(after) => exporter.since_epoch_at_anchor + after,
+            None => exporter.since_epoch_at_anchor.saturating_sub(exporter.anchor.duration_since(at)),
         };
-        let finished = Finished {
+        let finished = FinishedSpan {
             trace_id: context.trace_id(),
             span_id: format!("{:016x}", context.span),
             parent_id: data.parent.map(|parent| format!("{parent:016x}")).unwrap_or_default(),
@@ -243,22 +246,22 @@ impl Drop for Span {
             attributes: data.attributes,
             error: data.error,
         };
-        // A span is lost if the exporter lags.
+        // If the exporter lags so much that the channel is full, the span is lost.
         let _ = exporter.finished.try_send(finished);
     }
 }
 
-/// The context of the current span; none while traces are off.
+/// The context of the current span. None if there is no current span, as always while traces are off.
 #[must_use]
 pub fn current() -> Option<TraceContext> {
     CURRENT.try_with(|current| current.context).ok()
 }
 
-/// Starts a span below the current one. Does nothing without one.
+/// Starts a span below the current one. Without a current span, returns a span that does nothing.
 #[must_use]
 pub fn span(name: &'static str, kind: SpanKind) -> Span {
     CURRENT
-        .try_with(|Current { tracer, context }| tracer.span(|| name.to_owned(), kind, Some(*context)))
+        .try_with(|CurrentSpan { tracer, context }| tracer.span(|| name.to_owned(), kind, Some(*context)))
         .unwrap_or(Span(None))
 }
 
@@ -272,8 +275,8 @@ mod tests {
     fn a_traceparent_is_parsed_as_specified() {
         let context: TraceContext = PARENT.parse().unwrap();
         assert_eq!((context.to_string().as_str(), context.is_sampled), (PARENT, true));
-        let later = "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-02-more";
-        assert!(!later.parse::<TraceContext>().unwrap().is_sampled);
+        let of_later_version = "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-02-more";
+        assert!(!of_later_version.parse::<TraceContext>().unwrap().is_sampled);
         for invalid in [
             "",
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
@@ -289,7 +292,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn spans_are_nested_by_scope_and_sampled_by_their_parent() {
+    async fn a_span_is_nested_in_its_scope_and_sampled_if_its_parent_is() {
         let (tracer, mut finished) = Tracer::new(0.0, Duration::from_secs(100));
         drop(tracer.span(|| "not sampled".to_owned(), SpanKind::Server, None));
         let outer = tracer.span(|| "outer".to_owned(), SpanKind::Server, PARENT.parse().ok());

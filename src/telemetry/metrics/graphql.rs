@@ -8,9 +8,10 @@ use std::{
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry};
 
-use super::{FAST, counters, histograms, observe};
+use super::{FAST_BUCKETS, counters, histograms, observe};
 
-/// The maximum number of operation names with their own label, because clients choose the names. Further ones count as [`OTHER`].
+/// The maximum number of operation names that have their own label. It is limited because clients choose the names. Further names
+/// count as [`OTHER`].
 const MAX_NAMES: usize = 100;
 /// Longer names count as [`OTHER`].
 const MAX_NAME_LENGTH: usize = 64;
@@ -22,16 +23,17 @@ pub struct GraphqlMetrics {
     operations: IntCounterVec,
     durations: HistogramVec,
     errors: IntCounterVec,
+    /// The names that have their own label.
     names: Arc<Mutex<HashSet<String>>>,
 }
 
-/// The handles of one operation, which are kept with its document.
+/// The handles of the metrics of one operation, which are kept with its document.
 #[derive(Clone)]
 pub struct OperationMetrics {
     kind: &'static str,
     name: Arc<str>,
     started: IntCounter,
-    /// None for a subscription, whose duration its client decides.
+    /// None for a subscription, because its client decides how long it lasts.
     duration: Option<Histogram>,
 }
 
@@ -49,7 +51,7 @@ impl GraphqlMetrics {
                 registry,
                 "pollux_graphql_operation_duration_seconds",
                 "Execution time of queries and mutations, by type and name.",
-                &FAST,
+                &FAST_BUCKETS,
                 &labels,
             ),
             errors: counters(
@@ -62,7 +64,7 @@ impl GraphqlMetrics {
         }
     }
 
-    /// The handles of an operation of a document that was accepted. `kind` is `query`, `mutation` or `subscription`.
+    /// The handles of an operation whose document was accepted. `kind` is `query`, `mutation` or `subscription`.
     #[must_use]
     pub fn operation(&self, kind: &'static str, name: Option<&str>) -> OperationMetrics {
         let name = name.map_or(UNNAMED, |name| if self.admit_name(name) { name } else { OTHER });
@@ -76,14 +78,14 @@ impl GraphqlMetrics {
         self.errors.with_label_values(&[code]).inc();
     }
 
-    /// Returns whether the name has its own label; if there is capacity, gives it one.
+    /// Gives the name its own label if the limits allow it. Returns whether it has one.
     fn admit_name(&self, name: &str) -> bool {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if names.contains(name) {
             return true;
         }
-        let is_accepted = names.len() < MAX_NAMES && name.len() <= MAX_NAME_LENGTH;
-        is_accepted && names.insert(name.to_owned())
+        let is_allowed = names.len() < MAX_NAMES && name.len() <= MAX_NAME_LENGTH;
+        is_allowed && names.insert(name.to_owned())
     }
 }
 
@@ -94,10 +96,12 @@ impl OperationMetrics {
         format!("{} {}", self.kind, self.name)
     }
 
+    /// Counts the start of the operation.
     pub fn started(&self) {
         self.started.inc();
     }
 
+    /// Records the operation's duration, except that of a subscription.
     pub fn ended(&self, duration: Duration) {
         if let Some(histogram) = &self.duration {
             observe(histogram, duration);

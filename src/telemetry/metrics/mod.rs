@@ -1,13 +1,14 @@
 //! Metrics of the process, in [Prometheus' text format](https://prometheus.io/docs/instrumenting/exposition_formats/).
 //!
 //! ```text
-//!  app.rs ──► Metrics ──► one struct of handles for each part, cloned into it ──► atomic counters ──┐
-//!                                                                                                  ├──► text, on each scrape
-//!  GET /metrics ──► gauges that are read on a scrape: queue, Stripe events, connections ───────────┘
+//!  app ──► Metrics ──► one struct of handles for each part, cloned into that part ──► atomic counters ──┐
+//!                                                                                                      ├──► text, on each scrape
+//!  GET /metrics ──► gauges that are read on a scrape: queue, Stripe events, connections ───────────────┘
 //! ```
 //!
-//! What is counted often, such as the chunks of replies, is counted through a handle that was looked up once. The values of every
-//! label are bounded: names that come from clients are limited in number, and all others come from code or settings.
+//! Frequent events, such as chunks of replies, are counted through a handle that was looked up once by its labels. The number of
+//! different values of each label is limited: names that come from clients are limited in number, and all other values come from
+//! code or settings.
 
 mod graphql;
 mod jobs;
@@ -27,14 +28,14 @@ pub use graphql::{GraphqlMetrics, OperationMetrics};
 pub use jobs::{JobMetrics, ReplyMetrics};
 pub use models::{ModelHandles, ModelMetrics};
 pub use state::{ConnectionCounts, QueueState, StateMetrics};
-pub use transports::{OpenGuard, Transport, TransportMetrics};
+pub use transports::{GaugeGuard, Transport, TransportMetrics};
 
 /// The media type of the text format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// The upper bounds of the buckets of durations, in seconds.
-const FAST: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-/// The same for model calls and replies.
-const SLOW: [f64; 12] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0];
+/// The upper bounds of the histogram buckets for durations of GraphQL operations, in seconds.
+const FAST_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+/// The upper bounds of the histogram buckets for durations of jobs, replies and model calls, in seconds.
+const SLOW_BUCKETS: [f64; 12] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0];
 
 /// The metrics of a process.
 pub struct Metrics {
@@ -45,13 +46,13 @@ pub struct Metrics {
     pub jobs: JobMetrics,
     pub models: ModelMetrics,
     pub caches: CacheMetrics,
-    /// Stripe events by type and result.
+    /// Stripe events, by type and result.
     pub stripe_events: EventCounter,
-    /// Deliveries of one-time passwords by channel and result.
+    /// Deliveries of one-time passwords, by channel and result.
     pub otp_deliveries: EventCounter,
-    /// Statements that failed.
+    /// Database statements and transactions that failed.
     pub database_errors: Counter,
-    /// Commands that failed.
+    /// Redis commands that failed.
     pub redis_errors: Counter,
     pub state: StateMetrics,
 }
@@ -109,7 +110,7 @@ impl Metrics {
     }
 }
 
-/// A counter.
+/// A counter without labels.
 #[derive(Clone)]
 pub struct Counter(IntCounter);
 
@@ -126,7 +127,7 @@ impl Counter {
     }
 }
 
-/// A counter with two labels, for events that are rare enough to look their counter up.
+/// Counters with two labels, for rare events: each event looks up its counter by the labels.
 #[derive(Clone)]
 pub struct EventCounter(IntCounterVec);
 
@@ -163,6 +164,7 @@ pub struct HitCounter {
 }
 
 impl HitCounter {
+    /// Counts a lookup.
     pub fn count(&self, is_hit: bool) {
         if is_hit { self.hit.inc() } else { self.miss.inc() }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry};
 
-use super::{SLOW, counters, histograms, observe};
+use super::{SLOW_BUCKETS, counters, histograms, observe};
 
 #[derive(Clone)]
 pub struct ModelMetrics {
@@ -15,7 +15,7 @@ pub struct ModelMetrics {
     tokens: IntCounterVec,
 }
 
-/// The handles of one model.
+/// The handles of the metrics of one model.
 #[derive(Clone)]
 pub struct ModelHandles {
     model: String,
@@ -38,33 +38,33 @@ impl ModelMetrics {
             durations: histograms(
                 registry,
                 "pollux_model_call_duration_seconds",
-                "Duration of model calls.",
-                &SLOW,
+                "Durations of model calls, by model.",
+                &SLOW_BUCKETS,
                 &["model"],
             ),
             first_tokens: histograms(
                 registry,
                 "pollux_model_first_token_seconds",
-                "Time from a model call to its first text.",
-                &SLOW,
+                "Time from the start of a model call to its first text, by model.",
+                &SLOW_BUCKETS,
                 &["model"],
             ),
             chunks: counters(
                 registry,
                 "pollux_model_chunks_total",
-                "Texts received from models.",
+                "Chunks of text received from models, by model.",
                 &["model"],
             ),
             tokens: counters(
                 registry,
                 "pollux_model_tokens_total",
-                "Tokens as models report them: prompt, output, and thoughts, which output includes.",
+                "Tokens that models report, by model and type: prompt, output, or thoughts. The output includes the thoughts.",
                 &["model", "type"],
             ),
         }
     }
 
-    /// The handles of a model, which must be one of the settings.
+    /// The handles of a model. It must come from the settings and not from a client, because it is a value of a label.
     #[must_use]
     pub fn of(&self, model: &str) -> ModelHandles {
         ModelHandles {
@@ -85,15 +85,17 @@ impl ModelHandles {
         &self.model
     }
 
+    /// Counts a chunk of text.
     pub fn chunk(&self) {
         self.chunks.inc();
     }
 
+    /// Records the time from the start of a call to its first text.
     pub fn first_token(&self, after: Duration) {
         observe(&self.first_token, after);
     }
 
-    /// Counts a call that ended. `tokens` are those of the prompt, of the output and of thoughts.
+    /// Counts a call that ended. `tokens` are the numbers of tokens of the prompt, of the output and of the thoughts.
     pub fn ended(&self, outcome: &str, duration: Duration, tokens: [i32; 3]) {
         self.calls.with_label_values(&[&*self.model, outcome]).inc();
         observe(&self.duration, duration);

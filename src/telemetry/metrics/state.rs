@@ -1,4 +1,4 @@
-//! Gauges that are read on a scrape.
+//! Gauges whose values are read when Prometheus scrapes the process.
 
 use prometheus::{IntGauge, IntGaugeVec, Registry};
 
@@ -43,13 +43,13 @@ impl StateMetrics {
             jobs: gauges(
                 registry,
                 "pollux_jobs_queued",
-                "Jobs in the database, by kind and state (due, scheduled or claimed). The same in every process.",
+                "Jobs in the database, by kind and state (due, scheduled or claimed). Every process reports the same value.",
                 &["kind", "state"],
             ),
             oldest_due: gauges(
                 registry,
                 "pollux_jobs_oldest_due_age_seconds",
-                "How long the oldest due job has been waiting, by kind. The same in every process.",
+                "How long the oldest due job has been due, by kind. Every process reports the same value.",
                 &["kind"],
             ),
             stripe_oldest: gauge(
@@ -69,7 +69,7 @@ impl StateMetrics {
                 "The maximum number of database connections, by pool.",
                 &["pool"],
             ),
-            // Without Redis there is no sample.
+            // A metric with an empty list of labels, so that it is absent until a value is set: without Redis, none ever is.
             redis_up: gauges(
                 registry,
                 "pollux_redis_up",
@@ -79,15 +79,15 @@ impl StateMetrics {
         }
     }
 
-    /// Replaces the state of the queue.
+    /// Replaces the values of all kinds of jobs. Kinds that are not in `queue` disappear.
     pub fn set_queue(&self, queue: &[QueueState]) {
         self.jobs.reset();
         self.oldest_due.reset();
-        for of in queue {
-            for (state, count) in [("due", of.due), ("scheduled", of.scheduled), ("claimed", of.claimed)] {
-                self.jobs.with_label_values(&[&*of.kind, state]).set(count);
+        for QueueState { kind, due, scheduled, claimed, oldest_due_secs } in queue {
+            for (state, count) in [("due", due), ("scheduled", scheduled), ("claimed", claimed)] {
+                self.jobs.with_label_values(&[kind.as_str(), state]).set(*count);
             }
-            self.oldest_due.with_label_values(&[&of.kind]).set(of.oldest_due_secs);
+            self.oldest_due.with_label_values(&[kind]).set(*oldest_due_secs);
         }
     }
 

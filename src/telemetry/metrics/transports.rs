@@ -4,7 +4,7 @@ use prometheus::{IntCounter, IntGauge, Registry};
 
 use super::{counters, gauge, gauges};
 
-/// What carries the events of a subscription.
+/// The protocol that carries the events of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     WebSocket,
@@ -13,6 +13,7 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// In the order of the variants, because `transport as usize` is an index into arrays of metrics.
     const ALL: [Self; 3] = [Self::WebSocket, Self::EventStream, Self::Multipart];
 
     fn label(self) -> &'static str {
@@ -32,17 +33,17 @@ pub struct TransportMetrics {
     events: [IntCounter; 3],
 }
 
-/// Counts something as open until it is dropped.
-pub struct OpenGuard(IntGauge);
+/// Increments a gauge, and decrements it when this is dropped.
+pub struct GaugeGuard(IntGauge);
 
-impl OpenGuard {
+impl GaugeGuard {
     pub(super) fn new(gauge: &IntGauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
 }
 
-impl Drop for OpenGuard {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -62,24 +63,24 @@ impl TransportMetrics {
         Self {
             connections: gauge(registry, "pollux_http_connections_open", "Open connections of the API."),
             websockets: gauge(registry, "pollux_websockets_open", "Open WebSockets."),
-            subscriptions: Transport::ALL.map(|of| open.with_label_values(&[of.label()])),
-            events: Transport::ALL.map(|of| events.with_label_values(&[of.label()])),
+            subscriptions: Transport::ALL.map(|transport| open.with_label_values(&[transport.label()])),
+            events: Transport::ALL.map(|transport| events.with_label_values(&[transport.label()])),
         }
     }
 
     #[must_use]
-    pub fn connection_opened(&self) -> OpenGuard {
-        OpenGuard::new(&self.connections)
+    pub fn connection_opened(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.connections)
     }
 
     #[must_use]
-    pub fn websocket_opened(&self) -> OpenGuard {
-        OpenGuard::new(&self.websockets)
+    pub fn websocket_opened(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.websockets)
     }
 
     #[must_use]
-    pub fn subscription_opened(&self, transport: Transport) -> OpenGuard {
-        OpenGuard::new(&self.subscriptions[transport as usize])
+    pub fn subscription_opened(&self, transport: Transport) -> GaugeGuard {
+        GaugeGuard::new(&self.subscriptions[transport as usize])
     }
 
     pub fn event_sent(&self, transport: Transport) {
