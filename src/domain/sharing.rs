@@ -12,7 +12,7 @@ use sea_orm::ConnectionTrait;
 
 use super::{
     auth::{Auth, Caller, Keys},
-    chatrooms::{Chatrooms, IdempotencyKey, Idempotent, Request, first_result},
+    chatrooms::{Chatrooms, IdempotencyKey, Idempotent, Request, store_key_or_find_result},
     publish::publish,
 };
 use crate::{
@@ -104,9 +104,9 @@ impl Sharing {
         let expires_at = new.expires_at.map_or(0, |time| time.timestamp_micros()).to_be_bytes();
         let parts = [new.chatroom.0.as_bytes().as_slice(), &expires_at];
         let request = Request { operation: "shareChatroom", parts: &parts };
-        let key = new.key.clone().map(|key| request.key(user, key, id.0, now));
+        let key = new.key.clone().map(|key| request.key_row(user, key, id.0, now));
         let tx = self.chatrooms.db.begin().await?;
-        if let Some(first) = first_result(&tx, key.as_ref()).await? {
+        if let Some(first) = store_key_or_find_result(&tx, key.as_ref()).await? {
             return Ok(Idempotent::Repeated(first));
         }
         let chatroom = mark_changed(&tx, user, new.chatroom).await?;

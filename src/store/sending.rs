@@ -44,7 +44,7 @@ pub struct Stored {
     pub used: i32,
     pub is_pro: bool,
     /// Whether the chatroom has an earlier reply that is not finished.
-    pub is_behind_unfinished: bool,
+    pub waits_for_earlier_reply: bool,
     /// The version of the user's list of chatrooms after this message.
     pub list_version: i64,
 }
@@ -126,7 +126,7 @@ static POSTGRES: LazyLock<String> = LazyLock::new(|| {
         RETURNING chatrooms_version AS list_version
     )
     SELECT rows.*, used, is_pro, list_version,
-           EXISTS (SELECT 1 FROM tail WHERE status IN ('queued', 'streaming')) AS is_behind_unfinished
+           EXISTS (SELECT 1 FROM tail WHERE status IN ('queued', 'streaming')) AS waits_for_earlier_reply
     FROM (SELECT * FROM sent UNION ALL SELECT * FROM reply) AS rows, reserved, quota, listed
     ORDER BY rows.depth")
 });
@@ -174,7 +174,7 @@ static SQLITE: LazyLock<String> = LazyLock::new(|| {
             EXISTS (SELECT 1 FROM subscriptions WHERE user_id = $1 AND pro_until > $12) AS is_pro,
             (SELECT chatrooms_version FROM users WHERE id = $1) AS list_version,
             EXISTS (SELECT 1 FROM messages AS sent JOIN messages AS tail ON tail.id = sent.parent_id
-                    WHERE sent.id = $3 AND tail.status IN ('queued', 'streaming')) AS is_behind_unfinished
+                    WHERE sent.id = $3 AND tail.status IN ('queued', 'streaming')) AS waits_for_earlier_reply
      FROM messages AS rows WHERE id IN ($3, $4) ORDER BY depth",
     ])
 });
@@ -223,7 +223,7 @@ pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<StoreResult, DbErr> {
     Ok(StoreResult::New(Box::new(Stored {
         used: message.try_get("", "used")?,
         is_pro: message.try_get("", "is_pro")?,
-        is_behind_unfinished: message.try_get("", "is_behind_unfinished")?,
+        waits_for_earlier_reply: message.try_get("", "waits_for_earlier_reply")?,
         list_version: message.try_get("", "list_version")?,
         message: message::Model::from_query_result(message, "")?,
         reply: message::Model::from_query_result(reply, "")?,

@@ -14,7 +14,8 @@ use crate::{
     store::subscriptions,
 };
 
-/// How often to poll, because the signal of a change may be lost with a killed process, and a new day has no signal.
+/// How often to read the state without a signal: a process that is killed after a change does not publish the signal, and a new
+/// day has no signal.
 const POLL_EVERY: Duration = Duration::from_secs(30);
 
 /// A user's subscription and usage.
@@ -24,16 +25,16 @@ pub struct AccountState {
     /// None if the user has no Stripe customer.
     pub subscription: Option<subscription::Model>,
     pub usage: PromptBudget,
-    /// The tokens used today, and the replies that are not finished.
+    /// The tokens used today, and the number of replies that are not finished.
     tokens: (i64, i32),
 }
 
 impl AccountState {
-    /// The part that the user sees.
+    /// The parts that the user sees. A state is sent only if one of them has changed.
     fn visible(&self) -> impl PartialEq + use<> {
         let subscription = self.subscription.as_ref().map(|subscription| {
-            let ends = (subscription.current_period_end, subscription.cancel_at_period_end);
-            (subscription.state, ends, subscription.pro_until)
+            let period_end = (subscription.current_period_end, subscription.cancel_at_period_end);
+            (subscription.state, period_end, subscription.pro_until)
         });
         (subscription, self.usage, self.tokens)
     }
@@ -58,15 +59,16 @@ impl Chatrooms {
         let mut signals = self.signals.subscribe(Topic::Account(user)).await;
         let chatrooms = self.clone();
         Ok(try_stream! {
-            let mut sent = None;
+            let mut last_sent = None;
             loop {
+                // None: the read failed, and `with_read_retry` has waited.
                 let Some(state) = with_read_retry(|| chatrooms.account(user)).await? else { continue };
                 let visible = state.visible();
-                if sent.as_ref() != Some(&visible) {
-                    sent = Some(visible);
+                if last_sent.as_ref() != Some(&visible) {
+                    last_sent = Some(visible);
                     yield state;
                 }
-                // The state is read after a signal and after the timeout alike.
+                // Read the state again, whether a signal has arrived or the time is up.
                 let _ = tokio::time::timeout(POLL_EVERY, signals.next()).await;
             }
         })

@@ -25,8 +25,9 @@ impl Position {
     }
 }
 
-/// A user's message at this position. The transaction must have incremented the version of `chatroom`; the message gets it.
-pub(super) fn message(
+/// Builds a user's message at this position. The message gets the version of `chatroom`, which the caller's transaction must have
+/// incremented.
+pub(super) fn new_user_message(
     chatroom: &chatroom::Model,
     position: &Position,
     content: String,
@@ -58,20 +59,20 @@ pub(super) fn message(
     }
 }
 
-/// Stores a QUEUED reply to `to`, and the job that writes it.
+/// Stores a QUEUED reply to `message`, and the job that writes it.
 pub(super) async fn queue_reply(
     tx: &impl ConnectionTrait,
     chatroom: &chatroom::Model,
-    to: &message::Model,
-    id: MessageId,
+    message: &message::Model,
+    reply_id: MessageId,
     now: Timestamp,
 ) -> Result<message::Model> {
     let reply = message::Model {
-        id,
+        id: reply_id,
         role: Role::Model,
         status: Status::Queued,
         completed_at: None,
-        ..message(chatroom, &Position::after(Some(to)), String::new(), now)
+        ..new_user_message(chatroom, &Position::after(Some(message)), String::new(), now)
     };
     messages::insert(tx, &reply).await?;
     let job = job::Model {

@@ -9,11 +9,11 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-/// How many items are buffered before the stream is backpressured.
+/// How many items are buffered before the stream has to wait for its consumer.
 const CAPACITY: usize = 4;
 
-/// Runs `stream` in a task, so that a slow consumer never suspends it in the middle of a step while it holds a database
-/// connection that others wait for. Dropping the returned stream aborts the task.
+/// Runs `stream` in its own task. A slow consumer then suspends the task only between two items, never while the stream holds a
+/// database connection that others wait for. Dropping the returned stream aborts the task.
 pub(super) fn buffered<T: Send + 'static>(
     tasks: &TaskTracker,
     stream: impl Stream<Item = T> + Send + 'static,

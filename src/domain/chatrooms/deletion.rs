@@ -12,7 +12,7 @@ use crate::{
     store::{chatrooms, commit, messages, users},
 };
 
-/// How many chatrooms are deleted in one transaction, in which other writes wait on SQLite.
+/// How many chatrooms are deleted in one transaction. It is a small number, because on SQLite other writes wait meanwhile.
 const BATCH: u64 = 20;
 /// How long a temporary chatroom lives after its last activity.
 pub const TEMPORARY_LIFETIME: TimeDelta = TimeDelta::hours(24);
@@ -29,7 +29,7 @@ impl Chatrooms {
         }
     }
 
-    /// Deletes all chatrooms of the user, in several transactions. Returns how many.
+    /// Deletes all chatrooms of the user, in several transactions. Returns how many it has deleted.
     pub async fn delete_chatrooms(&self, user: UserId) -> Result<u64> {
         let mut deleted = 0;
         loop {
@@ -41,7 +41,7 @@ impl Chatrooms {
         }
     }
 
-    /// Deletes the temporary chatrooms whose time is over. Returns how many.
+    /// Deletes the temporary chatrooms that had no activity for `TEMPORARY_LIFETIME`. Returns how many it has deleted.
     pub async fn delete_expired_chatrooms(&self) -> Result<u64> {
         let before = self.clock.now() - TEMPORARY_LIFETIME;
         let mut deleted = 0;
@@ -56,13 +56,15 @@ impl Chatrooms {
         }
     }
 
+    /// Deletes those of these chatrooms that belong to the user, in one transaction; with `inactive_since`, only chatrooms
+    /// without activity since then. Returns how many it has deleted.
     async fn delete_batch(
         &self,
         user: UserId,
         ids: &[ChatroomId],
         inactive_since: Option<Timestamp>,
     ) -> Result<u64> {
-        let deletion = || async {
+        let delete = || async {
             let tx = self.db.begin().await?;
             let unfinished = messages::unfinished(&tx, ids).await?;
             let deleted = chatrooms::delete_owned_by(&tx, user, ids, inactive_since).await?;
@@ -75,7 +77,7 @@ impl Chatrooms {
             self.cache_list_version(user, list_version).await;
             Ok((deleted, unfinished))
         };
-        let (deleted, unfinished) = self.db.with_retry(deletion).await?;
+        let (deleted, unfinished) = self.db.with_retry(delete).await?;
         if deleted > 0 {
             join_all(unfinished.iter().map(|reply| self.replies.end_log(reply.id))).await;
             let chatrooms = ids.iter().map(|&id| Topic::Chatroom(id));

@@ -3,9 +3,9 @@
 use entity::{ChatroomId, MessageId, UserId, idempotency_key, message};
 
 use super::{
-    Chatrooms, Content, IdempotencyKey, Sent,
+    Chatrooms, Content, IdempotencyKey, MessageAndReply,
     branch::{self, Position},
-    first_result::{Idempotent, Request, first_result},
+    idempotency::{Idempotent, Request, store_key_or_find_result},
 };
 use crate::{
     domain::publish::publish,
@@ -17,16 +17,17 @@ use crate::{
 /// A new version of a message, to be stored.
 struct Edit<'a> {
     user: UserId,
-    chatroom: ChatroomId,
-    edited: MessageId,
+    chatroom_id: ChatroomId,
+    edited_id: MessageId,
     content: &'a Content,
-    reply: MessageId,
+    reply_id: MessageId,
     key: Option<idempotency_key::Model>,
 }
 
 impl Chatrooms {
     /// Stores another version of a message that the user has sent, makes it active and queues its reply. The edited version and
-    /// the messages after it stay as an inactive branch; it may be inactive itself, so that of two edits at once both are stored.
+    /// the messages after it stay as an inactive branch. The edited version may be inactive already: if two clients edit a
+    /// message at the same time, both new versions are stored.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::QuotaExceeded`], [`Error::BadInput`] if the message is a reply, and
@@ -34,48 +35,49 @@ impl Chatrooms {
     pub async fn edit(
         &self,
         user: UserId,
-        edited: MessageId,
+        edited_id: MessageId,
         content: Content,
         key: Option<IdempotencyKey>,
-    ) -> Result<Sent> {
-        let message = self.replies.owned_message(user, edited).await?;
+    ) -> Result<MessageAndReply> {
+        let message = self.replies.owned_message(user, edited_id).await?;
         if message.role != message::Role::User {
             let problem = "messageId must be the id of a message that you sent; this one is a reply.";
             return Err(Error::bad_input("messageId", problem));
         }
-        let parts = [edited.0.as_bytes().as_slice(), content.as_str().as_bytes()];
+        let parts = [edited_id.0.as_bytes().as_slice(), content.as_str().as_bytes()];
         let request = Request { operation: "editMessage", parts: &parts };
-        let reply = MessageId::generate();
-        let key = key.map(|key| request.key(user, key, reply.0, self.clock.now()));
-        let edit = Edit { user, chatroom: message.chatroom_id, edited, content: &content, reply, key };
+        let reply_id = MessageId::generate();
+        let key = key.map(|key| request.key_row(user, key, reply_id.0, self.clock.now()));
+        let edit =
+            Edit { user, chatroom_id: message.chatroom_id, edited_id, content: &content, reply_id, key };
         match self.db.with_retry(|| self.edit_once(&edit)).await? {
-            Idempotent::New(sent) => {
-                let chatroom = Topic::Chatroom(edit.chatroom);
+            Idempotent::New(stored) => {
+                let chatroom = Topic::Chatroom(edit.chatroom_id);
                 let topics = [Topic::Jobs, chatroom, Topic::Chatrooms(user), Topic::Account(user)];
                 publish(&*self.signals, &topics).await;
-                Ok(sent)
+                Ok(stored)
             }
-            Idempotent::Repeated(reply) => self.sent_before(user, MessageId(reply)).await,
+            Idempotent::Repeated(reply_id) => self.load_earlier_result(user, MessageId(reply_id)).await,
         }
     }
 
-    async fn edit_once(&self, edit: &Edit<'_>) -> Result<Idempotent<Sent>> {
-        let Edit { user, chatroom, edited, .. } = *edit;
+    async fn edit_once(&self, edit: &Edit<'_>) -> Result<Idempotent<MessageAndReply>> {
+        let Edit { user, chatroom_id, edited_id, .. } = *edit;
         let tx = self.db.begin().await?;
-        if let Some(reply) = first_result(&tx, edit.key.as_ref()).await? {
-            return Ok(Idempotent::Repeated(reply));
+        if let Some(reply_id) = store_key_or_find_result(&tx, edit.key.as_ref()).await? {
+            return Ok(Idempotent::Repeated(reply_id));
         }
         let now = self.clock.now();
-        let chatroom = chatrooms::increment_version_if_owned_by(&tx, user, chatroom, Some(now))
+        let chatroom = chatrooms::increment_version_if_owned_by(&tx, user, chatroom_id, Some(now))
             .await?
             .ok_or(Error::NotFound("message"))?;
-        let edited = messages::owned_by(&tx, user, edited).await?.ok_or(Error::NotFound("message"))?;
+        let edited = messages::owned_by(&tx, user, edited_id).await?.ok_or(Error::NotFound("message"))?;
         let usage = self.quota.reserve(&tx, user, now).await?;
         branches::switch_to(&tx, chatroom.id, edited.parent_id, chatroom.version).await?;
         let position = Position { parent: edited.parent_id, depth: edited.depth };
-        let message = branch::message(&chatroom, &position, edit.content.as_str().to_owned(), now);
+        let message = branch::new_user_message(&chatroom, &position, edit.content.as_str().to_owned(), now);
         messages::insert(&tx, &message).await?;
-        let reply = branch::queue_reply(&tx, &chatroom, &message, edit.reply, now).await?;
+        let reply = branch::queue_reply(&tx, &chatroom, &message, edit.reply_id, now).await?;
         let list_version = users::increment_list_version(&tx, user).await?;
         commit(tx).await?;
         self.cache_list_version(user, list_version).await;
@@ -87,6 +89,7 @@ impl Chatrooms {
             reply_id = %reply.id.0,
             "edit accepted"
         );
-        Ok(Idempotent::New(Sent { message, reply, usage, is_behind_unfinished: false }))
+        // `edit` signals the queue in any case, so nothing reads `waits_for_earlier_reply`.
+        Ok(Idempotent::New(MessageAndReply { message, reply, usage, waits_for_earlier_reply: false }))
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// How often to poll, because the signal of a change may be lost with a killed process.
+/// How often to read the chatroom without a signal: a process that is killed after a change does not publish the signal.
 const POLL_EVERY: Duration = Duration::from_secs(30);
 
 /// A change, and the version to resume from: every change up to it has been sent with this event.
@@ -34,7 +34,7 @@ const POLL_EVERY: Duration = Duration::from_secs(30);
 pub struct ChatroomEvent {
     pub version: i64,
     pub change: ChatroomChange,
-    /// Identifies an event that several subscribers of this process receive.
+    /// Set if several subscribers of this process receive the event: it identifies the event, so that they can share a response.
     pub number: Option<u64>,
 }
 
@@ -44,12 +44,14 @@ pub enum ChatroomChange {
     Added(Box<message::Model>),
     /// Replaces the client's copy of this message.
     Changed(Box<message::Model>),
+    /// An event of this reply.
     Reply(MessageId, ReplyEvent),
     /// The chatroom's own fields changed.
     Updated(Box<chatroom::Model>),
     Deleted(ChatroomId),
 }
 
+/// An event, or the notice that there are no further ones for now.
 pub(super) enum Update {
     Event(ChatroomEvent),
     /// Every change up to this version has been sent, and no reply is being written.
@@ -57,7 +59,7 @@ pub(super) enum Update {
 }
 
 /// How many bytes of content are read in one query and held until they have been sent.
-const CHANGES_SIZE: usize = 256 * 1024;
+const MAX_BATCH_BYTES: usize = 256 * 1024;
 
 /// Some of the changes in a chatroom.
 struct ChangeBatch {
@@ -68,8 +70,8 @@ struct ChangeBatch {
 }
 
 impl Chatrooms {
-    /// A batch of the changes in a chatroom since a version, from one snapshot. With `with_unfinished`, the replies that
-    /// are being written are included. None: the chatroom was deleted.
+    /// A batch of the changes in a chatroom since the version `since`, read from one snapshot; with `from`, beginning at that
+    /// key. With `with_unfinished`, the replies that are being written are included. None if the chatroom was deleted.
     async fn changes(
         &self,
         user: UserId,
@@ -83,7 +85,7 @@ impl Chatrooms {
         if chatroom.version == since && !with_unfinished {
             return Ok(Some(ChangeBatch { chatroom, changed: Vec::new(), next: None }));
         }
-        let found = messages::changed_since(&snapshot, id, since, from, CHANGES_SIZE).await?;
+        let found = messages::changed_since(&snapshot, id, since, from, MAX_BATCH_BYTES).await?;
         let mut changed = found.messages;
         if with_unfinished {
             let unfinished = messages::unfinished(&snapshot, &[id]).await?;
@@ -92,7 +94,7 @@ impl Chatrooms {
         Ok(Some(ChangeBatch { chatroom, changed, next: found.next }))
     }
 
-    /// The updates of the user's chatroom. With a version, the changes since then come first, in batches. `batches` has a
+    /// The updates of the user's chatroom. With `after`, the changes since that version come first, in batches. `batches` has a
     /// permit for each batch that may be held at the same time.
     ///
     /// # Errors
@@ -112,42 +114,44 @@ impl Chatrooms {
             user,
             chatroom: id,
             read_to: after.unwrap_or(chatroom.version).min(chatroom.version),
-            replies: SelectAll::new(),
+            reply_events: SelectAll::new(),
             followed: HashMap::new(),
         };
         let chatrooms = self.clone();
         let updates = try_stream! {
-            let mut first = true;
+            let mut is_first_read = true;
             loop {
                 let (since, mut from) = (subscriber.read_to, None);
                 loop {
                     let _permit = batches.acquire().await;
-                    let with_unfinished = first && from.is_none();
+                    let with_unfinished = is_first_read && from.is_none();
                     let batch = with_read_retry(|| chatrooms.changes(user, id, since, from, with_unfinished));
+                    // None: the read failed, and `with_read_retry` has waited.
                     let Some(batch) = batch.await? else { continue };
                     let Some(batch) = batch else {
                         yield Update::Event(subscriber.deleted());
                         return;
                     };
                     from = batch.next;
-                    for event in subscriber.batch_events(batch, since, first) {
+                    for event in subscriber.batch_events(batch, since, is_first_read) {
                         yield Update::Event(event);
                     }
                     if from.is_none() {
                         break;
                     }
                 }
-                first = false;
+                is_first_read = false;
                 if subscriber.followed.is_empty() {
                     yield Update::Idle(subscriber.read_to);
                 }
+                // Send events of replies until the chatroom must be read again.
                 loop {
                     let received = tokio::select! {
-                        Some(received) = subscriber.replies.next() => Some(received),
+                        Some(received) = subscriber.reply_events.next() => Some(received),
                         _ = tokio::time::timeout(POLL_EVERY, signals.next()) => None,
                     };
                     let Some((reply, event)) = received else { break };
-                    let Some(event) = subscriber.reply_event(reply, event)? else { break };
+                    let Some(event) = subscriber.chatroom_event(reply, event)? else { break };
                     yield Update::Event(event);
                 }
             }
@@ -156,37 +160,43 @@ impl Chatrooms {
     }
 }
 
+/// One subscriber of a chatroom, and what it has read so far.
 struct Subscriber {
     reply_use_cases: Replies,
     user: UserId,
     chatroom: ChatroomId,
     /// The version up to which the changes have been read.
     read_to: i64,
-    replies: SelectAll<BoxStream<'static, (MessageId, Result<ReplyEvent>)>>,
+    /// The merged events of the replies that are being written.
+    reply_events: SelectAll<BoxStream<'static, (MessageId, Result<ReplyEvent>)>>,
+    /// The replies whose events are merged.
     followed: HashMap<MessageId, Followed>,
 }
 
-/// A reply whose changes are sent as its own events.
+/// A reply whose changes are sent as events of the reply, not as changes of a message.
 struct Followed {
     progress: FollowedProgress,
-    /// Whether the reply is on the active branch, as the client knows it.
+    /// Whether the reply was on the active branch when it was last sent to the client.
     active: bool,
     /// Ends the stream of the reply's events when it is dropped.
     _end: DropGuard,
 }
 
+/// How much of a followed reply has been read and sent. Its row and its events are read independently of each other.
 enum FollowedProgress {
+    /// The reply is being written.
     Writing,
-    /// The row has ended; the event of the end has not been sent yet. It carries this row if it is newer than its own.
+    /// The row has ended, but the event of the end has not been sent yet. That event will carry this row if this row is newer
+    /// than the one in the event.
     EndPending(Box<message::Model>),
-    /// The event of the end has been sent; the row ended at this version.
+    /// The event of the end has been sent, with the row at this version.
     EndSent(i64),
 }
 
 impl Subscriber {
-    /// The events of a batch of changes since a version. On the first read, each changed message and each reply that is being
-    /// written is reported as changed, because the client may have it already.
-    fn batch_events(&mut self, batch: ChangeBatch, since: i64, first: bool) -> Vec<ChatroomEvent> {
+    /// The events of a batch of changes since the version `since`. On the first read, each changed message and each reply that is
+    /// being written is reported as changed, because the client may have it already.
+    fn batch_events(&mut self, batch: ChangeBatch, since: i64, is_first_read: bool) -> Vec<ChatroomEvent> {
         let ChangeBatch { chatroom, changed, next } = batch;
         let end = next.map_or(chatroom.version, |next| next.version - 1);
         let before = self.read_to;
@@ -194,22 +204,22 @@ impl Subscriber {
         let mut changes = Vec::new();
         for message in changed {
             let version = message.changed_version.max(since + 1);
-            let added = !first && message.added_version > since;
-            if !added && self.is_sent_as_reply_event(&message) {
+            let is_added = !is_first_read && message.added_version > since;
+            if !is_added && self.is_sent_as_reply_event(&message) {
                 continue;
             }
             self.follow(&message);
             let message = Box::new(message);
             changes.push((
                 version,
-                if added { ChatroomChange::Added(message) } else { ChatroomChange::Changed(message) },
+                if is_added { ChatroomChange::Added(message) } else { ChatroomChange::Changed(message) },
             ));
         }
         if chatroom.changed_version > before && chatroom.changed_version <= self.read_to {
             changes.push((chatroom.changed_version, ChatroomChange::Updated(Box::new(chatroom))));
         }
         changes.sort_by_key(|(version, _)| *version);
-        // After each change, a client can resume from just before the next one.
+        // After each change but the last, a client can resume from the version before the next change.
         let resume_at: Vec<i64> =
             changes.iter().skip(1).map(|(version, _)| version - 1).chain([self.read_to]).collect();
         let events = changes.into_iter().zip(resume_at);
@@ -231,8 +241,9 @@ impl Subscriber {
         ChatroomEvent { version: self.read_to, change, number: None }
     }
 
-    /// Whether this change is sent as an event of the reply itself. A reply that is being written and joins or leaves the active
-    /// branch is sent as changed, because its own events do not carry this.
+    /// Whether this change is sent as an event of the reply, so that the message is not sent as changed. A reply that joins or
+    /// leaves the active branch while it is being written is sent as changed, because its own events do not report this. Keeps
+    /// the row of a reply that has ended until the event of its end is sent.
     fn is_sent_as_reply_event(&mut self, message: &message::Model) -> bool {
         let Some(reply) = self.followed.get_mut(&message.id) else { return false };
         if let FollowedProgress::EndSent(at) = reply.progress {
@@ -245,7 +256,8 @@ impl Subscriber {
         reply.active == message.active
     }
 
-    /// The version up to which every change has been sent: if the event of an end is pending, the version before that end.
+    /// The version up to which every change has been sent. While the event of a reply's end is pending, it is at most the version
+    /// before that end.
     fn sent_to(&self) -> i64 {
         let pending = self.followed.values().filter_map(|reply| match &reply.progress {
             FollowedProgress::EndPending(row) => Some(row.changed_version - 1),
@@ -254,23 +266,28 @@ impl Subscriber {
         pending.min().map_or(self.read_to, |pending| pending.min(self.read_to))
     }
 
-    /// Subscribes to the events of a reply that is being written, from the end of this text on. This replaces an earlier
-    /// subscription, because the client replaces its copy by this one.
+    /// Subscribes to the events of a reply that is being written, from the end of the text in `message` on. This replaces an
+    /// earlier subscription, because `message` replaces the client's copy.
     fn follow(&mut self, message: &message::Model) {
         if message.status.is_final() {
             return;
         }
         let (id, end) = (message.id, CancellationToken::new());
         let events = self.reply_use_cases.clone().events_of_reply(self.user, id, Some(end_cursor(message)));
-        // Buffered, so that the stream holds no database connection while it waits to be polled here.
+        // Runs in its own task, so that the stream holds no database connection while it waits to be polled here.
         let events = buffered(&self.reply_use_cases.tasks, events).take_until(end.clone().cancelled_owned());
         let (progress, active) = (FollowedProgress::Writing, message.active);
         self.followed.insert(id, Followed { progress, active, _end: end.drop_guard() });
-        self.replies.push(events.map(move |event| (id, event)).boxed());
+        self.reply_events.push(events.map(move |event| (id, event)).boxed());
     }
 
-    /// None: the reply was deleted; the next read of the chatroom reports it.
-    fn reply_event(&mut self, reply: MessageId, event: Result<ReplyEvent>) -> Result<Option<ChatroomEvent>> {
+    /// The chatroom's event for an event of this reply. None if the reply was deleted, which the next read of the chatroom
+    /// reports.
+    fn chatroom_event(
+        &mut self,
+        reply: MessageId,
+        event: Result<ReplyEvent>,
+    ) -> Result<Option<ChatroomEvent>> {
         match event {
             Ok(mut event) => {
                 if let ReplyEvent::Ended { message, .. } = &mut event

@@ -16,9 +16,10 @@ use crate::{
     store::{DbErr, messages},
 };
 
-/// Ids and lengths of messages, which are read before the messages themselves.
+/// How many positions (ids and lengths of messages) one query reads. They are read before the messages, to choose batches whose
+/// size is bounded.
 const POSITIONS_PER_QUERY: u64 = 5000;
-const PER_HOUR: u32 = 60;
+const DOWNLOADS_PER_HOUR: u32 = 60;
 
 /// The format of a download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,8 @@ pub struct ChatroomExport {
 }
 
 impl ChatroomExport {
-    /// Streams the active branch of the user's chatroom. If another branch becomes active meanwhile, the stream ends with an error.
+    /// Streams the active branch of the user's chatroom. If another branch becomes active meanwhile, the stream ends with an
+    /// error.
     ///
     /// # Errors
     /// [`Error::NotFound`], and [`Error::RateLimited`]: 60 downloads an hour per user.
@@ -47,7 +49,7 @@ impl ChatroomExport {
     ) -> Result<impl Stream<Item = Result<Bytes>> + Send + use<>> {
         let limit = Limit {
             key: format!("chatroom-export:user:{user}"),
-            max: PER_HOUR,
+            max: DOWNLOADS_PER_HOUR,
             window: Duration::from_hours(1),
         };
         if let Verdict::Rejected { retry_after } =
@@ -60,7 +62,7 @@ impl ChatroomExport {
             ExportFormat::Markdown => (markdown_head(&chatroom), ""),
             ExportFormat::Json => (self.json_head(&chatroom), "]}\n"),
         };
-        let branch = self.clone().branch(id);
+        let branch = self.clone().active_branch(id);
         Ok(try_stream! {
             yield Bytes::from(head);
             let mut branch = std::pin::pin!(branch);
@@ -68,7 +70,7 @@ impl ChatroomExport {
             while let Some(message) = branch.next().await {
                 let message = message?;
                 let text = match format {
-                    ExportFormat::Markdown => markdown(&message),
+                    ExportFormat::Markdown => message_markdown(&message),
                     ExportFormat::Json if is_first => message_json(&message).to_string(),
                     ExportFormat::Json => format!(",{}", message_json(&message)),
                 };
@@ -79,15 +81,16 @@ impl ChatroomExport {
         })
     }
 
-    /// The beginning of the document; the messages and two closing brackets follow.
+    /// The beginning of the document. The messages follow, then the brackets that close the array and the object.
     fn json_head(&self, chatroom: &chatroom::Model) -> String {
         let head = json!({"exportedAt": self.chatrooms.clock.now(), "chatroom": chatroom_json(chatroom)});
         let head = head.to_string();
+        // Without its closing brace.
         format!("{},\"messages\":[", &head[..head.len() - 1])
     }
 
     /// The messages of the active branch, oldest first. Batches are bounded by bytes.
-    fn branch(self, chatroom: ChatroomId) -> impl Stream<Item = Result<message::Model>> + Send {
+    fn active_branch(self, chatroom: ChatroomId) -> impl Stream<Item = Result<message::Model>> + Send {
         let db = self.chatrooms.db;
         try_stream! {
             let (mut depth, mut parent) = (-1, None);
@@ -104,6 +107,7 @@ impl ChatroomExport {
                     let read = messages::by_ids(db.read(), &ids, |_: &_| Ok::<_, DbErr>(())).await?;
                     let mut read: HashMap<_, _> = read.into_iter().map(|message| (message.id, message)).collect();
                     for id in ids {
+                        // If another branch has become active since the last query, the message has another parent.
                         let message = read.remove(&id).filter(|message| message.parent_id == parent);
                         let message = message.ok_or(Error::NotFound("message"))?;
                         parent = Some(message.id);
@@ -121,7 +125,7 @@ fn markdown_head(chatroom: &chatroom::Model) -> String {
     format!("# {}\n\n{}", chatroom.title, instruction.unwrap_or_default())
 }
 
-fn markdown(message: &message::Model) -> String {
+fn message_markdown(message: &message::Model) -> String {
     let author = match message.role {
         message::Role::User => "User",
         message::Role::Model => message.model.as_deref().unwrap_or("Model"),

@@ -48,7 +48,7 @@ texts! {
     Title: "title", 1 to 200;
     /// The instruction that the model gets before the conversation.
     SystemInstruction: "systemInstruction", 0 to 8000;
-    /// A client's key for one request, which makes it safe to retry.
+    /// A client's key for one request, which makes the request safe to retry.
     IdempotencyKey: "idempotencyKey", 1 to 255;
 }
 

@@ -10,29 +10,30 @@ use tokio::time::Instant;
 use super::Chatrooms;
 use crate::{error::Result, store::users};
 
-/// A version that took longer to read is not recorded, because a later one may have been recorded and expired meanwhile.
-const MAX_READ: Duration = Duration::from_secs(1);
+/// A version that took longer to read is not recorded: meanwhile, a later version may have been recorded and have expired.
+const MAX_READ_TIME: Duration = Duration::from_secs(1);
 
 impl Chatrooms {
     /// The current version of the user's list. The database is read only if the version is not recorded.
     pub async fn list_version(&self, user: UserId) -> Result<i64> {
-        if let Some(version) = self.cache.version(&key(user)).await {
+        if let Some(version) = self.cache.version(&cache_key(user)).await {
             return Ok(version);
         }
         let started = Instant::now();
         let version = users::chatrooms_version(self.db.read(), user).await?;
-        if started.elapsed() < MAX_READ {
+        if started.elapsed() < MAX_READ_TIME {
             self.cache_list_version(user, version).await;
         }
         Ok(version)
     }
 
-    /// Call it after the commit of a change of the list, before the response to the change is sent.
+    /// Records the version in the cache. Call this after the commit of a change of the list, before the response to the change is
+    /// sent.
     pub(super) async fn cache_list_version(&self, user: UserId, version: i64) {
-        self.cache.record_version(&key(user), version).await;
+        self.cache.record_version(&cache_key(user), version).await;
     }
 }
 
-fn key(user: UserId) -> String {
+fn cache_key(user: UserId) -> String {
     format!("chatrooms:{user}")
 }

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 
 use super::{
     Chatrooms, IdempotencyKey, SystemInstruction, Title,
-    first_result::{Idempotent, Request, first_result},
+    idempotency::{Idempotent, Request, store_key_or_find_result},
 };
 use crate::{
     domain::{
@@ -42,8 +42,8 @@ pub struct NewChatroom {
 }
 
 impl NewChatroom {
-    /// The row of the idempotency key, if this creates `chatroom`.
-    fn key(&self, chatroom: &chatroom::Model) -> Option<idempotency_key::Model> {
+    /// The row that stores the idempotency key, if there is one. `chatroom` is the row that is about to be inserted.
+    fn key_row(&self, chatroom: &chatroom::Model) -> Option<idempotency_key::Model> {
         let input = (
             self.title.as_ref().map(Title::as_str),
             self.system_instruction.as_ref().map(SystemInstruction::as_str),
@@ -54,7 +54,7 @@ impl NewChatroom {
         let input = serde_json::json!(input).to_string();
         let request = Request { operation: "createChatroom", parts: &[input.as_bytes()] };
         let key = self.key.clone()?;
-        Some(request.key(chatroom.user_id, key, chatroom.id.0, chatroom.created_at))
+        Some(request.key_row(chatroom.user_id, key, chatroom.id.0, chatroom.created_at))
     }
 }
 
@@ -67,14 +67,14 @@ pub struct ChatroomUpdate {
     pub model: Option<String>,
     /// `Some(None)` removes the chatroom's own settings.
     pub generation: Option<Option<Generation>>,
-    /// True removes the pin.
+    /// True archives the chatroom and removes its pin.
     pub archived: Option<bool>,
-    /// True takes the chatroom out of the archive.
+    /// True pins the chatroom and takes it out of the archive.
     pub pinned: Option<bool>,
 }
 
 impl ChatroomUpdate {
-    /// Whether it changes more than the chatroom's place in the list.
+    /// Whether the update counts as activity in the chatroom. Archiving and pinning do not.
     fn is_activity(&self) -> bool {
         self.title.is_some()
             || self.system_instruction.is_some()
@@ -112,11 +112,11 @@ impl ChatroomUpdate {
 }
 
 impl Chatrooms {
-    /// A repeated idempotency key returns the first result.
+    /// Creates a chatroom. A repeated idempotency key returns the first result.
     ///
     /// # Errors
-    /// [`Error::BadInput`] for a model that is not offered or an invalid value, [`Error::Forbidden`] for a model of a higher tier,
-    /// [`Error::Conflict`] for a key that was used for another request.
+    /// [`Error::BadInput`] for a model that is not offered or an invalid value, [`Error::Forbidden`] for a model of a higher
+    /// tier, [`Error::Conflict`] for a key that was used for another request.
     pub async fn create_chatroom(&self, user: UserId, new: NewChatroom) -> Result<chatroom::Model> {
         let now = self.clock.now();
         let chatroom = chatroom::Model {
@@ -139,11 +139,11 @@ impl Chatrooms {
             is_temporary: new.is_temporary,
             list_rank: chatroom::Model::rank(None, None),
         };
-        let key = new.key(&chatroom);
+        let key = new.key_row(&chatroom);
         let created = self.db.with_retry(|| async {
             let tx = self.db.begin().await?;
-            if let Some(first) = first_result(&tx, key.as_ref()).await? {
-                return Ok(Idempotent::Repeated(first));
+            if let Some(id) = store_key_or_find_result(&tx, key.as_ref()).await? {
+                return Ok(Idempotent::Repeated(id));
             }
             chatrooms::insert(&tx, &chatroom).await?;
             let list_version = users::increment_list_version(&tx, user).await?;
@@ -156,16 +156,18 @@ impl Chatrooms {
                 publish(&*self.signals, &[Topic::Chatrooms(user)]).await;
                 Ok(chatroom)
             }
-            Idempotent::Repeated(first) => {
-                let first = self.chatroom(user, ChatroomId(first)).await?;
-                first.ok_or(Error::NotFound("chatroom"))
+            Idempotent::Repeated(id) => {
+                let created_before = self.chatroom(user, ChatroomId(id)).await?;
+                created_before.ok_or(Error::NotFound("chatroom"))
             }
         }
     }
 
+    /// Updates the user's chatroom.
+    ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::BadInput`] for a model that is not offered, an invalid value, or a chatroom that is to be both
-    /// archived and pinned, [`Error::Forbidden`] for a model of a higher tier.
+    /// [`Error::NotFound`], [`Error::BadInput`] for a model that is not offered, an invalid value, or a chatroom that is to be
+    /// both archived and pinned, [`Error::Forbidden`] for a model of a higher tier.
     pub async fn update_chatroom(
         &self,
         user: UserId,
@@ -241,6 +243,7 @@ impl Chatrooms {
         serde_json::from_slice(&cached).map_err(|cause| Error::Internal(cause.into()))
     }
 
+    /// Checks the chatroom's own generation settings against the server's.
     fn check_generation(&self, own: Option<Generation>) -> Result<Option<Generation>> {
         own.map(|own| generation::check(own, self.replies.models.generation())).transpose()
     }

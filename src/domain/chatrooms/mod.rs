@@ -9,13 +9,13 @@
 mod account;
 mod branch;
 mod buffered;
+mod chatroom_list_events;
 mod deletion;
 mod edit;
 mod events;
 mod export;
-mod first_result;
+mod idempotency;
 mod input;
-mod list_events;
 mod list_version;
 mod management;
 mod rate;
@@ -35,13 +35,13 @@ use crate::{
 };
 
 pub use account::AccountState;
+pub use chatroom_list_events::{ListChange, ListEvent};
 pub use events::{ChatroomChange, ChatroomEvent};
 pub use export::{ChatroomExport, ExportFormat};
-pub(super) use first_result::{Idempotent, Request, first_result};
+pub(super) use idempotency::{Idempotent, Request, store_key_or_find_result};
 pub use input::{Content, IdempotencyKey, SystemInstruction, Title};
-pub use list_events::{ListChange, ListEvent};
 pub use management::{ChatroomUpdate, NewChatroom};
-pub use send::Sent;
+pub use send::MessageAndReply;
 pub use subscribe::Feeds;
 pub use title::TitleResult;
 

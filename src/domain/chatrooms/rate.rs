@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Chatrooms {
-    /// Stores the user's feedback on a reply; none removes it.
+    /// Stores the user's feedback on a reply; `None` removes it.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::BadInput`] if the message is not a reply, and [`Error::Conflict`] if it has not ended.
@@ -32,9 +32,9 @@ impl Chatrooms {
         reply: MessageId,
         feedback: Option<message::Feedback>,
     ) -> Result<message::Model> {
-        let chatroom = self.replies.owned_reply(user, reply).await?.chatroom_id;
+        let chatroom_id = self.replies.owned_reply(user, reply).await?.chatroom_id;
         let tx = self.db.begin().await?;
-        let chatroom = chatrooms::increment_version(&tx, chatroom).await?;
+        let chatroom = chatrooms::increment_version(&tx, chatroom_id).await?;
         let chatroom = chatroom.ok_or(Error::NotFound("message"))?;
         let rated = messages::rate(&tx, reply, feedback, chatroom.version).await?;
         let rated = rated.ok_or_else(|| {

@@ -3,8 +3,8 @@
 use entity::{MessageId, UserId, idempotency_key};
 
 use super::{
-    Chatrooms, IdempotencyKey, Sent, branch,
-    first_result::{Idempotent, Request, first_result},
+    Chatrooms, IdempotencyKey, MessageAndReply, branch,
+    idempotency::{Idempotent, Request, store_key_or_find_result},
 };
 use crate::{
     domain::publish::publish,
@@ -14,7 +14,8 @@ use crate::{
 };
 
 impl Chatrooms {
-    /// Queues a new reply to replace an ended one. The old one and the messages after it stay as an inactive branch.
+    /// Queues a new reply that replaces a reply that has ended. The old reply and the messages after it stay as an inactive
+    /// branch.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::QuotaExceeded`], [`Error::BadInput`] if the message is not a reply, and [`Error::Conflict`]
@@ -24,13 +25,13 @@ impl Chatrooms {
         user: UserId,
         old_id: MessageId,
         key: Option<IdempotencyKey>,
-    ) -> Result<Sent> {
+    ) -> Result<MessageAndReply> {
         let new_id = MessageId::generate();
         let request = Request { operation: "regenerateReply", parts: &[old_id.0.as_bytes()] };
-        let key = key.map(|key| request.key(user, key, new_id.0, self.clock.now()));
+        let key = key.map(|key| request.key_row(user, key, new_id.0, self.clock.now()));
         match self.db.with_retry(|| self.regenerate_once(user, old_id, new_id, key.as_ref())).await? {
-            Idempotent::New(sent) => Ok(sent),
-            Idempotent::Repeated(first) => self.sent_before(user, MessageId(first)).await,
+            Idempotent::New(queued) => Ok(queued),
+            Idempotent::Repeated(reply_id) => self.load_earlier_result(user, MessageId(reply_id)).await,
         }
     }
 
@@ -40,18 +41,18 @@ impl Chatrooms {
         old_id: MessageId,
         new_id: MessageId,
         key: Option<&idempotency_key::Model>,
-    ) -> Result<Idempotent<Sent>> {
+    ) -> Result<Idempotent<MessageAndReply>> {
         let chatroom_id = self.replies.owned_reply(user, old_id).await?.chatroom_id;
         let tx = self.db.begin().await?;
-        if let Some(first) = first_result(&tx, key).await? {
-            return Ok(Idempotent::Repeated(first));
+        if let Some(reply_id) = store_key_or_find_result(&tx, key).await? {
+            return Ok(Idempotent::Repeated(reply_id));
         }
         let now = self.clock.now();
         // `Some(now)` sets `updated_at`, by which the user's chatrooms are sorted. The chatroom may have been deleted meanwhile.
         let chatroom = chatrooms::increment_version_if_owned_by(&tx, user, chatroom_id, Some(now))
             .await?
             .ok_or(Error::NotFound("message"))?;
-        // Read again, now that the transaction has locked the chatroom.
+        // The first read was before the transaction locked the chatroom, so the reply may have changed since.
         let old = messages::owned_by(&tx, user, old_id).await?.ok_or(Error::NotFound("message"))?;
         if !old.status.is_final() {
             return Err(Error::Conflict("The reply is still being written: stop it first.".to_owned()));
@@ -79,6 +80,7 @@ impl Chatrooms {
         let topics =
             [Topic::Jobs, Topic::Chatroom(chatroom.id), Topic::Chatrooms(user), Topic::Account(user)];
         publish(&*self.signals, &topics).await;
-        Ok(Idempotent::New(Sent { message, reply: new, usage, is_behind_unfinished: false }))
+        // The queue has been signalled in any case, so nothing reads `waits_for_earlier_reply`.
+        Ok(Idempotent::New(MessageAndReply { message, reply: new, usage, waits_for_earlier_reply: false }))
     }
 }

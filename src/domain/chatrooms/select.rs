@@ -11,7 +11,8 @@ use crate::{
 };
 
 impl Chatrooms {
-    /// Makes the branch active that ends with the newest message below this version. An active version stays as it is.
+    /// Makes a version of a message active, with the branch below it to which a message was added last. If the version is active
+    /// already, nothing changes.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -23,10 +24,10 @@ impl Chatrooms {
 
     async fn select_once(&self, user: UserId, version: MessageId) -> Result<chatroom::Model> {
         const ABSENT: Error = Error::NotFound("message");
-        let chatroom = self.replies.owned_message(user, version).await?.chatroom_id;
+        let chatroom_id = self.replies.owned_message(user, version).await?.chatroom_id;
         let tx = self.db.begin().await?;
-        let chatroom = chatrooms::increment_version(&tx, chatroom).await?.ok_or(ABSENT)?;
-        // Read again, now that the transaction has locked the chatroom.
+        let chatroom = chatrooms::increment_version(&tx, chatroom_id).await?.ok_or(ABSENT)?;
+        // The first read was before the transaction locked the chatroom, so the version may have become active since.
         if messages::owned_by(&tx, user, version).await?.ok_or(ABSENT)?.active {
             tx.rollback().await?;
             return self.chatroom(user, chatroom.id).await?.ok_or(ABSENT);

@@ -5,7 +5,7 @@ use entity::{ChatroomId, MessageId, UserId, message};
 use super::{
     Chatrooms, Content, IdempotencyKey,
     branch::{self, Position},
-    first_result::{Request, first_result},
+    idempotency::{Request, store_key_or_find_result},
 };
 use crate::{
     domain::{billing::tiers::Tier, publish::publish, quota::PromptBudget, replies},
@@ -19,18 +19,18 @@ use crate::{
 };
 
 /// A stored message and its queued reply.
-pub struct Sent {
+pub struct MessageAndReply {
     pub message: message::Model,
     pub reply: message::Model,
     pub usage: PromptBudget,
     /// Whether the chatroom has an earlier reply that is not finished.
-    pub(super) is_behind_unfinished: bool,
+    pub(super) waits_for_earlier_reply: bool,
 }
 
 /// The result of a transaction that stores a message.
 enum SendResult {
     /// The message was stored. The number is the new version of the user's list of chatrooms.
-    New(Box<Sent>, i64),
+    New(Box<MessageAndReply>, i64),
     /// An earlier call with this idempotency key, or an earlier try of this call, has stored this reply.
     Repeated(MessageId),
 }
@@ -47,10 +47,10 @@ impl Chatrooms {
         chatroom: ChatroomId,
         content: Content,
         key: Option<IdempotencyKey>,
-    ) -> Result<Sent> {
+    ) -> Result<MessageAndReply> {
         let (reply, now) = (MessageId::generate(), self.clock.now());
         let request = Request { operation: "", parts: &[chatroom.0.as_bytes(), content.as_str().as_bytes()] };
-        let key = key.map(|key| request.key(user, key, reply.0, now));
+        let key = key.map(|key| request.key_row(user, key, reply.0, now));
         let new = NewMessage {
             user,
             chatroom,
@@ -68,7 +68,7 @@ impl Chatrooms {
                 self.cache_list_version(user, version).await;
                 *sent
             }
-            SendResult::Repeated(reply) => return self.sent_before(user, reply).await,
+            SendResult::Repeated(reply) => return self.load_earlier_result(user, reply).await,
         };
         tracing::info!(
             user_id = %user.0,
@@ -79,7 +79,7 @@ impl Chatrooms {
         );
         let mut topics = vec![Topic::Chatroom(chatroom), Topic::Chatrooms(user), Topic::Account(user)];
         // Behind an unfinished reply the job cannot be claimed: the worker that ends that reply looks for the next job.
-        if !sent.is_behind_unfinished {
+        if !sent.waits_for_earlier_reply {
             topics.push(Topic::Jobs);
         }
         publish(&*self.signals, &topics).await;
@@ -92,10 +92,13 @@ impl Chatrooms {
             StoreResult::Earlier => return Ok(SendResult::Repeated(new.reply)),
             StoreResult::Nothing => return self.store_in_steps(new).await,
         };
-        let Stored { message, reply, used, is_pro, is_behind_unfinished, list_version } = stored;
+        let Stored { message, reply, used, is_pro, waits_for_earlier_reply, list_version } = stored;
         let tier = Tier::of(is_pro);
         let usage = self.quota.prompt_budget(tier, used);
-        Ok(SendResult::New(Box::new(Sent { message, reply, usage, is_behind_unfinished }), list_version))
+        Ok(SendResult::New(
+            Box::new(MessageAndReply { message, reply, usage, waits_for_earlier_reply }),
+            list_version,
+        ))
     }
 
     /// Does step by step what [`sending::store`] does at once. It is used if that has stored nothing, because the key was used
@@ -104,7 +107,7 @@ impl Chatrooms {
     async fn store_in_steps(&self, new: &NewMessage<'_>) -> Result<SendResult> {
         let NewMessage { user, now, .. } = *new;
         let tx = self.db.begin().await?;
-        if let Some(reply) = first_result(&tx, new.key).await? {
+        if let Some(reply) = store_key_or_find_result(&tx, new.key).await? {
             return Ok(SendResult::Repeated(MessageId(reply)));
         }
         let chatroom = chatrooms::increment_version_if_owned_by(&tx, user, new.chatroom, Some(now))
@@ -112,21 +115,28 @@ impl Chatrooms {
             .ok_or(Error::NotFound("chatroom"))?;
         let usage = self.quota.reserve(&tx, user, now).await?;
         let tail = branches::tail(&tx, chatroom.id).await?;
-        let is_behind_unfinished = tail.as_ref().is_some_and(|tail| !tail.status.is_final());
+        let waits_for_earlier_reply = tail.as_ref().is_some_and(|tail| !tail.status.is_final());
         let position = Position::after(tail.as_ref());
         let message = message::Model {
             id: new.message,
-            ..branch::message(&chatroom, &position, new.content.to_owned(), now)
+            ..branch::new_user_message(&chatroom, &position, new.content.to_owned(), now)
         };
         messages::insert(&tx, &message).await?;
         let reply = branch::queue_reply(&tx, &chatroom, &message, new.reply, now).await?;
         let list_version = users::increment_list_version(&tx, user).await?;
         commit(tx).await?;
-        Ok(SendResult::New(Box::new(Sent { message, reply, usage, is_behind_unfinished }), list_version))
+        Ok(SendResult::New(
+            Box::new(MessageAndReply { message, reply, usage, waits_for_earlier_reply }),
+            list_version,
+        ))
     }
 
-    /// What the first request with the same idempotency key has sent.
-    pub(super) async fn sent_before(&self, user: UserId, reply: MessageId) -> Result<Sent> {
+    /// Loads the message and the reply that an earlier request with the same idempotency key has stored.
+    pub(super) async fn load_earlier_result(
+        &self,
+        user: UserId,
+        reply: MessageId,
+    ) -> Result<MessageAndReply> {
         let reply = self.replies.owned_message(user, reply).await?;
         let message =
             self.replies.owned_message(user, reply.parent_id.ok_or(Error::NotFound("message"))?).await?;
@@ -134,6 +144,6 @@ impl Chatrooms {
         let list_version = users::chatrooms_version(self.db.read(), user).await?;
         self.cache_list_version(user, list_version).await;
         let usage = self.quota.usage(self.db.read(), user).await?;
-        Ok(Sent { message, reply, usage, is_behind_unfinished: true })
+        Ok(MessageAndReply { message, reply, usage, waits_for_earlier_reply: true })
     }
 }

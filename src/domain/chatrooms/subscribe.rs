@@ -7,7 +7,9 @@
 //!                     └─ lagged ─── the chatroom's feed: live events ──► all its subscribers
 //! ```
 //!
-//! The first subscriber that is idle hands its own updates over to a new feed. The feed ends with its last subscriber.
+//! A subscriber or a feed is idle at a version if it has sent every change up to that version and no reply is being written. The
+//! first subscriber that is idle hands its own updates over to a new feed. The feed ends with its last subscriber. A subscriber
+//! that lags too far behind leaves the feed and reads its own updates, until it is idle again.
 
 use std::{
     collections::HashMap,
@@ -31,6 +33,7 @@ const CAPACITY: usize = 32;
 
 type Updates = BoxStream<'static, Result<Update>>;
 
+/// Locks the mutex, even if a task panicked while it held the lock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -42,8 +45,8 @@ pub struct Feeds(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     feeds: Mutex<HashMap<ChatroomId, RunningFeed>>,
-    /// The next number of an event.
-    next: AtomicU64,
+    /// The number of the next event that is shared.
+    next_number: AtomicU64,
 }
 
 /// A feed and its task, which ends when this is dropped.
@@ -60,7 +63,7 @@ struct Feed {
 struct FeedSubscriber {
     feeds: Feeds,
     chatroom: ChatroomId,
-    /// None only while it is dropped.
+    /// None only while this subscriber is being dropped.
     events: Option<broadcast::Receiver<Arc<ChatroomEvent>>>,
 }
 
@@ -74,6 +77,7 @@ impl FeedSubscriber {
 impl Drop for FeedSubscriber {
     fn drop(&mut self) {
         let mut feeds = lock(&self.feeds.0.feeds);
+        // Drops the receiver under the lock, so that the count below does not include it.
         self.events = None;
         if feeds.get(&self.chatroom).is_some_and(|(feed, _)| feed.events.receiver_count() == 0) {
             feeds.remove(&self.chatroom);
@@ -82,8 +86,11 @@ impl Drop for FeedSubscriber {
 }
 
 impl Feeds {
-    /// Subscribes to a chatroom's feed after a version. Without a feed, these updates, which are idle at the version, begin one.
-    /// Returns the updates if the feed is not idle at this version.
+    /// Subscribes to the chatroom's feed, for a subscriber whose own `updates` are idle at `version`. If there is no feed, starts
+    /// one that continues these updates.
+    ///
+    /// # Errors
+    /// Returns `updates` if the feed is not idle at this version; the subscriber then continues to read its own updates.
     fn join(
         &self,
         tasks: &TaskTracker,
@@ -94,7 +101,7 @@ impl Feeds {
         let mut feeds = lock(&self.0.feeds);
         let subscriber = |events| FeedSubscriber { feeds: self.clone(), chatroom, events: Some(events) };
         if let Some((feed, _)) = feeds.get(&chatroom) {
-            // The feed sends its events under this lock.
+            // The feed sends its events under this lock, so the new subscriber misses none.
             let idle_at = lock(&feed.idle_at);
             return if *idle_at == Some(version) {
                 Ok(subscriber(feed.events.subscribe()))
@@ -118,7 +125,7 @@ impl Feeds {
                 Update::Event(event) => {
                     *idle_at = None;
                     let is_shared = feed.events.receiver_count() > 1;
-                    let number = is_shared.then(|| self.0.next.fetch_add(1, Ordering::Relaxed));
+                    let number = is_shared.then(|| self.0.next_number.fetch_add(1, Ordering::Relaxed));
                     // An error means that there are no subscribers.
                     let _ = feed.events.send(Arc::new(ChatroomEvent { number, ..event }));
                 }
@@ -132,7 +139,7 @@ impl Feeds {
 }
 
 impl Chatrooms {
-    /// The events of the user's chatroom. With a version, the changes since then come first, in batches. `batches` has a
+    /// The events of the user's chatroom. With `after`, the changes since that version come first, in batches. `batches` has a
     /// permit for each batch that may be held at the same time.
     ///
     /// # Errors
@@ -154,7 +161,7 @@ impl Chatrooms {
                         Some(Update::Idle(version)) => {
                             match chatrooms.feeds.join(&chatrooms.replies.tasks, id, version, updates) {
                                 Ok(subscriber) => break (version, subscriber),
-                                Err(own) => updates = own,
+                                Err(own_updates) => updates = own_updates,
                             }
                         }
                         None => return,
@@ -162,12 +169,13 @@ impl Chatrooms {
                 };
                 while let Some(event) = subscriber.next().await {
                     version = event.version;
-                    let is_last = matches!(event.change, ChatroomChange::Deleted(_));
+                    let is_deleted = matches!(event.change, ChatroomChange::Deleted(_));
                     yield event;
-                    if is_last {
+                    if is_deleted {
                         return;
                     }
                 }
+                // The feed has ended, or the subscriber lags behind it.
                 drop(subscriber);
                 updates = Box::pin(chatrooms.updates(user, id, Some(version), batches.clone())).await?;
             }

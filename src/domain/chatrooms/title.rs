@@ -1,4 +1,5 @@
-//! Titles that the model gives to chatrooms. [`replies`](crate::domain::replies) queues the job when the first exchange ends.
+//! Titles that the model generates for chatrooms. [`replies`](crate::domain::replies) queues the job when one of the first
+//! replies ends.
 
 use entity::{
     ChatroomId,
@@ -19,24 +20,25 @@ use crate::{
 };
 
 /// Maximum length of a title in characters.
-const MAX_TITLE: usize = 60;
-/// How much of a message the model reads, in characters.
-const MAX_EXCERPT: usize = 2000;
-/// How much the model may answer, in bytes.
-const MAX_ANSWER: usize = 1000;
+const MAX_TITLE_CHARS: usize = 60;
+/// How many characters of each message the model reads.
+const MAX_EXCERPT_CHARS: usize = 2000;
+/// After this many bytes, the rest of the model's answer is not read.
+const MAX_ANSWER_BYTES: usize = 1000;
 /// How many messages the model reads.
-const MESSAGES: usize = 6;
-/// Titles are not written by models of the Pro tier, which cost more.
+const MAX_MESSAGES: usize = 6;
+/// The tier whose models may write titles: models of the Pro tier cost more.
 const TIER: Tier = Tier::Basic;
 const INSTRUCTION: &str = "You write titles of conversations. A title names the subject in at most six words, in the language of the \
      conversation, without quotation marks and without a final period.";
 const REQUEST: &str =
     "Write a title for our conversation so far, in its language. Answer with the title alone.";
 
-/// The result of a try to generate a title.
+/// The result of one attempt to generate a title.
 pub enum TitleResult {
-    /// The chatroom needs no title any more, or the model has no usable one.
+    /// The title is stored, the chatroom needs none any more, or a retry would not help.
     Done,
+    /// The model failed, and a later attempt may succeed.
     Retry,
 }
 
@@ -49,7 +51,7 @@ impl Chatrooms {
             return Ok(TitleResult::Done);
         };
         let Some(prompt) = self.title_prompt(&chatroom).await? else { return Ok(TitleResult::Done) };
-        let answer = match self.answer(prompt).await {
+        let answer = match self.generate_answer(prompt).await {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::info!(chatroom_id = %id.0, %error, "generating a title failed");
@@ -65,13 +67,15 @@ impl Chatrooms {
         Ok(TitleResult::Done)
     }
 
+    /// The prompt that asks for a title. None if the last message that the model would read is not a reply.
     async fn title_prompt(&self, chatroom: &chatroom::Model) -> Result<Option<Prompt>> {
-        let mut messages = branches::oldest(self.db.read(), chatroom.id, MESSAGES).await?;
+        let mut messages = branches::oldest(self.db.read(), chatroom.id, MAX_MESSAGES).await?;
         messages.retain(|message| !is_blank(&message.content));
         let mut turns: Vec<Turn> = Vec::new();
         for message in messages {
-            let text: String = message.content.chars().take(MAX_EXCERPT).collect();
+            let text: String = message.content.chars().take(MAX_EXCERPT_CHARS).collect();
             match turns.last_mut() {
+                // The roles alternate: of consecutive messages of one role, the last is used.
                 Some(last) if last.role == message.role => last.text = text,
                 _ => turns.push(Turn { role: message.role, text }),
             }
@@ -89,7 +93,7 @@ impl Chatrooms {
         }))
     }
 
-    async fn answer(&self, prompt: Prompt) -> Result<String, ModelError> {
+    async fn generate_answer(&self, prompt: Prompt) -> Result<String, ModelError> {
         let mut chunks = self.replies.models.generate(prompt, TIER);
         let mut answer = String::new();
         while let Some(chunk) = chunks.next().await {
@@ -98,7 +102,7 @@ impl Chatrooms {
                 Chunk::Usage(_) => {}
                 Chunk::End { .. } => break,
             }
-            if answer.len() > MAX_ANSWER {
+            if answer.len() > MAX_ANSWER_BYTES {
                 break;
             }
         }
@@ -136,11 +140,11 @@ fn title_of(answer: &str) -> Option<String> {
     let line = line.trim_matches(is_decoration).trim_end_matches('.').trim_end_matches(is_decoration);
     let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
     let title: String = words.chars().filter(|c| !c.is_control()).collect();
-    if title.chars().count() <= MAX_TITLE {
+    if title.chars().count() <= MAX_TITLE_CHARS {
         return (!is_blank(&title)).then_some(title);
     }
-    let cut: String = title.chars().take(MAX_TITLE).collect();
-    // A text without spaces is cut at the character.
+    let cut: String = title.chars().take(MAX_TITLE_CHARS).collect();
+    // If there is no space in the second half, the title is cut within a word.
     let end = cut.rfind(' ').filter(|&end| end > cut.len() / 2).unwrap_or(cut.len());
     Some(cut[..end].trim_end_matches([',', ';', ':', '-', ' ']).to_owned())
 }
@@ -161,8 +165,8 @@ mod tests {
         ] {
             assert_eq!(title_of(answer).as_deref(), Some(title), "{answer}");
         }
-        for nothing in ["", " \n", "\"\"", "***", "\u{200b}"] {
-            assert_eq!(title_of(nothing), None, "{nothing:?}");
+        for unusable in ["", " \n", "\"\"", "***", "\u{200b}"] {
+            assert_eq!(title_of(unusable), None, "{unusable:?}");
         }
         let long = title_of(&"abcd ".repeat(40)).unwrap();
         assert_eq!(long, "abcd ".repeat(12).trim_end());

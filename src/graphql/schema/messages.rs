@@ -4,7 +4,7 @@ use async_graphql::{ComplexObject, Context, ID, InputObject, Object, SimpleObjec
 
 use super::chatrooms::ChatroomPayload;
 use crate::{
-    domain::chatrooms::{Content, IdempotencyKey, Sent},
+    domain::chatrooms::{Content, IdempotencyKey, MessageAndReply},
     error::Result,
     graphql::{
         engine::context::{auth, chatrooms, replies, viewer},
@@ -172,8 +172,8 @@ impl SendMessagePayload {
     }
 }
 
-impl From<Sent> for SendMessagePayload {
-    fn from(sent: Sent) -> Self {
+impl From<MessageAndReply> for SendMessagePayload {
+    fn from(sent: MessageAndReply) -> Self {
         let usage = Usage::new(sent.message.user_id, sent.usage);
         Self { message: Message::of(sent.message), reply: Message::of(sent.reply), usage }
     }

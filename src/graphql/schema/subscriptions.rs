@@ -85,7 +85,7 @@ impl Subscription {
         let open = async {
             let viewer = viewer(ctx)?;
             let after = context::request(ctx).resume_after.clone().or(after);
-            let events = chatrooms(ctx).list_events(viewer.user, after).await;
+            let events = chatrooms(ctx).chatroom_list_events(viewer.user, after).await;
             Ok(events.map(|event| Ok(SourceEvent::ChatroomList(Box::new(event?)))))
         };
         let convert = |event| match event {

@@ -11,25 +11,25 @@ use crate::{
     store::idempotency,
 };
 
-/// What a request with an idempotency key has done.
+/// The result of a request that may have an idempotency key.
 pub(in crate::domain) enum Idempotent<T> {
-    /// It is the first request with its key, or has none.
+    /// The request is the first one with its key, or has no key.
     New(T),
-    /// The first request has created the object with this id, and this one nothing.
+    /// An earlier request with the same key has created the object with this id, so this request has created nothing.
     Repeated(Uuid),
 }
 
-/// What a key stands for: the same key with another request is a conflict.
+/// The request for which a client uses a key. The same key with another request is a conflict.
 pub(in crate::domain) struct Request<'a> {
     /// The name of the mutation, empty for `sendMessage`.
     pub(in crate::domain) operation: &'static str,
-    /// The values of the input, of which only the last may vary in length.
+    /// The values of the input. Only the last may vary in length; otherwise different inputs could have the same fingerprint.
     pub(in crate::domain) parts: &'a [&'a [u8]],
 }
 
 impl Request<'_> {
-    /// The row of the key, if the request creates `result`.
-    pub(in crate::domain) fn key(
+    /// The row that stores the key. `result` is the id of the object that the request is about to create.
+    pub(in crate::domain) fn key_row(
         &self,
         user: UserId,
         key: IdempotencyKey,
@@ -50,11 +50,12 @@ impl Request<'_> {
     }
 }
 
-/// Stores the key and returns none, or returns the result of the first request with it.
+/// Stores the key of the first request with it and returns none. For a later request, returns the id of the object that the first
+/// one has created. A request without a key is treated as a first one.
 ///
 /// # Errors
 /// [`Error::Conflict`] if the key was used for another request.
-pub(in crate::domain) async fn first_result(
+pub(in crate::domain) async fn store_key_or_find_result(
     tx: &impl ConnectionTrait,
     key: Option<&idempotency_key::Model>,
 ) -> Result<Option<Uuid>> {

@@ -4,7 +4,7 @@
 //! misses nothing, whatever changed a chatroom:
 //!
 //! ```text
-//!  subscribe to signals ──► read versions ──► reset, unless the list has not changed since `after`
+//!  subscribe to signals ──► read versions ──► reset, unless the list is as it was at the cursor `after`
 //!                                                 │
 //!        ┌── created, updated, deleted ──┐        │
 //!        │                               ▼        ▼
@@ -23,15 +23,15 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Chatrooms;
 use crate::{domain::read_retry::with_read_retry, error::Result, ports::signals::Topic, store::chatrooms};
 
-/// How often to poll, because the signal of a change may be lost with a killed process.
+/// How often to read the list without a signal: a process that is killed after a change does not publish the signal.
 const POLL_EVERY: Duration = Duration::from_secs(30);
 /// After a read, the subscriber waits this many times as long as the read took, so that a long list that changes all the time
 /// uses a small part of a connection.
-const REST: u32 = 10;
+const PAUSE_FACTOR: u32 = 10;
 /// How many changed chatrooms are read in one query and held until they have been sent.
 const BATCH: usize = 20;
 
-/// A change of the list, and the state to resume from.
+/// A change of the list, and the cursor to resume from.
 #[derive(Clone, Debug)]
 pub struct ListEvent {
     pub cursor: String,
@@ -40,8 +40,9 @@ pub struct ListEvent {
 
 #[derive(Clone, Debug)]
 pub enum ListChange {
-    /// The client must read the list: it has none, or the list may have changed since its cursor.
+    /// The client must read the list, because it subscribes without a cursor or the list may have changed since its cursor.
     Reset {
+        /// Whether the client subscribes with a cursor, so that its copy of the list may be outdated.
         has_missed_changes: bool,
     },
     Created(Box<chatroom::Model>),
@@ -52,7 +53,7 @@ pub enum ListChange {
 /// The versions of a user's chatrooms, ordered by id.
 type Versions = Vec<(ChatroomId, i64)>;
 
-/// The state of a list as a short text.
+/// The cursor of a list in this state: a digest of the ids and versions.
 fn cursor(versions: &Versions) -> String {
     let mut digest = Context::new(&SHA256);
     for (id, version) in versions {
@@ -62,6 +63,7 @@ fn cursor(versions: &Versions) -> String {
     URL_SAFE_NO_PAD.encode(&digest.finish().as_ref()[..16])
 }
 
+/// A chatroom in which two states of a list differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Difference {
     Created(ChatroomId),
@@ -77,29 +79,30 @@ impl Difference {
     }
 }
 
+/// The differences between two states of a list. Both are ordered by id, so one pass finds them.
 fn differences(old: &Versions, new: &Versions) -> Vec<Difference> {
     let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
     let mut found = Vec::new();
     loop {
         match (old.peek(), new.peek()) {
             (None, None) => return found,
-            (Some((id, known)), Some((other, version))) if id == other => {
-                if known != version {
-                    found.push(Difference::Updated(*id));
+            (Some((old_id, old_version)), Some((new_id, new_version))) if old_id == new_id => {
+                if old_version != new_version {
+                    found.push(Difference::Updated(*new_id));
                 }
                 old.next();
                 new.next();
             }
-            (Some((id, _)), Some((other, _))) if id < other => {
-                found.push(Difference::Deleted(*id));
+            (Some((old_id, _)), Some((new_id, _))) if old_id < new_id => {
+                found.push(Difference::Deleted(*old_id));
                 old.next();
             }
-            (Some((id, _)), None) => {
-                found.push(Difference::Deleted(*id));
+            (Some((old_id, _)), None) => {
+                found.push(Difference::Deleted(*old_id));
                 old.next();
             }
-            (_, Some((id, _))) => {
-                found.push(Difference::Created(*id));
+            (_, Some((new_id, _))) => {
+                found.push(Difference::Created(*new_id));
                 new.next();
             }
         }
@@ -107,9 +110,9 @@ fn differences(old: &Versions, new: &Versions) -> Vec<Difference> {
 }
 
 impl Chatrooms {
-    /// The changes of the user's list, archived chatrooms included. The first event is [`Reset`](ListChange::Reset), unless the list is
-    /// as it was at the event with the cursor `after`.
-    pub async fn list_events(
+    /// The changes of the user's list, archived chatrooms included. The first event is [`Reset`](ListChange::Reset), unless the
+    /// list is as it was at the event with the cursor `after`.
+    pub async fn chatroom_list_events(
         &self,
         user: UserId,
         after: Option<String>,
@@ -122,7 +125,7 @@ impl Chatrooms {
                 let started = Instant::now();
                 // None: the read failed, and `with_read_retry` has waited.
                 let Some(read) = with_read_retry(|| chatrooms.list_versions(user)).await? else { continue };
-                let took = started.elapsed();
+                let read_time = started.elapsed();
                 let (old, new) = (known.replace(read.clone()), read);
                 match old {
                     None => {
@@ -135,25 +138,26 @@ impl Chatrooms {
                     Some(old) if old == new => {}
                     Some(old) => {
                         let found = differences(&old, &new);
-                        let (before, end) = (cursor(&old), cursor(&new));
+                        let (old_cursor, new_cursor) = (cursor(&old), cursor(&new));
                         let last = found.last().copied();
                         for batch in found.chunks(BATCH) {
-                            // Repeats a read that failed, after `with_read_retry` has waited.
+                            // Repeats a failed read. `with_read_retry` has waited before it returns none.
                             let changes = loop {
                                 if let Some(read) = with_read_retry(|| chatrooms.list_changes(batch)).await? {
                                     break read;
                                 }
                             };
                             for (difference, change) in changes {
-                                // Only after the last change the client has the new state.
-                                let cursor = if Some(difference) == last { &end } else { &before };
+                                // Only the last change brings the client to the new state. Until then, it resumes from the old
+                                // state.
+                                let cursor = if Some(difference) == last { &new_cursor } else { &old_cursor };
                                 yield ListEvent { cursor: cursor.clone(), change };
                             }
                         }
                     }
                 }
-                sleep(took * REST).await;
-                // The list is read after a signal and after the timeout alike.
+                sleep(read_time * PAUSE_FACTOR).await;
+                // Read the list again, whether a signal has arrived or the time is up.
                 let _ = timeout(POLL_EVERY, signals.next()).await;
             }
         }
@@ -163,7 +167,7 @@ impl Chatrooms {
         Ok(chatrooms::versions_owned_by(self.db.read(), user).await?)
     }
 
-    /// The changes with their chatrooms. One that was deleted meanwhile is left out; the next read reports it.
+    /// The changes with their chatrooms. A chatroom that was deleted meanwhile is left out; the next read reports the deletion.
     async fn list_changes(&self, found: &[Difference]) -> Result<Vec<(Difference, ListChange)>> {
         let ids: Vec<_> = found.iter().map(|difference| difference.chatroom()).collect();
         let rows = chatrooms::by_ids(self.db.read(), &ids).await?;
