@@ -13,20 +13,20 @@ use crate::{
 };
 
 impl Models {
-    /// Generates a reply with the prompt's model. If that is unavailable before its first text, tries each of the others that the
-    /// tier may use once, in order, until one answers. Models of a provider that could not be reached are skipped, and so are
-    /// models whose circuit breaker is open, unless all are.
+    /// Generates a reply with the prompt's model. If that model is unavailable before it has sent any text, tries each of the
+    /// other models that the tier may use once, in order, until one answers. Models of a provider that could not be reached are
+    /// skipped, and so are models whose circuit breaker is open, unless the breakers of all candidates are open.
     #[must_use]
     pub fn generate(&self, prompt: Prompt, tier: Tier) -> BoxStream<'static, Result<Chunk, ModelError>> {
         let models = self.clone();
         let mut candidates = self.candidates(&prompt.model, tier);
         stream! {
-            let mut failure: Option<ModelError> = None;
+            let mut reported_error: Option<ModelError> = None;
             let mut prompt = Some(prompt);
-            while let Some(model) = models.next(&mut candidates, failure.is_none()) {
-                // The last candidate needs no copy.
-                let copy = if candidates.is_empty() { prompt.take() } else { prompt.clone() };
-                let Some(prompt) = copy else { break };
+            while let Some(model) = models.take_next(&mut candidates, reported_error.is_none()) {
+                // The last candidate gets the prompt itself, without a copy.
+                let prompt_for_model = if candidates.is_empty() { prompt.take() } else { prompt.clone() };
+                let Some(prompt) = prompt_for_model else { break };
                 let mut chunks = model.provider.generate(Prompt { model: model.name.clone(), ..prompt });
                 let mut has_answered = false;
                 let error = loop {
@@ -47,13 +47,13 @@ impl Models {
                     return;
                 }
                 models.record_failure(model, &error, &mut candidates);
-                // Reports the first error after which a retry may help, otherwise the last one.
-                if failure.as_ref().is_none_or(|earlier| earlier.retry == Retry::Never) {
-                    failure = Some(error);
+                // If no model answers, the first error after which a retry may help is reported, otherwise the last one.
+                if reported_error.as_ref().is_none_or(|earlier| earlier.retry == Retry::Never) {
+                    reported_error = Some(error);
                 }
             }
-            if let Some(failure) = failure {
-                yield Err(failure);
+            if let Some(error) = reported_error {
+                yield Err(error);
             }
         }
         .boxed()
@@ -67,11 +67,12 @@ impl Models {
         candidates.into()
     }
 
-    /// Takes the next candidate whose breaker admits a call. If none does and nothing has been tried yet, takes the first.
-    fn next(&self, candidates: &mut VecDeque<usize>, none_tried: bool) -> Option<&ConfiguredModel> {
+    /// Takes the next candidate whose breaker admits a call. If none does and no model has been tried yet, takes the first
+    /// candidate.
+    fn take_next(&self, candidates: &mut VecDeque<usize>, is_first_try: bool) -> Option<&ConfiguredModel> {
         let now = self.clock.now();
         let admitted = candidates.iter().position(|&index| self.configured[index].breaker().try_admit(now));
-        let position = admitted.or((none_tried && !candidates.is_empty()).then_some(0))?;
+        let position = admitted.or((is_first_try && !candidates.is_empty()).then_some(0))?;
         for &skipped in candidates.iter().take(position) {
             let model = &self.configured[skipped];
             tracing::info!(

@@ -1,5 +1,5 @@
-//! How a model generates: its randomness, and the length of its answer and of its thoughts. The server has settings, which a
-//! chatroom may override within limits.
+//! Generation settings: the randomness of a model, and the maximum length of its answer and of its thoughts. The server has
+//! settings, which a chatroom may override within limits.
 
 use std::ops::RangeInclusive;
 
@@ -9,12 +9,13 @@ use crate::error::{Error, Result};
 
 const TEMPERATURE: RangeInclusive<f64> = 0.0..=2.0;
 const TOP_P: RangeInclusive<f64> = 0.0..=1.0;
-/// The limits of a server without settings.
+/// The limit of a chatroom's `maxOutputTokens` if the server sets none.
 pub const MAX_OUTPUT_TOKENS: i32 = 1_000_000;
+/// The limit of a chatroom's `thinkingBudget` if the server sets none.
 pub const MAX_THINKING_BUDGET: i32 = 1_000_000;
 
-/// Checks a chatroom's settings. The numbers of tokens in the server's settings are also the limits of a chatroom's, because the
-/// operator pays for them.
+/// Checks a chatroom's own settings. A chatroom cannot set more tokens than the server's settings allow, because the operator
+/// pays for them.
 ///
 /// # Errors
 /// [`Error::BadInput`] with the field and its limits.
@@ -41,17 +42,17 @@ pub fn check(own: Generation, server: Generation) -> Result<Generation> {
     Ok(own)
 }
 
-/// The settings of a reply: the chatroom's, and the server's where it has none. The server's limits may have become lower since the
-/// chatroom's were checked.
+/// The settings of a reply: the chatroom's own, and the server's where the chatroom has none. Numbers of tokens are limited to
+/// the server's again, because the server's may have become lower since the chatroom's were checked.
 #[must_use]
 pub fn merge(own: Option<Generation>, server: Generation) -> Generation {
     let own = own.unwrap_or_default();
-    let at_most = |own: Option<i32>, server: Option<i32>| own.into_iter().chain(server).min();
+    let lower = |own: Option<i32>, server: Option<i32>| own.into_iter().chain(server).min();
     Generation {
         temperature: own.temperature.or(server.temperature),
         top_p: own.top_p.or(server.top_p),
-        max_output_tokens: at_most(own.max_output_tokens, server.max_output_tokens),
-        thinking_budget: at_most(own.thinking_budget, server.thinking_budget),
+        max_output_tokens: lower(own.max_output_tokens, server.max_output_tokens),
+        thinking_budget: lower(own.thinking_budget, server.thinking_budget),
     }
 }
 
@@ -64,12 +65,12 @@ mod tests {
     }
 
     #[test]
-    fn a_chatrooms_settings_override_the_servers_up_to_its_maximum() {
+    fn a_chatrooms_settings_override_the_servers_up_to_the_servers_maximum() {
         let server = generation(Some(0.5), Some(100));
         assert_eq!(merge(None, server), server);
         assert_eq!(merge(Some(generation(Some(0.0), None)), server), generation(Some(0.0), Some(100)));
         assert_eq!(merge(Some(generation(None, Some(70))), server), generation(Some(0.5), Some(70)));
-        // It was valid before the operator lowered the maximum.
+        // 700 was valid before the operator lowered the maximum.
         assert_eq!(merge(Some(generation(None, Some(700))), server), generation(Some(0.5), Some(100)));
     }
 

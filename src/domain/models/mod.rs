@@ -1,5 +1,5 @@
-//! The models that chatrooms can use, across providers: which is the default, which tier may use which, and which one writes a
-//! reply.
+//! The models that chatrooms can use, across providers: which model is the default, which tier may use which models, and which
+//! model writes a reply.
 //!
 //! ```text
 //!  chatroom's model, user's tier ──► candidates ──► provider ──► first text: this model writes the reply
@@ -26,7 +26,7 @@ use crate::{
 /// A model that chatrooms can use.
 pub struct ConfiguredModel {
     pub name: String,
-    /// The lowest tier that may use it.
+    /// The lowest tier that may use the model.
     pub tier: Tier,
     provider: Arc<dyn LanguageModel>,
     breaker: Mutex<Breaker>,
@@ -55,8 +55,9 @@ pub struct Models {
 }
 
 impl Models {
-    /// The models of these providers, in this order. `default` names the default; without it, the first is. Those in `pro` are for
-    /// the Pro tier only; the default must not be one of them.
+    /// The models of these providers, in this order, except that the default moves to the front. `default` names the default;
+    /// without it, the first model is the default. The models in `pro` are for the Pro tier only; the default must not be one of
+    /// them.
     #[must_use]
     pub fn new(
         providers: &[Arc<dyn LanguageModel>],
@@ -90,12 +91,14 @@ impl Models {
         &self.configured
     }
 
-    /// The default of new chatrooms.
+    /// The model of new chatrooms for which the client chooses none.
     #[must_use]
     pub fn default_model(&self) -> &ConfiguredModel {
         &self.configured[0]
     }
 
+    /// The model with this name.
+    ///
     /// # Errors
     /// [`Error::BadInput`] for a model that is not configured.
     pub fn find(&self, name: &str) -> Result<&ConfiguredModel> {
@@ -105,8 +108,8 @@ impl Models {
         })
     }
 
-    /// The model for a reply in a chatroom: the chatroom's, or the default if the chatroom's is no longer configured or the user's tier
-    /// may no longer use it.
+    /// The model for a reply in a chatroom: the chatroom's, or the default if the chatroom's is no longer configured or the
+    /// user's tier may no longer use it.
     #[must_use]
     pub fn for_reply(&self, chosen: &str, tier: Tier) -> &ConfiguredModel {
         let allowed = self.configured.iter().find(|model| model.name == chosen && model.tier <= tier);

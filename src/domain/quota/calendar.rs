@@ -28,8 +28,8 @@ impl Calendar {
         self.start_of(period.month + Months::new(1))
     }
 
-    /// The first quarter of an hour of the day that exists in this zone. That is not midnight where the clocks are put forward at
-    /// midnight.
+    /// The start of a day: midnight, or, where the clocks are put forward at midnight, the first quarter of an hour after it that
+    /// exists in this zone.
     fn start_of(self, date: NaiveDate) -> Timestamp {
         let quarters =
             (0..96).map(|quarter| date.and_time(NaiveTime::MIN) + TimeDelta::minutes(15 * quarter));
@@ -37,7 +37,7 @@ impl Calendar {
             LocalResult::Single(start) | LocalResult::Ambiguous(start, _) => Some(start),
             LocalResult::None => None,
         });
-        // A few time zones have skipped a whole day, which then has no moment of its own.
+        // A few time zones have skipped a whole day. No local time of that day exists, so midnight UTC stands for its start.
         starts
             .flatten()
             .next()
@@ -57,7 +57,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn ends(zone: Tz, time: &str) -> (String, String, String) {
+    /// The day of `time` in this zone, and when the day and the month end.
+    fn day_and_ends(zone: Tz, time: &str) -> (String, String, String) {
         let calendar = Calendar(zone);
         let period = calendar.period(at(time));
         let text = |time: Timestamp| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
@@ -71,15 +72,15 @@ mod tests {
     #[test]
     fn days_and_months_begin_at_local_midnight() {
         assert_eq!(
-            ends(Tz::UTC, "2026-12-31T23:59:59Z"),
+            day_and_ends(Tz::UTC, "2026-12-31T23:59:59Z"),
             expected("2026-12-31", "2027-01-01T00:00:00Z", "2027-01-01T00:00:00Z")
         );
         assert_eq!(
-            ends(Tz::Asia__Kolkata, "2026-11-30T18:29:59Z"),
+            day_and_ends(Tz::Asia__Kolkata, "2026-11-30T18:29:59Z"),
             expected("2026-11-30", "2026-11-30T18:30:00Z", "2026-11-30T18:30:00Z")
         );
         assert_eq!(
-            ends(Tz::America__Los_Angeles, "2026-11-01T06:59:59Z"),
+            day_and_ends(Tz::America__Los_Angeles, "2026-11-01T06:59:59Z"),
             expected("2026-10-31", "2026-11-01T07:00:00Z", "2026-11-01T07:00:00Z")
         );
     }
@@ -87,9 +88,9 @@ mod tests {
     #[test]
     fn days_with_a_change_of_the_clocks_are_shorter_or_longer() {
         // New York, 2026-03-08: 23 hours; 2026-11-01: 25 hours.
-        assert_eq!(ends(Tz::America__New_York, "2026-03-08T05:00:00Z").1, "2026-03-09T04:00:00Z");
-        assert_eq!(ends(Tz::America__New_York, "2026-11-01T04:00:00Z").1, "2026-11-02T05:00:00Z");
+        assert_eq!(day_and_ends(Tz::America__New_York, "2026-03-08T05:00:00Z").1, "2026-03-09T04:00:00Z");
+        assert_eq!(day_and_ends(Tz::America__New_York, "2026-11-01T04:00:00Z").1, "2026-11-02T05:00:00Z");
         // Cairo puts its clocks forward at midnight: 2026-04-24 begins at 01:00, which is 22:00 UTC.
-        assert_eq!(ends(Tz::Africa__Cairo, "2026-04-23T12:00:00Z").1, "2026-04-23T22:00:00Z");
+        assert_eq!(day_and_ends(Tz::Africa__Cairo, "2026-04-23T12:00:00Z").1, "2026-04-23T22:00:00Z");
     }
 }

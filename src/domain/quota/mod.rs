@@ -12,7 +12,7 @@
 //! A message is accepted only if `used` and `tokens + unfinished × RESERVED_TOKENS` are below the limits.
 //!
 //! A chatroom may be deleted before its reply ends. The reply then counts as unfinished for the rest of the period, because the
-//! operator pays for it, and the number of its tokens is unknown.
+//! operator pays for the reply and the number of its tokens is unknown.
 
 mod calendar;
 
@@ -112,7 +112,7 @@ impl Quota {
         today.month.min(today.day - Days::new(HISTORY_DAYS - 1))
     }
 
-    /// The last days, oldest first, with those on which nothing was used.
+    /// The last [`HISTORY_DAYS`] days, oldest first, including days on which nothing was used.
     #[must_use]
     pub fn history(&self, user: UserId, rows: &[daily_usage::Model]) -> Vec<daily_usage::Model> {
         let today = self.today().day;
@@ -124,7 +124,7 @@ impl Quota {
         .collect()
     }
 
-    /// The row of today; none if nothing was used.
+    /// The user's usage of today; none if nothing was used.
     pub async fn usage_today(
         &self,
         conn: &impl ConnectionTrait,
@@ -140,8 +140,8 @@ impl Quota {
         Ok(self.prompt_budget(tier(subscription.as_ref(), self.clock.now()), used))
     }
 
-    /// Reserves one prompt of the day of `now`, and the tokens of its reply. The reply must be created with the same `now`, because
-    /// its end is counted on the day on which it was created.
+    /// Reserves one prompt of the day of `now`, and the tokens of its reply. The reply must be created with the same `now`,
+    /// because the end of a reply is counted on the day on which the reply was created.
     pub async fn reserve(
         &self,
         tx: &impl ConnectionTrait,
@@ -155,29 +155,26 @@ impl Quota {
         if let Some(used) = reserved {
             return Ok(self.prompt_budget(tier, used));
         }
-        Err(self.exceeded(tx, user, tier).await?)
+        Err(self.exceeded_quota(tx, user, tier).await?)
     }
 
-    /// The quota that rejects another prompt.
-    async fn exceeded(&self, conn: &impl ConnectionTrait, user: UserId, tier: Tier) -> Result<Error> {
+    /// The error that names the used-up quota, after a prompt could not be reserved.
+    async fn exceeded_quota(&self, conn: &impl ConnectionTrait, user: UserId, tier: Tier) -> Result<Error> {
         let rows = usage::since(conn, &[user], self.history_from()).await?;
         let today = self.today();
         let used = rows.iter().find(|row| row.day == today.day).map_or(0, |row| row.used);
         let prompts = self.prompt_budget(tier, used);
         let [daily, monthly] = self.token_budgets(tier, &rows);
         let is_used_up = |budget: &TokenBudget| budget.limit.is_some_and(|limit| budget.used >= limit);
+        // Whether the user can get higher limits by subscribing.
         let upgradeable = self.is_billing_configured && tier == Tier::Basic;
-        let tokens = |kind, TokenBudget { used, limit, resets_at }: TokenBudget| Error::QuotaExceeded {
-            kind,
-            limit: limit.unwrap_or(i64::MAX),
-            used,
-            resets_at,
-            upgradeable,
+        let tokens_exceeded = |kind, TokenBudget { used, limit, resets_at }: TokenBudget| {
+            Error::QuotaExceeded { kind, limit: limit.unwrap_or(i64::MAX), used, resets_at, upgradeable }
         };
         Ok(if is_used_up(&monthly) {
-            tokens(QuotaKind::MonthlyTokens, monthly)
+            tokens_exceeded(QuotaKind::MonthlyTokens, monthly)
         } else if is_used_up(&daily) {
-            tokens(QuotaKind::DailyTokens, daily)
+            tokens_exceeded(QuotaKind::DailyTokens, daily)
         } else {
             Error::QuotaExceeded {
                 kind: QuotaKind::DailyPrompts,

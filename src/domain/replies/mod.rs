@@ -50,13 +50,13 @@ pub struct Replies {
     pub titles: bool,
     /// The days on which replies are charged.
     pub calendar: Calendar,
-    /// Whether tokens are limited, so that every reply changes what its user may do.
+    /// Whether tokens are limited, so that the end of every reply changes the user's remaining quota.
     pub has_token_budgets: bool,
     pub timing: Timing,
     pub metrics: ReplyMetrics,
 }
 
-/// Intervals that no setting changes.
+/// Intervals that are not configurable.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
     /// Between two saves of a reply's text so far.

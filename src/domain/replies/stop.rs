@@ -1,4 +1,4 @@
-//! Stopping a reply, before its first token or after, from any node.
+//! Stopping a reply from any node, before or after its first token.
 
 use std::time::Duration;
 
@@ -28,7 +28,8 @@ impl Replies {
             return self.owned_message(user, id).await;
         };
         if job.leased_until.is_none_or(|until| until <= self.clock.now()) {
-            // No worker is writing the reply, so end it here. A worker that claims the job before that finds the stop request.
+            // No worker is writing the reply, so end it here. A worker that claims the job in the meantime finds the stop
+            // request.
             let text = self.text_so_far(&reply).await;
             let end =
                 attempt_result::end(message::Status::Cancelled, AttemptOutput::text(&text), self.clock.now());
@@ -36,7 +37,7 @@ impl Replies {
         } else {
             publish(&*self.signals, &[Topic::Stops]).await;
         }
-        let ended = async {
+        let wait_for_end = async {
             loop {
                 let row = self.owned_message(user, id).await?;
                 if row.status.is_final() || signals.next().await.is_none() {
@@ -44,7 +45,7 @@ impl Replies {
                 }
             }
         };
-        match tokio::time::timeout(WAIT_FOR_WORKER, ended).await {
+        match tokio::time::timeout(WAIT_FOR_WORKER, wait_for_end).await {
             Ok(row) => row,
             Err(_) => self.owned_message(user, id).await,
         }

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::Replies;
 use crate::store::{attempts::QueuedTitle, replies::End};
 
-/// The greatest depth of a reply whose end queues the job: that of the third reply, in case the first ones fail.
+/// The greatest depth of a reply whose end queues the job. This is the depth of the third reply: if the first ones fail, a later
+/// one queues the job.
 const MAX_DEPTH: i32 = 5;
 
-/// The payload of the job. The job does not refer to the chatroom's row, because the replies of a chatroom wait for its
-/// earlier jobs.
+/// The payload of the job. It names the chatroom, and the job's `chatroom_id` is empty: otherwise the chatroom's next replies
+/// would wait for this job.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TitleJob {
     pub chatroom: ChatroomId,
@@ -23,7 +24,7 @@ impl TitleJob {
     /// The kind of these jobs.
     pub const KIND: &str = "title";
 
-    /// None if the job has no valid payload.
+    /// The payload of a job; none if it is not valid.
     #[must_use]
     pub fn of(job: &job::Model) -> Option<Self> {
         serde_json::from_value(job.payload.clone()?).ok()
@@ -31,7 +32,8 @@ impl TitleJob {
 }
 
 impl Replies {
-    /// The job to queue with this end, if the chatroom still has the default title and is not temporary.
+    /// The title job to queue in the transaction that ends the reply; none unless the reply is an early one and has completed. The
+    /// transaction queues the job only if the chatroom still has the default title and is not temporary.
     pub(super) fn title_job(&self, reply: &message::Model, end: &End) -> Option<QueuedTitle> {
         let is_early = reply.depth <= MAX_DEPTH && end.status == Status::Completed;
         let payload = || serde_json::json!(TitleJob { chatroom: reply.chatroom_id });

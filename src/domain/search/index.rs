@@ -1,5 +1,5 @@
-//! Keeps the search index up to date. Indexing is done in batches, each in a transaction, and may be repeated: a message that is
-//! indexed is not indexed again.
+//! Keeps the search index up to date. Messages are indexed in batches, each in one transaction. Indexing may be repeated: a
+//! message that is indexed already is skipped.
 //!
 //! ```text
 //!  a reply ends ──► queue ──┬──► a search of its user (at once)
@@ -9,7 +9,7 @@
 
 use entity::UserId;
 
-use super::words::{SEARCHED_CHARS, counted};
+use super::words::{SEARCHED_CHARS, count_words};
 use crate::{
     error::Result,
     store::{
@@ -18,11 +18,11 @@ use crate::{
     },
 };
 
-/// Replies of one batch; the messages before them are indexed, too.
+/// How many replies a batch indexes. The messages to which they reply are indexed with them.
 const REPLY_BATCH: u64 = 50;
-/// Messages of one batch of the backfill.
+/// How many messages a batch of the backfill indexes.
 const BACKFILL_BATCH: u64 = 100;
-/// Batches that a search waits for. The periodic task indexes the rest.
+/// How many batches a search waits for. The periodic task indexes the rest.
 const SEARCH_BATCHES: usize = 10;
 
 /// Indexes the user's messages that are not indexed, except those of the backfill.
@@ -40,7 +40,7 @@ pub(super) async fn index_messages_of(db: &Db, user: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Indexes a batch of the queue. False if the queue is empty, or another process indexes the rest.
+/// Indexes a batch of the queue. Returns false if the queue is empty, or other processes are indexing all of it.
 pub async fn index_queued(db: &Db) -> Result<bool> {
     let tx = db.begin().await?;
     let queued = search::lock_queued(&tx, REPLY_BATCH).await?;
@@ -59,7 +59,7 @@ async fn index(tx: &crate::store::Transaction, queued: &[search::ReplyToIndex]) 
     Ok(search::delete_queued(tx, queued).await?)
 }
 
-/// Indexes a batch of the backfill. False if all are indexed, or another process indexes them.
+/// Indexes a batch of the backfill. Returns false if the backfill is done, or another process is running it.
 pub async fn backfill(db: &Db) -> Result<bool> {
     let tx = db.begin().await?;
     let Some(before) = search::lock_backfill(&tx).await? else {
@@ -79,6 +79,6 @@ pub async fn backfill(db: &Db) -> Result<bool> {
 fn entries(messages: Vec<Unindexed>) -> Vec<Entry> {
     messages
         .into_iter()
-        .map(|message| Entry { words: counted(&message.content).into_iter().collect(), message })
+        .map(|message| Entry { words: count_words(&message.content).into_iter().collect(), message })
         .collect()
 }

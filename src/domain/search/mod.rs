@@ -38,7 +38,7 @@ pub struct Search {
 /// The sort key of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ResultKey {
-    /// The newest matching message when the first page was read. Later ones do not change the following pages.
+    /// The newest matching message when the first page was read. Messages after it are left out of the following pages.
     pub newest: MessageId,
     pub score: u64,
     pub message: MessageId,
@@ -50,8 +50,8 @@ impl Search {
         Self { db, limits }
     }
 
-    /// The user's messages that contain all words of the query, the best match first, of equal ones the newest first. At most the
-    /// newest 1000 matches are compared. A query without words matches nothing.
+    /// The user's messages that contain all words of the query, best match first; of equally good matches, the newest first. At
+    /// most the newest 1000 matches are compared. A query without words matches nothing.
     ///
     /// # Errors
     /// [`Error::NotFound`] if the chatroom is not the user's, and [`Error::RateLimited`].
@@ -70,7 +70,7 @@ impl Search {
         if query.terms.is_empty() {
             return Ok(Page::default());
         }
-        // Searches what is indexed if the database cannot be written.
+        // If the database cannot be written, the search continues with the messages that are indexed.
         if let Err(error) = index::index_messages_of(&self.db, user).await {
             tracing::warn!(?error, "failed to index messages before a search");
         }

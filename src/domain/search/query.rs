@@ -8,14 +8,15 @@ use crate::{
 use super::words::{Kind, Word, words};
 
 const MAX_CHARS: usize = 256;
-/// Further words of a query are ignored.
+/// How many different words of a query are used. Further ones are ignored.
 const MAX_TERMS: usize = 24;
 /// Upper bound of the score of one term.
 const MAX_TERM_SCORE: u64 = 1_000_000;
-/// The constants of BM25, the first two in thousandths: how slowly the score grows with the occurrences, how much of that depends
-/// on the length of the message, and the average length in words.
+/// BM25's k1 in thousandths: how slowly the score grows with the number of occurrences.
 const K1: u64 = 1200;
+/// BM25's b in thousandths: how much the length of the message reduces the score.
 const B: u64 = 500;
+/// The average length of a message in words, which BM25 compares with the length of each message.
 const AVERAGE_LENGTH: u64 = 100;
 
 /// The different words of a query. A message matches if it contains all of them; no character of a query has a special meaning.
@@ -57,13 +58,15 @@ impl SearchQuery {
         self.terms.iter().position(|term| term.matches(word))
     }
 
-    /// How well a message with these words matches, as in [BM25](https://en.wikipedia.org/wiki/Okapi_BM25): better the more often
-    /// the words occur and the fewer others there are. A word that begins with a word of the query counts half. It depends on the
-    /// message alone, so that new messages do not change the order of pages. None if a word is missing.
+    /// How well a message with these words matches, as in [BM25](https://en.wikipedia.org/wiki/Okapi_BM25): the score is higher
+    /// if the words of the query occur more often and if the message has fewer other words. A word that only begins with a word
+    /// of the query counts half. The score depends on the message alone, so that new messages do not change the order of pages.
+    /// None if the message does not contain a word of the query.
     pub(super) fn score(&self, words: &[(&str, u32)]) -> Option<u64> {
         let length: u64 = words.iter().map(|(_, count)| u64::from(*count)).sum();
-        let of_term = |term: &Term| {
+        let term_score = |term: &Term| {
             let matching = words.iter().filter(|(word, _)| term.matches(word));
+            // In halves, because a prefix match counts half.
             let halves: u64 = matching
                 .map(|(word, count)| u64::from(*count) * if *word == term.text { 2 } else { 1 })
                 .sum();
@@ -71,7 +74,7 @@ impl SearchQuery {
             let score = halves * 1000 * MAX_TERM_SCORE / (halves * 1000 + norm);
             (halves > 0).then_some(score)
         };
-        self.terms.iter().map(of_term).sum()
+        self.terms.iter().map(term_score).sum()
     }
 }
 
@@ -85,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn words_match_as_prefixes_and_runs_by_their_pairs() {
+    fn separated_words_match_as_prefixes_and_unseparated_characters_match_as_pairs() {
         assert_eq!(terms("Plan a CAFÉ plan"), "plan* a cafe*");
         assert_eq!(terms("東京都"), "東京 京都");
         assert_eq!(terms("猫"), "猫*");
@@ -105,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_with_more_of_the_words_are_better() {
+    fn a_message_in_which_the_words_are_more_frequent_has_a_higher_score() {
         let query = SearchQuery::new("plan").unwrap();
         let score = |words: &[(&str, u32)]| query.score(words);
         let once = score(&[("plan", 1), ("x", 9)]);

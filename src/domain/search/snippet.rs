@@ -1,4 +1,4 @@
-//! The part of a message that shows best why it was found.
+//! The part of a message that best shows why a search found the message.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -6,16 +6,16 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use super::{
     query::SearchQuery,
-    words::{beginning, words},
+    words::{searched_part, words},
 };
 
-/// The maximum characters of a snippet, without the ellipses.
-const CHARS: usize = 160;
-/// How many of them may precede the first match.
-const CHARS_BEFORE: usize = 40;
-/// The matches that are compared to find the best part.
-const MATCHES: usize = 500;
-const HIGHLIGHTS: usize = 20;
+/// The maximum length of a snippet in characters, without the ellipses.
+const MAX_CHARS: usize = 160;
+/// How many of these characters may precede the first match.
+const MAX_CHARS_BEFORE: usize = 40;
+/// How many matches, from the beginning of the message, are compared to find the best part.
+const MAX_MATCHES: usize = 500;
+const MAX_HIGHLIGHTS: usize = 20;
 const ELLIPSIS: char = '…';
 
 /// A part of a message.
@@ -30,12 +30,13 @@ pub struct Snippet {
 impl Snippet {
     #[must_use]
     pub fn of(content: &str, query: &SearchQuery) -> Self {
+        // The bytes of each matching word, and the index of the query term that it matches.
         let mut matches: Vec<(Range<usize>, usize)> = Vec::new();
-        for word in words(beginning(content)) {
+        for word in words(searched_part(content)) {
             if let Some(term) = query.term_of(&word.text) {
                 matches.push((word.range, term));
             }
-            if matches.len() == MATCHES {
+            if matches.len() == MAX_MATCHES {
                 break;
             }
         }
@@ -44,16 +45,18 @@ impl Snippet {
         if window.start > 0 {
             text.push(ELLIPSIS);
         }
-        let prefix = text.len();
+        let ellipsis_len = text.len();
         text.push_str(&content[window.clone()]);
         let mut highlights = Vec::new();
-        let (mut at, mut units) = (0, 0);
-        for range in merged(matches.into_iter().map(|(range, _)| range), &window) {
-            let (start, end) = (range.start - window.start + prefix, range.end - window.start + prefix);
-            units += utf16_len(&text[at..start]);
+        // The same position in `text`, in bytes and in UTF-16 code units.
+        let (mut position, mut units) = (0, 0);
+        for range in clip_and_merge(matches.into_iter().map(|(range, _)| range), &window) {
+            let (start, end) =
+                (range.start - window.start + ellipsis_len, range.end - window.start + ellipsis_len);
+            units += utf16_len(&text[position..start]);
             let length = utf16_len(&text[start..end]);
             highlights.push(units..units + length);
-            (at, units) = (end, units + length);
+            (position, units) = (end, units + length);
         }
         if window.end < content.len() {
             text.push(ELLIPSIS);
@@ -68,38 +71,41 @@ fn utf16_len(text: &str) -> usize {
 
 /// The start of the match from which a snippet would show the most different query words; on a tie, the first.
 fn best_start(content: &str, matches: &[(Range<usize>, usize)]) -> Option<usize> {
-    let mut best = (0, None);
-    for (first, (range, _)) in matches.iter().enumerate() {
-        let end = nth_after(content, range.start, CHARS - CHARS_BEFORE);
-        let within = matches[first..].iter().take_while(|(range, _)| range.end <= end);
+    let (mut most_terms, mut best_start) = (0, None);
+    for (index, (range, _)) in matches.iter().enumerate() {
+        let end = nth_after(content, range.start, MAX_CHARS - MAX_CHARS_BEFORE);
+        let within = matches[index..].iter().take_while(|(range, _)| range.end <= end);
         let terms: HashSet<usize> = within.map(|(_, term)| *term).collect();
-        if best.1.is_none() || terms.len() > best.0 {
-            best = (terms.len(), Some(range.start));
+        if best_start.is_none() || terms.len() > most_terms {
+            (most_terms, best_start) = (terms.len(), Some(range.start));
         }
     }
-    best.1
+    best_start
 }
 
-/// The bytes of the snippet that contains the match at `start`.
-fn window(content: &str, start: Option<usize>) -> Range<usize> {
-    let first = start.map_or(0, |start| {
-        let before =
-            content[..start].char_indices().rev().nth(CHARS_BEFORE - 1).map_or(0, |(index, _)| index);
+/// The bytes of the snippet that contains the match at `match_start`, or of the beginning of the message if there is no match.
+fn window(content: &str, match_start: Option<usize>) -> Range<usize> {
+    let window_start = match_start.map_or(0, |match_start| {
+        let before = content[..match_start]
+            .char_indices()
+            .rev()
+            .nth(MAX_CHARS_BEFORE - 1)
+            .map_or(0, |(index, _)| index);
         if before == 0 {
             return 0;
         }
-        // Begins at a word, if there is one before the match.
-        match content[before..start].char_indices().find(|(_, c)| c.is_whitespace()) {
+        // The snippet begins after white space, otherwise at the first place where the text can be cut.
+        match content[before..match_start].char_indices().find(|(_, c)| c.is_whitespace()) {
             Some((index, space)) => before + index + space.len_utf8(),
-            None => (before..=start).find(|&index| is_boundary(content, index)).unwrap_or(start),
+            None => (before..=match_start).find(|&index| is_boundary(content, index)).unwrap_or(match_start),
         }
     });
-    let end = nth_after(content, first, CHARS);
-    let end = (first + 1..=end).rev().find(|&index| is_boundary(content, index)).unwrap_or(end);
-    first..end
+    let end = nth_after(content, window_start, MAX_CHARS);
+    let end = (window_start + 1..=end).rev().find(|&index| is_boundary(content, index)).unwrap_or(end);
+    window_start..end
 }
 
-/// The position `count` characters after `start`, or the end.
+/// The byte position `count` characters after `start`, or the end of the text.
 fn nth_after(content: &str, start: usize, count: usize) -> usize {
     content[start..].char_indices().nth(count).map_or(content.len(), |(index, _)| start + index)
 }
@@ -125,8 +131,8 @@ fn is_boundary(content: &str, index: usize) -> bool {
     !content[index..].starts_with(continues) && !content[..index].ends_with(JOINER)
 }
 
-/// Clips sorted ranges to the window; merges those that overlap or touch.
-fn merged(ranges: impl Iterator<Item = Range<usize>>, window: &Range<usize>) -> Vec<Range<usize>> {
+/// Clips sorted ranges to the window, and merges ranges that overlap or touch.
+fn clip_and_merge(ranges: impl Iterator<Item = Range<usize>>, window: &Range<usize>) -> Vec<Range<usize>> {
     let mut merged: Vec<Range<usize>> = Vec::new();
     for range in ranges {
         let range = range.start.max(window.start)..range.end.min(window.end);
@@ -136,7 +142,7 @@ fn merged(ranges: impl Iterator<Item = Range<usize>>, window: &Range<usize>) -> 
             _ => merged.push(range),
         }
     }
-    merged.truncate(HIGHLIGHTS);
+    merged.truncate(MAX_HIGHLIGHTS);
     merged
 }
 
@@ -148,7 +154,7 @@ mod tests {
         Snippet::of(content, &SearchQuery::new(query).unwrap())
     }
 
-    /// The highlighted parts, as JavaScript cuts them.
+    /// The highlighted parts, cut by UTF-16 code units as JavaScript does.
     fn highlighted(snippet: &Snippet) -> Vec<String> {
         let units: Vec<u16> = snippet.text.encode_utf16().collect();
         let part = |range: &Range<usize>| String::from_utf16(&units[range.clone()]).unwrap();
@@ -164,12 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn the_part_with_most_words_of_the_query_is_shown() {
+    fn the_part_with_the_most_different_words_of_the_query_is_shown() {
         let content = format!("red {} red and blue {}", "x ".repeat(300), "y ".repeat(300));
         let found = snippet(&content, "blue red");
         assert_eq!(highlighted(&found), ["red", "blue"]);
         assert!(found.text.starts_with("…x x") && found.text.ends_with('…'), "{}", found.text);
-        assert!(found.text.chars().count() <= CHARS + 2);
+        assert!(found.text.chars().count() <= MAX_CHARS + 2);
     }
 
     #[test]
@@ -187,7 +193,7 @@ mod tests {
     #[test]
     fn a_word_longer_than_the_snippet_is_highlighted_as_far_as_it_is_shown() {
         let found = snippet(&"x".repeat(1000), "xx");
-        assert_eq!(highlighted(&found), ["x".repeat(CHARS)]);
+        assert_eq!(highlighted(&found), ["x".repeat(MAX_CHARS)]);
         assert_eq!(snippet("nothing", "plan").highlights, Vec::<Range<usize>>::new());
     }
 }

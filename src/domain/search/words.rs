@@ -4,21 +4,22 @@
 //!  Café 42: 東京都は   ──►   cafe  42  東京  京都  都は  は
 //! ```
 //!
-//! A word is folded: compatibility forms are replaced, accents removed, letters made lower case. Scripts that do not separate words
-//! give each pair of neighboring characters (bigrams), and the last character of a run by itself.
+//! Each word is folded: compatibility forms are replaced, accents are removed, and letters become lower case. Some scripts do not
+//! separate words. A run of their characters is split into each pair of neighboring characters (bigrams), and the last character
+//! by itself.
 
 use std::{collections::BTreeMap, ops::Range};
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
-/// The characters of a message that are searched, from its beginning.
+/// How many characters at the beginning of a message are searched.
 pub(super) const SEARCHED_CHARS: usize = 65_536;
 /// Longer words are cut to this many characters.
-const WORD_CHARS: usize = 40;
-/// The maximum bytes of a message's different words, because a `tsvector` of PostgreSQL is limited to a mebibyte.
-const WORD_BYTES: usize = 512 * 1024;
-/// What each of these words costs besides its own bytes.
+const MAX_WORD_CHARS: usize = 40;
+/// The maximum bytes of all different words of a message, because a `tsvector` of PostgreSQL is limited to a mebibyte.
+const MAX_TOTAL_BYTES: usize = 512 * 1024;
+/// The bytes that count for each different word in addition to its own.
 const WORD_OVERHEAD: usize = 24;
 
 /// A folded word, and its position in the text in bytes.
@@ -31,33 +32,37 @@ pub(super) struct Word {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// A word of a script that separates words.
     Separated,
     /// Two neighboring characters of a script that does not separate words.
     Pair,
-    /// The last character of such a run.
+    /// The last character of a run of at least two such characters. It is also part of the run's last pair.
     Last,
-    /// A run of one such character.
+    /// A run of only one such character.
     Single,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
+    /// A letter or digit of a script that separates words.
     Letter,
+    /// A character of a script that does not separate words.
     Unseparated,
     /// Continues the character before it.
     Mark,
+    /// Ends a word or a run.
     Other,
 }
 
 /// The different words of a message, each with how often it occurs, sorted.
 #[must_use]
-pub(super) fn counted(text: &str) -> BTreeMap<String, u32> {
+pub(super) fn count_words(text: &str) -> BTreeMap<String, u32> {
     let mut counts = BTreeMap::new();
     let mut bytes = 0;
-    for word in words(beginning(text)) {
+    for word in words(searched_part(text)) {
         if let Some(count) = counts.get_mut(&word.text) {
             *count += 1;
-        } else if bytes + word.text.len() + WORD_OVERHEAD <= WORD_BYTES {
+        } else if bytes + word.text.len() + WORD_OVERHEAD <= MAX_TOTAL_BYTES {
             bytes += word.text.len() + WORD_OVERHEAD;
             counts.insert(word.text, 1);
         }
@@ -66,11 +71,12 @@ pub(super) fn counted(text: &str) -> BTreeMap<String, u32> {
 }
 
 /// The part of a message that is searched.
-pub(super) fn beginning(text: &str) -> &str {
+pub(super) fn searched_part(text: &str) -> &str {
     let end = text.char_indices().nth(SEARCHED_CHARS).map_or(text.len(), |(index, _)| index);
     &text[..end]
 }
 
+/// The words of a text, in the order in which they begin.
 pub(super) fn words(text: &str) -> Vec<Word> {
     let mut words = Vec::new();
     // The current word, or the current character of a run.
@@ -108,12 +114,13 @@ struct LastCharacter {
 }
 
 impl Run {
-    /// Adds `ended`, a word or a character of a run. Unless the run `continues`, also adds its last character.
+    /// Adds `ended`, which is a separated word or the next character of the run, to `words`: a character as a pair with the one
+    /// before it. If the run does not continue, also adds its last character.
     fn flush(
         &mut self,
         text: &str,
         ended: Option<(Class, Range<usize>)>,
-        continues: bool,
+        run_continues: bool,
         words: &mut Vec<Word>,
     ) {
         let is_unseparated = matches!(ended, Some((Class::Unseparated, _)));
@@ -130,7 +137,7 @@ impl Run {
                 words.push(Word { text: folded, range, kind: Kind::Separated });
             }
         }
-        if !(is_unseparated && continues)
+        if !(is_unseparated && run_continues)
             && let Some(LastCharacter { text, range, is_only }) = self.last.take()
         {
             words.push(Word { text, range, kind: if is_only { Kind::Single } else { Kind::Last } });
@@ -142,7 +149,7 @@ fn class(c: char) -> Class {
     if c.is_ascii() {
         return if c.is_ascii_alphanumeric() { Class::Letter } else { Class::Other };
     }
-    // Joiners and the soft hyphen; the marks of half-width kana are letters otherwise.
+    // Joiners, the soft hyphen, and the marks of half-width kana, which would be letters otherwise.
     if matches!(c, '\u{ad}' | '\u{200c}' | '\u{200d}' | '\u{ff9e}' | '\u{ff9f}') {
         return Class::Mark;
     }
@@ -155,7 +162,8 @@ fn class(c: char) -> Class {
     }
 }
 
-/// Whether the character belongs to a script that does not separate words: Thai, Lao, Tibetan, Burmese, Khmer, kana, bopomofo, Han.
+/// Whether the character belongs to a script that does not separate words: Thai, Lao, Tibetan, Burmese, Khmer, kana, bopomofo,
+/// Han.
 fn is_unseparated(c: char) -> bool {
     matches!(c,
         '\u{e00}'..='\u{fff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3005}'..='\u{3007}'
@@ -164,23 +172,25 @@ fn is_unseparated(c: char) -> bool {
         | '\u{20000}'..='\u{3ffff}')
 }
 
-/// A word without differences of case, accents and compatibility forms.
+/// Folds a word, so that differences of case, accents and compatibility forms disappear.
 fn fold(word: &str) -> String {
     if word.is_ascii() {
-        let end = word.len().min(WORD_CHARS);
+        let end = word.len().min(MAX_WORD_CHARS);
         return word[..end].to_ascii_lowercase();
     }
     let letters = word.nfkd().filter(|&c| !is_removed(c)).flat_map(char::to_lowercase);
-    letters.filter(|&c| !is_removed(c)).flat_map(base_letters).nfc().take(WORD_CHARS).collect()
+    letters.filter(|&c| !is_removed(c)).flat_map(base_letters).nfc().take(MAX_WORD_CHARS).collect()
 }
 
-/// Whether folding removes the character: accents, vowel points, the Arabic tatweel, and what is neither a letter nor a mark.
+/// Whether folding removes the character. It removes accents, vowel points, the Arabic tatweel, and every character that is
+/// neither a letter, a digit nor a mark.
 fn is_removed(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{591}'..='\u{5c7}' | '\u{610}'..='\u{61a}' | '\u{640}' | '\u{64b}'..='\u{65f}' | '\u{670}')
         || !c.is_alphanumeric() && c.general_category_group() != GeneralCategoryGroup::Mark
 }
 
-/// The letters that people type for one that Unicode does not decompose.
+/// The letters that people type in place of a letter that Unicode does not decompose; for any other character, the character
+/// itself.
 fn base_letters(c: char) -> impl Iterator<Item = char> {
     let letters = match c {
         'ß' => ['s', 's'],
@@ -231,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn scripts_without_separated_words_give_pairs() {
+    fn scripts_that_do_not_separate_words_are_split_into_pairs() {
         for (text, expected) in [
             ("東京都は", "東京 京都 都は は"),
             ("猫", "猫"),
@@ -254,11 +264,14 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_a_message_are_bounded() {
+    fn the_length_of_words_and_the_bytes_of_all_words_are_bounded() {
         let long = "a".repeat(100_000);
-        assert_eq!(counted(&long).into_keys().next().unwrap().len(), WORD_CHARS);
+        assert_eq!(count_words(&long).into_keys().next().unwrap().len(), MAX_WORD_CHARS);
         let many = (0..40_000).map(|n| format!("𠀀{n:030}")).collect::<Vec<_>>().join(" ");
-        assert!(counted(&many).keys().map(|word| word.len() + WORD_OVERHEAD).sum::<usize>() <= WORD_BYTES);
-        assert_eq!(counted("b a b"), BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]));
+        assert!(
+            count_words(&many).keys().map(|word| word.len() + WORD_OVERHEAD).sum::<usize>()
+                <= MAX_TOTAL_BYTES
+        );
+        assert_eq!(count_words("b a b"), BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]));
     }
 }
