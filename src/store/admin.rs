@@ -1,4 +1,4 @@
-//! What operators read and record by `pollux admin`.
+//! Queries and changes of `pollux admin`, and the log of its actions.
 
 use entity::{JobId, Timestamp, UserId, admin_action, daily_usage, job};
 use sea_orm::{
@@ -50,9 +50,9 @@ pub async fn troubled_jobs(
     stuck_since: Timestamp,
     limit: u64,
 ) -> Result<Vec<job::Model>, DbErr> {
-    let waits = job::Column::LeasedUntil.is_null().and(job::Column::RunAt.lte(stuck_since));
+    let is_stuck = job::Column::LeasedUntil.is_null().and(job::Column::RunAt.lte(stuck_since));
     job::Entity::find()
-        .filter(job::Column::Failures.gt(0).or(job::Column::LeasedUntil.lte(now)).or(waits))
+        .filter(job::Column::Failures.gt(0).or(job::Column::LeasedUntil.lte(now)).or(is_stuck))
         .order_by_asc(job::Column::CreatedAt)
         .limit(limit)
         .all(conn)
@@ -77,7 +77,8 @@ pub async fn job(conn: &impl ConnectionTrait, id: JobId) -> Result<Option<job::M
     job::Entity::find_by_id(id).one(conn).await
 }
 
-/// Makes a waiting job due now, with all of its retries. Returns false if a worker holds it, or it does not exist.
+/// Makes a waiting job due now and resets its failures, so that it has all of its retries again. Returns false if a worker holds
+/// the job, or if there is no such job.
 pub async fn retry_job(conn: &impl ConnectionTrait, id: JobId, now: Timestamp) -> Result<bool, DbErr> {
     let updated = job::Entity::update_many()
         .col_expr(job::Column::RunAt, Expr::value(now))
@@ -89,12 +90,12 @@ pub async fn retry_job(conn: &impl ConnectionTrait, id: JobId, now: Timestamp) -
     Ok(updated.rows_affected == 1)
 }
 
-/// Deletes a job, even a running one, whose worker then writes nothing more. Returns whether it existed.
+/// Deletes a job, even a running one: further writes of its worker are rejected. Returns whether the job existed.
 pub async fn drop_job(conn: &impl ConnectionTrait, id: JobId) -> Result<bool, DbErr> {
     Ok(job::Entity::delete_by_id(id).exec(conn).await?.rows_affected == 1)
 }
 
-/// Sets the prompts and tokens that a user has used on a day to 0. Unfinished replies stay reserved.
+/// Sets the prompts and tokens that a user has used on a day to 0. The reservations of unfinished replies stay.
 pub async fn reset_usage(conn: &impl ConnectionTrait, user: UserId, day: Date) -> Result<(), DbErr> {
     daily_usage::Entity::update_many()
         .col_expr(daily_usage::Column::Used, Expr::value(0))
@@ -106,9 +107,10 @@ pub async fn reset_usage(conn: &impl ConnectionTrait, user: UserId, day: Date) -
         .map(drop)
 }
 
-/// Numbers of an installation, each by its name.
+/// The statistics of the installation: each count with its name.
 pub async fn stats(conn: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<(&'static str, i64)>, DbErr> {
     let day_ago = now - chrono::TimeDelta::days(1);
+    // `$1` is a day ago, `$2` now. A statement gets both values or none, and must use every value that it gets: hence `$1 = $1`.
     let counts = [
         ("users", "SELECT count(*) AS n FROM users WHERE deleted_at IS NULL"),
         (

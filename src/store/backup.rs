@@ -15,25 +15,27 @@ use super::{Db, connect::Backend, sqlite};
 const OWNER_ONLY: u32 = 0o600;
 
 impl Db {
-    /// Copies the database as of the last commit into a new file, and checks the copy. Writers do not wait for it.
+    /// Copies the database as of the last commit into a new file, checks the copy, and returns its size in bytes. Writers do not
+    /// wait for the copy.
     ///
     /// # Errors
     /// The file exists or cannot be written, the copy is damaged, or the database is not SQLite.
     pub async fn back_up(&self, file: &Path) -> anyhow::Result<u64> {
         let Backend::Sqlite { .. } = &self.backend else { bail!("only a SQLite database can be copied") };
-        let shown = file.display();
+        let path = file.display();
         let created = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(file);
-        drop(created.with_context(|| format!("cannot create {shown}"))?);
+        drop(created.with_context(|| format!("cannot create {path}"))?);
         let copied = self.copy_into(file).await;
         if copied.is_err() {
             let _ = fs::remove_file(file);
         }
-        copied.with_context(|| format!("cannot back up into {shown}"))
+        copied.with_context(|| format!("cannot back up into {path}"))
     }
 
     async fn copy_into(&self, file: &Path) -> anyhow::Result<u64> {
         let path = file.to_str().context("the path is not UTF-8")?.to_owned();
-        // Copies one snapshot of the database, whose pages are written in order and without gaps (https://sqlite.org/lang_vacuum.html).
+        // Copies one snapshot of the database, whose pages are written in order and without gaps
+        // (https://sqlite.org/lang_vacuum.html).
         let copy = Statement::from_sql_and_values(
             self.read().get_database_backend(),
             "VACUUM INTO $1",

@@ -5,7 +5,8 @@ use sea_orm::{FromQueryResult, QueryOrder, entity::prelude::*};
 
 use super::sql;
 
-/// A literal: with a bound value SQLite does not use its partial index.
+/// The condition for messages of the active branch. It is a literal, because with a bound value SQLite would not use its partial
+/// index.
 const ACTIVE: &str = "active";
 
 /// The last message of the active branch.
@@ -47,29 +48,31 @@ pub async fn switch_to(
     version: i64,
 ) -> Result<(), DbErr> {
     let Some(leaf) = leaf else { return deactivate_from(conn, chatroom, 0, version).await };
-    // The inactive messages above the leaf, and the active one from which they branch off.
-    let path = "WITH RECURSIVE path AS (
+    // The leaf, its inactive ancestors, and the active message from which they branch off.
+    let branch = "WITH RECURSIVE branch AS (
              SELECT id, parent_id, depth, active FROM messages WHERE id = $1
              UNION ALL
              SELECT messages.id, messages.parent_id, messages.depth, messages.active
-             FROM messages JOIN path ON messages.id = path.parent_id
-             WHERE NOT path.active
+             FROM messages JOIN branch ON messages.id = branch.parent_id
+             WHERE NOT branch.active
          )";
     let fork =
-        format!("{path} SELECT coalesce(min(CASE WHEN active THEN depth + 1 END), 0) AS depth FROM path");
+        format!("{branch} SELECT coalesce(min(CASE WHEN active THEN depth + 1 END), 0) AS depth FROM branch");
     let fork = conn.query_one_raw(sql(conn, fork, [leaf.into()])).await?;
     let Some(fork) = fork else { return Ok(()) };
     deactivate_from(conn, chatroom, fork.try_get("", "depth")?, version).await?;
     let activate = format!(
         "UPDATE messages SET active = true, changed_version = $2
-         WHERE id IN ({path} SELECT id FROM path WHERE NOT active)"
+         WHERE id IN ({branch} SELECT id FROM branch WHERE NOT active)"
     );
     conn.execute_raw(sql(conn, activate, [leaf.into(), version.into()])).await.map(drop)
 }
 
-/// The last message of the branch below a message to which a message was added last; itself if it has no reply.
+/// The last message of one of the branches below a message: of the branch to which a message was added last. The message itself
+/// if nothing follows it.
 pub async fn newest_leaf(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<MessageId>, DbErr> {
-    // Within a chatroom, versions only grow, and a reply has at least the version of the message above it.
+    // Within a chatroom, versions only grow, and a message has at least the version of its parent. So the greatest version and
+    // depth identify the newest leaf.
     let text = "WITH RECURSIVE below AS (
              SELECT id, added_version, depth FROM messages WHERE id = $1
              UNION ALL
@@ -80,7 +83,7 @@ pub async fn newest_leaf(conn: &impl ConnectionTrait, id: MessageId) -> Result<O
     row.map(|row| row.try_get("", "id")).transpose()
 }
 
-/// What a prompt needs of a message.
+/// The fields of a message that a prompt needs.
 #[derive(Clone, Debug, FromQueryResult)]
 pub struct HistoryMessage {
     pub id: MessageId,

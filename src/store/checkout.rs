@@ -1,4 +1,4 @@
-//! A connection in use, and statements on it.
+//! A database connection that has been checked out of its pool, and statements on it. Stripe checkouts are in `checkouts`.
 
 use std::{ops::DerefMut, sync::Arc};
 
@@ -24,7 +24,7 @@ pub(super) enum Connection {
     Postgres(PoolConnection<Postgres>),
 }
 
-/// A connection in use.
+/// A connection in use. It counts against the pool's limit until it is dropped.
 pub(super) struct Checkout {
     connection: Connection,
     /// When it was taken from sqlx's pool.
@@ -59,13 +59,14 @@ impl Checkout {
         Self { connection, taken_at, shared: shared.clone(), _permit: permit }
     }
 
-    /// Keeps the connection for the next statement. Only for one that is not within a transaction.
+    /// Keeps the connection for the next statement. Must not be called within a transaction.
     pub(super) fn keep(self) {
-        // The permit is released after this: whoever waits for it finds the connection.
+        // The permit is released only after this, so that the next caller that gets the permit finds the connection.
         self.shared.keep(self.connection, self.taken_at);
     }
 
-    /// The span of a statement, with its first word: more of it may be what users wrote.
+    /// The trace span of a statement. It contains only the first word, because the rest of the statement may contain text of
+    /// users.
     fn span(&self, text: &str) -> Span {
         let mut span = traces::span("database", SpanKind::Client);
         if span.context().is_some() {
@@ -146,7 +147,7 @@ impl Checkout {
         .map_err(query_error)
     }
 
-    /// Rolls back once the connection has returned to sqlx's pool.
+    /// Makes sqlx roll the transaction back when the connection returns to its pool.
     pub(super) fn start_rollback(&mut self) {
         match &mut self.connection {
             Connection::Sqlite(c) => SqliteTransactionManager::start_rollback(c),
@@ -155,8 +156,9 @@ impl Checkout {
     }
 }
 
-/// A transaction that begins. If its caller goes away before PostgreSQL has answered, sqlx does not know of the transaction and
-/// would not roll it back. Such a connection is closed. SQLite's thread rolls back by itself.
+/// A transaction that is being opened. If this is dropped before PostgreSQL has answered, because the caller was cancelled, sqlx
+/// does not know of the transaction and would not roll it back. Therefore the connection is closed. On SQLite, sqlx's worker
+/// thread rolls back by itself.
 struct Beginning<'a> {
     connection: &'a mut Connection,
     has_begun: bool,

@@ -1,4 +1,4 @@
-//! Checkouts.
+//! Stripe Checkout sessions, in which users subscribe.
 
 use checkout::{Column, Entity, Status};
 use entity::{Timestamp, UserId, checkout};
@@ -6,8 +6,11 @@ use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*, sea_
 
 /// Stores a checkout, unless it is stored already.
 pub async fn insert(conn: &impl ConnectionTrait, checkout: checkout::Model) -> Result<(), DbErr> {
-    let known = OnConflict::new().do_nothing().to_owned();
-    Entity::insert(checkout.into_active_model()).on_conflict(known).exec_without_returning(conn).await?;
+    let keep_existing = OnConflict::new().do_nothing().to_owned();
+    Entity::insert(checkout.into_active_model())
+        .on_conflict(keep_existing)
+        .exec_without_returning(conn)
+        .await?;
     Ok(())
 }
 
@@ -39,7 +42,7 @@ pub async fn open_of(conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<ch
     Entity::find().filter(Column::UserId.eq(user)).filter(Column::Status.eq(Status::Open)).all(conn).await
 }
 
-/// Deletes the ended checkouts that were created before `before`.
+/// Deletes the checkouts that have ended and were created before `before`. Returns how many.
 pub async fn delete_ended(conn: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     let ended =
         Entity::delete_many().filter(Column::Status.ne(Status::Open)).filter(Column::CreatedAt.lt(before));

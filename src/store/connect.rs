@@ -1,7 +1,7 @@
 //! The open database.
 //!
-//! On SQLite, everything that writes shares one connection. Transactions wait for it within the process and take the write
-//! lock of the file as they begin, so that no client ever gets "database is locked". Readers have their own pool and see
+//! On SQLite, all writes share one connection. Transactions wait for that connection within the process and take the write
+//! lock of the file when they begin, so that no client ever gets "database is locked". Readers have their own pool and see
 //! the last commit. On PostgreSQL, readers and writers share one pool. PostgreSQL cancels a statement that takes too long,
 //! and rolls back a transaction whose process hangs, which releases its locks.
 
@@ -22,7 +22,7 @@ pub struct Db {
     write: ConnectionPool,
     pub(super) backend: Backend,
     pub(super) checks: Arc<WriteCheck>,
-    /// The lock on the SQLite file, held until the process exits.
+    /// The lock on the SQLite file, held until the process exits. None on PostgreSQL and after [`join`](Self::join).
     lock: Option<Arc<File>>,
 }
 
@@ -44,7 +44,7 @@ impl Db {
         Ok(Self { lock: Some(Arc::new(lock)), ..Self::join(settings).await? })
     }
 
-    /// Connects without locking the SQLite file, for a command that queues work for a server that may be running.
+    /// Connects without locking the SQLite file, for a command that queues work for a server, which may be running.
     ///
     /// # Errors
     /// The database does not respond, or does not exist.
@@ -65,12 +65,12 @@ impl Db {
                 (pool.clone(), pool, Backend::Postgres(Arc::new(server)))
             }
         };
-        let failed = checks.clone();
-        write.on_failure = Some(Arc::new(move || failed.report_failure()));
+        let reported_to = checks.clone();
+        write.on_failure = Some(Arc::new(move || reported_to.report_failure()));
         Ok(Self { read, write, backend, checks, lock: None })
     }
 
-    /// Whether this process holds the lock on the SQLite file, so that no other server uses the database.
+    /// Whether this process holds the lock on the SQLite file, which ensures that no other server uses the database.
     #[must_use]
     pub fn is_exclusive(&self) -> bool {
         self.lock.is_some()
@@ -108,12 +108,13 @@ impl Db {
         Transaction::begin(&self.read, text).await
     }
 
-    /// Whether the database responds.
+    /// Checks that the database responds.
     pub async fn ping(&self) -> Result<(), DbErr> {
         self.read.execute_unprepared("SELECT 1").await.map(drop)
     }
 
-    /// Whether writes are committed. Writes a row to find out if a write has failed or the last check is too old.
+    /// Checks that writes are committed. Returns the result of the last check, or, after a failed write or an interval, writes a
+    /// row to check again.
     pub async fn check_write(&self) -> Result<(), DbErr> {
         self.checks.run(&self.write).await
     }
@@ -141,13 +142,13 @@ impl Db {
         }
     }
 
-    /// Counts statements that fail from now on, on this handle and clones made after.
+    /// Counts statements that fail from now on, on this handle and on clones made after this call.
     pub fn count_errors(&mut self, errors: &Counter) {
         self.read.errors = Some(errors.clone());
         self.write.errors = Some(errors.clone());
     }
 
-    /// Calls `observe` with the text of every statement from now on, on this handle and clones made after.
+    /// Calls `observe` with the text of every statement from now on, on this handle and on clones made after this call.
     pub fn on_statement(&mut self, observe: impl Fn(&str) + Send + Sync + 'static) {
         let observer: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(observe);
         self.read.observer = Some(observer.clone());

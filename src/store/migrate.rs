@@ -2,8 +2,8 @@
 //!
 //! An older release may run on a newer schema, so that a deployment can be rolled back. Therefore the migrations of a
 //! release only add to the schema, and do not change what the previous release reads or writes (expand). A later release
-//! drops or renames columns, in a migration whose name ends in `_contract`. A release that finds such a migration in the
-//! database but does not know it does not start.
+//! drops or renames columns, in a migration whose name ends in `_contract`. If a release finds such a migration in the
+//! database but does not contain it, the release does not start.
 
 use std::collections::HashSet;
 
@@ -33,28 +33,28 @@ impl Db {
     /// # Errors
     /// The database fails, or [`IncompatibleSchema`].
     pub async fn migrate(&self) -> anyhow::Result<Vec<String>> {
-        let failed = "failed to migrate the database";
+        let failure = "failed to migrate the database";
         match &self.backend {
             Backend::Sqlite { file } => {
-                let writer = sqlite::writer(file, self.checks.clone()).await.context(failed)?;
-                let immediate = TransactionOptions {
+                let writer = sqlite::writer(file, self.checks.clone()).await.context(failure)?;
+                let begin_immediate = TransactionOptions {
                     sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                     ..Default::default()
                 };
-                let tx = writer.begin_with_options(immediate).await;
-                let tx = tx.map_err(|error| sqlite::explain(&error, file)).context(failed)?;
+                let tx = writer.begin_with_options(begin_immediate).await;
+                let tx = tx.map_err(|error| sqlite::explain(&error, file)).context(failure)?;
                 let applied =
                     apply_missing(tx).await.map_err(|error| match error.downcast_ref::<DbErr>() {
-                        Some(cause) => sqlite::explain(cause, file).context(failed),
+                        Some(cause) => sqlite::explain(cause, file).context(failure),
                         None => error,
                     })?;
                 writer.close().await?;
                 Ok(applied)
             }
             Backend::Postgres(server) => {
-                let unlimited = Database::connect(server.unlimited(1)).await.context(failed)?;
-                let tx = unlimited.begin().await.context(failed)?;
-                tx.execute_unprepared(&AdvisoryLock::Migrations.wait()).await.context(failed)?;
+                let unlimited = Database::connect(server.unlimited(1)).await.context(failure)?;
+                let tx = unlimited.begin().await.context(failure)?;
+                tx.execute_unprepared(&AdvisoryLock::Migrations.wait()).await.context(failure)?;
                 let applied = apply_missing(tx).await?;
                 unlimited.close().await?;
                 Ok(applied)
@@ -81,7 +81,8 @@ impl Db {
     }
 }
 
-/// The names of the known migrations that have not been applied. None are missing if the schema is newer and compatible.
+/// The names of the migrations of this release that have not been applied. The list is empty if the schema is newer and
+/// compatible.
 async fn missing(tx: &DatabaseTransaction) -> anyhow::Result<Vec<String>> {
     let applied = applied(tx).await?;
     let known: Vec<String> =
@@ -90,11 +91,11 @@ async fn missing(tx: &DatabaseTransaction) -> anyhow::Result<Vec<String>> {
         applied.iter().map(String::as_str).filter(|name| !known.iter().any(|known| known == name)).collect();
     let missing: Vec<String> = known.iter().filter(|name| !applied.contains(*name)).cloned().collect();
     if !unknown.is_empty() {
-        let shown = unknown.join(", ");
+        let names = unknown.join(", ");
         if unknown.iter().any(|name| name.ends_with("_contract")) || !missing.is_empty() {
-            bail!(IncompatibleSchema { unknown: shown });
+            bail!(IncompatibleSchema { unknown: names });
         }
-        tracing::warn!(migrations = shown, "the schema belongs to a newer, compatible release");
+        tracing::warn!(migrations = names, "the schema belongs to a newer, compatible release");
     }
     Ok(missing)
 }

@@ -46,6 +46,7 @@ pub use transaction::{Transaction, commit};
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
+/// A statement with its values, for the database of `conn`.
 fn sql(
     conn: &impl ConnectionTrait,
     text: impl Into<String>,
@@ -54,7 +55,7 @@ fn sql(
     Statement::from_sql_and_values(conn.get_database_backend(), text, values)
 }
 
-/// The objects of a JSON array `$1`, each as `row.value`, for a `FROM` clause.
+/// The objects of the JSON array `$1`, each as `row.value`. This is SQL for a `FROM` clause.
 fn json_rows(conn: &impl ConnectionTrait) -> &'static str {
     match conn.get_database_backend() {
         DbBackend::Sqlite => "json_each($1) AS row",
@@ -62,7 +63,7 @@ fn json_rows(conn: &impl ConnectionTrait) -> &'static str {
     }
 }
 
-/// `$from, …` for `count` values, for an `IN (…)` clause.
+/// The placeholders of `count` values for an `IN (…)` clause: `$from, $from+1, …`.
 fn placeholders(from: usize, count: usize) -> String {
     (from..from + count).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ")
 }

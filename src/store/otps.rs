@@ -1,4 +1,4 @@
-//! One-time passwords.
+//! One-time passwords, which this module calls codes.
 
 use entity::{
     OtpId, Timestamp,
@@ -57,7 +57,7 @@ pub async fn take_try(
     otp::Model::find_by_statement(statement).one(conn).await
 }
 
-/// Marks the code as used. False if another call has done so.
+/// Marks the code as used. Returns false if another call has marked it before.
 pub async fn mark_used(conn: &impl ConnectionTrait, id: OtpId, now: Timestamp) -> Result<bool, DbErr> {
     let used = otp::Entity::update_many()
         .col_expr(otp::Column::UsedAt, Expr::value(now))
@@ -68,15 +68,15 @@ pub async fn mark_used(conn: &impl ConnectionTrait, id: OtpId, now: Timestamp) -
     Ok(used.rows_affected == 1)
 }
 
-/// Removes the pending sign-up profile of a challenge, and returns it if the challenge was created after `since`. None if it
-/// was taken before.
+/// Removes the pending sign-up profile of a code, and returns it if the code was created after `since`. None if there is no
+/// profile, such as after an earlier call.
 pub async fn take_signup(
     conn: &impl ConnectionTrait,
     id: OtpId,
     since: Timestamp,
 ) -> Result<Option<String>, DbErr> {
-    let waiting = otp::Entity::find_by_id(id).filter(otp::Column::CreatedAt.gt(since));
-    let signup = waiting.one(conn).await?.and_then(|otp| otp.signup);
+    let recent = otp::Entity::find_by_id(id).filter(otp::Column::CreatedAt.gt(since));
+    let signup = recent.one(conn).await?.and_then(|otp| otp.signup);
     otp::Entity::update_many()
         .col_expr(otp::Column::Signup, Expr::value(None::<String>))
         .filter(otp::Column::Id.eq(id))

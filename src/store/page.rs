@@ -6,11 +6,11 @@ pub struct Window<K> {
     pub after: Option<K>,
     pub before: Option<K>,
     pub limit: usize,
-    /// Take the last rows rather than the first.
+    /// Whether the page has the last rows of the list in this range rather than the first.
     pub backward: bool,
 }
 
-/// The rows in a [`Window`], in the list's order in both directions.
+/// The rows in a [`Window`]. They are always in the order of the list, even if the query was backward.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Page<T> {
     pub items: Vec<T>,

@@ -1,8 +1,8 @@
 //! Locks a PostgreSQL database for a process without Redis, because a second process would not see the signals, the live
 //! text and the rate limits in the memory of the first.
 //!
-//! The lock belongs to a transaction that stays open, because a pooler in transaction mode would hand a session, and with it
-//! a session's lock, to another client. The transaction has read nothing, so it does not delay vacuum.
+//! The lock belongs to a transaction that stays open. A lock of the session would not work: a pooler in transaction mode could
+//! give the session, and with it the lock, to another client. The transaction has read nothing, so it does not delay vacuum.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep};
 use super::{AdvisoryLock, Db, connect::Backend};
 use crate::lifecycle::Lifecycle;
 
-/// How long to wait for the process that this one replaces to exit.
-const WAIT: Duration = Duration::from_secs(10);
+/// How long to wait until the process that this one replaces has exited.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 
@@ -45,9 +45,10 @@ impl Db {
         Ok(())
     }
 
+    /// Acquires the lock again whenever its connection breaks. Begins the shutdown if another process has taken the lock.
     async fn keep_process_lock(self, mut lock: ProcessLock, life: &Lifecycle) {
         loop {
-            let error = lock.lost().await;
+            let error = lock.wait_until_lost().await;
             tracing::warn!(%error, "process lock on the database lost; acquiring it again");
             lock = loop {
                 match self.take_process_lock().await {
@@ -64,10 +65,11 @@ impl Db {
         }
     }
 
+    /// Takes the lock. Waits up to [`MAX_WAIT`] for another process to release it.
     async fn take_process_lock(&self) -> anyhow::Result<ProcessLock> {
         let Backend::Postgres(server) = &self.backend else { bail!("a SQLite file has its own lock") };
         let pool = Database::connect(server.unlimited(1)).await?;
-        let deadline = Instant::now() + WAIT;
+        let deadline = Instant::now() + MAX_WAIT;
         let mut is_logged = false;
         loop {
             let tx = pool.begin().await.context("cannot lock the database")?;
@@ -92,7 +94,7 @@ impl Db {
 
 impl ProcessLock {
     /// Waits until the lock is lost, and returns the error of its connection.
-    async fn lost(&self) -> DbErr {
+    async fn wait_until_lost(&self) -> DbErr {
         loop {
             sleep(CHECK_EVERY).await;
             if let Err(error) = self.tx.execute_unprepared("SELECT 1").await {
@@ -102,6 +104,7 @@ impl ProcessLock {
     }
 }
 
+/// Another process holds the lock.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "another `pollux` process uses this PostgreSQL database without Redis, and the two would not see each other's signals \

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use super::sql;
 use crate::telemetry::metrics::QueueState;
 
-/// The jobs of each kind by their state.
+/// The number of jobs of each kind and state.
 pub async fn state(conn: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<QueueState>, DbErr> {
     let text = "SELECT kind,
                        sum(CASE WHEN leased_until > $1 THEN 1 ELSE 0 END) AS claimed,
@@ -15,10 +15,10 @@ pub async fn state(conn: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<Qu
                        min(CASE WHEN leased_until > $1 THEN NULL WHEN run_at <= $1 THEN run_at END) AS oldest_due
                 FROM jobs GROUP BY kind ORDER BY kind";
     let rows = conn.query_all_raw(sql(conn, text, [now.into()])).await?;
-    rows.iter().map(|row| read(row, now)).collect()
+    rows.iter().map(|row| read_state(row, now)).collect()
 }
 
-fn read(row: &QueryResult, now: Timestamp) -> Result<QueueState, DbErr> {
+fn read_state(row: &QueryResult, now: Timestamp) -> Result<QueueState, DbErr> {
     let oldest: Option<Timestamp> = row.try_get("", "oldest_due")?;
     Ok(QueueState {
         kind: row.try_get("", "kind")?,
@@ -29,7 +29,7 @@ fn read(row: &QueryResult, now: Timestamp) -> Result<QueueState, DbErr> {
     })
 }
 
-/// The age of the oldest Stripe event that is not processed; 0 if there is none.
+/// The age in seconds of the oldest Stripe event that is not processed; 0 if there is none.
 pub async fn oldest_unprocessed_event_secs(
     conn: &impl ConnectionTrait,
     now: Timestamp,

@@ -1,5 +1,5 @@
-//! A reply's row while a worker writes it. Every write carries its attempt, and has no effect once a later attempt has
-//! begun.
+//! Updates of a reply's row while a worker writes the reply. Every update carries the number of its attempt, and has no effect
+//! after a later attempt has begun.
 
 use entity::{MessageId, Timestamp, message};
 use sea_orm::{UpdateMany, entity::prelude::*};
@@ -13,7 +13,7 @@ pub struct Attempt {
     pub number: i32,
 }
 
-/// The end of a reply.
+/// The values that are stored when a reply ends.
 #[derive(Clone, Debug)]
 pub struct End {
     pub status: Status,
@@ -26,7 +26,7 @@ pub struct End {
     pub at: Timestamp,
 }
 
-/// What is known about the model call of a reply. A field that is none leaves the stored value unchanged.
+/// The model and the tokens of a reply, as far as they are known. A field that is none leaves the stored value unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Usage {
     pub model: Option<String>,
@@ -50,12 +50,12 @@ impl Usage {
     }
 }
 
-/// An update of the reply, which matches no row once a later attempt has begun.
+/// An update of the reply's row, which matches no row after a later attempt has begun.
 pub(super) fn update(attempt: Attempt) -> UpdateMany<Entity> {
     Entity::update_many().filter(Column::Id.eq(attempt.reply)).filter(Column::Attempt.lte(attempt.number))
 }
 
-/// Saves the text so far. False if the reply is not streaming, or a later attempt has begun.
+/// Saves the text so far. Returns false if the reply is not streaming, or a later attempt has begun.
 pub async fn save(conn: &impl ConnectionTrait, attempt: Attempt, content: &str) -> Result<bool, DbErr> {
     let saved = update(attempt)
         .col_expr(Column::Content, Expr::value(content))

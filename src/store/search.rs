@@ -8,8 +8,8 @@
 //!  token:  <user><segment><word>, such as  k3v9xg00plan
 //! ```
 //!
-//! So a search costs nothing for the messages of others, and reads the newest segments first until it has enough results
-//! (`search_candidates`). The full-text index splits only at spaces: what a word is, the domain decides.
+//! So the messages of other users do not slow a search down, and it reads the newest segments first until it has enough results
+//! (`search_candidates`). The full-text index splits text only at spaces; the domain decides what a word is.
 //!
 //! A trigger queues each reply that ends. Indexing it also indexes the message that it replies to.
 
@@ -27,13 +27,14 @@ pub use super::search_candidates::{Candidate, candidates};
 pub(super) const SEGMENT: i64 = 2048;
 /// Added to segment numbers, so that they are never negative.
 const SEGMENT_OFFSET: i64 = 16384;
+/// The digits of the numbers in [`token_prefix`].
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// A word that a message must contain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
     pub text: String,
-    /// Whether a word that begins with it is enough.
+    /// Whether a word that begins with `text` also matches.
     pub is_prefix: bool,
 }
 
@@ -50,7 +51,7 @@ pub struct Unindexed {
     pub id: MessageId,
     user_id: UserId,
     chatroom_id: ChatroomId,
-    /// Its beginning.
+    /// The beginning of the message.
     pub content: String,
 }
 
@@ -148,7 +149,7 @@ pub async fn lock_backfill(conn: &impl ConnectionTrait) -> Result<Option<Message
     conn.query_one_raw(sql(conn, text, [])).await?.map(|row| row.try_get("", "before_id")).transpose()
 }
 
-/// The oldest of the `limit` messages before this one; none if there are none.
+/// The oldest of the last `limit` messages before this one; none if there is no message before it.
 pub async fn oldest_before(
     conn: &impl ConnectionTrait,
     before: MessageId,
@@ -161,7 +162,8 @@ pub async fn oldest_before(
     row.map(|row| row.try_get("", "id")).transpose()
 }
 
-/// The messages in this range that have ended, can be searched and are not indexed, newest first.
+/// The messages in this range that have ended, can be searched and are not indexed, newest first. Content is cut to `chars`
+/// characters.
 pub async fn unindexed_between(
     conn: &impl ConnectionTrait,
     [from, before]: [MessageId; 2],
@@ -180,6 +182,8 @@ pub async fn set_backfill(conn: &impl ConnectionTrait, before: Option<MessageId>
     conn.execute_raw(statement).await.map(drop)
 }
 
+/// The statement that selects, of the messages with these ids, those that have ended, have content, are not in a temporary
+/// chatroom and are not indexed.
 fn unindexed_text(ids: &str, chars: usize, direction: &str) -> String {
     format!(
         "SELECT messages.id, messages.user_id, chatroom_id, substr(content, 1, {chars}) AS content
@@ -224,7 +228,7 @@ pub async fn insert(conn: &impl ConnectionTrait, entries: &[Entry], age: Age) ->
         );
         return conn.execute_raw(sql(conn, text, [rows])).await.map(drop);
     }
-    // Newest entries have the greatest ids.
+    // On SQLite, a search reads entries by descending id, so newer entries get greater ids.
     let id = match age {
         Age::Newer => "(SELECT coalesce(max(id), 0) + 1 FROM search_entries) + row.key",
         Age::Older => "(SELECT coalesce(min(id), 0) - 1 FROM search_entries) - row.key",
@@ -241,7 +245,8 @@ pub async fn insert(conn: &impl ConnectionTrait, entries: &[Entry], age: Age) ->
     conn.execute_raw(sql(conn, text, [rows])).await.map(drop)
 }
 
-/// Reserves positions for these entries. Returns each user's first to assign, counting up for newer entries, down for older ones.
+/// Reserves positions for these entries. Returns the first position to assign for each user; the caller counts up from it for
+/// newer entries, and down for older ones.
 async fn reserve_positions(
     conn: &impl ConnectionTrait,
     entries: &[Entry],
@@ -280,7 +285,8 @@ async fn reserve_positions(
     reserved.iter().map(position).collect()
 }
 
-/// What each token of a segment begins with. Users whose ids end alike share it, so queries also compare `user_id`.
+/// The beginning of each token of a segment: the last 25 bits of the user's id and 15 bits of the segment, as 8 digits of 5 bits.
+/// Users whose ids end in the same bits share a prefix, so queries also compare `user_id`.
 pub(super) fn token_prefix(user: UserId, segment: i64) -> String {
     let segment = u128::try_from(segment + SEGMENT_OFFSET).unwrap_or_default();
     let bits = (user.0.as_u128() & 0x1ff_ffff) << 15 | segment & 0x7fff;
@@ -292,6 +298,7 @@ pub(super) fn chatroom_word(chatroom: ChatroomId) -> String {
     format!("§{}", chatroom.0.simple())
 }
 
+/// The replies as the JSON array that [`json_rows`] reads.
 fn queued_json(queued: &[ReplyToIndex]) -> Value {
     let row = |row: &ReplyToIndex| {
         json!({
@@ -302,11 +309,12 @@ fn queued_json(queued: &[ReplyToIndex]) -> Value {
     json!(queued.iter().map(row).collect::<Vec<_>>()).to_string().into()
 }
 
+/// The query that returns the user and the message of each object of [`queued_json`].
 fn select_rows(conn: &impl ConnectionTrait) -> String {
     format!("SELECT {}, {} FROM {}", uuid(conn, "user"), uuid(conn, "message"), json_rows(conn))
 }
 
-/// An id in the objects of [`json_rows`].
+/// The SQL expression for an id in the objects of [`json_rows`].
 fn uuid(conn: &impl ConnectionTrait, name: &str) -> String {
     match conn.get_database_backend() {
         DbBackend::Sqlite => format!("unhex(row.value->>'{name}')"),

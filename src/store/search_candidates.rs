@@ -8,9 +8,9 @@ use super::{
     sql,
 };
 
-/// The maximum segments that one statement reads.
+/// The maximum number of segments that one statement reads.
 const MAX_SEGMENTS: i64 = 64;
-/// How many times more segments the next statement reads.
+/// By which factor the number of segments grows from one statement to the next.
 const GROWTH: i64 = 2;
 
 /// A message that contains all words.
@@ -53,7 +53,7 @@ pub async fn candidates(
             })
             .collect::<Vec<_>>()
             .join(if conn.get_database_backend() == DbBackend::Sqlite { " OR " } else { " | " });
-        let text = text_of(conn.get_database_backend(), limit - found.len());
+        let text = query_text(conn.get_database_backend(), limit - found.len());
         let values = [user.into(), expression.into(), until.into()];
         found.extend(Candidate::find_by_statement(sql(conn, text, values)).all(conn).await?);
         (newest, segments) = (from - 1, MAX_SEGMENTS.min(segments * GROWTH));
@@ -61,7 +61,8 @@ pub async fn candidates(
     Ok(found)
 }
 
-/// The words in one segment, in the syntax of FTS5 or tsquery. Within quotes only a quote is special, and no word contains one.
+/// The condition that all words occur in a message of one segment, in the syntax of FTS5 or tsquery. Within quotes, only a quote
+/// has a special meaning, and no word contains one.
 fn expression(backend: DbBackend, prefix: &str, chatroom: Option<ChatroomId>, terms: &[Term]) -> String {
     let chatroom = chatroom.map(|id| Term { text: chatroom_word(id), is_prefix: false });
     let tokens: Vec<String> = terms
@@ -77,16 +78,16 @@ fn expression(backend: DbBackend, prefix: &str, chatroom: Option<ChatroomId>, te
     format!("({})", tokens.join(if backend == DbBackend::Sqlite { " AND " } else { " & " }))
 }
 
-fn text_of(backend: DbBackend, limit: usize) -> String {
+fn query_text(backend: DbBackend, limit: usize) -> String {
     match backend {
-        // Reads the full-text index backwards, until there are enough.
+        // Reads the full-text index backwards until there are enough results.
         DbBackend::Sqlite => format!(
             "SELECT message_id, words
              FROM search_tokens CROSS JOIN search_entries ON search_entries.id = search_tokens.rowid
              WHERE search_tokens MATCH $2 AND user_id = $1 AND ($3 IS NULL OR message_id <= $3)
              ORDER BY search_tokens.rowid DESC LIMIT {limit}"
         ),
-        // MATERIALIZED keeps the planner from scanning everyone's messages in id order.
+        // MATERIALIZED prevents a plan that scans the entries of all users in the order of their ids.
         _ => format!(
             "WITH found AS MATERIALIZED (
                  SELECT message_id, words FROM search_entries

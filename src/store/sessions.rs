@@ -1,4 +1,4 @@
-//! Sessions.
+//! The sessions of signed-in users.
 
 use entity::{SessionId, Timestamp, UserId, session};
 use sea_orm::{ExprTrait, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*};
@@ -31,7 +31,7 @@ pub async fn owned_by(
         .await
 }
 
-/// What a refresh changes.
+/// The values that a refresh of a session's token changes.
 pub struct Rotation<'a> {
     pub old_hash: &'a [u8],
     pub new_hash: Vec<u8>,
@@ -39,7 +39,7 @@ pub struct Rotation<'a> {
     pub expires_at: Timestamp,
 }
 
-/// Replaces the hash of the refresh token. False if `old_hash` is not the current one.
+/// Replaces the hash of the refresh token. Returns false if `old_hash` is not the current one.
 pub async fn rotate(
     conn: &impl ConnectionTrait,
     id: SessionId,

@@ -11,7 +11,7 @@ use super::{
 };
 use chatroom_share::{Column, Entity, Model};
 
-/// Stores a share and refers to the messages of the active branch that have ended and have a text.
+/// Stores a share, with references to the messages of the active branch that have ended and have text.
 pub async fn insert(conn: &impl ConnectionTrait, share: &Model) -> Result<(), DbErr> {
     Entity::insert(share.clone().into_active_model()).exec_without_returning(conn).await?;
     let text = "INSERT INTO share_messages (share_id, depth, message_id)
@@ -24,7 +24,8 @@ fn unexpired(now: Timestamp) -> Expr {
     Column::ExpiresAt.is_null().or(Column::ExpiresAt.gt(now))
 }
 
-/// The share, unless it has expired or its owner has deleted the account. Does not check ownership: its id is proof.
+/// The share, unless it has expired or its owner has deleted the account. Does not check ownership: everyone who knows the id may
+/// read the share.
 pub async fn readable(
     conn: &impl ConnectionTrait,
     id: ShareId,
@@ -62,7 +63,7 @@ pub async fn count(conn: &impl ConnectionTrait, chatroom: ChatroomId, now: Times
     Entity::find().filter(Column::ChatroomId.eq(chatroom)).filter(unexpired(now)).count(conn).await
 }
 
-/// Deletes a share. False if it does not exist.
+/// Deletes a share. Returns false if it does not exist.
 pub async fn delete(conn: &impl ConnectionTrait, id: ShareId) -> Result<bool, DbErr> {
     Ok(Entity::delete_by_id(id).exec(conn).await?.rows_affected == 1)
 }

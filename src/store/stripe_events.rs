@@ -10,7 +10,7 @@ use super::{Db, commit, jobs, json_rows, sql};
 /// The maximum number of a customer's events that one sync marks as processed.
 const BATCH: u64 = 1000;
 
-/// Stores those events that are not stored yet, each with its job. Stores all of them or, on an error, none.
+/// Stores those of these events that are not stored yet, each with its job. After an error, none of them is stored.
 pub async fn insert_new(db: &Db, events: &[stripe_event::Model], now: Timestamp) -> Result<(), DbErr> {
     let rows: Vec<_> = events
         .iter()

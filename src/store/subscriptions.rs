@@ -36,8 +36,12 @@ pub async fn user_of(conn: &impl ConnectionTrait, customer: &str) -> Result<Opti
 
 /// Stores a user's Stripe customer, unless the user already has one or the user's row has been deleted.
 pub async fn insert(conn: &impl ConnectionTrait, new: subscription::Model) -> Result<(), DbErr> {
-    let known = OnConflict::new().do_nothing().to_owned();
-    match Entity::insert(new.into_active_model()).on_conflict(known).exec_without_returning(conn).await {
+    let keep_existing = OnConflict::new().do_nothing().to_owned();
+    match Entity::insert(new.into_active_model())
+        .on_conflict(keep_existing)
+        .exec_without_returning(conn)
+        .await
+    {
         Err(error) if matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_))) => Ok(()),
         stored => stored.map(drop),
     }
@@ -59,8 +63,8 @@ pub async fn update_if_unchanged(
     Ok(replaced.rows_affected == 1)
 }
 
-/// Stores the last payment that was reversed. Increments the version, so that a sync that began earlier does not overwrite
-/// the reversal.
+/// Stores the reversal of the user's last reversed payment. Increments the version, so that a sync that began earlier does not
+/// overwrite the reversal.
 pub async fn set_reversal(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -96,7 +100,7 @@ pub async fn take_stale(
     limit: u64,
 ) -> Result<Vec<UserId>, DbErr> {
     let lock = match conn.get_database_backend() {
-        // There is a single writer.
+        // SQLite has a single writer, so no two transactions take the same rows.
         DbBackend::Sqlite => "",
         _ => "FOR UPDATE SKIP LOCKED",
     };

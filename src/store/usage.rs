@@ -48,8 +48,8 @@ pub(super) struct BudgetInputs<'a> {
     pub(super) monthly_limit: &'a str,
 }
 
-/// The tokens that may be used today, as an SQL expression: the daily limit, or what the month's earlier days leave of the
-/// monthly limit, whichever is less.
+/// The SQL expression for the tokens that may be used today: the daily limit, or the rest of the monthly limit after the earlier
+/// days of the month, whichever is less.
 pub(super) fn token_budget(backend: DbBackend, inputs: &BudgetInputs<'_>) -> String {
     let BudgetInputs { user, day, month, reserved_tokens, daily_limit: daily, monthly_limit: monthly } =
         inputs;
@@ -65,8 +65,8 @@ pub(super) fn token_budget(backend: DbBackend, inputs: &BudgetInputs<'_>) -> Str
     )
 }
 
-/// Reserves one prompt and the tokens of its reply if fewer than the limits are used, and returns the number of used prompts,
-/// this one included. None if a limit is reached. This is one statement, so that concurrent calls cannot reserve the same prompt.
+/// Reserves one prompt and the tokens of its reply, and returns the number of prompts used on that day, this one included. None
+/// if a limit is reached. This is one statement, so that concurrent calls cannot reserve the same prompt.
 pub async fn reserve(
     conn: &impl ConnectionTrait,
     user: UserId,

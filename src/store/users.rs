@@ -1,4 +1,4 @@
-//! Users.
+//! Users, their profiles, and the versions of their lists of chatrooms.
 
 use entity::{Timestamp, UserId, user};
 use sea_orm::{ExprTrait, IntoActiveModel, QuerySelect, entity::prelude::*, sea_query::OnConflict};
@@ -9,10 +9,10 @@ use super::{Transaction, sql};
 /// The user with the phone number of `new`, which has just been verified. Inserts `new` if there is no such user.
 pub async fn find_or_insert(conn: &impl ConnectionTrait, new: user::Model) -> Result<user::Model, DbErr> {
     let column = |column| Expr::col((user::Entity, column));
-    let known = OnConflict::column(Column::PhoneNumber)
+    let set_verified_at = OnConflict::column(Column::PhoneNumber)
         .value(Column::VerifiedAt, column(Column::VerifiedAt).if_null(new.verified_at))
         .to_owned();
-    user::Entity::insert(new.into_active_model()).on_conflict(known).exec_with_returning(conn).await
+    user::Entity::insert(new.into_active_model()).on_conflict(set_verified_at).exec_with_returning(conn).await
 }
 
 /// The password hash of the user with this phone number, or `default` if there is none. One statement does the same work in
@@ -87,9 +87,10 @@ pub async fn update_profile(
     Ok(update.exec_with_returning(conn).await?.into_iter().next())
 }
 
-/// Removes all personal data from a user and frees the phone number. False if that was done before.
+/// Removes all personal data from a user, so that the phone number can be registered again. Returns false if the account was
+/// deleted before.
 pub async fn anonymize(conn: &impl ConnectionTrait, id: UserId, now: Timestamp) -> Result<bool, DbErr> {
-    // Unique, and not a phone number.
+    // The column is unique and not null, so it gets the end of the user's id, which is not a phone number.
     let placeholder = format!("x{}", &id.0.simple().to_string()[17..]);
     let anonymized = user::Entity::update_many()
         .col_expr(Column::PhoneNumber, Expr::value(placeholder))
@@ -107,8 +108,8 @@ pub async fn anonymize(conn: &impl ConnectionTrait, id: UserId, now: Timestamp) 
 /// Deletes the row of a deleted account and everything that belongs to it. Fails if a Stripe customer has been created
 /// meanwhile, which must be deleted first.
 pub async fn delete_erased(tx: &Transaction, id: UserId) -> Result<(), DbErr> {
-    let ended = Column::DeletedAt.is_not_null();
-    user::Entity::find_by_id(id).filter(ended).lock_exclusive().one(tx).await?;
+    let is_deleted = Column::DeletedAt.is_not_null();
+    user::Entity::find_by_id(id).filter(is_deleted).lock_exclusive().one(tx).await?;
     if super::subscriptions::of_user(tx, id).await?.is_some() {
         return Err(DbErr::Custom(
             "a Stripe customer was created while the account was being erased".to_owned(),
@@ -137,7 +138,8 @@ pub async fn chatrooms_version(conn: &impl ConnectionTrait, id: UserId) -> Resul
     Ok(version.unwrap_or_default())
 }
 
-/// Increments the version and returns it: called in every transaction that changes the user's list of chatrooms or its order.
+/// Increments the version of the user's list of chatrooms and returns it. Every transaction that changes the list or its order
+/// calls this.
 pub async fn increment_list_version(conn: &impl ConnectionTrait, id: UserId) -> Result<i64, DbErr> {
     let text = "UPDATE users SET chatrooms_version = chatrooms_version + 1 WHERE id = $1 RETURNING chatrooms_version";
     let row = conn.query_one_raw(sql(conn, text, [id.into()])).await?;

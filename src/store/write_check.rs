@@ -12,38 +12,40 @@ use uuid::Uuid;
 
 use super::{ConnectionPool, sql};
 
-/// Between two checks while no write has failed.
+/// The time between two checks while no write has failed.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
-/// The minimum between two checks.
+/// The minimum time between two checks.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
-/// Bytes written after a failed write: as much as a long message takes with its indexes, so that a disk with only a few free
-/// blocks counts as full.
-const PADDING: usize = 256 * 1024;
+/// How many bytes a check writes after a failed write: as many as a long message takes with its indexes, so that a disk with only
+/// a few free blocks counts as full.
+const PADDING_BYTES: usize = 256 * 1024;
 
 #[derive(Default)]
 pub(super) struct WriteCheck {
-    write_failed: AtomicBool,
+    /// Whether a write has failed since the last check.
+    has_write_failed: AtomicBool,
+    /// When the last check ran, and its result.
     last: Mutex<Option<(Instant, Result<(), DbErr>)>>,
 }
 
 impl WriteCheck {
     /// Makes a new check due, at the earliest [`MIN_INTERVAL`] after the last one.
     pub(super) fn report_failure(&self) {
-        self.write_failed.store(true, Ordering::Relaxed);
+        self.has_write_failed.store(true, Ordering::Relaxed);
     }
 
     /// The result of the last check, or of a new one if it is due.
     pub(super) async fn run(&self, conn: &ConnectionPool) -> Result<(), DbErr> {
         let mut last = self.last.lock().await;
-        let failed = self.write_failed.load(Ordering::Relaxed);
+        let has_write_failed = self.has_write_failed.load(Ordering::Relaxed);
         if let Some((at, result)) = &*last {
-            let wait = if failed { MIN_INTERVAL } else { CHECK_INTERVAL };
+            let wait = if has_write_failed { MIN_INTERVAL } else { CHECK_INTERVAL };
             if at.elapsed() < wait {
                 return result.clone();
             }
         }
-        self.write_failed.store(false, Ordering::Relaxed);
-        let result = write(conn, if failed { PADDING } else { 0 }).await;
+        self.has_write_failed.store(false, Ordering::Relaxed);
+        let result = write(conn, if has_write_failed { PADDING_BYTES } else { 0 }).await;
         if result.is_err() {
             self.report_failure();
         }
@@ -52,7 +54,7 @@ impl WriteCheck {
     }
 }
 
-/// Commits a row with this many bytes, which a database cannot compress.
+/// Commits a row with this many bytes. They are random, so that the database cannot compress them.
 async fn write(conn: &ConnectionPool, bytes: usize) -> Result<(), DbErr> {
     let mut padding = String::with_capacity(bytes);
     while padding.len() < bytes {
