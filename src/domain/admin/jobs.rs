@@ -1,4 +1,4 @@
-//! The job queue: what fails or waits too long, and deciding about single jobs.
+//! The job queue as an operator sees it: jobs that fail or wait too long, and retrying or dropping one job.
 
 use chrono::TimeDelta;
 use entity::{
@@ -22,28 +22,28 @@ use crate::{
     telemetry::metrics::QueueState,
 };
 
-/// A job that has been due for longer counts as stuck.
+/// A job counts as stuck once it has been due for this long.
 const STUCK_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 impl Admin {
-    /// Jobs that have failed, whose worker has died, or that have been due for five minutes; oldest first.
+    /// Jobs that have failed at least once, whose lease has expired, or that are stuck; oldest first.
     pub async fn troubled_jobs(&self, limit: u64) -> Result<Vec<JobReport>> {
         let now = self.clock.now();
         let jobs = admin::troubled_jobs(self.db.read(), now, now - STUCK_AFTER, limit).await?;
         Ok(jobs.into_iter().map(|job| JobReport::new(job, now)).collect())
     }
 
-    /// The queue by kinds.
+    /// The state of the queue, for each kind of job.
     pub async fn queue(&self) -> Result<Vec<QueueState>> {
         Ok(queue::state(self.db.read(), self.clock.now()).await?)
     }
 
-    /// Numbers of the installation.
+    /// Counts over the whole installation, such as users and messages, each with its name.
     pub async fn stats(&self) -> Result<Vec<(&'static str, i64)>> {
         Ok(admin::stats(self.db.read(), self.clock.now()).await?)
     }
 
-    /// Makes a waiting job due now, with all of its retries.
+    /// Makes a waiting job due now and sets its count of failures to 0, so that all of its retries are left.
     ///
     /// # Errors
     /// [`Error::NotFound`], or [`Error::Conflict`] if a worker runs it.
@@ -64,10 +64,11 @@ impl Admin {
         Ok(())
     }
 
-    /// Drops a job. If it writes a reply, the reply fails, and its prompt is refunded.
+    /// Drops a job. If the job writes a reply, the reply becomes FAILED, and its prompt is refunded.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or [`Error::Conflict`] for a job that erases an account, whose data would then stay.
+    /// [`Error::NotFound`]. [`Error::Conflict`] for a job that erases an account, because the account's data would stay, and if
+    /// a worker has claimed or ended the job of a reply in the meantime.
     pub async fn drop_job(&self, author: &Author, id: JobId) -> Result<()> {
         let job = self.job(id).await?;
         if job.kind == ERASE_ACCOUNT {
@@ -79,6 +80,7 @@ impl Admin {
         let tx = self.db.begin().await?;
         let subject = Some(format!("{} {id}", job.kind));
         self.record(&tx, author, "drop-job", job.user_id, subject, &topics).await?;
+        // The job of a reply is not deleted here: `fail_reply` deletes it together with ending the reply.
         if job.message_id.is_none() && !admin::drop_job(&tx, id).await? {
             return Err(Error::NotFound("job"));
         }
@@ -90,7 +92,8 @@ impl Admin {
         Ok(())
     }
 
-    /// Ends the reply of a job, keeping its text so far. A worker that is writing it loses its claim.
+    /// Deletes the job of a reply and ends the reply as FAILED with the text that is stored. A worker that is writing the
+    /// reply loses its claim.
     async fn fail_reply(&self, job: &job::Model) -> Result<()> {
         let Some(id) = job.message_id else { return Ok(()) };
         let Some(reply) = messages::by_id(self.db.read(), id).await? else { return Ok(()) };

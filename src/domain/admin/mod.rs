@@ -1,12 +1,12 @@
-//! What operators do by `pollux admin`, beside running servers.
+//! What operators do with the command `pollux admin`, a process of its own that uses the database of running servers.
 //!
 //! ```text
 //!  command ──► one transaction: the change and its audit row ──► signals ──┬─► Redis ──► every server
-//!                                                                          └─► in the audit row ──► relay, in a server without Redis
+//!                                                                          └─► audit row ──► relay of a server without Redis
 //! ```
 //!
-//! A server without Redis does not receive the signals of another process. It therefore looks for new audit rows twice a second, and
-//! publishes their signals itself ([`relay`]).
+//! A server without Redis does not receive the signals of another process. It therefore looks for new audit rows twice a
+//! second, and publishes their signals itself ([`relay`]).
 
 mod jobs;
 pub mod relay;
@@ -29,7 +29,7 @@ use crate::{
 
 pub use report::{JobReport, UserReport};
 
-/// In characters.
+/// The maximum length of a reason, in characters.
 const MAX_REASON: usize = 500;
 
 /// The use cases of an operator.
@@ -37,7 +37,7 @@ const MAX_REASON: usize = 500;
 pub struct Admin {
     pub db: Db,
     pub clock: Clock,
-    /// None if signals reach no other process: the relay of the server publishes them.
+    /// None without Redis: this process cannot send signals to the server then, and the server's relay publishes them.
     pub signals: Option<Arc<dyn Signals>>,
     pub quota: Quota,
 }
@@ -51,7 +51,7 @@ pub struct Author {
 
 impl Author {
     /// # Errors
-    /// [`Error::BadInput`] if the reason is blank or too long.
+    /// [`Error::BadInput`] if the reason is blank, is too long or contains U+0000.
     pub fn new(name: String, reason: &str) -> Result<Self> {
         let reason = reason.trim();
         if reason.is_empty() || reason.chars().count() > MAX_REASON || reason.contains('\0') {
@@ -62,7 +62,7 @@ impl Author {
     }
 }
 
-/// A change of an operator, as it was recorded.
+/// A change that an operator made, as the audit log records it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Action {
@@ -82,13 +82,14 @@ impl From<admin_action::Model> for Action {
 }
 
 impl Admin {
-    /// The newest changes, of one user or of all.
+    /// The newest changes by operators. With `user`, only those that concern this user.
     pub async fn actions(&self, user: Option<UserId>, limit: u64) -> Result<Vec<Action>> {
         let rows = admin::actions(self.db.read(), user, limit).await?;
         Ok(rows.into_iter().map(Action::from).collect())
     }
 
-    /// Records a change in its transaction.
+    /// Inserts the audit row of a change, in the transaction that makes the change. The row contains `topics`, for which the
+    /// relay publishes signals.
     async fn record(
         &self,
         tx: &Transaction,
@@ -112,7 +113,7 @@ impl Admin {
         Ok(admin::insert_action(tx, row).await?)
     }
 
-    /// Publishes the signals of a change after its commit.
+    /// Publishes the signals of a change. Call it after the commit.
     async fn signal(&self, topics: &[Topic]) {
         if let Some(signals) = &self.signals {
             publish(&**signals, topics).await;

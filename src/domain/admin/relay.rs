@@ -1,4 +1,5 @@
-//! Publishes the signals of operators' changes in a server that shares no signals with their commands.
+//! The relay of a server without Redis: it finds changes that operators made with `pollux admin`, which is another process, in
+//! the audit rows, and publishes their signals in the server.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -13,14 +14,16 @@ use crate::{
     store::{Db, admin},
 };
 
-/// How often new changes are looked for. A socket of a blocked user closes within a second.
+/// How often the relay looks for new changes: often enough that the sockets of a blocked user close within a second.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// How far back changes are looked for: longer than a transaction takes to commit, and than two clocks differ.
+/// The relay reads changes up to this age. It is longer than a transaction takes to commit, and than the clocks of the two
+/// processes differ, so that the relay misses no change.
 const WINDOW: TimeDelta = TimeDelta::minutes(1);
 
-/// Precedes the id of the user whose list of chatrooms changed.
+/// Distinguishes a user's list of chatrooms from the user's account: both are encoded with the id of the user.
 const LIST_PREFIX: &str = "list:";
 
+/// The text that stands for a topic in an audit row.
 pub(super) fn encode(topic: Topic) -> String {
     match topic {
         Topic::Jobs => "jobs".to_owned(),
@@ -32,12 +35,13 @@ pub(super) fn encode(topic: Topic) -> String {
     }
 }
 
-/// None for a topic of a newer release.
+/// The topic that [`encode`] turned into `text`; none for a topic that only a newer release knows.
 fn decode(text: &str) -> Option<Topic> {
     match text {
         "jobs" => Some(Topic::Jobs),
         "stops" => Some(Topic::Stops),
         _ if let Some(user) = text.strip_prefix(LIST_PREFIX) => user.parse().map(Topic::Chatrooms).ok(),
+        // The prefix of an id depends on its type, so at most one of these succeeds.
         _ => text
             .parse::<SessionId>()
             .map(Topic::Session)
@@ -51,20 +55,21 @@ fn decode(text: &str) -> Option<Topic> {
 pub async fn run(db: Db, clock: Clock, signals: &dyn Signals, closing: CancellationToken) {
     let mut published = HashSet::new();
     while closing.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_some() {
-        let found = match admin::signals_since(db.read(), clock.now() - WINDOW).await {
-            Ok(found) => found,
+        let recent = match admin::signals_since(db.read(), clock.now() - WINDOW).await {
+            Ok(recent) => recent,
             Err(error) => {
-                tracing::debug!(%error, "failed to look for changes of operators");
+                tracing::debug!(%error, "failed to read the changes of operators");
                 continue;
             }
         };
-        for (id, encoded) in &found {
+        for (id, encoded) in &recent {
             if published.insert(*id) {
                 let topics: Vec<Topic> = encoded.split_whitespace().filter_map(decode).collect();
                 publish(signals, &topics).await;
             }
         }
-        published.retain(|id| found.iter().any(|(found, _)| found == id));
+        // Changes older than the window are not read any more, so their ids need not be kept.
+        published.retain(|id| recent.iter().any(|(recent_id, _)| recent_id == id));
     }
 }
 
@@ -80,6 +85,7 @@ mod tests {
             Topic::Session(SessionId::generate()),
             Topic::Chatroom(ChatroomId::generate()),
             Topic::Account(UserId::generate()),
+            Topic::Chatrooms(UserId::generate()),
         ] {
             assert_eq!(decode(&encode(topic)), Some(topic));
         }

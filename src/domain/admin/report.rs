@@ -1,4 +1,4 @@
-//! What operators see of a user and of a job: no token, no code and nothing that users wrote.
+//! The reports that operators read about a user or a job. They contain no token, no code and no text of a chatroom.
 
 use entity::{JobId, MessageId, Timestamp, UserId, job, session, subscription};
 use serde::Serialize;
@@ -28,12 +28,15 @@ pub struct UserReport {
     pub billing_state: Option<subscription::State>,
     pub stripe_customer: Option<String>,
     pub prompts_used_today: i32,
-    /// None if unlimited.
+    /// The maximum number of prompts a day; none if unlimited.
     pub daily_limit: Option<i32>,
-    /// Those of unfinished replies included.
+    /// Includes the tokens that are reserved for unfinished replies.
     pub tokens_used_today: i64,
+    /// None if unlimited.
     pub daily_token_limit: Option<i64>,
+    /// Includes the tokens that are reserved for unfinished replies.
     pub tokens_used_this_month: i64,
+    /// None if unlimited.
     pub monthly_token_limit: Option<i64>,
     pub sessions: Vec<SessionReport>,
     pub jobs: Vec<JobReport>,
@@ -95,6 +98,8 @@ impl From<session::Model> for SessionReport {
 }
 
 impl Admin {
+    /// The report about a user.
+    ///
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn user(&self, id: UserId) -> Result<UserReport> {
@@ -105,7 +110,7 @@ impl Admin {
         let usage = usage::since(conn, &[id], self.quota.history_from()).await?;
         let today = self.quota.history(id, &usage).pop();
         let [tokens_today, tokens_this_month] = self.quota.token_budgets(tier, &usage);
-        let used = today.map_or(0, |today| today.used);
+        let prompts_used_today = today.map_or(0, |today| today.used);
         let jobs = admin::jobs_of(conn, id, MAX_JOBS).await?;
         Ok(UserReport {
             id,
@@ -119,8 +124,8 @@ impl Admin {
             pro_granted_until: billing.as_ref().and_then(|billing| billing.granted_until),
             billing_state: billing.as_ref().map(|billing| billing.state),
             stripe_customer: billing.as_ref().and_then(|billing| billing.customer()).map(str::to_owned),
-            prompts_used_today: used,
-            daily_limit: self.quota.prompt_budget(tier, used).limit,
+            prompts_used_today,
+            daily_limit: self.quota.prompt_budget(tier, prompts_used_today).limit,
             tokens_used_today: tokens_today.used,
             daily_token_limit: tokens_today.limit,
             tokens_used_this_month: tokens_this_month.used,

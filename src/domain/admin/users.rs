@@ -1,4 +1,4 @@
-//! Changes of single users.
+//! Changes that an operator makes to one user: access, erasure, used quota and granted Pro.
 
 use chrono::TimeDelta;
 use entity::{
@@ -14,10 +14,10 @@ use crate::{
     store::{admin, blocked_users, commit, jobs, sessions, subscriptions, users},
 };
 
-/// Pro is granted for at most this long.
+/// The longest time for which Pro can be granted: about ten years.
 const MAX_GRANT: TimeDelta = TimeDelta::days(3660);
 
-/// A change after which the user has no session.
+/// A change that ends all sessions of the user.
 #[derive(Clone, Copy)]
 enum AccessChange {
     RevokeSessions,
@@ -26,7 +26,7 @@ enum AccessChange {
 }
 
 impl AccessChange {
-    /// Its name in the audit log.
+    /// The name of the change in the audit log.
     fn action(self) -> &'static str {
         match self {
             Self::RevokeSessions => "revoke-sessions",
@@ -54,6 +54,8 @@ impl Admin {
         self.change_access(author, AccessChange::Block, user).await
     }
 
+    /// Unblocks a user, who can then sign in.
+    ///
     /// # Errors
     /// [`Error::NotFound`] if the user is not blocked.
     pub async fn unblock(&self, author: &Author, user: UserId) -> Result<()> {
@@ -69,7 +71,7 @@ impl Admin {
             .await
     }
 
-    /// Ends all sessions of a user, who can sign in again. Returns how many.
+    /// Ends all sessions of a user. The user is not blocked and can sign in. Returns how many sessions ended.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -134,11 +136,12 @@ impl Admin {
         Ok(())
     }
 
-    /// Grants Pro until a time, whatever Stripe's state is, or with `None` ends what was granted. Returns when Pro then ends,
-    /// which may be later because of a Stripe subscription; that is not changed.
+    /// Grants Pro until a time, whether or not the user has a Stripe subscription; with `None`, ends an earlier grant. A Stripe
+    /// subscription is not changed. Returns when Pro ends, which is later than `until` if the subscription gives Pro for longer.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or [`Error::BadInput`] for a time that is past or too far away.
+    /// [`Error::NotFound`]. [`Error::BadInput`] for a time that has passed or is too far away. [`Error::Conflict`] if the user's
+    /// billing state changes at the same time.
     pub async fn grant_pro(
         &self,
         author: &Author,
@@ -159,12 +162,13 @@ impl Admin {
                 let stored = subscriptions::of_user(&tx, user).await?;
                 let is_new = stored.is_none();
                 let row = stored.unwrap_or_else(|| subscription::Model::without_customer(user, now));
-                // When Pro ends at Stripe has no column of its own, so the end of the paid period is used until the next sync
-                // computes it. `UNIX_EPOCH` marks the state as stale, so that the sync runs within minutes.
-                let pays = matches!(row.state, State::Active | State::Trialing | State::PastDue);
-                let of_stripe = row.current_period_end.filter(|_| pays);
-                let updated_at = if pays { Timestamp::UNIX_EPOCH } else { row.updated_at };
-                let pro_until = of_stripe.max(until);
+                // No column stores until when the Stripe subscription alone gives Pro. The end of the paid period is used
+                // instead, until the next sync computes the exact time. `UNIX_EPOCH` marks the state as stale, so that the
+                // sync runs within minutes.
+                let gives_pro = matches!(row.state, State::Active | State::Trialing | State::PastDue);
+                let paid_until = row.current_period_end.filter(|_| gives_pro);
+                let updated_at = if gives_pro { Timestamp::UNIX_EPOCH } else { row.updated_at };
+                let pro_until = paid_until.max(until);
                 let row = subscription::Model { granted_until: until, pro_until, updated_at, ..row };
                 if is_new {
                     subscriptions::insert(&tx, row.clone()).await?;
