@@ -17,7 +17,7 @@ use crate::{
 };
 
 const CHATROOMS_PER_QUERY: u64 = 200;
-/// Ids and lengths of messages, which are read before the messages themselves.
+/// Positions contain the ids and lengths of messages. They are read first, so that the size of a batch of messages is known.
 const POSITIONS_PER_QUERY: u64 = 5000;
 
 impl Auth {
@@ -31,15 +31,16 @@ impl Auth {
         let head = self.export_head(viewer).await?.to_string();
         let auth = self.clone();
         Ok(try_stream! {
-            // The closing brace is left out, because the chatrooms follow.
+            // `head` and, below, the fields of each chatroom are written without their closing brace, because the chatrooms or
+            // the messages follow inside the braces.
             yield Bytes::from(format!("{},\"chatrooms\":[", &head[..head.len() - 1]));
             let mut is_first = true;
-            let mut last = None;
+            let mut after = None;
             loop {
                 let chatrooms =
-                    chatrooms::owned_by_after(auth.db.read(), viewer.user, last, CHATROOMS_PER_QUERY).await?;
+                    chatrooms::owned_by_after(auth.db.read(), viewer.user, after, CHATROOMS_PER_QUERY).await?;
                 let Some(last_chatroom) = chatrooms.last() else { break };
-                last = Some(last_chatroom.id);
+                after = Some(last_chatroom.id);
                 let ids = chatrooms.iter().map(|chatroom| chatroom.id).collect();
                 let mut messages = pin!(auth.clone().messages_of(ids));
                 let mut next = messages.try_next().await?;
@@ -60,8 +61,8 @@ impl Auth {
         })
     }
 
-    /// All messages of these chatrooms, ordered by chatroom and depth. Batches are bounded by bytes, and the number of
-    /// queries does not depend on the number of chatrooms. `chatrooms` must be in the order of their ids.
+    /// All messages of these chatrooms, ordered by chatroom and depth. They are read in batches of limited size, and a batch may
+    /// contain messages of several chatrooms, so that many small chatrooms need few queries. `chatrooms` must be ordered by id.
     fn messages_of(self, chatrooms: Vec<ChatroomId>) -> impl Stream<Item = Result<message::Model>> + Send {
         try_stream! {
             let mut after = None;
@@ -75,11 +76,12 @@ impl Auth {
                     let (batch, rest) = remaining.split_at(batch_size(remaining));
                     remaining = rest;
                     let ids: Vec<_> = batch.iter().map(|position| position.id).collect();
-                    let admit = |_: &_| Ok::<_, DbErr>(());
-                    let read = messages::by_ids(self.db.read(), &ids, admit).await?;
-                    let mut read: HashMap<_, _> = read.into_iter().map(|message| (message.id, message)).collect();
-                    // Skips messages that were deleted in the meantime.
-                    for message in ids.iter().filter_map(|id| read.remove(id)) {
+                    let admit_all = |_: &_| Ok::<_, DbErr>(());
+                    let messages = messages::by_ids(self.db.read(), &ids, admit_all).await?;
+                    let mut by_id: HashMap<_, _> =
+                        messages.into_iter().map(|message| (message.id, message)).collect();
+                    // Skips messages that were deleted after their positions were read.
+                    for message in ids.iter().filter_map(|id| by_id.remove(id)) {
                         yield message;
                     }
                 }
@@ -87,6 +89,7 @@ impl Auth {
         }
     }
 
+    /// The part of the document before the chatrooms, as a JSON object.
     async fn export_head(&self, viewer: Viewer) -> Result<Value> {
         let user = self.me(viewer).await?;
         let sessions: Vec<_> = self
@@ -100,13 +103,13 @@ impl Auth {
                 })
             })
             .collect();
-        let subscription = subscriptions::of_user(self.db.read(), viewer.user).await?.map(|known| {
+        let subscription = subscriptions::of_user(self.db.read(), viewer.user).await?.map(|stored| {
             json!({
-                "stripeCustomer": known.customer(), "stripeSubscription": known.stripe_subscription_id,
-                "state": known.state, "currentPeriodEnd": known.current_period_end,
-                "cancelAtPeriodEnd": known.cancel_at_period_end,
-                "proGrantedUntil": known.granted_until,
-                "reversal": known.reversal, "reversedAt": known.reversed_at,
+                "stripeCustomer": stored.customer(), "stripeSubscription": stored.stripe_subscription_id,
+                "state": stored.state, "currentPeriodEnd": stored.current_period_end,
+                "cancelAtPeriodEnd": stored.cancel_at_period_end,
+                "proGrantedUntil": stored.granted_until,
+                "reversal": stored.reversal, "reversedAt": stored.reversed_at,
             })
         });
         let checkouts: Vec<_> = checkouts::of_user(self.db.read(), viewer.user)

@@ -1,4 +1,4 @@
-//! HS256 on ring for `jsonwebtoken`, so that the process uses one cryptography library.
+//! Implements HS256 for `jsonwebtoken` with ring, so that the process uses only one cryptography library.
 
 use std::result;
 
@@ -32,12 +32,12 @@ impl Hs256 {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the provider's signature")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "CryptoProvider prescribes this signature")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     Ok(Hs256::new(*algorithm, key.as_bytes())?)
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the provider's signature")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "CryptoProvider prescribes this signature")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
     Ok(Hs256::new(*algorithm, key.try_get_as_bytes()?)?)
 }

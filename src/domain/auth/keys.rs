@@ -1,4 +1,5 @@
-//! The keys of the installation, derived from its secret, and those derived from previous secrets, whose tokens stay valid.
+//! The keys of the installation, which are derived from its secret. Keys of previous secrets are kept, so that tokens that were
+//! issued with them stay valid.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{DecodingKey, EncodingKey};
@@ -6,10 +7,10 @@ use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
+/// The length of a share's id, a UUID.
 const ID_BYTES: usize = 16;
 
-/// The keys of the current secret, which issue new tokens, and those of previous secrets, whose tokens stay
-/// valid.
+/// The keys of the current secret, which issue new tokens, and those of previous secrets, whose tokens stay valid.
 pub struct Keys {
     pub(super) current: Key,
     previous: Vec<Key>,
@@ -17,9 +18,11 @@ pub struct Keys {
 
 /// The keys derived from one secret: one per purpose, so that a tag made for one purpose is not valid for another.
 pub(super) struct Key {
+    /// Signs access tokens.
     pub(super) sign: EncodingKey,
+    /// Verifies access tokens.
     pub(super) verify: DecodingKey,
-    /// Derives the code of a challenge from its id.
+    /// Derives the code of a one-time password from the id of its challenge.
     pub(super) otp: hmac::Key,
     /// Authenticates signup tokens.
     pub(super) signup: hmac::Key,
@@ -29,7 +32,7 @@ pub(super) struct Key {
     pub(super) refresh_tag: hmac::Key,
     /// Authenticates the tokens of shares.
     share: hmac::Key,
-    /// Derives the decoy salt of a number without a password.
+    /// Derives the salt of the decoy hash (see [`decoy_hash`](super::password::decoy_hash)) of a number without a password.
     pub(super) salt: hmac::Key,
 }
 
@@ -66,6 +69,7 @@ impl Keys {
 impl Key {
     fn derive(secret: &SecretString) -> Self {
         let root = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
+        // The text of a purpose must not change: that would invalidate everything that was issued with its key.
         let derive = |purpose: &str| hmac::sign(&root, purpose.as_bytes());
         let access = derive("access token");
         Self {

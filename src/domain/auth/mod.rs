@@ -7,8 +7,8 @@
 //!                                                                        └────── refresh ◄─────┘  exchanges the refresh token
 //! ```
 //!
-//! No response to an anonymous caller reveals whether a number is registered: lookups, computations and results do not
-//! depend on it.
+//! No response to an anonymous caller reveals whether a phone number is registered: neither the result nor the time that the
+//! lookups and computations take depends on it.
 
 mod delete;
 mod export;
@@ -64,7 +64,7 @@ pub use signup_token::SignupToken;
 /// The window of the hourly rate limits.
 const HOUR: Duration = Duration::from_hours(1);
 
-/// What the use cases of accounts need.
+/// The use cases of accounts, with everything that they need.
 #[derive(Clone)]
 pub struct Auth {
     pub db: Db,
@@ -89,14 +89,14 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// What rate limits count as one client.
+    /// The addresses that rate limits count as one client.
     #[must_use]
     pub fn network(&self) -> IpAddr {
         network_of(self.address)
     }
 }
 
-/// What a provider assigns to one customer: an IPv4 address, or an IPv6 /64 network.
+/// The addresses that an internet provider assigns to one customer: an IPv4 address, or the IPv6 /64 network of `address`.
 #[must_use]
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -115,7 +115,7 @@ pub struct Viewer {
 }
 
 impl Auth {
-    /// Wakes the workers. Call it after the commit.
+    /// Signals the workers that a job is due. Call it after the commit that stored the job.
     async fn signal_new_job(&self) {
         publish(&*self.signals, &[Topic::Jobs]).await;
     }

@@ -9,7 +9,8 @@ use phonenumber::{
 };
 use regex_lite::{Regex, RegexBuilder};
 
-/// Kinds of numbers in libphonenumber's order: the first match decides.
+/// The kinds of numbers, in the order in which libphonenumber tests them. The kind of a number is the first one whose pattern
+/// matches.
 const KINDS: [Type; 10] = [
     Type::PremiumRate,
     Type::TollFree,
@@ -22,31 +23,35 @@ const KINDS: [Type; 10] = [
     Type::FixedLine,
     Type::Mobile,
 ];
+/// The maximum length of a country code, in digits.
 const MAX_COUNTRY_CODE: usize = 3;
 
 /// A number that a numbering plan assigns.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Assigned {
+pub(super) struct AssignedNumber {
     /// Country code and national number, leading zeros included.
     pub(super) digits: String,
     pub(super) kind: Type,
-    /// Two letters; none for a number that belongs to no country.
+    /// The two letters of ISO 3166; none for a number that belongs to no country.
     pub(super) country: Option<&'static str>,
 }
 
-/// Decodes the metadata, which takes 0.1 s. Without this call, the first use does it.
+/// Decodes the metadata, which takes 0.1 s. Without this call, the first use of the metadata decodes it.
 pub(super) fn load() {
     let _ = DATABASE.iter().next();
 }
 
-/// Parses the digits of an international number, with or without a national prefix after the country code.
-pub(super) fn read(digits: &str) -> Option<Assigned> {
+/// Parses the digits of an international number, with or without a national prefix after the country code. None if no numbering
+/// plan assigns the number.
+pub(super) fn parse(digits: &str) -> Option<AssignedNumber> {
     let (code, regions, national) = (1..=MAX_COUNTRY_CODE).find_map(|length| {
         let (code, national) = digits.split_at_checked(length)?;
         let regions = DATABASE.by_code(&code.parse::<u16>().ok()?)?;
         (!code.starts_with('0')).then_some((code, regions, national))
     })?;
     let national = without_national_prefix(regions.first()?, national);
+    // Several regions may share a country code, such as +1. The number belongs to the first region that fits: one with leading
+    // digits fits if the number begins with them, and any other one if its plan assigns the number.
     let (region, kind) = regions.iter().find_map(|region| {
         let leading_digits = region.leading_digits().filter(|_| regions.len() > 1);
         let kind = kind_in(region, &national);
@@ -56,39 +61,43 @@ pub(super) fn read(digits: &str) -> Option<Assigned> {
         }
     })?;
     let country = Some(region.id()).filter(|id| id.len() == 2);
-    Some(Assigned { digits: format!("{code}{national}"), kind: kind?, country })
+    Some(AssignedNumber { digits: format!("{code}{national}"), kind: kind?, country })
 }
 
-/// Removes the prefix that is dialled only within the country, unless the rest would have an impossible length or only the number
-/// with the prefix is valid.
-fn without_national_prefix(main: &Metadata, national: &str) -> String {
-    let whole = national.to_owned();
-    let prefix = match main.national_prefix_for_parsing() {
+/// Removes the prefix that is dialled only within the country. Keeps it if the number would otherwise have an impossible
+/// length, or if the number is valid only with it. `main_region` is the first region of the country code, whose rules apply to
+/// all numbers with this code.
+fn without_national_prefix(main_region: &Metadata, national: &str) -> String {
+    let unchanged = national.to_owned();
+    let prefix = match main_region.national_prefix_for_parsing() {
         Some(prefix) => Some(prefix.as_str()),
-        None => main.national_prefix(),
+        None => main_region.national_prefix(),
     };
-    let Some(found) = prefix.and_then(|prefix| pattern(&format!("^(?:{prefix})")).captures(national)) else {
-        return whole;
+    let Some(captures) = prefix.and_then(|prefix| pattern(&format!("^(?:{prefix})")).captures(national))
+    else {
+        return unchanged;
     };
-    let end = found.get(0).map_or(0, |prefix| prefix.end());
-    let last_group = found.get(found.len() - 1).filter(|_| found.len() > 1);
-    let stripped = match main.national_prefix_transform_rule() {
-        Some(rule) if last_group.is_some() || found.len() == 1 => {
+    let end = captures.get(0).map_or(0, |prefix| prefix.end());
+    // A rule applies only if the last group of the prefix's pattern matched, or if the pattern has no groups.
+    let last_group = captures.get(captures.len() - 1).filter(|_| captures.len() > 1);
+    let stripped = match main_region.national_prefix_transform_rule() {
+        Some(rule) if last_group.is_some() || captures.len() == 1 => {
             let mut replaced = String::new();
             // `$1` followed by a digit would refer to another group; `${1}` does not.
-            found.expand(&pattern(r"\$(\d)").replace_all(rule, "$${$1}"), &mut replaced);
+            captures.expand(&pattern(r"\$(\d)").replace_all(rule, "$${$1}"), &mut replaced);
             replaced + &national[end..]
         }
         _ => national[end..].to_owned(),
     };
-    let general = main.descriptors().general();
-    let was_a_number = matches_whole(general, national);
-    if was_a_number && !matches_whole(general, &stripped) || !has_possible_length(main, &stripped) {
-        return whole;
+    let general = main_region.descriptors().general();
+    let is_valid_only_with_prefix = matches_whole(general, national) && !matches_whole(general, &stripped);
+    if is_valid_only_with_prefix || !has_possible_length(main_region, &stripped) {
+        return unchanged;
     }
     stripped
 }
 
+/// The kind of a national number in a region's plan; none if the plan does not assign the number.
 fn kind_in(region: &Metadata, national: &str) -> Option<Type> {
     let descriptors = region.descriptors();
     if !matches_whole(descriptors.general(), national) {
@@ -101,7 +110,7 @@ fn kind_in(region: &Metadata, national: &str) -> Option<Type> {
     })
 }
 
-/// Whether this length is possible for a number of the region, or longer than every possible one, as in libphonenumber.
+/// Whether some number of the region has this length. A length above every possible one is accepted, too, as in libphonenumber.
 fn has_possible_length(region: &Metadata, national: &str) -> bool {
     let descriptors = || KINDS.into_iter().filter_map(|kind| region.descriptors().get(kind));
     descriptors().any(|descriptor| descriptor.possible_length().contains(&length(national)))
@@ -141,9 +150,9 @@ mod tests {
                     continue;
                 };
                 let digits = format!("{}{national}", region.country_code());
-                let found = read(&digits).unwrap_or_else(|| panic!("{digits} of {}", region.id()));
-                assert_eq!(found.digits, digits, "{}", region.id());
-                assert!(matches!(found.kind, Type::FixedLine | Type::Mobile));
+                let number = parse(&digits).unwrap_or_else(|| panic!("{digits} of {}", region.id()));
+                assert_eq!(number.digits, digits, "{}", region.id());
+                assert!(matches!(number.kind, Type::FixedLine | Type::Mobile));
                 examples += 1;
             }
         }

@@ -21,16 +21,18 @@ use crate::{
 
 /// In characters.
 const MIN_LENGTH: usize = 8;
+/// In characters.
 pub(super) const MAX_LENGTH: usize = 128;
-/// Characters that are rated at a time.
+/// How many characters are rated at a time.
 const CHUNK_LENGTH: usize = 16;
-/// Stands in for the hash of an account without a password: verifying against it costs the same and always fails.
-const DECOY: &str = "9mFVAjzV31kZnLUrEBTLDHcmAJ0iRdHoZc9cWbvVOFE";
+/// The digest in the decoy hash, which stands in for the hash of an account without a password. Verifying a password against it
+/// takes as long as against a real one, and always fails.
+const DECOY_DIGEST: &str = "9mFVAjzV31kZnLUrEBTLDHcmAJ0iRdHoZc9cWbvVOFE";
 /// In bytes.
 const SALT_LENGTH: usize = 16;
 
-/// A new password of 8 to 128 characters. [`Passwords::check_strength`], which is slow, checks whether it is easy to
-/// guess.
+/// A new password of 8 to 128 characters. Whether it is easy to guess is checked separately, by
+/// [`Passwords::check_strength`], because that is slow.
 #[derive(Clone, Debug)]
 pub struct Password {
     field: &'static str,
@@ -39,7 +41,7 @@ pub struct Password {
 
 impl Password {
     /// # Errors
-    /// [`Error::BadInput`] for `field`.
+    /// [`Error::BadInput`] for `field` if the text is too short or too long, or contains U+0000.
     pub fn parse(field: &'static str, text: String) -> Result<Self> {
         let length = text.chars().count();
         if !(MIN_LENGTH..=MAX_LENGTH).contains(&length) {
@@ -53,8 +55,9 @@ impl Password {
     }
 }
 
-/// Whether a million guesses are enough to find the password. It is at least as hard to guess as its hardest chunk. Chunks of
-/// 16 characters are rated one by one: each takes at most 25 ms, but rating 128 characters at once can take 1.5 s.
+/// Whether a million guesses are enough to find the password. Rates chunks of 16 characters one by one, because each takes at
+/// most 25 ms, whereas rating 128 characters at once can take 1.5 s. The password is at least as hard to guess as its hardest
+/// chunk.
 fn is_easy_to_guess(text: &str) -> bool {
     let characters: Vec<char> = text.chars().collect();
     let mut chunks = characters.chunks(CHUNK_LENGTH).map(|chunk| chunk.iter().collect::<String>());
@@ -119,11 +122,13 @@ impl Passwords {
             let actual = compute_hash(memory, params, &password, salt.as_ref())?;
             // `Output` compares in constant time.
             let is_correct = Output::new(&actual).is_ok_and(|actual| actual == expected);
-            Ok(is_correct && !hash.ends_with(DECOY))
+            Ok(is_correct && !hash.ends_with(DECOY_DIGEST))
         })
         .await
     }
 
+    /// Runs a computation on a blocking thread, when a permit is available. The computation keeps its permit until it ends, even
+    /// if the caller is cancelled.
     async fn compute<T: Send + 'static>(
         &self,
         compute: impl FnOnce(&mut Memory) -> anyhow::Result<T> + Send + 'static,
@@ -144,7 +149,7 @@ impl Passwords {
 
 /// A hash that no password matches, for a number without a password.
 pub(super) fn decoy_hash(salt: &[u8]) -> String {
-    phc_string(&Params::default(), &salt[..SALT_LENGTH], DECOY)
+    phc_string(&Params::default(), &salt[..SALT_LENGTH], DECOY_DIGEST)
 }
 
 /// A hash in the [PHC format](https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md).

@@ -1,4 +1,4 @@
-//! Setting a new password, with a one-time password or within a session.
+//! Setting a new password: with a one-time password if the old one is forgotten, or within a session.
 
 use entity::user;
 
@@ -14,7 +14,8 @@ impl Auth {
     /// begins a new one.
     ///
     /// # Errors
-    /// [`Error::OtpInvalid`]. [`Error::BadInput`] for a password that is too easy to guess; this costs no attempt.
+    /// [`Error::OtpInvalid`]. [`Error::BadInput`] for a password that is too easy to guess; this does not count as an attempt at
+    /// the code. [`Error::RateLimited`]: `PASSWORD_ADDRESS_LIMIT` calls an hour per address.
     pub async fn reset_password(
         &self,
         phone_number: &PhoneNumber,
@@ -42,7 +43,7 @@ impl Auth {
                     }
                     Err(invalid) => Err(invalid),
                 };
-                // A failed attempt is committed too, because it counts.
+                // A failed attempt is committed, too, so that it stays counted.
                 commit(tx).await?;
                 reset
             })
@@ -56,7 +57,7 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::BadInput`] if `current` is wrong or the new password is too easy to guess; [`Error::Conflict`] if another
-    /// request changed the password at the same time.
+    /// request changed the password at the same time; [`Error::RateLimited`]: 10 calls an hour per user.
     pub async fn change_password(
         &self,
         viewer: Viewer,

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use phonenumber::Type;
 
-use super::numbering::{self, Assigned};
+use super::numbering::{self, AssignedNumber};
 use crate::{
     domain::text::{ascii_digit, is_separator},
     error::Error,
@@ -14,9 +14,9 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PhoneNumber(String);
 
-/// How many trailing digits distinguish the numbers of a block. A whole block may belong to one owner.
+/// How many trailing digits distinguish the numbers of a block. All numbers of a block may belong to one owner.
 const BLOCK_DIGITS: usize = 4;
-/// In bytes: enough for 15 digits of any script with punctuation and invisible marks around each.
+/// The maximum length of an input, in bytes: enough for 15 digits of any script with punctuation and invisible marks around each.
 const MAX_INPUT: usize = 200;
 
 impl FromStr for PhoneNumber {
@@ -25,7 +25,7 @@ impl FromStr for PhoneNumber {
     /// Parses an international number as people write or paste it. Accepts only numbers that the numbering plan of their
     /// country assigns.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let number = international_digits(text).and_then(|digits| numbering::read(&digits));
+        let number = international_digits(text).and_then(|digits| numbering::parse(&digits));
         match number.filter(is_personal) {
             Some(number) => Ok(Self(format!("+{}", number.digits))),
             None => Err(Error::bad_input(
@@ -36,28 +36,28 @@ impl FromStr for PhoneNumber {
     }
 }
 
-/// The digits after the plus sign, of any script. Between them, only phone number punctuation and invisible characters are
-/// allowed, such as the direction marks in copied numbers.
+/// The digits after the plus sign, converted to ASCII. None if the text has no plus sign, or contains anything but digits of any
+/// script, phone number punctuation and invisible characters, such as the direction marks in copied numbers.
 fn international_digits(text: &str) -> Option<String> {
     if text.len() > MAX_INPUT {
         return None;
     }
-    let mut shown = text.chars().filter(|&c| !is_separator(c)).peekable();
-    shown.next_if(|&c| c == '(');
-    let is_international = matches!(shown.next(), Some('+' | '\u{ff0b}'));
-    let digits = shown
+    let mut visible = text.chars().filter(|&c| !is_separator(c)).peekable();
+    visible.next_if(|&c| c == '(');
+    let is_international = matches!(visible.next(), Some('+' | '\u{ff0b}'));
+    let digits = visible
         .filter(|c| !matches!(c, '(' | ')' | '/' | '[' | ']' | '\u{ff08}' | '\u{ff09}'))
         .map(ascii_digit);
     digits.collect::<Option<String>>().filter(|_| is_international)
 }
 
-/// Whether a person can own the number. Others, such as premium-rate numbers, would only make codes expensive.
-fn is_personal(number: &Assigned) -> bool {
+/// Whether a person can own the number. Codes are not sent to others, such as premium-rate numbers, which are expensive.
+fn is_personal(number: &AssignedNumber) -> bool {
     matches!(number.kind, Type::FixedLine | Type::Mobile | Type::PersonalNumber | Type::Voip)
 }
 
 impl PhoneNumber {
-    /// A number that was parsed before it was stored.
+    /// A number from the database. It was parsed before it was stored.
     #[must_use]
     pub fn stored(text: &str) -> Self {
         Self(text.to_owned())
@@ -68,10 +68,10 @@ impl PhoneNumber {
         &self.0
     }
 
-    /// The ISO 3166 code of its country; none for numbers that belong to no country.
+    /// The ISO 3166 code of the number's country; none for numbers that belong to no country.
     #[must_use]
     pub fn country(&self) -> Option<&'static str> {
-        numbering::read(self.0.strip_prefix('+')?)?.country
+        numbering::parse(self.0.strip_prefix('+')?)?.country
     }
 
     /// Loads the numbering plans, which takes 0.1 s, before the first number is parsed.
@@ -79,7 +79,8 @@ impl PhoneNumber {
         numbering::load();
     }
 
-    /// The part that all numbers of its block share. Someone who owns a block may earn money from the codes that are sent to it.
+    /// The digits that all numbers of its block share. The owner of a block may earn money from the messages that its numbers
+    /// receive, so codes are also limited per block.
     pub(super) fn prefix(&self) -> &str {
         &self.0[..self.0.len().saturating_sub(BLOCK_DIGITS)]
     }

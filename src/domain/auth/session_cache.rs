@@ -1,14 +1,14 @@
-//! Access tokens that were accepted a moment ago, so that most requests are authenticated without the database and without
-//! verifying a signature.
+//! Caches the access tokens that were accepted recently, so that most requests are authenticated without reading the database
+//! or verifying a signature.
 //!
 //! ```text
 //!  token ──► known and current? ─┬─ yes ──► its viewer
 //!                                └─ no ───► subscribe to the session's signal ──► read the session ──► known
 //! ```
 //!
-//! A known token is current until it or its session expires, the session's signal arrives, any session in the same slot ends
-//! in this process, or [`MAX_AGE`] has passed, which limits the effect of a lost signal. A slot is one of [`SLOTS`] groups of
-//! sessions; the process counts the ended sessions of each.
+//! A known token is current until the first of these events: the token or its session expires, the signal of its session
+//! arrives, any session in the same slot ends in this process, or [`MAX_AGE`] has passed, which limits the effect of a lost
+//! signal. A slot is one of [`SLOTS`] groups of sessions; the process counts how many sessions of each slot have ended.
 
 use std::{
     array,
@@ -41,33 +41,36 @@ pub(super) type TokenHash = [u8; digest::SHA256_OUTPUT_LEN];
 /// The known access tokens of this process.
 #[derive(Clone)]
 pub struct SessionCache {
-    known: Cache<TokenHash, Arc<Known>>,
-    /// How many sessions of each slot have ended in this process. They are counted because removing their entries would not be
-    /// enough: a session that ends while it is read would be inserted, and accepted, afterwards.
-    ended: Arc<[AtomicU64; SLOTS]>,
+    known: Cache<TokenHash, Arc<KnownToken>>,
+    /// How many sessions of each slot have ended in this process. Removing the tokens of an ended session instead would not be
+    /// enough: if a session ends while a request reads it, that request would insert its token afterwards.
+    ended_counts: Arc<[AtomicU64; SLOTS]>,
     hits: HitCounter,
 }
 
 /// An access token whose session was live when it was last checked.
-pub(super) struct Known {
+pub(super) struct KnownToken {
     viewer: Viewer,
     check: Mutex<Check>,
 }
 
+/// The last read of the session, and what has happened since.
 struct Check {
     /// When the session was read.
-    at: Timestamp,
-    /// The slot's count of ended sessions before that.
-    ended: u64,
+    read_at: Timestamp,
+    /// How many sessions of the slot had ended before that.
+    ended_count: u64,
     session_expires_at: Timestamp,
     /// Yields when the session may have ended.
     signals: BoxStream<'static, ()>,
-    /// Whether a signal has arrived. It is stored, so that concurrent requests read the session, too.
+    /// Whether a signal has arrived. This is stored because only one request receives the signal from `signals`, but concurrent
+    /// requests must read the session, too.
     is_signaled: bool,
 }
 
 impl Check {
-    fn is_signaled(&mut self) -> bool {
+    /// Whether a signal has arrived since the session was read.
+    fn has_received_signal(&mut self) -> bool {
         self.is_signaled |= self.signals.next().now_or_never().is_some();
         self.is_signaled
     }
@@ -77,7 +80,7 @@ impl SessionCache {
     #[must_use]
     pub fn new(hits: HitCounter) -> Self {
         let known = Cache::builder().max_capacity(MAX_TOKENS).time_to_idle(MAX_IDLE).build();
-        Self { known, ended: Arc::new(array::from_fn(|_| AtomicU64::new(0))), hits }
+        Self { known, ended_counts: Arc::new(array::from_fn(|_| AtomicU64::new(0))), hits }
     }
 
     pub(super) fn hash(token: &str) -> TokenHash {
@@ -96,45 +99,48 @@ impl SessionCache {
     async fn current_viewer(&self, token: &TokenHash, now: Timestamp) -> Option<Viewer> {
         let known = self.known.get(token).await?;
         let mut check = known.check.lock().unwrap_or_else(PoisonError::into_inner);
-        let age = now.signed_duration_since(check.at);
+        let age = now.signed_duration_since(check.read_at);
         let is_current = now < known.viewer.until
             && now < check.session_expires_at
+            // The age is negative if the clock was set back.
             && age >= TimeDelta::zero()
             && age < MAX_AGE
-            && check.ended == self.ended_count(known.viewer.session)
-            && !check.is_signaled();
+            && check.ended_count == self.ended_count(known.viewer.session)
+            && !check.has_received_signal();
         is_current.then_some(known.viewer)
     }
 
-    /// How many sessions in this one's slot have ended in this process.
+    /// How many sessions in the slot of this session have ended in this process.
     pub(super) fn ended_count(&self, session: SessionId) -> u64 {
-        self.ended[slot(session)].load(Ordering::SeqCst)
+        self.ended_counts[slot(session)].load(Ordering::SeqCst)
     }
 
-    /// Makes a token known. `signals`, `at` and `ended` are from before the session was read.
+    /// Makes a token known. The caller must have obtained `signals`, `read_at` and `ended_count` before it read the session.
     pub(super) async fn insert(
         &self,
         token: TokenHash,
         viewer: Viewer,
-        (at, ended): (Timestamp, u64),
+        (read_at, ended_count): (Timestamp, u64),
         session_expires_at: Timestamp,
         signals: BoxStream<'static, ()>,
     ) {
-        let check = Mutex::new(Check { at, ended, session_expires_at, signals, is_signaled: false });
-        self.known.insert(token, Arc::new(Known { viewer, check })).await;
+        let check = Check { read_at, ended_count, session_expires_at, signals, is_signaled: false };
+        let known = KnownToken { viewer, check: Mutex::new(check) };
+        self.known.insert(token, Arc::new(known)).await;
     }
 
     pub(super) async fn remove(&self, token: &TokenHash) {
         self.known.invalidate(token).await;
     }
 
-    /// Call it after a session has ended in this process, before the response to the request that ended it.
+    /// Makes sure that no token of an ended session is current. Call it after this process has ended the session, and before it
+    /// responds to the request that ended it.
     pub(super) fn on_session_ended(&self, session: SessionId) {
-        self.ended[slot(session)].fetch_add(1, Ordering::SeqCst);
+        self.ended_counts[slot(session)].fetch_add(1, Ordering::SeqCst);
     }
 }
 
-/// The slot of a session: the last byte of its id, which is random.
+/// The slot of a session, chosen by the last byte of its id, because that byte is random.
 fn slot(session: SessionId) -> usize {
     usize::from(session.0.as_bytes()[15]) % SLOTS
 }
@@ -149,7 +155,7 @@ mod tests {
 
     const TOKEN: TokenHash = [1; 32];
 
-    async fn known(signals: BoxStream<'static, ()>) -> (SessionCache, Viewer, Timestamp) {
+    async fn cache_with_known_token(signals: BoxStream<'static, ()>) -> (SessionCache, Viewer, Timestamp) {
         let cache = SessionCache::new(Metrics::default().caches.of("sessions"));
         let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
         let until = now + TimeDelta::seconds(60);
@@ -160,7 +166,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_known_token_is_accepted_for_less_than_five_seconds() {
-        let (cache, viewer, now) = known(stream::pending().boxed()).await;
+        let (cache, viewer, now) = cache_with_known_token(stream::pending().boxed()).await;
         assert_eq!(cache.viewer(&TOKEN, now).await, Some(viewer));
         assert_eq!(cache.viewer(&TOKEN, now + TimeDelta::milliseconds(4_999)).await, Some(viewer));
         assert_eq!(cache.viewer(&TOKEN, now + TimeDelta::seconds(5)).await, None);
@@ -168,11 +174,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_known_token_is_read_again_after_its_session_ended_here_or_its_signal_arrived() {
-        let (cache, viewer, now) = known(stream::pending().boxed()).await;
+    async fn a_known_token_is_not_current_after_its_session_ended_here_or_its_signal_arrived() {
+        let (cache, viewer, now) = cache_with_known_token(stream::pending().boxed()).await;
         cache.on_session_ended(viewer.session);
         assert_eq!(cache.viewer(&TOKEN, now).await, None);
-        let (cache, _, now) = known(stream::iter([()]).chain(stream::pending()).boxed()).await;
+        let (cache, _, now) =
+            cache_with_known_token(stream::iter([()]).chain(stream::pending()).boxed()).await;
         for _ in 0..2 {
             assert_eq!(cache.viewer(&TOKEN, now).await, None, "for concurrent requests, too");
         }
@@ -180,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_that_ends_while_it_is_read_is_not_accepted_afterwards() {
-        let (cache, viewer, now) = known(stream::pending().boxed()).await;
+        let (cache, viewer, now) = cache_with_known_token(stream::pending().boxed()).await;
         let before = cache.ended_count(viewer.session);
         cache.on_session_ended(viewer.session);
         cache.insert(TOKEN, viewer, (now, before), viewer.until, stream::pending().boxed()).await;

@@ -1,4 +1,5 @@
-//! Sessions: begun by signing in, extended by refreshing, ended by their owner or when a used refresh token is reused.
+//! Sessions: signing in begins a session, refreshing extends it, and its owner, an operator or the reuse of a used refresh token
+//! ends it.
 //!
 //! ```text
 //!  refresh(T1) ──► T2, A2     response lost   refresh(T1) ──► T2, A3     repeatable until the client has received T2
@@ -7,10 +8,10 @@
 //!  T1, T2: refresh tokens; A2, A3: access tokens issued with T2
 //! ```
 //!
-//! T2 is derived from T1 and a key, so it can be issued again although only its hash is stored. It counts as received once it is
-//! exchanged or an access token issued with it is used. For 10 s after T1 was exchanged, the exchange can be repeated even if
-//! T2 was received, but not if T2 was exchanged. After that, a thief who repeats the owner's exchange ends the session instead
-//! of obtaining the owner's tokens.
+//! T2 is derived from T1 and a key, so T2 can be issued a second time although only its hash is stored. T2 counts as received
+//! once it is exchanged or an access token issued with it is used. For 10 s after T1 was exchanged, the exchange can be repeated
+//! even if T2 was received, but not if T2 was exchanged. After that, a thief who repeats the owner's exchange ends the session
+//! instead of obtaining the owner's tokens.
 
 use std::time::Duration;
 
@@ -89,10 +90,16 @@ impl Auth {
         let expires_at = session.expires_at;
         sessions::insert(conn, session).await?;
         let ended = sessions::end_least_recent(conn, user.id, token.session, MAX_SESSIONS).await?;
-        Ok((self.signed_in(user, &token, expires_at)?, ended))
+        Ok((self.issue_tokens(user, &token, expires_at)?, ended))
     }
 
-    fn signed_in(&self, user: user::Model, token: &RefreshToken, expires_at: Timestamp) -> Result<SignedIn> {
+    /// Issues an access token, and returns it with the refresh token `token`, which expires at `expires_at`.
+    fn issue_tokens(
+        &self,
+        user: user::Model,
+        token: &RefreshToken,
+        expires_at: Timestamp,
+    ) -> Result<SignedIn> {
         let now = self.clock.now();
         let viewer = Viewer { user: user.id, session: token.session, until: now + ACCESS_TOKEN_LIFETIME };
         Ok(SignedIn {
@@ -117,8 +124,9 @@ impl Auth {
         }
         let (viewer, refresh_fingerprint) = tokens::verify_access_token(&self.keys, access_token, now)?;
         let signals = self.signals.subscribe(Topic::Session(viewer.session)).await;
-        // Read before the session, so that an end of the session during its read is noticed.
-        let ended_before = self.session_cache.ended_count(viewer.session);
+        // Like the subscription, the count precedes the read of the session. The cache thereby notices if the session ends
+        // during the read.
+        let ended_count = self.session_cache.ended_count(viewer.session);
         let session = sessions::live(self.db.read(), viewer.session, now).await?;
         let Some(session) = session.filter(|session| session.user_id == viewer.user) else {
             self.session_cache.remove(&token_hash).await;
@@ -126,17 +134,17 @@ impl Auth {
         };
         let proves_receipt =
             !session.is_received && refresh_fingerprint == tokens::fingerprint(&session.refresh_hash);
-        // If marking fails, the access token is not cached, so that its next use tries again.
+        // If marking fails, the access token is not cached, so that the next request with it retries.
         if !proves_receipt || self.mark_received(&session).await {
             self.session_cache
-                .insert(token_hash, viewer, (now, ended_before), session.expires_at, signals)
+                .insert(token_hash, viewer, (now, ended_count), session.expires_at, signals)
                 .await;
         }
         Ok(viewer)
     }
 
-    /// Records that the client received the session's newest refresh token. Returns false if the write failed. The request does
-    /// not fail then, because it may be a query, which needs no write.
+    /// Records that the client has received the session's newest refresh token. Returns false if the write fails. That does not
+    /// fail the request, because it may be a query, which needs no write.
     async fn mark_received(&self, session: &session::Model) -> bool {
         let marked = sessions::set_received(self.db.write(), session.id, &session.refresh_hash).await;
         if let Err(error) = &marked {
@@ -174,7 +182,7 @@ impl Auth {
             expires_at = current.expires_at;
         }
         let user = users::by_id(self.db.read(), session.user_id).await?.ok_or(REJECTED)?;
-        self.signed_in(user, &new, expires_at)
+        self.issue_tokens(user, &new, expires_at)
     }
 
     /// Ends the viewer's session, or all of the viewer's sessions. Returns how many ended.
@@ -209,7 +217,7 @@ impl Auth {
     pub async fn session_ended(&self, session: SessionId) {
         let mut signals = self.signals.subscribe(Topic::Session(session)).await;
         loop {
-            // Boxed, so that the wait for the signal does not hold the memory that the read needs.
+            // The read is boxed, so that this future does not hold the memory of the read while it waits for a signal.
             match Box::pin(sessions::live(self.db.read(), session, self.clock.now())).await {
                 Ok(None) => return,
                 Ok(Some(_)) => drop(signals.next().await),
@@ -221,6 +229,7 @@ impl Auth {
         }
     }
 
+    /// Ends a session and signals that. Returns how many sessions ended: 0 if it had ended before.
     async fn end(&self, session: SessionId) -> Result<u64> {
         let ended = sessions::end(self.db.write(), session).await?;
         self.signal_ended_session(session).await;

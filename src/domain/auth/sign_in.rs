@@ -14,12 +14,12 @@ use crate::{
 };
 
 impl Auth {
-    /// Exchanges a code for a session. A number that is not registered yet becomes a user, with the profile of the signup that
-    /// issued `signup`.
+    /// Exchanges a code for a session. If the number is not registered yet, creates its user, with the profile of the signup that
+    /// issued the token `signup`.
     ///
     /// # Errors
     /// [`Error::OtpInvalid`] with the number of attempts left. [`Error::BadInput`] if `signup` was not issued for this
-    /// number; this costs no attempt.
+    /// number; this does not count as an attempt.
     pub async fn verify_otp(
         &self,
         phone_number: &PhoneNumber,
@@ -43,7 +43,7 @@ impl Auth {
                     }
                     Err(invalid) => Err(invalid),
                 };
-                // A failed attempt is committed too, because it counts.
+                // A failed attempt is committed, too, so that it stays counted.
                 commit(tx).await?;
                 signed_in
             })
@@ -75,7 +75,7 @@ impl Auth {
         if password.chars().count() > MAX_LENGTH {
             return Err(REJECTED);
         }
-        // Argon2's run time depends slightly on the salt, so each number has its own decoy salt.
+        // Argon2's run time depends slightly on the salt, so each number without a password has its own decoy salt.
         let salt = hmac::sign(&self.keys.current.salt, phone_number.as_str().as_bytes());
         let decoy = password::decoy_hash(salt.as_ref());
         let hash = users::password_hash_or(self.db.read(), phone_number.as_str(), &decoy).await?;

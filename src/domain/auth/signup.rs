@@ -1,7 +1,9 @@
-//! Signing up. The profile is stored with a one-time password challenge. To register with it, the client verifies the number
-//! with any code for it, and adds the token that `signup` returned. Two signups for one number have two profiles and two tokens.
+//! Signing up. The profile is stored with a one-time password challenge. To register the number with this profile, the client
+//! calls `verify_otp` with any valid code for the number and with the token that `signup` returned. Two signups for one number
+//! have two profiles and two tokens.
 //!
-//! No user is looked up, so no response depends on whether the number is registered. If it is, the profile is discarded.
+//! A signup looks up no user, so its response does not depend on whether the number is registered. If it is, `verify_otp`
+//! discards the profile.
 
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use crate::{
     store::{otps, users},
 };
 
-/// How long a profile waits for verification: longer than a code, so that another code can be sent.
+/// How long a profile waits for the verification of its number: longer than a code is valid, so that another code can be sent.
 pub const PROFILE_LIFETIME: Duration = Duration::from_mins(30);
 
 /// The profile of a user who signs up.
@@ -37,8 +39,8 @@ pub(super) struct PendingProfile {
 }
 
 impl Auth {
-    /// Sends a code that, together with the returned token, registers the number with this profile. The returned user
-    /// shows the account as it will be after that.
+    /// Sends a code that, together with the returned token, registers the number with this profile. The returned user is not
+    /// stored; it is the user that the registration would create.
     ///
     /// # Errors
     /// Those of [`send_otp`](Self::send_otp). [`Error::BadInput`](crate::error::Error::BadInput) for a password that is too
@@ -49,7 +51,7 @@ impl Auth {
         new: NewUser,
         caller: &Caller,
     ) -> Result<(user::Model, SignupToken, SentOtp)> {
-        // Checked before the code is counted against its limits, so that a rejected password costs no code.
+        // The password is checked first, so that a rejected password does not count against the limits of codes.
         if let Some(password) = &new.password {
             let key = format!("signup:address:{}", caller.network());
             let max = self.rates.signup_address_limit.get();
@@ -74,7 +76,7 @@ impl Auth {
         Ok((user, token, sent))
     }
 
-    /// Removes and returns the profile of a signup; none if it was taken before or has expired.
+    /// Removes and returns the profile of a signup. None without a signup, or if the profile was taken before or has expired.
     pub(super) async fn take_pending_profile(
         &self,
         conn: &impl ConnectionTrait,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{Keys, PhoneNumber};
 use crate::error::{Error, Result};
 
+/// The length of a challenge's id, a UUID.
 const ID_BYTES: usize = 16;
 
 /// The id of the signup's challenge, followed by an HMAC over the id and the phone number.
@@ -17,7 +18,7 @@ pub struct SignupToken(String);
 
 impl SignupToken {
     pub(super) fn issue(id: OtpId, phone_number: &PhoneNumber, keys: &Keys) -> Self {
-        let tag = hmac::sign(&keys.current.signup, &signed(id, phone_number));
+        let tag = hmac::sign(&keys.current.signup, &signed_bytes(id, phone_number));
         Self(URL_SAFE_NO_PAD.encode([id.0.as_bytes(), tag.as_ref()].concat()))
     }
 
@@ -40,8 +41,9 @@ impl SignupToken {
         let bytes = URL_SAFE_NO_PAD.decode(&self.0).unwrap_or_default();
         let id = bytes.split_first_chunk::<ID_BYTES>().and_then(|(id, tag)| {
             let id = OtpId(Uuid::from_bytes(*id));
-            let is_valid =
-                |key: &super::keys::Key| hmac::verify(&key.signup, &signed(id, phone_number), tag).is_ok();
+            let is_valid = |key: &super::keys::Key| {
+                hmac::verify(&key.signup, &signed_bytes(id, phone_number), tag).is_ok()
+            };
             keys.all().any(is_valid).then_some(id)
         });
         id.ok_or_else(|| {
@@ -53,6 +55,7 @@ impl SignupToken {
     }
 }
 
-fn signed(id: OtpId, phone_number: &PhoneNumber) -> Vec<u8> {
+/// The bytes that the HMAC covers.
+fn signed_bytes(id: OtpId, phone_number: &PhoneNumber) -> Vec<u8> {
     [id.0.as_bytes(), phone_number.as_str().as_bytes()].concat()
 }

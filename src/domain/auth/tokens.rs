@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 const ISSUER: &str = "pollux";
 const AUDIENCE: &str = "pollux-api";
 
+/// The claims of an access token.
 #[derive(Serialize, Deserialize)]
 struct Claims {
     iss: String,
@@ -21,7 +22,7 @@ struct Claims {
     sid: SessionId,
     iat: i64,
     exp: i64,
-    /// [`fingerprint`] of the refresh token issued with this token; empty in tokens of older versions.
+    /// The [`fingerprint`] of the refresh token issued with this token; empty in tokens of older versions.
     #[serde(default)]
     rft: String,
 }
@@ -67,7 +68,8 @@ pub(super) fn verify_access_token(keys: &Keys, token: &str, now: Timestamp) -> R
     Ok((Viewer { user: claims.sub, session: claims.sid, until }, claims.rft))
 }
 
-/// Distinguishes the refresh tokens of a session without revealing anything about them.
+/// The first 9 bytes of a refresh token's hash, as 12 characters: enough to distinguish the refresh tokens of a session, without
+/// revealing a token.
 pub(super) fn fingerprint(refresh_hash: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(&refresh_hash[..refresh_hash.len().min(9)])
 }
@@ -81,6 +83,7 @@ pub(super) struct RefreshToken {
 }
 
 impl RefreshToken {
+    /// The first token of a session, with a random secret.
     pub(super) fn first(session: SessionId) -> Result<Self> {
         Ok(Self { session, secret: crate::domain::random::bytes()? })
     }
@@ -93,14 +96,17 @@ impl RefreshToken {
         Self { session: self.session, secret }
     }
 
+    /// The hash that is stored in the session's row.
     pub(super) fn hash(&self) -> Vec<u8> {
         digest::digest(&digest::SHA256, &self.bytes()).as_ref().to_vec()
     }
 
+    /// The 16 bytes of the session's id and the 32 bytes of the secret.
     fn bytes(&self) -> Vec<u8> {
         [self.session.0.as_bytes().as_slice(), &self.secret].concat()
     }
 
+    /// The token as the client receives it: its bytes and their tag, encoded.
     pub(super) fn to_text(&self, keys: &Keys) -> String {
         let bytes = self.bytes();
         let tag = hmac::sign(&keys.current.refresh_tag, &bytes);
@@ -109,8 +115,8 @@ impl RefreshToken {
 
     /// Parses and authenticates a token. Returns it with the key that authenticated it; none if it is invalid.
     pub(super) fn parse<'a>(text: &str, keys: &'a Keys) -> Option<(Self, &'a Key)> {
-        let text = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (bytes, tag) = text.split_at_checked(48)?;
+        let decoded = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (bytes, tag) = decoded.split_at_checked(48)?;
         let key = keys.all().find(|key| hmac::verify(&key.refresh_tag, bytes, tag).is_ok())?;
         let (session, secret) = bytes.split_first_chunk::<16>()?;
         let session = SessionId(uuid::Uuid::from_bytes(*session));

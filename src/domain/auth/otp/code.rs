@@ -10,11 +10,12 @@ use crate::{
 };
 
 const DIGITS: usize = 6;
-/// In bytes: enough for six digits of any script with invisible marks around each.
+/// The maximum length of an input, in bytes: enough for six digits of any script with invisible marks around each.
 const MAX_INPUT: usize = 200;
+/// The number of different codes.
 const CODES: u64 = 1_000_000;
 
-/// Six ASCII digits.
+/// A code: six ASCII digits.
 #[derive(Clone)]
 pub struct OtpCode(String);
 
@@ -22,8 +23,9 @@ impl OtpCode {
     /// Parses digits of any script. Ignores white space, dashes, dots and invisible characters.
     ///
     /// # Errors
-    /// [`Error::BadInput`] if the rest is not six digits. This costs no attempt.
+    /// [`Error::BadInput`] if the rest is not six digits. This does not count as an attempt.
     pub fn parse(text: &str) -> Result<Self> {
+        // A longer text is rejected like one without digits.
         let text = if text.len() > MAX_INPUT { "" } else { text };
         let digits: Option<String> = text.chars().filter(|&c| !is_separator(c)).map(ascii_digit).collect();
         match digits {
@@ -32,14 +34,14 @@ impl OtpCode {
         }
     }
 
-    /// Derives the code of a challenge. All codes are equally likely.
+    /// Derives the code of a challenge. All codes are equally likely, since the code is the remainder of a 64-bit number.
     pub(in super::super) fn derive(key: &Key, id: OtpId) -> Self {
         let tag = hmac::sign(&key.otp, id.0.as_bytes());
         let number = tag.as_ref().iter().take(8).fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
         Self(format!("{:0DIGITS$}", number % CODES))
     }
 
-    /// Whether this is the code of a challenge. Compares in constant time.
+    /// Whether this is the code of a challenge. Compares HMACs in constant time, so the time does not reveal any digit.
     pub(in super::super) fn matches(&self, key: &Key, id: OtpId) -> bool {
         let expected = hmac::sign(&key.otp, Self::derive(key, id).0.as_bytes());
         hmac::verify(&key.otp, self.0.as_bytes(), expected.as_ref()).is_ok()

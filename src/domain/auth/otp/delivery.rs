@@ -1,4 +1,4 @@
-//! Delivers one-time passwords from a job, because the delivery service may be slow or down.
+//! Delivers one-time passwords. This is done by a job, because the delivery service may be slow or down.
 
 use std::sync::Arc;
 

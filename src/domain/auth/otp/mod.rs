@@ -1,8 +1,9 @@
-//! One-time password challenges: created, delivered, verified.
+//! One-time passwords. A challenge, which is a row of `otps`, asks a client to prove with a code that it can read the messages
+//! to a phone number.
 //!
 //! A code is derived from the id of its challenge and a key. No code is stored, and a retried delivery derives the same
-//! code. An attempt is counted before its code is compared, so concurrent guesses do not get extra attempts. A code that is
-//! wrong, used or expired and a number without any code lead to the same response.
+//! code. An attempt is counted before its code is compared, so concurrent guesses do not get extra attempts. The response is the
+//! same if a code is wrong, used or expired, and if the number has no code.
 //!
 //! This module knows neither signups nor sessions: `sign_in`, `signup` and `password_change` build on it.
 
@@ -26,6 +27,7 @@ use crate::{
 pub use entity::otp::Purpose;
 
 const CODE_LIFETIME: Duration = Duration::from_mins(5);
+/// Maximum number of attempts at one code.
 const MAX_ATTEMPTS: u32 = 5;
 const RESEND_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -36,16 +38,17 @@ pub struct SentOtp {
     pub expires_at: Timestamp,
     /// The earliest time at which another code can be requested.
     pub resend_at: Timestamp,
-    /// The code, if the response delivers it.
+    /// The code, if the response contains it because it is not sent to the phone.
     pub code: Option<String>,
 }
 
 impl Auth {
-    /// Sends a code to a phone. It replaces the earlier codes for this number and purpose.
+    /// Sends a code to a phone. From then on, earlier codes for this number and purpose are invalid.
     ///
     /// # Errors
-    /// [`Error::BadInput`] for a country that is not served. [`Error::RateLimited`]: one code every 30 s and 5 an hour per
-    /// phone, `OTP_ADDRESS_LIMIT` an hour per address, and `OTP_PREFIX_LIMIT` an hour for numbers that differ only in their last four digits.
+    /// [`Error::BadInput`] for a country that this server does not send codes to. [`Error::RateLimited`]: one code every 30 s and
+    /// 5 an hour per phone, `OTP_ADDRESS_LIMIT` an hour per address, and `OTP_PREFIX_LIMIT` an hour for numbers that differ only
+    /// in their last four digits.
     pub async fn send_otp(
         &self,
         phone_number: PhoneNumber,
@@ -56,7 +59,8 @@ impl Auth {
         self.create_otp(phone_number, purpose, None, caller).await
     }
 
-    /// Counts a code against its rate limits. Call it before any work is done for the code.
+    /// Checks that the server sends codes to the number's country, and counts a code against its rate limits. Call it before any
+    /// work is done for the code.
     pub(super) async fn take_otp_limits(&self, phone_number: &PhoneNumber, caller: &Caller) -> Result<()> {
         if !self.settings.serves(phone_number.country()) {
             return Err(Error::bad_input(
@@ -115,6 +119,7 @@ impl Auth {
             let delivery = self.otp_sender.send(&message(&otp, code.clone())).await;
             delivery.map_err(anyhow::Error::new)? == Delivery::ByResponse
         };
+        // A forwarded request may come from anyone. If its response contained the code, anyone could sign in with any number.
         let is_shown = is_delivered_by_response && (!caller.is_forwarded || self.settings.exposes_codes());
         if is_delivered_by_response && !is_shown {
             tracing::warn!(
@@ -132,7 +137,8 @@ impl Auth {
     }
 
     /// Marks the newest code for this number and purpose as used, if it is `code`. The inner error reports a failed attempt: the
-    /// caller must commit the transaction, which has counted it. After the outer error, the transaction must roll back.
+    /// caller must commit the transaction nevertheless, because the attempt was counted in it. After the outer error, the caller
+    /// must roll the transaction back. The error never reports more attempts left than `decoy_attempts_left`.
     pub(super) async fn use_otp(
         &self,
         tx: &Transaction,
@@ -154,8 +160,8 @@ impl Auth {
         Ok(Ok(()))
     }
 
-    /// Counts down attempts for a number as if it had a code, so that the response does not reveal whether it has one. The result
-    /// is only shown; the attempts at a real code are limited by the count in its row.
+    /// Counts down the attempts for a number as if it had a code, so that the response does not reveal whether it has one. The
+    /// result is only reported to the client; the attempts at a real code are limited by the count in its row.
     pub(super) async fn decoy_attempts_left(&self, phone_number: &PhoneNumber, purpose: Purpose) -> u32 {
         let key = format!("otp:guess:{purpose:?}:{phone_number}");
         match self.limits.take(&[Limit { key, max: MAX_ATTEMPTS, window: CODE_LIFETIME }]).await {
