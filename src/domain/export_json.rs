@@ -1,15 +1,16 @@
-//! Chatrooms and messages as the JSON of downloads, and the size of the batches in which they are read.
+//! Converts chatrooms and messages to the JSON of downloads, and limits the batches in which messages are read.
 
 use entity::{chatroom, message};
 use serde_json::{Value, json};
 
 use crate::store::messages;
 
-/// Maximum size of a batch of messages, which is held in memory until the client has received it.
+/// Maximum number of messages in a batch, which is held in memory until the client has received it.
 const MESSAGES_PER_BATCH: usize = 200;
+/// Maximum size of a batch, in bytes.
 const BYTES_PER_BATCH: usize = 1024 * 1024;
 
-/// How many messages the next batch contains: at least one, even if it exceeds the maximum size.
+/// How many of these messages the next batch contains: at least one, even if that one exceeds the maximum size.
 pub(super) fn batch_size(positions: &[messages::Position]) -> usize {
     let mut bytes = 0;
     let fitting = positions.iter().take(MESSAGES_PER_BATCH).take_while(|position| {

@@ -3,6 +3,8 @@
 use anyhow::anyhow;
 use ring::rand::{SecureRandom, SystemRandom};
 
+/// Returns `N` random bytes.
+///
 /// # Errors
 /// The operating system's random number generator failed.
 pub(super) fn bytes<const N: usize>() -> anyhow::Result<[u8; N]> {

@@ -1,8 +1,8 @@
-//! Sharing a chatroom by link: a read-only copy of its active branch as it was when it was shared, for everyone who has the link.
+//! Sharing a chatroom by link. A share shows the chatroom's active branch, as it was when it was shared, to everyone who has the
+//! link. It is read-only.
 //!
-//! The link contains a token: the id of the share and a MAC (authentication tag) that only this
-//! installation can compute. The database does not
-//! contain the token, and still the owner can read the link at any time.
+//! The link contains a token: the id of the share and a MAC (authentication tag) that only this installation can compute. The
+//! token is not stored; it is computed from the id whenever the owner reads the link.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,9 +28,11 @@ use crate::{
     },
 };
 
-/// Maximum shares of one chatroom that have not expired.
+/// Maximum number of shares of one chatroom that have not expired.
 pub const MAX_SHARES: u64 = 50;
+/// Ten years, with the leap days.
 const MAX_LIFETIME: TimeDelta = TimeDelta::days(3653);
+/// Maximum number of shares that a user can create in an hour.
 const SHARES_PER_HOUR: u32 = 60;
 
 /// The use cases of shared chatrooms.
@@ -38,10 +40,10 @@ const SHARES_PER_HOUR: u32 = 60;
 pub struct Sharing {
     chatrooms: Chatrooms,
     limits: Arc<dyn RateLimit>,
-    /// Reads of shared chatrooms by one IP address.
+    /// Maximum number of reads of shared chatrooms by one IP address.
     reads_per_minute: u32,
     keys: Arc<Keys>,
-    /// What precedes the path of a link: the URL of the front end, or nothing.
+    /// The beginning of every link: the URL of the front end, or an empty text.
     base_url: String,
 }
 
@@ -55,7 +57,7 @@ pub struct NewShare {
 }
 
 impl Sharing {
-    /// Links begin with the URL of the front end, if it is known.
+    /// Links begin with the URL of the front end; without one, they have only a path.
     #[must_use]
     pub fn new(auth: &Auth, chatrooms: Chatrooms, front_end: Option<&str>) -> Self {
         let (limits, keys) = (auth.limits.clone(), auth.keys.clone());
@@ -68,8 +70,8 @@ impl Sharing {
     /// returns the first result.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::BadInput`] for a time in the past or too far ahead, [`Error::Conflict`] if the chatroom has too
-    /// many shares or the key was used for another request, and [`Error::RateLimited`].
+    /// [`Error::NotFound`], [`Error::BadInput`] for a time in the past or too far ahead, [`Error::Conflict`] if the chatroom has
+    /// too many shares or the key was used for another request, and [`Error::RateLimited`].
     pub async fn share(&self, user: UserId, new: NewShare) -> Result<chatroom_share::Model> {
         let now = self.chatrooms.clock.now();
         if new.expires_at.is_some_and(|time| time <= now || time > now + MAX_LIFETIME) {
@@ -81,20 +83,21 @@ impl Sharing {
             max: SHARES_PER_HOUR,
             window: Duration::from_hours(1),
         };
-        self.take(limit).await?;
-        match self.chatrooms.db.with_retry(|| self.share_once(user, &new, now)).await? {
+        self.take_limit(limit).await?;
+        match self.chatrooms.db.with_retry(|| self.insert_share(user, &new, now)).await? {
             Idempotent::New(share) => {
                 self.publish_change(user, new.chatroom).await;
                 Ok(share)
             }
-            Idempotent::Repeated(first) => {
-                let first = shares::owned_by(self.chatrooms.db.read(), user, ShareId(first)).await?;
-                first.ok_or(Error::NotFound("share"))
+            Idempotent::Repeated(id) => {
+                let share = shares::owned_by(self.chatrooms.db.read(), user, ShareId(id)).await?;
+                share.ok_or(Error::NotFound("share"))
             }
         }
     }
 
-    async fn share_once(
+    /// Stores the share in one transaction, unless the idempotency key has been used.
+    async fn insert_share(
         &self,
         user: UserId,
         new: &NewShare,
@@ -106,8 +109,8 @@ impl Sharing {
         let request = Request { operation: "shareChatroom", parts: &parts };
         let key = new.key.clone().map(|key| request.key_row(user, key, id.0, now));
         let tx = self.chatrooms.db.begin().await?;
-        if let Some(first) = store_key_or_find_result(&tx, key.as_ref()).await? {
-            return Ok(Idempotent::Repeated(first));
+        if let Some(first_id) = store_key_or_find_result(&tx, key.as_ref()).await? {
+            return Ok(Idempotent::Repeated(first_id));
         }
         let chatroom = mark_changed(&tx, user, new.chatroom).await?;
         if shares::count(&tx, chatroom.id, now).await? >= MAX_SHARES {
@@ -122,13 +125,13 @@ impl Sharing {
             created_at: now,
             expires_at: new.expires_at,
         };
-        // Also stores which messages the share shows.
+        // This also stores which messages the share shows.
         shares::insert(&tx, &share).await?;
         commit(tx).await?;
         Ok(Idempotent::New(share))
     }
 
-    /// Revokes a share: its link shows nothing any more.
+    /// Revokes a share, so that its link no longer shows the chatroom.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -156,7 +159,7 @@ impl Sharing {
     pub async fn shared(&self, caller: &Caller, token: &str) -> Result<Option<chatroom_share::Model>> {
         let key = format!("shared:address:{}", caller.network());
         let limit = Limit { key, max: self.reads_per_minute, window: Duration::from_mins(1) };
-        self.take(limit).await?;
+        self.take_limit(limit).await?;
         let Some(id) = self.keys.share_of(token) else { return Ok(None) };
         let (db, now) = (&self.chatrooms.db, self.chatrooms.clock.now());
         Ok(shares::readable(db.read(), ShareId(id), now).await?)
@@ -179,7 +182,8 @@ impl Sharing {
         format!("{}/share/{}", self.base_url, self.token(share))
     }
 
-    async fn take(&self, limit: Limit) -> Result<()> {
+    /// Counts one call against a rate limit.
+    async fn take_limit(&self, limit: Limit) -> Result<()> {
         match self.limits.take(&[limit]).await.map_err(anyhow::Error::new)? {
             Verdict::Allowed { .. } => Ok(()),
             Verdict::Rejected { retry_after } => Err(Error::rate_limited(retry_after)),
@@ -191,7 +195,8 @@ impl Sharing {
     }
 }
 
-/// Locks the chatroom and reports it as changed, because its shares change.
+/// Locks the user's chatroom until the transaction ends, and increments its version, so that subscribers receive its new list of
+/// shares.
 async fn mark_changed(
     tx: &impl ConnectionTrait,
     user: UserId,

@@ -57,7 +57,7 @@ pub(super) fn ascii_digit(c: char) -> Option<char> {
 /// Rejects U+0000, which PostgreSQL cannot store.
 ///
 /// # Errors
-/// [`Error::BadInput`] that names the field.
+/// [`Error::BadInput`] for `field`.
 pub(super) fn reject_nul(field: &'static str, text: &str) -> Result<()> {
     if text.contains('\0') {
         return Err(Error::bad_input(field, format!("{field} must not contain the character U+0000.")));

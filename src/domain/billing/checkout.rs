@@ -1,4 +1,4 @@
-//! Checkouts: started by users who buy Pro, at most one open per user.
+//! Checkouts. A user who buys Pro starts one; at most one checkout per user is open.
 
 use entity::{UserId, checkout};
 
@@ -42,7 +42,7 @@ impl Billing {
         )?);
         let cancel_url = return_url_or_default(frontend, cancel_url, DEFAULT_CANCEL_PATH, "cancelUrl")?;
         self.find_or_create_customer(user).await?;
-        // This syncs with Stripe first, because the webhook of an earlier payment may be late.
+        // This syncs with Stripe before it decides, because the webhook of an earlier payment may be late.
         self.reject_or_replace_subscriptions(user).await?;
         let newest = checkouts::newest_of(self.db.read(), user).await?;
         let previous_session = newest.as_ref().map_or("", |newest| &newest.session_id).to_owned();
@@ -57,7 +57,8 @@ impl Billing {
         let create = |customer: String| {
             payments.create_checkout(NewCheckout {
                 user,
-                // Concurrent calls with the same arguments get the same session.
+                // Concurrent calls with the same arguments get the same session. The id of the previous session is part of the
+                // key, so that a call after that session has ended gets a new one.
                 idempotency_key: idempotency_key(&[
                     &self.current_minute(),
                     &previous_session,
@@ -90,8 +91,8 @@ impl Billing {
         self.expire_older_checkouts(user).await
     }
 
-    /// Cancels the subscriptions that wait for a payment (incomplete, unpaid, or paused after a trial without a card). They do
-    /// not give Pro, but a user who buys another one could pay twice.
+    /// Syncs the user's subscriptions and cancels those that wait for a payment (incomplete, unpaid, or paused after a trial
+    /// without a card). Such a subscription gives no Pro, but a user who bought another one could pay for both.
     ///
     /// # Errors
     /// [`Error::AlreadySubscribed`] if any other subscription is billable, such as an active one or one whose payment collection
@@ -128,7 +129,8 @@ impl Billing {
             }
             if let Err(error) = self.payments()?.expire_checkout(&checkout.session_id).await {
                 tracing::info!(%user, checkout_session_id = checkout.session_id, %error, "failed to expire a checkout");
-                // Stripe cannot expire a paid checkout. If this one was paid, the call returns `AlreadySubscribed`.
+                // Stripe cannot expire a paid checkout. If this one was paid, the sync finds its subscription, and this function
+                // fails with `AlreadySubscribed`.
                 self.reject_or_replace_subscriptions(user).await?;
             }
             checkouts::end(self.db.write(), &checkout.session_id, checkout::Status::Expired).await?;

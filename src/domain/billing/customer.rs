@@ -21,13 +21,13 @@ pub fn sync_customer_job(user: UserId, now: Timestamp) -> job::Model {
 }
 
 impl Billing {
-    /// The current minute, which is part of every idempotency key that concurrent calls share. Stripe repeats its first response
-    /// to a key for a day, even a server error; with the minute in the key, it is repeated for a minute only.
+    /// The current minute. It is part of every idempotency key that concurrent calls share, because Stripe repeats its first
+    /// response to a key for a day, even a server error. With the minute in the key, Stripe repeats it for a minute only.
     pub(super) fn current_minute(&self) -> String {
         (self.clock.now().timestamp() / 60).to_string()
     }
 
-    /// The user's Stripe customer, created by the first call. Concurrent calls create one customer.
+    /// The user's row with its Stripe customer, which the first call creates. Concurrent calls create only one customer.
     pub(super) async fn find_or_create_customer(&self, user: UserId) -> Result<subscription::Model> {
         if let Some(stored) = subscriptions::of_user(self.db.read(), user).await?
             && stored.customer().is_some()
@@ -39,8 +39,9 @@ impl Billing {
         self.keep_stored_customer(user, &id).await
     }
 
-    /// Stores the user's customer, and a job if the profile changed while the customer was created. A later change of the
-    /// profile waits for the lock and then finds the customer. Stores nothing if the account was deleted.
+    /// Stores the user's customer, and a job that updates the customer if the profile changed while the customer was created. A
+    /// later change of the profile waits for the lock of the user's row and then finds the customer. Stores nothing if the
+    /// account was deleted.
     async fn insert_customer(&self, user: UserId, id: &str, sent: &CustomerProfile) -> Result<()> {
         let now = self.clock.now();
         let tx = self.db.begin().await?;
@@ -50,7 +51,7 @@ impl Billing {
             ..subscription::Model::without_customer(user, now)
         };
         match subscriptions::of_user(&tx, user).await? {
-            // Keeps the Pro that an operator has granted.
+            // A row without a customer exists because an operator has granted Pro. The grant is kept.
             Some(granted) if granted.customer().is_none() => {
                 let new = subscription::Model { stripe_customer_id: id.to_owned(), ..granted };
                 subscriptions::update_if_unchanged(&tx, &new).await?;
@@ -63,8 +64,8 @@ impl Billing {
         Ok(commit(tx).await?)
     }
 
-    /// The stored customer of the user. If this is not the customer with the id `created`, because a concurrent call was faster
-    /// or the account was deleted, deletes that one at Stripe.
+    /// Returns the user's stored row. If its customer is not `created`, because a concurrent call was faster or the account was
+    /// deleted, deletes the customer `created` at Stripe.
     async fn keep_stored_customer(&self, user: UserId, created: &str) -> Result<subscription::Model> {
         let stored = subscriptions::of_user(self.db.write(), user).await?;
         if stored.as_ref().is_none_or(|stored| stored.stripe_customer_id != created) {
@@ -73,6 +74,7 @@ impl Billing {
         stored.ok_or(Error::NotFound("user"))
     }
 
+    /// Creates a customer at Stripe. Returns its id, and the profile that was sent.
     async fn create_customer(&self, user: UserId) -> Result<(String, CustomerProfile)> {
         let account = users::by_id(self.db.read(), user).await?.ok_or(Error::NotFound("user"))?;
         let profile = profile_of(&account);
@@ -87,8 +89,8 @@ impl Billing {
         Ok((self.payments()?.create_customer(new).await?, profile))
     }
 
-    /// Calls Stripe with the user's customer. If the customer does not exist there (it was deleted, or belongs to test
-    /// mode), creates another and calls once more.
+    /// Calls Stripe with the user's customer. If Stripe returns that the customer does not exist (it was deleted, or belongs to
+    /// test mode), creates another customer and repeats the call.
     pub(super) async fn with_customer<T, F: Future<Output = payments::Result<T>>>(
         &self,
         user: UserId,
@@ -113,11 +115,11 @@ impl Billing {
         }
     }
 
-    /// Sends the user's profile to Stripe, and repeats this if the profile changed meanwhile, so the jobs of several changes may
-    /// run in any order.
+    /// Sends the user's profile to Stripe, and repeats this until the profile has not changed meanwhile. The jobs of several
+    /// changes may therefore run in any order.
     ///
     /// # Errors
-    /// Stripe or the database do not respond.
+    /// Stripe or the database does not respond.
     pub async fn sync_customer(&self, user: UserId) -> Result<()> {
         let Some(payments) = &self.payments else { return Ok(()) };
         let mut sent = None;
@@ -126,6 +128,7 @@ impl Billing {
             && let Some(customer) = stored.customer()
         {
             let profile = profile_of(&account);
+            // Ends the loop once the stored profile equals the one that was sent last.
             if sent.replace(profile.clone()).as_ref() == Some(&profile) {
                 break;
             }

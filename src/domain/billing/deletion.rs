@@ -6,10 +6,11 @@ use super::Billing;
 use crate::{error::Result, ports::payments::PaymentError, store::subscriptions};
 
 impl Billing {
-    /// Deletes the user's Stripe customer, which ends all of its subscriptions, and then the stored row. May be repeated.
+    /// Deletes the user's Stripe customer, which ends all of its subscriptions, and then deletes the stored row. The call can be
+    /// repeated.
     ///
     /// # Errors
-    /// Stripe fails, or billing is no longer configured: the user may still be paying for a subscription.
+    /// Stripe fails, or billing is no longer configured. The row is then kept, because the user may still pay for a subscription.
     pub async fn erase_user(&self, user: UserId) -> Result<()> {
         let Some(stored) = subscriptions::of_user(self.db.read(), user).await? else { return Ok(()) };
         if let Some(customer) = stored.customer() {
@@ -18,7 +19,7 @@ impl Billing {
         Ok(subscriptions::delete(self.db.write(), user, &stored.stripe_customer_id).await?)
     }
 
-    /// Deletes a customer at Stripe. Its open checkouts can no longer be paid.
+    /// Deletes a customer at Stripe, unless it is deleted already. Its open checkouts can no longer be paid.
     pub(super) async fn delete_customer(&self, id: &str) -> Result<()> {
         match self.payments()?.delete_customer(id).await {
             Ok(()) | Err(PaymentError::Missing(_)) => Ok(()),

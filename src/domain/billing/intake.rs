@@ -5,7 +5,7 @@
 //!  webhook ──► add ──────► pending ──► the writer takes a batch ──► one transaction ──► every webhook of the batch: 200
 //! ```
 //!
-//! The first event that finds no writer starts one. The writer ends when nothing is pending.
+//! An event that arrives while no writer is running starts one. The writer ends when no event is pending.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -39,12 +39,15 @@ struct Queue {
 
 struct PendingEvent {
     event: stripe_event::Model,
+    /// Notifies the webhook that the event is stored.
     stored: oneshot::Sender<()>,
 }
 
-/// Stores the pending events. At most one exists at a time; dropping it allows the next, even after a panic.
+/// Stores the pending events. At most one writer exists at a time. Dropping it, even by a panic, allows the next event to start
+/// another one.
 pub(super) struct Writer {
     intake: EventIntake,
+    /// Whether the writer has ended because no event was pending. Otherwise, it has failed when it is dropped.
     is_finished: bool,
 }
 
@@ -80,10 +83,12 @@ impl Writer {
                 }
                 queue.pending.drain(..size).map(|pending| (pending.event, pending.stored)).unzip()
             };
-            let now = events.first().map(|event| event.received_at).unwrap_or_default();
-            db.with_retry(|| async { Ok(stripe_events::insert_new(db, &events, now).await?) }).await?;
+            // The whole batch is stored with the time of its first event.
+            let received_at = events.first().map(|event| event.received_at).unwrap_or_default();
+            db.with_retry(|| async { Ok(stripe_events::insert_new(db, &events, received_at).await?) })
+                .await?;
             for sender in senders {
-                // The receiver is gone if its client has disconnected.
+                // This fails if the receiver was dropped because its client has disconnected.
                 let _ = sender.send(());
             }
         }
@@ -93,7 +98,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         if !self.is_finished {
-            // Dropping the senders makes the waiting webhooks fail; the next event starts another writer.
+            // Clearing the queue drops the senders, so that the waiting webhooks fail and Stripe sends their events later.
             let mut queue = self.intake.lock();
             queue.pending.clear();
             queue.has_writer = false;

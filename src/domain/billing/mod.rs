@@ -9,8 +9,8 @@
 //!                         └──► subscription, checkouts, events ──► signal: account
 //! ```
 //!
-//! An event is only a signal that something has changed. The state is always read from Stripe, so events may arrive in any
-//! order and any number of times.
+//! An event only signals that something has changed. The state is always read from Stripe, so events may arrive in any order
+//! and any number of times.
 //!
 //! This module does not know HTTP or Stripe's client library: it calls [`Payments`].
 
@@ -54,7 +54,7 @@ pub use webhook::STRIPE_EVENT;
 /// The placeholder in a success URL that Stripe replaces with the id of the checkout session.
 const SESSION_ID_PLACEHOLDER: &str = "{CHECKOUT_SESSION_ID}";
 
-/// What the use cases of billing need.
+/// The use cases of billing, with everything that they need.
 #[derive(Clone)]
 pub struct Billing {
     pub db: Db,
@@ -62,7 +62,7 @@ pub struct Billing {
     pub tasks: TaskTracker,
     pub clock: Clock,
     pub signals: Arc<dyn Signals>,
-    /// None without a secret key.
+    /// None if `STRIPE_SECRET_KEY` is not set.
     pub payments: Option<Arc<dyn Payments>>,
     pub settings: BillingSettings,
     pub event_intake: EventIntake,
@@ -70,11 +70,12 @@ pub struct Billing {
     pub price: PriceCache,
     /// How often to look for users whose billing state is stale.
     pub stale_poll_interval: Duration,
-    /// Counts Stripe's events.
+    /// Counts webhook events by their type and what happened to them.
     pub events: EventCounter,
 }
 
 impl Billing {
+    /// The payment provider, or [`Error::BillingNotConfigured`] if there is none.
     fn payments(&self) -> Result<&dyn Payments> {
         self.payments.as_deref().ok_or_else(|| Error::BillingNotConfigured(vec!["STRIPE_SECRET_KEY"]))
     }

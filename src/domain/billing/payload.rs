@@ -1,10 +1,10 @@
 //! The parts of Stripe's webhook events that are the same in every version of its API.
 //!
-//! Knows only their shape; `webhook` and `reversal` decide what an event means.
+//! This module defines only the shape of events; `webhook` and `reversal` decide what an event means.
 
 use serde::Deserialize;
 
-/// <https://docs.stripe.com/api/events/object>
+/// A webhook event: <https://docs.stripe.com/api/events/object>.
 #[derive(Deserialize)]
 pub(super) struct EventPayload {
     pub(super) id: String,

@@ -6,7 +6,7 @@ use super::{Billing, return_url::return_url_or_default};
 use crate::error::{Error, Result};
 
 impl Billing {
-    /// Opens the user's portal and returns its URL. Its link back leads to `return_url`, or else to the front end.
+    /// Opens the user's portal and returns its URL. The portal links back to `return_url` or, without one, to the front end.
     ///
     /// # Errors
     /// Those of [`start_checkout`](Billing::start_checkout), except [`Error::AlreadySubscribed`].

@@ -1,4 +1,5 @@
-//! The URLs to which Stripe's pages redirect: only the front end's origin, so that Pollux is not an open redirect.
+//! The URLs to which Stripe's pages redirect. Only URLs of the front end's origin are accepted, so that Pollux is not an open
+//! redirect.
 
 use url::Url;
 
@@ -8,11 +9,11 @@ use crate::{
     error::{Error, Result},
 };
 
-/// In bytes.
+/// The maximum length of a URL, in bytes.
 const MAX_LENGTH: usize = 2000;
 
-/// Validates and normalizes a URL of the front end. Without an input, returns `default_path` of the front end. Otherwise returns
-/// the parsed URL, never the input, because a browser might parse the input differently.
+/// Validates and normalizes a URL of the front end. Without an input, returns the URL of `default_path` on the front end.
+/// Otherwise returns the URL as it was parsed, never the input itself, because a browser might parse the input differently.
 ///
 /// # Errors
 /// [`Error::BadInput`] for `field` if the URL is invalid or too long, or has another origin, a user name or a password.
@@ -34,15 +35,15 @@ pub fn return_url_or_default(
         let message = format!("{field} must be a URL that begins with {origin}, without a user name.");
         return Err(Error::bad_input(field, message));
     };
-    // Parsing has encoded the braces of a placeholder in the path.
-    let text = url.as_str().replace("%7BCHECKOUT_SESSION_ID%7D", SESSION_ID_PLACEHOLDER);
-    let length = input.len().max(text.len());
+    // Parsing has percent-encoded the braces of a placeholder in the path. Stripe recognizes only the decoded placeholder.
+    let normalized = url.as_str().replace("%7BCHECKOUT_SESSION_ID%7D", SESSION_ID_PLACEHOLDER);
+    let length = input.len().max(normalized.len());
     if length > MAX_LENGTH {
         let message =
             format!("{field} must be at most {MAX_LENGTH} bytes after percent-encoding; got {length}.");
         return Err(Error::bad_input(field, message));
     }
-    Ok(text)
+    Ok(normalized)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Reversed payments: refunded in full, or lost in a dispute.
+//! Reversals: payments that were refunded in full or lost in a dispute.
 //!
-//! They change no tier, because only the operator can decide whether the user keeps Pro. Each reversal is logged, and a user's
-//! last one is stored in the user's row of `subscriptions`.
+//! A reversal changes no tier, because only the operator can decide whether the user keeps Pro. Each reversal is logged, and the
+//! last one of each user is stored in the user's row of `subscriptions`.
 
 use entity::stripe_event;
 
@@ -15,7 +15,7 @@ use crate::{
     store::{stripe_events, subscriptions},
 };
 
-/// The id of the charge, if the event reports its reversal.
+/// The id of the reversed charge; none if the event reports no reversal.
 pub(super) fn reversed_charge(kind: &str, object: EventObject) -> Option<String> {
     match kind {
         "charge.refunded" if object.refunded == Some(true) => object.id,
@@ -27,7 +27,8 @@ pub(super) fn reversed_charge(kind: &str, object: EventObject) -> Option<String>
 }
 
 impl Billing {
-    /// Logs and stores a reversal. A dispute does not name its customer, so the charge is read from Stripe.
+    /// Logs and stores a reversal, and marks its event as processed. A dispute does not name its customer, so the customer of the
+    /// charge is read from Stripe.
     pub(super) async fn record_reversal(&self, event: &stripe_event::Model, charge: &str) -> Result<()> {
         let now = self.clock.now();
         let customer = match self.payments()?.customer_of_charge(charge).await {

@@ -1,6 +1,6 @@
-//! Billing state: derived from all of a user's subscriptions at Stripe by pure rules.
+//! The rules by which a user's billing state is derived from all of the user's subscriptions at Stripe.
 //!
-//! Knows neither the database nor Stripe. `tiers` derives the tier from the result.
+//! This module uses neither the database nor Stripe. `tiers` derives the tier from the billing state.
 
 use chrono::TimeDelta;
 use entity::{Timestamp, subscription};
@@ -8,20 +8,22 @@ use subscription::State;
 
 use crate::ports::payments::SubscriptionSnapshot;
 
-/// How long Pro continues after an unpaid invoice was created, and after the end of a period while its renewal is not known.
+/// How long Pro continues after an unpaid invoice was created, and after the end of a period until its renewal is synced.
 pub const GRACE: TimeDelta = TimeDelta::days(7);
 
-/// The updated `row`, given all of the customer's subscriptions to Pro. Of several, the one in the best state counts; of several
-/// in that state, the newest.
+/// Returns `row` with the billing state that follows from all of the customer's subscriptions to Pro. Of several subscriptions,
+/// the one in the best state counts; if several are in that state, the newest of them.
 pub fn derive_billing_state(
     subscriptions: &[SubscriptionSnapshot],
     row: subscription::Model,
     now: Timestamp,
 ) -> subscription::Model {
-    if subscriptions.iter().filter(|one| is_billable(one.state) && !one.is_replaceable).count() > 1 {
+    if subscriptions.iter().filter(|snapshot| is_billable(snapshot.state) && !snapshot.is_replaceable).count()
+        > 1
+    {
         tracing::error!(user = %row.user_id, "user pays for several subscriptions: cancel all but one in Stripe");
     }
-    let best = subscriptions.iter().max_by_key(|one| (rank(one.state), one.created_at));
+    let best = subscriptions.iter().max_by_key(|snapshot| (rank(snapshot.state), snapshot.created_at));
     subscription::Model {
         stripe_subscription_id: best.map(|best| best.id.clone()),
         state: best.map_or(State::None, |best| best.state),
@@ -38,6 +40,7 @@ pub fn is_billable(state: State) -> bool {
     !matches!(state, State::None | State::Canceled)
 }
 
+/// Orders the states: the highest rank is the best state.
 fn rank(state: State) -> u8 {
     match state {
         State::Active => 7,
@@ -51,6 +54,7 @@ fn rank(state: State) -> u8 {
     }
 }
 
+/// Until when the subscription gives Pro; none if its state gives no Pro.
 fn pro_until(subscription: &SubscriptionSnapshot, now: Timestamp) -> Option<Timestamp> {
     match subscription.state {
         State::Active | State::Trialing => {

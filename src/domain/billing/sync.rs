@@ -19,15 +19,16 @@ use crate::{
     },
 };
 
-/// How many syncs of one user in a row may be superseded. More indicate a fault.
+/// How many syncs of one user are attempted if each is superseded. So many in a row indicate a fault.
 const MAX_ATTEMPTS: u32 = 10;
 /// The age at which a state is stale while a change is expected (see [`StaleBefore`]).
 const MAX_AGE_EXPECTING: TimeDelta = TimeDelta::hours(1);
 /// The age at which the state of any other subscription is stale.
 const MAX_AGE: TimeDelta = TimeDelta::days(1);
+/// Maximum number of users that one call of [`Billing::sync_stale`] syncs.
 const STALE_BATCH: u64 = 20;
 
-/// Locks that serialize the syncs of a user in one process. The user's id selects the lock; several users may share it.
+/// Locks that serialize the syncs of a user in one process. The user's id selects the lock; several users may share a lock.
 pub type SyncLocks = Arc<[tokio::sync::Mutex<()>; 64]>;
 
 /// The result of one sync.
@@ -36,7 +37,7 @@ pub(super) enum SyncResult {
     NoCustomer,
     /// The state was stored. Contains the subscriptions to Pro, ended ones included.
     Stored(Vec<SubscriptionSnapshot>),
-    /// The state was discarded, because another sync has stored its state meanwhile, which may be newer.
+    /// The state was discarded, because the stored row has changed since this sync read it. The stored state may be newer.
     Superseded,
 }
 
@@ -57,8 +58,8 @@ impl Billing {
         Err(Error::Internal(anyhow::anyhow!("{MAX_ATTEMPTS} syncs of user {user} were superseded")))
     }
 
-    /// Syncs once. In one process, a user's syncs run one at a time; of concurrent syncs in several processes, the first that
-    /// is stored wins.
+    /// Syncs once. In one process, a user's syncs run one at a time. Of concurrent syncs in several processes, only the first
+    /// that stores its state succeeds.
     pub(super) async fn sync_once(&self, user: UserId) -> Result<SyncResult> {
         let _lock = self.sync_locks[user.0.as_u128() as usize % self.sync_locks.len()].lock().await;
         let payments = self.payments()?;
@@ -66,17 +67,17 @@ impl Billing {
             return Ok(SyncResult::NoCustomer);
         };
         let Some(customer) = row.customer() else { return Ok(SyncResult::NoCustomer) };
-        // Read before Stripe's state, which may not reflect events that arrive later.
+        // The events are read before Stripe's state, because that state may not include the changes of events that arrive later.
         let events = stripe_events::unprocessed_of(self.db.read(), customer).await?;
-        // The checkouts are read before the subscriptions, which then include those that completed checkouts have created.
-        let mut ended = Vec::new();
+        // The checkouts are read before the subscriptions, so that the subscriptions of completed checkouts are included.
+        let mut ended_checkouts = Vec::new();
         for open in checkouts::open_of(self.db.read(), user).await? {
             let status = match payments.checkout(&open.session_id).await {
                 Err(PaymentError::Missing(_)) => checkout::Status::Expired,
                 current => current?.status,
             };
             if status != checkout::Status::Open {
-                ended.push((open.session_id, status));
+                ended_checkouts.push((open.session_id, status));
             }
         }
         let subscriptions = match payments.subscriptions(customer).await {
@@ -85,7 +86,7 @@ impl Billing {
         };
         let subscriptions = self.only_pro(subscriptions).await?;
         let new = derive_billing_state(&subscriptions, row.clone(), self.clock.now());
-        if !self.db.with_retry(|| self.store(&new, &events, &ended)).await? {
+        if !self.db.with_retry(|| self.store(&new, &events, &ended_checkouts)).await? {
             return Ok(SyncResult::Superseded);
         }
         if new != (subscription::Model { updated_at: new.updated_at, ..row }) {
@@ -97,16 +98,21 @@ impl Billing {
 
     /// The subscriptions to the configured price or to another price of its product; all if no price is configured.
     async fn only_pro(&self, subscriptions: Vec<SubscriptionSnapshot>) -> Result<Vec<SubscriptionSnapshot>> {
-        let Some(price) = self.settings.price() else { return Ok(subscriptions) };
-        let has_price = |one: &SubscriptionSnapshot| one.prices.iter().any(|other| other.id == price);
+        let Some(price_id) = self.settings.price() else { return Ok(subscriptions) };
+        let has_price = |subscription: &SubscriptionSnapshot| {
+            subscription.prices.iter().any(|price| price.id == price_id)
+        };
         if subscriptions.iter().all(has_price) {
             return Ok(subscriptions);
         }
         let product = self.configured_price().await?.and_then(|price| price.product);
-        let has_product = |one: &SubscriptionSnapshot| {
-            product.is_some() && one.prices.iter().any(|other| other.product == product)
+        let has_product = |subscription: &SubscriptionSnapshot| {
+            product.is_some() && subscription.prices.iter().any(|price| price.product == product)
         };
-        Ok(subscriptions.into_iter().filter(|one| has_price(one) || has_product(one)).collect())
+        Ok(subscriptions
+            .into_iter()
+            .filter(|subscription| has_price(subscription) || has_product(subscription))
+            .collect())
     }
 
     /// Stores the result of a sync. Returns false, and stores nothing, if the row has changed since this sync read it.
@@ -114,13 +120,13 @@ impl Billing {
         &self,
         new: &subscription::Model,
         events: &[String],
-        ended: &[(String, checkout::Status)],
+        ended_checkouts: &[(String, checkout::Status)],
     ) -> Result<bool> {
         let tx = self.db.begin().await?;
         if !subscriptions::update_if_unchanged(&tx, new).await? {
             return Ok(false);
         }
-        for (session, status) in ended {
+        for (session, status) in ended_checkouts {
             checkouts::end(&tx, session, *status).await?;
         }
         stripe_events::set_processed_at(&tx, events, Some(new.updated_at)).await?;
@@ -129,8 +135,8 @@ impl Billing {
         Ok(true)
     }
 
-    /// Syncs some of the users whose state is stale, which means not synced for an hour while a change is expected, or for a day
-    /// while there is a subscription.
+    /// Syncs some of the users whose state is stale: it was not synced for an hour while a change is expected, or for a day while
+    /// there is a subscription.
     ///
     /// # Errors
     /// The database does not respond. A failed sync is only logged.

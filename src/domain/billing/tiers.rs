@@ -9,14 +9,14 @@ pub enum Tier {
 }
 
 impl Tier {
-    /// The tier of a user who has Pro or not.
+    /// Pro if the user has Pro, otherwise Basic.
     #[must_use]
     pub fn of(has_pro: bool) -> Self {
         if has_pro { Self::Pro } else { Self::Basic }
     }
 }
 
-/// The tier at `now`.
+/// The tier at `now` of the user with this row; Basic for a user without a row.
 #[must_use]
 pub fn tier(subscription: Option<&subscription::Model>, now: Timestamp) -> Tier {
     match subscription.and_then(|subscription| subscription.pro_until) {

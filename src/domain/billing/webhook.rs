@@ -1,4 +1,4 @@
-//! Stripe's webhook events: received, processed by jobs, replayed by the operator.
+//! Stripe's webhook events: receiving them, processing them in jobs, and replaying them for an operator.
 
 use entity::stripe_event;
 
@@ -33,14 +33,14 @@ const SYNC_EVENTS: [&str; 13] = [
 ];
 /// The types of events that report a reversed payment.
 const REVERSAL_EVENTS: [&str; 2] = ["charge.refunded", "charge.dispute.closed"];
-/// The label of any other type, and of an event whose type is not known.
+/// The metric label of any other type of event, and of an event whose body was not parsed.
 const OTHER: &str = "other";
 /// The kind of the jobs that process a Stripe event.
 pub const STRIPE_EVENT: &str = "stripe_event";
 
 impl Billing {
-    /// Verifies the signature of an event and stores the event with the job that processes it, unless it is stored already. An
-    /// event of another type, or without a customer or a reversed charge, is ignored.
+    /// Verifies the signature of an event and stores the event with the job that processes it, unless it is stored already.
+    /// Ignores an event of a type that Pollux does not use, and one that names neither a customer nor a reversed charge.
     ///
     /// # Errors
     /// [`Error::BadInput`] if the signature is invalid, or [`Error::BillingNotConfigured`].
@@ -93,7 +93,7 @@ impl Billing {
             received_at: self.clock.now(),
             processed_at: None,
         };
-        // Events that arrive together are stored in one batch: the first caller gets its writer, and all wait for `stored`.
+        // Events that arrive together are stored in one batch. The first caller gets the writer; all callers wait for `stored`.
         let (stored, writer) = self.event_intake.add(row);
         if let Some(writer) = writer {
             let billing = self.clone();
@@ -114,7 +114,7 @@ impl Billing {
     /// Processes a stored event: syncs its customer, or records the reversal of its charge.
     ///
     /// # Errors
-    /// Stripe or the database do not respond.
+    /// Stripe or the database does not respond.
     pub async fn process_event(&self, id: &str) -> Result<()> {
         while let Some(event) = stripe_events::by_id(self.db.read(), id).await?
             && event.processed_at.is_none()
@@ -131,8 +131,8 @@ impl Billing {
             return self.record_reversal(event, charge).await;
         }
         if let Some(user) = subscriptions::user_of(self.db.read(), &event.customer_id).await? {
-            // A sync that is stored also marks the event as processed. It is discarded if a concurrent sync was stored first;
-            // then the caller runs once more unless that one has marked the event.
+            // A sync that stores its state also marks the event as processed. If a concurrent sync stored its state first, this
+            // one is discarded, and the caller repeats it unless the other one has marked the event.
             return self.sync_once(user).await.map(drop);
         }
         // No user has this customer: the same Stripe account also sells another product.
@@ -167,7 +167,8 @@ impl Billing {
     }
 }
 
-/// The type of an event as a label of a metric: one of a limited number, because Stripe adds types.
+/// The metric label of a type of event. All types that Pollux does not use share one label, because Stripe adds types, but the
+/// number of labels must stay limited.
 fn label(kind: &str) -> &str {
     if SYNC_EVENTS.contains(&kind) || REVERSAL_EVENTS.contains(&kind) { kind } else { OTHER }
 }
