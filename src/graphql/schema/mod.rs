@@ -19,8 +19,8 @@ use crate::graphql::engine::CacheableFields;
 pub use profile::MY_DATA;
 pub use subscriptions::Subscription;
 
-/// The fields whose values depend only on their arguments and the user's list of chatrooms. Every change of such a value
-/// increments the version of the list.
+/// The fields whose values depend only on their arguments and the user's list of chatrooms. Responses that contain only these
+/// fields may be cached, because every change of such a value increments the version of the list.
 pub const CACHEABLE: CacheableFields = &[
     ("Query", &["chatrooms"]),
     ("ChatroomConnection", &["edges", "nodes", "pageInfo", "totalCount"]),
@@ -57,7 +57,7 @@ pub struct Query(
     billing::BillingQueries,
 );
 
-/// Operations that change something. Each counts against the caller's rate limit; past it, it returns RATE_LIMITED.
+/// Operations that change something. Each counts against the caller's rate limit and returns RATE_LIMITED above it.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     accounts::AccountMutations,

@@ -1,8 +1,8 @@
 use async_graphql::{InputObject, SimpleObject};
 use entity::chatroom::Generation;
 
-/// How the model of a chatroom generates. A value that is null is that of the server, or else the model's own. Values that the
-/// model does not take are not used.
+/// How the model of a chatroom generates. For a value that is null, the server's setting applies, or else the model's default.
+/// Values that the model does not support are ignored.
 #[derive(SimpleObject)]
 pub struct GenerationSettings {
     /// The randomness of the answer: 0 to 2.
@@ -16,13 +16,13 @@ pub struct GenerationSettings {
 }
 
 impl From<Generation> for GenerationSettings {
-    fn from(own: Generation) -> Self {
-        let Generation { temperature, top_p, max_output_tokens, thinking_budget } = own;
+    fn from(settings: Generation) -> Self {
+        let Generation { temperature, top_p, max_output_tokens, thinking_budget } = settings;
         Self { temperature, top_p, max_output_tokens, thinking_budget }
     }
 }
 
-/// How the model of a chatroom is to generate. A value that is null is that of the server, or else the model's own.
+/// How the model of a chatroom generates. For a value that is null, the server's setting applies, or else the model's default.
 #[derive(InputObject)]
 pub struct GenerationInput {
     /// The randomness of the answer: 0 to 2.

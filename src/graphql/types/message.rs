@@ -109,7 +109,7 @@ impl Message {
         Ok(self.row(ctx).await?.active)
     }
 
-    /// The number of your replies that are queued before this one. Null unless its status is QUEUED.
+    /// The number of your unfinished replies before this one in the queue. Null unless its status is QUEUED.
     async fn queue_position(&self, ctx: &Context<'_>) -> Result<Option<i32>> {
         let row = self.row(ctx).await?;
         if row.status != message::Status::Queued {

@@ -1,4 +1,4 @@
-//! What a user has used and may use.
+//! The prompts and tokens that a user has used and may use.
 
 use async_graphql::{
     Context, InputValueError, InputValueResult, Object, Scalar, ScalarType, SimpleObject, Value,
@@ -26,6 +26,7 @@ impl Usage {
         Self { user, prompts }
     }
 
+    /// The tokens of today and of this month.
     async fn token_budgets(&self, ctx: &Context<'_>) -> Result<[TokenBudget; 2]> {
         let (loader, quota) = (loader(ctx), &chatrooms(ctx).quota);
         let subscription = loader.load_one(SubscriptionOf(self.user)).await?;
@@ -84,7 +85,7 @@ impl Usage {
 /// The tokens of prompts, answers and thoughts that count in a day or a month.
 #[derive(SimpleObject)]
 pub struct TokenBudget {
-    /// The number of tokens used. A reply that is not finished counts as a number that the server has set.
+    /// The number of tokens used. An unfinished reply counts as a fixed number of tokens, which is a setting of the server.
     used: i32,
     /// The maximum of tokens. Null if unlimited.
     limit: Option<i32>,
@@ -113,7 +114,7 @@ pub struct DailyUsage {
     tokens: i32,
 }
 
-/// `Int` has 32 bits.
+/// Converts a count to an `Int` of GraphQL, which has 32 bits. A larger count becomes the maximum.
 fn at_most_i32(count: i64) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
