@@ -1,4 +1,4 @@
-//! Validation, coercion and normalization, tested with the examples and counter-examples of the specification.
+//! Tests validation, coercion and normalization with the examples and counter-examples of the specification.
 
 mod normalization;
 mod validation;
@@ -88,7 +88,7 @@ fn prepare(text: &str, name: Option<&str>, variables: Value) -> Result<Operation
     normalize(&schema, &document, operation, &values)
 }
 
-/// Why `text` is rejected; none if it is accepted.
+/// The reason for which a document is rejected; `None` if it is accepted.
 fn rejection(text: &str) -> Option<Rejection> {
     prepare(text, None, Value::Null).err()
 }

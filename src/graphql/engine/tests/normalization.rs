@@ -12,7 +12,7 @@ fn normalized(text: &str, variables: Value) -> String {
 
 fn print(set: &SelectionSet) -> String {
     let items = set.items.iter().filter_map(|item| match &item.node {
-        // The `__typename` that only the response shape reads.
+        // This is the `__typename` that only the response shape reads.
         Selection::Field(field) if field.node.response_key().node == " " => None,
         Selection::Field(field) => {
             let field = &field.node;
@@ -77,9 +77,9 @@ fn skip_and_include_are_applied() {
     assert_eq!(normalized(text, json!({"s": false})), "{dog{name barkVolume}}");
     let all = "{dog{name nickname owner{name} barkVolume} human{name}}";
     assert_eq!(normalized(text, json!({"s": false, "i": true})), all);
-    let both =
+    let both_directives =
         "{ dog { name @skip(if: false) @include(if: false) nickname @skip(if: true) @include(if: true) } }";
-    let operation = prepare(both, None, json!({})).unwrap();
+    let operation = prepare(both_directives, None, json!({})).unwrap();
     let Shape::Object(root) = &*operation.shape else { panic!() };
     assert_eq!(root[0].selection, Some(Shape::Object(Vec::new())), "an object without fields");
     let null = prepare(text, None, json!({ "i": null }));
@@ -126,8 +126,8 @@ fn an_operation_is_selected_by_name() {
     assert!(matches!(prepare("fragment F on Dog { name }", None, json!({})), Err(Rejection::Invalid(_))));
 }
 
-/// The message about the limit that a document exceeds; empty if it is accepted.
-fn limit(text: &str) -> String {
+/// The message about the limit that a document exceeds; empty if the document is accepted.
+fn limit_message(text: &str) -> String {
     match prepare(text, None, json!({ "x": "x".repeat(100_000) })) {
         Ok(_) => String::new(),
         Err(Rejection::LimitExceeded(exceeded)) => exceeded.message(),
@@ -137,55 +137,65 @@ fn limit(text: &str) -> String {
 
 #[test]
 fn a_document_at_a_limit_is_accepted_and_one_above_it_is_rejected() {
-    let friends = |depth: usize| {
+    let nested_friends = |depth: usize| {
         format!("{{ dog {{ {} name {} }} }}", "friends(last: 1) { ".repeat(depth), "}".repeat(depth))
     };
-    assert_eq!(limit(&friends(10)), "");
-    assert_eq!(limit(&friends(12)), "Query depth 14 exceeds the maximum of 12.");
+    assert_eq!(limit_message(&nested_friends(10)), "");
+    assert_eq!(limit_message(&nested_friends(12)), "Query depth 14 exceeds the maximum of 12.");
     let aliases = |count| (0..count).map(|n| format!("a{n}: name ")).collect::<Vec<_>>().concat();
-    assert_eq!(limit(&format!("{{ dog {{ {} }} }}", aliases(30))), "");
+    assert_eq!(limit_message(&format!("{{ dog {{ {} }} }}", aliases(30))), "");
     assert_eq!(
-        limit(&format!("{{ dog {{ {} }} }}", aliases(31))),
+        limit_message(&format!("{{ dog {{ {} }} }}", aliases(31))),
         "Alias count 31 exceeds the maximum of 30 in one selection set."
     );
-    let apart = format!(
+    // The fields of a named and an inline fragment, which are merged into one selection set.
+    let in_fragments = format!(
         "{{ dog {{ ...F ... {{ {} }} }} }} fragment F on Dog {{ b: name {} }}",
         aliases(16),
         aliases(30)
     );
-    assert_eq!(limit(&apart), "Alias count 31 exceeds the maximum of 30 in one selection set.");
+    assert_eq!(
+        limit_message(&in_fragments),
+        "Alias count 31 exceeds the maximum of 30 in one selection set."
+    );
     // A page of 100 dogs with 19 fields each, and the list itself.
     let page = |fields: &str| format!("{{ dog {{ friends(last: 100) {{ {fields} }} }} }}");
-    assert_eq!(limit(&page(&aliases(19))), "");
-    assert_eq!(limit(&page(&aliases(20))), "Query complexity 2002 exceeds the maximum of 2000.");
+    assert_eq!(limit_message(&page(&aliases(19))), "");
+    assert_eq!(limit_message(&page(&aliases(20))), "Query complexity 2002 exceeds the maximum of 2000.");
     assert_eq!(
-        limit(&page("friends(last: 19) { name }")),
+        limit_message(&page("friends(last: 19) { name }")),
         "Query complexity 2002 exceeds the maximum of 2000."
     );
-    assert_eq!(limit("{ pets(first: 100) { nodes { name } edges { node { name } } } }"), "");
+    assert_eq!(limit_message("{ pets(first: 100) { nodes { name } edges { node { name } } } }"), "");
     assert_eq!(
-        limit("{ pets { nodes { ... on Dog { friends { friends { friends { name } } } } } } }"),
+        limit_message("{ pets { nodes { ... on Dog { friends { friends { friends { name } } } } } } }"),
         "Query complexity 168441 exceeds the maximum of 2000."
     );
     assert_eq!(
-        limit("{ human { pets { ... on Dog { owner { pets { name } } } } } }"),
+        limit_message("{ human { pets { ... on Dog { owner { pets { name } } } } } }"),
         "Query complexity 10202 exceeds the maximum of 2000.",
         "a list without paging counts 100 items"
     );
-    let copies = |count| {
+    // The variable `x` has 100,000 bytes.
+    let uses_of_x = |count| {
         let fields: Vec<_> = (0..count).map(|n| format!("a{n}: addName(name: $x) ")).collect();
         format!("mutation($x: String!) {{ {} }}", fields.concat())
     };
-    assert_eq!(limit(&copies(10)), "");
-    assert_eq!(limit(&copies(11)), "Argument size of at least 1100000 exceeds the maximum of 1048576 bytes.");
+    assert_eq!(limit_message(&uses_of_x(10)), "");
+    assert_eq!(
+        limit_message(&uses_of_x(11)),
+        "Argument size of at least 1100000 exceeds the maximum of 1048576 bytes."
+    );
 }
 
 #[test]
 fn fields_of_a_fragment_count_at_every_spread() {
+    // A chain of fragments, each of which spreads the next one 29 times.
     let link = |n: usize| format!("fragment F{n} on Dog {{ {} }}", format!("...F{} ", n + 1).repeat(29));
     let links = |count| (0..count).map(link).collect::<String>();
-    let harmless = format!("{{ dog {{ ...F0 }} }} {} fragment F29 on Dog {{ name }}", links(29));
-    assert_eq!(limit(&harmless), "", "each fragment is collected once in a selection set");
+    let chain = format!("{{ dog {{ ...F0 }} }} {} fragment F29 on Dog {{ name }}", links(29));
+    assert_eq!(limit_message(&chain), "", "each fragment is collected once in a selection set");
+    // A chain of fragments, each of which spreads the next one in two different selection sets.
     let fork = |n: usize| {
         format!(
             "fragment F{n} on Dog {{ a: owner {{ pets {{ ...F{0} }} }} b: owner {{ pets {{ ...F{0} }} }} }}",
@@ -194,25 +204,25 @@ fn fields_of_a_fragment_count_at_every_spread() {
     };
     let forks: String = (0..20).map(fork).collect();
     assert_eq!(
-        limit(&format!("{{ dog {{ ...F0 }} }} {forks} fragment F20 on Dog {{ name }}")),
+        limit_message(&format!("{{ dog {{ ...F0 }} }} {forks} fragment F20 on Dog {{ name }}")),
         "Query depth 42 exceeds the maximum of 12."
     );
     let many = (0..30).map(|n| format!("a{n}: dog {{ ...F }} ")).collect::<Vec<_>>().concat();
-    assert_eq!(limit(&format!("{{ {many} }} fragment F on Dog {{ {} }}", "name ".repeat(60))), "");
+    assert_eq!(limit_message(&format!("{{ {many} }} fragment F on Dog {{ {} }}", "name ".repeat(60))), "");
     assert_eq!(
-        limit(&format!("{{ {many} }} fragment F on Dog {{ {} }}", "name ".repeat(66))),
+        limit_message(&format!("{{ {many} }} fragment F on Dog {{ {} }}", "name ".repeat(66))),
         "Query field count of at least 2001 exceeds the maximum of 2000."
     );
 }
 
 #[test]
-fn introspection_has_its_own_limits_which_queries_of_tools_meet() {
+fn introspection_has_its_own_limits_which_typical_queries_of_tools_do_not_exceed() {
     let of_type = "kind name ofType { ".repeat(9) + "kind" + &"}".repeat(9);
     let typical = format!("{{ __schema {{ types {{ fields {{ args {{ type {{ {of_type} }} }} }} }} }} }}");
-    assert_eq!(limit(&typical), "");
+    assert_eq!(limit_message(&typical), "");
     let circular =
         format!("{{ __schema {{ types {} name {} }} }}", "{ fields { type ".repeat(4) + "{", "}".repeat(9));
-    assert_eq!(limit(&circular), "Introspection list depth 4 exceeds the maximum of 3.");
+    assert_eq!(limit_message(&circular), "Introspection list depth 4 exceeds the maximum of 3.");
     let deep = format!("{{ __type(name: \"Dog\") {{ {} name {} }} }}", "ofType {".repeat(16), "}".repeat(16));
-    assert_eq!(limit(&deep), "Introspection depth 18 exceeds the maximum of 16.");
+    assert_eq!(limit_message(&deep), "Introspection depth 18 exceeds the maximum of 16.");
 }

@@ -3,11 +3,11 @@ use serde_json::json;
 
 use super::*;
 
-/// Coerces `variables` for an operation that declares `$x` of type `ty`. Returns the path and the problem if they are rejected,
-/// none if they are accepted.
+/// Coerces `variables` for an operation that declares `$x` of type `ty`. Returns the path and the problem if the variables are
+/// rejected, and `None` if they are accepted.
 fn problem(ty: &str, variables: Value) -> Option<(String, String)> {
     let schema = schema();
-    // Parsed without validation, which would reject the unused variable.
+    // The document is parsed without validation, which would reject the unused variable.
     let text = format!("query($x: {ty}) {{ dog {{ name }} }}");
     let document = ExecutableDocument::parse(&schema.schema, text, "document").unwrap();
     let operation = document::operation(&document, None).unwrap();
@@ -76,11 +76,12 @@ fn an_invalid_value_is_reported_by_path_without_its_content() {
         ("[PetInput!]", json!([{"name": "x"}, {"name": ["secret"]}]), "x[1].name"),
         // The required field `name` is missing.
         ("PetInput", json!({"cat": "secret"}), "x.name"),
-        // The path, but not the problem, names the unknown field.
+        // The unknown field is named in the path, but not in the problem.
         ("PetInput", json!({"name": "x", "secretive": "secret"}), "x.secretive"),
     ] {
-        let (at, problem) = problem(ty, json!({ "x": value })).unwrap_or_else(|| panic!("{ty}: {value}"));
-        assert_eq!(at, path, "{ty}: {value}");
+        let (reported_path, problem) =
+            problem(ty, json!({ "x": value })).unwrap_or_else(|| panic!("{ty}: {value}"));
+        assert_eq!(reported_path, path, "{ty}: {value}");
         assert!(!problem.contains("secret"), "{problem}");
     }
 }
