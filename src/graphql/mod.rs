@@ -27,12 +27,12 @@ pub type Schema = GraphqlSchema<Query, Mutation, Subscription>;
 pub type Executor = engine::Executor<Schema>;
 
 fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
-    // The engine validates each document first, so async-graphql makes only its fast checks.
+    // The engine has validated each document before async-graphql receives it, so async-graphql makes only its fast checks.
     GraphqlSchema::build(Query::default(), Mutation::default(), Subscription)
         .validation_mode(ValidationMode::Fast)
 }
 
-/// Makes the executor of this schema.
+/// Creates the executor of this schema.
 ///
 /// # Errors
 /// The schema is not valid GraphQL.
@@ -44,7 +44,7 @@ pub fn executor(
     Executor::new(builder(), services, documents, introspection, CACHEABLE)
 }
 
-/// The schema definition, as `schema.graphql` holds it.
+/// The schema definition, as `schema.graphql` contains it.
 #[must_use]
 pub fn sdl() -> String {
     builder().finish().sdl_with_options(SDLExportOptions::new().include_specified_by())

@@ -1,4 +1,5 @@
-//! The span and the log line of a query or a mutation: ids and names, never what users wrote.
+//! Ends the trace span of a query or a mutation and writes its log line. Both contain only ids and names, never text that
+//! users wrote.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::telemetry::{
     traces::{Span, TraceContext},
 };
 
-/// Writes the line, at the level debug.
+/// Writes the log line, at level debug.
 pub(super) fn log(
     operation: &OperationMetrics,
     request_id: &str,
@@ -30,7 +31,8 @@ pub(super) fn log(
     );
 }
 
-/// Ends the span, and names the trace in the internal errors of the response.
+/// Ends the span. If the response has errors, marks the span as failed, and adds the trace id to those that have a request id,
+/// such as internal errors.
 pub(super) fn end_span(mut span: Span, response: &mut Response) {
     let Some(trace) = span.context() else { return };
     for error in &mut response.errors {

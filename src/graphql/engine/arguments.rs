@@ -1,18 +1,18 @@
-//! The arguments of a normalized operation.
+//! Replaces the variables in the arguments of an operation, and counts the size of the arguments.
 
 use apollo_compiler::ast::Value as Literal;
-use async_graphql::{Name as Key, indexmap::IndexMap};
+use async_graphql::{Name as NormalizedName, indexmap::IndexMap};
 use async_graphql_value::Value;
 
 use super::{
-    limits::{ARGUMENT_BYTES, Rejection, check_limit},
+    limits::{MAX_ARGUMENT_BYTES, Rejection, check_limit},
     normalize::Normalizer,
     variables::{json_size, number},
 };
 use crate::error::RequestLimit;
 
 impl Normalizer<'_> {
-    /// Replaces the variables of a value. Returns none for an omitted variable.
+    /// Replaces the variables in a value. Returns `None` if the value is an omitted variable.
     pub(super) fn replace_variables(&mut self, literal: &Literal) -> Result<Option<Value>, Rejection> {
         Ok(Some(match literal {
             Literal::Variable(name) => {
@@ -21,7 +21,7 @@ impl Normalizer<'_> {
                 value.clone().into_value()
             }
             Literal::Null => Value::Null,
-            Literal::Enum(name) => Value::Enum(Key::new(name)),
+            Literal::Enum(name) => Value::Enum(NormalizedName::new(name)),
             Literal::String(text) => {
                 self.count_argument(text.len())?;
                 Value::String(text.clone())
@@ -30,6 +30,7 @@ impl Normalizer<'_> {
             Literal::Int(text) => number(text.as_str()).into_value(),
             Literal::Boolean(value) => Value::Boolean(*value),
             Literal::List(items) => {
+                // By the specification, an omitted variable in a list is null.
                 let values =
                     items.iter().map(|item| Ok(self.replace_variables(item)?.unwrap_or(Value::Null)));
                 Value::List(values.collect::<Result<_, _>>()?)
@@ -38,7 +39,7 @@ impl Normalizer<'_> {
                 let mut object = IndexMap::with_capacity(fields.len());
                 for (name, value) in fields {
                     if let Some(value) = self.replace_variables(value)? {
-                        object.insert(Key::new(name), value);
+                        object.insert(NormalizedName::new(name), value);
                     }
                 }
                 Value::Object(object)
@@ -46,17 +47,19 @@ impl Normalizer<'_> {
         }))
     }
 
+    /// Counts the bytes of a variable or a string.
     fn count_argument(&mut self, bytes: usize) -> Result<(), Rejection> {
         self.argument_bytes = self.argument_bytes.saturating_add(bytes);
-        check_limit(RequestLimit::ArgumentBytes, self.argument_bytes, ARGUMENT_BYTES)
+        check_limit(RequestLimit::ArgumentBytes, self.argument_bytes, MAX_ARGUMENT_BYTES)
     }
 }
 
-pub(super) fn has_variable(literal: &Literal) -> bool {
+/// Whether a value is a variable or contains one.
+pub(super) fn contains_variable(literal: &Literal) -> bool {
     match literal {
         Literal::Variable(_) => true,
-        Literal::List(items) => items.iter().any(|item| has_variable(item)),
-        Literal::Object(fields) => fields.iter().any(|(_, value)| has_variable(value)),
+        Literal::List(items) => items.iter().any(|item| contains_variable(item)),
+        Literal::Object(fields) => fields.iter().any(|(_, value)| contains_variable(value)),
         _ => false,
     }
 }

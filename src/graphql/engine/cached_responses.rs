@@ -1,5 +1,6 @@
-//! Keeps the responses of queries that read nothing but a user's list of chatrooms, under the version of that list. If the
-//! version is unchanged, a repeated query receives the kept response: the list is not read, and no field is resolved.
+//! Keeps in memory the responses to queries that read only the user's list of chatrooms. Each response is stored under the
+//! version that the list had. While the list still has this version, a repeated query receives the kept response: the list is
+//! not read, and no field is resolved.
 //!
 //! `graphql::schema::CACHEABLE` lists the fields that a kept response may contain.
 
@@ -18,7 +19,7 @@ const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 pub type CacheableFields = &'static [(&'static str, &'static [&'static str])];
 
 /// Whether the response to an operation may be kept. Checks each fragment of the document once, even one that this operation
-/// does not use, so that the cost is linear in the document.
+/// does not use, so that the check takes time linear in the size of the document.
 pub(super) fn is_cacheable(
     document: &ExecutableDocument,
     operation: &Operation,
@@ -30,13 +31,13 @@ pub(super) fn is_cacheable(
         for selection in &set.selections {
             match selection {
                 Selection::Field(field) => {
-                    if !contains(cacheable, &set.ty, &field.name) {
+                    if !is_field_cacheable(cacheable, &set.ty, &field.name) {
                         return false;
                     }
                     pending.push(&field.selection_set);
                 }
                 Selection::InlineFragment(fragment) => pending.push(&fragment.selection_set),
-                // Every fragment was pending from the start.
+                // `pending` contained the selection of every fragment from the start.
                 Selection::FragmentSpread(_) => {}
             }
         }
@@ -44,14 +45,14 @@ pub(super) fn is_cacheable(
     operation.is_query()
 }
 
-fn contains(cacheable: CacheableFields, parent_type: &Name, field: &Name) -> bool {
+fn is_field_cacheable(cacheable: CacheableFields, parent_type: &Name, field: &Name) -> bool {
     field == "__typename"
         || cacheable
             .iter()
             .any(|(type_name, fields)| parent_type == *type_name && fields.contains(&field.as_str()))
 }
 
-/// What a response depends on.
+/// Everything on which a kept response depends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub user: UserId,
@@ -96,6 +97,7 @@ mod tests {
         type Mutation { change: Int }";
     const CACHEABLE: CacheableFields = &[("Query", &["list"]), ("Item", &["id"])];
 
+    /// Whether the response to the only operation of a document may be kept.
     fn is_cacheable(text: &str) -> bool {
         let document = DocumentSchema::new(SDL, true).unwrap().parse(text).unwrap();
         super::is_cacheable(&document, document::operation(&document, None).unwrap(), CACHEABLE)

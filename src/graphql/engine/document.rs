@@ -1,5 +1,5 @@
-//! Parses documents and validates them against the schema with apollo-compiler, by the
-//! [specification](https://spec.graphql.org/draft/#sec-Validation).
+//! Parses documents with apollo-compiler and validates them against the schema, as the
+//! [specification](https://spec.graphql.org/draft/#sec-Validation) requires.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,14 +16,14 @@ use async_graphql::Pos;
 use super::limits::{Fault, Rejection};
 
 /// The maximum number of errors that are reported for one document.
-const MAX_REPORTED: usize = 10;
+const MAX_REPORTED_ERRORS: usize = 10;
 
 /// The schema against which documents are validated.
 pub(super) struct DocumentSchema {
     pub(super) schema: Valid<Schema>,
     /// The object types of each interface and union.
     pub(super) possible_types: HashMap<Name, Vec<Name>>,
-    /// Whether introspection is allowed. If not, error messages name no part of the schema.
+    /// Whether introspection is allowed. If not, error messages mention no part of the schema.
     pub(super) introspection: bool,
 }
 
@@ -50,6 +50,8 @@ impl DocumentSchema {
         Ok(Self { schema, possible_types, introspection })
     }
 
+    /// Parses and validates a document.
+    ///
     /// # Errors
     /// The text is not GraphQL, or not valid against the schema.
     pub(super) fn parse(&self, text: &str) -> Result<Valid<ExecutableDocument>, Rejection> {
@@ -62,27 +64,28 @@ impl DocumentSchema {
         let validate = |ast: &Ast| {
             ast.to_executable_validate(&self.schema).map_err(|invalid| self.invalid(faults(&invalid.errors)))
         };
-        if let Some(ast) = without_null_defaults(&ast) {
-            validate(&ast)?;
+        if let Some(without_null_defaults) = without_null_defaults(&ast) {
+            validate(&without_null_defaults)?;
         }
         validate(&ast)
     }
 
+    /// The error of an invalid document. While introspection is off, it contains only the first position.
     fn invalid(&self, faults: Vec<Fault>) -> Rejection {
         if self.introspection {
             return Rejection::Invalid(faults);
         }
-        does_not_fit(faults.into_iter().next().and_then(|fault| fault.position))
+        invalid_without_details(faults.into_iter().next().and_then(|fault| fault.position))
     }
 }
 
-/// The error of an invalid document while introspection is off. It names no part of the schema.
-pub(super) fn does_not_fit(position: Option<Pos>) -> Rejection {
+/// The error of an invalid document while introspection is off. It mentions no part of the schema.
+pub(super) fn invalid_without_details(position: Option<Pos>) -> Rejection {
     let message = "The document does not fit the schema of this server.".to_owned();
     Rejection::Invalid(vec![Fault { message, position }])
 }
 
-/// The operation to execute.
+/// Selects the operation to execute.
 ///
 /// # Errors
 /// No operation has this name, or the name is missing and the document does not contain exactly one operation.
@@ -105,8 +108,9 @@ pub(super) fn operation<'a>(
     }
 }
 
+/// Converts errors of apollo-compiler, at most [`MAX_REPORTED_ERRORS`] of them.
 fn faults(errors: &DiagnosticList) -> Vec<Fault> {
-    let reported = errors.iter().take(MAX_REPORTED).map(|diagnostic| {
+    let reported = errors.iter().take(MAX_REPORTED_ERRORS).map(|diagnostic| {
         // This conversion yields the messages of graphql-js, which developers know.
         let error = diagnostic.unstable_to_json_compat();
         let position = error.locations.first().map(|at| Pos { line: at.line, column: at.column });
@@ -115,14 +119,17 @@ fn faults(errors: &DiagnosticList) -> Vec<Fault> {
     reported.collect()
 }
 
+/// The line and the column at which a node begins.
 pub(super) fn position(location: Option<SourceSpan>, sources: &SourceMap) -> Option<Pos> {
     let found = location?.line_column(sources)?;
     Some(Pos { line: found.line, column: found.column })
 }
 
-/// A copy of the document without null defaults of variables; none if it has no such default. The copy is validated, too, because
-/// apollo-compiler accepts a null default where the specification requires a
-/// [non-null default](https://spec.graphql.org/draft/#IsVariableUsageAllowed()).
+/// A copy of the document in which variables have no null defaults; `None` if the document has no such default.
+///
+/// The copy must be valid, too. A nullable variable may be used as a non-null value if it has a
+/// [non-null default](https://spec.graphql.org/draft/#IsVariableUsageAllowed()), but apollo-compiler also accepts a null default.
+/// In the copy, the variable has no default, so apollo-compiler rejects this use.
 fn without_null_defaults(ast: &Ast) -> Option<Ast> {
     let is_null = |variable: &Node<VariableDefinition>| {
         variable.default_value.as_ref().is_some_and(|default| default.is_null())
@@ -150,33 +157,36 @@ fn duplicate_input_field(ast: &Ast) -> Option<(&Name, Option<SourceSpan>)> {
     ast.definitions.iter().find_map(|definition| match definition {
         Definition::OperationDefinition(operation) => {
             let defaults = operation.variables.iter().filter_map(|variable| variable.default_value.as_ref());
-            defaults.into_iter().find_map(duplicate_in).or_else(|| duplicate_below(&operation.selection_set))
+            defaults
+                .into_iter()
+                .find_map(duplicate_in_value)
+                .or_else(|| duplicate_in_selections(&operation.selection_set))
         }
-        Definition::FragmentDefinition(fragment) => duplicate_below(&fragment.selection_set),
+        Definition::FragmentDefinition(fragment) => duplicate_in_selections(&fragment.selection_set),
         _ => None,
     })
 }
 
-fn duplicate_below(selections: &[Selection]) -> Option<(&Name, Option<SourceSpan>)> {
+fn duplicate_in_selections(selections: &[Selection]) -> Option<(&Name, Option<SourceSpan>)> {
     selections.iter().find_map(|selection| match selection {
         Selection::Field(field) => {
-            let arguments = field.arguments.iter().find_map(|argument| duplicate_in(&argument.value));
-            arguments.or_else(|| duplicate_below(&field.selection_set))
+            let arguments = field.arguments.iter().find_map(|argument| duplicate_in_value(&argument.value));
+            arguments.or_else(|| duplicate_in_selections(&field.selection_set))
         }
-        Selection::InlineFragment(fragment) => duplicate_below(&fragment.selection_set),
+        Selection::InlineFragment(fragment) => duplicate_in_selections(&fragment.selection_set),
         Selection::FragmentSpread(_) => None,
     })
 }
 
-fn duplicate_in(value: &Node<Value>) -> Option<(&Name, Option<SourceSpan>)> {
+fn duplicate_in_value(value: &Node<Value>) -> Option<(&Name, Option<SourceSpan>)> {
     match &**value {
         Value::Object(fields) => {
             let mut seen = HashSet::new();
             fields.iter().find_map(|(name, value)| {
-                if seen.insert(name) { duplicate_in(value) } else { Some((name, value.location())) }
+                if seen.insert(name) { duplicate_in_value(value) } else { Some((name, value.location())) }
             })
         }
-        Value::List(items) => items.iter().find_map(duplicate_in),
+        Value::List(items) => items.iter().find_map(duplicate_in_value),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! Errors as clients receive them: a code, extensions for programs, and a message for people.
+//! Converts errors to the form that clients receive: a code and further extensions for programs, and a message for people.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ impl From<Error> for GraphqlError {
         let mut extensions = ErrorExtensionValues::default();
         let mut source: Option<Arc<dyn std::any::Any + Send + Sync>> = None;
         let (code, message) = match error {
-            Error::Unauthenticated(why) => (ErrorCode::Unauthenticated, why.to_owned()),
+            Error::Unauthenticated(reason) => (ErrorCode::Unauthenticated, reason.to_owned()),
             Error::Forbidden(message) => (ErrorCode::Forbidden, message),
-            Error::NotFound(what) => {
-                (ErrorCode::NotFound, format!("The {what} does not exist, or it is not yours."))
+            Error::NotFound(object) => {
+                (ErrorCode::NotFound, format!("The {object} does not exist, or it is not yours."))
             }
             Error::BadInput { field, message } => {
                 extensions.set("field", field);
@@ -104,8 +104,9 @@ pub fn failure(error: Error, request_id: &str) -> Response {
     response
 }
 
-/// The error of a field that is rejected, at its path in the response.
-pub fn at(path: &QueryPathNode<'_>, error: GraphqlError) -> ServerError {
+/// The error of a rejected field, with the field's path in the response.
+pub fn error_at(path: &QueryPathNode<'_>, error: GraphqlError) -> ServerError {
+    // `parents` begins with the innermost parent; the path in an error begins with the root field.
     let mut nodes: Vec<_> = std::iter::once(path).chain(path.parents()).collect();
     nodes.reverse();
     let path = nodes.into_iter().map(|node| match node.segment {

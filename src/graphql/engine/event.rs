@@ -1,4 +1,4 @@
-//! The events of subscriptions.
+//! The events of subscriptions: as the domain emits them, and as the responses that clients receive.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
     error::Result,
 };
 
-/// A response of an operation, with the cursor after which to resume if it is an event of a resumable subscription.
+/// A response to send to the client. An event of a resumable subscription has the cursor after which to resume.
 pub struct Event {
     pub response: Response,
     pub cursor: Option<String>,
@@ -40,7 +40,7 @@ pub type SourceEvents = BoxStream<'static, Result<SourceEvent>>;
 
 /// New text of a reply.
 pub(super) struct Delta<'a> {
-    /// The version of the chatroom, if the event is one of a chatroom.
+    /// The version of the chatroom if the event is a chatroom event; `None` for an event of `replyStream`.
     pub(super) version: Option<i64>,
     pub(super) reply: MessageId,
     pub(super) cursor: Cursor,
@@ -48,7 +48,7 @@ pub(super) struct Delta<'a> {
 }
 
 impl SourceEvent {
-    /// The cursor after which to resume.
+    /// The cursor after which to resume. `None` if the subscription is not resumable.
     pub(super) fn cursor(&self) -> Option<String> {
         match self {
             Self::Reply(_, event) => Some(event.cursor().to_string()),
@@ -58,11 +58,12 @@ impl SourceEvent {
         }
     }
 
+    /// The new text, if the event is a `ReplyDelta`.
     pub(super) fn delta(&self) -> Option<Delta<'_>> {
         let (version, reply, event) = match self {
             Self::Reply(reply, event) => (None, *reply, event),
             Self::Chatroom(event) => match &event.change {
-                ChatroomChange::Reply(reply, of_reply) => (Some(event.version), *reply, of_reply),
+                ChatroomChange::Reply(reply, reply_event) => (Some(event.version), *reply, reply_event),
                 _ => return None,
             },
             Self::ChatroomList(_) | Self::Account(_) => return None,

@@ -24,7 +24,7 @@ use super::{
     error::{INTERNAL_ERROR, finish_errors, rejection},
     error_code::ErrorCode,
     event::Event,
-    limits::{COMPLEXITY, Rejection},
+    limits::{MAX_COMPLEXITY, Rejection},
     loaders::Batches,
     memory::Memory,
     mutation_rate::MutationLimits,
@@ -258,7 +258,7 @@ impl<S: async_graphql::Executor> Executor<S> {
             let cost = reports_cost.then_some(operation.complexity);
             let mut response = executor.response_to(operation, &text, context, &metrics).await;
             if let Some(complexity) = cost {
-                let cost = value!({ "complexity": complexity, "max": COMPLEXITY });
+                let cost = value!({ "complexity": complexity, "max": MAX_COMPLEXITY });
                 response.extensions.insert(COST.to_owned(), cost);
             }
             yield Box::new(response.into());

@@ -1,4 +1,4 @@
-//! The limits of an operation, and the errors of requests that exceed them.
+//! The limits of a document and its operation, and the errors of requests that are rejected before execution.
 
 use std::collections::HashMap;
 
@@ -11,20 +11,22 @@ use async_graphql::{Pos, Response};
 use super::{error::rejection, error_code::ErrorCode};
 use crate::error::{LimitExceeded, RequestLimit};
 
-/// Levels of nested fields.
-const DEPTH: usize = 12;
-/// Levels of nested fields below `__schema` and `__type`, whose types refer to each other.
-const INTROSPECTION_DEPTH: usize = 16;
-/// Levels of nested lists below `__schema` and `__type`. Each level multiplies the size of the response.
-const INTROSPECTION_LISTS: usize = 3;
-/// Fields and fragments that normalization visits. The fields of a fragment count at each of its spreads.
-pub(super) const FIELDS: usize = 2000;
-/// Aliases in one selection set.
-pub(super) const ALIASES: usize = 30;
-/// Fields. The fields of a list's items count once for each item of the page.
-pub(super) const COMPLEXITY: usize = 2000;
-/// Bytes of the arguments of a normalized operation. Each use of a variable is a copy.
-pub(super) const ARGUMENT_BYTES: usize = 1024 * 1024;
+/// The maximum number of levels of nested fields.
+const MAX_DEPTH: usize = 12;
+/// The maximum number of levels of nested fields below `__schema` and `__type`, whose types refer to each other.
+const MAX_INTROSPECTION_DEPTH: usize = 16;
+/// The maximum number of levels of nested lists below `__schema` and `__type`. Each level multiplies the size of the response.
+const MAX_INTROSPECTION_LISTS: usize = 3;
+/// The maximum number of fields and fragments that normalization visits. The fields of a fragment count at each of its spreads.
+pub(super) const MAX_FIELDS: usize = 2000;
+/// The maximum number of aliases in one selection set.
+pub(super) const MAX_ALIASES: usize = 30;
+/// The maximum complexity of an operation, which is its number of fields. The fields of a list's items count once for each item
+/// that the list can have.
+pub(super) const MAX_COMPLEXITY: usize = 2000;
+/// The maximum size of the arguments of a normalized operation, in bytes. A variable counts at each of its uses, because each
+/// use is a copy.
+pub(super) const MAX_ARGUMENT_BYTES: usize = 1024 * 1024;
 
 /// Why an operation is rejected before execution.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,7 +37,8 @@ pub(super) enum Rejection {
     Syntax(Vec<Fault>),
     /// The document is not valid against the schema.
     Invalid(Vec<Fault>),
-    /// The value at `path` in the variables does not match its type.
+    /// The value at `path` in the variables is missing or does not match its type. `problem` completes the sentence that begins
+    /// with `Variable "$path"`.
     Variable { path: String, problem: String },
 }
 
@@ -54,8 +57,8 @@ impl Rejection {
     pub(super) fn into_response(self) -> Response {
         match self {
             Self::LimitExceeded(exceeded) => limit_exceeded(exceeded),
-            Self::Syntax(faults) => faulty(ErrorCode::GraphqlParseFailed, faults),
-            Self::Invalid(faults) => faulty(ErrorCode::GraphqlValidationFailed, faults),
+            Self::Syntax(faults) => response_with_faults(ErrorCode::GraphqlParseFailed, faults),
+            Self::Invalid(faults) => response_with_faults(ErrorCode::GraphqlValidationFailed, faults),
             Self::Variable { path, problem } => {
                 let mut response =
                     rejection(ErrorCode::BadUserInput, format!("Variable \"${path}\" {problem}."));
@@ -66,7 +69,7 @@ impl Rejection {
     }
 }
 
-fn faulty(code: ErrorCode, faults: Vec<Fault>) -> Response {
+fn response_with_faults(code: ErrorCode, faults: Vec<Fault>) -> Response {
     let errors = faults.into_iter().flat_map(|fault| {
         let mut errors = rejection(code, fault.message).errors;
         errors[0].locations = fault.position.into_iter().collect();
@@ -90,39 +93,41 @@ pub(super) fn check_limit(limit: RequestLimit, count: usize, max: usize) -> Resu
     if count > max { Err(Rejection::LimitExceeded(LimitExceeded { limit, count, max })) } else { Ok(()) }
 }
 
-/// The depth of a selection set.
+/// How deeply a selection set is nested.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Level {
     depth: usize,
-    /// Within `__schema` and `__type`: the depth and the number of lists, counted from there.
+    /// Inside `__schema` or `__type`: the number of levels since that field, and how many of them are lists. `None` elsewhere.
     pub(super) introspection: Option<(usize, usize)>,
 }
 
 impl Level {
-    /// Whether it is the level below a root field.
-    pub(super) fn is_root(self) -> bool {
+    /// Whether the selection set is that of a root field.
+    pub(super) fn is_below_root_field(self) -> bool {
         self.depth == 1
     }
 
-    /// The level of the selection set of this field. `deepest` measures the levels below the field. It is called only for the
-    /// error message, when a limit is exceeded.
+    /// The level of the selection set of `field`, which is a field of this selection set.
+    ///
+    /// If a limit is exceeded, `measure_below` measures the levels below the field, so that the error contains the depth of the
+    /// whole document. Its argument decides which fields count as a level.
     pub(super) fn below(
         self,
         field: &str,
-        deepest: impl Fn(fn(&str) -> bool) -> usize,
+        measure_below: impl Fn(fn(&str) -> bool) -> usize,
     ) -> Result<Self, Rejection> {
         let check = |limit, level, max, counts: fn(&str) -> bool| {
-            if level <= max { Ok(()) } else { check_limit(limit, level + deepest(counts), max) }
+            if level <= max { Ok(()) } else { check_limit(limit, level + measure_below(counts), max) }
         };
         let Some((depth, lists)) = self.introspection else {
             let depth = self.depth + 1;
-            check(RequestLimit::Depth, depth, DEPTH, |_| true)?;
+            check(RequestLimit::Depth, depth, MAX_DEPTH, |_| true)?;
             let introspection = ["__schema", "__type"].contains(&field).then_some((1, 0));
             return Ok(Self { depth, introspection });
         };
         let (depth, lists) = (depth + 1, lists + usize::from(is_introspection_list(field)));
-        check(RequestLimit::IntrospectionDepth, depth, INTROSPECTION_DEPTH, |_| true)?;
-        check(RequestLimit::IntrospectionLists, lists, INTROSPECTION_LISTS, is_introspection_list)?;
+        check(RequestLimit::IntrospectionDepth, depth, MAX_INTROSPECTION_DEPTH, |_| true)?;
+        check(RequestLimit::IntrospectionLists, lists, MAX_INTROSPECTION_LISTS, is_introspection_list)?;
         Ok(Self { introspection: Some((depth, lists)), ..self })
     }
 }
@@ -131,17 +136,19 @@ fn is_introspection_list(field: &str) -> bool {
     ["fields", "inputFields", "interfaces", "possibleTypes"].contains(&field)
 }
 
-/// Measures how deep the fields of a selection set are nested. Each fragment is measured once.
+/// Measures how deeply the fields of a selection set are nested. Measures each fragment only once, so that the time is linear in
+/// the size of the document.
 pub(super) struct DepthMeter<'a> {
     document: &'a ExecutableDocument,
     /// Whether a field of this name counts as a level.
     counts: fn(&str) -> bool,
-    fragments: HashMap<&'a str, usize>,
+    /// The depths of the fragments measured so far, by name.
+    fragment_depths: HashMap<&'a str, usize>,
 }
 
 impl<'a> DepthMeter<'a> {
     pub(super) fn new(document: &'a ExecutableDocument, counts: fn(&str) -> bool) -> Self {
-        Self { document, counts, fragments: HashMap::new() }
+        Self { document, counts, fragment_depths: HashMap::new() }
     }
 
     pub(super) fn measure(&mut self, set: &'a SelectionSet) -> usize {
@@ -152,12 +159,12 @@ impl<'a> DepthMeter<'a> {
             Selection::InlineFragment(fragment) => self.measure(&fragment.selection_set),
             Selection::FragmentSpread(spread) => {
                 let name = spread.fragment_name.as_str();
-                if let Some(&depth) = self.fragments.get(name) {
+                if let Some(&depth) = self.fragment_depths.get(name) {
                     return depth;
                 }
                 let fragment = self.document.fragments.get(name);
                 let depth = fragment.map_or(0, |fragment| self.measure(&fragment.selection_set));
-                self.fragments.insert(name, depth);
+                self.fragment_depths.insert(name, depth);
                 depth
             }
         });

@@ -1,4 +1,5 @@
-//! Loaders of nested objects. The number of queries depends on the fields of a document, not on the number of objects.
+//! Loads nested objects in batches. The number of database queries therefore depends on the fields of a document, and not on
+//! the number of objects.
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
@@ -23,7 +24,8 @@ use crate::{
     },
 };
 
-/// Loads batches. The keys come from objects that the viewer owns, so ownership is not checked again.
+/// Loads batches of objects. Keys other than [`Owned`] come from objects that the viewer is known to own, so their ownership is
+/// not checked again.
 pub struct Batches {
     db: Db,
     quota: Quota,
@@ -66,16 +68,18 @@ impl From<LoadError> for Error {
 }
 
 impl Batches {
-    /// Counts the bytes of a row.
+    /// Counts the bytes of a row as memory of the request.
     fn count_read(&self, bytes: usize) -> Result<(), LoadError> {
         match self.memory.count_read(bytes) {
             Err(Error::LimitExceeded(exceeded)) => Err(LoadError::LimitExceeded(exceeded)),
             Err(Error::RateLimited { retry_after_secs }) => Err(LoadError::Busy { retry_after_secs }),
+            // `count_read` returns no other error.
             Ok(()) | Err(_) => Ok(()),
         }
     }
 
-    /// Counts each message when it has been read, before the next one is read.
+    /// Returns the function that counts each message as soon as it has been read. If it returns an error, no further message is
+    /// read.
     fn admit(&self) -> impl Fn(&message::Model) -> Result<(), LoadError> + use<'_> {
         |message| self.count_read(messages::size_of(message))
     }
@@ -83,7 +87,7 @@ impl Batches {
 
 type Loaded<K, V> = Result<HashMap<K, V>, LoadError>;
 
-/// An object that is loaded only if it belongs to this user.
+/// The key of an object that is loaded only if it belongs to this user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Owned<T>(pub UserId, pub T);
 
@@ -162,7 +166,7 @@ impl Loader<PageOf> for Batches {
 
     async fn load(&self, keys: &[PageOf]) -> Loaded<PageOf, Page<Arc<message::Model>>> {
         let mut loaded = HashMap::new();
-        // The chatrooms of one list have the same window.
+        // The chatrooms of a list usually have the same window, so one query reads the pages of all of them.
         let by_window = group(keys.iter().map(|PageOf(chatroom, window)| (window.clone(), *chatroom)));
         for (window, chatrooms) in by_window {
             let pages = messages::pages(self.db.read(), &chatrooms, &window, self.admit()).await?;
@@ -172,11 +176,14 @@ impl Loader<PageOf> for Batches {
     }
 }
 
-/// A page of the alternatives of one message.
+/// A page of the alternatives of one message, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct VersionsOf {
-    pub at: VersionsAt,
-    pub newest: usize,
+    /// The position in the chatroom that the alternatives share.
+    pub position: VersionsAt,
+    /// The maximum number of alternatives; the newest ones are loaded.
+    pub limit: usize,
+    /// If given, only alternatives older than this message are loaded.
     pub before: Option<MessageId>,
 }
 
@@ -186,17 +193,18 @@ impl Loader<VersionsOf> for Batches {
 
     async fn load(&self, keys: &[VersionsOf]) -> Loaded<VersionsOf, Vec<Arc<message::Model>>> {
         let mut loaded = Vec::new();
-        let by_window = group(keys.iter().map(|key| ((key.newest, key.before), key.at)));
-        for ((newest, before), positions) in by_window {
-            let found = messages::versions(self.db.read(), &positions, newest, before, self.admit()).await?;
+        let by_window = group(keys.iter().map(|key| ((key.limit, key.before), key.position)));
+        for ((limit, before), positions) in by_window {
+            let found = messages::versions(self.db.read(), &positions, limit, before, self.admit()).await?;
             loaded.extend(found.into_iter().map(|message| {
-                (VersionsOf { at: VersionsAt::of(&message), newest, before }, Arc::new(message))
+                (VersionsOf { position: VersionsAt::of(&message), limit, before }, Arc::new(message))
             }));
         }
         Ok(group(loaded.into_iter()))
     }
 }
 
+/// The user's subscription to the Pro tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SubscriptionOf(pub UserId);
 
@@ -214,6 +222,7 @@ impl Loader<SubscriptionOf> for Batches {
     }
 }
 
+/// The prompts that the user has used today, and the user's limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UsageOf(pub UserId);
 
@@ -225,19 +234,20 @@ impl Loader<UsageOf> for Batches {
         let now = self.quota.clock.now();
         let users: Vec<UserId> = keys.iter().map(|key| key.0).collect();
         let subscriptions = subscriptions::of_users(self.db.read(), &users).await?;
-        let used = usage::of_users(self.db.read(), &users, self.quota.calendar.period(now).day).await?;
+        let usage_today =
+            usage::of_users(self.db.read(), &users, self.quota.calendar.period(now).day).await?;
         Ok(keys
             .iter()
             .map(|&key| {
                 let subscription = subscriptions.iter().find(|subscription| subscription.user_id == key.0);
-                let used = used.iter().find(|today| today.user_id == key.0).map_or(0, |today| today.used);
+                let used = usage_today.iter().find(|row| row.user_id == key.0).map_or(0, |row| row.used);
                 (key, self.quota.prompt_budget(tier(subscription, now), used))
             })
             .collect())
     }
 }
 
-/// What a user has used since the beginning of the month or of the visible history.
+/// The user's usage on each day since the beginning of the month or of the visible history, whichever is earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RecentUsageOf(pub UserId);
 
@@ -252,7 +262,7 @@ impl Loader<RecentUsageOf> for Batches {
     }
 }
 
-/// The user's queued replies, the next one first.
+/// The user's replies that are queued or being written, in the order in which workers claim them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QueueOf(pub UserId);
 

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A request that exceeds its own limit fails with QUERY_TOO_COMPLEX. One that exceeds the limit of its user or of the process
-//! fails with RATE_LIMITED, and may succeed once other requests have ended.
+//! fails with RATE_LIMITED; a retry may succeed after other requests have ended.
 
 use std::{
     collections::HashMap,
@@ -21,15 +21,15 @@ use crate::error::{Error, LimitExceeded, RequestLimit};
 
 const MIB: usize = 1024 * 1024;
 
-/// The maximum bytes of a request's responses.
-const RESPONSE: usize = 8 * MIB;
-/// The maximum bytes of the rows that a request reads.
-const READ: usize = 16 * MIB;
-/// The maximum bytes that the requests of one user, or of all anonymous callers of one network, hold at once.
-const USER: usize = 48 * MIB;
-/// The maximum bytes that all requests hold at once.
-const PROCESS: usize = 128 * MIB;
-/// When to retry a request that exceeded the limit of its user or of the process.
+/// The maximum size of a request's responses, in bytes.
+const MAX_RESPONSE_BYTES: usize = 8 * MIB;
+/// The maximum size of the rows that a request reads, in bytes.
+const MAX_READ_BYTES: usize = 16 * MIB;
+/// The maximum number of bytes that the requests of one user, or of all anonymous callers of one network, hold at once.
+const MAX_USER_BYTES: usize = 48 * MIB;
+/// The maximum number of bytes that all requests hold at once.
+const MAX_PROCESS_BYTES: usize = 128 * MIB;
+/// The time after which a client may retry a request that exceeded the limit of its user or of the process.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Unused pools are dropped once there are this many more pools than after the last sweep.
 const SWEEP_EVERY: usize = 1000;
@@ -46,6 +46,7 @@ impl Pool {
         Arc::new(Self { limit, held: AtomicUsize::new(0) })
     }
 
+    /// Acquires the bytes and returns true, unless they exceed the limit.
     fn try_acquire(&self, bytes: usize) -> bool {
         let is_within = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.limit;
         if !is_within {
@@ -59,28 +60,28 @@ impl Pool {
     }
 }
 
-/// The pools of a process.
+/// The pools of the process, and of its users and networks.
 #[derive(Debug)]
 pub struct Memory {
     process: Arc<Pool>,
-    /// The pools of users and networks, and their number after the last sweep.
+    /// The pools of users and networks by owner, and their number after the last sweep.
     users: Mutex<(HashMap<String, Weak<Pool>>, usize)>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { process: Pool::new(PROCESS), users: Mutex::default() }
+        Self { process: Pool::new(MAX_PROCESS_BYTES), users: Mutex::default() }
     }
 }
 
 impl Memory {
-    /// Starts to count the memory of a request. Its owner is the user or, for an anonymous caller, the network.
+    /// Starts to count the memory of a request. `owner` identifies the user or, for an anonymous caller, the network.
     #[must_use]
     pub fn request(&self, owner: &str) -> Arc<RequestMemory> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         let (pools, after_last_sweep) = &mut *users;
         let user = pools.get(owner).and_then(Weak::upgrade).unwrap_or_else(|| {
-            let pool = Pool::new(USER);
+            let pool = Pool::new(MAX_USER_BYTES);
             pools.insert(owner.to_owned(), Arc::downgrade(&pool));
             pool
         });
@@ -95,9 +96,12 @@ impl Memory {
 /// The memory that one request holds.
 #[derive(Debug)]
 pub struct RequestMemory {
+    /// The pool of the user or, for an anonymous caller, of the network.
     user: Arc<Pool>,
     process: Arc<Pool>,
+    /// The bytes of the rows that were read.
     read: AtomicUsize,
+    /// The bytes of the responses.
     responded: AtomicUsize,
 }
 
@@ -117,7 +121,7 @@ impl RequestMemory {
     /// # Errors
     /// [`Error::LimitExceeded`] or [`Error::RateLimited`].
     pub fn count_read(&self, bytes: usize) -> Result<(), Error> {
-        self.acquire(&self.read, RequestLimit::BytesRead, READ, bytes)
+        self.acquire(&self.read, RequestLimit::BytesRead, MAX_READ_BYTES, bytes)
     }
 
     /// Counts bytes of the response.
@@ -125,9 +129,10 @@ impl RequestMemory {
     /// # Errors
     /// [`Error::LimitExceeded`] or [`Error::RateLimited`].
     pub(super) fn count_response(&self, bytes: usize) -> Result<(), Error> {
-        self.acquire(&self.responded, RequestLimit::ResponseBytes, RESPONSE, bytes)
+        self.acquire(&self.responded, RequestLimit::ResponseBytes, MAX_RESPONSE_BYTES, bytes)
     }
 
+    /// Adds bytes to a counter of the request and to both pools, unless one of the three limits would be exceeded.
     fn acquire(
         &self,
         counter: &AtomicUsize,
@@ -171,35 +176,42 @@ mod tests {
     #[test]
     fn the_memory_of_a_request_a_user_and_the_process_is_limited_and_given_back() {
         let memory = Memory::default();
-        let one = memory.request("a");
+        let request = memory.request("a");
         let message = |result| match result {
             Err(Error::LimitExceeded(exceeded)) => exceeded.message(),
             other => panic!("{other:?}"),
         };
-        assert!(one.count_response(RESPONSE).is_ok());
+        assert!(request.count_response(MAX_RESPONSE_BYTES).is_ok());
         assert_eq!(
-            message(one.count_response(1)),
+            message(request.count_response(1)),
             "Response size of at least 8388609 exceeds the maximum of 8388608 bytes."
         );
-        assert!(one.count_read(READ).is_ok());
+        assert!(request.count_read(MAX_READ_BYTES).is_ok());
         assert_eq!(
-            message(one.count_read(1)),
+            message(request.count_read(1)),
             "Size of the data read of at least 16777217 exceeds the maximum of 16777216 bytes."
         );
-        let full = |owner: &str| {
+        // Starts requests of a user until one is rejected. Each request reads the maximum number of bytes.
+        let fill = |owner: &str| {
             let requests = std::iter::repeat_with(|| memory.request(owner));
-            requests.take_while(|request| request.count_read(READ).is_ok()).take(100).collect::<Vec<_>>()
+            requests
+                .take_while(|request| request.count_read(MAX_READ_BYTES).is_ok())
+                .take(100)
+                .collect::<Vec<_>>()
         };
-        let others = full("a");
-        assert_eq!(others.len(), (USER - RESPONSE - READ) / READ);
-        assert!(matches!(memory.request("a").count_read(READ), Err(Error::RateLimited { .. })));
-        drop(one);
-        assert!(memory.request("a").count_read(READ).is_ok());
-        let of_others: Vec<_> = (0..10).map(|user| full(&user.to_string())).collect();
-        let held: usize = of_others.iter().map(Vec::len).sum::<usize>() + others.len();
-        assert_eq!(held, PROCESS / READ, "all users together");
-        drop((others, of_others));
-        assert_eq!(full("b").len(), USER / READ);
+        let of_same_user = fill("a");
+        assert_eq!(
+            of_same_user.len(),
+            (MAX_USER_BYTES - MAX_RESPONSE_BYTES - MAX_READ_BYTES) / MAX_READ_BYTES
+        );
+        assert!(matches!(memory.request("a").count_read(MAX_READ_BYTES), Err(Error::RateLimited { .. })));
+        drop(request);
+        assert!(memory.request("a").count_read(MAX_READ_BYTES).is_ok());
+        let of_other_users: Vec<_> = (0..10).map(|user| fill(&user.to_string())).collect();
+        let held: usize = of_other_users.iter().map(Vec::len).sum::<usize>() + of_same_user.len();
+        assert_eq!(held, MAX_PROCESS_BYTES / MAX_READ_BYTES, "all users together");
+        drop((of_same_user, of_other_users));
+        assert_eq!(fill("b").len(), MAX_USER_BYTES / MAX_READ_BYTES);
         for user in 0..5 * SWEEP_EVERY {
             drop(memory.request(&user.to_string()));
         }

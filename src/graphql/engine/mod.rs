@@ -1,5 +1,5 @@
-//! Executes the operations of every transport. Knows only the root types of the schema, and only one field: `checkoutStatus`,
-//! which counts against the rate limit of mutations.
+//! Executes the operations of every transport. Of the schema, it knows only the root types, the field `checkoutStatus`, which
+//! counts against the rate limit of mutations, and the fields of events with new text of a reply (`delta`).
 //!
 //! ```text
 //!  text ──► tokens ──► document ──► variables ──► normalize ──► async-graphql ──► shape ──► response
@@ -8,13 +8,13 @@
 //!                                                 directives, its cost limited
 //! ```
 //!
-//! The result of each step that does not depend on variables is kept for accepted documents (`prepared_documents`), so these
-//! steps are skipped for a repeated document. The response to a query of a user's list of chatrooms is kept, too, and a repeated
-//! query receives it without execution as long as the list has not changed (`cached_responses`).
+//! For an accepted document, the results of the steps that do not depend on variables are kept (`prepared_documents`), so a
+//! repeated document skips these steps. The response to a query of a user's list of chatrooms is kept, too: as long as the list
+//! has not changed, a repeated query receives this response without execution (`cached_responses`).
 //!
 //! async-graphql only resolves fields. The steps before and after it implement document validation, variables, fragments,
-//! directives, field merging and null propagation by the GraphQL specification. Each step takes time linear in the output of
-//! the step before it.
+//! directives, field merging and null propagation as the GraphQL specification requires. Each step takes time linear in the
+//! size of the previous step's output.
 
 mod access;
 mod arguments;

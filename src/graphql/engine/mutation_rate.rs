@@ -1,4 +1,4 @@
-//! The rate limit of mutations. Each mutation of a document counts, and so does each `checkoutStatus`.
+//! The rate limit of mutations. Each mutation field of a document counts, and so does each `checkoutStatus` field of a query.
 
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use crate::{
 
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// The limits of mutations a minute.
+/// The maximum numbers of mutations a minute.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MutationLimits {
+    /// For one signed-in user.
     pub(super) user: u32,
     /// For all signed-in users of one address.
     pub(super) address: u32,
@@ -23,15 +24,17 @@ pub(super) struct MutationLimits {
 /// The caller's rate limit of mutations, for the `RateLimit` headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MutationRate {
+    /// The maximum number of mutations in a window.
     pub quota: u32,
     pub window: Duration,
+    /// The number of mutations that are still allowed now.
     pub remaining: u32,
-    /// The time until the next mutation is accepted; none if the latest mutation was accepted.
+    /// The time until the next mutation is accepted; `None` if the latest mutation was accepted.
     pub reset: Option<Duration>,
 }
 
-/// Counts one mutation. If the counter is unavailable, the mutation is allowed. A use case that must not run without a limit
-/// checks a limit of its own.
+/// Counts one mutation. If the rate limits are unavailable, the mutation is allowed; a use case that must not run without a rate
+/// limit checks its own.
 ///
 /// # Errors
 /// [`Error::RateLimited`].
@@ -46,7 +49,7 @@ pub(super) async fn count(
         Ok(_) => max.user,
         Err(_) => max.anonymous,
     };
-    let all = match context.identity {
+    let applicable = match context.identity {
         Ok(viewer) => vec![
             limit(format!("mutation:user:{}", viewer.user), quota),
             limit(format!("mutation:address:{network}"), max.address),
@@ -54,8 +57,8 @@ pub(super) async fn count(
         Err(_) => vec![limit(format!("mutation:anonymous:{network}"), quota)],
     };
     let rate = |remaining, reset| MutationRate { quota, window: WINDOW, remaining, reset };
-    match limits.take(&all).await {
-        // Rate limits are off.
+    match limits.take(&applicable).await {
+        // The adapter has checked no limit.
         Ok(Verdict::Allowed { remaining: u32::MAX }) => Ok(()),
         Ok(Verdict::Allowed { remaining }) => {
             context.mutation_rate.set(rate(remaining, None));

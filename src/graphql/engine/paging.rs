@@ -1,4 +1,4 @@
-//! [Relay's connections](https://relay.dev/graphql/connections.htm): parses the arguments and builds connections.
+//! Parses the arguments of [Relay's connections](https://relay.dev/graphql/connections.htm), and builds connections from pages.
 
 use std::borrow::Cow;
 
@@ -13,10 +13,10 @@ use crate::{
     store::page::{Page, Window},
 };
 
-/// The page size without `first` and `last`.
-pub const DEFAULT_PAGE: i32 = 20;
+/// The page size if the arguments contain neither `first` nor `last`.
+pub const DEFAULT_PAGE_SIZE: i32 = 20;
 /// The maximum page size.
-pub const LONGEST_PAGE: i32 = 100;
+pub const MAX_PAGE_SIZE: i32 = 100;
 
 /// The four arguments of a connection.
 pub struct PageArgs {
@@ -27,58 +27,62 @@ pub struct PageArgs {
 }
 
 impl PageArgs {
+    /// Parses the arguments.
+    ///
     /// # Errors
-    /// [`Error::BadInput`] that names the argument and the limit.
-    pub fn window<K: Key>(self) -> Result<Window<K>> {
+    /// [`Error::BadInput`] with the name of the invalid argument and what is allowed.
+    pub fn window<K: SortKey>(self) -> Result<Window<K>> {
         let (field, size) = match (self.first, self.last) {
             (Some(_), Some(_)) => {
                 return Err(Error::bad_input("last", "first and last must not be used together."));
             }
             (None, Some(last)) => ("last", last),
-            (first, None) => ("first", first.unwrap_or(DEFAULT_PAGE)),
+            (first, None) => ("first", first.unwrap_or(DEFAULT_PAGE_SIZE)),
         };
-        if !(0..=LONGEST_PAGE).contains(&size) {
-            let message = format!("{field} must be 0 to {LONGEST_PAGE}; got {size}.");
+        if !(0..=MAX_PAGE_SIZE).contains(&size) {
+            let message = format!("{field} must be 0 to {MAX_PAGE_SIZE}; got {size}.");
             return Err(Error::bad_input(field, message));
         }
-        let read = |field, cursor: Option<String>| {
-            let key = |cursor: String| {
-                K::read(&cursor)
+        let parse_cursor = |field, cursor: Option<String>| {
+            let parse = |cursor: String| {
+                K::from_cursor(&cursor)
                     .ok_or(Error::bad_input(field, format!("{field} must be a cursor of this list.")))
             };
-            cursor.map(key).transpose()
+            cursor.map(parse).transpose()
         };
         Ok(Window {
-            after: read("after", self.after)?,
-            before: read("before", self.before)?,
+            after: parse_cursor("after", self.after)?,
+            before: parse_cursor("before", self.before)?,
             limit: usize::try_from(size).unwrap_or_default(),
             backward: self.last.is_some(),
         })
     }
 }
 
-/// The sort key of an item in its list; clients see it as an opaque cursor.
-pub trait Key: Sized {
-    fn write(&self) -> String;
-    fn read(cursor: &str) -> Option<Self>;
+/// The sort key of an item in its list. For clients it is encoded as a cursor, which is opaque to them.
+pub trait SortKey: Sized {
+    fn to_cursor(&self) -> String;
+
+    /// Returns `None` if the cursor is malformed.
+    fn from_cursor(cursor: &str) -> Option<Self>;
 }
 
-impl Key for i32 {
-    fn write(&self) -> String {
+impl SortKey for i32 {
+    fn to_cursor(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.to_string())
     }
 
-    fn read(cursor: &str) -> Option<Self> {
+    fn from_cursor(cursor: &str) -> Option<Self> {
         String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?.parse().ok()
     }
 }
 
-impl Key for crate::store::chatrooms::Key {
-    fn write(&self) -> String {
+impl SortKey for crate::store::chatrooms::Key {
+    fn to_cursor(&self) -> String {
         URL_SAFE_NO_PAD.encode(format!("{} {} {}", self.0, self.1.timestamp_micros(), self.2))
     }
 
-    fn read(cursor: &str) -> Option<Self> {
+    fn from_cursor(cursor: &str) -> Option<Self> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
         let mut parts = text.splitn(3, ' ');
         let rank = parts.next()?.parse().ok()?;
@@ -87,12 +91,12 @@ impl Key for crate::store::chatrooms::Key {
     }
 }
 
-impl Key for ResultKey {
-    fn write(&self) -> String {
+impl SortKey for ResultKey {
+    fn to_cursor(&self) -> String {
         URL_SAFE_NO_PAD.encode(format!("{} {} {}", self.newest, self.score, self.message))
     }
 
-    fn read(cursor: &str) -> Option<Self> {
+    fn from_cursor(cursor: &str) -> Option<Self> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
         let mut parts = text.splitn(3, ' ');
         let (newest, score) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
@@ -135,13 +139,14 @@ pub struct Edge<T: OutputType> {
 }
 
 impl<T: OutputType + Clone> Connection<T> {
-    pub fn new<K: Key, M>(
+    pub fn new<K: SortKey, M>(
         page: Page<M>,
         window: &Window<K>,
         key: impl Fn(&M) -> K,
         node: impl Fn(M) -> T,
     ) -> Self {
-        // If the page begins after or ends before a cursor, the item at the cursor lies on that side of the page.
+        // `page.more` states whether there are more items in the direction of the query. In the other direction, there are more
+        // if the client gave a cursor: at least the item at the cursor.
         let (has_previous_page, has_next_page) = if window.backward {
             (page.more, window.before.is_some())
         } else {
@@ -150,7 +155,7 @@ impl<T: OutputType + Clone> Connection<T> {
         let edges: Vec<Edge<T>> = page
             .items
             .into_iter()
-            .map(|item| Edge { cursor: key(&item).write(), node: node(item) })
+            .map(|item| Edge { cursor: key(&item).to_cursor(), node: node(item) })
             .collect();
         let cursor = |edge: Option<&Edge<T>>| edge.map(|edge| edge.cursor.clone());
         let page_info = PageInfo {

@@ -1,5 +1,6 @@
-//! Persisted queries: Apollo's [automatic persisted queries](https://www.apollographql.com/docs/apollo-server/performance/apq),
-//! and the documents of a manifest.
+//! Persisted queries: a request sends the hash of its document instead of the document. The server knows the document from an
+//! earlier request (Apollo's [automatic persisted queries](https://www.apollographql.com/docs/apollo-server/performance/apq)) or
+//! from a manifest.
 
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
@@ -11,12 +12,12 @@ use serde::Deserialize;
 
 use super::{error::rejection, error_code::ErrorCode};
 
-/// Hexadecimal digits of a SHA-256.
+/// The number of hexadecimal digits of a SHA-256 hash.
 const HASH_DIGITS: usize = 64;
 /// The maximum size of a stored document, in bytes. Longer documents are not stored.
-const MAX_DOCUMENT: usize = 16 * 1024;
+const MAX_DOCUMENT_BYTES: usize = 16 * 1024;
 /// The maximum size of all stored documents and their hashes, in bytes.
-const MAX_STORED: u64 = 16 * 1024 * 1024;
+const MAX_STORED_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Finds documents by their hash.
 #[derive(Clone)]
@@ -43,7 +44,7 @@ struct Operation {
     body: String,
 }
 
-/// `extensions.persistedQuery` of a request.
+/// The value of `extensions.persistedQuery` in a request.
 #[derive(Deserialize)]
 struct PersistedQuery {
     version: u32,
@@ -52,13 +53,15 @@ struct PersistedQuery {
 }
 
 impl DocumentStore {
-    /// An empty store. A document expires `ttl` after it was sent.
+    /// Creates an empty store. A document expires `ttl` after it was stored.
     #[must_use]
     pub fn automatic(ttl: Duration) -> Self {
         let weight = |hash: &String, document: &Arc<str>| {
             u32::try_from(hash.len() + document.len()).unwrap_or(u32::MAX)
         };
-        Self::Automatic(Cache::builder().weigher(weight).max_capacity(MAX_STORED).time_to_live(ttl).build())
+        Self::Automatic(
+            Cache::builder().weigher(weight).max_capacity(MAX_STORED_BYTES).time_to_live(ttl).build(),
+        )
     }
 
     /// Reads a manifest.
@@ -75,24 +78,28 @@ impl DocumentStore {
             }
             Manifest::ByHash(documents) => documents,
         };
-        // A request may send the whole document instead of its id. The document is then looked up by its hash.
+        // Manifests may identify documents by other ids than their hashes. A request may also send the whole document, which is
+        // then looked up by its hash.
         let by_hash: Vec<_> =
             documents.values().map(|document| (sha256(document), document.clone())).collect();
         documents.extend(by_hash);
         Ok(Self::Manifest(Arc::new(documents)))
     }
 
-    /// Replaces the hash in a request by its document. If the request sends both, returns the hash under which to store the
-    /// document after validation.
+    /// Adds the document to a request that sends only its hash. If the request sends both, also returns the hash: after the
+    /// document has been validated, the caller stores it under this hash.
+    ///
+    /// # Errors
+    /// The response to a request whose hash is unknown or malformed, or whose document is not allowed.
     pub(super) async fn resolve(&self, request: Request) -> Result<(Request, Option<String>), Response> {
         let extension = request.extensions.get("persistedQuery").cloned();
-        let Ok(named) = extension.map(async_graphql::from_value::<PersistedQuery>).transpose() else {
+        let Ok(persisted) = extension.map(async_graphql::from_value::<PersistedQuery>).transpose() else {
             return Err(invalid("persistedQuery must hold a version and a sha256Hash."));
         };
-        if named.as_ref().is_some_and(|named| named.version != 1) {
+        if persisted.as_ref().is_some_and(|persisted| persisted.version != 1) {
             return Err(invalid("The version of persistedQuery must be 1."));
         }
-        let hash = named.map(|named| named.hash);
+        let hash = persisted.map(|persisted| persisted.hash);
         if let Self::Manifest(documents) = self {
             let document = documents.get(&hash.unwrap_or_else(|| sha256(&request.query)));
             let document = document.ok_or_else(|| {
@@ -125,7 +132,7 @@ impl DocumentStore {
     /// Stores a validated document under its hash.
     pub(super) async fn store(&self, hash: String, document: &str) {
         if let Self::Automatic(stored) = self
-            && document.len() <= MAX_DOCUMENT
+            && document.len() <= MAX_DOCUMENT_BYTES
         {
             stored.insert(hash, document.into()).await;
         }
@@ -149,6 +156,7 @@ fn sha256(document: &str) -> String {
 mod tests {
     use super::*;
 
+    /// The document that the store finds by the hash of `document`.
     async fn find(store: &DocumentStore, document: &str) -> Option<String> {
         let extension = serde_json::json!({"version": 1, "sha256Hash": sha256(document)});
         let mut request = Request::new("");
@@ -162,7 +170,7 @@ mod tests {
         let store = DocumentStore::automatic(Duration::from_hours(1));
         store.store(sha256("{ me }"), "{ me }").await;
         assert_eq!(find(&store, "{ me }").await.as_deref(), Some("{ me }"));
-        let long = "x".repeat(MAX_DOCUMENT + 1);
+        let long = "x".repeat(MAX_DOCUMENT_BYTES + 1);
         store.store(sha256(&long), &long).await;
         assert_eq!(find(&store, &long).await, None);
         let expired = DocumentStore::automatic(Duration::ZERO);
@@ -174,11 +182,11 @@ mod tests {
     async fn the_bytes_of_stored_documents_are_limited() {
         let store = DocumentStore::automatic(Duration::from_hours(1));
         let DocumentStore::Automatic(stored) = &store else { panic!("the store is automatic") };
-        for number in 0..2 * MAX_STORED / MAX_DOCUMENT as u64 {
-            let document = format!("{number:>MAX_DOCUMENT$}");
+        for number in 0..2 * MAX_STORED_BYTES / MAX_DOCUMENT_BYTES as u64 {
+            let document = format!("{number:>MAX_DOCUMENT_BYTES$}");
             store.store(sha256(&document), &document).await;
         }
         stored.run_pending_tasks().await;
-        assert!(stored.weighted_size() <= MAX_STORED);
+        assert!(stored.weighted_size() <= MAX_STORED_BYTES);
     }
 }

@@ -1,5 +1,5 @@
-//! Keeps accepted documents in their parsed and validated form, so that a repeated document is not tokenized, parsed, validated
-//! and, if its operation has no variables, not normalized again.
+//! Keeps accepted documents in memory in their parsed and validated form, so that a repeated document is not tokenized, parsed
+//! and validated again. If its operation has no variables, the normalized operation is kept, too.
 //!
 //! ```text
 //!  text, operation name ──► known? ─┬─ no ──► tokens ──► document ──► variables ──► normalize ──► kept if accepted
@@ -7,10 +7,11 @@
 //!                                      yes, with variables ─────► variables ──► normalize
 //! ```
 //!
-//! The events of subscriptions are resolved by one kept operation for all of them, unless its selection depends on variables.
+//! All subscriptions with the same document resolve their events with one kept operation, unless its selection depends on
+//! variables.
 //!
-//! Rejected documents are not kept. The bytes of all kept documents are limited; the cache prefers documents that are used often,
-//! so that a client that sends unique documents does not evict them.
+//! Rejected documents are not kept. The total size of kept documents is limited. The cache prefers to keep documents that are
+//! used often, so a client that sends unique documents does not evict them.
 
 use std::sync::Arc;
 
@@ -48,9 +49,10 @@ pub(super) struct PreparedDocuments {
 /// An accepted operation of a request.
 pub(super) struct Accepted {
     pub(super) operation: Arc<Operation>,
-    /// The operation that resolves the events of a subscription, whose root arguments are those of any request.
+    /// The operation that resolves the events of a subscription. Requests with the same document share it, so its root arguments
+    /// may be those of another request; resolving an event does not use them.
     pub(super) events: Arc<Operation>,
-    /// The operation name, the document and the variables, if the response may be kept.
+    /// The text that identifies the request (operation name, document and variables), if the response may be kept.
     pub(super) cacheable_request: Option<String>,
     pub(super) metrics: OperationMetrics,
 }
@@ -58,7 +60,8 @@ pub(super) struct Accepted {
 struct PreparedDocument {
     document: Valid<ExecutableDocument>,
     has_variables: bool,
-    /// The normalized operation. None if it depends on variables; if it is a subscription, apart from its root arguments.
+    /// The normalized operation, if it does not depend on variables. The operation of a subscription is kept even if its root
+    /// arguments depend on variables, because resolving an event does not use them.
     operation: Option<Arc<Operation>>,
     is_cacheable: bool,
     metrics: OperationMetrics,
@@ -104,7 +107,7 @@ impl PreparedDocuments {
         if prepared.bytes <= MAX_DOCUMENT_BYTES {
             self.kept.insert(key, Arc::new(prepared)).await;
         }
-        // Responses are kept only for a repeated document.
+        // `cacheable_request` is `None`, because a response is kept only if its document is a repeated one.
         Ok(Accepted { events: operation.clone(), operation, cacheable_request: None, metrics })
     }
 
@@ -124,9 +127,9 @@ impl PreparedDocuments {
         let metrics = self
             .metrics
             .operation(definition.operation_type.name(), definition.name.as_ref().map(Name::as_str));
-        let is_constant = !has_variables
+        let can_be_kept = !has_variables
             || (operation.kind == OperationType::Subscription && operation.has_constant_selection);
-        let kept = is_constant.then(|| operation.clone());
+        let kept = can_be_kept.then(|| operation.clone());
         let bytes = text.len() + tokens * TOKEN_BYTES + kept.as_ref().map_or(0, |operation| operation.bytes);
         let prepared =
             PreparedDocument { document, has_variables, operation: kept, is_cacheable, metrics, bytes };
@@ -134,16 +137,17 @@ impl PreparedDocuments {
     }
 }
 
+/// The text that identifies a request, if the response to it may be kept. `key` is that of its document.
 fn cacheable_request(prepared: &PreparedDocument, key: String, variables: &Variables) -> Option<String> {
     if !prepared.is_cacheable {
         return None;
     }
-    // JSON cannot contain the separator, so different requests have different texts.
+    // JSON never contains a NUL character, so different requests have different texts.
     let request = append_json(key + "\0", variables, 0);
     (request.len() <= MAX_REQUEST_BYTES).then_some(request)
 }
 
-/// The escaped operation name and the text of the document.
+/// The key of a kept document: the escaped operation name and the text of the document.
 fn key(name: Option<&str>, text: &str) -> String {
     format!("{name:?}\n{text}")
 }
@@ -167,6 +171,7 @@ mod tests {
 
     const SDL: &str = "type Query { item(id: ID): Item } type Item { name: String }";
 
+    /// The normalized operation of a request with the variable `id`, as text.
     async fn prepare(
         documents: &PreparedDocuments,
         text: &str,
@@ -179,7 +184,7 @@ mod tests {
         Ok(format!("{:?}", accepted.operation.document.operations))
     }
 
-    async fn count(documents: &PreparedDocuments) -> u64 {
+    async fn count_kept(documents: &PreparedDocuments) -> u64 {
         documents.kept.run_pending_tasks().await;
         documents.kept.entry_count()
     }
@@ -192,7 +197,7 @@ mod tests {
             let operation = prepare(&documents, text, None, id).await.unwrap();
             assert!(operation.contains(id), "{operation}");
         }
-        assert_eq!(count(&documents).await, 1);
+        assert_eq!(count_kept(&documents).await, 1);
     }
 
     #[tokio::test]
@@ -204,9 +209,9 @@ mod tests {
         assert_ne!(operations[0], operations[1]);
         assert_eq!(prepare(&documents, text, Some("A"), "").await, operations[0]);
         assert_eq!(prepare(&documents, text, Some("B"), "").await, operations[1]);
-        assert_eq!(count(&documents).await, 2);
-        for other in [None, Some(""), Some("C")] {
-            let rejected = prepare(&documents, text, other, "").await;
+        assert_eq!(count_kept(&documents).await, 2);
+        for unknown_name in [None, Some(""), Some("C")] {
+            let rejected = prepare(&documents, text, unknown_name, "").await;
             assert!(matches!(rejected, Err(Rejection::Invalid(_))), "{rejected:?}");
         }
     }
@@ -217,16 +222,16 @@ mod tests {
         for text in ["{", "{ unknown }", "query($id: ID!, $n: Int!) { item(id: $id) { name } }"] {
             assert!(prepare(&documents, text, None, "x").await.is_err(), "{text}");
         }
-        assert_eq!(count(&documents).await, 0);
+        assert_eq!(count_kept(&documents).await, 0);
     }
 
     #[tokio::test]
     async fn the_bytes_of_prepared_documents_are_limited() {
         let documents = PreparedDocuments::new(&[], &Metrics::default());
-        let used = "{ item { name } }";
+        let often_used = "{ item { name } }";
         let padding = "#".repeat(MAX_DOCUMENT_BYTES / 2);
         for number in 0..2 * MAX_BYTES / (padding.len() as u64) {
-            prepare(&documents, used, None, "").await.unwrap();
+            prepare(&documents, often_used, None, "").await.unwrap();
             prepare(&documents, &format!("{{ item(id: {number}) {{ name }} }} {padding}"), None, "")
                 .await
                 .unwrap();
@@ -234,7 +239,7 @@ mod tests {
         documents.kept.run_pending_tasks().await;
         assert!(documents.kept.weighted_size() <= MAX_BYTES);
         assert!(
-            documents.kept.contains_key(&key(None, used)),
+            documents.kept.contains_key(&key(None, often_used)),
             "unique documents evicted one that is used often"
         );
     }

@@ -1,4 +1,5 @@
-//! Counts what async-graphql resolves: mutations against their rate limit, fields, and the bytes of the response.
+//! Enforces limits while async-graphql resolves an operation: the rate limit of mutations, the number of resolved fields, and the
+//! size of the response.
 
 use std::sync::{
     Arc,
@@ -12,7 +13,7 @@ use async_graphql::{
 
 use super::{
     context::RequestContext,
-    error::at,
+    error::error_at,
     mutation_rate::{self, MutationLimits},
 };
 use crate::{
@@ -20,14 +21,15 @@ use crate::{
     ports::rate_limit::RateLimit,
 };
 
-/// The maximum number of fields that an operation resolves. The limits of documents keep most operations far below it. It applies
-/// where those limits assume fewer items than a list has.
-const FIELDS: usize = 10_000;
+/// The maximum number of fields that an operation resolves. The limits of documents keep most operations far below it; it matters
+/// if a list has more items than those limits assume.
+const MAX_FIELDS: usize = 10_000;
 /// The maximum number of introspection fields that an operation resolves.
-const INTROSPECTION_FIELDS: usize = 100_000;
-/// The number of bytes that is assumed for a value other than a string, with its punctuation.
+const MAX_INTROSPECTION_FIELDS: usize = 100_000;
+/// The assumed size of a value other than a string, with its punctuation, in bytes.
 const OTHER_VALUE_BYTES: usize = 8;
 
+/// The extension of async-graphql that creates the counters of each operation.
 pub(super) struct Resolve {
     pub(super) limits: Arc<dyn RateLimit>,
     pub(super) max: MutationLimits,
@@ -35,7 +37,7 @@ pub(super) struct Resolve {
 
 impl ExtensionFactory for Resolve {
     fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Operation {
+        Arc::new(OperationCounters {
             limits: self.limits.clone(),
             max: self.max,
             fields: AtomicUsize::new(0),
@@ -45,33 +47,34 @@ impl ExtensionFactory for Resolve {
 }
 
 /// The counters of one operation.
-struct Operation {
+struct OperationCounters {
     limits: Arc<dyn RateLimit>,
     max: MutationLimits,
     fields: AtomicUsize,
     introspection_fields: AtomicUsize,
 }
 
-impl Operation {
+impl OperationCounters {
+    /// Counts a field before it is resolved.
     async fn count(&self, context: &RequestContext, info: &ResolveInfo<'_>) -> Result<()> {
         let (fields, max) = if info.is_for_introspection {
-            (&self.introspection_fields, INTROSPECTION_FIELDS)
+            (&self.introspection_fields, MAX_INTROSPECTION_FIELDS)
         } else {
-            (&self.fields, FIELDS)
+            (&self.fields, MAX_FIELDS)
         };
         if fields.fetch_add(1, Ordering::Relaxed) >= max {
             let limit = RequestLimit::FieldsResolved;
             return Err(Error::LimitExceeded(LimitExceeded { limit, count: max + 1, max }));
         }
-        // `checkoutStatus` is limited because the status of an open checkout is read from Stripe.
-        let is_limited =
+        // `checkoutStatus` counts as a mutation, because the status of an open checkout is read from Stripe.
+        let is_rate_limited =
             info.parent_type == "Mutation" || (info.parent_type == "Query" && info.name == "checkoutStatus");
-        if is_limited { mutation_rate::count(&*self.limits, self.max, context).await } else { Ok(()) }
+        if is_rate_limited { mutation_rate::count(&*self.limits, self.max, context).await } else { Ok(()) }
     }
 }
 
 #[async_trait::async_trait]
-impl Extension for Operation {
+impl Extension for OperationCounters {
     async fn resolve(
         &self,
         ctx: &ExtensionContext<'_>,
@@ -80,17 +83,17 @@ impl Extension for Operation {
     ) -> ServerResult<Option<Value>> {
         let context = ctx.data_unchecked::<RequestContext>();
         let path = *info.path_node;
-        let reject = |error: Error| Err(at(&path, error.into()));
+        let reject = |error: Error| Err(error_at(&path, error.into()));
         if let Err(error) = self.count(context, &info).await {
             return reject(error);
         }
-        let name = info.alias.unwrap_or(info.name).len();
+        let key_bytes = info.alias.unwrap_or(info.name).len();
         let resolved = next.run(ctx, info).await?;
-        let value = match &resolved {
+        let value_bytes = match &resolved {
             Some(Value::String(text)) => text.len(),
             _ => OTHER_VALUE_BYTES,
         };
-        match context.memory.count_response(name + value) {
+        match context.memory.count_response(key_bytes + value_bytes) {
             Ok(()) => Ok(resolved),
             Err(error) => reject(error),
         }

@@ -1,4 +1,4 @@
-//! Responses as JSON, the same on every transport.
+//! Serializes responses to JSON in the same way for every transport.
 
 use async_graphql::{Response, Value};
 use bytes::Bytes;
@@ -8,8 +8,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// A response to serialize. It has no `data` if the operation was not executed, by the
-/// [specification](https://spec.graphql.org/draft/#sec-Response-Format).
+/// A response to serialize. As the [specification](https://spec.graphql.org/draft/#sec-Response-Format) requires, it has no
+/// `data` if the operation was not executed.
 pub struct SerializedResponse<'a>(pub &'a Response);
 
 impl Serialize for SerializedResponse<'_> {
@@ -18,7 +18,8 @@ impl Serialize for SerializedResponse<'_> {
         let mut map = serializer.serialize_map(None)?;
         if !is_rejected(response) {
             match &response.data {
-                // No field has a binary value, so this is the data of a kept response, as JSON.
+                // No field has a binary value, so this is data that has already been serialized to JSON: that of a kept response,
+                // or of a filled template.
                 Value::Binary(json) => {
                     let json: &RawValue = serde_json::from_slice(json).map_err(S::Error::custom)?;
                     map.serialize_entry("data", json)?;
@@ -42,7 +43,7 @@ impl SerializedResponse<'_> {
         self.append_to(String::new())
     }
 
-    /// The text followed by this response.
+    /// The text followed by this response as JSON.
     #[must_use]
     pub fn append_to(&self, text: String) -> String {
         append_json(text, self, self.json_len())
@@ -55,8 +56,8 @@ impl SerializedResponse<'_> {
     }
 }
 
-/// The text followed by a value, which takes about `len` bytes. All of them are reserved before serialization, because a buffer
-/// that grows by doubling takes up to three times the size of a large response while it is copied.
+/// The text followed by a value as JSON, which takes about `len` bytes. All of them are reserved before serialization: a buffer
+/// that grows by doubling would take up to three times the size of a large response while it is copied.
 pub fn append_json(text: String, value: &impl Serialize, len: usize) -> String {
     let mut json = text.into_bytes();
     json.reserve(len);
@@ -67,15 +68,15 @@ pub fn append_json(text: String, value: &impl Serialize, len: usize) -> String {
     }
 }
 
-/// The data of a response as JSON. In a [`Value::Binary`], it serves as the data of a later response.
+/// The data of a response as JSON. As a [`Value::Binary`], it can be the data of a later response.
 pub(super) fn data_json(response: &Response) -> Bytes {
     append_json(String::new(), &response.data, json_len(&response.data)).into()
 }
 
-/// Capacity for the keys of the response itself, and for short errors and extensions.
+/// The capacity reserved for the keys of the response itself, and for short errors and extensions.
 const ENVELOPE_BYTES: usize = 256;
 
-/// The length of a value as JSON if no text has to be escaped; numbers count as their longest form.
+/// The length of a value as JSON, in bytes, if no text has to be escaped. Each number counts as the longest one.
 fn json_len(value: &Value) -> usize {
     match value {
         Value::Null | Value::Boolean(_) => 5,
@@ -90,7 +91,8 @@ fn json_len(value: &Value) -> usize {
     }
 }
 
-/// Whether the operation was rejected before execution. Only errors of execution have a path.
+/// Whether the operation was rejected before execution: the response has errors, and none of them has a path. Only errors of
+/// execution have one.
 #[must_use]
 pub fn is_rejected(response: &Response) -> bool {
     !response.errors.is_empty() && response.errors.iter().all(|error| error.path.is_empty())

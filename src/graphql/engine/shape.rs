@@ -1,4 +1,4 @@
-//! Brings the result of an operation into its final form: fields in document order, and
+//! Brings the result of an operation into its final form: puts the fields in document order, and implements
 //! [null propagation](https://spec.graphql.org/draft/#sec-Handling-Execution-Errors), which async-graphql 7 does not implement.
 
 use std::collections::HashMap;
@@ -21,27 +21,28 @@ pub(super) enum Shape {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct FieldShape {
+    /// The response key: the alias, or else the name of the field.
     pub(super) key: Name,
-    pub(super) of: Nullability,
-    /// None for a scalar or an enum.
+    pub(super) nullability: Nullability,
+    /// `None` for a scalar or an enum.
     pub(super) selection: Option<Shape>,
 }
 
 /// Whether a value and its items can be null.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Nullability {
-    non_null: bool,
-    /// None unless the value is a list.
+    is_non_null: bool,
+    /// The nullability of the items, if the value is a list.
     item: Option<Box<Nullability>>,
 }
 
 impl From<&Type> for Nullability {
-    fn from(of: &Type) -> Self {
-        let item = match of {
+    fn from(declared: &Type) -> Self {
+        let item = match declared {
             Type::List(item) | Type::NonNullList(item) => Some(Box::new(Self::from(&**item))),
             Type::Named(_) | Type::NonNullNamed(_) => None,
         };
-        Self { non_null: of.is_non_null(), item }
+        Self { is_non_null: declared.is_non_null(), item }
     }
 }
 
@@ -52,7 +53,7 @@ impl Shape {
         self.order_fields(fields).unwrap_or_default()
     }
 
-    /// Returns none if a null propagates to the object.
+    /// Orders the fields of an object and propagates nulls in them. Returns `None` if a null propagates to the object itself.
     fn order_fields(&self, mut given: IndexMap<Name, Value>) -> Option<Value> {
         let fields = match self {
             Self::Object(fields) => fields,
@@ -62,16 +63,16 @@ impl Shape {
             },
         };
         let mut ordered = IndexMap::with_capacity(fields.len());
-        for FieldShape { key, of, selection } in fields {
+        for FieldShape { key, nullability, selection } in fields {
             let value = given.swap_remove(key).unwrap_or_default();
-            ordered.insert(key.clone(), of.propagate_nulls(value, selection.as_ref())?);
+            ordered.insert(key.clone(), nullability.propagate_nulls(value, selection.as_ref())?);
         }
         Some(Value::Object(ordered))
     }
 }
 
 impl Nullability {
-    /// Returns none if the value is null and its type is not nullable.
+    /// Propagates nulls in a value. Returns `None` if the value is null, or becomes null, and its type is not nullable.
     fn propagate_nulls(&self, value: Value, selection: Option<&Shape>) -> Option<Value> {
         let value = match (value, selection, &self.item) {
             (Value::Null, ..) => None,
@@ -82,6 +83,6 @@ impl Nullability {
             (Value::Object(fields), Some(shape), _) => shape.order_fields(fields),
             (value, ..) => Some(value),
         };
-        if value.is_none() && !self.non_null { Some(Value::Null) } else { value }
+        if value.is_none() && !self.is_non_null { Some(Value::Null) } else { value }
     }
 }

@@ -4,19 +4,19 @@
 use super::limits::{Fault, Rejection, check_limit};
 use crate::error::RequestLimit;
 
-const TOKENS: usize = 2000;
-/// Levels of nested brackets of every kind.
-const NESTING: usize = 64;
-/// Characters of a name. The length is limited because responses and errors repeat names.
-const NAME_LENGTH: usize = 128;
+const MAX_TOKENS: usize = 2000;
+/// The maximum number of levels of nested brackets of all kinds.
+const MAX_NESTING: usize = 64;
+/// The maximum length of a name in characters. The length is limited because responses and errors repeat names.
+const MAX_NAME_LENGTH: usize = 128;
 
-/// Returns the number of tokens.
+/// Counts the tokens of a document.
 ///
 /// # Errors
 /// A limit is exceeded, or a string is not terminated.
 pub(super) fn count(text: &str) -> Result<usize, Rejection> {
     let mut rest = text.as_bytes();
-    let (mut tokens, mut nesting, mut deepest, mut longest_name) = (0, 0_usize, 0, 0);
+    let (mut tokens, mut nesting, mut deepest_nesting, mut longest_name) = (0, 0_usize, 0, 0);
     while let Some((&first, after)) = rest.split_first() {
         let length = match first {
             // Whitespace, commas, and the three bytes of a byte order mark.
@@ -28,7 +28,7 @@ pub(super) fn count(text: &str) -> Result<usize, Rejection> {
                 rest = &rest[prefix_len(rest, |byte| byte != b'\n' && byte != b'\r')..];
                 continue;
             }
-            b'"' => string(rest).ok_or_else(|| {
+            b'"' => string_len(rest).ok_or_else(|| {
                 let message = "Unterminated string.".to_owned();
                 Rejection::Syntax(vec![Fault { message, position: None }])
             })?,
@@ -37,14 +37,14 @@ pub(super) fn count(text: &str) -> Result<usize, Rejection> {
                 longest_name = length.max(longest_name);
                 length
             }
-            b'-' | b'0'..=b'9' => number(rest),
+            b'-' | b'0'..=b'9' => number_len(rest),
             b'.' if rest.starts_with(b"...") => 3,
             _ => 1,
         };
         match first {
             b'{' | b'[' | b'(' => {
                 nesting += 1;
-                deepest = nesting.max(deepest);
+                deepest_nesting = nesting.max(deepest_nesting);
             }
             b'}' | b']' | b')' => nesting = nesting.saturating_sub(1),
             _ => {}
@@ -52,35 +52,35 @@ pub(super) fn count(text: &str) -> Result<usize, Rejection> {
         tokens += 1;
         rest = &rest[length..];
     }
-    check_limit(RequestLimit::Tokens, tokens, TOKENS)?;
-    check_limit(RequestLimit::Nesting, deepest, NESTING)?;
-    check_limit(RequestLimit::NameLength, longest_name, NAME_LENGTH)?;
+    check_limit(RequestLimit::Tokens, tokens, MAX_TOKENS)?;
+    check_limit(RequestLimit::Nesting, deepest_nesting, MAX_NESTING)?;
+    check_limit(RequestLimit::NameLength, longest_name, MAX_NAME_LENGTH)?;
     Ok(tokens)
 }
 
-/// The length of the prefix whose bytes all match.
+/// The length of the longest prefix whose bytes all match.
 fn prefix_len(text: &[u8], matches: impl Fn(u8) -> bool) -> usize {
     text.iter().position(|&byte| !matches(byte)).unwrap_or(text.len())
 }
 
-/// The length of the number that the text begins with: `-12`, `1.5`, `1e-9`.
-fn number(text: &[u8]) -> usize {
-    let digits = |from: usize| from + prefix_len(&text[from..], |byte| byte.is_ascii_digit());
-    let mut end = digits(1);
+/// The length of the number with which the text begins, such as `-12`, `1.5` or `1e-9`.
+fn number_len(text: &[u8]) -> usize {
+    let end_of_digits = |from: usize| from + prefix_len(&text[from..], |byte| byte.is_ascii_digit());
+    let mut end = end_of_digits(1);
     if text.get(end) == Some(&b'.') && text.get(end + 1).is_some_and(u8::is_ascii_digit) {
-        end = digits(end + 1);
+        end = end_of_digits(end + 1);
     }
     if let Some(b'e' | b'E') = text.get(end) {
-        let signed = end + 1 + usize::from(matches!(text.get(end + 1), Some(b'+' | b'-')));
-        if text.get(signed).is_some_and(u8::is_ascii_digit) {
-            end = digits(signed);
+        let exponent_start = end + 1 + usize::from(matches!(text.get(end + 1), Some(b'+' | b'-')));
+        if text.get(exponent_start).is_some_and(u8::is_ascii_digit) {
+            end = end_of_digits(exponent_start);
         }
     }
     end
 }
 
-/// The length of the string that the text begins with; none if it is not terminated.
-fn string(text: &[u8]) -> Option<usize> {
+/// The length of the string with which the text begins. Returns `None` if the string is not terminated.
+fn string_len(text: &[u8]) -> Option<usize> {
     let is_block = text.starts_with(br#"""""#);
     let quotes: &[u8] = if is_block { br#"""""# } else { br#"""# };
     let mut at = quotes.len();
@@ -105,7 +105,8 @@ mod tests {
 
     use super::*;
 
-    fn exceeded(text: &str) -> String {
+    /// The message about the limit that a text exceeds.
+    fn exceeded_limit(text: &str) -> String {
         match count(text) {
             Err(Rejection::LimitExceeded(exceeded)) => exceeded.message(),
             other => panic!("{other:?}"),
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_counted_by_the_grammar() {
+    fn tokens_are_counted_as_the_grammar_defines_them() {
         let filled = |filler: &str, tokens: usize| format!("{{{}}}", filler.repeat(tokens));
         // Each filler is one token; the braces are two.
         let fillers =
@@ -121,17 +122,20 @@ mod tests {
         for filler in fillers {
             assert_eq!(count(&filled(filler, 10)).unwrap(), 12, "{filler}");
             let message = "Query token count 2002 exceeds the maximum of 2000.";
-            assert_eq!(exceeded(&filled(filler, TOKENS)), message, "{filler}");
+            assert_eq!(exceeded_limit(&filled(filler, MAX_TOKENS)), message, "{filler}");
         }
         for (text, tokens) in [("a...F...F", 5), ("1-1-1", 3), ("1.5.6", 3), ("1e9e9", 2), ("a1.b", 3)] {
             assert_eq!(count(text).unwrap(), tokens, "{text}");
         }
-        assert_eq!(count(&"a ".repeat(TOKENS)).unwrap(), TOKENS);
-        assert!(count(&"[".repeat(NESTING)).is_ok());
-        assert_eq!(exceeded(&"[".repeat(NESTING + 6)), "Bracket nesting 70 exceeds the maximum of 64.");
-        assert!(count(&"a".repeat(NAME_LENGTH)).is_ok());
+        assert_eq!(count(&"a ".repeat(MAX_TOKENS)).unwrap(), MAX_TOKENS);
+        assert!(count(&"[".repeat(MAX_NESTING)).is_ok());
+        assert_eq!(
+            exceeded_limit(&"[".repeat(MAX_NESTING + 6)),
+            "Bracket nesting 70 exceeds the maximum of 64."
+        );
+        assert!(count(&"a".repeat(MAX_NAME_LENGTH)).is_ok());
         let message = "Name length 130 exceeds the maximum of 128 characters.";
-        assert_eq!(exceeded(&"a".repeat(NAME_LENGTH + 2)), message);
+        assert_eq!(exceeded_limit(&"a".repeat(MAX_NAME_LENGTH + 2)), message);
     }
 
     #[test]
@@ -143,12 +147,12 @@ mod tests {
     }
 
     proptest! {
-        /// Every field that the parser finds is one of the tokens that were counted.
+        /// The parser cannot create more fields than `count` has counted tokens.
         #[test]
         fn parsed_fields_never_outnumber_counted_tokens(text in "[ab1.\\-+e\"\\\\#{}()$:\n ]{0,60}") {
             let Ok(document) = Document::parse(&text, "") else { return Ok(()) };
-            let names = format!("{document:?}").matches("Field {").count();
-            prop_assert!(count(&text).unwrap() >= names);
+            let fields = format!("{document:?}").matches("Field {").count();
+            prop_assert!(count(&text).unwrap() >= fields);
         }
     }
 }

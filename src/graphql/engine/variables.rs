@@ -12,7 +12,7 @@ use async_graphql::{Name, Number, Value, Variables, indexmap::IndexMap};
 
 use super::limits::Rejection;
 
-/// The values of an operation's variables by name. An omitted variable without a default is absent.
+/// The values of an operation's variables, by name, without the omitted variables that have no default.
 pub(super) type Values = HashMap<String, Value>;
 
 /// [Coerces](https://spec.graphql.org/draft/#CoerceVariableValues()) the variables of a request to the types of its operation.
@@ -44,20 +44,21 @@ fn invalid(path: &dyn Fn() -> String, problem: String) -> Rejection {
     Rejection::Variable { path: path(), problem }
 }
 
+/// Coerces a value to a type. `path` is a function, so that the path is built only for an error.
 fn coerce_value(
     schema: &Valid<Schema>,
-    of: &Type,
+    expected: &Type,
     value: Value,
     path: &dyn Fn() -> String,
 ) -> Result<Value, Rejection> {
     if value == Value::Null {
-        return if of.is_non_null() {
-            Err(invalid(path, format!("of type {of} must not be null")))
+        return if expected.is_non_null() {
+            Err(invalid(path, format!("of type {expected} must not be null")))
         } else {
             Ok(value)
         };
     }
-    let name = match of {
+    let name = match expected {
         Type::List(item) | Type::NonNullList(item) => {
             let Value::List(items) = value else {
                 // A single value is coerced to a list of one item.
@@ -66,7 +67,7 @@ fn coerce_value(
             let items = items
                 .into_iter()
                 .enumerate()
-                .map(|(at, value)| coerce_value(schema, item, value, &|| format!("{}[{at}]", path())));
+                .map(|(index, value)| coerce_value(schema, item, value, &|| format!("{}[{index}]", path())));
             return items.collect::<Result<_, _>>().map(Value::List);
         }
         Type::Named(name) | Type::NonNullNamed(name) => name,
@@ -76,7 +77,7 @@ fn coerce_value(
             let Value::Object(fields) = value else { return Ok(value) };
             return coerce_object(schema, definition, fields, path);
         }
-        // JSON has no enum values, so this one is of a variable's default, which validation has checked.
+        // JSON has no enum values, so this one comes from the default of a variable, which validation has checked.
         (Some(ExtendedType::Enum(_)), Value::Enum(_)) => return Ok(value),
         (Some(ExtendedType::Enum(definition)), Value::String(given)) => {
             let known = definition.values.contains_key(given.as_str());
@@ -90,7 +91,7 @@ fn coerce_value(
         (Some(ExtendedType::Scalar(_)), value) => coerce_scalar(name, value),
         _ => None,
     };
-    coerced.ok_or_else(|| invalid(path, format!("must be of type {of}; got {}", kind(&value))))
+    coerced.ok_or_else(|| invalid(path, format!("must be of type {expected}; got {}", describe_kind(&value))))
 }
 
 /// Coerces a [built-in scalar](https://spec.graphql.org/draft/#sec-Scalars.Built-in-Scalars); `None` if the value does not match.
@@ -114,6 +115,7 @@ fn coerce_scalar(name: &str, value: &Value) -> Option<Value> {
     }
 }
 
+/// Coerces the fields of an input object.
 fn coerce_object(
     schema: &Valid<Schema>,
     definition: &InputObjectType,
@@ -141,7 +143,7 @@ fn coerce_object(
     }
 }
 
-/// The value of a constant literal, such as a default. Validation has rejected variables in it.
+/// The value of a constant literal, such as a default. It contains no variables, because validation rejects them.
 fn constant(literal: &Literal) -> Value {
     match literal {
         Literal::Null | Literal::Variable(_) => Value::Null,
@@ -157,8 +159,8 @@ fn constant(literal: &Literal) -> Value {
     }
 }
 
-/// A numeric literal as a JSON number; null if JSON cannot represent it, such as 1e999. Validation has rejected such a literal
-/// for `Int` and `Float`.
+/// Converts a numeric literal to a JSON number, or to null if JSON cannot represent it, such as 1e999. Validation has rejected
+/// such a literal for `Int` and `Float`.
 pub(super) fn number(text: &str) -> Value {
     text.parse::<Number>().map_or(Value::Null, Value::Number)
 }
@@ -173,7 +175,8 @@ pub(super) fn json_size(value: &Value) -> usize {
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+/// The kind of a value, for an error message.
+fn describe_kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Number(_) => "a number",

@@ -1,4 +1,4 @@
-//! Sign-up, sign-in by one-time password, and sessions.
+//! Signing up, signing in by one-time password, and sessions.
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use entity::Timestamp;

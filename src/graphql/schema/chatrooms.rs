@@ -11,7 +11,7 @@ use crate::{
             context::{self, memory, viewer},
             paging::{Connection, PageArgs},
         },
-        types::{Chatroom, ChatroomConnection, GenerationInput, Model, read_id},
+        types::{Chatroom, ChatroomConnection, GenerationInput, Model, parse_id},
     },
     store::chatrooms,
 };
@@ -95,6 +95,7 @@ impl ChatroomMutations {
         input: UpdateChatroomInput,
     ) -> Result<ChatroomPayload> {
         let viewer = viewer(ctx)?;
+        // `None` leaves a field unchanged; `Some(None)` clears it.
         let system_instruction = match input.system_instruction {
             MaybeUndefined::Undefined => None,
             MaybeUndefined::Null => Some(None),
@@ -104,11 +105,11 @@ impl ChatroomMutations {
         let generation = match input.generation {
             MaybeUndefined::Undefined => None,
             MaybeUndefined::Null => Some(None),
-            MaybeUndefined::Value(own) => Some(Some(own.into())),
+            MaybeUndefined::Value(settings) => Some(Some(settings.into())),
         };
         let UpdateChatroomInput { id, model, archived, pinned, .. } = input;
         let changes = ChatroomUpdate { title, system_instruction, model, generation, archived, pinned };
-        let id = read_id(&id, "chatroom")?;
+        let id = parse_id(&id, "chatroom")?;
         let row = context::chatrooms(ctx).update_chatroom(viewer.user, id, changes).await?;
         Ok(ChatroomPayload { chatroom: Chatroom(row) })
     }
@@ -127,7 +128,7 @@ impl ChatroomMutations {
         #[graphql(desc = "The chatroom to delete.")] input: DeleteChatroomInput,
     ) -> Result<DeleteChatroomPayload> {
         let viewer = viewer(ctx)?;
-        context::chatrooms(ctx).delete_chatroom(viewer.user, read_id(&input.id, "chatroom")?).await?;
+        context::chatrooms(ctx).delete_chatroom(viewer.user, parse_id(&input.id, "chatroom")?).await?;
         Ok(DeleteChatroomPayload { deleted_id: input.id })
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     graphql::{
         engine::context::{auth, chatrooms, replies, viewer},
-        types::{Chatroom, Feedback, Message, Usage, User, read_id},
+        types::{Chatroom, Feedback, Message, Usage, User, parse_id},
     },
 };
 
@@ -27,7 +27,7 @@ impl MessageMutations {
         let viewer = viewer(ctx)?;
         let content = Content::new(input.content)?;
         let key = input.idempotency_key.map(IdempotencyKey::new).transpose()?;
-        let chatroom = read_id(&input.chatroom_id, "chatroom")?;
+        let chatroom = parse_id(&input.chatroom_id, "chatroom")?;
         chatrooms(ctx).send(viewer.user, chatroom, content, key).await.map(SendMessagePayload::from)
     }
 
@@ -38,7 +38,7 @@ impl MessageMutations {
         #[graphql(desc = "The reply to stop.")] input: StopReplyInput,
     ) -> Result<MessagePayload> {
         let viewer = viewer(ctx)?;
-        let reply = replies(ctx).stop(viewer.user, read_id(&input.message_id, "message")?).await?;
+        let reply = replies(ctx).stop(viewer.user, parse_id(&input.message_id, "message")?).await?;
         Ok(MessagePayload { message: Message::of(reply) })
     }
 
@@ -52,7 +52,7 @@ impl MessageMutations {
         let viewer = viewer(ctx)?;
         let key = input.idempotency_key.map(IdempotencyKey::new).transpose()?;
         let sent =
-            chatrooms(ctx).regenerate(viewer.user, read_id(&input.message_id, "message")?, key).await?;
+            chatrooms(ctx).regenerate(viewer.user, parse_id(&input.message_id, "message")?, key).await?;
         Ok(sent.into())
     }
 
@@ -67,7 +67,7 @@ impl MessageMutations {
         let viewer = viewer(ctx)?;
         let content = Content::new(input.content)?;
         let key = input.idempotency_key.map(IdempotencyKey::new).transpose()?;
-        let message = read_id(&input.message_id, "message")?;
+        let message = parse_id(&input.message_id, "message")?;
         chatrooms(ctx).edit(viewer.user, message, content, key).await.map(SendMessagePayload::from)
     }
 
@@ -79,7 +79,7 @@ impl MessageMutations {
         #[graphql(desc = "The reply and the feedback.")] input: RateReplyInput,
     ) -> Result<MessagePayload> {
         let viewer = viewer(ctx)?;
-        let (reply, feedback) = (read_id(&input.message_id, "message")?, input.feedback.map(Into::into));
+        let (reply, feedback) = (parse_id(&input.message_id, "message")?, input.feedback.map(Into::into));
         let rated = chatrooms(ctx).rate(viewer.user, reply, feedback).await?;
         Ok(MessagePayload { message: Message::of(rated) })
     }
@@ -91,7 +91,7 @@ impl MessageMutations {
         #[graphql(desc = "The version to make current.")] input: SelectAlternativeInput,
     ) -> Result<ChatroomPayload> {
         let viewer = viewer(ctx)?;
-        let chatroom = chatrooms(ctx).select(viewer.user, read_id(&input.message_id, "message")?).await?;
+        let chatroom = chatrooms(ctx).select(viewer.user, parse_id(&input.message_id, "message")?).await?;
         Ok(ChatroomPayload { chatroom: Chatroom(chatroom) })
     }
 }

@@ -1,4 +1,4 @@
-//! Objects by their ids.
+//! Finds objects of any type by their ids.
 
 use async_graphql::{Context, ID, Object};
 use entity::{ChatroomId, MessageId, SessionId, UserId};
@@ -45,11 +45,12 @@ impl NodeQueries {
             return Err(Error::bad_input("ids", message));
         }
         let Ok(viewer) = viewer(ctx) else { return Ok(ids.iter().map(|_| None).collect()) };
-        // The loader reads all objects of a type at once.
+        // The ids are looked up concurrently, so that the loader reads all objects of one type with one query.
         try_join_all(ids.iter().map(|id| find(ctx, viewer, id))).await
     }
 }
 
+/// Finds an object of the viewer. The prefix of the id determines the type, so at most one of the parsers accepts it.
 async fn find(ctx: &Context<'_>, viewer: Viewer, id: &ID) -> Result<Option<Node>> {
     if let Ok(id) = id.parse::<ChatroomId>() {
         let found = loader(ctx).load_one(Owned(viewer.user, id)).await?;
@@ -60,8 +61,8 @@ async fn find(ctx: &Context<'_>, viewer: Viewer, id: &ID) -> Result<Option<Node>
         return Ok(found.map(|message| Node::Message(Message::shared(message))));
     }
     if let Ok(id) = id.parse::<SessionId>() {
-        let sessions = loader(ctx).load_one(Owned(viewer.user, id)).await?;
-        return Ok(sessions.map(|session| Node::Session(Session::new(session, viewer))));
+        let found = loader(ctx).load_one(Owned(viewer.user, id)).await?;
+        return Ok(found.map(|session| Node::Session(Session::new(session, viewer))));
     }
     if id.parse::<UserId>() == Ok(viewer.user) {
         return auth(ctx).me(viewer).await.map(|user| Some(Node::User(User(user))));

@@ -1,4 +1,4 @@
-//! Sign-in by password, and setting passwords.
+//! Signing in by password, and setting passwords.
 
 use async_graphql::{Context, InputObject, Object, SimpleObject};
 

@@ -55,7 +55,7 @@ impl ProfileMutations {
     }
 }
 
-/// The change of a field: none if the field is omitted, `Some(None)` if it is null, and otherwise the parsed value.
+/// The change of a field: `None` if the field is omitted, `Some(None)` if it is null, and otherwise the parsed value.
 #[expect(clippy::option_option, reason = "omitted, null and a value differ")]
 fn change_of<T>(
     input: MaybeUndefined<String>,

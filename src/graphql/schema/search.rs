@@ -10,7 +10,7 @@ use crate::{
             context::{self, loader, viewer},
             paging::PageArgs,
         },
-        types::{SearchConnection, read_id},
+        types::{SearchConnection, parse_id},
     },
 };
 
@@ -37,7 +37,7 @@ impl SearchQueries {
     ) -> Result<SearchConnection> {
         let viewer = viewer(ctx)?;
         let query = SearchQuery::new(&query)?;
-        let chatroom = chatroom_id.map(|id| read_id(&id, "chatroom")).transpose()?;
+        let chatroom = chatroom_id.map(|id| parse_id(&id, "chatroom")).transpose()?;
         let window = PageArgs { first, after, last: None, before: None }.window()?;
         let page = context::search(ctx).search(viewer.user, chatroom, &query, &window).await?;
         let messages = loader(ctx).load_many(page.items.iter().map(|result| result.message)).await?;

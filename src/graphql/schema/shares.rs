@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     graphql::{
         engine::context::{caller, sharing, viewer},
-        types::{ChatroomShare, SharedChatroom, read_id},
+        types::{ChatroomShare, SharedChatroom, parse_id},
     },
 };
 
@@ -43,7 +43,7 @@ impl ShareMutations {
     ) -> Result<ShareChatroomPayload> {
         let viewer = viewer(ctx)?;
         let new = NewShare {
-            chatroom: read_id(&input.chatroom_id, "chatroom")?,
+            chatroom: parse_id(&input.chatroom_id, "chatroom")?,
             expires_at: input.expires_at,
             key: input.idempotency_key.map(IdempotencyKey::new).transpose()?,
         };
@@ -58,7 +58,7 @@ impl ShareMutations {
         #[graphql(desc = "The share to revoke.")] input: RevokeShareInput,
     ) -> Result<RevokeSharePayload> {
         let viewer = viewer(ctx)?;
-        let share: ShareId = read_id(&input.id, "share")?;
+        let share: ShareId = parse_id(&input.id, "share")?;
         sharing(ctx).revoke(viewer.user, share).await?;
         Ok(RevokeSharePayload { revoked_id: share.into() })
     }

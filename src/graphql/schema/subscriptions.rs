@@ -1,4 +1,7 @@
-//! Subscriptions.
+//! The subscriptions of the API.
+//!
+//! Each resolver is executed once to open the subscription, and then once for each event, which `convert` converts to its type
+//! in the schema (see [`open_or_resolve`]).
 
 use std::{str::FromStr, sync::Arc};
 
@@ -15,7 +18,7 @@ use crate::{
             event::SourceEvent,
             subscription::{Resolved, open_or_resolve},
         },
-        types::{AccountEvent, ChatroomEvent, ChatroomListEvent, ReplyEvent, read_id},
+        types::{AccountEvent, ChatroomEvent, ChatroomListEvent, ReplyEvent, parse_id},
     },
 };
 
@@ -35,7 +38,7 @@ impl Subscription {
     ) -> Result<Resolved<ReplyEvent>> {
         let open = async {
             let viewer = viewer(ctx)?;
-            let reply: MessageId = read_id(&message_id, "message")?;
+            let reply: MessageId = parse_id(&message_id, "message")?;
             let after: Option<Cursor> = resume_after(ctx, after, "after must be a cursor of this reply.")?;
             let events = replies(ctx).reply_events(viewer.user, reply, after).await?;
             Ok(events.map(move |event| Ok(SourceEvent::Reply(reply, event?))))
@@ -58,7 +61,7 @@ impl Subscription {
     ) -> Result<Resolved<ChatroomEvent>> {
         let open = async {
             let viewer = viewer(ctx)?;
-            let chatroom = read_id(&chatroom_id, "chatroom")?;
+            let chatroom = parse_id(&chatroom_id, "chatroom")?;
             let pages = context::request(ctx).permits.pages.clone();
             let after = resume_after(ctx, after, "after must be a cursor of an event of this chatroom.")?;
             let events = chatrooms(ctx).chatroom_events(viewer.user, chatroom, after, pages).await?;
@@ -109,7 +112,7 @@ impl Subscription {
     }
 }
 
-/// The cursor after which to resume: that of the transport, else that of the argument.
+/// Parses the cursor after which to resume. A cursor from the transport (`Last-Event-ID`) takes precedence over the argument.
 fn resume_after<T: FromStr>(
     ctx: &Context<'_>,
     argument: Option<String>,

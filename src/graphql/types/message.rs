@@ -4,19 +4,20 @@ use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use entity::{MessageId, Timestamp, message};
 use tokio::sync::OnceCell;
 
-use super::{Chatroom, read_id};
+use super::{Chatroom, parse_id};
 use crate::{
     domain::replies::end_cursor,
     error::{Error, Result},
     graphql::engine::{
         context::loader,
         loaders::{QueueOf, VersionsOf},
-        paging::LONGEST_PAGE,
+        paging::MAX_PAGE_SIZE,
     },
     store::messages::VersionsAt,
 };
 
-/// A message of a user, or a reply of a model. Most events of a reply carry only the id, so a field that needs the row loads it.
+/// A message of a user, or a reply of a model. Most events of a reply carry only its id, so the row is loaded when a field needs
+/// it.
 #[derive(Clone)]
 pub struct Message {
     id: MessageId,
@@ -24,21 +25,25 @@ pub struct Message {
 }
 
 impl Message {
+    /// The message of this row.
     pub fn of(row: message::Model) -> Self {
         Self::shared(Arc::new(row))
     }
 
+    /// The message with this id, whose row has not been loaded.
     pub fn by_id(id: MessageId) -> Self {
         Self { id, row: OnceCell::new() }
     }
 
+    /// The message of a shared row.
     pub fn shared(row: Arc<message::Model>) -> Self {
         Self { id: row.id, row: OnceCell::new_with(Some(row)) }
     }
 
+    /// The row, which is loaded at most once.
     async fn row(&self, ctx: &Context<'_>) -> Result<&Arc<message::Model>> {
-        let fetch = async || loader(ctx).load_one(self.id).await?.ok_or(Error::NotFound("message"));
-        self.row.get_or_try_init(fetch).await
+        let load = async || loader(ctx).load_one(self.id).await?.ok_or(Error::NotFound("message"));
+        self.row.get_or_try_init(load).await
     }
 }
 
@@ -94,13 +99,14 @@ impl Message {
         #[graphql(desc = "The number of alternatives, from the newest: 1 to 100.", default = 20)] last: i32,
         #[graphql(desc = "Returns only alternatives older than the one with this id.")] before: Option<ID>,
     ) -> Result<Vec<Message>> {
-        let newest = usize::try_from(last).ok().filter(|newest| (1..=LONGEST_PAGE as usize).contains(newest));
-        let newest = newest.ok_or_else(|| {
-            Error::bad_input("last", format!("last must be 1 to {LONGEST_PAGE}; got {last}."))
+        let limit = usize::try_from(last).ok().filter(|limit| (1..=MAX_PAGE_SIZE as usize).contains(limit));
+        let limit = limit.ok_or_else(|| {
+            Error::bad_input("last", format!("last must be 1 to {MAX_PAGE_SIZE}; got {last}."))
         })?;
-        let before = before.map(|id| read_id(&id, "message")).transpose()?;
-        let at = VersionsAt::of(self.row(ctx).await?);
-        let versions = loader(ctx).load_one(VersionsOf { at, newest, before }).await?.unwrap_or_default();
+        let before = before.map(|id| parse_id(&id, "message")).transpose()?;
+        let position = VersionsAt::of(self.row(ctx).await?);
+        let versions =
+            loader(ctx).load_one(VersionsOf { position, limit, before }).await?.unwrap_or_default();
         Ok(versions.into_iter().map(Message::shared).collect())
     }
 
@@ -218,6 +224,7 @@ pub struct ReplyFailure {
 }
 
 impl ReplyFailure {
+    /// The failure of a reply; `None` if it has not failed.
     pub fn of(row: &message::Model) -> Option<Self> {
         let code = row.failure_code?;
         let retryable = match code {

@@ -1,4 +1,4 @@
-//! The objects of the API.
+//! The types of the API: objects, interfaces, unions, enums and scalars, and the inputs that several operations share.
 
 mod billing;
 mod chatroom;
@@ -38,7 +38,8 @@ pub enum Node {
     Session(Session),
 }
 
-/// Parses an id. An id of another type or form is NOT_FOUND, like the id of a missing object.
-pub fn read_id<T: std::str::FromStr>(id: &ID, what: &'static str) -> Result<T, crate::error::Error> {
-    id.parse().map_err(|_| crate::error::Error::NotFound(what))
+/// Parses an id. `object` names the object in the error, such as "chatroom". An id of another type or form is NOT_FOUND, like the
+/// id of a missing object.
+pub fn parse_id<T: std::str::FromStr>(id: &ID, object: &'static str) -> Result<T, crate::error::Error> {
+    id.parse().map_err(|_| crate::error::Error::NotFound(object))
 }

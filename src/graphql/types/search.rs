@@ -6,7 +6,7 @@ use entity::{MessageId, message};
 use super::Message;
 use crate::{
     domain::search::{ResultKey, SearchQuery, Snippet},
-    graphql::engine::paging::Key,
+    graphql::engine::paging::SortKey,
     store::page::{Page, Window},
 };
 
@@ -44,7 +44,7 @@ pub struct TextRange {
 }
 
 impl SearchConnection {
-    /// A message that was deleted meanwhile is left out.
+    /// Builds a page of results from the loaded messages. A message that was deleted after the search is left out.
     pub fn new(
         page: &Page<ResultKey>,
         window: &Window<ResultKey>,
@@ -60,7 +60,7 @@ impl SearchConnection {
                 .map(|range| TextRange { start: position(range.start), end: position(range.end) })
                 .collect();
             Some(SearchEdge {
-                cursor: key.write(),
+                cursor: key.to_cursor(),
                 node: Message::shared(message),
                 snippet: text,
                 highlights,
@@ -70,8 +70,8 @@ impl SearchConnection {
         let page_info = PageInfo {
             has_previous_page: window.after.is_some(),
             has_next_page: page.more,
-            start_cursor: page.items.first().map(Key::write),
-            end_cursor: page.items.last().map(Key::write),
+            start_cursor: page.items.first().map(SortKey::to_cursor),
+            end_cursor: page.items.last().map(SortKey::to_cursor),
         };
         Self { nodes: edges.iter().map(|edge| edge.node.clone()).collect(), edges, page_info }
     }
