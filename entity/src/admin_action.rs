@@ -1,4 +1,4 @@
-//! A change that an operator has made by `pollux admin`. Rows are never changed or deleted.
+//! A change that an operator has made with `pollux admin`, for the audit log. Rows are never changed or deleted.
 
 use sea_orm::entity::prelude::*;
 
@@ -14,13 +14,14 @@ pub struct Model {
     pub actor: String,
     /// The name of the command.
     pub action: String,
-    /// The user who was affected. The row of an erased user does not exist any more.
+    /// The affected user; null if the change is not about a user. If the user was erased, `users` has no row with this id.
     pub user_id: Option<UserId>,
-    /// What else was affected, such as the id of a job, or until when Pro was granted.
+    /// Further details of the change, such as the id of the affected job, or the time until which Pro was granted.
     pub subject: Option<String>,
-    /// Why, in the operator's words.
+    /// The operator's reason for the change, as free text.
     pub reason: String,
-    /// The signals that the change causes, separated by spaces, for a server that does not share signals with the command.
+    /// The signals to publish because of the change, separated by spaces. The command publishes them through Redis. A server
+    /// without Redis cannot receive them, so it reads them here and publishes them itself.
     pub signals: String,
 }
 

@@ -14,7 +14,7 @@ pub struct Model {
     pub title: String,
     pub system_instruction: Option<String>,
     pub model: String,
-    /// Null: the settings of the server.
+    /// The chatroom's own generation settings; null if those of the server apply.
     #[sea_orm(column_type = "Json", nullable)]
     pub generation: Option<Generation>,
     /// Incremented by every change in the chatroom, under the row's lock. Orders the events of `chatroomEvents`.
@@ -28,7 +28,7 @@ pub struct Model {
     pub pinned_at: Option<Timestamp>,
     /// When the owner archived it; null unless it is archived.
     pub archived_at: Option<Timestamp>,
-    /// Deleted some time after its last activity.
+    /// Whether the chatroom is deleted automatically some time after its last activity.
     pub is_temporary: bool,
     pub title_source: TitleSource,
     /// Its group in the owner's list: see [`Model::rank`].
@@ -56,21 +56,21 @@ impl Model {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(8))", rename_all = "snake_case")]
 pub enum TitleSource {
-    /// The same for every new chatroom. The model may replace it.
+    /// The title that every new chatroom has. The model may replace it.
     Default,
     Model,
     User,
 }
 
-/// How the model generates. A value that is none is that of the server, or else the model's own.
+/// Settings of text generation. If a value is none, the server's value applies, or the model's default if the server has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, FromJsonQueryResult)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Generation {
     pub temperature: Option<f64>,
     pub top_p: Option<f64>,
-    /// Includes thoughts.
+    /// The maximum number of tokens of an answer, thoughts included.
     pub max_output_tokens: Option<i32>,
-    /// The maximum of tokens for thoughts.
+    /// The maximum number of tokens for thoughts.
     pub thinking_budget: Option<i32>,
 }
 

@@ -1,4 +1,5 @@
-//! A link by which a chatroom, as it was then, can be read without signing in. Its messages are in `share_messages`.
+//! A link to a chatroom as it was when its owner shared it. Anyone with the link can read it without signing in. The messages
+//! that the link shows are listed in `share_messages`.
 
 use sea_orm::entity::prelude::*;
 
@@ -14,7 +15,7 @@ pub struct Model {
     /// The chatroom's title when it was shared.
     pub title: String,
     pub created_at: Timestamp,
-    /// Null: it does not expire.
+    /// When the link expires; null if it does not.
     pub expires_at: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! A Stripe Checkout session, in which a user may subscribe.
+//! A Stripe Checkout session: a payment page of Stripe on which the user can subscribe.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What a user has used in a day of the quota's time zone.
+//! The usage of one user on one day. Days begin and end in the time zone of the quotas.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,11 +11,11 @@ pub struct Model {
     pub user_id: UserId,
     #[sea_orm(primary_key, auto_increment = false)]
     pub day: Date,
-    /// Prompts.
+    /// The number of prompts.
     pub used: i32,
-    /// Tokens of the replies that have ended.
+    /// The number of tokens of the replies that have ended.
     pub tokens: i64,
-    /// Replies that have not ended, or were deleted before they ended.
+    /// The number of replies that have not ended, or were deleted before they ended.
     pub unfinished: i32,
 }
 

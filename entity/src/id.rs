@@ -119,9 +119,9 @@ typed_ids! {
 mod tests {
     use super::*;
 
-    /// From the TypeID specification's `valid.json`.
+    /// The ids are from the TypeID specification's `valid.json`.
     #[test]
-    fn matches_the_type_id_specification() {
+    fn ids_are_encoded_and_decoded_as_the_type_id_specification_requires() {
         let uuid = Uuid::parse_str("01890a5d-ac96-774b-bcce-b302099a8057").unwrap();
         assert_eq!(encode("prefix", uuid), "prefix_01h455vb4pex5vsknk084sn02q");
         assert_eq!(decode("prefix", "prefix_01h455vb4pex5vsknk084sn02q"), Ok(uuid));

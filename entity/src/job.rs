@@ -1,4 +1,5 @@
-//! Work to be done after a commit. A job that is done is deleted.
+//! A job of the queue: work that a worker does after the transaction that created the job has committed. A finished job is
+//! deleted.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,12 +10,14 @@ use crate::{ChatroomId, JobId, MessageId, OtpId, Timestamp, UserId};
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: JobId,
-    /// The name of its kind, at most 32 characters. A string, so that a job that a newer release has queued can be read.
+    /// The name of the job's kind, at most 32 characters. It is a string instead of an enum, so that a row can be read even if a
+    /// newer release has queued a job of a kind that this release does not know.
     pub kind: String,
-    /// The user for whom the job runs; null for a job of the system. Users take turns in claims. Deleting the user deletes the
-    /// job.
+    /// The user for whom the job runs; null for a job of the system. Claims alternate between users. Deleting the user deletes
+    /// the job.
     pub user_id: Option<UserId>,
-    /// The chatroom of the reply. The replies of a chatroom are written one after the other, because each reads those before it.
+    /// The chatroom of the reply. The replies of a chatroom are written one after another, because the prompt of each reply
+    /// contains the replies before it.
     pub chatroom_id: Option<ChatroomId>,
     /// The reply to write.
     #[sea_orm(unique)]

@@ -1,4 +1,4 @@
-//! A message or a reply. The messages of a chatroom form a tree; the active ones are one of its branches.
+//! A message or a reply. The messages of a chatroom form a tree; the active messages form one of its branches.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,29 +12,30 @@ pub struct Model {
     pub id: MessageId,
     pub user_id: UserId,
     pub chatroom_id: ChatroomId,
-    /// The message that it follows or replies to; null for the first of a chatroom.
+    /// The message that this one follows or replies to; null for a first message of the chatroom.
     pub parent_id: Option<MessageId>,
-    /// The number of its ancestors. Orders the messages of a branch, independently of the nodes' clocks.
+    /// The number of the message's ancestors. It orders the messages of a branch independently of the nodes' clocks.
     pub depth: i32,
-    /// Whether it is on the active branch. At most one message of each depth is.
+    /// Whether the message is on the active branch, which contains at most one message of each depth.
     pub active: bool,
     pub role: Role,
     pub content: String,
     pub status: Status,
-    /// The attempt at the reply that wrote `content`; 0 before the first.
+    /// The number of the attempt that wrote `content`; 0 before the first attempt at the reply.
     pub attempt: i32,
     pub failure_code: Option<FailureCode>,
     pub failure_message: Option<String>,
-    /// The model that wrote it, once known.
+    /// The model that writes the reply; null until it is known.
     pub model: Option<String>,
     pub finish_reason: Option<String>,
     pub prompt_tokens: Option<i32>,
     pub output_tokens: Option<i32>,
     pub thought_tokens: Option<i32>,
     pub feedback: Option<Feedback>,
-    /// The chatroom's version at which it was inserted.
+    /// The chatroom's version at which the message was inserted.
     pub added_version: i64,
-    /// The chatroom's version at which it last changed; streamed text does not count.
+    /// The chatroom's version at which the message last changed. Text that is added while the reply is streamed does not count
+    /// as a change.
     pub changed_version: i64,
     pub created_at: Timestamp,
     pub completed_at: Option<Timestamp>,

@@ -1,4 +1,5 @@
-//! A challenge: a one-time password that was sent. Its code is derived from its id with a key, and not stored.
+//! A challenge: a one-time password that was sent. The code is not stored: it is derived from the challenge's id with a secret
+//! key.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,9 +13,11 @@ pub struct Model {
     pub id: OtpId,
     pub phone_number: String,
     pub purpose: Purpose,
-    /// The profile of a pending sign-up, as JSON, until the client that verifies the number and has the sign-up token takes it.
+    /// The profile of a pending sign-up, as JSON. It becomes null when a client that has the sign-up token verifies the phone
+    /// number and thereby creates the user.
     pub signup: Option<String>,
-    /// Incremented before the comparison, so that concurrent guesses do not exceed the limit.
+    /// The number of codes that were tried. It is incremented before the code is compared, so that concurrent guesses do not
+    /// exceed the limit.
     pub tries: i32,
     pub expires_at: Timestamp,
     pub used_at: Option<Timestamp>,

@@ -13,7 +13,8 @@ pub struct Model {
     /// SHA-256 of the current refresh token.
     pub refresh_hash: Vec<u8>,
     pub rotated_at: Timestamp,
-    /// Whether the client has received the newest refresh token. It has if it uses an access token that came with that one.
+    /// Whether the client has received the newest refresh token. False after each rotation, until the client uses the access
+    /// token that was issued together with the newest refresh token.
     pub is_received: bool,
     pub user_agent: Option<String>,
     pub created_at: Timestamp,

@@ -1,4 +1,4 @@
-//! A webhook event that was accepted. Its id identifies repeated deliveries, which have no effect.
+//! An accepted webhook event of Stripe. Its id identifies repeated deliveries, which have no effect.
 
 use sea_orm::entity::prelude::*;
 
@@ -12,7 +12,7 @@ pub struct Model {
     pub kind: String,
     /// The Stripe customer; empty if only the charge is known.
     pub customer_id: String,
-    /// The charge that was reversed, if the event is about one.
+    /// The charge that was reversed; null if the event is not about a reversed charge.
     pub charge_id: Option<String>,
     pub received_at: Timestamp,
     /// When the event was processed; null until then.

@@ -1,5 +1,5 @@
-//! The state of a user's subscription as last read from Stripe. A user without a row has no Stripe
-//! customer; one with a row may have none, either, if an operator has granted Pro.
+//! The state of a user's subscription as last read from Stripe. A user without a row has no Stripe customer. A user with a row
+//! has a Stripe customer too, unless the row exists only because an operator has granted Pro.
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
@@ -21,19 +21,20 @@ pub struct Model {
     /// The user has the tier PRO until this time. Computed when Stripe's state is stored, so that queries and code use the same
     /// value.
     pub pro_until: Option<Timestamp>,
-    /// When Stripe was last read, or when a periodic sync last took the row in order to read Stripe.
+    /// When the state was last read from Stripe, or when a periodic sync last selected the row in order to read it.
     pub updated_at: Timestamp,
-    /// Incremented by every change that is stored, such as a sync with Stripe. A sync that began before another change was
-    /// stored is discarded.
+    /// Incremented by every stored change, such as a sync with Stripe. The result of a sync is discarded if another change was
+    /// stored after the sync had begun.
     pub version: i64,
-    /// The last reversed payment, for the operator: the type of Stripe's event, and the charge.
+    /// The last reversed payment, for the operator to read: the type of Stripe's event, and the charge.
     pub reversal: Option<String>,
     pub reversed_at: Option<Timestamp>,
-    /// Until when an operator has granted Pro, whatever Stripe's state is.
+    /// The time until which an operator has granted Pro, independently of the state of the subscription.
     pub granted_until: Option<Timestamp>,
 }
 
-/// The beginning of `stripe_customer_id` in the row of a user who has been granted Pro and has no Stripe customer.
+/// The beginning of `stripe_customer_id` in the row of a user who has been granted Pro and has no Stripe customer. The column
+/// is unique and not null, so the user's id follows.
 const NO_CUSTOMER: &str = "none:";
 
 impl Model {

@@ -20,7 +20,8 @@ pub struct Model {
     pub chatrooms_version: i64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// When the account was deleted: it is hidden, its phone number is free, and a job erases it.
+    /// When the account was deleted. From then on, the account is hidden and another account can use its phone number; a job
+    /// erases the row and what belongs to it.
     pub deleted_at: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! The schema's migrations for SQLite and PostgreSQL: one file for each change, which can also be reverted.
+//! The migrations of the database schema, for SQLite and PostgreSQL. Each file makes one change and can revert it.
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigratorTrait, SchemaManager};
@@ -54,30 +54,30 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// Creates tables and then runs `changes`, such as the creation of indexes, in plain SQL that both databases accept.
-async fn create(
+/// Creates `tables` and then executes `statements`: plain SQL, such as that which creates indexes or adds columns.
+async fn apply(
     manager: &SchemaManager<'_>,
     tables: impl IntoIterator<Item = TableCreateStatement>,
-    changes: &[&str],
+    statements: &[&str],
 ) -> Result<(), DbErr> {
     for table in tables {
         manager.create_table(table).await?;
     }
-    for change in changes {
-        manager.get_connection().execute_unprepared(change).await?;
+    for statement in statements {
+        manager.get_connection().execute_unprepared(statement).await?;
     }
     Ok(())
 }
 
 /// Drops tables in the given order. A table must be listed before the tables to which it refers.
-async fn drop(manager: &SchemaManager<'_>, tables: &[&'static str]) -> Result<(), DbErr> {
+async fn drop_tables(manager: &SchemaManager<'_>, tables: &[&'static str]) -> Result<(), DbErr> {
     for table in tables {
         manager.drop_table(Table::drop().table(*table).take()).await?;
     }
     Ok(())
 }
 
-/// A foreign key with a cascading delete.
+/// A foreign key from `column` of `table` to the id of `parent`. Deleting the parent's row deletes the rows that refer to it.
 fn belongs_to(table: &'static str, column: &'static str, parent: &'static str) -> ForeignKeyCreateStatement {
     ForeignKey::create().from(table, column).to(parent, "id").on_delete(ForeignKeyAction::Cascade).take()
 }

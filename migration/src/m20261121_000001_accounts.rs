@@ -52,10 +52,10 @@ impl MigrationTrait for Migration {
             "CREATE INDEX sessions_of_user ON sessions (user_id)",
             "CREATE INDEX sessions_expired ON sessions (expires_at)",
         ];
-        crate::create(manager, [users, otps, sessions], &indexes).await
+        crate::apply(manager, [users, otps, sessions], &indexes).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::drop(manager, &["sessions", "otps", "users"]).await
+        crate::drop_tables(manager, &["sessions", "otps", "users"]).await
     }
 }

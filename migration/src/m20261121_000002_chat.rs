@@ -80,10 +80,10 @@ impl MigrationTrait for Migration {
             "CREATE INDEX messages_unfinished ON messages (chatroom_id) WHERE status IN ('queued', 'streaming')",
             "CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at)",
         ];
-        crate::create(manager, [chatrooms, messages, daily_usage, idempotency_keys], &indexes).await
+        crate::apply(manager, [chatrooms, messages, daily_usage, idempotency_keys], &indexes).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::drop(manager, &["idempotency_keys", "daily_usage", "messages", "chatrooms"]).await
+        crate::drop_tables(manager, &["idempotency_keys", "daily_usage", "messages", "chatrooms"]).await
     }
 }

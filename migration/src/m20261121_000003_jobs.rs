@@ -36,10 +36,10 @@ impl MigrationTrait for Migration {
             "CREATE INDEX jobs_of_user ON jobs (user_id, id)",
             "CREATE INDEX jobs_of_room ON jobs (chatroom_id, position)",
         ];
-        crate::create(manager, [jobs], &indexes).await
+        crate::apply(manager, [jobs], &indexes).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::drop(manager, &["jobs"]).await
+        crate::drop_tables(manager, &["jobs"]).await
     }
 }

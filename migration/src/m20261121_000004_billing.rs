@@ -25,11 +25,11 @@ impl MigrationTrait for Migration {
             .foreign_key(&mut crate::belongs_to("subscriptions", "user_id", "users"))
             .take();
         let indexes = ["CREATE INDEX subscriptions_period ON subscriptions (current_period_end)"];
-        crate::create(manager, [subscriptions, stripe_events()], &indexes).await
+        crate::apply(manager, [subscriptions, stripe_events()], &indexes).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::drop(manager, &["stripe_events", "subscriptions"]).await
+        crate::drop_tables(manager, &["stripe_events", "subscriptions"]).await
     }
 }
 

@@ -12,7 +12,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::drop(manager, &["stripe_events"]).await?;
+        crate::drop_tables(manager, &["stripe_events"]).await?;
         let mut events = crate::m20261121_000004_billing::stripe_events();
         events.col(text("customer_id"));
         let checkouts = Table::create()
@@ -42,17 +42,17 @@ impl MigrationTrait for Migration {
             "CREATE INDEX checkouts_open ON checkouts (user_id) WHERE status = 'open'",
             "CREATE INDEX subscriptions_asked ON subscriptions (updated_at)",
         ];
-        crate::create(manager, [events, checkouts], &changes).await
+        crate::apply(manager, [events, checkouts], &changes).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::drop(manager, &["checkouts", "stripe_events"]).await?;
+        crate::drop_tables(manager, &["checkouts", "stripe_events"]).await?;
         let changes = [
             "DROP INDEX subscriptions_asked",
             "DROP INDEX jobs_of_stripe_event",
             "ALTER TABLE jobs DROP COLUMN stripe_event_id",
             "ALTER TABLE subscriptions DROP COLUMN version",
         ];
-        crate::create(manager, [crate::m20261121_000004_billing::stripe_events()], &changes).await
+        crate::apply(manager, [crate::m20261121_000004_billing::stripe_events()], &changes).await
     }
 }

@@ -23,7 +23,7 @@ impl MigrationTrait for Migration {
             "ALTER TABLE jobs ADD COLUMN otp_id UUID",
             "ALTER TABLE users ADD COLUMN deleted_at TIMESTAMP WITH TIME ZONE",
         ];
-        crate::create(manager, [], &changes).await
+        crate::apply(manager, [], &changes).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -43,6 +43,6 @@ impl MigrationTrait for Migration {
             "CREATE INDEX otps_newest ON otps (phone_number, created_at)",
             &code_hash,
         ];
-        crate::create(manager, [], &changes).await
+        crate::apply(manager, [], &changes).await
     }
 }

@@ -13,10 +13,10 @@ impl MigrationTrait for Migration {
             .col(integer("id").primary_key())
             .col(text("padding"))
             .take();
-        super::create(manager, [checks], &[]).await
+        super::apply(manager, [checks], &[]).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        super::drop(manager, &["write_checks"]).await
+        super::drop_tables(manager, &["write_checks"]).await
     }
 }

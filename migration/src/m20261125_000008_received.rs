@@ -13,10 +13,10 @@ impl MigrationTrait for Migration {
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let change = "ALTER TABLE sessions ADD COLUMN is_received BOOLEAN NOT NULL DEFAULT true";
-        crate::create(manager, [], &[change]).await
+        crate::apply(manager, [], &[change]).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::create(manager, [], &["ALTER TABLE sessions DROP COLUMN is_received"]).await
+        crate::apply(manager, [], &["ALTER TABLE sessions DROP COLUMN is_received"]).await
     }
 }

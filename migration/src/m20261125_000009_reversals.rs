@@ -17,7 +17,7 @@ impl MigrationTrait for Migration {
             "ALTER TABLE subscriptions ADD COLUMN reversal TEXT",
             "ALTER TABLE subscriptions ADD COLUMN reversed_at TIMESTAMP WITH TIME ZONE",
         ];
-        crate::create(manager, [], &changes).await
+        crate::apply(manager, [], &changes).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -29,6 +29,6 @@ impl MigrationTrait for Migration {
             "ALTER TABLE subscriptions DROP COLUMN reversal",
             "ALTER TABLE stripe_events DROP COLUMN charge_id",
         ];
-        crate::create(manager, [], &changes).await
+        crate::apply(manager, [], &changes).await
     }
 }

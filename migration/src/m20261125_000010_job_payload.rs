@@ -12,10 +12,10 @@ impl MigrationTrait for Migration {
             DbBackend::Sqlite => "TEXT",
             _ => "JSONB",
         };
-        crate::create(manager, [], &[&format!("ALTER TABLE jobs ADD COLUMN payload {json}")]).await
+        crate::apply(manager, [], &[&format!("ALTER TABLE jobs ADD COLUMN payload {json}")]).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::create(manager, [], &["ALTER TABLE jobs DROP COLUMN payload"]).await
+        crate::apply(manager, [], &["ALTER TABLE jobs DROP COLUMN payload"]).await
     }
 }

@@ -17,7 +17,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for (table, old, new) in RENAMED {
             let rename = format!("ALTER TABLE {table} RENAME COLUMN {old} TO {new}");
-            crate::create(manager, [], &[&rename]).await?;
+            crate::apply(manager, [], &[&rename]).await?;
         }
         Ok(())
     }
@@ -25,7 +25,7 @@ impl MigrationTrait for Migration {
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for (table, old, new) in RENAMED {
             let rename = format!("ALTER TABLE {table} RENAME COLUMN {new} TO {old}");
-            crate::create(manager, [], &[&rename]).await?;
+            crate::apply(manager, [], &[&rename]).await?;
         }
         Ok(())
     }

@@ -17,12 +17,12 @@ impl MigrationTrait for Migration {
             "ALTER TABLE chatrooms ADD COLUMN archived_at TIMESTAMP WITH TIME ZONE",
             "ALTER TABLE chatrooms ADD COLUMN is_temporary BOOLEAN NOT NULL DEFAULT false",
             "ALTER TABLE chatrooms ADD COLUMN list_rank SMALLINT NOT NULL DEFAULT 1",
-            // A release that does not know the rank sorts by the activity, without an index.
+            // An older release does not know the rank. It sorts by activity only, which still works without this index.
             "DROP INDEX chatrooms_by_activity",
             "CREATE INDEX chatrooms_in_list ON chatrooms (user_id, list_rank, updated_at, id)",
             "CREATE INDEX chatrooms_temporary ON chatrooms (updated_at) WHERE is_temporary",
         ];
-        crate::create(manager, [], &changes).await
+        crate::apply(manager, [], &changes).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -35,6 +35,6 @@ impl MigrationTrait for Migration {
             "ALTER TABLE chatrooms DROP COLUMN archived_at",
             "ALTER TABLE chatrooms DROP COLUMN pinned_at",
         ];
-        crate::create(manager, [], &changes).await
+        crate::apply(manager, [], &changes).await
     }
 }

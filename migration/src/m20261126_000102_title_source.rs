@@ -12,14 +12,15 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // Earlier titles may have been set by hand, and so may those that an older release inserts.
+        // The model must not replace a title that a user has chosen. Existing titles, and those that an older release inserts,
+        // may have been chosen by users, so the default is 'user'.
         let add = "ALTER TABLE chatrooms ADD COLUMN title_source VARCHAR(8) NOT NULL DEFAULT 'user'";
-        crate::create(manager, [], &[add]).await
+        crate::apply(manager, [], &[add]).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let changes =
             ["DELETE FROM jobs WHERE kind = 'title'", "ALTER TABLE chatrooms DROP COLUMN title_source"];
-        crate::create(manager, [], &changes).await
+        crate::apply(manager, [], &changes).await
     }
 }

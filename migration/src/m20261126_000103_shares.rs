@@ -37,10 +37,10 @@ impl MigrationTrait for Migration {
             "CREATE INDEX chatroom_shares_of_user ON chatroom_shares (user_id)",
             "CREATE INDEX chatroom_shares_expiry ON chatroom_shares (expires_at) WHERE expires_at IS NOT NULL",
         ];
-        crate::create(manager, [shares, messages], &indexes).await
+        crate::apply(manager, [shares, messages], &indexes).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::drop(manager, &["share_messages", "chatroom_shares"]).await
+        crate::drop_tables(manager, &["share_messages", "chatroom_shares"]).await
     }
 }

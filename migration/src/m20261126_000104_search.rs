@@ -1,11 +1,14 @@
-//! The search index, the queue of replies that are to be indexed, and the position up to which older messages were indexed.
+//! The search index, the queue of replies to index, and the position of the backfill, which indexes older messages.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// The queue has no foreign keys: deleting a message would search it. A row without its message is deleted when it is indexed.
+/// `search_queue` has no foreign keys, because then each deletion of a message would search the queue. If the message of a row
+/// has been deleted, the row is deleted when its turn to be indexed comes.
+///
+/// The backfill goes from new messages to old ones, so `before_id` begins with the greatest possible id.
 const SQLITE: &[&str] = &[
     "CREATE TABLE search_queue (
          user_id UUID_BLOB NOT NULL,
@@ -34,7 +37,7 @@ const SQLITE: &[&str] = &[
     "INSERT INTO search_backfill VALUES (unhex('ffffffffffffffffffffffffffffffff'))",
 ];
 
-/// A small pending list of the index, because every search reads all of it.
+/// The same for PostgreSQL. The pending list of the index is small (256 KiB), because every search reads the whole list.
 const POSTGRES: &[&str] = &[
     "CREATE TABLE search_queue (user_id UUID NOT NULL, message_id UUID NOT NULL, PRIMARY KEY (user_id, message_id))",
     "CREATE FUNCTION queue_reply_for_search() RETURNS trigger LANGUAGE plpgsql AS
@@ -66,16 +69,17 @@ impl MigrationTrait for Migration {
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let changes = if manager.get_database_backend() == DbBackend::Sqlite { SQLITE } else { POSTGRES };
-        crate::create(manager, [], changes).await
+        crate::apply(manager, [], changes).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let trigger = if manager.get_database_backend() == DbBackend::Sqlite {
+        let statements = if manager.get_database_backend() == DbBackend::Sqlite {
             ["DROP TRIGGER search_queue_reply", "DROP TABLE search_tokens"]
         } else {
             ["DROP TRIGGER search_queue_reply ON messages", "DROP FUNCTION queue_reply_for_search"]
         };
-        crate::create(manager, [], &trigger).await?;
-        crate::drop(manager, &["search_backfill", "search_entries", "search_users", "search_queue"]).await
+        crate::apply(manager, [], &statements).await?;
+        crate::drop_tables(manager, &["search_backfill", "search_entries", "search_users", "search_queue"])
+            .await
     }
 }

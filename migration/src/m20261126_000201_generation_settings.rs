@@ -1,4 +1,4 @@
-//! A chatroom's own generation settings; null for those of the server.
+//! A chatroom's own generation settings; null if those of the server apply.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
@@ -16,10 +16,10 @@ impl MigrationTrait for Migration {
             DbBackend::Sqlite => "TEXT",
             _ => "JSONB",
         };
-        crate::create(manager, [], &[&format!("ALTER TABLE chatrooms ADD COLUMN generation {json}")]).await
+        crate::apply(manager, [], &[&format!("ALTER TABLE chatrooms ADD COLUMN generation {json}")]).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::create(manager, [], &["ALTER TABLE chatrooms DROP COLUMN generation"]).await
+        crate::apply(manager, [], &["ALTER TABLE chatrooms DROP COLUMN generation"]).await
     }
 }

@@ -1,4 +1,4 @@
-//! The tokens that a user has used on a day, and the replies that are not finished.
+//! The number of tokens that a user has used on a day, and the number of replies that have not ended.
 
 use sea_orm_migration::prelude::*;
 
@@ -14,7 +14,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let columns = ["tokens BIGINT NOT NULL DEFAULT 0", "unfinished INTEGER NOT NULL DEFAULT 0"];
         for column in columns {
-            crate::create(manager, [], &[&format!("ALTER TABLE daily_usage ADD COLUMN {column}")]).await?;
+            crate::apply(manager, [], &[&format!("ALTER TABLE daily_usage ADD COLUMN {column}")]).await?;
         }
         Ok(())
     }
@@ -22,6 +22,6 @@ impl MigrationTrait for Migration {
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let statements =
             ["tokens", "unfinished"].map(|column| format!("ALTER TABLE daily_usage DROP COLUMN {column}"));
-        crate::create(manager, [], &statements.each_ref().map(String::as_str)).await
+        crate::apply(manager, [], &statements.each_ref().map(String::as_str)).await
     }
 }

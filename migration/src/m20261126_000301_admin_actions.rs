@@ -1,4 +1,4 @@
-//! The changes that operators have made by `pollux admin`.
+//! The changes that operators have made with `pollux admin`.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -14,7 +14,7 @@ impl MigrationTrait for Migration {
             .col(timestamp_with_time_zone("at"))
             .col(text("actor"))
             .col(string_len("action", 32))
-            // Not a foreign key, because the action stays after its user has been erased.
+            // Not a foreign key, because the row of the action is kept after its user has been erased.
             .col(uuid_null("user_id"))
             .col(text_null("subject"))
             .col(text("reason"))
@@ -24,10 +24,10 @@ impl MigrationTrait for Migration {
             "CREATE INDEX admin_actions_at ON admin_actions (at)",
             "CREATE INDEX admin_actions_of_user ON admin_actions (user_id, at)",
         ];
-        crate::create(manager, [actions], &indexes).await
+        crate::apply(manager, [actions], &indexes).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::drop(manager, &["admin_actions"]).await
+        crate::drop_tables(manager, &["admin_actions"]).await
     }
 }

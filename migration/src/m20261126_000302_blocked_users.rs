@@ -1,4 +1,5 @@
-//! Users who cannot sign in. A table of its own, so that the rows of users do not become longer.
+//! Users whom an operator has blocked from signing in. They have a table of their own, so that the rows of `users` do not become
+//! longer.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -14,10 +15,10 @@ impl MigrationTrait for Migration {
             .col(timestamp_with_time_zone("blocked_at"))
             .foreign_key(&mut crate::belongs_to("blocked_users", "user_id", "users"))
             .take();
-        crate::create(manager, [blocked], &[]).await
+        crate::apply(manager, [blocked], &[]).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::drop(manager, &["blocked_users"]).await
+        crate::drop_tables(manager, &["blocked_users"]).await
     }
 }

@@ -1,4 +1,4 @@
-//! Until when an operator has granted Pro to a user.
+//! The time until which an operator has granted Pro to a user.
 
 use sea_orm_migration::prelude::*;
 
@@ -9,7 +9,7 @@ pub struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let add = "ALTER TABLE subscriptions ADD COLUMN granted_until TIMESTAMP WITH TIME ZONE";
-        crate::create(manager, [], &[add]).await
+        crate::apply(manager, [], &[add]).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -17,6 +17,6 @@ impl MigrationTrait for Migration {
             "DELETE FROM subscriptions WHERE stripe_customer_id LIKE 'none:%'",
             "ALTER TABLE subscriptions DROP COLUMN granted_until",
         ];
-        crate::create(manager, [], &changes).await
+        crate::apply(manager, [], &changes).await
     }
 }
