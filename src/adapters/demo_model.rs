@@ -9,10 +9,10 @@ use crate::ports::model::{Chunk, LanguageModel, ModelError, ModelUsage, Prompt, 
 
 const NAME: &str = "demo";
 /// The delay before each word: about the speed at which people read.
-const PER_WORD: Duration = Duration::from_millis(40);
-/// In characters.
+const DELAY_PER_WORD: Duration = Duration::from_millis(40);
+/// How much of the user's message an answer quotes, in characters.
 const MAX_QUOTE: usize = 80;
-const TITLE_WORDS: usize = 6;
+const MAX_TITLE_WORDS: usize = 6;
 
 #[derive(Debug)]
 pub struct DemoModel {
@@ -42,12 +42,13 @@ impl LanguageModel for DemoModel {
         stream! {
             let mut words = 0;
             for word in answer.split_inclusive(' ') {
-                tokio::time::sleep(PER_WORD).await;
+                tokio::time::sleep(DELAY_PER_WORD).await;
                 words += 1;
                 yield Ok(Chunk::Text(word.to_owned()));
             }
-            let read = prompt.turns.iter().map(|turn| turn.text.split_whitespace().count()).sum::<usize>();
-            let tokens = Tokens { prompt: i32::try_from(read).unwrap_or(i32::MAX), output: words, thoughts: 0 };
+            let words_of_turns = prompt.turns.iter().map(|turn| turn.text.split_whitespace().count());
+            let prompt_tokens = i32::try_from(words_of_turns.sum::<usize>()).unwrap_or(i32::MAX);
+            let tokens = Tokens { prompt: prompt_tokens, output: words, thoughts: 0 };
             yield Ok(Chunk::Usage(ModelUsage { model: Some(NAME.to_owned()), tokens: Some(tokens) }));
             yield Ok(Chunk::End { finish_reason: "STOP".to_owned() });
         }
@@ -58,7 +59,7 @@ impl LanguageModel for DemoModel {
 /// The first words of the conversation.
 fn title(prompt: &Prompt) -> String {
     let question = prompt.turns.first().map_or("", |turn| turn.text.as_str());
-    question.split_whitespace().take(TITLE_WORDS).collect::<Vec<_>>().join(" ")
+    question.split_whitespace().take(MAX_TITLE_WORDS).collect::<Vec<_>>().join(" ")
 }
 
 fn answer(prompt: &Prompt) -> String {

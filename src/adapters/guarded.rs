@@ -1,5 +1,5 @@
 //! Helpers of the adapters that pass messages to the subscribers of one process: locks that remain usable after a panic, and
-//! streams that clean up as they are dropped.
+//! streams that clean up when they are dropped.
 
 use std::{
     pin::Pin,
@@ -15,8 +15,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A stream and its guard. Fields are dropped in order, so when the guard is dropped, the stream no longer counts as a
-/// subscriber, and the guard can check whether any is left.
+/// A stream of a subscriber, and a guard that cleans up after it. The order of the fields matters: Rust drops `stream` first, so
+/// that this subscriber is no longer counted when the guard checks whether any subscriber is left.
 pub(super) struct Guarded<S, G> {
     stream: S,
     _guard: G,

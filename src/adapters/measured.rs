@@ -1,4 +1,4 @@
-//! Adapters that count what passes through another adapter, so that neither the domain nor the adapter counts.
+//! Adapters that wrap another adapter and record its metrics, so that neither the domain nor the wrapped adapter has to.
 
 use std::{
     collections::HashMap,
@@ -32,18 +32,20 @@ use crate::{
     },
 };
 
-/// Counts the calls of a model, their texts and tokens.
+/// Counts the calls of a provider's models, their chunks of text and their tokens.
 pub struct MeasuredModel {
     model: Arc<dyn LanguageModel>,
+    /// By name of the model.
     handles: HashMap<String, ModelHandles>,
-    other: ModelHandles,
+    /// For models that the provider does not list.
+    other_handles: ModelHandles,
 }
 
 impl MeasuredModel {
     #[must_use]
     pub fn new(model: Arc<dyn LanguageModel>, metrics: &ModelMetrics) -> Self {
         let handles = model.names().iter().map(|name| (name.clone(), metrics.of(name))).collect();
-        Self { model, handles, other: metrics.of("other") }
+        Self { model, handles, other_handles: metrics.of("other") }
     }
 }
 
@@ -57,7 +59,7 @@ impl LanguageModel for MeasuredModel {
     }
 
     fn generate(&self, prompt: Prompt) -> BoxStream<'static, Result<Chunk, ModelError>> {
-        let handles = self.handles.get(&prompt.model).unwrap_or(&self.other).clone();
+        let handles = self.handles.get(&prompt.model).unwrap_or(&self.other_handles).clone();
         Call {
             chunks: self.model.generate(prompt).fuse(),
             handles,
@@ -71,7 +73,7 @@ impl LanguageModel for MeasuredModel {
     }
 }
 
-/// A model call, which is counted when it is dropped.
+/// A model call. Its outcome, duration and tokens are recorded when it is dropped.
 struct Call {
     chunks: Fuse<BoxStream<'static, Result<Chunk, ModelError>>>,
     handles: ModelHandles,
@@ -94,8 +96,8 @@ impl Stream for Call {
                 if !std::mem::replace(&mut self.has_text, true) {
                     let elapsed = self.started.elapsed();
                     self.handles.first_token(elapsed);
-                    let mut first = traces::span("first text", SpanKind::Internal);
-                    first.started_before(elapsed);
+                    let mut until_first_text = traces::span("first text", SpanKind::Internal);
+                    until_first_text.started_before(elapsed);
                 }
             }
             Some(Ok(Chunk::Usage(usage))) => self.tokens = usage.tokens.unwrap_or(self.tokens),

@@ -1,4 +1,4 @@
-//! Implementations of the ports, and what they share.
+//! Implementations of the ports, and helpers that several of them use.
 
 pub mod demo_model;
 pub mod gemini;

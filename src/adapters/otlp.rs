@@ -1,5 +1,5 @@
-//! Exports ended spans to an OpenTelemetry collector, by [OTLP](https://opentelemetry.io/docs/specs/otlp/#otlphttp) over HTTP in its
-//! JSON form. While the collector does not respond, spans are lost, and one warning is logged.
+//! Exports finished spans to an OpenTelemetry collector, by [OTLP](https://opentelemetry.io/docs/specs/otlp/#otlphttp) over HTTP,
+//! in its JSON form. While the collector does not respond, spans are lost, and one warning is logged.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::telemetry::traces::FinishedSpan;
 
 /// The maximum number of spans in one request.
 const MAX_BATCH: usize = 512;
-/// How long spans wait for others.
+/// How long to wait for more spans before a batch that is not full is exported.
 const DELAY: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -25,7 +25,7 @@ pub struct OtlpExporter {
 
 impl OtlpExporter {
     /// # Errors
-    /// A header is invalid. The error contains no value.
+    /// A header is invalid. The error does not contain the header's value.
     pub fn new(
         http: reqwest::Client,
         endpoint: String,
@@ -46,7 +46,7 @@ impl OtlpExporter {
         Ok(Self { http, endpoint, headers, service })
     }
 
-    /// Exports spans until `closing` is cancelled, and then those that wait.
+    /// Exports spans until `closing` is cancelled, and then the remaining ones.
     pub async fn run(self, mut finished: mpsc::Receiver<FinishedSpan>, closing: CancellationToken) {
         let mut is_failing = false;
         while let Some(batch) = next_batch(&mut finished, &closing).await {
@@ -75,7 +75,7 @@ impl OtlpExporter {
     }
 }
 
-/// Waits for spans, and for others that can be exported with them unless there are enough. Returns none once `closing` is cancelled
+/// Waits for spans, and then up to [`DELAY`] for more, unless the batch is already full. Returns none once `closing` is cancelled
 /// and no span is left.
 async fn next_batch(
     finished: &mut mpsc::Receiver<FinishedSpan>,
@@ -117,7 +117,7 @@ struct ScopeSpans<'a> {
     spans: Vec<Record<'a>>,
 }
 
-/// A span as OTLP writes it.
+/// A span in OTLP's JSON form.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Record<'a> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::ports::otp_sender::{Delivery, DeliveryError, OtpMessage, OtpSender};
 
-/// Sends nothing: the response contains the code, for development.
+/// Sends nothing: the response to the client contains the code. For development.
 #[derive(Debug)]
 pub struct ByResponse;
 
@@ -19,7 +19,7 @@ impl OtpSender for ByResponse {
     }
 }
 
-/// Writes the code to the log, for an operator who delivers it.
+/// Writes the code to the log. An operator delivers it to the user.
 #[derive(Debug)]
 pub struct ToLog;
 

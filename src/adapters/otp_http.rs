@@ -1,4 +1,4 @@
-//! HTTP calls to services that deliver one-time passwords, and which of their failures are final.
+//! HTTP calls to services that deliver one-time passwords, and the classification of their failures as final or temporary.
 
 use anyhow::anyhow;
 use reqwest::{RequestBuilder, Response, StatusCode};
@@ -10,8 +10,9 @@ pub(super) async fn send_request(request: RequestBuilder) -> Result<Response, De
     request.send().await.map_err(|error| DeliveryError::Failed(error.without_url().into()))
 }
 
-/// The error for a status other than success, with `detail` for the log. The error is final if the service rejects the
-/// message. It is not final if the cause is temporary or one that the operator can remove, such as a wrong credential or URL.
+/// The error for a status other than success. `detail` is appended to its message, for the log. The error is final if the service
+/// rejects the message. It is not final if the cause is temporary, or if the operator can remove it, such as a wrong credential
+/// or URL.
 pub(super) fn error_of_status(status: StatusCode, detail: &str) -> DeliveryError {
     let cause = anyhow!("the delivery service returned {status}{detail}");
     match status.as_u16() {

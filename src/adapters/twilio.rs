@@ -1,4 +1,5 @@
-//! One-time passwords delivered by [Twilio's Messages API](https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource).
+//! One-time passwords delivered by Twilio's Messages API:
+//! <https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource>.
 
 use async_trait::async_trait;
 use entity::otp::Purpose;
@@ -8,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::otp_http::{error_of_status, send_request};
 use crate::ports::otp_sender::{Delivery, DeliveryError, OtpMessage, OtpSender};
 
-/// In bytes.
+/// How much of the body of an error response is read, in bytes.
 const MAX_ERROR_BODY: usize = 16 * 1024;
 
 pub struct Twilio {

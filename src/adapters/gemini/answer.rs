@@ -53,7 +53,7 @@ struct PromptFeedback {
     block_reason: Option<String>,
 }
 
-/// Cumulative, so the maximum of each count is the latest.
+/// The token counts so far. Each count only grows during an answer, so its highest value is the latest.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 struct UsageMetadata {
@@ -72,7 +72,7 @@ impl UsageMetadata {
         self.thoughts = self.thoughts.max(later.thoughts);
     }
 
-    /// None if the answer had no counts.
+    /// None if the answer contained no counts.
     fn tokens(self) -> Option<Tokens> {
         self.prompt.or(self.candidates).or(self.thoughts)?;
         let thoughts = self.thoughts.unwrap_or_default();
@@ -98,7 +98,7 @@ pub struct GeminiAnswer {
     has_begun: bool,
     finish: Option<Finish>,
     counts: UsageMetadata,
-    /// The last usage that was reported.
+    /// The usage in the last [`Chunk::Usage`].
     reported: ModelUsage,
     surrogates: Surrogates,
 }
@@ -122,7 +122,7 @@ impl Answer for GeminiAnswer {
     }
 
     fn read(&mut self, object: &str) -> Result<ReadResult, ModelError> {
-        // Gemini does not end its stream with a marker; some proxies add one, also too early.
+        // Gemini does not end its stream with a marker. Some proxies add one, sometimes before the answer ends, so it is ignored.
         if object == DONE {
             return Ok(ReadResult::default());
         }
@@ -185,7 +185,7 @@ impl Answer for GeminiAnswer {
     }
 
     fn end(mut self) -> Result<Vec<Chunk>, ModelError> {
-        let rest = self.surrogates.finish().map(|last| Chunk::Text(last.to_string()));
+        let last_text = self.surrogates.finish().map(|replacement| Chunk::Text(replacement.to_string()));
         let finish_reason = match self.finish {
             None => return Err(failure::truncated()),
             Some(Finish::Blocked) => return Err(failure::blocked()),
@@ -195,15 +195,15 @@ impl Answer for GeminiAnswer {
             "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "LANGUAGE" => {
                 Err(failure::blocked())
             }
-            image if image.starts_with("IMAGE_") => Err(failure::blocked()),
+            reason if reason.starts_with("IMAGE_") => Err(failure::blocked()),
             // An unknown reason also ends the answer normally, with the text so far.
-            _ => Ok(rest.into_iter().chain([Chunk::End { finish_reason }]).collect()),
+            _ => Ok(last_text.into_iter().chain([Chunk::End { finish_reason }]).collect()),
         }
     }
 }
 
-/// Whether a reason is given. [Both enumerations](https://ai.google.dev/api/generate-content#FinishReason) have a value that
-/// stands for none.
+/// Whether a finish reason or a block reason is given.
+/// [Both enumerations](https://ai.google.dev/api/generate-content#FinishReason) have a value that means "no reason".
 fn is_specified(reason: impl AsRef<str>) -> bool {
     !matches!(reason.as_ref(), "" | "FINISH_REASON_UNSPECIFIED" | "BLOCK_REASON_UNSPECIFIED")
 }

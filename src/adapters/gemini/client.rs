@@ -60,7 +60,7 @@ impl Gemini {
         })
     }
 
-    /// Opens the stream.
+    /// Opens the stream. If the model rejects the thinking budget, opens it without the budget.
     async fn open(self, prompt: Prompt) -> Result<(Response, GeminiAnswer), ModelError> {
         let url = format!("{}/v1beta/models/{}:streamGenerateContent?alt=sse", self.base_url, prompt.model);
         let (mut body, mut config) = (body(&prompt), config(&prompt.generation));
@@ -75,13 +75,14 @@ impl Gemini {
                 return Ok((response, GeminiAnswer::new(prompt.model)));
             }
             let (status, headers) = (response.status(), response.headers().clone());
-            // If the body cannot be read, the status decides.
+            // If the body cannot be read, the failure is derived from the status alone.
             let text = response.text().await.unwrap_or_default();
             let error = ApiError::of_response(status.as_u16(), &headers, &text, self.clock.now());
             let rejects = |_: &str| error.rejects_the_thinking_budget();
             if self.optional.remove_newly_rejected(&mut config, &prompt.model, rejects).is_none() {
                 return Err(error.into_failure());
             }
+            // The loop does not write an empty `config` into the body, so the rejected parameter is removed here.
             body["generationConfig"] = json!({});
         }
     }
@@ -120,7 +121,7 @@ fn body(prompt: &Prompt) -> Value {
     body
 }
 
-/// The [generation settings](https://ai.google.dev/api/generate-content#v1beta.GenerationConfig) that are set.
+/// The settings that have a value, as a [`generationConfig`](https://ai.google.dev/api/generate-content#v1beta.GenerationConfig).
 fn config(generation: &Generation) -> Value {
     let mut config = json!({});
     if let Some(temperature) = generation.temperature {

@@ -44,9 +44,9 @@ impl ApiError {
         }
     }
 
-    /// From an HTTP response. The status decides; the body may add details.
+    /// From an HTTP response. The response's status takes precedence over that in the body; the body may add details.
     pub(super) fn of_response(status: u16, headers: &HeaderMap, body: &str, now: DateTime<Utc>) -> Self {
-        // Skips framing such as `data:`.
+        // Skips the framing before the JSON, such as `data:`.
         let json = &body[body.find(['{', '[']).unwrap_or(body.len())..];
         let objects = Objects::default().push(json);
         let envelope = objects.iter().find_map(|object| serde_json::from_str::<Envelope>(object).ok());
@@ -74,7 +74,7 @@ impl ApiError {
     /// The failure of the reply. The provider's message is logged, not shown.
     pub(super) fn into_failure(self) -> ModelError {
         let code = self.http_status();
-        let message = failure::logged(&self.message);
+        let message = failure::shorten_for_log(&self.message);
         tracing::warn!(
             api = "gemini",
             code,
@@ -85,20 +85,22 @@ impl ApiError {
         match code {
             _ if self.has_reason("API_KEY_") => failure::misconfigured(),
             400 if self.rejects_the_project() => failure::misconfigured(),
-            429 if self.is_daily() => failure::rate_limited(Retry::Never),
+            429 if self.exceeds_daily_quota() => failure::rate_limited(Retry::Never),
             _ => failure::of_status(code, self.required_wait()),
         }
     }
 
-    fn of_type<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Value> {
+    /// The details whose type has this name.
+    fn details_of_type<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Value> {
         self.details
             .iter()
-            .filter(move |detail| detail["@type"].as_str().is_some_and(|of| of.ends_with(name)))
+            .filter(move |detail| detail["@type"].as_str().is_some_and(|url| url.ends_with(name)))
     }
 
     /// Whether one of the [reasons](https://docs.cloud.google.com/apis/docs/errors#error_info) begins with this prefix.
     fn has_reason(&self, prefix: &str) -> bool {
-        let mut reasons = self.of_type("google.rpc.ErrorInfo").filter_map(|info| info["reason"].as_str());
+        let mut reasons =
+            self.details_of_type("google.rpc.ErrorInfo").filter_map(|info| info["reason"].as_str());
         reasons.any(|reason| reason.starts_with(prefix))
     }
 
@@ -113,29 +115,30 @@ impl ApiError {
             || without_details && self.message.to_ascii_lowercase().starts_with("api key ")
     }
 
-    /// Whether the model has no thinking budget, or not this one: "Thinking is not enabled for this model", or "Budget 0 is invalid.
-    /// This model only works in thinking mode."
+    /// Whether the model rejects the thinking budget, because it supports none ("Thinking is not enabled for this model") or not
+    /// this value ("Budget 0 is invalid. This model only works in thinking mode.").
     pub(super) fn rejects_the_thinking_budget(&self) -> bool {
         self.http_status() == 400 && self.message.to_ascii_lowercase().contains("thinking")
     }
 
-    /// Whether a daily quota is exhausted. It lasts too long for a retry.
-    fn is_daily(&self) -> bool {
-        let violations =
-            self.of_type("google.rpc.QuotaFailure").filter_map(|failure| failure["violations"].as_array());
+    /// Whether a daily quota is exhausted. It is reset too late for a retry.
+    fn exceeds_daily_quota(&self) -> bool {
+        let violations = self
+            .details_of_type("google.rpc.QuotaFailure")
+            .filter_map(|failure| failure["violations"].as_array());
         violations
             .flatten()
             .any(|violation| violation["quotaId"].as_str().is_some_and(|id| id.contains("PerDay")))
     }
 
-    /// The wait that the provider requires: the longer of the body's and the header's.
+    /// The delay that the provider requires before a retry: the longer of that in the body and that in the header.
     fn required_wait(&self) -> Duration {
         self.retry_delay().max(self.retry_after).unwrap_or_default()
     }
 
     /// A [protobuf duration](https://protobuf.dev/programming-guides/json/), such as `"34.4s"`.
     fn retry_delay(&self) -> Option<Duration> {
-        let info = self.of_type("google.rpc.RetryInfo").next()?;
+        let info = self.details_of_type("google.rpc.RetryInfo").next()?;
         failure::seconds(info["retryDelay"].as_str()?.strip_suffix('s')?)
     }
 }

@@ -1,4 +1,4 @@
-//! The cache in memory, bounded in bytes.
+//! The cache in the memory of one process. The total size of its values, and the number of recorded versions, are bounded.
 
 use std::time::Duration;
 
@@ -13,12 +13,15 @@ use crate::{
     ports::cache::{Cache, VERSION_TTL},
 };
 
+/// The maximum size of all keys and values together.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 const MAX_VERSIONS: u64 = 100_000;
 
 #[derive(Clone)]
 pub struct MemoryCache {
+    /// Values with the times at which they expire.
     cached: moka::future::Cache<String, (DateTime<Utc>, Bytes)>,
+    /// Versions with the times at which they expire.
     versions: moka::future::Cache<String, (DateTime<Utc>, i64)>,
     ttl: Duration,
     clock: Clock,
@@ -63,9 +66,9 @@ impl Cache for MemoryCache {
 
     async fn record_version(&self, data: &str, version: i64) {
         let now = self.clock.now();
-        let latest = async |known: Option<moka::Entry<String, (DateTime<Utc>, i64)>>| {
-            let known = known.map(moka::Entry::into_value).filter(|(until, _)| now < *until);
-            (now + VERSION_TTL, known.map_or(version, |(_, known)| known.max(version)))
+        let latest = async |entry: Option<moka::Entry<String, (DateTime<Utc>, i64)>>| {
+            let unexpired = entry.map(moka::Entry::into_value).filter(|(until, _)| now < *until);
+            (now + VERSION_TTL, unexpired.map_or(version, |(_, recorded)| recorded.max(version)))
         };
         self.versions.entry_by_ref(data).and_upsert_with(latest).await;
     }

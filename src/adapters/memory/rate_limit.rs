@@ -1,4 +1,4 @@
-//! Rate limits as a sliding log of timestamps for each key: exact over any window.
+//! Rate limits that keep the timestamps of the counted events for each key, so that the count is exact for any window of time.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// Expired keys are removed (a sweep) when there are this many more keys than after the last sweep.
-const SWEEP_EVERY: usize = 10_000;
+/// A sweep removes the expired keys. It runs when there are this many more keys than after the previous sweep.
+const KEYS_BETWEEN_SWEEPS: usize = 10_000;
 
 #[derive(Clone, Debug)]
 pub struct MemoryRateLimit {
@@ -29,8 +29,8 @@ pub struct MemoryRateLimit {
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// By key: when the newest timestamp expires, and the timestamps, oldest first.
-    taken: HashMap<String, (DateTime<Utc>, VecDeque<DateTime<Utc>>)>,
+    /// For each key, the time at which its newest timestamp expires, and its timestamps, oldest first.
+    timestamps_by_key: HashMap<String, (DateTime<Utc>, VecDeque<DateTime<Utc>>)>,
     keys_after_sweep: usize,
 }
 
@@ -49,7 +49,7 @@ impl RateLimit for MemoryRateLimit {
         let mut wait = Duration::ZERO;
         let mut remaining = u32::MAX;
         for limit in limits {
-            let Some((_, timestamps)) = counts.taken.get_mut(&limit.key) else {
+            let Some((_, timestamps)) = counts.timestamps_by_key.get_mut(&limit.key) else {
                 remaining = remaining.min(limit.max.saturating_sub(1));
                 continue;
             };
@@ -66,13 +66,13 @@ impl RateLimit for MemoryRateLimit {
             return Ok(Verdict::Rejected { retry_after: wait });
         }
         for limit in limits {
-            let (until, timestamps) = counts.taken.entry(limit.key.clone()).or_default();
+            let (until, timestamps) = counts.timestamps_by_key.entry(limit.key.clone()).or_default();
             *until = now + limit.window;
             timestamps.push_back(now);
         }
-        if counts.taken.len() > counts.keys_after_sweep + SWEEP_EVERY {
-            counts.taken.retain(|_, (until, _)| *until > now);
-            counts.keys_after_sweep = counts.taken.len();
+        if counts.timestamps_by_key.len() > counts.keys_after_sweep + KEYS_BETWEEN_SWEEPS {
+            counts.timestamps_by_key.retain(|_, (until, _)| *until > now);
+            counts.keys_after_sweep = counts.timestamps_by_key.len();
         }
         Ok(Verdict::Allowed { remaining })
     }

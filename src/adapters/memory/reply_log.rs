@@ -1,4 +1,4 @@
-//! The reply log as one string for each reply, with a broadcast of appended entries.
+//! The reply log in memory: one string for each reply, and a channel that broadcasts the appended entries.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// Updates that a subscriber may lag behind before it must reread.
+/// How many updates a subscriber may lag behind before it must reread the log.
 const BACKLOG: usize = 256;
 
 type Logs = Arc<Mutex<HashMap<MessageId, Log>>>;
@@ -34,11 +34,11 @@ pub struct MemoryReplyLog {
 
 #[derive(Debug)]
 struct Log {
-    /// The current attempt; 0 while there are only subscribers.
+    /// The current attempt; 0 if nothing has been appended and the log exists only for its subscribers.
     attempt: u32,
     text: String,
     updates: broadcast::Sender<LogUpdate>,
-    /// Set by the end of the reply.
+    /// None until the reply has ended.
     expires_at: Option<DateTime<Utc>>,
 }
 
@@ -49,6 +49,7 @@ impl Default for Log {
 }
 
 impl Log {
+    /// The position at the end of the text.
     fn end(&self) -> Cursor {
         Cursor { attempt: self.attempt, offset: self.text.len() }
     }
@@ -90,24 +91,24 @@ impl ReplyLog for MemoryReplyLog {
     ) -> Result<Vec<LogEntry>, Unavailable> {
         let now = self.clock.now();
         let logs = lock(&self.logs);
-        let readable = |log: &&Log| log.expires_at.is_none_or(|at| at > now) && log.end() > after;
-        let Some(log) = logs.get(&reply).filter(readable) else { return Ok(Vec::new()) };
+        let has_entries = |log: &&Log| log.expires_at.is_none_or(|at| at > now) && log.end() > after;
+        let Some(log) = logs.get(&reply).filter(has_entries) else { return Ok(Vec::new()) };
         let begin = Cursor { attempt: log.attempt, offset: 0 };
         let read_up_to = if after.attempt == log.attempt { after.offset } else { 0 };
-        // The server issues no cursor that splits a character, so return the text from its beginning.
+        // The server issues no cursor that splits a character. For such a cursor, the text is returned from its beginning.
         let start = if log.text.is_char_boundary(read_up_to) { read_up_to } else { 0 };
         let end = log.text.ceil_char_boundary(start.saturating_add(max_bytes));
-        let opening = (after < begin).then(|| LogEntry { end: begin, text: String::new() });
+        let first_entry = (after < begin).then(|| LogEntry { end: begin, text: String::new() });
         let text = (start < end).then(|| LogEntry {
             end: Cursor { offset: end, ..begin },
             text: log.text[start..end].to_owned(),
         });
-        Ok(opening.into_iter().chain(text).collect())
+        Ok(first_entry.into_iter().chain(text).collect())
     }
 
     async fn subscribe(&self, reply: MessageId) -> BoxStream<'static, LogUpdate> {
         let updates = lock(&self.logs).entry(reply).or_default().updates.subscribe();
-        let guard = Guard { logs: self.logs.clone(), reply };
+        let guard = UnusedLogGuard { logs: self.logs.clone(), reply };
         let live = BroadcastStream::new(updates).map(|received| match received {
             Ok(update) => update,
             Err(BroadcastStreamRecvError::Lagged(_)) => LogUpdate::Reread,
@@ -128,16 +129,16 @@ impl ReplyLog for MemoryReplyLog {
 }
 
 /// Removes a log without entries when its last subscriber is dropped.
-struct Guard {
+struct UnusedLogGuard {
     logs: Logs,
     reply: MessageId,
 }
 
-impl Drop for Guard {
+impl Drop for UnusedLogGuard {
     fn drop(&mut self) {
         let mut logs = lock(&self.logs);
-        let unused = |log: &Log| log.attempt == 0 && log.updates.receiver_count() == 0;
-        if logs.get(&self.reply).is_some_and(unused) {
+        let is_unused = |log: &Log| log.attempt == 0 && log.updates.receiver_count() == 0;
+        if logs.get(&self.reply).is_some_and(is_unused) {
             logs.remove(&self.reply);
         }
     }

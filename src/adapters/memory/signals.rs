@@ -1,4 +1,4 @@
-//! Signals as one watch channel for each topic with subscribers.
+//! Signals within one process: one watch channel for each topic that has subscribers.
 
 use std::{
     collections::HashMap,
@@ -38,18 +38,18 @@ impl Signals for MemorySignals {
 
     async fn subscribe(&self, topic: Topic) -> BoxStream<'static, ()> {
         let signals = lock(&self.channels).entry(topic).or_insert_with(|| watch::Sender::new(())).subscribe();
-        let guard = Guard { topic, channels: self.channels.clone() };
+        let guard = UnusedChannelGuard { topic, channels: self.channels.clone() };
         Guarded::new(WatchStream::from_changes(signals), guard).boxed()
     }
 }
 
 /// Removes the topic's channel when its last subscriber is dropped.
-struct Guard {
+struct UnusedChannelGuard {
     topic: Topic,
     channels: Channels,
 }
 
-impl Drop for Guard {
+impl Drop for UnusedChannelGuard {
     fn drop(&mut self) {
         let mut channels = lock(&self.channels);
         if channels.get(&self.topic).is_some_and(|channel| channel.receiver_count() == 0) {

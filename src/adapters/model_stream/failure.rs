@@ -1,4 +1,4 @@
-//! Failures of a reply that all providers have, and the delay that a response requires before a retry.
+//! The reply failures that are the same for all providers, and the delay that a response requires before a retry.
 
 use std::time::Duration;
 
@@ -9,24 +9,24 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use crate::ports::model::{ModelError, Retry};
 
 const IMMEDIATELY: Retry = Retry::After { at_least: Duration::ZERO };
-/// Replaces waits that do not fit into a `Duration`.
+/// Replaces delays that do not fit into a `Duration`.
 const FOREVER: Duration = Duration::MAX;
 const TIMED_OUT: &str = "The model took too long.";
 
-/// [HTTP's dates](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7): the current format and the two obsolete ones.
+/// [HTTP's date formats](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7): the current one and the two obsolete ones.
 const DATE_FORMATS: [&str; 3] =
     ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 
-/// The failure for an HTTP status that needs no further details. A retry waits for at least `wait`.
+/// The failure that an HTTP status indicates by itself, without details of the error. A retry waits for at least `wait`.
 pub fn of_status(status: i32, wait: Duration) -> ModelError {
     let later = Retry::After { at_least: wait };
     match status {
-        // Redirects are not followed: they would send the key to another host.
+        // Redirects are not followed, because the key would then be sent to another host.
         300..=399 | 401 | 402 | 403 | 407 => misconfigured(),
         404 => unknown_model(),
         408 | 504 => failure(FailureCode::TimedOut, TIMED_OUT, later),
         429 => rate_limited(later),
-        // 499: cancelled, but not by this client.
+        // 499 means that the call was cancelled. This client did not cancel it, so a retry may succeed.
         499..=599 => failure(FailureCode::ModelUnavailable, "The model is overloaded or down.", later),
         _ => failure(FailureCode::ModelRejected, "The model did not accept this conversation.", Retry::Never),
     }
@@ -48,8 +48,8 @@ pub fn seconds(text: &str) -> Option<Duration> {
     Some(Duration::try_from_secs_f64(seconds).unwrap_or(FOREVER))
 }
 
-/// A provider's error message as it is logged; it is not shown to users.
-pub fn logged(message: &str) -> String {
+/// Shortens a provider's error message for the log. Users do not see the message.
+pub fn shorten_for_log(message: &str) -> String {
     message.chars().take(300).collect()
 }
 
@@ -91,6 +91,7 @@ pub fn timed_out(api: &'static str) -> ModelError {
 pub fn of_transport(api: &'static str, error: &reqwest::Error) -> ModelError {
     // The error is not logged, because it contains the URL, which may be internal to the operator.
     tracing::warn!(api, timeout = error.is_timeout(), connect = error.is_connect(), "model call failed");
+    // A timeout while connecting means that the provider is unreachable.
     if error.is_timeout() && !error.is_connect() {
         failure(FailureCode::TimedOut, TIMED_OUT, IMMEDIATELY)
     } else {

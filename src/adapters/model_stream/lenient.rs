@@ -1,5 +1,5 @@
-//! Deserializers that accept what servers send beside what their documentation promises: null for absent, and integers as
-//! strings, as proto3's [JSON mapping](https://protobuf.dev/programming-guides/json/) allows.
+//! Deserializers that accept more than the providers' documentation describes, because servers send it: null instead of an absent
+//! value, and integers as strings, as proto3's [JSON mapping](https://protobuf.dev/programming-guides/json/) allows.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>
     Option::deserialize(value).map(Option::unwrap_or_default)
 }
 
-/// Deserializes an optional detail. Anything that is not of its type is ignored and becomes the default value.
+/// Deserializes a value that the answer does not depend on. A value of another type is ignored and becomes the default value.
 pub fn invalid_as_default<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
     value: D,
 ) -> Result<T, D::Error> {
@@ -31,7 +31,7 @@ pub fn count<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i32>, D::Erro
     Ok(number.map(|number| i32::try_from(number).unwrap_or(i32::MAX)))
 }
 
-/// Deserializes a string, which may contain unpaired surrogates, as WTF-8. Null becomes the empty string.
+/// Deserializes a string as WTF-8, because it may contain unpaired surrogates. Null becomes the empty string.
 pub fn text<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<u8>, D::Error> {
     struct Text;
     impl Visitor<'_> for Text {
@@ -50,10 +50,11 @@ pub fn text<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<u8>, D::Error> {
         return Ok(Vec::new());
     }
     let mut json = serde_json::Deserializer::from_str(value.get());
+    // serde_json accepts unpaired surrogates only if bytes are requested.
     json.deserialize_bytes(Text).map_err(Error::custom)
 }
 
-/// Whether a value of any type holds something.
+/// Deserializes a value of any type to false if it is null, false or empty, and otherwise to true.
 pub fn has_content<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
     let value = Box::<RawValue>::deserialize(value)?;
     Ok(!matches!(value.get(), "null" | "\"\"" | "[]" | "{}" | "false"))

@@ -1,9 +1,9 @@
-//! What the clients of streaming model APIs share: the way from a response to the chunks of an answer.
+//! What the clients of streaming model APIs share: the steps from an HTTP response to the chunks of an answer.
 //!
 //! ```text
 //!  bytes ──► sse: lines, events ──► objects: JSON objects ──► the provider's Answer: text, counts, an end
 //!                                                                │
-//!  status, headers, timeout ──► failure: retry or not, and when ◄┘ an error between events
+//!  status, headers, timeout ──► failure: retry or not, and when ◄┘ an error in the stream
 //! ```
 
 pub mod failure;

@@ -16,7 +16,7 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// The objects that this text completes.
+    /// Adds text and returns the objects that it completes.
     pub fn push(&mut self, text: &str) -> Vec<String> {
         let mut complete = Vec::new();
         let mut from = 0;
@@ -41,7 +41,9 @@ impl Objects {
                         from = at + 1;
                     }
                 }
-                b'[' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if self.is_between() && from == at => {
+                b'[' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n'
+                    if self.is_between_objects() && from == at =>
+                {
                     from = at + 1;
                 }
                 _ => {}
@@ -51,8 +53,8 @@ impl Objects {
         complete
     }
 
-    /// Whether there is no incomplete object.
-    pub fn is_between(&self) -> bool {
+    /// Whether the text so far ends between two objects, so that no object is incomplete.
+    pub fn is_between_objects(&self) -> bool {
         self.depth == 0 && self.text.is_empty()
     }
 
@@ -61,7 +63,7 @@ impl Objects {
         (!self.text.is_empty()).then_some(self.text)
     }
 
-    /// The number of bytes held.
+    /// The number of bytes of the incomplete object.
     pub fn len(&self) -> usize {
         self.text.len()
     }

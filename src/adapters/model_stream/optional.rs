@@ -28,12 +28,13 @@ impl OptionalParameters {
 
     /// Removes the parameters that the model has rejected from these parameters of a call.
     pub fn remove_rejected(&self, parameters: &mut Value, model: &str) {
-        for (_, name) in self.lock().iter().filter(|(of, _)| of == model) {
+        for (_, name) in self.lock().iter().filter(|(rejecting, _)| rejecting == model) {
             remove(parameters, name);
         }
     }
 
-    /// If the error rejects an optional parameter, records that, removes it from the parameters of the call and returns it.
+    /// If the error rejects an optional parameter of the call, records the rejection, removes the parameter, and returns its name
+    /// and its value.
     pub fn remove_newly_rejected(
         &self,
         parameters: &mut Value,

@@ -10,15 +10,15 @@ use tokio::time::{Instant, timeout_at};
 use super::{failure, sse::Decoder};
 use crate::ports::model::{Chunk, ModelError, ModelUsage};
 
-/// How long to wait for further text and counts after a finish reason, if the response body stays open.
+/// How long to wait for further text and token counts after a finish reason, if the response body stays open.
 const AFTER_FINISH: Duration = Duration::from_secs(10);
 
 /// How long to wait for the provider's next event.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// Until an event has brought the first text or thought. Earlier events restart the time.
+    /// Applies until an event contains the first text or thought. Each event before that restarts the time.
     pub first_token: Duration,
-    /// Afterwards, between two events.
+    /// Applies afterwards, between two events.
     pub between_chunks: Duration,
 }
 
@@ -27,11 +27,11 @@ pub trait Answer: Send + 'static {
     /// The usage reported so far.
     fn usage(&self) -> ModelUsage;
 
-    /// Parses an object of the stream. After the finish reason, text and counts may still follow; errors and malformed objects
-    /// are ignored then.
+    /// Parses an object of the stream. After the finish reason, text and token counts may still follow; from then on, errors and
+    /// malformed objects are ignored.
     fn read(&mut self, object: &str) -> Result<ReadResult, ModelError>;
 
-    /// Whether the model has written anything, thoughts included.
+    /// Whether the model has begun to write, be it text or thoughts.
     fn has_begun(&self) -> bool;
 
     /// Whether a finish reason was received, or the prompt was blocked.
@@ -54,7 +54,7 @@ pub struct ReadResult {
     pub is_progress: bool,
 }
 
-/// The chunks of a response that is being opened. `api` names the provider's API in the log.
+/// Opens a response and returns the stream of its chunks. `api` names the provider's API in the log.
 pub fn chunks<A: Answer>(
     api: &'static str,
     open: impl Future<Output = Result<(Response, A), ModelError>> + Send + 'static,
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::adapters::{gemini::GeminiAnswer, openai::OpenAiAnswer};
 
-    /// How many times each of three equal events reports the usage.
+    /// Reads the same event three times, and returns how many usage chunks each of the reads yields.
     fn usage_reports(mut answer: impl Answer, event: &str) -> Vec<usize> {
         let is_usage = |chunk: &Chunk| matches!(chunk, Chunk::Usage(_));
         (0..3).map(|_| answer.read(event).unwrap().chunks.into_iter().filter(is_usage).count()).collect()
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(openai(r#"{"model": "gpt-b", "usage": {"prompt_tokens": 7}}"#), [1, 0, 0]);
     }
 
-    /// The text, the last usage and the end that an answer gives for the parts of a stream.
+    /// Reads a stream that arrives in these parts. Returns the text, the last usage, and the finish reason or the error.
     fn read<'a>(
         mut answer: impl Answer,
         parts: impl Iterator<Item = &'a [u8]>,
@@ -163,7 +163,7 @@ mod tests {
         (text, usage, result.map(|()| reason))
     }
 
-    /// Checks that a stream gives the same when it arrives at once, byte by byte, and split at these positions.
+    /// Checks that a stream yields the same answer when it arrives as a whole, byte by byte, and split at these positions.
     fn check_splits<A: Answer>(
         new: impl Fn() -> A,
         frames: &[(String, &str)],
@@ -189,7 +189,7 @@ mod tests {
         prop::collection::vec((frame, end), 1..12)
     }
 
-    /// A JSON string, with characters of one to four bytes and half surrogate pairs.
+    /// A JSON string, with characters of one to four bytes and with unpaired surrogates.
     const TEXT: &str = r#""([a-z \u{e9}\u{20ac}\u{1f600}]|\\ud83d|\\ude00){0,8}""#;
 
     fn openai_frame() -> impl Strategy<Value = String> {

@@ -1,7 +1,7 @@
-//! [Server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation).
-//! Only the JSON objects in their data are used, and OpenAI's end marker.
+//! Decodes [server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation).
+//! Of their data, only JSON objects and OpenAI's end marker are used.
 //!
-//! Bytes may be split anywhere. JSON outside of events is parsed too: Gemini has ended a stream with a bare,
+//! The bytes may be split at any position. JSON outside of events is parsed too: Gemini has ended a stream with a bare,
 //! pretty-printed error, and a server that cannot stream responds with one object.
 
 use super::objects::Objects;
@@ -19,7 +19,7 @@ pub struct TooLong;
 #[derive(Debug, Default)]
 pub struct Decoder {
     line: Vec<u8>,
-    /// Whether the last byte was a CR. An LF that follows then belongs to the same line end.
+    /// Whether the last byte was a CR. If an LF follows, it belongs to the same line end.
     after_cr: bool,
     /// Whether a line has been read: only the first may begin with a byte order mark.
     has_begun: bool,
@@ -30,7 +30,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// The objects that these bytes complete, and [`DONE`]; data that is not a JSON object is returned unchanged.
+    /// Adds bytes and returns the objects that they complete, and [`DONE`]. Data that is not a JSON object is returned unchanged.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<String>, TooLong> {
         let mut found = Vec::new();
         for &byte in bytes {
@@ -42,8 +42,8 @@ impl Decoder {
                 _ => self.line.push(byte),
             }
         }
-        let held = self.line.len() + self.data.as_ref().map_or(0, String::len) + self.bare.len();
-        if held > MAX_EVENT { Err(TooLong) } else { Ok(found) }
+        let buffered = self.line.len() + self.data.as_ref().map_or(0, String::len) + self.bare.len();
+        if buffered > MAX_EVENT { Err(TooLong) } else { Ok(found) }
     }
 
     /// The objects that remain at the end of the stream: of an event without its blank line, or of JSON outside of events.
@@ -77,13 +77,15 @@ impl Decoder {
                 }
                 Vec::new()
             }
-            // Comments, and fields that are not used.
+            // A comment, or a field that is not used.
             "" | "event" | "id" | "retry" => Vec::new(),
             // Other fields are ignored, as the standard requires, unless they are JSON.
-            _ if self.bare.is_between() && !line.trim_start().starts_with(['{', '[', ',']) => Vec::new(),
+            _ if self.bare.is_between_objects() && !line.trim_start().starts_with(['{', '[', ',']) => {
+                Vec::new()
+            }
             _ => {
                 let mut found = self.bare.push(line);
-                // The end of the line may separate two tokens.
+                // The end of the line is kept, because it may separate two JSON tokens.
                 found.extend(self.bare.push("\n"));
                 found
             }
@@ -91,7 +93,7 @@ impl Decoder {
     }
 }
 
-/// The objects of an event, and [`DONE`] if its last line is that.
+/// The objects of an event, and [`DONE`] if this is its last line.
 fn objects(data: &str) -> Vec<String> {
     let before_done =
         data.trim_end().strip_suffix(DONE).filter(|rest| rest.is_empty() || rest.ends_with('\n'));
@@ -117,8 +119,8 @@ mod tests {
         found
     }
 
-    /// The events that another implementation parses.
-    fn oracle(text: &str) -> Vec<String> {
+    /// The data of the events, as another implementation, the crate `eventsource_stream`, parses them.
+    fn parse_with_eventsource_stream(text: &str) -> Vec<String> {
         let bytes = stream::iter([Ok::<_, std::io::Error>(text.to_owned())]);
         let events = bytes.eventsource().map(|event| event.unwrap().data).collect::<Vec<_>>();
         events.now_or_never().unwrap()
@@ -191,13 +193,14 @@ mod tests {
             let mut text: String = lines.iter().flat_map(|(line, end)| [line.as_str(), end]).collect();
             text.push_str("\n\n");
             // One event may hold several objects, each on a line of its own.
-            let expected: Vec<_> = oracle(&text).iter().flat_map(|data| data.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+            let events = parse_with_eventsource_stream(&text);
+            let expected: Vec<_> = events.iter().flat_map(|data| data.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
             prop_assert_eq!(decode(&split(text.as_bytes(), cuts)), expected);
         }
     }
 
     #[test]
-    fn the_end_marker_is_returned_also_without_a_blank_line_before_it() {
+    fn the_end_marker_is_returned_with_and_without_a_blank_line_before_it() {
         assert_eq!(decode(&[b"data: {}\n\ndata: [DONE]\n\n"]), ["{}", DONE]);
         assert_eq!(decode(&[b"data: {}\ndata: [DONE]"]), ["{}", DONE]);
     }

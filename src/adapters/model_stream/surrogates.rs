@@ -1,11 +1,11 @@
-//! Joins surrogate pairs. JSON can write a character outside of the Basic Multilingual Plane as two `\u` escapes, and the
-//! boundary between two chunks may separate these.
+//! Joins surrogate pairs. JSON can write a character outside of the Basic Multilingual Plane as two `\u` escapes (a surrogate
+//! pair), and a provider may split its text between the two.
 
-/// Decodes texts from [`lenient::text`](super::lenient::text): surrogate pairs are joined, also across consecutive texts,
-/// and unpaired surrogates become U+FFFD.
+/// Decodes texts from [`lenient::text`](super::lenient::text). It joins surrogate pairs, even if they are split between
+/// consecutive texts, and replaces unpaired surrogates with U+FFFD.
 #[derive(Debug, Default)]
 pub struct Surrogates {
-    /// A leading surrogate that waits for its trailing one.
+    /// A leading surrogate whose trailing one has not arrived yet.
     lead: Option<u16>,
 }
 

@@ -39,7 +39,7 @@ struct Choice {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Delta {
-    /// Bytes: an event may end inside a surrogate pair.
+    /// WTF-8 instead of a string, because an event may end inside a surrogate pair.
     #[serde(deserialize_with = "content")]
     content: Vec<u8>,
     /// A [refusal](https://platform.openai.com/docs/guides/structured-outputs#refusals), in place of an answer.
@@ -53,7 +53,7 @@ struct Delta {
     reasoning: bool,
 }
 
-/// A text, or a list of [parts](https://docs.mistral.ai/capabilities/reasoning/) of which only texts are read.
+/// Deserializes a text, or a list of [parts](https://docs.mistral.ai/capabilities/reasoning/), of which only the texts are used.
 fn content<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<u8>, D::Error> {
     #[derive(Deserialize)]
     struct Part {
@@ -71,7 +71,8 @@ fn content<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<u8>, D::Error> {
     Ok(parts.into_iter().filter(|part| part.kind == "text").flat_map(|part| part.text).collect())
 }
 
-/// Comes in a last event, in every event or never. Servers that send it in every event count upwards.
+/// The token counts so far. Servers send them in the last event, in every event, or never. If they are in every event, each count
+/// only grows, so its highest value is the latest.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Usage {
@@ -99,7 +100,7 @@ impl Usage {
             details.reasoning_tokens.max(later.completion_tokens_details.reasoning_tokens);
     }
 
-    /// None if the answer had no counts.
+    /// None if the answer contained no counts.
     fn tokens(self) -> Option<Tokens> {
         self.prompt_tokens.or(self.completion_tokens)?;
         Some(Tokens {
@@ -117,9 +118,9 @@ pub struct OpenAiAnswer {
     finish_reason: Option<String>,
     has_done_marker: bool,
     counts: Usage,
-    /// The last usage that was reported.
+    /// The usage in the last [`Chunk::Usage`].
     reported: ModelUsage,
-    /// Joins surrogate pairs, also across events.
+    /// Joins surrogate pairs, even if they are split between events.
     surrogates: Surrogates,
 }
 
@@ -144,7 +145,7 @@ impl OpenAiAnswer {
         })?;
         match event.error {
             Some(error) => Err(ApiError::of_event(error).into_failure()),
-            // vLLM's errors have their fields at the top.
+            // vLLM sends the fields of an error at the top level of the object, not in `error`.
             None if event.object == "error" => {
                 let error = serde_json::from_str(object).unwrap_or_default();
                 Err(ApiError::of_event(error).into_failure())
@@ -211,17 +212,17 @@ impl Answer for OpenAiAnswer {
     }
 
     fn end(mut self) -> Result<Vec<Chunk>, ModelError> {
-        let rest = self.surrogates.finish().map(|last| Chunk::Text(last.to_string()));
-        // Some servers end with `[DONE]` without a finish reason. The reasons are named as Gemini names them.
+        let last_text = self.surrogates.finish().map(|replacement| Chunk::Text(replacement.to_string()));
+        // The returned reasons have Gemini's names. Some servers end with `[DONE]` and send no finish reason.
         let finish_reason = match self.finish_reason.as_deref() {
             None if !self.has_done_marker => return Err(failure::truncated()),
             Some("content_filter") => return Err(failure::blocked()),
-            // OpenRouter: the provider behind it failed in the middle of the answer.
+            // OpenRouter sends this if the provider behind it failed in the middle of the answer.
             Some("error") => return Err(failure::truncated()),
             None | Some("stop") => "STOP".to_owned(),
             Some("length") => "MAX_TOKENS".to_owned(),
-            Some(other) => other.to_ascii_uppercase(),
+            Some(reason) => reason.to_ascii_uppercase(),
         };
-        Ok(rest.into_iter().chain([Chunk::End { finish_reason }]).collect())
+        Ok(last_text.into_iter().chain([Chunk::End { finish_reason }]).collect())
     }
 }

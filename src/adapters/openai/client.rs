@@ -18,10 +18,10 @@ use crate::{
 pub(super) const API: &str = "openai";
 /// Parameters that some servers or models reject.
 const OPTIONAL: [&str; 5] = ["stream_options", "temperature", "top_p", MAX_TOKENS, MAX_COMPLETION_TOKENS];
-/// The older name of the output limit, which most servers accept.
+/// The older name of the parameter that limits the output. Most servers accept it.
 const MAX_TOKENS: &str = "max_tokens";
-/// Its name for [OpenAI's reasoning models](https://platform.openai.com/docs/api-reference/chat/create), which reject the
-/// older one.
+/// The newer name of that parameter. [OpenAI's reasoning models](https://platform.openai.com/docs/api-reference/chat/create)
+/// reject the older one.
 const MAX_COMPLETION_TOKENS: &str = "max_completion_tokens";
 
 /// An OpenAI-compatible server.
@@ -29,7 +29,7 @@ const MAX_COMPLETION_TOKENS: &str = "max_completion_tokens";
 pub struct Server<'a> {
     /// The display name.
     pub provider: &'a str,
-    /// Without `/chat/completions`.
+    /// The URL without `/chat/completions`.
     pub base_url: &'a str,
     /// None for a server that requires no key.
     pub key: Option<&'a str>,
@@ -80,7 +80,7 @@ impl OpenAi {
         })
     }
 
-    /// Opens the stream. If the server rejects an optional parameter, opens it without that one.
+    /// Opens the stream. If the server rejects an optional parameter, opens the stream without that parameter.
     async fn open(self, prompt: Prompt) -> Result<(Response, OpenAiAnswer), ModelError> {
         let mut body = body(&prompt);
         if let Some(limit) = prompt.generation.max_output_tokens {
@@ -88,7 +88,7 @@ impl OpenAi {
             body[if is_renamed { MAX_COMPLETION_TOKENS } else { MAX_TOKENS }] = json!(limit);
         }
         self.optional.remove_rejected(&mut body, &prompt.model);
-        // Each pass but the last removes an optional parameter, which is not added again, so the loop ends.
+        // Each pass except the last removes an optional parameter, which no later pass adds again, so the loop ends.
         loop {
             let mut call = self.http.post(&self.url).json(&body);
             if let Some(value) = &self.authorization {
@@ -99,7 +99,7 @@ impl OpenAi {
                 return Ok((response, OpenAiAnswer::new(prompt.model)));
             }
             let (status, headers) = (response.status(), response.headers().clone());
-            // If the body cannot be read, the status decides.
+            // If the body cannot be read, the failure is derived from the status alone.
             let text = response.text().await.unwrap_or_default();
             let error = ApiError::of_response(status.as_u16(), &headers, &text, self.clock.now());
             match self.optional.remove_newly_rejected(&mut body, &prompt.model, |name| error.rejects(name)) {

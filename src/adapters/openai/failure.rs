@@ -1,5 +1,5 @@
-//! Maps errors to reply failures: [OpenAI's errors](https://platform.openai.com/docs/guides/error-codes), and those of servers
-//! that resemble them.
+//! Maps errors to reply failures: [OpenAI's errors](https://platform.openai.com/docs/guides/error-codes), and the similar errors
+//! of compatible servers.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(super) struct ApiError {
     /// The parameter that the error is about.
     #[serde(deserialize_with = "lenient::invalid_as_default")]
     param: String,
-    /// The HTTP status of the response; none for an error between events.
+    /// The HTTP status of the response; none for an error in the stream of events.
     #[serde(skip)]
     status: Option<u16>,
     /// The delay that the response's headers require.
@@ -60,38 +60,41 @@ impl ApiError {
         }
     }
 
-    /// From an HTTP response. The status decides; the body, which may also be plain text, may add details.
+    /// From an HTTP response. The response's status takes precedence over that in the body. The body, which may also be plain
+    /// text, may add details.
     pub(super) fn of_response(status: u16, headers: &HeaderMap, body: &str, now: DateTime<Utc>) -> Self {
         let json = &body[body.find(['{', '[']).unwrap_or(body.len())..];
         let object = Objects::default().push(json).into_iter().next().unwrap_or_default();
         let mut error = match serde_json::from_str::<ErrorBody>(&object).unwrap_or_default() {
             ErrorBody { error: Some(error), .. } => Self::of_event(error),
             ErrorBody { detail, .. } => {
-                // vLLM's errors have their fields at the top.
+                // vLLM sends the fields of an error at the top level of the object, not in `error`.
                 let error: Self = serde_json::from_str(&object).unwrap_or_default();
                 let invalid = detail.into_iter().find_map(|detail| detail.loc.into_iter().last());
                 Self { param: invalid.unwrap_or(error.param), ..error }
             }
         };
         error.status = Some(status);
-        // More precise than `Retry-After`, which OpenAI sends beside it.
-        let milliseconds =
+        // OpenAI sends `retry-after-ms` in addition to `Retry-After`, which is less precise. The number of milliseconds is parsed
+        // as seconds and then divided by 1000.
+        let retry_after_ms =
             headers.get("retry-after-ms").and_then(|value| failure::seconds(value.to_str().ok()?));
-        let wait = milliseconds.map(|wait| wait / 1000).or_else(|| failure::retry_after(headers, now));
+        let wait = retry_after_ms.map(|wait| wait / 1000).or_else(|| failure::retry_after(headers, now));
         error.wait = wait.unwrap_or_default();
         error
     }
 
     /// Whether the request is invalid because of this parameter.
     pub(super) fn rejects(&self, parameter: &str) -> bool {
-        // The names are quoted in messages, and a name may be part of another one.
-        let is_named = |quote: char| self.message.contains(&format!("{quote}{parameter}{quote}"));
-        let is_about =
-            self.param == parameter || self.param.is_empty() && ['\'', '"', '`'].into_iter().any(is_named);
-        matches!(self.http_status(), 400 | 422) && is_about
+        // Messages quote the names of parameters. The quotes are compared too, because a name may be part of another name.
+        let is_quoted = |quote: char| self.message.contains(&format!("{quote}{parameter}{quote}"));
+        let names_parameter =
+            self.param == parameter || self.param.is_empty() && ['\'', '"', '`'].into_iter().any(is_quoted);
+        matches!(self.http_status(), 400 | 422) && names_parameter
     }
 
-    /// The status of the response, or a code that is one, otherwise the status for the name of the error.
+    /// The HTTP status of the response. For an error in the stream, the code if it is an HTTP status, otherwise the HTTP status
+    /// that corresponds to the name of the error.
     fn http_status(&self) -> i32 {
         let numeric = lenient::count(&self.code).ok().flatten().filter(|code| (300..=599).contains(code));
         let name = if self.kind.is_empty() { self.code.as_str().unwrap_or_default() } else { &self.kind };
@@ -112,7 +115,7 @@ impl ApiError {
     pub(super) fn into_failure(self) -> ModelError {
         let status = self.http_status();
         let name = self.code.as_str().unwrap_or_default();
-        let message = failure::logged(&self.message);
+        let message = failure::shorten_for_log(&self.message);
         tracing::warn!(
             api = API,
             code = status,

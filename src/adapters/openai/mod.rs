@@ -1,4 +1,4 @@
-//! OpenAI's [chat completions](https://platform.openai.com/docs/api-reference/chat/create), which many servers speak:
+//! OpenAI's [chat completions](https://platform.openai.com/docs/api-reference/chat/create), which many servers implement:
 //! Ollama, vLLM, llama.cpp, LM Studio, OpenRouter, and Gemini's compatibility endpoint.
 
 mod answer;

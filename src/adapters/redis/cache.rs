@@ -1,8 +1,8 @@
 //! The cache. Values are kept at two levels: in this process's memory, then in Redis, which all processes share. The latest
 //! versions are kept in Redis only.
 //!
-//! Keys contain a version of the data, so an entry is never stale, only unused. If Redis is unavailable, values that are not
-//! in memory are loaded.
+//! Keys contain a version of the data, so an entry is never stale: after a change, it is just not read any more. If Redis is
+//! unavailable, values that are not in memory are loaded.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub struct RedisCache {
 }
 
 impl RedisCache {
-    /// `memory` also merges concurrent loads of one key.
+    /// `memory` is the first level. It also merges concurrent loads of one key.
     #[must_use]
     pub fn new(link: Link, memory: MemoryCache, ttl: Duration) -> Self {
         Self { link, memory, ttl, record_version: Script::new(RECORD_VERSION) }

@@ -1,5 +1,5 @@
-//! Rate limits as a sliding list of timestamps for each key: exact over any window, counted by one script with Redis's own
-//! clock.
+//! Rate limits that keep a list of the timestamps of the counted events for each key, so that the count is exact for any window
+//! of time. One script counts an event, with Redis's own clock.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,10 @@ use crate::ports::{
     rate_limit::{Limit, RateLimit, Verdict},
 };
 
-/// All times are in microseconds. Returns how long to wait and, if that is 0, how many events remain.
+/// Counts one event under all limits, or under none. KEYS are the keys of the limits; ARGV contains the maximum and the window of
+/// each limit. All times are in microseconds. Returns how long to wait and, if that is 0, how many further events are allowed.
+///
+/// `%.0f` formats a timestamp with all of its digits; by default, Lua keeps only 14.
 const TAKE: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

@@ -39,20 +39,21 @@ impl Address {
         Ok(Self(servers))
     }
 
-    /// Connects, and detects whether the server is part of a cluster. The returned receiver gets the published messages.
+    /// Connects, and detects whether the server is part of a cluster. The returned receiver receives the published messages.
     pub(super) async fn connect(&self) -> anyhow::Result<(Server, mpsc::UnboundedReceiver<PushInfo>)> {
-        let mut last = anyhow!("no server is configured");
+        let mut last_error = anyhow!("no server is configured");
         for seed in &self.0 {
-            match tokio::time::timeout(CONNECT_TIMEOUT, self.connect_by(seed)).await {
+            match tokio::time::timeout(CONNECT_TIMEOUT, self.connect_to(seed)).await {
                 Ok(Ok(connected)) => return Ok(connected),
-                Ok(Err(error)) => last = error,
-                Err(_) => last = anyhow!("no response within {CONNECT_TIMEOUT:?}"),
+                Ok(Err(error)) => last_error = error,
+                Err(_) => last_error = anyhow!("no response within {CONNECT_TIMEOUT:?}"),
             }
         }
-        Err(last)
+        Err(last_error)
     }
 
-    async fn connect_by(
+    /// Connects to one server, or to the whole cluster if the server is part of one.
+    async fn connect_to(
         &self,
         seed: &ConnectionInfo,
     ) -> anyhow::Result<(Server, mpsc::UnboundedReceiver<PushInfo>)> {
@@ -62,17 +63,18 @@ impl Address {
             .set_response_timeout(Some(RESPONSE_TIMEOUT))
             .set_push_sender(pushes.clone());
         let client = Client::open(seed.clone())?;
-        let mut one = client.get_multiplexed_async_connection_with_config(&settings).await?;
+        let mut single = client.get_multiplexed_async_connection_with_config(&settings).await?;
         let hello: HashMap<String, Value> =
-            redis::cmd("HELLO").query_async(&mut one).await.context("HELLO")?;
-        let known: Vec<Value> =
-            redis::cmd("COMMAND").arg("INFO").arg("SPUBLISH").query_async(&mut one).await?;
-        let sharded = known.iter().any(|command| *command != Value::Nil);
-        let in_cluster = hello
+            redis::cmd("HELLO").query_async(&mut single).await.context("HELLO")?;
+        // The description of a command that the server does not know is nil.
+        let descriptions: Vec<Value> =
+            redis::cmd("COMMAND").arg("INFO").arg("SPUBLISH").query_async(&mut single).await?;
+        let has_sharded_pubsub = descriptions.iter().any(|description| *description != Value::Nil);
+        let is_cluster = hello
             .get("mode")
             .is_some_and(|mode| matches!(mode, Value::BulkString(mode) if mode == b"cluster"));
-        if !in_cluster {
-            return Ok((Server { connection: Connection::One(one), sharded }, pushed));
+        if !is_cluster {
+            return Ok((Server { connection: Connection::Single(single), has_sharded_pubsub }, pushed));
         }
         let (pushes, pushed) = mpsc::unbounded_channel();
         let cluster = ClusterClient::builder(self.0.clone())
@@ -83,7 +85,7 @@ impl Address {
             .push_sender(pushes)
             .build()?;
         let connection = cluster.get_async_connection().await?;
-        Ok((Server { connection: Connection::Cluster(connection), sharded }, pushed))
+        Ok((Server { connection: Connection::Cluster(connection), has_sharded_pubsub }, pushed))
     }
 }
 
@@ -92,21 +94,21 @@ impl Address {
 pub(super) struct Server {
     connection: Connection,
     /// Whether the server supports sharded pub/sub, as Redis 7 and Valkey do.
-    sharded: bool,
+    has_sharded_pubsub: bool,
 }
 
 #[derive(Clone)]
 enum Connection {
-    One(MultiplexedConnection),
+    Single(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
 
 impl Server {
     pub(super) fn publish_command(&self) -> &'static str {
-        if self.sharded { "SPUBLISH" } else { "PUBLISH" }
+        if self.has_sharded_pubsub { "SPUBLISH" } else { "PUBLISH" }
     }
 
-    /// Whether the server responds and accepts writes.
+    /// Checks that the server responds and accepts writes, by writing a key that expires after a minute.
     pub(super) async fn write_check(&mut self) -> RedisResult<()> {
         redis::cmd("SET").arg("pollux:write-check").arg("").arg("PX").arg(60_000).exec_async(self).await
     }
@@ -125,15 +127,15 @@ impl Server {
     }
 
     async fn change_subscription(&mut self, command: &str, channel: &str) -> RedisResult<()> {
-        let shard = if self.sharded { "S" } else { "" };
-        redis::cmd(&format!("{shard}{command}")).arg(channel).query_async(self).await
+        let prefix = if self.has_sharded_pubsub { "S" } else { "" };
+        redis::cmd(&format!("{prefix}{command}")).arg(channel).query_async(self).await
     }
 }
 
 impl ConnectionLike for Server {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         match &mut self.connection {
-            Connection::One(one) => one.req_packed_command(cmd),
+            Connection::Single(single) => single.req_packed_command(cmd),
             Connection::Cluster(cluster) => cluster.req_packed_command(cmd),
         }
     }
@@ -145,14 +147,14 @@ impl ConnectionLike for Server {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         match &mut self.connection {
-            Connection::One(one) => one.req_packed_commands(pipeline, offset, count),
+            Connection::Single(single) => single.req_packed_commands(pipeline, offset, count),
             Connection::Cluster(cluster) => cluster.req_packed_commands(pipeline, offset, count),
         }
     }
 
     fn get_db(&self) -> i64 {
         match &self.connection {
-            Connection::One(one) => one.get_db(),
+            Connection::Single(single) => single.get_db(),
             Connection::Cluster(cluster) => cluster.get_db(),
         }
     }

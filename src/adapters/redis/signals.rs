@@ -1,4 +1,4 @@
-//! Signals as one pub/sub channel for each topic.
+//! Signals between processes: one pub/sub channel for each topic.
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream::BoxStream};
@@ -9,7 +9,7 @@ use crate::ports::{
     signals::{Signals, Topic},
 };
 
-/// A subscriber keeps one waiting signal: further ones are merged into it.
+/// How many signals wait for a subscriber. Further ones are merged into the waiting one.
 const BACKLOG: usize = 1;
 
 #[derive(Clone)]

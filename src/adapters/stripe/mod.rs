@@ -1,7 +1,7 @@
 //! Stripe, through the async-stripe crates, which provide the request types, the HTTP client and the pinned API version.
 //!
-//! Responses are parsed into types of this project, which contain only the fields that are needed. So if Stripe adds or
-//! removes another field, parsing still succeeds.
+//! Responses are parsed into types of this project, which contain only the fields that are needed. Therefore parsing still
+//! succeeds if Stripe adds or removes any other field.
 
 mod responses;
 
@@ -45,12 +45,12 @@ use crate::{
     },
 };
 
-/// The retries of one call. They carry the same idempotency key, see <https://docs.stripe.com/error-low-level>.
+/// The retries of one call. All tries send the same idempotency key: see <https://docs.stripe.com/error-low-level>.
 const RETRIES: RetryPolicy = RetryPolicy {
     backoff: Backoff::doubling(Duration::from_millis(500), Duration::from_secs(2)).with_factor(3),
     max_tries: Some(3),
 };
-/// The key under which the metadata of customers and subscriptions name their user.
+/// The key of the user's id in the metadata of customers and subscriptions.
 const USER_ID: &str = "user_id";
 
 pub struct Stripe {
@@ -70,7 +70,7 @@ impl Stripe {
         Ok(Self { client })
     }
 
-    /// For calls that may be repeated without an idempotency key: reads and deletions.
+    /// Makes a call that may be repeated without an idempotency key: a read or a deletion.
     async fn call_without_key<T: Deserialize>(&self, request: &impl StripeRequest) -> Result<T> {
         self.call(request, RequestStrategy::Once).await
     }
@@ -80,7 +80,7 @@ impl Stripe {
         self.call(request, RequestStrategy::Idempotent(key)).await
     }
 
-    /// Reads the object at this path. For objects whose request types would add another crate to the build.
+    /// Reads the object at this path. It is used for objects whose request types would add another crate to the build.
     async fn get_path<T: Deserialize>(&self, path: String) -> Result<T> {
         self.send(|| RequestBuilder::new(StripeMethod::Get, path.clone()), RequestStrategy::Once).await
     }
@@ -105,7 +105,7 @@ impl Stripe {
             match (call.send(&self.client).await, RETRIES.delay(tries)) {
                 (Ok(response), _) => return Ok(response),
                 (Err(error), Some(delay)) if is_retryable(&error) => {
-                    tracing::info!(tries, error = %without_payment(&error), "stripe call failed; will retry");
+                    tracing::info!(tries, error = %without_payment_details(&error), "stripe call failed; will retry");
                     tokio::time::sleep(delay).await;
                 }
                 (Err(StripeError::Stripe(error, _)), _)
@@ -113,7 +113,7 @@ impl Stripe {
                 {
                     return Err(PaymentError::Missing(error.param.unwrap_or_default()));
                 }
-                (Err(error), _) => return Err(without_payment(&error).into()),
+                (Err(error), _) => return Err(without_payment_details(&error).into()),
             }
         }
     }
@@ -129,7 +129,7 @@ fn is_retryable(error: &StripeError) -> bool {
 }
 
 /// The error for the log, without the payment details that Stripe's error may contain.
-fn without_payment(error: &StripeError) -> anyhow::Error {
+fn without_payment_details(error: &StripeError) -> anyhow::Error {
     match error {
         StripeError::Stripe(error, status) => anyhow!(
             "Stripe returned {status} {}: {} (parameter {}, {})",
@@ -158,7 +158,7 @@ impl Payments for Stripe {
     }
 
     async fn update_customer(&self, id: &str, profile: CustomerProfile) -> Result<()> {
-        // An empty string removes a value.
+        // Stripe removes a value that is set to an empty string.
         let request = UpdateCustomer::new(id)
             .email(profile.email.unwrap_or_default())
             .name(profile.full_name.unwrap_or_default());
@@ -209,10 +209,11 @@ impl Payments for Stripe {
         let list: ListResponse<SubscriptionResponse> = self.call_without_key(&request).await?;
         let mut subscriptions: Vec<_> =
             list.data.into_iter().map(SubscriptionResponse::into_snapshot).collect();
-        for one in subscriptions.iter_mut().filter(|one| one.state == State::PastDue) {
-            let open = ListInvoice::new().subscription(&one.id).status(InvoiceStatus::Open).limit(100);
-            let open: ListResponse<InvoiceResponse> = self.call_without_key(&open).await?;
-            one.unpaid_since = open.data.iter().filter_map(|invoice| timestamp(invoice.created)).min();
+        for past_due in subscriptions.iter_mut().filter(|subscription| subscription.state == State::PastDue) {
+            let request =
+                ListInvoice::new().subscription(&past_due.id).status(InvoiceStatus::Open).limit(100);
+            let open: ListResponse<InvoiceResponse> = self.call_without_key(&request).await?;
+            past_due.unpaid_since = open.data.iter().filter_map(|invoice| timestamp(invoice.created)).min();
         }
         Ok(subscriptions)
     }

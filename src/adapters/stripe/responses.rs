@@ -1,4 +1,4 @@
-//! Stripe's responses: the fields that are needed, and their translation into the port's types.
+//! Stripe's responses, with only the fields that are needed, and their conversion into the port's types.
 
 use anyhow::anyhow;
 use entity::{Timestamp, checkout, subscription::State};
@@ -46,8 +46,8 @@ pub(super) struct ListResponse<T> {
     pub(super) data: Vec<T>,
 }
 
-/// <https://docs.stripe.com/api/subscriptions/object>. Since API version 2025-03-31 the period belongs to the items; older
-/// versions have it on the subscription.
+/// <https://docs.stripe.com/api/subscriptions/object>. Since API version 2025-03-31, the items have the period; in older
+/// versions, the subscription has it.
 #[derive(Deserialize)]
 pub(super) struct SubscriptionResponse {
     id: String,
@@ -132,10 +132,11 @@ pub(super) struct InvoiceResponse {
 impl SubscriptionResponse {
     pub(super) fn into_snapshot(self) -> SubscriptionSnapshot {
         let items = self.items.map(|items| items.data).unwrap_or_default();
+        // With several items, the period that all of them have in common.
         let start = items.iter().filter_map(|item| item.current_period_start).max();
         let end = items.iter().filter_map(|item| item.current_period_end).min();
         let period_end = end.or(self.current_period_end);
-        let ends = self.cancel_at.or(period_end.filter(|_| self.cancel_at_period_end == Some(true)));
+        let ends_at = self.cancel_at.or(period_end.filter(|_| self.cancel_at_period_end == Some(true)));
         let state = match parse_status(&self.status) {
             State::Active | State::Trialing if self.pause_collection.is_some() => State::Paused,
             state => state,
@@ -149,8 +150,8 @@ impl SubscriptionResponse {
             created_at: timestamp(self.created).unwrap_or_default(),
             period_start: start.or(self.current_period_start).and_then(timestamp),
             period_end: period_end.and_then(timestamp),
-            ends_at: ends.and_then(timestamp),
-            // The adapter sets it from the invoices.
+            ends_at: ends_at.and_then(timestamp),
+            // The adapter sets it afterwards, from the open invoices.
             unpaid_since: None,
         }
     }
@@ -160,8 +161,8 @@ pub(super) fn timestamp(unix: i64) -> Option<Timestamp> {
     Timestamp::from_timestamp(unix, 0)
 }
 
-/// Maps <https://docs.stripe.com/api/subscriptions/object#subscription_object-status>. A subscription with an unknown status
-/// gives no tier, but counts as billable, so that the user cannot start a second one and pay twice.
+/// Maps <https://docs.stripe.com/api/subscriptions/object#subscription_object-status>. A subscription with an unknown status does
+/// not give the Pro tier, but counts as billable, so that the user cannot start a second one and pay twice.
 fn parse_status(status: &str) -> State {
     match status {
         "active" => State::Active,
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn every_documented_status_has_a_state_and_incomplete_unpaid_and_paused_are_replaceable() {
+    fn every_documented_status_maps_to_a_state_and_incomplete_unpaid_and_paused_are_replaceable() {
         for (status, state, is_replaceable) in [
             ("active", State::Active, false),
             ("trialing", State::Trialing, false),
