@@ -1,4 +1,4 @@
-//! Exponential backoff: how long to wait before the next try of something that failed. Pollux has no other implementation.
+//! Exponential backoff: how long to wait before a failed operation is retried. All retries in Pollux use this implementation.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Backoff {
         Self { has_jitter: true, ..self }
     }
 
-    /// The delay after this many failures in a row: `first` after one (and after none).
+    /// The delay after this many failures in a row. It is `first` after one failure, and also after none.
     #[must_use]
     pub fn delay(&self, failures: u32) -> Duration {
         let factor = self.factor.checked_pow(failures.saturating_sub(1));

@@ -6,14 +6,15 @@ use chrono::{DateTime, Utc};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Has no `Display` on purpose: only the mapping at the API's boundary turns it into text for a client.
+/// The error of a use case. It has no `Display` on purpose: only the code at the API's boundary turns it into text for clients.
 #[derive(Debug)]
 pub enum Error {
     /// The token is missing, expired, revoked or invalid, the password is wrong, or the account was deleted.
     Unauthenticated(&'static str),
-    /// The user's tier does not allow it. States what is required.
+    /// The user's tier does not allow the request. Contains a message that states what is required.
     Forbidden(String),
-    /// The object does not exist or belongs to another user; a client cannot distinguish the two. Names what was requested.
+    /// The object does not exist or belongs to another user; a client cannot distinguish the two. Contains the type of the
+    /// object, such as `chatroom`.
     NotFound(&'static str),
     /// An invalid value.
     BadInput { field: &'static str, message: String },
@@ -23,7 +24,7 @@ pub enum Error {
     OtpInvalid { attempts_left: u32 },
     /// There were too many calls; a retry may succeed after this many seconds.
     RateLimited { retry_after_secs: u64 },
-    /// The request exceeds a limit of documents, bodies or responses.
+    /// The request exceeds a limit, such as one on the size of its document, its body or its response.
     LimitExceeded(LimitExceeded),
     /// A quota is used up.
     QuotaExceeded { kind: QuotaKind, limit: i64, used: i64, resets_at: DateTime<Utc>, upgradeable: bool },
@@ -37,7 +38,7 @@ pub enum Error {
     Internal(anyhow::Error),
 }
 
-/// What a user may use of.
+/// What a quota limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuotaKind {
     DailyPrompts,
@@ -54,7 +55,7 @@ pub struct LimitExceeded {
     pub max: usize,
 }
 
-/// What is limited of a request.
+/// The property of a request that is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestLimit {
     Depth,
@@ -99,7 +100,7 @@ impl RequestLimit {
         }
     }
 
-    /// What is counted, its unit, and whether counting stops at the limit.
+    /// The parts of the message: what is counted, its unit, and whether counting stops at the limit.
     fn wording(self) -> (&'static str, &'static str, bool) {
         match self {
             Self::Depth => ("Query depth", "", false),

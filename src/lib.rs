@@ -6,8 +6,9 @@
 //!  jobs ──────────────┘        └────► ports ◄── adapters
 //! ```
 //!
-//! Arrows point one way only. [`app`] alone knows ports and adapters; [`backoff`], [`clock`], [`config`], [`error`], [`lifecycle`]
-//! and [`telemetry`] are leaves.
+//! Modules depend on one another only in the direction of the arrows. [`app`], which is not drawn, assembles all of them; no
+//! other module uses the adapters. [`backoff`], [`clock`], [`config`], [`error`], [`lifecycle`] and [`telemetry`] are leaves:
+//! every other module may use them, and they use no module.
 
 pub mod adapters;
 pub mod app;

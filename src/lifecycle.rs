@@ -1,4 +1,5 @@
-//! Graceful shutdown: on the first signal the process drains; after the grace period, or on a second signal, it aborts.
+//! Graceful shutdown. On the first signal, the process finishes its running work. After the grace period, or on a second
+//! signal, it aborts the remaining work.
 //!
 //! ```text
 //!  SIGTERM ──► soft: no new work ──► running work finishes ──► exit
@@ -14,13 +15,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// The cancellation tokens and tasks of a process. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Lifecycle {
-    /// Accept no new work, finish the running work.
+    /// Cancelled when the process must accept no new work and finish the running work.
     pub soft: CancellationToken,
-    /// Abort the running work, in a state from which another process can continue.
+    /// Cancelled when the process must abort the running work, in a state from which another process can continue.
     pub hard: CancellationToken,
-    /// Close connections: the work that their clients waited for has finished or was released to another process.
+    /// Cancelled when connections must close, because the work that their clients waited for has finished or was released to
+    /// another process.
     pub closing: CancellationToken,
-    /// Every spawned task of the process.
+    /// Tracks every spawned task of the process, so that shutdown can wait for them.
     pub tasks: TaskTracker,
 }
 

@@ -16,11 +16,11 @@ use pollux::{
 };
 use tokio::net::TcpListener;
 
-/// The exit code `EX_CONFIG` (sysexits.h): supervisors must not restart the process.
+/// The exit code `EX_CONFIG` (sysexits.h). Supervisors must not restart a process that exits with it.
 const EX_CONFIG: u8 = 78;
 
-/// jemalloc's background threads return memory to the system within seconds after a peak; glibc's allocator keeps it. SQLite,
-/// which calls malloc, uses jemalloc, too.
+/// After a peak, jemalloc's background threads return memory to the system within seconds, whereas glibc's allocator keeps it.
+/// SQLite calls malloc, so it uses jemalloc too.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -47,12 +47,12 @@ enum Command {
     Migrate,
     /// Print the GraphQL schema
     Schema,
-    /// Check the settings, and reach the database, Redis, the model and Stripe
+    /// Check the settings, and whether the database, Redis, the models and Stripe can be reached
     Check {
-        /// Which process to check for [default: API and worker in one process]
+        /// The process whose settings to check [default: API and worker in one process]
         role: Option<CheckRole>,
     },
-    /// Ask the server on this machine whether it is ready, for health checks of containers
+    /// Check whether the server on this machine is ready, for health checks of containers
     Health,
     /// Copy the SQLite database into a new file while the server runs, and check the copy
     Backup {
@@ -138,8 +138,8 @@ fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<
         .block_on(work)
 }
 
-/// Listens for scrapes. The default address may be in use, such as by a second process or by Prometheus itself; an address that was
-/// set must be free.
+/// Opens the listener for metrics. If the default address is in use, such as by a second process or by Prometheus itself, the
+/// process runs without metrics. If the operator has set the address, it must be free.
 async fn metrics_listener(settings: &MetricsSettings) -> anyhow::Result<Option<TcpListener>> {
     let Some(bind) = settings.address() else { return Ok(None) };
     match TcpListener::bind(bind).await {
@@ -198,12 +198,13 @@ async fn serve(role: Role, config: Config) -> anyhow::Result<()> {
         let names = models.iter().map(|model| format!("{} ({})", model.name, model.provider()));
         tracing::info!(models = names.collect::<Vec<_>>().join(", "), "using models");
     }
-    let signals = async {
+    // The process ends when `App::run` returns, never because this future has handled the last signal.
+    let handle_signals = async {
         signals.await;
         std::future::pending().await
     };
     tokio::select! {
-        ended = app.run(listener) => ended,
-        never = signals => never,
+        result = app.run(listener) => result,
+        never = handle_signals => never,
     }
 }

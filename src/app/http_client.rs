@@ -1,4 +1,4 @@
-//! The HTTP client of the adapters, and TLS.
+//! The HTTP client that the adapters use, and the setup of TLS.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anyhow::Context;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client without redirects.
+/// Builds a client that does not follow redirects.
 pub(super) fn http_client(read_timeout: Duration) -> anyhow::Result<reqwest::Client> {
     require_ca_certificates()?;
     reqwest::Client::builder()
@@ -17,7 +17,7 @@ pub(super) fn http_client(read_timeout: Duration) -> anyhow::Result<reqwest::Cli
         .context("failed to build the HTTP client")
 }
 
-/// Without CA certificates, HTTPS requests fail with errors that do not name the cause.
+/// Fails if there are no CA certificates. Without this check, HTTPS requests would fail with errors that do not name the cause.
 pub(super) fn require_ca_certificates() -> anyhow::Result<()> {
     anyhow::ensure!(
         !rustls_native_certs::load_native_certs().certs.is_empty(),
@@ -28,6 +28,6 @@ pub(super) fn require_ca_certificates() -> anyhow::Result<()> {
 }
 
 pub(super) fn install_tls() {
-    // Fails only if a provider is installed already.
+    // Fails only if a cryptography provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

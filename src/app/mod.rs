@@ -1,5 +1,4 @@
-//! The composition root: selects an adapter for each port and assembles the application. Only this module uses
-//! the adapters.
+//! The composition root: selects an adapter for each port and assembles the application. Only this module uses the adapters.
 
 mod http_client;
 mod models;
@@ -43,7 +42,7 @@ use tracer::tracer;
 const STALE_POLL_INTERVAL: Duration = Duration::from_mins(1);
 /// Timeout of a request that delivers a one-time password.
 const OTP_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long connections, tasks and the database each have to close at shutdown.
+/// How long the process waits at shutdown for connections to close, then for tasks, and then for the database.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The assembled application.
@@ -59,7 +58,7 @@ pub struct App {
     life: Lifecycle,
     metrics: Arc<Metrics>,
     tracer: Tracer,
-    /// Dropped last, because ending tasks still publish signals.
+    /// Dropped last, because jobs that end at shutdown still publish signals.
     shared: Shared,
 }
 
@@ -160,10 +159,10 @@ impl App {
         })
         .merge(self.health().router());
         let (settings, life) = (Arc::new(self.config.server.clone()), self.life.clone());
-        // Its connections are not those of the API, so they are counted apart.
-        let open = Metrics::default().transports;
+        // The process's metrics count only the API's connections. This listener gets metrics of its own, which are not exported.
+        let own_metrics = Metrics::default().transports;
         self.life.tasks.spawn(async move {
-            if let Err(error) = http::serve(listener, routes, settings, life, open).await {
+            if let Err(error) = http::serve(listener, routes, settings, life, own_metrics).await {
                 tracing::error!(error = format!("{error:#}"), "serving the metrics failed");
             }
         });
@@ -214,8 +213,8 @@ impl App {
         let server = async {
             match listener {
                 Some(listener) => {
-                    let open = self.metrics.transports.clone();
-                    http::serve(listener, routes, settings.clone(), life.clone(), open).await
+                    let metrics = self.metrics.transports.clone();
+                    http::serve(listener, routes, settings.clone(), life.clone(), metrics).await
                 }
                 None => Ok(()),
             }
@@ -240,12 +239,12 @@ impl App {
             life.closing.cancelled().await;
             Ok(())
         };
-        let both = async { tokio::try_join!(server, closing) };
+        let server_until_closing = async { tokio::try_join!(server, closing) };
         tokio::select! {
-            served = both => drop(served?),
+            result = server_until_closing => drop(result?),
             () = work => tracing::warn!("connections aborted at shutdown"),
         }
-        // The Redis link is a tracked task and ends when its handle is dropped.
+        // The Redis connection is one of the tracked tasks. It ends when its handle, which is in `shared`, is dropped.
         drop(self.shared);
         life.tasks.close();
         if tokio::time::timeout(CLOSE_TIMEOUT, life.tasks.wait()).await.is_err() {

@@ -1,4 +1,5 @@
-//! What the commands of an operator need: a connection beside a running server, and checks of everything that a server needs.
+//! What the operator's commands need: access to the database and Redis while servers run, backups, and checks of everything that
+//! a server needs.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -20,13 +21,14 @@ use crate::{
     telemetry::metrics::Counter,
 };
 
-/// How long each check, and the connection to Redis, may take.
+/// How long to wait for a response to an HTTP request, and for the connection to Redis.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to Redis, which ends when it is dropped.
 type RedisConnection = tokio_util::task::AbortOnDropHandle<()>;
 
-/// The use cases of an operator, beside running servers. Keep the second value until the last signal is published.
+/// Opens the operator's use cases, while servers may be running. The second value is the connection to Redis, if there is one:
+/// keep it until the last signal has been published.
 ///
 /// # Errors
 /// The database does not respond or its schema is older than this release, or Redis does not respond.
@@ -62,7 +64,7 @@ async fn connect_redis(url: &str) -> anyhow::Result<(Arc<dyn Signals>, RedisConn
     Ok((signals, connection))
 }
 
-/// Copies the database into a file, beside a running server. Returns the size of the copy in bytes.
+/// Copies the database into a file, while a server may be running. Returns the size of the copy in bytes.
 ///
 /// # Errors
 /// The database is PostgreSQL or does not exist, or the copy fails.
@@ -98,7 +100,7 @@ fn without_password(url: &str) -> String {
     }
 }
 
-/// The result of a check: what was found, or what is wrong.
+/// The subject of a check, and its result: what was found, or what is wrong.
 pub type Finding = (&'static str, Result<String, String>);
 
 /// Checks settings, and whether this machine reaches everything that a server with these settings needs.
@@ -106,11 +108,11 @@ pub async fn check(role: Role, config: &Config) -> Vec<Finding> {
     install_tls();
     let settings = config.check(role).map(|()| "valid".to_owned());
     let (database, redis, gemini, openai, stripe) = tokio::join!(
-        within(check_database(config)),
-        within(check_redis(config)),
-        within(check_gemini(config)),
-        within(check_openai(config)),
-        within(check_stripe(config)),
+        with_timeout(check_database(config)),
+        with_timeout(check_redis(config)),
+        with_timeout(check_gemini(config)),
+        with_timeout(check_openai(config)),
+        with_timeout(check_stripe(config)),
     );
     vec![
         ("settings", settings),
@@ -119,11 +121,12 @@ pub async fn check(role: Role, config: &Config) -> Vec<Finding> {
         ("gemini", gemini),
         ("openai", openai),
         ("stripe", stripe),
-        ("codes", Ok(codes(config))),
+        ("codes", Ok(describe_otp_delivery(config))),
     ]
 }
 
-async fn within(check: impl Future<Output = anyhow::Result<String>>) -> Result<String, String> {
+/// Limits the time of a check. The limit is longer than [`TIMEOUT`], so that a check whose own timeout ends can return the cause.
+async fn with_timeout(check: impl Future<Output = anyhow::Result<String>>) -> Result<String, String> {
     match timeout(TIMEOUT + TIMEOUT / 2, check).await {
         Ok(found) => found.map_err(|error| format!("{error:#}")),
         Err(_) => Err("no response in time".to_owned()),
@@ -243,13 +246,13 @@ async fn check_stripe(config: &Config) -> anyhow::Result<String> {
     }
 }
 
-fn codes(config: &Config) -> String {
-    let how = config.auth.otp_delivery.name();
+fn describe_otp_delivery(config: &Config) -> String {
+    let service = config.auth.otp_delivery.name();
     match config.auth.otp_delivery {
         OtpDelivery::Response => "in responses: for development only".to_owned(),
         OtpDelivery::Log => "in the log".to_owned(),
         OtpDelivery::Webhook | OtpDelivery::Twilio => {
-            format!("by {how}; not called, because that would send a message")
+            format!("by {service}; not called, because that would send a message")
         }
     }
 }

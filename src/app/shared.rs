@@ -1,4 +1,4 @@
-//! Selects the adapters of what processes share besides the database.
+//! Selects the adapters for what processes share in addition to the database.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,12 +23,13 @@ use crate::{
 /// How long the process waits for Redis when it starts.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What processes share besides the database: Redis, or the memory of a single process.
+/// What processes share in addition to the database. It is kept in Redis, or in memory if there is only one process.
 pub(super) struct Shared {
     pub(super) log: Arc<dyn ReplyLog>,
     pub(super) signals: Arc<dyn Signals>,
     pub(super) cache: Arc<dyn Cache>,
     pub(super) limits: Arc<dyn RateLimit>,
+    /// The task of the connection to Redis, which ends when this handle is dropped. None without Redis.
     link: Option<AbortOnDropHandle<()>>,
 }
 
@@ -40,15 +41,15 @@ impl Shared {
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let ttl = config.chat.chatroom_cache_ttl;
-        let near = MemoryCache::new(ttl, clock.clone());
+        let memory_cache = MemoryCache::new(ttl, clock.clone());
         let hits = metrics.caches.of("chatroom_pages");
-        let limited = config.rates.rate_limits == Switch::On;
+        let has_rate_limits = config.rates.rate_limits == Switch::On;
         let Some(url) = config.redis.url() else {
             return Ok(Self {
                 log: Arc::new(MemoryReplyLog::new(clock.clone())),
                 signals: Arc::new(MemorySignals::default()),
-                cache: Arc::new(MeasuredCache::new(near, hits)),
-                limits: if limited {
+                cache: Arc::new(MeasuredCache::new(memory_cache, hits)),
+                limits: if has_rate_limits {
                     Arc::new(MemoryRateLimit::new(clock.clone()))
                 } else {
                     Arc::new(NoRateLimit)
@@ -63,13 +64,14 @@ impl Shared {
         Ok(Self {
             log: Arc::new(RedisReplyLog::new(link.clone())),
             signals: Arc::new(RedisSignals::new(link.clone())),
-            cache: Arc::new(MeasuredCache::new(RedisCache::new(link.clone(), near, ttl), hits)),
-            limits: if limited { Arc::new(RedisRateLimit::new(link)) } else { Arc::new(NoRateLimit) },
+            cache: Arc::new(MeasuredCache::new(RedisCache::new(link.clone(), memory_cache, ttl), hits)),
+            limits: if has_rate_limits { Arc::new(RedisRateLimit::new(link)) } else { Arc::new(NoRateLimit) },
             link: Some(handle),
         })
     }
 
-    /// Publishes the signals of `pollux admin` in a process that shares no signals with it. Does nothing with Redis.
+    /// Without Redis, starts a task that publishes the signals of changes by `pollux admin`, which runs in another process. With
+    /// Redis, does nothing, because the command then publishes the signals itself.
     pub(super) fn relay_changes_of_operators(&self, db: &Db, clock: &Clock, life: &Lifecycle) {
         if self.link.is_some() {
             return;

@@ -1,4 +1,4 @@
-//! `pollux admin`: decisions about single users and jobs, beside running servers.
+//! `pollux admin`: shows and changes single users and jobs while servers run.
 
 use std::{fs, os::unix::fs::MetadataExt};
 
@@ -56,10 +56,10 @@ enum AdminCommand {
         #[command(flatten)]
         change: Change,
         /// The date at whose end (UTC) Pro ends, or a time, such as 2027-01-31 or 2027-01-31T12:00:00Z
-        #[arg(long, value_parser = until)]
+        #[arg(long, value_parser = parse_until)]
         until: DateTime<Utc>,
     },
-    /// End the Pro that was granted; a subscription stays
+    /// End the granted Pro; a subscription is not affected
     EndPro(Change),
     /// Set the prompts that a user has used today to 0
     ResetQuota(Change),
@@ -83,25 +83,25 @@ enum AdminCommand {
         #[arg(long, default_value = "50", value_parser = clap::value_parser!(u64).range(1..=1000))]
         limit: u64,
     },
-    /// Make a job due now, with all of its retries
+    /// Make a job due now, and reset the count of its retries
     RetryJob {
         job: JobId,
         #[command(flatten)]
         reason: Reason,
     },
-    /// Drop a job; the reply that it would write fails and is refunded
+    /// Delete a job; the reply that it would write fails and is refunded
     DropJob {
         job: JobId,
         #[command(flatten)]
         reason: Reason,
     },
-    /// Show the job queue by kinds
+    /// Show the job queue by kind of job
     Queue,
-    /// Show numbers of users, messages and jobs
+    /// Show the numbers of users, messages and jobs
     Stats,
     /// List changes by operators, newest first
     Audit {
-        /// Only those of a user: id or phone number
+        /// List only changes that affect this user, given by id or phone number
         #[arg(long)]
         user: Option<String>,
         /// Maximum number of changes
@@ -110,8 +110,8 @@ enum AdminCommand {
     },
 }
 
-/// A time, or the end of a day in UTC.
-fn until(text: &str) -> Result<DateTime<Utc>, String> {
+/// Parses a time. A date means the end of that day in UTC.
+fn parse_until(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(day) = text.parse::<NaiveDate>() {
         let next = day.succ_opt().ok_or("is too late")?;
         return Ok(next.and_time(NaiveTime::MIN).and_utc());
@@ -128,7 +128,7 @@ pub async fn run(config: Config, arguments: AdminArguments) -> anyhow::Result<()
     table::print(&result.map_err(explain)?, arguments.json)
 }
 
-/// The error as a sentence.
+/// Turns an error into a sentence for the operator.
 fn explain(error: anyhow::Error) -> anyhow::Error {
     match error.downcast::<Failure>() {
         Ok(Failure(Error::NotFound(what))) => anyhow!("there is no such {what}"),
@@ -139,7 +139,7 @@ fn explain(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// An error of a use case.
+/// Wraps an error of a use case, because [`Error`] has no `Display`, which `anyhow` requires.
 #[derive(Debug)]
 struct Failure(Error);
 
@@ -160,35 +160,35 @@ impl From<Error> for Failure {
 async fn execute(admin: &Admin, command: AdminCommand) -> anyhow::Result<Value> {
     Ok(match command {
         AdminCommand::User { user } => {
-            serde_json::to_value(admin.user(find(admin, &user).await?).await.map_err(Failure)?)?
+            serde_json::to_value(admin.user(find_user(admin, &user).await?).await.map_err(Failure)?)?
         }
         AdminCommand::GrantPro { change, until } => {
-            let (author, user) = prepare(admin, &change).await?;
+            let (author, user) = author_and_user(admin, &change).await?;
             let until = admin.grant_pro(&author, user, Some(until)).await.map_err(Failure)?;
             json!({"user": user, "proUntil": until})
         }
         AdminCommand::EndPro(change) => {
-            let (author, user) = prepare(admin, &change).await?;
+            let (author, user) = author_and_user(admin, &change).await?;
             let until = admin.grant_pro(&author, user, None).await.map_err(Failure)?;
             json!({"user": user, "proUntil": until})
         }
         AdminCommand::ResetQuota(change) => {
-            let (author, user) = prepare(admin, &change).await?;
+            let (author, user) = author_and_user(admin, &change).await?;
             admin.reset_quota(&author, user).await.map_err(Failure)?;
             json!({"user": user, "promptsUsedToday": 0})
         }
         AdminCommand::Block(change) => {
-            let (author, user) = prepare(admin, &change).await?;
+            let (author, user) = author_and_user(admin, &change).await?;
             let ended = admin.block(&author, user).await.map_err(Failure)?;
             json!({"user": user, "blocked": true, "sessionsEnded": ended})
         }
         AdminCommand::Unblock(change) => {
-            let (author, user) = prepare(admin, &change).await?;
+            let (author, user) = author_and_user(admin, &change).await?;
             admin.unblock(&author, user).await.map_err(Failure)?;
             json!({"user": user, "blocked": false})
         }
         AdminCommand::RevokeSessions(change) => {
-            let (author, user) = prepare(admin, &change).await?;
+            let (author, user) = author_and_user(admin, &change).await?;
             let ended = admin.revoke_sessions(&author, user).await.map_err(Failure)?;
             json!({"user": user, "sessionsEnded": ended})
         }
@@ -196,7 +196,7 @@ async fn execute(admin: &Admin, command: AdminCommand) -> anyhow::Result<Value> 
             if !yes {
                 bail!("erasing a user cannot be undone: add --yes to confirm");
             }
-            let (author, user) = prepare(admin, &change).await?;
+            let (author, user) = author_and_user(admin, &change).await?;
             let ended = admin.erase(&author, user).await.map_err(Failure)?;
             json!({"user": user, "erased": true, "sessionsEnded": ended})
         }
@@ -218,7 +218,7 @@ async fn execute(admin: &Admin, command: AdminCommand) -> anyhow::Result<Value> 
         }
         AdminCommand::Audit { user, limit } => {
             let user = match user {
-                Some(user) => Some(find(admin, &user).await?),
+                Some(user) => Some(find_user(admin, &user).await?),
                 None => None,
             };
             serde_json::to_value(admin.actions(user, limit).await.map_err(Failure)?)?
@@ -226,16 +226,17 @@ async fn execute(admin: &Admin, command: AdminCommand) -> anyhow::Result<Value> 
     })
 }
 
-async fn prepare(admin: &Admin, change: &Change) -> anyhow::Result<(Author, UserId)> {
-    Ok((author(&change.reason)?, find(admin, &change.user).await?))
+/// The author of a change, and the user whom it affects.
+async fn author_and_user(admin: &Admin, change: &Change) -> anyhow::Result<(Author, UserId)> {
+    Ok((author(&change.reason)?, find_user(admin, &change.user).await?))
 }
 
 fn author(reason: &Reason) -> anyhow::Result<Author> {
     Ok(Author::new(operator_name(), &reason.reason).map_err(Failure)?)
 }
 
-/// The id of a user who is named by an id of the API, an id of the database or a phone number.
-async fn find(admin: &Admin, text: &str) -> anyhow::Result<UserId> {
+/// The id of a user, given as an id of the API, as a UUID of the database, or as a phone number.
+async fn find_user(admin: &Admin, text: &str) -> anyhow::Result<UserId> {
     if let Ok(id) = text.parse::<UserId>() {
         return Ok(id);
     }
@@ -248,7 +249,8 @@ async fn find(admin: &Admin, text: &str) -> anyhow::Result<UserId> {
     Ok(admin.find(&number).await.map_err(Failure)?)
 }
 
-/// The user of the operating system who runs this process. `SUDO_USER` is set by sudo only.
+/// The name of the operating system's user who runs this process. For root, the name includes `SUDO_USER`, which sudo sets. For
+/// other users, it is ignored, because they could set it to any name.
 fn operator_name() -> String {
     let uid = fs::metadata("/proc/self").map_or(0, |process| process.uid());
     let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -259,7 +261,7 @@ fn operator_name() -> String {
     });
     let name = name.unwrap_or_else(|| format!("uid {uid}"));
     match std::env::var("SUDO_USER") {
-        Ok(by) if uid == 0 => format!("{name} (sudo: {by})"),
+        Ok(sudo_user) if uid == 0 => format!("{name} (sudo: {sudo_user})"),
         _ => name,
     }
 }

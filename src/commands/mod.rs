@@ -49,7 +49,7 @@ pub async fn back_up(config: Config, file: PathBuf) -> anyhow::Result<()> {
     println!("{} written and checked: {bytes} bytes", file.display());
     if config.auth.jwt_secret.is_none() {
         println!(
-            "jwt_secret is not in the copy: back it up apart, or all users must sign in again after a restore"
+            "jwt_secret is not in the copy: back it up separately, or all users must sign in again after a restore"
         );
     }
     Ok(())
@@ -77,30 +77,31 @@ pub async fn check(role: Role, config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Requests `/health/ready` of the server on this machine that has the same settings.
+/// Requests `/health/ready` from the server on this machine that has the same settings.
 ///
 /// # Errors
 /// The server does not respond, or is not ready.
 pub async fn health(config: Config) -> anyhow::Result<()> {
     // A worker serves its health checks only with its metrics, unless BIND or PORT is set.
     let addresses = [Some(config.server.bind_address()), config.metrics.address()];
-    let mut last = None;
-    for address in addresses.into_iter().flatten().map(reachable) {
-        match timeout(HEALTH_TIMEOUT, ready(address)).await {
+    let mut last_error = None;
+    for address in addresses.into_iter().flatten().map(reachable_address) {
+        match timeout(HEALTH_TIMEOUT, request_readiness(address)).await {
             Ok(Ok((status, body))) if status == "200" => {
                 println!("{}", body.trim());
                 return Ok(());
             }
             Ok(Ok((status, body))) => bail!("{address} returned {status}: {}", body.trim()),
-            Ok(Err(error)) => last = Some(error.context(format!("{address} does not respond"))),
-            Err(_) => last = Some(anyhow::anyhow!("{address} did not respond in time")),
+            Ok(Err(error)) => last_error = Some(error.context(format!("{address} does not respond"))),
+            Err(_) => last_error = Some(anyhow::anyhow!("{address} did not respond in time")),
         }
     }
-    Err(last.context("no address to ask")?)
+    Err(last_error.context("no address is configured")?)
 }
 
-/// The address at which this machine reaches a server that listens on all addresses.
-fn reachable(address: SocketAddr) -> SocketAddr {
+/// The address at which this machine reaches a server that listens on `address`. If the server listens on all addresses, it is
+/// the loopback address.
+fn reachable_address(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -109,14 +110,14 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// The status and the body of `/health/ready`.
-async fn ready(address: SocketAddr) -> anyhow::Result<(String, String)> {
+/// Requests `/health/ready`, and returns the status and the body of the response.
+async fn request_readiness(address: SocketAddr) -> anyhow::Result<(String, String)> {
     let mut stream = TcpStream::connect(address).await?;
     let request = "GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await?;
     let mut response = String::new();
     stream.read_to_string(&mut response).await?;
-    let (head, body) = response.split_once("\r\n\r\n").context("not a response of HTTP")?;
-    let status = head.split_whitespace().nth(1).context("not a response of HTTP")?;
+    let (head, body) = response.split_once("\r\n\r\n").context("the response is not HTTP")?;
+    let status = head.split_whitespace().nth(1).context("the response is not HTTP")?;
     Ok((status.to_owned(), body.to_owned()))
 }

@@ -1,4 +1,4 @@
-//! Settings of signing in: secrets and one-time passwords.
+//! Settings for signing in: secrets and one-time passwords.
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -105,7 +105,8 @@ impl AuthSettings {
         super::items(list).map(SecretString::from).collect()
     }
 
-    /// Whether phone numbers of this country, such as `US`, receive codes. None is a number that belongs to no country.
+    /// Whether phone numbers of this country, such as `US`, receive codes. `country` is none for a number that belongs to no
+    /// country.
     #[must_use]
     pub fn serves(&self, country: Option<&str>) -> bool {
         super::items(self.countries()).any(|served| {
@@ -117,7 +118,7 @@ impl AuthSettings {
         self.otp_countries.as_deref().unwrap_or("*")
     }
 
-    /// Whether a proxied request, which may come from anyone, may receive a code in the response.
+    /// Whether the response may contain a code even if the request came through a proxy and may be from anyone.
     #[must_use]
     pub fn exposes_codes(&self) -> bool {
         self.otp_response_in_public == YesNo::Yes
@@ -132,12 +133,12 @@ impl AuthSettings {
     /// The Twilio settings, if all are set.
     #[must_use]
     pub fn twilio(&self) -> Option<TwilioSettings> {
-        let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let non_empty = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         Some(TwilioSettings {
             base: self.twilio_api_base.clone(),
-            account_sid: set(&self.twilio_account_sid)?,
+            account_sid: non_empty(&self.twilio_account_sid)?,
             auth_token: self.twilio_auth_token.clone()?,
-            from: set(&self.twilio_from)?,
+            from: non_empty(&self.twilio_from)?,
         })
     }
 

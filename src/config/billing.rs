@@ -1,4 +1,4 @@
-//! Settings of billing with Stripe.
+//! Settings for billing with Stripe.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ impl BillingSettings {
         non_empty(self.frontend_url.as_deref()).map(|url| url.trim_end_matches('/'))
     }
 
-    /// The settings that billing still requires.
+    /// The names of the settings that billing requires and that are not set.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
         let settings = [

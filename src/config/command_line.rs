@@ -21,13 +21,14 @@ pub fn parse_command_line<C: CommandFactory + FromArgMatches>() -> Result<C, Str
     parsed.map_err(|error| explain(&command, &error).unwrap_or_else(|| error.exit()))
 }
 
-/// A sentence about an invalid value; none if the error has another cause.
+/// Explains an invalid value in a sentence. Returns none if the error has another cause.
 fn explain(command: &Command, error: &clap::Error) -> Option<String> {
     if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
         return None;
     }
-    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return None };
-    let long = shown.strip_prefix("--")?.split([' ', '=']).next()?;
+    // The argument as the usage shows it, such as `--bind <BIND>`.
+    let Some(ContextValue::String(usage)) = error.get(ContextKind::InvalidArg) else { return None };
+    let long = usage.strip_prefix("--")?.split([' ', '=']).next()?;
     let argument = command.get_arguments().find(|argument| argument.get_long() == Some(long))?;
     let name = match argument.get_env() {
         Some(name) => format!("{} (--{long})", name.to_string_lossy()),

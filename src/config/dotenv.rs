@@ -19,11 +19,11 @@ pub fn load_dotenv() -> Result<(), String> {
 
 fn load(text: &str) -> Result<(), String> {
     let lines_read = Cell::new(0);
-    let lines = Lines { rest: text.as_bytes(), read: &lines_read };
+    let lines = Lines { rest: text.as_bytes(), count: &lines_read };
     dotenvy::from_read(lines).map_err(|error| match error {
-        dotenvy::Error::LineParse(broken, _) => {
-            // The number of its first line, because a malformed entry whose quotes are not closed spans several.
-            let line = (lines_read.get() + 1).saturating_sub(broken.lines().count().max(1));
+        dotenvy::Error::LineParse(entry, _) => {
+            // A malformed entry whose quotes are not closed spans several lines. This is the number of its first line.
+            let line = (lines_read.get() + 1).saturating_sub(entry.lines().count().max(1));
             format!("{FILE}, line {line} is not of the form NAME=value; a value with spaces needs quotes")
         }
         _ => format!("{FILE} cannot be read"),
@@ -33,7 +33,8 @@ fn load(text: &str) -> Result<(), String> {
 /// A reader that returns at most one line at a time and counts the lines, because dotenvy's errors contain no line number.
 struct Lines<'a> {
     rest: &'a [u8],
-    read: &'a Cell<usize>,
+    /// The number of lines that were read.
+    count: &'a Cell<usize>,
 }
 
 impl io::Read for Lines<'_> {
@@ -42,7 +43,8 @@ impl io::Read for Lines<'_> {
         let length = line.min(buffer.len());
         buffer[..length].copy_from_slice(&self.rest[..length]);
         self.rest = &self.rest[length..];
-        self.read.set(self.read.get() + usize::from(length > 0 && length == line));
+        let has_ended_line = length > 0 && length == line;
+        self.count.set(self.count.get() + usize::from(has_ended_line));
         Ok(length)
     }
 }

@@ -27,7 +27,7 @@ pub struct GeminiSettings {
 }
 
 impl GeminiSettings {
-    /// The API key; none if Gemini is not used.
+    /// The API key; none if it is not set, so that Gemini is not used.
     #[must_use]
     pub fn api_key(&self) -> Option<&SecretString> {
         self.gemini_api_key.as_ref().filter(|key| !key.expose_secret().is_empty())

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-const DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct MetricsSettings {
@@ -33,7 +33,7 @@ impl MetricsSettings {
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         match self.metrics_bind {
-            None => Some(DEFAULT),
+            None => Some(DEFAULT_ADDRESS),
             Some(MetricsBind::Off) => None,
             Some(MetricsBind::At(address)) => Some(address),
         }

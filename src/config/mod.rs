@@ -1,4 +1,5 @@
-//! Settings: one struct per section, read from flags, the environment or `.env`. At start, they are checked together.
+//! Settings: one struct for each section of the help text, read from flags, the environment or `.env`. When a server starts, all
+//! settings are checked together.
 //!
 //! `pollux -h` prints the first paragraph of a setting's documentation, `pollux --help` all of it.
 

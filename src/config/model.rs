@@ -1,4 +1,4 @@
-//! Settings of all models of all providers.
+//! Settings that apply to the models of all providers.
 
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ pub struct ModelSettings {
     pro_models: String,
 
     /// Temperature of the models, 0 to 2; a chatroom may override it [default: the model's own]
-    #[arg(long, env = "MODEL_TEMPERATURE", hide_env_values = true, value_parser = fraction(2))]
+    #[arg(long, env = "MODEL_TEMPERATURE", hide_env_values = true, value_parser = number_up_to(2))]
     model_temperature: Option<f64>,
 
     /// Top-p of the models, 0 to 1; a chatroom may override it [default: the model's own]
-    #[arg(long, env = "MODEL_TOP_P", hide_env_values = true, value_parser = fraction(1))]
+    #[arg(long, env = "MODEL_TOP_P", hide_env_values = true, value_parser = number_up_to(1))]
     model_top_p: Option<f64>,
 
     /// Maximum tokens of an answer, thoughts included; a chatroom may only lower it [default: the model's own]
@@ -48,8 +48,8 @@ pub struct ModelSettings {
     pub model_idle_timeout: Duration,
 }
 
-/// Parses a number from 0 to `max`.
-fn fraction(max: u8) -> impl Fn(&str) -> Result<f64, String> + Clone + Send + Sync + 'static {
+/// Parses a number from 0 to `max`, which may have a fraction.
+fn number_up_to(max: u8) -> impl Fn(&str) -> Result<f64, String> + Clone + Send + Sync + 'static {
     move |text| {
         let number: Option<f64> = text.parse().ok().filter(|number| (0.0..=f64::from(max)).contains(number));
         number.ok_or_else(|| format!("must be a number from 0 to {max}"))
@@ -94,8 +94,8 @@ impl Config {
         }
         let models = [gemini, openai].concat();
         let (default, pro) = (self.model.default_model(), self.model.pro_models());
-        let named = pro.iter().map(|name| ("PRO_MODELS", *name));
-        for (setting, name) in default.map(|name| ("DEFAULT_MODEL", name)).into_iter().chain(named) {
+        let pro_names = pro.iter().map(|name| ("PRO_MODELS", *name));
+        for (setting, name) in default.map(|name| ("DEFAULT_MODEL", name)).into_iter().chain(pro_names) {
             if !models.iter().any(|known| known == name) {
                 let list = if models.is_empty() { "none".to_owned() } else { models.join(", ") };
                 return Err(format!("{setting}: `{name}` is not one of the configured models: {list}."));

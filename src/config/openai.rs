@@ -2,6 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+/// OpenAI's own server, which requires a key.
 const OPENAI: &str = "https://api.openai.com/";
 
 #[derive(Clone, Debug, clap::Args)]

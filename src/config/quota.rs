@@ -1,4 +1,4 @@
-//! Settings of what users may use.
+//! Settings of quotas: how many prompts and tokens users may use.
 
 use chrono_tz::Tz;
 
@@ -30,8 +30,8 @@ pub struct QuotaSettings {
 
     /// Tokens that a reply counts as until it has ended
     ///
-    /// A reply that uses more can exceed a maximum of tokens by the difference. A higher value lets a user whose tokens are almost
-    /// used up write fewer replies at once.
+    /// A reply that uses more tokens can exceed the user's maximum by the difference. The higher the value, the fewer replies a
+    /// user whose tokens are almost used up can request at once.
     #[arg(long, env = "RESERVED_TOKENS", hide_env_values = true, default_value_t = 10_000, value_parser = super::number::<i32>(1..=10_000_000))]
     pub reserved_tokens: i32,
 

@@ -1,4 +1,5 @@
-//! Settings of rate limits. An address is an IPv4 address or an IPv6 network; many users of a school or an office share one.
+//! Settings of rate limits. An address here is an IPv4 address or an IPv6 network. All users of a school or an office may share
+//! one address.
 
 use std::num::NonZeroU32;
 

@@ -1,4 +1,4 @@
-//! Settings of Redis, which processes share in addition to the database.
+//! Settings of Redis, which all processes share, as they share the database.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -14,7 +14,7 @@ pub struct RedisSettings {
 }
 
 impl RedisSettings {
-    /// None if this process uses its memory instead of Redis.
+    /// The URL of Redis; none if this process uses its memory instead.
     #[must_use]
     pub fn url(&self) -> Option<&str> {
         self.redis_url.as_ref().map(ExposeSecret::expose_secret).filter(|url| !url.is_empty())

@@ -1,4 +1,4 @@
-//! The secret that all keys are derived from: JWT_SECRET, or one that is generated once and stored in a file.
+//! The secret from which all keys are derived: JWT_SECRET, or a secret that is generated once and stored in a file.
 
 use std::{
     fs::OpenOptions,

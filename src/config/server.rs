@@ -77,9 +77,9 @@ impl ServerSettings {
         (self.bind.is_some() || self.port.is_some()).then(|| self.bind_address())
     }
 
-    /// The address of the client. Begins with the peer, and goes back through `forwarded_for`, to which the nearest proxy added the
-    /// last entry, while the address so far is that of a trusted proxy. Entries before that may be forged. A `None` is an entry
-    /// that is not an IP address; it ends the search.
+    /// The address of the client. The search begins with the peer and goes through `forwarded_for` from its end, because each
+    /// proxy appends the address of its own peer. It ends at the first address that is not of a trusted proxy: entries before
+    /// that one may be forged. A `None` is an entry that is not an IP address; it also ends the search.
     #[must_use]
     pub fn client(&self, peer: IpAddr, forwarded_for: &[Option<IpAddr>]) -> IpAddr {
         let mut client = peer.to_canonical();
@@ -106,8 +106,8 @@ impl ServerSettings {
         peer.is_loopback() || self.is_trusted_proxy(peer)
     }
 
-    /// Whether a page of this origin, such as `https://chat.example`, may use the API. The server's own origin always may: `host` is
-    /// the Host header, with its port.
+    /// Whether a page of this origin, such as `https://chat.example`, may use the API. A page of the server's own origin always
+    /// may. `host` is the Host header with its port, by which the own origin is recognized.
     #[must_use]
     pub fn allows_origin(&self, origin: &str, host: Option<&str>) -> bool {
         let is_local = || host_of(origin).is_some_and(is_local_name);
@@ -121,13 +121,14 @@ impl ServerSettings {
         is_listed || host.zip(authority).is_some_and(|(host, authority)| host.eq_ignore_ascii_case(authority))
     }
 
-    /// Whether a Host header, given without its port, is accepted. A server on a loopback address accepts only local names and
-    /// the hosts of its pages (CORS_ORIGINS and the URL `frontend`), which prevents DNS rebinding. A server on another address, or with
-    /// CORS_ORIGINS=`*`, accepts all names.
+    /// Whether a Host header, given without its port, is accepted. To prevent DNS rebinding, a server on a loopback address
+    /// accepts only local names and the hosts of its pages, which are those in CORS_ORIGINS and in the URL `frontend`. A server
+    /// on another address, or with CORS_ORIGINS=`*`, accepts all names.
     #[must_use]
     pub fn allows_host(&self, host: &str, frontend: Option<&str>) -> bool {
         let origins = super::items(self.cors_origins.as_deref().unwrap_or_default());
-        let has_this_host = |url: &str| host_of(url).is_some_and(|other| other.eq_ignore_ascii_case(host));
+        let has_this_host =
+            |url: &str| host_of(url).is_some_and(|url_host| url_host.eq_ignore_ascii_case(host));
         !self.bind_address().ip().is_loopback()
             || is_local_name(host)
             || origins.chain(frontend).any(|origin| origin == "*" || has_this_host(origin))
@@ -152,7 +153,7 @@ fn host_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     match authority.strip_prefix('[') {
-        // Keeps both brackets.
+        // An IPv6 address, with both of its brackets.
         Some(after_bracket) => Some(&authority[..after_bracket.find(']')? + 2]),
         None => authority.split(':').next(),
     }
@@ -190,12 +191,12 @@ mod tests {
             let forwarded: Vec<_> = forwarded.split(", ").map(|address| address.parse().ok()).collect();
             settings.client(peer.parse().unwrap(), &forwarded).to_string()
         };
-        assert_eq!(client("203.0.113.9", "198.51.100.1"), "203.0.113.9", "an untrusted peer");
+        assert_eq!(client("203.0.113.9", "198.51.100.1"), "203.0.113.9", "the peer is not trusted");
         assert_eq!(client("10.1.2.3", "198.51.100.1"), "198.51.100.1");
         assert_eq!(
             client("::1", "1.1.1.1, 198.51.100.1, 10.9.9.9"),
             "198.51.100.1",
-            "the first may be forged"
+            "the first entry may be forged"
         );
         assert_eq!(client("::ffff:10.1.2.3", "2001:db8::1"), "2001:db8::1");
         for unusable in ["", "unknown", "198.51.100.1, unknown"] {

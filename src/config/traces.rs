@@ -1,4 +1,4 @@
-//! Settings of traces, by the names that [OpenTelemetry](https://opentelemetry.io/docs/languages/sdk-configuration/) defines.
+//! Settings of traces, with the names that [OpenTelemetry](https://opentelemetry.io/docs/languages/sdk-configuration/) defines.
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -35,7 +35,7 @@ impl TraceSettings {
         Some(format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/')))
     }
 
-    /// Names and values of headers.
+    /// The names and values of the headers.
     #[must_use]
     pub fn headers(&self) -> Vec<(String, String)> {
         let text = self.otel_exporter_otlp_headers.as_ref().map_or("", |headers| headers.expose_secret());

@@ -1,5 +1,5 @@
 //! A cache of query results. Keys contain a version of the data, so that an entry is never stale. The cache also keeps the
-//! latest version of the data, so that most reads need no database.
+//! latest version of the data, so that most reads do not need to query the database.
 
 use std::time::Duration;
 
@@ -24,9 +24,9 @@ pub trait Cache: Send + Sync {
         load: BoxFuture<'_, anyhow::Result<Bytes>>,
     ) -> anyhow::Result<Bytes>;
 
-    /// The latest recorded version of some data; none if it must be read from the database.
+    /// The latest recorded version of the data with this name; none if the version must be read from the database.
     async fn version(&self, data: &str) -> Option<i64>;
 
-    /// Records a version, unless a later one is recorded.
+    /// Records a version of the data with this name, unless a later version is recorded already.
     async fn record_version(&self, data: &str, version: i64);
 }

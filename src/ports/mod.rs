@@ -8,8 +8,8 @@ pub mod rate_limit;
 pub mod reply_log;
 pub mod signals;
 
-/// The store behind a port is unavailable. It holds only signals, copies and the counts of rate limits, so most callers continue
-/// without it. A call that must not stay uncounted, such as sending a code, fails.
+/// The store behind a port is unavailable. It contains only signals, copies of data, and the counts of rate limits, so most
+/// callers continue without it. A call that must be counted, such as one that sends a code, fails.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} is unavailable")]
 pub struct Unavailable {

@@ -15,16 +15,16 @@ pub struct Prompt {
     pub system_instruction: Option<String>,
     /// Oldest first; the first and the last are the user's.
     pub turns: Vec<Turn>,
-    /// Sent only as far as the provider and the model take them.
+    /// The settings to apply. Those that the provider or the model does not support are not sent.
     pub generation: Generation,
     pub task: Task,
 }
 
-/// What the answer is for. A provider needs not know: the turns say it.
+/// What the answer is for. Providers can ignore it, because the turns contain what the model is to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     Reply,
-    /// A title of the conversation.
+    /// A title for the conversation.
     Title,
 }
 
@@ -48,7 +48,7 @@ pub enum Chunk {
 /// The usage that a provider reports for a call, successful or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelUsage {
-    /// The model that answers, as the provider names it.
+    /// The provider's name of the model that answers.
     pub model: Option<String>,
     pub tokens: Option<Tokens>,
 }
@@ -70,7 +70,7 @@ pub struct ModelError {
     /// Shown to the user; contains no key and no URL.
     pub message: String,
     pub retry: Retry,
-    /// Whether no connection to the provider could be made, so that its other models do not answer either.
+    /// Whether no connection to the provider could be made, which means that its other models are unavailable too.
     pub is_unreachable: bool,
 }
 

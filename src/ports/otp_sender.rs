@@ -12,7 +12,7 @@ pub enum Delivery {
     ByResponse,
 }
 
-/// A code and the phone that it is for.
+/// A code to deliver, and the phone number that receives it.
 #[derive(Clone)]
 pub struct OtpMessage {
     /// The id of the challenge: the same for every attempt to deliver it.

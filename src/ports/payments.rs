@@ -1,4 +1,4 @@
-//! What billing needs of the payment provider: customers, checkouts, subscriptions and events.
+//! What billing needs from the payment provider: customers, checkouts, subscriptions and events.
 
 use async_trait::async_trait;
 use entity::{Timestamp, UserId, checkout, subscription};
@@ -36,7 +36,7 @@ pub struct NewCheckout {
     pub user: UserId,
     pub customer: String,
     pub price: String,
-    /// May contain the placeholder `{CHECKOUT_SESSION_ID}`.
+    /// May contain the placeholder `{CHECKOUT_SESSION_ID}`, which the provider replaces with the id of the session.
     pub success_url: String,
     pub cancel_url: String,
     /// Calls with the same key create one session.
@@ -56,11 +56,11 @@ pub struct CheckoutSession {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscriptionSnapshot {
     pub id: String,
-    /// [`Paused`](subscription::State::Paused) also for an active subscription whose payment collection is paused.
+    /// An active subscription whose payment collection is paused also has the state [`Paused`](subscription::State::Paused).
     pub state: subscription::State,
     pub prices: Vec<Price>,
-    /// Whether the subscription waits for a payment and gives no tier meanwhile. It can then be cancelled and replaced by a new
-    /// one.
+    /// Whether the subscription waits for a payment and does not give the Pro tier meanwhile. It can then be cancelled and
+    /// replaced by a new one.
     pub is_replaceable: bool,
     pub created_at: Timestamp,
     pub period_start: Option<Timestamp>,
