@@ -18,19 +18,21 @@ use crate::support::{
     socket::TEST_TIMEOUT,
 };
 
-/// A provider's adapter, connected to a fake server, and how that server expresses what all providers have in common.
+/// A provider's adapter, which is connected to a fake server. Each function adds something that all providers can send to a
+/// script, in the format of this provider.
 struct Provider {
     model: Box<dyn LanguageModel>,
     server: Box<dyn Deref<Target = ModelServer>>,
-    /// The name of the requested model, and what the server reports as its name.
-    names: (&'static str, &'static str),
+    requested_model: &'static str,
+    /// The name of the model as the server reports it.
+    reported_model: &'static str,
     text: fn(Script, &str) -> Script,
     thought: fn(Script) -> Script,
     /// The end of an answer that is complete, cut off or blocked.
-    stop: fn(Script) -> Script,
+    complete: fn(Script) -> Script,
     cut_off: fn(Script) -> Script,
     blocked: fn(Script) -> Script,
-    /// An error between events, of a server that is overloaded.
+    /// The error event of an overloaded server.
     overloaded: fn(Script) -> Script,
 }
 
@@ -41,13 +43,14 @@ async fn providers() -> [Provider; 2] {
         Provider {
             model: Box::new(gemini_model),
             server: Box::new(gemini_server),
-            names: ("model-a", "model-a-001"),
+            requested_model: "model-a",
+            reported_model: "model-a-001",
             text: Script::text,
             thought: |script| {
                 let parts = json!([{"text": "Let me think.", "thought": true}]);
                 script.event(&json!({"candidates": [{"content": {"parts": parts}}]}))
             },
-            stop: |script| script.finish("STOP"),
+            complete: |script| script.finish("STOP"),
             cut_off: |script| script.finish("MAX_TOKENS"),
             blocked: |script| script.finish("SAFETY"),
             overloaded: |script| script.event(&json!({"error": {"code": 503, "message": "overloaded"}})),
@@ -55,12 +58,13 @@ async fn providers() -> [Provider; 2] {
         Provider {
             model: Box::new(openai_model),
             server: Box::new(openai_server),
-            names: ("gpt-a", "gpt-a-2026-01-01"),
+            requested_model: "gpt-a",
+            reported_model: "gpt-a-2026-01-01",
             text: openai::text,
             thought: |script| {
                 openai::event(script, &openai::chunk(&json!({"reasoning_content": "Let me think."})))
             },
-            stop: |script| {
+            complete: |script| {
                 openai::done(openai::event(openai::event(script, &openai::finish("stop")), &openai::usage()))
             },
             cut_off: |script| openai::done(openai::event(script, &openai::finish("length"))),
@@ -77,27 +81,27 @@ impl Provider {
     /// What the model generates if the server responds with this script.
     async fn generate(&self, script: Script) -> models::Generated {
         self.server.enqueue(script);
-        generate(&*self.model, prompt(self.names.0)).await
+        generate(&*self.model, prompt(self.requested_model)).await
     }
 }
 
 #[tokio::test]
-async fn an_answer_is_text_usage_and_one_end() {
+async fn an_answer_consists_of_text_usage_and_one_end() {
     for provider in providers().await {
         let script = (provider.text)((provider.text)(Script::new(), "Grüße, "), "世界 😀");
-        let generated = provider.generate((provider.stop)(script)).await;
+        let generated = provider.generate((provider.complete)(script)).await;
         assert_eq!(generated.complete(), ("Grüße, 世界 😀", "STOP"));
-        assert_eq!(generated.usage.model.as_deref(), Some(provider.names.1));
+        assert_eq!(generated.usage.model.as_deref(), Some(provider.reported_model));
         let tokens = generated.usage.tokens.unwrap();
         assert_eq!((tokens.prompt, tokens.output, tokens.thoughts), (7, 8, 3), "output includes thoughts");
     }
 }
 
 #[tokio::test]
-async fn the_usage_of_a_silent_answer_names_the_requested_model() {
+async fn the_usage_of_an_empty_response_names_the_requested_model() {
     for provider in providers().await {
         let generated = provider.generate(Script::new()).await;
-        assert_eq!(generated.usage.model.as_deref(), Some(provider.names.0));
+        assert_eq!(generated.usage.model.as_deref(), Some(provider.requested_model));
         assert_eq!(generated.usage.tokens, None);
     }
 }
@@ -105,7 +109,7 @@ async fn the_usage_of_a_silent_answer_names_the_requested_model() {
 #[tokio::test]
 async fn the_call_contains_the_instruction_and_the_turns_in_order_and_the_key_in_a_header() {
     for provider in providers().await {
-        generate(&*provider.model, prompt(provider.names.0)).await;
+        generate(&*provider.model, prompt(provider.requested_model)).await;
         let call = provider.server.calls().pop().unwrap();
         let body = call.body.to_string();
         let texts = ["Hi", "Hello.", "Who are you?"].map(|text| body.find(&format!("\"{text}\"")).unwrap());
@@ -116,20 +120,20 @@ async fn the_call_contains_the_instruction_and_the_turns_in_order_and_the_key_in
 }
 
 #[tokio::test]
-async fn thoughts_are_no_text() {
+async fn thoughts_are_not_part_of_the_text() {
     for provider in providers().await {
         let script = (provider.text)((provider.thought)(Script::new()), "Four.");
-        assert_eq!(provider.generate((provider.stop)(script)).await.complete(), ("Four.", "STOP"));
+        assert_eq!(provider.generate((provider.complete)(script)).await.complete(), ("Four.", "STOP"));
     }
 }
 
 #[tokio::test]
 async fn an_answer_that_is_cut_off_ends_with_max_tokens_and_a_blocked_one_fails() {
     for provider in providers().await {
-        let begun = || (provider.text)(Script::new(), "Well, ");
-        let cut_off = provider.generate((provider.cut_off)(begun())).await;
+        let partial_answer = || (provider.text)(Script::new(), "Well, ");
+        let cut_off = provider.generate((provider.cut_off)(partial_answer())).await;
         assert_eq!(cut_off.complete(), ("Well, ", "MAX_TOKENS"));
-        let blocked = provider.generate((provider.blocked)(begun())).await;
+        let blocked = provider.generate((provider.blocked)(partial_answer())).await;
         assert_eq!((blocked.text.as_str(), blocked.code()), ("Well, ", FailureCode::ContentBlocked));
         assert_eq!(blocked.end.unwrap_err().retry, Retry::Never);
     }
@@ -138,14 +142,14 @@ async fn an_answer_that_is_cut_off_ends_with_max_tokens_and_a_blocked_one_fails(
 #[tokio::test]
 async fn an_answer_without_its_end_fails_and_a_retry_may_help() {
     for provider in providers().await {
-        let begun = || (provider.text)(Script::new(), "Half");
+        let partial_answer = || (provider.text)(Script::new(), "Half");
         for broken in [
-            begun(),
-            begun().disconnect(),
-            begun().raw("data: {\"choices\": 7, \"candidates\": 7}\n\n"),
-            begun().raw("data: {\"choices\": [\n\n"),
-            (provider.overloaded)(begun()),
-            (provider.overloaded)(begun()).hang(),
+            partial_answer(),
+            partial_answer().disconnect(),
+            partial_answer().raw("data: {\"choices\": 7, \"candidates\": 7}\n\n"),
+            partial_answer().raw("data: {\"choices\": [\n\n"),
+            (provider.overloaded)(partial_answer()),
+            (provider.overloaded)(partial_answer()).hang(),
         ] {
             let generated = provider.generate(broken).await;
             assert_eq!(generated.code(), FailureCode::ModelUnavailable);
@@ -157,7 +161,7 @@ async fn an_answer_without_its_end_fails_and_a_retry_may_help() {
 }
 
 #[tokio::test]
-async fn each_status_has_the_same_failure_whatever_the_body() {
+async fn an_error_status_determines_the_failure_regardless_of_the_body() {
     for provider in providers().await {
         for (status, code, is_retried) in [
             (400, FailureCode::ModelRejected, false),
@@ -183,14 +187,15 @@ async fn each_status_has_the_same_failure_whatever_the_body() {
                 assert_eq!(error.retry != Retry::Never, is_retried, "{status} {body}");
             }
         }
-        let waits = Script::status(503).header("retry-after", "34.5");
-        let retry = provider.generate(waits).await.end.unwrap_err().retry;
+        let with_delay = Script::status(503).header("retry-after", "34.5");
+        let retry = provider.generate(with_delay).await.end.unwrap_err().retry;
         assert_eq!(retry, Retry::After { at_least: Duration::from_millis(34_500) });
     }
 }
 
 #[tokio::test]
-async fn a_provider_without_a_connection_is_unreachable() {
+async fn a_refused_connection_is_reported_as_unreachable() {
+    // The listener is dropped at once, so that connections to its address are refused.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let base_url = format!("http://{closed}");
     let unreachable: [Box<dyn LanguageModel>; 2] =
@@ -207,7 +212,7 @@ async fn dropping_the_stream_cancels_the_call() {
     for provider in providers().await {
         let (script, mut closed) = (provider.text)(Script::new(), "Hello").hang_until_closed();
         provider.server.enqueue(script);
-        let mut chunks = provider.model.generate(prompt(provider.names.0));
+        let mut chunks = provider.model.generate(prompt(provider.requested_model));
         while !matches!(chunks.next().await, Some(Ok(Chunk::Text(_)))) {}
         drop(chunks);
         assert_eq!(timeout(TEST_TIMEOUT, closed.recv()).await, Ok(None));

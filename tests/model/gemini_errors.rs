@@ -27,7 +27,7 @@ async fn every_server_error_is_retried() {
             harness.run([Script::error(status, &json!("a proxy's page")), Script::reply(["Good"])]).await;
         assert_eq!((&message["content"], calls), (&json!("Good"), 2), "{status}");
     }
-    // The status decides, independent of the body.
+    // The HTTP status decides, even if the body names another one.
     let (message, calls) = harness
         .run([
             Script::error(502, &json!({"error": {"code": 400, "status": "INVALID_ARGUMENT"}})),
@@ -75,7 +75,8 @@ async fn credential_and_billing_errors_fail_with_misconfigured() {
     }
 }
 
-async fn wait_after(rejection: Script) -> Duration {
+/// How long a reply takes whose first attempt gets this response.
+async fn time_to_reply_after(rejection: Script) -> Duration {
     let app = TestApp::start().await;
     let user = app.user().await;
     app.gemini.enqueue(rejection);
@@ -91,27 +92,29 @@ async fn wait_after(rejection: Script) -> Duration {
 async fn retry_after_is_honoured_in_seconds_and_as_a_date() {
     let harness = ReplyHarness::start().await;
     for (status, seconds, at_least) in [(429, "2", 2000), (503, "2", 2000), (408, "0.5", 500)] {
-        let waited = wait_after(Script::error(status, &json!({})).header("retry-after", seconds)).await;
+        let waited =
+            time_to_reply_after(Script::error(status, &json!({})).header("retry-after", seconds)).await;
         assert!(waited >= Duration::from_millis(at_least), "{seconds}: {waited:?}");
     }
     for form in ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"] {
-        // A date has a resolution of one second.
+        // A date has no fraction of a second, so that between 2.9 and 3.9 seconds of the delay remain.
         let date = (Clock::system().now() + TimeDelta::milliseconds(3900)).format(form).to_string();
         let started = Instant::now();
-        wait_after(Script::error(503, &json!({})).header("retry-after", &date)).await;
+        time_to_reply_after(Script::error(503, &json!({})).header("retry-after", &date)).await;
         assert!(started.elapsed() >= Duration::from_millis(2900), "{date}: {:?}", started.elapsed());
     }
     // The longer of the two delays applies.
     let info = json!([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "0.1s"}]);
     let both = Script::gemini_error(429, "RESOURCE_EXHAUSTED", info).header("retry-after", "1");
-    assert!(wait_after(both).await >= Duration::from_secs(1));
-    for nonsense in ["soon", "-3", "Wed, 21 Oct 2015 07:28:00 GMT", "NaN"] {
-        let waited = wait_after(Script::error(503, &json!({})).header("retry-after", nonsense)).await;
-        assert!(waited < Duration::from_secs(5), "{nonsense}: {waited:?}");
+    assert!(time_to_reply_after(both).await >= Duration::from_secs(1));
+    for invalid in ["soon", "-3", "Wed, 21 Oct 2015 07:28:00 GMT", "NaN"] {
+        let waited = time_to_reply_after(Script::error(503, &json!({})).header("retry-after", invalid)).await;
+        assert!(waited < Duration::from_secs(5), "{invalid}: {waited:?}");
     }
     // A delay over the maximum fails the reply at once.
-    for long in ["3600", "99999999999999999999999", "Tue, 31 Dec 2999 23:59:59 GMT"] {
-        let failed = harness.failure_of([Script::error(503, &json!({})).header("retry-after", long)]).await;
-        assert_eq!(failed, failure("MODEL_UNAVAILABLE", true, 1), "{long}");
+    for too_long in ["3600", "99999999999999999999999", "Tue, 31 Dec 2999 23:59:59 GMT"] {
+        let failed =
+            harness.failure_of([Script::error(503, &json!({})).header("retry-after", too_long)]).await;
+        assert_eq!(failed, failure("MODEL_UNAVAILABLE", true, 1), "{too_long}");
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Gate, Script, TestApp,
+    Script, TestApp,
     gemini::{chunk, finish},
     replies::{ReplyHarness, failure},
 };
@@ -59,7 +59,7 @@ async fn four_ends_without_visible_text_fail_the_reply_and_refund_its_quota() {
 }
 
 #[tokio::test]
-async fn barely_visible_text_is_kept() {
+async fn text_with_a_single_visible_character_is_kept() {
     let harness = ReplyHarness::start().await;
     for text in ["\n0\n", ".", "\u{301}", "😀", "\u{fffd}"] {
         assert_eq!(harness.text_of(Script::reply([text])).await, text);
@@ -69,24 +69,31 @@ async fn barely_visible_text_is_kept() {
 #[tokio::test]
 async fn text_after_an_early_finish_reason_is_kept() {
     let harness = ReplyHarness::start().await;
-    let with_end = |text: &str, reason: &str| {
+    let with_finish_reason = |text: &str, reason: &str| {
         let mut event = chunk(text);
         event["candidates"][0]["finishReason"] = json!(reason);
         event
     };
-    let wait = Duration::from_millis(1500);
-    let script = Script::new().event(&with_end("A", "STOP")).pause(wait).event(&with_end("B", "STOP"));
+    let delay = Duration::from_millis(1500);
+    let script = Script::new()
+        .event(&with_finish_reason("A", "STOP"))
+        .pause(delay)
+        .event(&with_finish_reason("B", "STOP"));
     assert_eq!(harness.text_of(script).await, "AB");
-    let script = Script::new().event(&with_end("A", "STOP")).pause(wait).text("B").pause(wait).text("C");
+    let script =
+        Script::new().event(&with_finish_reason("A", "STOP")).pause(delay).text("B").pause(delay).text("C");
     assert_eq!(harness.text_of(script).await, "ABC");
     // The last finish reason applies.
-    let (message, _) =
-        harness.run([Script::new().event(&with_end("A", "STOP")).event(&with_end("B", "MAX_TOKENS"))]).await;
+    let (message, _) = harness
+        .run([Script::new()
+            .event(&with_finish_reason("A", "STOP"))
+            .event(&with_finish_reason("B", "MAX_TOKENS"))])
+        .await;
     assert_eq!((&message["content"], &message["finishReason"]), (&json!("AB"), &json!("MAX_TOKENS")));
 }
 
 #[tokio::test]
-async fn a_body_that_stays_open_after_the_finish_is_read_for_ten_seconds() {
+async fn a_body_that_stays_open_after_the_finish_reason_is_read_for_ten_seconds() {
     let harness = ReplyHarness::start().await;
     let started = Instant::now();
     assert_eq!(harness.text_of(Script::reply(["Whole"]).raw(": still here\n\n").hang()).await, "Whole");
@@ -95,7 +102,7 @@ async fn a_body_that_stays_open_after_the_finish_is_read_for_ten_seconds() {
 }
 
 #[tokio::test]
-async fn data_after_the_finish_is_ignored() {
+async fn data_after_the_finish_reason_is_ignored() {
     let harness = ReplyHarness::start().await;
     for rest in [
         "data: [DONE]\n\n",
@@ -159,11 +166,11 @@ async fn a_reply_blocked_after_shown_text_is_charged() {
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
     for (used, script) in [
-        // Without shown text nothing is charged.
+        // A reply that has shown no text is not charged.
         (0, Script::new().finish("SAFETY")),
         (0, Script::new().text("\n").finish("RECITATION")),
         (0, Script::new().event(&json!({"promptFeedback": {"blockReason": "SAFETY"}}))),
-        // The provider failed, therefore nothing is charged.
+        // A reply that failed because of the provider is not charged.
         (0, Script::new().text("Half").event(&json!({"error": {"code": 400}}))),
         (1, Script::new().text("Page after page").finish("RECITATION")),
         (2, Script::new().text("Page after page").finish("SAFETY")),
@@ -186,22 +193,23 @@ async fn a_reply_blocked_after_shown_text_is_charged() {
 #[tokio::test]
 async fn the_first_chunk_may_take_longer_than_the_next() {
     let harness = ReplyHarness::with(&["--model-idle-timeout=1", "--model-first-token-timeout=4"]).await;
-    let slow = || Duration::from_millis(1800);
-    let script = Script::new().pause(slow()).text("Thought it over").finish("STOP");
+    // Longer than the idle timeout, and shorter than the timeout for the first token.
+    let delay = Duration::from_millis(1800);
+    let script = Script::new().pause(delay).text("Thought it over").finish("STOP");
     let (message, calls) = harness.run([script]).await;
     assert_eq!((&message["content"], calls), (&json!("Thought it over"), 1));
     // An event without visible text does not count as the first token.
-    let script = Script::new().text("").pause(slow()).text("Thought it over").finish("STOP");
+    let script = Script::new().text("").pause(delay).text("Thought it over").finish("STOP");
     let (message, calls) = harness.run([script]).await;
     assert_eq!((&message["content"], calls), (&json!("Thought it over"), 1));
-    let script = Script::new().text("Hm").pause(slow()).text("!").finish("STOP");
+    let script = Script::new().text("Hm").pause(delay).text("!").finish("STOP");
     let (message, calls) = harness.run([script, Script::reply(["Good"])]).await;
     assert_eq!((&message["content"], calls), (&json!("Good"), 2));
     let harness = ReplyHarness::with(&["--model-idle-timeout=60", "--model-first-token-timeout=1"]).await;
-    for invisible in
+    for without_text in
         [Script::new().hang(), Script::new().raw(": wait\n\n").hang(), Script::error(503, &json!({})).hang()]
     {
-        let (message, calls) = harness.run([invisible, Script::reply(["Good"])]).await;
+        let (message, calls) = harness.run([without_text, Script::reply(["Good"])]).await;
         assert_eq!((&message["content"], calls), (&json!("Good"), 2));
     }
 }
@@ -209,9 +217,9 @@ async fn the_first_chunk_may_take_longer_than_the_next() {
 #[tokio::test]
 async fn a_stream_may_outlast_the_idle_timeout_while_chunks_arrive() {
     let harness = ReplyHarness::with(&["--model-idle-timeout=1", "--model-first-token-timeout=1"]).await;
-    let slow = Duration::from_millis(600);
+    let delay = Duration::from_millis(600);
     let script =
-        ["a", "b", "c", "d"].iter().fold(Script::new(), |script, text| script.pause(slow).text(text));
+        ["a", "b", "c", "d"].iter().fold(Script::new(), |script, text| script.pause(delay).text(text));
     let (message, calls) = harness.run([script.finish("STOP")]).await;
     assert_eq!((&message["content"], calls), (&json!("abcd"), 1));
 }
@@ -219,11 +227,7 @@ async fn a_stream_may_outlast_the_idle_timeout_while_chunks_arrive() {
 #[tokio::test]
 async fn four_responses_without_a_finish_reason_fail_the_reply() {
     let harness = ReplyHarness::start().await;
-    let gate = Gate::closed();
-    gate.open();
-    let failed = harness
-        .failure_of((0..4).map(|_| Script::new().text("Half").wait(&gate).raw("data: [DONE]\n\n")))
-        .await;
+    let failed = harness.failure_of((0..4).map(|_| Script::new().text("Half").raw("data: [DONE]\n\n"))).await;
     assert_eq!(failed, failure("MODEL_UNAVAILABLE", true, 4));
     let unspecified = || Script::new().text("Half").event(&finish("FINISH_REASON_UNSPECIFIED"));
     assert_eq!(

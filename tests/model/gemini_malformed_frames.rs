@@ -9,26 +9,25 @@ use crate::support::{
     replies::{ReplyHarness, failure},
 };
 
-/// An event with the given parts.
-fn parts(parts: &Value) -> Value {
+fn event_with_parts(parts: &Value) -> Value {
     json!({"candidates": [{"content": {"parts": parts}}]})
 }
 
 #[tokio::test]
-async fn an_explicit_null_is_read_as_absent() {
+async fn a_null_field_is_treated_as_absent() {
     let harness = ReplyHarness::start().await;
     let nulls = [
         json!({"candidates": null}),
         json!({"candidates": [null]}),
         json!({"candidates": [{"content": null, "finishReason": null, "index": null}]}),
         json!({"candidates": [{"content": {"parts": null, "role": null}}]}),
-        parts(&json!([null])),
-        parts(&json!([{"text": null}, {"text": "", "thought": null, "thoughtSignature": null}])),
+        event_with_parts(&json!([null])),
+        event_with_parts(&json!([{"text": null}, {"text": "", "thought": null, "thoughtSignature": null}])),
         json!({"promptFeedback": null, "usageMetadata": null, "modelVersion": null, "error": null}),
         json!({"promptFeedback": {"blockReason": null}, "usageMetadata": {"promptTokenCount": null}}),
     ];
     let script = nulls.iter().fold(Script::new(), Script::event);
-    let script = script.event(&parts(&json!([{"text": "Fine", "thought": null}])));
+    let script = script.event(&event_with_parts(&json!([{"text": "Fine", "thought": null}])));
     let (message, calls) = harness.run([script.finish("STOP")]).await;
     assert_eq!((&message["content"], calls), (&json!("Fine"), 1), "{message}");
 }
@@ -36,16 +35,16 @@ async fn an_explicit_null_is_read_as_absent() {
 #[tokio::test]
 async fn token_counts_may_be_strings_and_invalid_ones_are_ignored() {
     let harness = ReplyHarness::start().await;
-    let counted = json!({"usageMetadata": {"promptTokenCount": "3", "candidatesTokenCount": "4", "thoughtsTokenCount": 2}});
+    let string_counts = json!({"usageMetadata": {"promptTokenCount": "3", "candidatesTokenCount": "4", "thoughtsTokenCount": 2}});
     let (message, calls) = harness
         .run([Script::new()
-            .event(&parts(&json!([{"text": "Fine"}])))
-            .event(&counted)
+            .event(&event_with_parts(&json!([{"text": "Fine"}])))
+            .event(&string_counts)
             .event(&json!({"candidates": [{"finishReason": "STOP"}]}))])
         .await;
     assert_eq!((&message["content"], calls), (&json!("Fine"), 1));
     assert_eq!(message["tokens"], json!({"prompt": 3, "output": 6, "thoughts": 2, "total": 9}));
-    for bad in [
+    for invalid in [
         json!("many"),
         json!(-1),
         json!(2.5),
@@ -56,13 +55,13 @@ async fn token_counts_may_be_strings_and_invalid_ones_are_ignored() {
         json!(null),
     ] {
         let mut event = chunk("Fine");
-        event["usageMetadata"] = json!({"promptTokenCount": 5, "candidatesTokenCount": bad});
+        event["usageMetadata"] = json!({"promptTokenCount": 5, "candidatesTokenCount": invalid});
         let mut last = finish("STOP");
-        last["usageMetadata"] = bad.clone();
+        last["usageMetadata"] = invalid.clone();
         last["candidates"][0]["index"] = json!(0);
         let (message, calls) = harness.run([Script::new().event(&event).event(&last)]).await;
-        assert_eq!((&message["content"], calls), (&json!("Fine"), 1), "{bad}");
-        assert_eq!(message["tokens"]["prompt"], 5, "{bad}");
+        assert_eq!((&message["content"], calls), (&json!("Fine"), 1), "{invalid}");
+        assert_eq!(message["tokens"]["prompt"], 5, "{invalid}");
     }
     // A count over the column's maximum is stored as that maximum.
     let mut last = finish("STOP");
@@ -80,7 +79,7 @@ async fn later_smaller_token_counts_are_ignored() {
         }})
     };
     let end = json!({"candidates": [{"finishReason": "STOP"}]});
-    let script = Script::new().event(&parts(&json!([{"text": "Fine"}])));
+    let script = Script::new().event(&event_with_parts(&json!([{"text": "Fine"}])));
     let script = script.event(&usage(9, 20, 7)).event(&usage(9, 3, 0)).event(&end).event(&usage(0, 0, 8));
     let (message, _) = harness.run([script]).await;
     assert_eq!(message["tokens"], json!({"prompt": 9, "output": 28, "thoughts": 8, "total": 37}));
@@ -106,13 +105,13 @@ async fn a_surrogate_pair_split_over_two_parts_is_joined() {
         let events: String = texts.iter().map(|text| event(text)).collect();
         assert_eq!(harness.text_of(Script::new().raw(events + &end)).await, expected, "{texts:?}");
     }
-    // A pair is split over two parts of one event with a thought between them. An unpaired surrogate ends the stream.
+    // This pair is split over two parts of one event, with a thought between them. The last character is an unpaired surrogate.
     let parts = r#"[{"text":"\ud83d"},{"text":"hm \ud800","thought":true},{"text":"\ude00 \ud83d"}]"#;
     let events = format!("data: {{\"candidates\":[{{\"content\":{{\"parts\":{parts}}}}}]}}\n\n");
     assert_eq!(harness.text_of(Script::new().raw(events).finish("STOP")).await, "😀 \u{fffd}");
-    // Unpaired surrogates in ignored fields do no harm.
-    let signed = r#"data: {"responseId":"\ud83d","candidates":[{"content":{"parts":[{"text":"Fine","thoughtSignature":"\udc00"}]}}]}"#;
-    assert_eq!(harness.text_of(Script::new().raw(format!("{signed}\n\n")).finish("STOP")).await, "Fine");
+    // Unpaired surrogates in fields that are not read do not fail the reply.
+    let event = r#"data: {"responseId":"\ud83d","candidates":[{"content":{"parts":[{"text":"Fine","thoughtSignature":"\udc00"}]}}]}"#;
+    assert_eq!(harness.text_of(Script::new().raw(format!("{event}\n\n")).finish("STOP")).await, "Fine");
 }
 
 #[tokio::test]
@@ -125,7 +124,7 @@ async fn array_frames_and_concatenated_objects_are_parsed() {
         format!("data: [{one},\n\ndata: {two},\n\ndata: {end}]\n\n"),
         format!("data: [{one}\n\ndata: ,{two}\n\ndata: ,{end}\n\ndata: ]\n\n"),
         format!("data: [{one},{two},{end}]\n\n"),
-        // Concatenated, on one line and on several.
+        // Concatenated objects, on one line and on several.
         format!("data: {one}{two}{end}\n\n"),
         format!("data: {one}\ndata: {two}\ndata: {end}\n\n"),
         // The format of a response without `alt=sse`.

@@ -1,4 +1,4 @@
-//! Gemini's streaming protocol with its irregularities. A fake Gemini sends it to the Gemini adapter over HTTP.
+//! Gemini's streaming protocol with its irregularities, as a fake Gemini sends it to the Gemini adapter over HTTP.
 
 use serde_json::{Value, json};
 
@@ -39,13 +39,15 @@ async fn the_request_matches_the_api_and_sends_the_key_in_a_header() {
 #[tokio::test]
 async fn events_are_parsed_across_any_split_and_line_ending() {
     let events = [chunk("Grüße, "), chunk("世界 "), chunk("😀"), finish("STOP")];
-    for end in ["\n", "\r\n", "\r"] {
-        let text: String =
-            events.iter().flat_map(|event| [format!("data: {event}{end}"), end.to_owned()]).collect();
+    for line_end in ["\n", "\r\n", "\r"] {
+        let text: String = events
+            .iter()
+            .flat_map(|event| [format!("data: {event}{line_end}"), line_end.to_owned()])
+            .collect();
         // Sends byte by byte, which splits every multi-byte character and line ending.
         let script = text.bytes().fold(Script::new(), |script, byte| script.raw(vec![byte]));
-        assert_eq!(text_of(script).await, "Grüße, 世界 😀", "{end:?}");
-        assert_eq!(text_of(Script::new().raw(text)).await, "Grüße, 世界 😀", "{end:?}");
+        assert_eq!(text_of(script).await, "Grüße, 世界 😀", "{line_end:?}");
+        assert_eq!(text_of(Script::new().raw(text)).await, "Grüße, 世界 😀", "{line_end:?}");
     }
 }
 
@@ -134,8 +136,8 @@ async fn an_answer_without_a_finish_reason_is_treated_as_truncated_and_retried()
     let truncated = || Script::new().text("Half");
     let (message, calls) = run([truncated(), truncated().disconnect(), Script::reply(["Whole"])]).await;
     assert_eq!((&message["content"], calls), (&json!("Whole"), 3));
-    let nothing = || Script::new();
-    let failed = failure_of([truncated(), truncated().disconnect(), nothing(), truncated()]).await;
+    let empty = || Script::new();
+    let failed = failure_of([truncated(), truncated().disconnect(), empty(), truncated()]).await;
     assert_eq!(failed, failure("MODEL_UNAVAILABLE", true, 4));
 }
 
@@ -147,7 +149,7 @@ async fn a_malformed_answer_is_retried() {
 }
 
 #[tokio::test]
-async fn an_error_in_mid_stream_is_recognized_inside_and_outside_an_sse_event() {
+async fn an_error_in_the_middle_of_a_stream_is_recognized_inside_and_outside_an_sse_event() {
     let error = json!({"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}});
     let pretty = serde_json::to_string_pretty(&error).unwrap();
     for broken in [
@@ -210,20 +212,20 @@ async fn an_exhausted_daily_quota_fails_the_reply_after_one_call() {
 
 #[tokio::test]
 async fn retry_info_delays_the_retry() {
-    let wait = |delay: &str| {
+    let rate_limited = |delay: &str| {
         let info = json!([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}]);
         Script::gemini_error(429, "RESOURCE_EXHAUSTED", info)
     };
     let app = TestApp::start().await;
     let user = app.user().await;
-    app.gemini.enqueue(wait("0.7s"));
+    app.gemini.enqueue(rate_limited("0.7s"));
     let sent_at = std::time::Instant::now();
     let sent = user.create_chatroom("x").await.send("hi").await;
     assert_eq!(user.read(&sent.reply).await.text, "Yes.");
     assert!(sent_at.elapsed() >= std::time::Duration::from_millis(700));
     app.stop().await;
     // A delay over the maximum fails the reply at once.
-    let failed = failure_of([wait("3600s")]).await;
+    let failed = failure_of([rate_limited("3600s")]).await;
     assert_eq!(failed, failure("MODEL_RATE_LIMITED", true, 1));
 }
 
@@ -247,6 +249,7 @@ async fn an_idle_model_times_out_and_is_retried() {
 
 #[tokio::test]
 async fn an_unreachable_gemini_fails_with_model_unavailable() {
+    // The listener is dropped at once, so that connections to its address are refused.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let base = format!("--gemini-base-url=http://{closed}");
     let (message, _) = run_with(&[&base], []).await;

@@ -1,4 +1,4 @@
-//! Generation settings: of the server and of a chatroom, and what each provider is sent.
+//! Generation settings of the server and of a chatroom, and the parameters that each provider receives for them.
 
 use entity::chatroom::Generation;
 use pollux::ports::model::Prompt;
@@ -20,7 +20,7 @@ async fn update(user: &TestUser, chatroom: &TestChatroom, generation: Value) -> 
     user.execute(UPDATE, json!({ "input": input })).await
 }
 
-/// The generation settings that Gemini is sent for a message in the chatroom.
+/// Sends a message in the chatroom, and returns the generation settings of Gemini's call.
 async fn sent_config(app: &TestApp, chatroom: &TestChatroom) -> Value {
     chatroom.user.read(&chatroom.send("hi").await.reply).await;
     app.gemini.calls().pop().unwrap().body["generationConfig"].take()
@@ -45,13 +45,14 @@ async fn a_chatroom_overrides_the_generation_settings_of_the_server() {
     let updated = update(&user, &chatroom, own.clone()).await;
     assert_eq!(updated["data"]["updateChatroom"]["chatroom"]["generation"], own);
     assert_eq!(sent_config(&app, &chatroom).await, config(1.5, json!(0.25), 70, 0));
-    // The settings are replaced as a whole, null values are the server's, and null takes all back.
+    // An update replaces all settings of the chatroom: where it has null or no value, the server's setting applies again.
     update(&user, &chatroom, json!({"topP": 1, "temperature": null})).await;
     assert_eq!(sent_config(&app, &chatroom).await, config(0.5, json!(1.0), 100, 50));
+    // Null instead of the object removes all settings of the chatroom.
     let cleared = update(&user, &chatroom, Value::Null).await;
     assert_eq!(cleared["data"]["updateChatroom"]["chatroom"]["generation"], Value::Null);
     assert_eq!(sent_config(&app, &chatroom).await, config(0.5, Value::Null, 100, 50));
-    // An update of another field keeps them, and a new chatroom may have them from the start.
+    // A chatroom can be created with settings, and an update of its title keeps them.
     let created = user.create_chatroom_with(json!({"title": "x", "generation": {"temperature": 0}})).await;
     let renamed = json!({"id": created.id, "title": "Cold"});
     user.data(UPDATE, json!({ "input": renamed })).await;
@@ -86,7 +87,7 @@ async fn generation_settings_outside_their_limits_are_rejected_and_change_nothin
 }
 
 #[tokio::test]
-async fn without_settings_no_parameter_is_sent() {
+async fn without_generation_settings_no_generation_parameters_are_sent() {
     let openai = FakeOpenAi::start().await;
     let settings = openai.settings("gpt-a");
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
@@ -113,8 +114,8 @@ fn prompt_with_settings(model: &str) -> Prompt {
     Prompt { generation, ..prompt(model) }
 }
 
-/// The parameters of a call, besides those of every call.
-fn parameters(body: &Value) -> Value {
+/// The generation parameters in the body of a call.
+fn generation_parameters(body: &Value) -> Value {
     let mut body = body.clone();
     for name in ["messages", "model", "stream", "stream_options", "contents", "systemInstruction"] {
         body.as_object_mut().unwrap().remove(name);
@@ -123,7 +124,7 @@ fn parameters(body: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn openai_is_sent_only_the_parameters_that_its_model_takes() {
+async fn a_parameter_that_an_openai_model_rejects_is_replaced_or_left_out_from_then_on() {
     let (server, model) = models::start_openai().await;
     for parameter in ["max_tokens", "temperature"] {
         server.enqueue(openai::error(400, "invalid_request_error", "unsupported_parameter", Some(parameter)));
@@ -132,25 +133,25 @@ async fn openai_is_sent_only_the_parameters_that_its_model_takes() {
     for _ in 0..2 {
         assert_eq!(generate(&model, prompt_with_settings("gpt-a")).await.end, Ok("STOP".to_owned()));
     }
-    let sent: Vec<Value> = server.calls().iter().map(|call| parameters(&call.body)).collect();
+    let sent: Vec<Value> = server.calls().iter().map(|call| generation_parameters(&call.body)).collect();
     assert_eq!(
         sent,
         [
             json!({"temperature": 0.5, "top_p": 0.9, "max_tokens": 100}),
             json!({"temperature": 0.5, "top_p": 0.9, "max_completion_tokens": 100}),
             json!({"top_p": 0.9, "max_completion_tokens": 100}),
-            // The next reply is not rejected again.
+            // The first call for the next reply has only the parameters that were accepted before.
             json!({"top_p": 0.9, "max_completion_tokens": 100}),
         ]
     );
-    // An error about something else is not taken for a rejection.
+    // A call that fails for another reason is not repeated.
     server.enqueue(openai::error(400, "invalid_request_error", "context_length_exceeded", Some("messages")));
     assert!(generate(&model, prompt_with_settings("gpt-a")).await.end.is_err());
     assert_eq!(server.calls().len(), 5);
 }
 
 #[tokio::test]
-async fn gemini_is_sent_no_thinking_budget_that_its_model_rejects() {
+async fn a_thinking_budget_that_a_gemini_model_rejects_is_left_out_from_then_on() {
     let (server, model) = models::start_gemini().await;
     let message = "Budget 50 is invalid. This model only works in thinking mode.";
     let rejection = json!({"error": {"code": 400, "message": message, "status": "INVALID_ARGUMENT"}});
@@ -158,13 +159,13 @@ async fn gemini_is_sent_no_thinking_budget_that_its_model_rejects() {
     for _ in 0..2 {
         assert_eq!(generate(&model, prompt_with_settings("model-a")).await.complete(), ("Yes.", "STOP"));
     }
-    let sent: Vec<Value> = server.calls().iter().map(|call| parameters(&call.body)).collect();
+    let sent: Vec<Value> = server.calls().iter().map(|call| generation_parameters(&call.body)).collect();
     let config = json!({"temperature": 0.5, "topP": 0.9, "maxOutputTokens": 100});
     let mut thinking = config.clone();
     thinking["thinkingConfig"] = json!({"thinkingBudget": 50});
     let expected = [thinking, config.clone(), config].map(|config| json!({ "generationConfig": config }));
     assert_eq!(sent, expected);
-    // A call that fails for the same reason without a budget is not repeated.
+    // A call without a budget that fails with the same message is not repeated.
     server.enqueue(Script::error(400, &rejection));
     assert!(generate(&model, prompt("model-a")).await.end.is_err());
     assert_eq!(server.calls().len(), 4);

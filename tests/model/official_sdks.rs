@@ -1,4 +1,4 @@
-//! The providers' own SDKs read the fake servers, so that these speak the real protocols.
+//! The providers' own SDKs call the fake servers, which shows that these speak the real protocols.
 
 use std::{path::Path, process::Command};
 
@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn the_sdks_of_openai_and_gemini_read_the_fake_servers() {
+async fn the_sdks_of_openai_and_gemini_understand_the_fake_servers() {
     require_clients!();
     let (openai, gemini) = (FakeOpenAi::start().await, FakeGemini::start().await);
     for script in [reply(["Grüße, ", "😀"]), reply(["Grüße, ", "😀"])] {

@@ -39,18 +39,18 @@ async fn errors_of_openai_are_mapped_by_status_and_code() {
         ),
         (error(400, "invalid_request_error", "content_filter", None), (ContentBlocked, Retry::Never)),
         (error(429, "requests", "rate_limit_exceeded", None), (ModelRateLimited, AT_ONCE)),
-        // The credit is used up, which no retry changes.
+        // The account has no credit left, so that a retry would fail, too.
         (error(429, "insufficient_quota", "insufficient_quota", None), (Misconfigured, Retry::Never)),
         (error(500, "server_error", "", None), (ModelUnavailable, AT_ONCE)),
         (error(503, "overloaded_error", "", None), (ModelUnavailable, AT_ONCE)),
         (error(504, "timeout", "", None), (TimedOut, AT_ONCE)),
-        // Ollama and FastAPI.
+        // The formats of Ollama and FastAPI.
         (
             Script::error(404, &json!({"error": "model \"x\" not found, try pulling it first"})),
             (ModelUnavailable, Retry::Never),
         ),
         (Script::error(404, &json!({"detail": "Not Found"})), (ModelUnavailable, Retry::Never)),
-        // vLLM.
+        // The format of vLLM.
         (
             Script::error(
                 400,
@@ -58,7 +58,7 @@ async fn errors_of_openai_are_mapped_by_status_and_code() {
             ),
             (ModelRejected, Retry::Never),
         ),
-        // The status decides, not the body.
+        // The HTTP status decides, even if the body names another one.
         (
             Script::error(502, &json!({"error": {"code": 400, "type": "invalid_request_error"}})),
             (ModelUnavailable, AT_ONCE),
@@ -92,13 +92,13 @@ async fn errors_in_the_middle_of_a_stream_are_recognized_in_every_form() {
             ModelRejected,
         ),
     ] {
-        let begun = || text(Script::new(), "Ha");
+        let partial_answer = || text(Script::new(), "Ha");
         let pretty = serde_json::to_string_pretty(&sent).unwrap();
         for script in [
-            done(event(begun(), &sent)),
-            event(begun().raw("event: error\n"), &sent),
-            event(begun(), &sent).hang(),
-            begun().raw(pretty.clone()),
+            done(event(partial_answer(), &sent)),
+            event(partial_answer().raw("event: error\n"), &sent),
+            event(partial_answer(), &sent).hang(),
+            partial_answer().raw(pretty.clone()),
             Script::new().raw(pretty),
         ] {
             assert_eq!(failure_of(script).await.0, expected, "{sent}");
@@ -141,10 +141,10 @@ async fn a_rejected_optional_parameter_is_left_out_at_once_and_from_then_on() {
         let sent: Vec<bool> =
             server.calls().iter().map(|call| call.body.get("stream_options").is_some()).collect();
         assert_eq!(sent, [true, false, false]);
-        // Another model may take it.
+        // The parameter is still sent to another model, which may accept it.
         generate(&model, prompt("gpt-b")).await;
         assert!(server.calls()[3].body.get("stream_options").is_some());
-        // A server that rejects it although it was not sent is not called again and again.
+        // If the server rejects the parameter although the call did not contain it, the call is not repeated.
         server.enqueue(Script::error(status, &rejection));
         server.enqueue(reply(["No."]));
         assert_eq!(generate(&model, prompt("gpt-a")).await.code(), ModelRejected);

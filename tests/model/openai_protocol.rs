@@ -1,4 +1,4 @@
-//! The protocol of chat completions with the irregularities of its many servers.
+//! The protocol of OpenAI's chat completions, with the irregularities of the many servers that implement it.
 
 use pollux::ports::model::{LanguageModel, Tokens};
 use serde_json::{Value, json};
@@ -57,15 +57,17 @@ async fn a_server_without_a_key_gets_no_authorization_header() {
 async fn bytes_may_be_split_anywhere_and_lines_may_end_in_any_way() {
     let frames =
         [chunk(&json!({"content": "Grüße, "})), chunk(&json!({"content": "😀"})), finish("stop"), usage()];
-    for end in ["\n", "\r\n", "\r"] {
-        let frames: String =
-            frames.iter().flat_map(|frame| [format!("data: {frame}{end}"), end.to_owned()]).collect();
-        for last in ["", "data: [DONE]", &format!("data: [DONE]{end}{end}")] {
+    for line_end in ["\n", "\r\n", "\r"] {
+        let frames: String = frames
+            .iter()
+            .flat_map(|frame| [format!("data: {frame}{line_end}"), line_end.to_owned()])
+            .collect();
+        for last in ["", "data: [DONE]", &format!("data: [DONE]{line_end}{line_end}")] {
             let all = format!("{frames}{last}");
             let bytewise = all.bytes().fold(Script::new(), |script, byte| script.raw(vec![byte]));
             for script in [bytewise, Script::new().raw(all)] {
                 let generated = answer(script).await;
-                assert_eq!(generated.complete(), ("Grüße, 😀", "STOP"), "{end:?} {last:?}");
+                assert_eq!(generated.complete(), ("Grüße, 😀", "STOP"), "{line_end:?} {last:?}");
                 assert_eq!(generated.usage.tokens, Some(Tokens { prompt: 7, output: 8, thoughts: 3 }));
             }
         }
@@ -79,15 +81,16 @@ async fn the_end_marker_ends_the_answer_although_the_body_stays_open() {
     assert_eq!(
         answer(text(script, "!").hang()).await.complete(),
         ("Whole", "STOP"),
-        "nothing is read after it"
+        "text after the end marker must not be read"
     );
     // Without a finish reason, the marker shows that the answer is complete.
     assert_eq!(answer(done(text(Script::new(), "Whole")).hang()).await.complete(), ("Whole", "STOP"));
+    // Without the marker, the adapter would read an open body for ten seconds after the finish reason.
     assert!(started.elapsed() < std::time::Duration::from_secs(9), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
-async fn a_server_that_closes_without_the_end_marker_is_complete_after_a_finish_reason_only() {
+async fn without_the_end_marker_an_answer_is_complete_only_after_a_finish_reason() {
     let generated = answer(event(text(Script::new(), "Whole"), &finish("stop"))).await;
     assert_eq!(generated.complete(), ("Whole", "STOP"));
     let generated = answer(text(Script::new(), "Half")).await;
@@ -95,10 +98,10 @@ async fn a_server_that_closes_without_the_end_marker_is_complete_after_a_finish_
 }
 
 #[tokio::test]
-async fn empty_choices_roles_and_nulls_are_no_text() {
+async fn empty_choices_roles_and_nulls_add_no_text() {
     let mut filtered = chunk(&json!({}));
     filtered["choices"] = json!([]);
-    // Azure begins with the result of its filter.
+    // Azure's first chunk has the results of its content filter, and no choices.
     filtered["prompt_filter_results"] = json!([{"prompt_index": 0, "content_filter_results": {}}]);
     let nulls = [
         filtered,
@@ -117,32 +120,26 @@ async fn empty_choices_roles_and_nulls_are_no_text() {
 }
 
 #[tokio::test]
-async fn usage_may_come_last_in_every_chunk_or_never() {
-    let counted = |prompt: i32, output: i32| json!({"prompt_tokens": prompt, "completion_tokens": output});
+async fn usage_may_be_in_the_last_chunk_in_every_chunk_or_absent() {
+    let counts = |prompt: i32, output: i32| json!({"prompt_tokens": prompt, "completion_tokens": output});
     let with_usage = |mut event: Value, usage: Value| {
         event["usage"] = usage;
         event
     };
     let hello = || chunk(&json!({"content": "Hello"}));
-    for (answered, expected) in [
+    for (chunks, expected) in [
         (vec![hello(), finish("stop"), usage()], Some((7, 8, 3))),
-        (
-            vec![with_usage(hello(), counted(7, 1)), with_usage(finish("stop"), counted(7, 2))],
-            Some((7, 2, 0)),
-        ),
+        (vec![with_usage(hello(), counts(7, 1)), with_usage(finish("stop"), counts(7, 2))], Some((7, 2, 0))),
         (vec![hello(), finish("stop")], None),
-        // Invalid counts are ignored, and later smaller ones too.
+        // Invalid counts are ignored, and so are later counts that are smaller.
         (vec![hello(), with_usage(finish("stop"), json!("many"))], None),
         (
             vec![with_usage(hello(), json!({"prompt_tokens": "7", "completion_tokens": -1})), finish("stop")],
             Some((7, 0, 0)),
         ),
-        (
-            vec![with_usage(hello(), counted(7, 5)), with_usage(finish("stop"), counted(0, 0))],
-            Some((7, 5, 0)),
-        ),
+        (vec![with_usage(hello(), counts(7, 5)), with_usage(finish("stop"), counts(0, 0))], Some((7, 5, 0))),
     ] {
-        let generated = answer(done(events(&answered))).await;
+        let generated = answer(done(events(&chunks))).await;
         assert_eq!(generated.complete(), ("Hello", "STOP"));
         let tokens = generated.usage.tokens.map(|tokens| (tokens.prompt, tokens.output, tokens.thoughts));
         assert_eq!(tokens, expected);
@@ -161,31 +158,31 @@ async fn reasoning_is_never_shown() {
         let script = event(Script::new(), &chunk(&thought));
         let generated = answer(done(event(text(script, "Four."), &finish("stop")))).await;
         assert_eq!(generated.complete(), ("Four.", "STOP"), "{thought}");
-        // A model that has only thought has not answered.
+        // An answer that consists only of thoughts has no text.
         let generated = answer(done(event(event(Script::new(), &chunk(&thought)), &finish("length")))).await;
         assert_eq!(generated.complete(), ("", "MAX_TOKENS"), "{thought}");
     }
 }
 
 #[tokio::test]
-async fn finish_reasons_are_named_alike_for_all_providers() {
+async fn finish_reasons_are_named_the_same_for_all_providers() {
     for (reason, expected) in
         [("stop", "STOP"), ("length", "MAX_TOKENS"), ("tool_calls", "TOOL_CALLS"), ("eos", "EOS")]
     {
         let generated = answer(done(event(text(Script::new(), "Hi"), &finish(reason)))).await;
         assert_eq!(generated.complete(), ("Hi", expected));
     }
-    // The reason may share the event of the last text.
+    // The finish reason may be in the event with the last text.
     let mut last = chunk(&json!({"content": "end."}));
     last["choices"][0]["finish_reason"] = json!("length");
     let generated = answer(done(event(text(Script::new(), "The "), &last))).await;
     assert_eq!(generated.complete(), ("The end.", "MAX_TOKENS"));
-    // OpenRouter: the provider behind it has failed.
+    // OpenRouter sends this reason if the provider behind it has failed.
     assert!(answer(done(event(text(Script::new(), "Hi"), &finish("error")))).await.end.is_err());
 }
 
 #[tokio::test]
-async fn a_call_of_a_tool_is_no_text() {
+async fn a_tool_call_adds_no_text() {
     let call =
         json!([{"index": 0, "id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]);
     let script = event(Script::new(), &chunk(&json!({"role": "assistant", "tool_calls": call})));
@@ -207,9 +204,13 @@ async fn content_may_be_a_list_of_parts_or_a_refusal() {
 #[tokio::test]
 async fn only_the_first_choice_is_read() {
     let choice = |index: i32, text: &str| json!({"index": index, "delta": {"content": text}});
-    let two = json!({"choices": [choice(1, "No."), choice(0, "Yes.")]});
-    let other = json!({"choices": [{"index": 1, "delta": {}, "finish_reason": "content_filter"}]});
-    assert_eq!(answer(done(events([&two, &other, &finish("stop")]))).await.complete(), ("Yes.", "STOP"));
+    let both = json!({"choices": [choice(1, "No."), choice(0, "Yes.")]});
+    let second_is_blocked =
+        json!({"choices": [{"index": 1, "delta": {}, "finish_reason": "content_filter"}]});
+    assert_eq!(
+        answer(done(events([&both, &second_is_blocked, &finish("stop")]))).await.complete(),
+        ("Yes.", "STOP")
+    );
 }
 
 #[tokio::test]
@@ -246,7 +247,7 @@ async fn surrogate_pairs_split_over_two_chunks_are_joined() {
 }
 
 #[tokio::test]
-async fn what_follows_a_finish_reason_costs_no_text() {
+async fn invalid_data_after_a_finish_reason_loses_neither_text_nor_usage() {
     for rest in [
         "data: {\n\n",
         "data: nonsense\n\n",
@@ -266,7 +267,7 @@ async fn what_follows_a_finish_reason_costs_no_text() {
 }
 
 #[tokio::test]
-async fn a_chatroom_with_a_model_of_the_server_gets_its_replies_from_there() {
+async fn replies_come_from_the_openai_compatible_server_of_the_chatrooms_model() {
     let openai = FakeOpenAi::start().await;
     let settings = openai.settings("meta/llama-3.3:8b, qwen");
     let settings: Vec<&str> =
