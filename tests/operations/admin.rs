@@ -1,4 +1,4 @@
-//! `pollux admin` beside running servers.
+//! `pollux admin` while servers run on the same database.
 
 use std::time::{Duration, Instant};
 
@@ -16,13 +16,13 @@ use crate::support::{
 const NUMBER: &str = "+14155550123";
 const ME: &str = "{ me { usage { used limit } } }";
 
-/// Runs an admin command that must succeed. It waits for the process in a thread, so that the test's tasks go on.
+/// Runs an admin command that must succeed, and parses its output. Blocks this thread, while other threads run the test's tasks.
 async fn admin(deployment: &Deployment, arguments: &[&str]) -> Value {
     let all: Vec<&str> = ["admin", "--json"].iter().chain(arguments).copied().collect();
     serde_json::from_str(&tokio::task::block_in_place(|| deployment.output(&all))).unwrap()
 }
 
-/// Runs a change.
+/// Runs an admin command that changes something, with the reason that it requires.
 async fn change(deployment: &Deployment, arguments: &[&str]) -> Value {
     let all: Vec<&str> = arguments.iter().chain(&["--reason", "ticket 7"]).copied().collect();
     admin(deployment, &all).await
@@ -38,7 +38,7 @@ async fn start() -> (Deployment, Process, TestUser) {
 #[tokio::test(flavor = "multi_thread")]
 async fn blocking_a_user_closes_an_open_socket_within_a_second_and_rejects_sign_ins() {
     let (deployment, process, user) = start().await;
-    // With Redis, the socket is at another node.
+    // With Redis, the socket is connected to another node.
     let node = if deployment.backend.redis_url.is_some() {
         Some(deployment.start_with(&["api"], &[]).await)
     } else {
@@ -47,10 +47,10 @@ async fn blocking_a_user_closes_an_open_socket_within_a_second_and_rejects_sign_
     let user = node.as_ref().map_or(user.clone(), |node| on_process(&user, node));
     let mut socket = user.socket().await;
     let blocked = change(&deployment, &["block", NUMBER]).await;
-    let begun = Instant::now();
+    let blocked_at = Instant::now();
     assert_eq!(blocked, json!({"user": user.id, "blocked": true, "sessionsEnded": 1}));
     assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(blocked_at.elapsed() < Duration::from_secs(1), "{:?}", blocked_at.elapsed());
     assert_eq!(user.error_code("{ sessions { id } }", json!({})).await, "UNAUTHENTICATED");
     assert!(admin(&deployment, &["user", NUMBER]).await["blockedAt"].is_string());
 
@@ -82,7 +82,7 @@ async fn a_blocked_user_cannot_sign_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn revoked_sessions_end_and_the_user_can_sign_in_again() {
+async fn revoking_sessions_closes_their_sockets_and_leaves_no_session() {
     let (deployment, process, user) = start().await;
     let mut socket = user.socket().await;
     assert_eq!(change(&deployment, &["revoke-sessions", NUMBER]).await["sessionsEnded"], 1);
@@ -92,7 +92,7 @@ async fn revoked_sessions_end_and_the_user_can_sign_in_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn granted_pro_is_in_force_at_once_and_can_be_ended() {
+async fn granted_pro_takes_effect_at_once_and_can_be_ended() {
     let (deployment, _process, user) = start().await;
     let mut socket = user.socket().await;
     let query = "subscription { accountEvents { subscription { tier } usage { limit } } }";
@@ -118,7 +118,7 @@ async fn granted_pro_is_in_force_at_once_and_can_be_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reset_quota_can_be_used_again() {
+async fn after_a_quota_reset_the_user_can_send_again() {
     let deployment = Deployment::new().await;
     let process = deployment.start_with(&[], &[("BASIC_DAILY_LIMIT", "1")]).await;
     let user = TestUser::sign_in(process.address, NUMBER).await;
@@ -132,7 +132,7 @@ async fn a_reset_quota_can_be_used_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn erasing_needs_a_confirmation() {
+async fn erasing_a_user_requires_a_confirmation() {
     let (deployment, _process, user) = start().await;
     let output = deployment.run(&["admin", "erase", NUMBER, "--reason", "x"]);
     assert!(!output.status.success());
@@ -145,7 +145,7 @@ async fn failing_jobs_are_listed_and_can_be_retried_or_dropped() {
     let (deployment, _process, user) = start().await;
     let database = Database::connect(&deployment.backend.database_url).await.unwrap();
     let later = Clock::system().now() + chrono::TimeDelta::days(1);
-    // A failed job that would be retried tomorrow. No release knows its kind, so no worker deletes it.
+    // A failed job that would be retried tomorrow. This release does not know its kind, so that its workers keep it.
     let failed = job::Model { failures: 3, run_at: later, ..jobs::new("of_a_newer_release", later) };
     jobs::insert(&database, failed.clone()).await.unwrap();
     let id = failed.id.to_string();
@@ -159,7 +159,7 @@ async fn failing_jobs_are_listed_and_can_be_retried_or_dropped() {
     change(&deployment, &["drop-job", &id]).await;
     assert_eq!(admin(&deployment, &["jobs"]).await, json!([]));
 
-    // Dropping the job of a reply fails the reply, refunds it, and stops its worker.
+    // Dropping the job of a running reply fails the reply, refunds its quota and ends the attempt of its worker.
     let gate = Gate::closed();
     deployment.gemini.enqueue(Script::new().text("Half").wait(&gate).finish("STOP"));
     let sent = user.create_chatroom("x").await.send("hi").await;
@@ -183,10 +183,10 @@ async fn failing_jobs_are_listed_and_can_be_retried_or_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_get_tables() {
+async fn without_the_json_option_commands_print_tables() {
     let (deployment, _process, user) = start().await;
-    let text = tokio::task::block_in_place(|| deployment.output(&["admin", "user", NUMBER]));
-    assert!(text.contains(&user.id) && text.contains("\nsessions\n"), "{text}");
+    let table = tokio::task::block_in_place(|| deployment.output(&["admin", "user", NUMBER]));
+    assert!(table.contains(&user.id) && table.contains("\nsessions\n"), "{table}");
     assert_eq!(tokio::task::block_in_place(|| deployment.output(&["admin", "audit"])), "none\n");
     let unknown = deployment.run(&["admin", "user", "unknown"]);
     assert!(

@@ -1,4 +1,4 @@
-//! The commands `pollux health` and `pollux check`.
+//! The commands `pollux health`, `pollux check` and, for PostgreSQL, `pollux backup`.
 
 use serde_json::json;
 
@@ -7,6 +7,7 @@ use crate::support::{
     process::{Deployment, Process},
 };
 
+/// Runs a command, and returns whether it succeeded and what it printed.
 fn run(directory: &std::path::Path, arguments: &[&str], settings: &[(&str, String)]) -> (bool, String) {
     let mut command = Process::command(directory);
     let output = command.args(arguments).envs(settings.iter().cloned()).output().unwrap();
@@ -15,31 +16,32 @@ fn run(directory: &std::path::Path, arguments: &[&str], settings: &[(&str, Strin
 }
 
 #[tokio::test]
-async fn health_succeeds_while_the_server_is_ready_and_fails_when_it_is_gone() {
+async fn health_succeeds_while_the_server_is_ready_and_fails_after_it_has_ended() {
     let deployment = Deployment::new().await;
     let process = deployment.start().await;
     let directory = deployment.directory.path();
     let bind = [("BIND", process.address.to_string())];
     assert_eq!(run(directory, &["health"], &bind), (true, "ready\n".to_owned()));
-    // A server that listens on all addresses is asked on the loopback address.
-    let all = [("BIND", format!("0.0.0.0:{}", process.address.port()))];
-    assert_eq!(run(directory, &["health"], &all), (true, "ready\n".to_owned()));
+    // If the server listens on all addresses, the command connects to the loopback address.
+    let all_addresses = [("BIND", format!("0.0.0.0:{}", process.address.port()))];
+    assert_eq!(run(directory, &["health"], &all_addresses), (true, "ready\n".to_owned()));
     process.kill();
     let (is_ready, text) = run(directory, &["health"], &bind);
     assert!(!is_ready && text.contains("does not respond"), "{text}");
 }
 
 #[tokio::test]
-async fn health_of_a_worker_without_a_listener_asks_the_address_of_its_metrics() {
+async fn health_connects_to_the_metrics_address_if_the_other_address_refuses_connections() {
     let deployment = Deployment::new().await;
     let mut process = deployment.start_with(&[], &[("METRICS_BIND", "127.0.0.1:0")]).await;
     let metrics = process.metrics_address().await;
+    // As for a worker, which listens only for its metrics.
     let settings = [("BIND", "127.0.0.1:1".to_owned()), ("METRICS_BIND", metrics.to_string())];
     assert_eq!(run(deployment.directory.path(), &["health"], &settings), (true, "ready\n".to_owned()));
 }
 
 #[tokio::test]
-async fn check_reports_each_part_beside_a_running_server() {
+async fn check_reports_each_part_while_a_server_runs() {
     let deployment = Deployment::new().await;
     let process = deployment.start().await;
     let text = deployment.output(&["check"]);
@@ -55,7 +57,7 @@ async fn check_reports_each_part_beside_a_running_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_names_everything_that_is_wrong() {
+async fn check_reports_every_problem_and_no_secret() {
     let deployment = Deployment::new().await;
     let stripe = FakeStripe::start(pollux::clock::Clock::system()).await;
     let mut settings: Vec<(&str, String)> = stripe.environment();
@@ -102,7 +104,7 @@ async fn check_names_models_that_an_openai_compatible_server_does_not_list() {
 }
 
 #[test]
-fn backup_of_postgresql_names_the_command_to_use_without_the_password() {
+fn backup_of_postgresql_fails_and_prints_the_pg_dump_command_without_the_password() {
     let directory = tempfile::TempDir::new().unwrap();
     let settings = [("DATABASE_URL", "postgres://pollux:hush@db/chat".to_owned())];
     let (is_ok, text) = run(directory.path(), &["backup", "copy.db"], &settings);

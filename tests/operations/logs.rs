@@ -13,8 +13,8 @@ use crate::support::{
 const NUMBER: &str = "+14155550123";
 
 /// Converts an id of the API into the id of its row.
-fn row_id<Id: std::str::FromStr<Err: std::fmt::Debug>>(id: &Value, uuid: impl Fn(Id) -> Uuid) -> Value {
-    json!(uuid(id.as_str().unwrap().parse().unwrap()).to_string())
+fn row_id<Id: std::str::FromStr<Err: std::fmt::Debug>>(id: &Value, to_uuid: impl Fn(Id) -> Uuid) -> Value {
+    json!(to_uuid(id.as_str().unwrap().parse().unwrap()).to_string())
 }
 
 fn user_row_id(id: &Value) -> Value {
@@ -29,8 +29,8 @@ fn message_row_id(id: &str) -> Value {
     row_id(&json!(id), |MessageId(uuid)| uuid)
 }
 
-/// Reads up to the next line with this message, and returns its fields.
-async fn logged(process: &mut Process, message: &str, seen: &mut Vec<String>) -> Value {
+/// Reads log lines up to the next one with this message, and returns its fields. Adds all lines that it reads to `seen`.
+async fn next_logged(process: &mut Process, message: &str, seen: &mut Vec<String>) -> Value {
     loop {
         let line = process.next_log_line().await;
         seen.push(line.clone());
@@ -58,7 +58,7 @@ async fn a_conversation_is_logged_with_ids_and_without_content() {
         (signed_in["accessToken"].as_str().unwrap(), signed_in["refreshToken"].as_str().unwrap());
     let caller = TestUser { token: token.to_owned(), ..anonymous };
     let user_id = user_row_id(&signed_in["user"]["id"]);
-    let line = logged(&mut process, "signed in", &mut seen).await;
+    let line = next_logged(&mut process, "signed in", &mut seen).await;
     assert_eq!((&line["user_id"], &line["method"]), (&user_id, &json!("code")));
     let sessions = caller.data("{ sessions { id } }", json!({})).await;
     assert_eq!(line["session_id"], row_id(&sessions["sessions"][0]["id"], |SessionId(uuid)| uuid));
@@ -68,44 +68,45 @@ async fn a_conversation_is_logged_with_ids_and_without_content() {
     deployment.gemini.enqueue(Script::gemini_error(503, "UNAVAILABLE", json!([])));
     deployment.gemini.enqueue(Script::reply(["secret answer"]));
     let sent = chatroom.send("secret question").await;
-    let ids =
+    let logged_ids =
         |line: &Value| [line["user_id"].clone(), line["chatroom_id"].clone(), line["message_id"].clone()];
-    let ids_of = |message: &str| [user_id.clone(), chatroom_row_id(&chatroom.id), message_row_id(message)];
-    let accepted = logged(&mut process, "message accepted", &mut seen).await;
-    assert_eq!(ids(&accepted), ids_of(&sent.message));
+    let expected_ids =
+        |message: &str| [user_id.clone(), chatroom_row_id(&chatroom.id), message_row_id(message)];
+    let accepted = next_logged(&mut process, "message accepted", &mut seen).await;
+    assert_eq!(logged_ids(&accepted), expected_ids(&sent.message));
     assert_eq!(accepted["reply_id"], message_row_id(&sent.reply));
     for attempt in 1..=2 {
-        let started = logged(&mut process, "reply attempt started", &mut seen).await;
-        assert_eq!(ids(&started), ids_of(&sent.reply));
+        let started = next_logged(&mut process, "reply attempt started", &mut seen).await;
+        assert_eq!(logged_ids(&started), expected_ids(&sent.reply));
         assert_eq!((&started["attempt"], started["since_request_ms"].is_i64()), (&json!(attempt), true));
         assert!(started["model"].is_string());
     }
-    let ended = logged(&mut process, "reply ended", &mut seen).await;
-    assert_eq!(ids(&ended), ids_of(&sent.reply));
+    let ended = next_logged(&mut process, "reply ended", &mut seen).await;
+    assert_eq!(logged_ids(&ended), expected_ids(&sent.reply));
     assert_eq!((&ended["attempt"], &ended["status"]), (&json!(2), &json!("completed")));
     assert_eq!((&ended["model"], &ended["finish_reason"]), (&json!("model-a-001"), &json!("STOP")));
     assert_eq!((&ended["prompt_tokens"], &ended["output_tokens"]), (&json!(7), &json!(8)));
     assert!(ended["duration_ms"].as_i64().unwrap() > 0);
 
-    // One reply fails, and another is stopped.
+    // The next reply fails, and its regeneration is stopped.
     deployment
         .gemini
         .enqueue(Script::new().text("secret half").event(&json!({"error": {"code": 400, "message": "no"}})));
     let failed = chatroom.send("secret question").await;
-    let ended = logged(&mut process, "reply ended", &mut seen).await;
+    let ended = next_logged(&mut process, "reply ended", &mut seen).await;
     assert_eq!((&ended["status"], &ended["failure"]), (&json!("failed"), &json!("model_rejected")));
     assert_eq!((&ended["message_id"], &ended["output_tokens"]), (&message_row_id(&failed.reply), &json!(1)));
     let gate = Gate::closed();
     deployment.gemini.enqueue(Script::new().text("secret half").wait(&gate));
     let stopped = caller.regenerate(&failed.reply).await.unwrap();
-    let accepted = logged(&mut process, "regeneration accepted", &mut seen).await;
+    let accepted = next_logged(&mut process, "regeneration accepted", &mut seen).await;
     assert_eq!(
         (&accepted["message_id"], &accepted["reply_id"]),
         (&message_row_id(&failed.message), &message_row_id(&stopped.reply))
     );
-    logged(&mut process, "reply attempt started", &mut seen).await;
+    next_logged(&mut process, "reply attempt started", &mut seen).await;
     caller.stop(&stopped.reply).await;
-    let ended = logged(&mut process, "reply ended", &mut seen).await;
+    let ended = next_logged(&mut process, "reply ended", &mut seen).await;
     assert_eq!(
         (&ended["status"], &ended["message_id"]),
         (&json!("cancelled"), &message_row_id(&stopped.reply))
@@ -126,6 +127,6 @@ async fn a_conversation_is_logged_with_ids_and_without_content() {
     assert_eq!(
         [count("signed in"), count("message accepted"), count("reply ended")],
         [1, 2, 3],
-        "one line each"
+        "each event is logged once"
     );
 }

@@ -17,13 +17,13 @@ use crate::support::{
 #[tokio::test]
 async fn migrations_can_be_reverted_and_applied_again() {
     let db = Database::connect("sqlite::memory:").await.unwrap();
-    // The second round fails if the first has left anything.
+    // The second round fails if the first has left a table.
     for _ in 0..2 {
         Migrator::up(&db, None).await.unwrap();
         db.execute_unprepared("SELECT * FROM messages, jobs, users, stripe_events").await.unwrap();
         Migrator::down(&db, None).await.unwrap();
-        let left = db.execute_unprepared("SELECT * FROM messages").await;
-        assert!(left.is_err());
+        let result = db.execute_unprepared("SELECT * FROM messages").await;
+        assert!(result.is_err(), "the tables are left");
     }
 }
 
@@ -38,15 +38,15 @@ async fn empty_database(deployment: &Deployment) -> DatabaseConnection {
     Database::connect(format!("{}?mode=rwc", deployment.backend.database_url)).await.unwrap()
 }
 
-/// All data of chatrooms and messages that the previous release knows.
+/// The rows of chatrooms and messages as texts, with the columns that the previous release has.
 async fn data_of_previous_release(db: &DatabaseConnection) -> Vec<String> {
-    let text = |column: &str| match db.get_database_backend() {
+    let as_text = |column: &str| match db.get_database_backend() {
         DbBackend::Sqlite => format!("coalesce(CAST({column} AS TEXT), 'null')"),
         _ => format!("coalesce({column}::text, 'null')"),
     };
-    let id = |column: &str| match db.get_database_backend() {
+    let id_as_text = |column: &str| match db.get_database_backend() {
         DbBackend::Sqlite => format!("coalesce(hex({column}), 'null')"),
-        _ => text(column),
+        _ => as_text(column),
     };
     let mut rows = Vec::new();
     for (table, ids, columns) in [
@@ -63,7 +63,7 @@ async fn data_of_previous_release(db: &DatabaseConnection) -> Vec<String> {
         ),
     ] {
         let columns: Vec<String> =
-            ids.split_whitespace().map(id).chain(columns.split_whitespace().map(text)).collect();
+            ids.split_whitespace().map(id_as_text).chain(columns.split_whitespace().map(as_text)).collect();
         let query = format!("SELECT {} AS row FROM {table} ORDER BY id", columns.join(" || ' ' || "));
         let found = db.query_all_raw(Statement::from_string(db.get_database_backend(), query)).await.unwrap();
         rows.extend(found.iter().map(|row: &QueryResult| row.try_get::<String>("", "row").unwrap()));
@@ -77,14 +77,14 @@ const CHATROOM: &str = "query($id: ID!) { chatroom(id: $id) {
 } }";
 
 /// Checks that the user sees each chatroom as it was, and finds its messages.
-async fn check(user: &TestUser, expected: &Chatrooms) {
+async fn check_chatrooms(user: &TestUser, expected: &Chatrooms) {
     let listed = user.data(CHATROOMS, json!({})).await;
     let listed = listed["chatrooms"]["nodes"].as_array().unwrap();
     assert_eq!(listed.len(), expected.len());
     for chatroom in listed {
         let contents = &expected[chatroom["title"].as_str().unwrap()];
-        let read = &user.data(CHATROOM, json!({"id": chatroom["id"]})).await["chatroom"];
-        let nodes = read["messages"]["nodes"].as_array().unwrap().iter();
+        let details = &user.data(CHATROOM, json!({"id": chatroom["id"]})).await["chatroom"];
+        let nodes = details["messages"]["nodes"].as_array().unwrap().iter();
         assert!(
             nodes.clone().eq(contents
                 .iter()
@@ -92,8 +92,8 @@ async fn check(user: &TestUser, expected: &Chatrooms) {
                 .collect::<Vec<_>>()
                 .iter())
         );
-        assert_eq!(read["lastMessage"]["content"], *contents.last().unwrap());
-        assert_eq!(read["systemInstruction"], "Be brief.");
+        assert_eq!(details["lastMessage"]["content"], *contents.last().unwrap());
+        assert_eq!(details["systemInstruction"], "Be brief.");
     }
     let search = "query($query: String!) { search(query: $query, first: 100) { nodes { content } } }";
     for (query, count) in [("creme brulee 東京都", 100), ("inactive 39", 20), ("inactive 40", 0)] {
@@ -108,17 +108,17 @@ async fn a_database_of_the_previous_release_is_upgraded_and_reverted_without_los
     let db = empty_database(&deployment).await;
     let users = previous_release::fill(&db).await;
     let before = data_of_previous_release(&db).await;
-    assert_eq!(before.len(), 10_000 + 100);
+    assert_eq!(before.len(), 10_000 + 100, "messages and chatrooms");
     db.close().await.unwrap();
     deployment.output(&["migrate"]);
     let settings = config(&[&format!("--database-url={}", deployment.backend.database_url)]);
-    // As the periodic task of a worker does.
+    // Adds the messages to the search index, as the periodic task of a worker does.
     let db = Db::join(&settings.database).await.unwrap();
     while backfill(&db).await.unwrap() {}
     db.close().await;
     let process = deployment.start().await;
     for (phone_number, chatrooms) in &users {
-        check(&TestUser::sign_in(process.address, phone_number).await, chatrooms).await;
+        check_chatrooms(&TestUser::sign_in(process.address, phone_number).await, chatrooms).await;
     }
     process.terminate();
     assert!(process.wait_for_exit().await);
@@ -126,7 +126,7 @@ async fn a_database_of_the_previous_release_is_upgraded_and_reverted_without_los
     assert!(data_of_previous_release(&db).await == before, "the upgrade changed data");
     Migrator::down(&db, Some(previous_release::new_migrations())).await.unwrap();
     assert!(data_of_previous_release(&db).await == before, "reverting the migrations changed data");
-    let left = db.execute_unprepared("SELECT * FROM search_entries").await;
-    assert!(left.is_err(), "the tables of the current release are left");
+    let result = db.execute_unprepared("SELECT * FROM search_entries").await;
+    assert!(result.is_err(), "the tables of the current release are left");
     db.close().await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Settings, start, migrations, database connections, logs and metrics.
+//! What operators use: settings, commands, start, migrations, database connections, logs, metrics, traces and packages.
 
 mod admin;
 mod commands;

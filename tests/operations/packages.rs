@@ -1,4 +1,4 @@
-//! The dashboard and the alert rules under deploy/, and the files beside them.
+//! The files under `deploy/`: the dashboard, the alert rules and the packages.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
@@ -13,22 +13,22 @@ fn read(path: &str) -> String {
 }
 
 /// The names of metrics in a text: words that begin with `pollux_` or `process_`.
-fn names(text: &str) -> BTreeSet<&str> {
+fn metric_names(text: &str) -> BTreeSet<&str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .filter(|word| word.starts_with("pollux_") || word.starts_with("process_"))
         .map(|word| word.strip_suffix("_bucket").unwrap_or(word))
         .collect()
 }
 
-/// The names that the source registers.
-fn registered() -> String {
+/// The source that registers the metrics, with all their names.
+fn metrics_source() -> String {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/telemetry/metrics");
     fs::read_dir(source).unwrap().map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect()
 }
 
 #[test]
 fn dashboard_alerts_and_autoscaling_name_only_metrics_that_exist() {
-    let source = registered();
+    let source = metrics_source();
     for path in [
         "monitoring/dashboard.json",
         "monitoring/alerts.yaml",
@@ -36,28 +36,34 @@ fn dashboard_alerts_and_autoscaling_name_only_metrics_that_exist() {
         "../docs/operations.md",
     ] {
         let text = read(path);
-        for name in names(&text).into_iter().filter(|name| *name != "process_") {
+        // docs/operations.md has `process_*`, which is not a name.
+        for name in metric_names(&text).into_iter().filter(|name| *name != "process_") {
+            // The source adds the prefix `process_` to a list of names.
             let name = name.strip_prefix("process_").unwrap_or(name);
             assert!(source.contains(&format!("\"{name}\"")), "{path} names {name}, which is not registered");
         }
     }
     let dashboard = read("monitoring/dashboard.json");
-    for name in names(&source).into_iter().filter(|name| !["pollux_graphql", "process_"].contains(name)) {
+    // In the source, `process_` is the prefix of a list of names.
+    for name in metric_names(&source).into_iter().filter(|name| *name != "process_") {
         assert!(dashboard.contains(name), "the dashboard does not show {name}");
     }
 }
 
 #[test]
-fn the_dashboard_has_an_expression_and_a_place_for_each_panel() {
+fn each_panel_of_the_dashboard_has_expressions_and_its_own_position() {
     let dashboard: Value = serde_json::from_str(&read("monitoring/dashboard.json")).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
-    let mut places = BTreeSet::new();
+    let mut positions = BTreeSet::new();
     for panel in panels {
         assert!(
             panel["targets"].as_array().unwrap().iter().all(|target| target["expr"].is_string()),
             "{panel}"
         );
-        assert!(places.insert((panel["gridPos"]["x"].as_i64(), panel["gridPos"]["y"].as_i64())), "{panel}");
+        assert!(
+            positions.insert((panel["gridPos"]["x"].as_i64(), panel["gridPos"]["y"].as_i64())),
+            "{panel}"
+        );
     }
     assert!(panels.len() > 20);
 }
@@ -91,6 +97,7 @@ fn packages_set_only_settings_that_exist() {
         let text = read(path);
         let words = text.split(|c: char| !c.is_ascii_uppercase() && c != '_');
         for word in words.filter(|word| word.contains('_') && word.len() > 5) {
+            // Settings of PostgreSQL's image and systemd's names of address families.
             if ["POSTGRES_PASSWORD", "POSTGRES_USER", "POSTGRES_DB", "AF_INET", "AF_UNIX"].contains(&word) {
                 continue;
             }
@@ -98,5 +105,5 @@ fn packages_set_only_settings_that_exist() {
             found += 1;
         }
     }
-    assert!(found > 20);
+    assert!(found > 20, "the files contain only {found} settings");
 }

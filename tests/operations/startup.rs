@@ -1,4 +1,4 @@
-//! The handling of a database's schema at the start of a server.
+//! The schema of the database when a server starts, and `pollux migrate`.
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
@@ -58,10 +58,11 @@ async fn a_release_runs_on_a_newer_additive_schema() {
 #[tokio::test]
 async fn a_release_rejects_a_newer_schema_that_removes_something() {
     let deployment = Deployment::new().await;
+    // A migration that removes something has a name that ends in `_contract`.
     record_newer_migration(&deployment, "m20990101_000002_less_contract").await;
     let mut command = Process::command(deployment.directory.path());
     let output = command.envs(deployment.backend.environment()).env("BIND", "127.0.0.1:0").output().unwrap();
-    assert_eq!(output.status.code(), Some(78), "the exit code forbids a restart");
+    assert_eq!(output.status.code(), Some(78), "systemd must not restart the process");
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("m20990101_000002_less_contract"), "{error}");
     assert!(error.contains("start the newer release, or restore a backup"), "{error}");

@@ -1,4 +1,4 @@
-//! Traces across an API process and a worker, received by a stand-in for a collector, and the log of operations.
+//! Traces across an API process and a worker, which a fake collector receives, and trace ids and operations in the log.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
@@ -14,9 +14,10 @@ use crate::support::{
     user::SEND_MESSAGE,
 };
 
+/// The id of the trace that a client continues in the server.
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// Receives spans by OTLP over HTTP.
+/// A fake collector, which receives spans by OTLP over HTTP.
 struct Collector {
     address: SocketAddr,
     spans: mpsc::UnboundedReceiver<Value>,
@@ -29,11 +30,11 @@ impl Collector {
                        headers: HeaderMap,
                        Json(body): Json<Value>| async move {
             assert_eq!(headers["x-key"], "hush");
-            let resource =
+            let service =
                 body["resourceSpans"][0]["resource"]["attributes"][0]["value"]["stringValue"].clone();
             for span in body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap() {
                 let mut span = span.clone();
-                span["service"] = resource.clone();
+                span["service"] = service.clone();
                 let _ = sender.send(span);
             }
         };
@@ -44,7 +45,7 @@ impl Collector {
         Self { address, spans }
     }
 
-    /// Waits for the spans of the trace with these names, and returns them by name.
+    /// Waits until spans of the trace with all of these names have been received, and returns its spans by name.
     async fn spans(&mut self, names: &[&str]) -> HashMap<String, Value> {
         let mut found = HashMap::new();
         while names.iter().any(|name| !found.contains_key(*name)) {
@@ -57,11 +58,11 @@ impl Collector {
     }
 }
 
-/// An API process and, with Redis, a worker process, which trace what clients sample.
+/// Starts an API process and, with Redis, a worker process. They record only the traces that a client has sampled.
 async fn start_traced(
     deployment: &Deployment,
     collector: &Collector,
-    more: &[(&str, &str)],
+    more_settings: &[(&str, &str)],
 ) -> (Process, Option<Process>) {
     let endpoint = format!("http://{}", collector.address);
     let settings = |service| {
@@ -71,7 +72,7 @@ async fn start_traced(
             ("OTEL_SERVICE_NAME", service),
             ("OTEL_TRACES_SAMPLER_ARG", "0"),
         ];
-        [&traces, more].concat()
+        [&traces, more_settings].concat()
     };
     let has_redis = deployment.backend.redis_url.is_some();
     let api = deployment.start_with(if has_redis { &["api"] } else { &[] }, &settings("api")).await;
@@ -81,8 +82,9 @@ async fn start_traced(
     (api, Some(deployment.start_with(&["worker"], &settings("worker")).await))
 }
 
-fn time(span: &Value, end: &str) -> u64 {
-    span[format!("{end}TimeUnixNano")].as_str().unwrap().parse().unwrap()
+/// When the span started or ended, in nanoseconds. `boundary` is `start` or `end`.
+fn time(span: &Value, boundary: &str) -> u64 {
+    span[format!("{boundary}TimeUnixNano")].as_str().unwrap().parse().unwrap()
 }
 
 #[tokio::test]
@@ -105,38 +107,38 @@ async fn one_trace_follows_a_message_from_its_mutation_to_the_workers_model_call
     let names =
         ["mutation unnamed", "claim", "job reply", "model call", "first text", "completion", "database"];
     let spans = collector.spans(&names).await;
-    let [mutation, claim, job, call, first, completion, _] = names.map(|name| &spans[name]);
+    let [mutation, claim, job, call, first_text, completion, _] = names.map(|name| &spans[name]);
     // With Redis, the worker is another process.
-    let of_worker = if worker.is_some() { "worker" } else { "api" };
-    assert_eq!((&mutation["service"], &job["service"]), (&json!("api"), &json!(of_worker)));
-    assert_eq!(mutation["parentSpanId"], parent, "the span of the client");
+    let worker_service = if worker.is_some() { "worker" } else { "api" };
+    assert_eq!((&mutation["service"], &job["service"]), (&json!("api"), &json!(worker_service)));
+    assert_eq!(mutation["parentSpanId"], parent, "the parent must be the span of the client");
     assert_eq!((&claim["parentSpanId"], &job["parentSpanId"]), (&mutation["spanId"], &mutation["spanId"]));
-    assert_eq!((&call["parentSpanId"], &first["parentSpanId"]), (&job["spanId"], &job["spanId"]));
+    assert_eq!((&call["parentSpanId"], &first_text["parentSpanId"]), (&job["spanId"], &job["spanId"]));
     assert!(time(mutation, "start") <= time(job, "start") && time(claim, "end") <= time(job, "start"));
-    assert!(time(job, "start") <= time(first, "start") && time(first, "end") <= time(call, "end"));
+    assert!(time(job, "start") <= time(first_text, "start") && time(first_text, "end") <= time(call, "end"));
     assert_eq!(completion["parentSpanId"], job["spanId"]);
     assert!(time(call, "end") <= time(completion, "end") && time(completion, "end") <= time(job, "end"));
     let text = Value::Object(spans.into_iter().collect()).to_string();
     assert!(!text.contains("secret") && !text.contains("4155550123"), "{text}");
-    // The client's other operations are in no sampled trace.
+    // The client's other operations are not sampled, so that no other span arrives.
     assert!(collector.spans.try_recv().is_err());
     drop(worker);
 }
 
 #[tokio::test]
-async fn a_socket_and_each_of_its_operations_may_name_the_span_of_the_client() {
+async fn a_socket_and_each_of_its_operations_may_have_a_traceparent_of_the_client() {
     let mut collector = Collector::start().await;
     let deployment = Deployment::new().await;
     let (api, _worker) = start_traced(&deployment, &collector, &[]).await;
     let user = TestUser::sign_in(api.address, "+14155550123").await;
     let mut socket = Socket::open(api.address, "graphql-transport-ws", &[]).await.unwrap();
     let token = format!("Bearer {}", user.token);
-    let of_socket = format!("00-{TRACE}-b7ad6b7169203331-01");
-    let payload = json!({ "authorization": token, "traceparent": of_socket });
+    let socket_traceparent = format!("00-{TRACE}-b7ad6b7169203331-01");
+    let payload = json!({ "authorization": token, "traceparent": socket_traceparent });
     socket.send(&json!({"type": "connection_init", "payload": payload})).await;
     assert_eq!(socket.next().await.unwrap()["type"], "connection_ack");
-    let of_operation = format!("00-{TRACE}-c8be7c827a314442-01");
-    for (id, extensions) in [("1", json!({})), ("2", json!({ "traceparent": of_operation }))] {
+    let operation_traceparent = format!("00-{TRACE}-c8be7c827a314442-01");
+    for (id, extensions) in [("1", json!({})), ("2", json!({ "traceparent": operation_traceparent }))] {
         let query = format!("query Number{id} {{ me {{ id }} }}");
         let payload = json!({"query": query, "extensions": extensions});
         socket.send(&json!({"type": "subscribe", "id": id, "payload": payload})).await;
