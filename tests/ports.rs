@@ -26,6 +26,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use crate::support::Backend;
 
 const TTL: Duration = Duration::from_mins(5);
+
 /// One adapter of every port.
 struct Ports {
     log: Arc<dyn ReplyLog>,
@@ -43,12 +44,12 @@ impl Ports {
         let now = "2026-11-21T12:00:00Z".parse().unwrap();
         let (clock, directory) = (Clock::stopped(now), TempDir::new().unwrap());
         let backend = Backend::create(directory.path()).await;
-        let near = MemoryCache::new(TTL, clock.clone());
+        let memory_cache = MemoryCache::new(TTL, clock.clone());
         let Some(url) = &backend.redis_url else {
             return Self {
                 log: Arc::new(MemoryReplyLog::new(clock.clone())),
                 signals: Arc::new(MemorySignals::default()),
-                cache: Arc::new(near),
+                cache: Arc::new(memory_cache),
                 limits: Arc::new(MemoryRateLimit::new(clock.clone())),
                 clock,
                 backend,
@@ -61,7 +62,7 @@ impl Ports {
         Self {
             log: Arc::new(RedisReplyLog::new(link.clone())),
             signals: Arc::new(RedisSignals::new(link.clone())),
-            cache: Arc::new(RedisCache::new(link.clone(), near, TTL)),
+            cache: Arc::new(RedisCache::new(link.clone(), memory_cache, TTL)),
             limits: Arc::new(RedisRateLimit::new(link)),
             clock,
             backend,
@@ -91,17 +92,17 @@ fn cursor(attempt: u32, offset: usize) -> Cursor {
 /// What a reader at the cursor `after` receives: whether the reply restarts, and the text.
 async fn read(log: &Arc<dyn ReplyLog>, reply: MessageId, after: Cursor) -> (bool, String) {
     let entries = log.read(reply, after, usize::MAX).await.unwrap();
-    let begins = entries.iter().any(|entry| entry.end.offset == 0);
-    (begins, entries.into_iter().map(|entry| entry.text).collect())
+    let restarts = entries.iter().any(|entry| entry.end.offset == 0);
+    (restarts, entries.into_iter().map(|entry| entry.text).collect())
 }
 
 #[tokio::test]
 async fn a_recorded_version_is_never_lowered_and_expires() {
     let ports = Ports::open().await;
-    for (seconds, recorded, known) in [(0, 5, 5), (0, 4, 5), (4, 6, 6), (5, 4, 4)] {
-        ports.advance(seconds).await;
+    for (seconds_later, recorded, expected) in [(0, 5, 5), (0, 4, 5), (4, 6, 6), (5, 4, 4)] {
+        ports.advance(seconds_later).await;
         ports.cache.record_version("x", recorded).await;
-        assert_eq!(ports.cache.version("x").await, Some(known));
+        assert_eq!(ports.cache.version("x").await, Some(expected));
     }
 }
 
@@ -130,16 +131,15 @@ async fn a_long_log_is_read_in_parts() {
     for end in 1..=500 {
         log.append(reply, entry(1, end * 10, "0123456789")).await.unwrap();
     }
-    let mut at = Cursor::default();
-    let mut text = String::new();
+    let (mut position, mut text) = (Cursor::default(), String::new());
     loop {
-        let entries = log.read(reply, at, 100).await.unwrap();
+        let entries = log.read(reply, position, 100).await.unwrap();
         let part: String = entries.iter().map(|entry| entry.text.as_str()).collect();
         assert!(part.len() < 1000, "{}", part.len());
         text += &part;
         let Some(last) = entries.last() else { break };
-        at = last.end;
-        assert!(part.len() >= 100 || at == cursor(1, 5000), "only the last part may be shorter");
+        position = last.end;
+        assert!(part.len() >= 100 || position == cursor(1, 5000), "only the last part may be shorter");
     }
     assert_eq!(text, "0123456789".repeat(500));
 }
@@ -162,17 +162,17 @@ async fn appends_are_idempotent_and_reject_gaps() {
     let ports = Ports::open().await;
     let log = &ports.log;
     let reply = MessageId::generate();
-    let ends_at = async |entry: LogEntry| match log.append(reply, entry).await {
+    let reported_end = async |entry: LogEntry| match log.append(reply, entry).await {
         Err(AppendError::NotAtEnd { end }) => end,
-        other => panic!("{other:?}"),
+        result => panic!("{result:?}"),
     };
-    assert_eq!(ends_at(entry(1, 12, ", world")).await, cursor(0, 0), "the log has lost what came before");
+    assert_eq!(reported_end(entry(1, 12, ", world")).await, cursor(0, 0), "the log lost earlier text");
     log.append(reply, entry(1, 5, "Hello")).await.unwrap();
-    assert_eq!(ends_at(entry(1, 5, "Hello")).await, cursor(1, 5), "the entry was appended before");
-    assert_eq!(ends_at(entry(1, 0, "")).await, cursor(1, 5));
-    assert_eq!(ends_at(entry(1, 19, "and more")).await, cursor(1, 5));
+    assert_eq!(reported_end(entry(1, 5, "Hello")).await, cursor(1, 5), "the entry has been appended already");
+    assert_eq!(reported_end(entry(1, 0, "")).await, cursor(1, 5));
+    assert_eq!(reported_end(entry(1, 19, "and more")).await, cursor(1, 5));
     log.append(reply, entry(1, 12, ", world")).await.unwrap();
-    assert_eq!(ends_at(entry(2, 9, "more")).await, cursor(1, 12), "an attempt must begin at 0");
+    assert_eq!(reported_end(entry(2, 9, "more")).await, cursor(1, 12), "an attempt must begin at 0");
     assert_eq!(read(log, reply, cursor(0, 0)).await.1, "Hello, world");
 }
 
@@ -209,11 +209,11 @@ async fn every_subscriber_receives_entries_appended_after_it_subscribed() {
     let log = &ports.log;
     let reply = MessageId::generate();
     log.append(reply, entry(1, 0, "")).await.unwrap();
-    let (mut one, mut other) = (log.subscribe(reply).await, log.subscribe(reply).await);
+    let (mut first, mut second) = (log.subscribe(reply).await, log.subscribe(reply).await);
     log.append(MessageId::generate(), entry(1, 4, "else")).await.unwrap();
     log.append(reply, entry(1, 5, "Hello")).await.unwrap();
     log.end(reply).await.unwrap();
-    for subscriber in [&mut one, &mut other] {
+    for subscriber in [&mut first, &mut second] {
         assert_eq!(subscriber.next().await, Some(LogUpdate::Appended(entry(1, 5, "Hello"))));
         assert_eq!(subscriber.next().await, Some(LogUpdate::Reread));
     }
@@ -258,10 +258,10 @@ async fn a_log_expires_ten_minutes_after_its_end() {
 async fn signals_reach_the_subscribers_of_their_topic() {
     let ports = Ports::open().await;
     let signals = &ports.signals;
-    let (user, other) = (UserId::generate(), UserId::generate());
+    let (user, other_user) = (UserId::generate(), UserId::generate());
     let mut subscribers =
         [signals.subscribe(Topic::Account(user)).await, signals.subscribe(Topic::Account(user)).await];
-    let mut other_subscriber = signals.subscribe(Topic::Account(other)).await;
+    let mut other_subscriber = signals.subscribe(Topic::Account(other_user)).await;
     signals.publish(Topic::Account(user)).await.unwrap();
     signals.publish(Topic::Jobs).await.unwrap();
     for subscriber in &mut subscribers {
@@ -317,7 +317,7 @@ async fn a_rate_limit_holds_over_any_sliding_window() {
     let limits = &ports.limits;
     let limit = [Limit { key: "k".to_owned(), max: 2, window: Duration::from_secs(10) }];
     let take = async || match limits.take(&limit).await.unwrap() {
-        // Redis uses its own clock, which cannot be stopped.
+        // Redis uses its own clock, which cannot be stopped, so that a few milliseconds have passed.
         Verdict::Rejected { retry_after } => Verdict::Rejected { retry_after: round_up(retry_after) },
         allowed @ Verdict::Allowed { .. } => allowed,
     };

@@ -205,10 +205,10 @@ async fn content_may_be_a_list_of_parts_or_a_refusal() {
 async fn only_the_first_choice_is_read() {
     let choice = |index: i32, text: &str| json!({"index": index, "delta": {"content": text}});
     let both = json!({"choices": [choice(1, "No."), choice(0, "Yes.")]});
-    let second_is_blocked =
+    let blocked_second_choice =
         json!({"choices": [{"index": 1, "delta": {}, "finish_reason": "content_filter"}]});
     assert_eq!(
-        answer(done(events([&both, &second_is_blocked, &finish("stop")]))).await.complete(),
+        answer(done(events([&both, &blocked_second_choice, &finish("stop")]))).await.complete(),
         ("Yes.", "STOP")
     );
 }

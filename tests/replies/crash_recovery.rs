@@ -1,4 +1,4 @@
-//! Replies survive a crash or a restart of the server. Every device receives them complete, once and in order.
+//! Replies survive a crash or a restart of the server. Their subscribers receive them complete, once and in order.
 
 use crate::support::{
     Gate, Script, TestUser,
@@ -15,7 +15,7 @@ async fn a_reply_of_a_killed_server_restarts_on_the_next_server() {
     let user = TestUser::sign_in(process.address, "+14155550123").await;
     let chatroom = user.create_chatroom("x").await;
     let sent = chatroom.send("hi").await;
-    let waiting = chatroom.send("and?").await;
+    let queued = chatroom.send("and?").await;
     let mut follower = user.follow(&sent.reply, None).await;
     follower.read_until("Half").await;
     let cursor = follower.cursor.clone();
@@ -29,8 +29,8 @@ async fn a_reply_of_a_killed_server_restarts_on_the_next_server() {
     gate.open();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "A whole answer");
-    assert_eq!(user.read(&waiting.reply).await.text, "Yes.");
-    for reply in [&sent.reply, &waiting.reply] {
+    assert_eq!(user.read(&queued.reply).await.text, "Yes.");
+    for reply in [&sent.reply, &queued.reply] {
         assert_eq!(user.message(reply).await["status"], "COMPLETED");
     }
     assert_eq!(user.message(&sent.reply).await["cursor"], "2-14");
@@ -47,14 +47,14 @@ async fn sigterm_lets_the_running_reply_finish() {
     let process = deployment.start().await;
     let user = TestUser::sign_in(process.address, "+14155550123").await;
     let sent = user.create_chatroom("x").await.send("hi").await;
-    let mut idle = user.socket().await;
+    let mut idle_socket = user.socket().await;
     let mut follower = user.follow(&sent.reply, None).await;
     follower.read_until("To be").await;
     process.terminate();
     gate.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "To be or not");
-    assert_eq!(idle.close_code().await, 1012, "sockets are closed with a code that invites a reconnect");
+    assert_eq!(idle_socket.close_code().await, 1012, "the close code tells clients to reconnect");
     assert!(process.wait_for_exit().await);
 }
 

@@ -1,4 +1,4 @@
-//! Which queued reply a worker claims next: limits per user, fairness between users, and the order within a chatroom.
+//! Which queued reply a worker claims next: limits for each user, fairness between users, and the order within a chatroom.
 
 use chrono::TimeDelta;
 use entity::job;
@@ -88,24 +88,24 @@ async fn replies_of_one_chatroom_run_in_order() {
 
 /// The last user message of each model call, in the order of the calls.
 fn prompts(app: &TestApp) -> Vec<String> {
-    let last = |call: crate::support::gemini::Call| {
+    let last_text = |call: crate::support::gemini::Call| {
         let turn = call.body["contents"].as_array().unwrap().last().unwrap().clone();
         turn["parts"][0]["text"].as_str().unwrap().to_owned()
     };
-    app.gemini.calls().into_iter().map(last).collect()
+    app.gemini.calls().into_iter().map(last_text).collect()
 }
 
 #[tokio::test]
 async fn a_users_replies_run_in_the_order_of_their_messages_across_chatrooms() {
     let app = TestApp::with_settings(&["--basic-parallel-replies=1"]).await;
     let user = app.user().await;
-    let (one, two) = (user.create_chatroom("one").await, user.create_chatroom("two").await);
+    let (chatroom_one, chatroom_two) = (user.create_chatroom("one").await, user.create_chatroom("two").await);
     let gate = Gate::closed();
     app.gemini.enqueue(Script::new().text("First").wait(&gate).finish("STOP"));
-    let first = one.send("1").await;
+    let first = chatroom_one.send("1").await;
     user.follow(&first.reply, None).await.read_until("First").await;
-    two.send("2").await;
-    let last = one.send("3").await;
+    chatroom_two.send("2").await;
+    let last = chatroom_one.send("3").await;
     gate.open();
     user.read(&last.reply).await;
     assert_eq!(prompts(&app), ["1", "2", "3"]);
@@ -113,7 +113,7 @@ async fn a_users_replies_run_in_the_order_of_their_messages_across_chatrooms() {
 }
 
 #[tokio::test]
-async fn a_queue_in_one_chatroom_does_not_delay_another_user_of_a_busy_worker() {
+async fn a_queue_in_one_chatroom_does_not_delay_an_older_message_of_another_user() {
     let app = TestApp::with_settings(&["--worker-concurrency=1"]).await;
     let (busy, other) = (app.user().await, app.user().await);
     let chatroom = busy.create_chatroom("x").await;
@@ -131,21 +131,21 @@ async fn a_queue_in_one_chatroom_does_not_delay_another_user_of_a_busy_worker() 
 }
 
 #[tokio::test]
-async fn a_user_behind_a_long_queue_of_another_is_next() {
-    // No worker claims the jobs.
+async fn a_users_first_job_is_claimed_before_the_second_of_a_user_with_a_long_queue() {
+    // An API node has no worker, so that only the test claims jobs.
     let app = TestApp::with(TestOptions { role: Some(Role::Api), ..TestOptions::default() }).await;
     let (db, now) = (&app.chatrooms.db, app.clock.now());
     let busy = insert_user(db.write(), "+14155550101", now).await.id;
     let other = insert_user(db.write(), "+14155550102", now).await.id;
-    let queue = |user, count: i64, since: TimeDelta| async move {
+    let enqueue = |user, count: i64, age: TimeDelta| async move {
         for number in 0..count {
-            let run_at = now - since + TimeDelta::milliseconds(number);
+            let run_at = now - age + TimeDelta::milliseconds(number);
             let job = job::Model { user_id: Some(user), run_at, ..jobs::new("test", run_at) };
             jobs::insert(db.write(), job).await.unwrap();
         }
     };
-    queue(busy, 1000, TimeDelta::minutes(2)).await;
-    queue(other, 2, TimeDelta::minutes(1)).await;
+    enqueue(busy, 1000, TimeDelta::minutes(2)).await;
+    enqueue(other, 2, TimeDelta::minutes(1)).await;
     let claim = |limit| async move {
         let leased_until = now + TimeDelta::seconds(30);
         let terms = ClaimTerms { now, leased_until, limit, basic_cap: 3, pro_cap: 3 };
@@ -159,8 +159,19 @@ async fn a_user_behind_a_long_queue_of_another_is_next() {
         claimed.into_iter().map(|(is_other, _)| if is_other { "other" } else { "busy" }).collect::<Vec<_>>()
     };
     assert_eq!(claim(2).await, ["busy", "other"]);
-    assert_eq!(claim(1).await, ["busy"], "the second of each user, the older one first");
-    assert_eq!(claim(10).await, ["busy", "other"], "three of the busy user run, and both of the other");
-    assert!(claim(10).await.is_empty(), "the limit of the busy user is reached");
+    assert_eq!(
+        claim(1).await,
+        ["busy"],
+        "both users have one running job, and the next job of the busy user is older"
+    );
+    assert_eq!(
+        claim(10).await,
+        ["busy", "other"],
+        "the third of the busy user, which is the limit, and the last of the other"
+    );
+    assert!(
+        claim(10).await.is_empty(),
+        "the busy user has reached the limit, and the other has no further job"
+    );
     app.shut_down().await;
 }

@@ -42,7 +42,7 @@ async fn continuous_resuming_and_late_subscribers_receive_all_two_hundred_chunks
     let script = chunks.iter().fold(Script::new(), |script, chunk| script.wait(&gate).text(chunk));
     app.gemini.enqueue(script.wait(&gate).finish("STOP"));
     let sent = chatroom.send("hi").await;
-    let from_the_start = async {
+    let continuous = async {
         let mut follower = user.follow(&sent.reply, None).await;
         let mut last = String::new();
         while let Some(kind) = follower.next_event().await {
@@ -51,7 +51,7 @@ async fn continuous_resuming_and_late_subscribers_receive_all_two_hundred_chunks
         }
         (follower.text, last)
     };
-    let reconnecting = async {
+    let resuming = async {
         let mut text = String::new();
         let mut cursor: Option<String> = None;
         for part in 1..=5 {
@@ -65,21 +65,21 @@ async fn continuous_resuming_and_late_subscribers_receive_all_two_hundred_chunks
         assert_eq!(follower.restarts, 0);
         text + &follower.text
     };
-    let joining_late = async {
-        // Waits until half of the chunks have been sent, then subscribes.
+    let late = async {
+        // A first subscription waits until half of the chunks have been sent.
         let mut follower = user.follow(&sent.reply, None).await;
         follower.read_until("chunk 100 ").await;
         user.read(&sent.reply).await.text
     };
-    // Each opening lets Gemini send one chunk.
+    // Each release lets Gemini send one chunk. Every event that the continuous subscriber receives releases one more.
     gate.release_one();
     gate.release_one();
-    let ((whole, last), resumed, joined) = tokio::join!(from_the_start, reconnecting, joining_late);
-    assert_eq!(last, "ReplyCompleted");
+    let ((whole, last_event), resumed, joined_late) = tokio::join!(continuous, resuming, late);
+    assert_eq!(last_event, "ReplyCompleted");
     let expected = chunks.concat();
     assert_eq!(whole, expected);
     assert_eq!(resumed, expected);
-    assert_eq!(joined, expected);
+    assert_eq!(joined_late, expected);
     assert_eq!(user.message(&sent.reply).await["content"], expected);
     app.stop().await;
 }
@@ -150,19 +150,19 @@ async fn reply_stream_rejects_an_invalid_cursor_and_a_user_message() {
 async fn a_retry_after_shown_text_restarts_the_reply() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    let (shown, retry) = (Gate::closed(), Gate::closed());
-    app.gemini.enqueue(Script::new().text("Half an ans").wait(&shown).disconnect());
-    app.gemini.enqueue(Script::new().wait(&retry).text("A whole answer").finish("STOP"));
+    let (first_attempt, second_attempt) = (Gate::closed(), Gate::closed());
+    app.gemini.enqueue(Script::new().text("Half an ans").wait(&first_attempt).disconnect());
+    app.gemini.enqueue(Script::new().wait(&second_attempt).text("A whole answer").finish("STOP"));
     let sent = user.create_chatroom("x").await.send("hi").await;
     let mut follower = user.follow(&sent.reply, None).await;
     follower.read_until("Half").await;
     let cursor = follower.cursor.clone();
-    shown.release_one();
+    first_attempt.release_one();
     while follower.restarts == 0 {
         follower.next_event().await.unwrap();
     }
     assert_eq!((follower.text.as_str(), follower.cursor.as_str()), ("", "2-0"));
-    retry.release_one();
+    second_attempt.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.cursor.as_str()), ("A whole answer", "2-14"));
     // Another device was offline during the retry and resumes from its old cursor.
@@ -190,8 +190,8 @@ async fn a_reply_fails_after_four_attempts_and_its_quota_is_refunded() {
     assert_eq!(message["failure"]["code"], "MODEL_UNAVAILABLE");
     assert_eq!(message["failure"]["retryable"], true);
     assert_eq!(user.used().await, 0);
-    let again = user.regenerate(&sent.reply).await.unwrap();
-    assert_eq!(user.read(&again.reply).await.text, "Yes.");
+    let regenerated = user.regenerate(&sent.reply).await.unwrap();
+    assert_eq!(user.read(&regenerated.reply).await.text, "Yes.");
     assert_eq!(user.used().await, 1);
     app.stop().await;
 }
@@ -213,7 +213,7 @@ async fn a_slow_subscriber_receives_the_remaining_text_and_the_end() {
     assert!(matches!(events.next().await, Some(Ok(ReplyEvent::Delta { text, .. })) if text == "One"));
     gate.release_one();
     user.read(&sent.reply).await;
-    // By now the remaining text and the end have been published, and this subscriber has read neither.
+    // The remaining text and the end have now been published, and this subscriber has read neither.
     let rest =
         tokio::time::timeout(TEST_TIMEOUT, events.collect::<Vec<_>>()).await.expect("the end was missed");
     assert!(
@@ -226,17 +226,18 @@ async fn a_slow_subscriber_receives_the_remaining_text_and_the_end() {
 async fn a_fenced_worker_cannot_append_to_the_reply() {
     let app = TestApp::with_stopped_clock().await;
     let user = app.user().await;
-    let (zombie, next) = (Gate::closed(), Gate::closed());
-    app.gemini.enqueue(Script::new().text("Old").wait(&zombie).text(" and late").finish("STOP"));
-    app.gemini.enqueue(Script::new().text("New").wait(&next).text(" and whole").finish("STOP"));
+    let (old_attempt, new_attempt) = (Gate::closed(), Gate::closed());
+    app.gemini.enqueue(Script::new().text("Old").wait(&old_attempt).text(" and late").finish("STOP"));
+    app.gemini.enqueue(Script::new().text("New").wait(&new_attempt).text(" and whole").finish("STOP"));
     let sent = user.create_chatroom("x").await.send("hi").await;
     let mut follower = user.follow(&sent.reply, None).await;
     follower.read_until("Old").await;
+    // The lease of 30 seconds expires, and the job is claimed again while the old attempt still runs.
     app.advance(chrono::TimeDelta::seconds(31)).await;
     follower.read_until("New").await;
     assert_eq!(follower.restarts, 1);
-    zombie.release_one();
-    next.release_one();
+    old_attempt.release_one();
+    new_attempt.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "New and whole");
     let message = user.message(&sent.reply).await;
@@ -249,20 +250,21 @@ async fn a_fenced_worker_cannot_append_to_the_reply() {
 async fn a_fenced_worker_cannot_finish_the_reply() {
     let app = TestApp::with_stopped_clock().await;
     let user = app.user().await;
-    let (zombie, next) = (Gate::closed(), Gate::closed());
-    app.gemini.enqueue(Script::new().text("Old").wait(&zombie).finish("STOP"));
-    app.gemini.enqueue(Script::new().text("New").wait(&next).text(" and whole").finish("STOP"));
+    let (old_attempt, new_attempt) = (Gate::closed(), Gate::closed());
+    app.gemini.enqueue(Script::new().text("Old").wait(&old_attempt).finish("STOP"));
+    app.gemini.enqueue(Script::new().text("New").wait(&new_attempt).text(" and whole").finish("STOP"));
     let sent = user.create_chatroom("x").await.send("hi").await;
     let mut follower = user.follow(&sent.reply, None).await;
     follower.read_until("Old").await;
+    // The lease of 30 seconds expires, and the job is claimed again while the old attempt still runs.
     app.advance(chrono::TimeDelta::seconds(31)).await;
     follower.read_until("New").await;
-    zombie.release_one();
-    // While the reply in another chatroom is written, the old attempt tries to finish and is rejected.
-    let elsewhere = user.create_chatroom("y").await.send("hi").await;
-    user.read(&elsewhere.reply).await;
+    old_attempt.release_one();
+    // A reply in another chatroom gives the old attempt time to try to finish. It must be rejected.
+    let other_reply = user.create_chatroom("y").await.send("hi").await;
+    user.read(&other_reply.reply).await;
     assert_eq!(user.message(&sent.reply).await["status"], "STREAMING");
-    next.release_one();
+    new_attempt.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "New and whole");
     app.stop().await;
@@ -297,7 +299,7 @@ async fn the_text_so_far_is_saved_to_the_row_while_streaming() {
 async fn a_reply_longer_than_512_kib_is_truncated_and_finishes_with_max_tokens() {
     let app = TestApp::with_stopped_clock().await;
     let user = app.user().await;
-    // After the `!`, one of the two-byte characters would end one byte past the limit.
+    // The `!` makes the offsets of the two-byte characters odd, so that one of them crosses the limit, which is even.
     let part = "é".repeat(32 * 1024);
     let script =
         Script::new().text("!").text(&part).text(&part).text(&part).text(&part).text(&part).text(&part);

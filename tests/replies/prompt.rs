@@ -20,8 +20,8 @@ async fn the_prompt_contains_the_chatrooms_system_instruction() {
 }
 
 #[tokio::test]
-async fn the_prompt_holds_the_newest_messages_that_fit_and_starts_with_a_user_message() {
-    // Ten tokens are forty bytes.
+async fn the_prompt_contains_the_newest_messages_that_fit_and_starts_with_a_user_message() {
+    // A token counts as four bytes, so that forty bytes fit.
     let app = TestApp::with_settings(&["--model-history-tokens=10"]).await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
@@ -36,7 +36,7 @@ async fn the_prompt_holds_the_newest_messages_that_fit_and_starts_with_a_user_me
         {"role": "user", "parts": [{"text": "and sixteen more"}]},
     ]);
     assert_eq!(call.body["contents"], expected);
-    // The newest message is sent even if it alone exceeds the window.
+    // The newest message is sent even if it alone exceeds the limit.
     let long = "x".repeat(100);
     user.read(&chatroom.send(&long).await.reply).await;
     let call = app.gemini.calls().pop().unwrap();
@@ -88,7 +88,7 @@ async fn the_prompt_of_a_long_conversation_is_complete_and_in_order() {
     assert_eq!(
         app.gemini.calls().pop().unwrap().body["contents"],
         json!(expected),
-        "the old reply is left out"
+        "the prompt must not contain the old reply"
     );
     app.stop().await;
 }
@@ -104,8 +104,8 @@ async fn a_reply_whose_branch_became_inactive_gets_the_prompt_of_its_branch() {
     let gate = Gate::closed();
     for title in ["y", "z"] {
         app.gemini.enqueue(Script::new().text("Wait").wait(&gate).finish("STOP"));
-        let other = user.create_chatroom(title).await.send("wait").await;
-        user.follow(&other.reply, None).await.read_until("Wait").await;
+        let running = user.create_chatroom(title).await.send("wait").await;
+        user.follow(&running.reply, None).await.read_until("Wait").await;
     }
     let second = chatroom.send("two").await;
     assert_eq!(user.message(&second.reply).await["status"], "QUEUED");

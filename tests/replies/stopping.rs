@@ -49,8 +49,8 @@ async fn stopping_a_queued_reply_cancels_it_without_a_model_call() {
     let first = chatroom.send("one").await;
     user.follow(&first.reply, None).await.read_until("One").await;
     let second = chatroom.send("two").await;
-    let waiting = user.message(&second.reply).await;
-    assert_eq!((&waiting["status"], &waiting["queuePosition"]), (&json!("QUEUED"), &json!(1)));
+    let queued = user.message(&second.reply).await;
+    assert_eq!((&queued["status"], &queued["queuePosition"]), (&json!("QUEUED"), &json!(1)));
     assert_eq!(user.stop(&second.reply).await["status"], "CANCELLED");
     assert_eq!(user.message(&second.reply).await["queuePosition"], Value::Null);
     gate.open();
@@ -82,6 +82,7 @@ async fn stopping_a_reply_that_awaits_its_retry_cancels_it_at_once() {
     let info = json!([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "100s"}]);
     app.gemini.enqueue(Script::gemini_error(429, "RESOURCE_EXHAUSTED", info));
     let sent = user.create_chatroom("x").await.send("hi").await;
+    // A reply that has failed once is queued again, with the cursor of its first attempt.
     let retry_scheduled = async {
         loop {
             let message = user.message(&sent.reply).await;

@@ -124,7 +124,7 @@ async fn the_reply_log_signals_cache_and_rate_limits_work_on_a_redis_cluster() {
     timeout(TEST_TIMEOUT, link.connected()).await.unwrap();
     let log = RedisReplyLog::new(link.clone());
     let signals = RedisSignals::new(link.clone());
-    // Uses so many replies and topics that every server holds some of their keys.
+    // With this many replies and topics, every server has some of their keys.
     join_all((0..64).map(async |_| {
         let reply = MessageId::generate();
         let mut subscriber = log.subscribe(reply).await;
@@ -148,7 +148,7 @@ async fn the_reply_log_signals_cache_and_rate_limits_work_on_a_redis_cluster() {
     assert_eq!(cache.get_or_load("a", async { Ok(Bytes::from_static(b"x")) }.boxed()).await.unwrap(), "x");
     let limits = RedisRateLimit::new(link);
     let limit = |key: &str, max| Limit { key: key.to_owned(), max, window: Duration::from_mins(1) };
-    let both = [limit("one", 1), limit("other", 5)];
+    let both = [limit("first", 1), limit("second", 5)];
     assert_eq!(limits.take(&both).await.unwrap(), Verdict::Allowed { remaining: 0 });
     assert!(matches!(limits.take(&both).await.unwrap(), Verdict::Rejected { .. }));
 }

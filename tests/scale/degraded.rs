@@ -10,9 +10,10 @@ use crate::support::{
     requirements::require_servers, socket::TEST_TIMEOUT, user,
 };
 
-/// A node whose connections to PostgreSQL and Redis go through proxies. `base` is a node without proxies.
+/// A node whose connections to PostgreSQL and Redis go through proxies.
 struct ProxiedNode {
-    base: TestApp,
+    /// Another node of the same installation, without proxies.
+    direct: TestApp,
     app: TestApp,
     postgres: TcpProxy,
     redis: TcpProxy,
@@ -20,23 +21,24 @@ struct ProxiedNode {
 
 impl ProxiedNode {
     async fn start(role: Role, settings: &[&str]) -> Self {
-        let base = TestApp::with(TestOptions { role: Some(Role::Api), ..TestOptions::default() }).await;
-        Self::on(base, role, settings).await
+        let direct = TestApp::with(TestOptions { role: Some(Role::Api), ..TestOptions::default() }).await;
+        Self::on(direct, role, settings).await
     }
 
-    async fn on(base: TestApp, role: Role, settings: &[&str]) -> Self {
-        let (database, redis_url) = (&base.backend.database_url, base.backend.redis_url.as_ref().unwrap());
+    async fn on(direct: TestApp, role: Role, settings: &[&str]) -> Self {
+        let (database, redis_url) =
+            (&direct.backend.database_url, direct.backend.redis_url.as_ref().unwrap());
         let (postgres, redis) = (TcpProxy::start(database).await, TcpProxy::start(redis_url).await);
         let database = format!("--database-url={}", postgres.proxied_url(database));
         let redis_url = format!("--redis-url={}", redis.proxied_url(redis_url));
         let settings: Vec<&str> = settings.iter().copied().chain([database.as_str(), &redis_url]).collect();
-        let app = base.add_node(role, &settings).await;
-        Self { base, app, postgres, redis }
+        let app = direct.add_node(role, &settings).await;
+        Self { direct, app, postgres, redis }
     }
 
     async fn stop(self) {
         self.app.stop().await;
-        self.base.stop().await;
+        self.direct.stop().await;
     }
 
     async fn ready(&self) -> (u16, String) {
@@ -52,7 +54,7 @@ impl ProxiedNode {
 }
 
 /// Checks that sending, reading and following work without Redis, and that text is live again after Redis has returned.
-async fn works_without_redis(lose: impl Fn(&TcpProxy)) {
+async fn works_without_redis(break_connections: impl Fn(&TcpProxy)) {
     let proxied = ProxiedNode::start(Role::All, &[]).await;
     let app = &proxied.app;
     let gate = Gate::closed();
@@ -65,19 +67,19 @@ async fn works_without_redis(lose: impl Fn(&TcpProxy)) {
     let mut follower = user.follow(&sent.reply, None).await;
     follower.read_until("Before. ").await;
 
-    lose(&proxied.redis);
+    break_connections(&proxied.redis);
     proxied.wait_until_ready("ready, without Redis\n").await;
     gate.release_one();
-    // This text comes from the row.
+    // Without Redis, the subscriber reads this text from the row.
     follower.read_until("During. ").await;
     let meanwhile = other.send("and?").await;
     assert_eq!(user.read(&meanwhile.reply).await.text, "Yes.");
     assert_eq!(other.branch().await.len(), 2);
-    let uncounted = app.anonymous().execute(user::SEND_OTP, json!({"phone": "+14155550199"})).await;
+    let rejected = app.anonymous().execute(user::SEND_OTP, json!({"phone": "+14155550199"})).await;
     assert_eq!(
-        code_of(&uncounted),
+        code_of(&rejected),
         "INTERNAL_SERVER_ERROR",
-        "calls that cost money fail if they cannot be counted"
+        "a call that a rate limit protects must fail if it cannot be counted"
     );
 
     proxied.redis.restore();
@@ -85,7 +87,7 @@ async fn works_without_redis(lose: impl Fn(&TcpProxy)) {
     gate.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.restarts), ("Before. During. After.", 0));
-    // This text arrives before it is saved in the row, whose cursor is still at the beginning. So it came through Redis.
+    // This text arrives before it is saved in the row, whose cursor is still at the beginning. Thus it came through Redis.
     let gate = Gate::closed();
     app.gemini.enqueue(Script::new().text("Live").wait(&gate).finish("STOP"));
     let sent = chatroom.send("again").await;
@@ -113,11 +115,11 @@ async fn an_unresponsive_redis_only_slows_replies() {
 #[tokio::test]
 async fn a_reply_end_not_published_during_an_outage_is_published_later() {
     require_servers!();
-    let base = TestApp::with(TestOptions { role: Some(Role::Api), ..TestOptions::default() }).await;
-    let proxied = ProxiedNode::on(base, Role::Worker, &[]).await;
+    let direct = TestApp::with(TestOptions { role: Some(Role::Api), ..TestOptions::default() }).await;
+    let proxied = ProxiedNode::on(direct, Role::Worker, &[]).await;
     let gate = Gate::closed();
-    proxied.base.gemini.enqueue(Script::new().text("Text").wait(&gate).finish("STOP"));
-    let user = proxied.base.user().await;
+    proxied.direct.gemini.enqueue(Script::new().text("Text").wait(&gate).finish("STOP"));
+    let user = proxied.direct.user().await;
     let sent = user.create_chatroom("x").await.send("hi").await;
     let mut follower = user.follow(&sent.reply, None).await;
     follower.read_until("Text").await;
@@ -135,7 +137,7 @@ async fn a_reply_end_not_published_during_an_outage_is_published_later() {
 }
 
 #[tokio::test]
-async fn a_flushed_redis_receives_the_running_reply_again() {
+async fn after_redis_is_flushed_the_running_reply_is_appended_from_its_beginning() {
     require_servers!();
     let app = TestApp::start().await;
     let gate = Gate::closed();
@@ -192,22 +194,24 @@ async fn replies_running_during_a_database_outage_are_stored_afterwards() {
 #[tokio::test]
 async fn a_partitioned_worker_cannot_overwrite_its_successor() {
     require_servers!();
-    let base = TestApp::with(TestOptions { role: Some(Role::Api), ..TestOptions::default() }).await;
-    let proxied = ProxiedNode::on(base, Role::Worker, &["--worker-lease=2"]).await;
+    let direct = TestApp::with(TestOptions { role: Some(Role::Api), ..TestOptions::default() }).await;
+    let proxied = ProxiedNode::on(direct, Role::Worker, &["--worker-lease=2"]).await;
     let gate = Gate::closed();
-    let cut_off = Script::new().text("Partitioned ").wait(&gate).text("worker's text").finish("STOP");
-    proxied.base.gemini.enqueue(cut_off);
-    let user = proxied.base.user().await;
+    let partitioned_text =
+        Script::new().text("Partitioned ").wait(&gate).text("worker's text").finish("STOP");
+    proxied.direct.gemini.enqueue(partitioned_text);
+    let user = proxied.direct.user().await;
     let sent = user.create_chatroom("x").await.send("hi").await;
     let mut follower = user.follow(&sent.reply, None).await;
     follower.read_until("Partitioned ").await;
 
     proxied.postgres.stall();
     proxied.redis.stall();
-    let other_gate = Gate::closed();
-    let other = Script::new().text("Successor").wait(&other_gate).text(", whole").finish("STOP");
-    proxied.base.gemini.enqueue(other);
-    let other = proxied.base.add_node(Role::Worker, &[]).await;
+    let successor_gate = Gate::closed();
+    let successors_text =
+        Script::new().text("Successor").wait(&successor_gate).text(", whole").finish("STOP");
+    proxied.direct.gemini.enqueue(successors_text);
+    let successor = proxied.direct.add_node(Role::Worker, &[]).await;
     follower.read_until("Successor").await;
     gate.release_one();
     proxied.postgres.restore();
@@ -215,15 +219,15 @@ async fn a_partitioned_worker_cannot_overwrite_its_successor() {
     // Another reply gives the partitioned worker time to reconnect and to notice that it has lost its lease.
     let next = user.create_chatroom("y").await.send("hi").await;
     assert_eq!(user.read(&next.reply).await.text, "Yes.");
-    other_gate.release_one();
+    successor_gate.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!((follower.text.as_str(), follower.restarts), ("Successor, whole", 1));
     assert_eq!(user.message(&sent.reply).await["content"], "Successor, whole");
-    other.stop().await;
+    successor.stop().await;
     proxied.stop().await;
 }
 
-/// Locks all chatrooms until its transaction ends.
+/// Locks all chatrooms until the transaction ends that executes it.
 const LOCK_CHATROOMS: &str = "UPDATE chatrooms SET version = version";
 
 #[tokio::test]
@@ -232,19 +236,21 @@ async fn a_transaction_is_retried_when_its_connection_breaks() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
-    let other = Database::connect(&app.backend.database_url).await.unwrap();
-    let lock = other.begin().await.unwrap();
+    let other_connection = Database::connect(&app.backend.database_url).await.unwrap();
+    let lock = other_connection.begin().await.unwrap();
     lock.execute_unprepared(LOCK_CHATROOMS).await.unwrap();
+    // Terminates the session of `sendMessage`, which waits for the lock.
     let terminate_waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                  WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let terminated_session = async {
+    let terminate_session = async {
         let terminated = async {
-            while other.execute_unprepared(terminate_waiting).await.unwrap().rows_affected() == 0 {}
+            while other_connection.execute_unprepared(terminate_waiting).await.unwrap().rows_affected() == 0 {
+            }
         };
         timeout(TEST_TIMEOUT, terminated).await.unwrap();
         lock.rollback().await.unwrap();
     };
-    let (sent, ()) = tokio::join!(chatroom.send("hi"), terminated_session);
+    let (sent, ()) = tokio::join!(chatroom.send("hi"), terminate_session);
     assert_eq!(sent.used, 1);
     assert_eq!(user.read(&sent.reply).await.text, "Yes.");
     app.stop().await;
@@ -273,20 +279,22 @@ async fn a_message_committed_as_its_connection_breaks_is_stored_once_and_answere
     let user = proxied.app.user().await;
     let chatroom = user.create_chatroom("x").await;
     user.read(&chatroom.send("first").await.reply).await;
+    // PostgreSQL still receives statements, but the node does not receive its responses.
     proxied.postgres.silence();
     let send = chatroom.send("hi");
-    let cut = async {
+    let disconnect_after_commit = async {
         let stored = sea_orm::Statement::from_string(
             sea_orm::DbBackend::Postgres,
             "SELECT 1 FROM messages WHERE content = 'hi'",
         );
-        let db = proxied.base.chatrooms.db.read();
+        let db = proxied.direct.chatrooms.db.read();
         while db.query_one_raw(stored.clone()).await.unwrap().is_none() {}
         proxied.postgres.disconnect();
         while proxied.ready().await.0 == 200 {}
         proxied.postgres.restore();
     };
-    let (sent, ()) = timeout(TEST_TIMEOUT, futures_util::future::join(send, cut)).await.unwrap();
+    let (sent, ()) =
+        timeout(TEST_TIMEOUT, futures_util::future::join(send, disconnect_after_commit)).await.unwrap();
     assert_eq!(chatroom.branch().await.len(), 4);
     assert_eq!(user.read(&sent.reply).await.text, "Yes.");
     let usage = user.data("{ me { usage { used } } }", json!({})).await;
@@ -295,12 +303,13 @@ async fn a_message_committed_as_its_connection_breaks_is_stored_once_and_answere
 }
 
 #[tokio::test]
-async fn idle_connections_that_were_cut_silently_delay_a_query_by_the_statement_timeout_at_most() {
+async fn idle_connections_lost_without_an_error_delay_a_query_by_at_most_the_statement_timeout() {
     require_servers!();
     let proxied = ProxiedNode::start(Role::Api, &["--database-statement-timeout=2"]).await;
     let user = proxied.app.user().await;
     user.data("{ me { fullName } }", json!({})).await;
     proxied.postgres.stall();
+    // A connection that was idle for more than a second is tested before its next use. The pool measures this with tokio's clock.
     tokio::time::pause();
     tokio::time::advance(std::time::Duration::from_secs(2)).await;
     tokio::time::resume();

@@ -1,4 +1,4 @@
-//! Tests that need PostgreSQL and Redis: several nodes, and outages of either.
+//! Tests that need PostgreSQL and Redis: several nodes, outages, connection poolers, restores and upgrades.
 
 mod cluster;
 mod degraded;

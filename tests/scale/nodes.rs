@@ -1,4 +1,4 @@
-//! Several nodes of one installation: an effect on one is visible on all.
+//! Several nodes of one installation: a change on one node takes effect on all.
 
 use chrono::TimeDelta;
 use futures_util::{StreamExt, future::join_all};
@@ -24,36 +24,36 @@ use crate::support::{
     user,
 };
 
-/// An API node.
-async fn api() -> TestApp {
+async fn start_api() -> TestApp {
     TestApp::with(TestOptions { role: Some(Role::Api), ..TestOptions::default() }).await
 }
 
-/// A worker whose lease does not expire during the test.
-async fn worker(node: &TestApp) -> TestApp {
+/// Starts a worker of the same installation, whose leases do not expire during the test.
+async fn start_worker(node: &TestApp) -> TestApp {
     node.add_node(Role::Worker, &["--worker-lease=3600"]).await
 }
 
-fn on(user: &TestUser, node: &TestApp) -> TestUser {
+/// The same user, connected to another node.
+fn on_node(user: &TestUser, node: &TestApp) -> TestUser {
     TestUser { address: node.address, ..user.clone() }
 }
 
 #[tokio::test]
 async fn a_subscriber_on_another_node_receives_the_workers_reply() {
     require_servers!();
-    let one = api().await;
-    let other = one.add_node(Role::Api, &[]).await;
-    let worker = worker(&one).await;
+    let node_a = start_api().await;
+    let node_b = node_a.add_node(Role::Api, &[]).await;
+    let worker = start_worker(&node_a).await;
     let gate = Gate::closed();
-    one.gemini.enqueue(Script::new().text("Half ").wait(&gate).text("and half").finish("STOP"));
-    let user = one.user().await;
+    node_a.gemini.enqueue(Script::new().text("Half ").wait(&gate).text("and half").finish("STOP"));
+    let user = node_a.user().await;
     let sent = user.create_chatroom("x").await.send("hi").await;
-    let mut follower = on(&user, &other).follow(&sent.reply, None).await;
+    let mut follower = on_node(&user, &node_b).follow(&sent.reply, None).await;
     follower.read_until("Half").await;
     gate.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "Half and half");
-    for node in [one, other, worker] {
+    for node in [node_a, node_b, worker] {
         node.stop().await;
     }
 }
@@ -61,14 +61,14 @@ async fn a_subscriber_on_another_node_receives_the_workers_reply() {
 #[tokio::test]
 async fn stopping_from_another_node_cancels_the_workers_reply() {
     require_servers!();
-    let one = api().await;
-    let worker = worker(&one).await;
-    one.gemini.enqueue(Script::new().text("So far").hang());
-    let user = one.user().await;
+    let node_a = start_api().await;
+    let worker = start_worker(&node_a).await;
+    node_a.gemini.enqueue(Script::new().text("So far").hang());
+    let user = node_a.user().await;
     let sent = user.create_chatroom("x").await.send("hi").await;
     user.follow(&sent.reply, None).await.read_until("So far").await;
     assert_eq!(user.stop(&sent.reply).await, json!({"status": "CANCELLED", "content": "So far"}));
-    for node in [one, worker] {
+    for node in [node_a, worker] {
         node.stop().await;
     }
 }
@@ -76,12 +76,12 @@ async fn stopping_from_another_node_cancels_the_workers_reply() {
 #[tokio::test]
 async fn chatroom_events_reach_subscribers_on_every_node() {
     require_servers!();
-    let one = api().await;
-    let other = one.add_node(Role::Api, &[]).await;
-    let worker = worker(&one).await;
-    let user = one.user().await;
+    let node_a = start_api().await;
+    let node_b = node_a.add_node(Role::Api, &[]).await;
+    let worker = start_worker(&node_a).await;
+    let user = node_a.user().await;
     let chatroom = user.create_chatroom("x").await;
-    let mut socket = on(&user, &other).socket().await;
+    let mut socket = on_node(&user, &node_b).socket().await;
     let follow =
         "subscription($id: ID!) { chatroomEvents(chatroomId: $id, after: \"0\") { change { __typename } } }";
     socket.subscribe("1", follow, &json!({ "id": chatroom.id })).await;
@@ -95,7 +95,7 @@ async fn chatroom_events_reach_subscribers_on_every_node() {
         }
     }
     assert_eq!(received[1..3], ["MessageAdded", "MessageAdded"], "{received:?}");
-    for node in [one, other, worker] {
+    for node in [node_a, node_b, worker] {
         node.stop().await;
     }
 }
@@ -103,13 +103,13 @@ async fn chatroom_events_reach_subscribers_on_every_node() {
 #[tokio::test]
 async fn a_session_ended_on_one_node_closes_its_sockets_on_all() {
     require_servers!();
-    let one = api().await;
-    let other = one.add_node(Role::Api, &[]).await;
-    let user = one.user().await;
-    let mut socket = on(&user, &other).socket().await;
+    let node_a = start_api().await;
+    let node_b = node_a.add_node(Role::Api, &[]).await;
+    let user = node_a.user().await;
+    let mut socket = on_node(&user, &node_b).socket().await;
     user.data("mutation { logout { sessionsEnded } }", json!({})).await;
     assert_eq!(socket.close_code().await, 4403);
-    for node in [one, other] {
+    for node in [node_a, node_b] {
         node.stop().await;
     }
 }
@@ -117,17 +117,17 @@ async fn a_session_ended_on_one_node_closes_its_sockets_on_all() {
 #[tokio::test]
 async fn a_session_ended_on_one_node_is_rejected_on_another_when_its_signal_arrives() {
     require_servers!();
-    let one = TestApp::with_stopped_clock().await;
-    let other = one.add_node(Role::Api, &[]).await;
-    let user = one.user().await;
-    let there = on(&user, &other);
-    let session = there.data("{ sessions { id } }", json!({})).await["sessions"][0]["id"].clone();
+    let node_a = TestApp::with_stopped_clock().await;
+    let node_b = node_a.add_node(Role::Api, &[]).await;
+    let user = node_a.user().await;
+    let user_on_b = on_node(&user, &node_b);
+    let session = user_on_b.data("{ sessions { id } }", json!({})).await["sessions"][0]["id"].clone();
     let topic = Topic::Session(serde_json::from_value(session).unwrap());
-    let mut signals = other.chatrooms.signals.subscribe(topic).await;
+    let mut signals = node_b.chatrooms.signals.subscribe(topic).await;
     user.data("mutation { logout { sessionsEnded } }", json!({})).await;
     signals.next().await;
-    assert_eq!(there.data("{ me { id } }", json!({})).await, json!({ "me": null }));
-    for node in [one, other] {
+    assert_eq!(user_on_b.data("{ me { id } }", json!({})).await, json!({ "me": null }));
+    for node in [node_a, node_b] {
         node.stop().await;
     }
 }
@@ -135,18 +135,18 @@ async fn a_session_ended_on_one_node_is_rejected_on_another_when_its_signal_arri
 #[tokio::test]
 async fn a_write_on_one_node_invalidates_cached_lists_on_all() {
     require_servers!();
-    let one = api().await;
-    let other = one.add_node(Role::Api, &[]).await;
-    let user = one.user().await;
+    let node_a = start_api().await;
+    let node_b = node_a.add_node(Role::Api, &[]).await;
+    let user = node_a.user().await;
     let chatroom_count = async |node: &TestApp| {
-        let data = on(&user, node).data("{ chatrooms { nodes { title } } }", json!({})).await;
+        let data = on_node(&user, node).data("{ chatrooms { nodes { title } } }", json!({})).await;
         data["chatrooms"]["nodes"].as_array().unwrap().len()
     };
     for chatrooms in 1..4 {
         user.create_chatroom("x").await;
-        assert_eq!((chatroom_count(&other).await, chatroom_count(&one).await), (chatrooms, chatrooms));
+        assert_eq!((chatroom_count(&node_b).await, chatroom_count(&node_a).await), (chatrooms, chatrooms));
     }
-    for node in [one, other] {
+    for node in [node_a, node_b] {
         node.stop().await;
     }
 }
@@ -154,16 +154,16 @@ async fn a_write_on_one_node_invalidates_cached_lists_on_all() {
 #[tokio::test]
 async fn rate_limits_are_shared_by_all_nodes() {
     require_servers!();
-    let one = TestApp::with_stopped_clock().await;
-    let other = one.add_node(Role::Api, &[]).await;
-    for (round, node) in [&one, &other, &one, &other, &one].into_iter().enumerate() {
+    let node_a = TestApp::with_stopped_clock().await;
+    let node_b = node_a.add_node(Role::Api, &[]).await;
+    for (round, node) in [&node_a, &node_b, &node_a, &node_b, &node_a].into_iter().enumerate() {
         let sent = node.anonymous().execute(user::SEND_OTP, json!({"phone": "+14155550123"})).await;
         assert!(sent.get("errors").is_none(), "{round}: {sent}");
-        one.advance(chrono::TimeDelta::seconds(30)).await;
+        node_a.advance(chrono::TimeDelta::seconds(30)).await;
     }
-    let sixth = other.anonymous().execute(user::SEND_OTP, json!({"phone": "+14155550123"})).await;
+    let sixth = node_b.anonymous().execute(user::SEND_OTP, json!({"phone": "+14155550123"})).await;
     assert_eq!(code_of(&sixth), "RATE_LIMITED");
-    for node in [one, other] {
+    for node in [node_a, node_b] {
         node.stop().await;
     }
 }
@@ -171,28 +171,28 @@ async fn rate_limits_are_shared_by_all_nodes() {
 #[tokio::test]
 async fn workers_claiming_concurrently_exceed_no_users_limit() {
     require_servers!();
-    let one = api().await;
+    let node_a = start_api().await;
     for _ in 0..20 {
-        let user = one.user().await;
+        let user = node_a.user().await;
         for title in ["a", "b", "c", "d", "e"] {
             user.create_chatroom(title).await.send("hi").await;
         }
-        let now = one.clock.now();
+        let now = node_a.clock.now();
         let terms =
             ClaimTerms { now, leased_until: now + TimeDelta::hours(1), limit: 16, basic_cap: 2, pro_cap: 5 };
-        let claims = join_all((0..8).map(async |_| jobs::claim(&one.chatrooms.db, terms).await.unwrap()));
+        let claims = join_all((0..8).map(async |_| jobs::claim(&node_a.chatrooms.db, terms).await.unwrap()));
         // Meanwhile the order of the queue changes.
         let move_to_front = "UPDATE jobs SET run_at = (SELECT min(run_at) FROM jobs) - interval '1 second'
                      WHERE id = (SELECT id FROM jobs WHERE leased_until IS NULL ORDER BY run_at DESC LIMIT 1)";
         let reordering = async {
             for _ in 0..8 {
-                one.chatrooms.db.write().execute_unprepared(move_to_front).await.unwrap();
+                node_a.chatrooms.db.write().execute_unprepared(move_to_front).await.unwrap();
             }
         };
         let (claims, ()) = tokio::join!(claims, reordering);
-        assert_eq!(claims.concat().len(), 2);
+        assert_eq!(claims.concat().len(), 2, "the limit of a Basic user");
     }
-    one.shut_down().await;
+    node_a.shut_down().await;
 }
 
 #[tokio::test]
@@ -209,16 +209,16 @@ async fn nodes_starting_together_migrate_once() {
 }
 
 #[tokio::test]
-async fn a_subscription_bought_on_one_node_is_visible_on_another() {
+async fn a_subscription_bought_on_one_node_takes_effect_on_another() {
     require_servers!();
     let node = async |role, peer| {
         TestApp::with(TestOptions { billing: true, role: Some(role), peer, ..TestOptions::default() }).await
     };
-    let one = node(Role::Api, None).await;
-    let other = node(Role::Api, Some(&one)).await;
-    let worker = node(Role::Worker, Some(&one)).await;
-    buy_pro_after_the_daily_quota(&one, &other).await;
-    for node in [one, other, worker] {
+    let node_a = node(Role::Api, None).await;
+    let node_b = node(Role::Api, Some(&node_a)).await;
+    let worker = node(Role::Worker, Some(&node_a)).await;
+    buy_pro_after_the_daily_quota(&node_a, &node_b).await;
+    for node in [node_a, node_b, worker] {
         node.stop().await;
     }
 }
@@ -229,38 +229,40 @@ async fn a_stale_stripe_sync_does_not_overwrite_a_newer_one() {
     let node = async |role, peer| {
         TestApp::with(TestOptions { billing: true, role: Some(role), peer, ..TestOptions::default() }).await
     };
-    let one = node(Role::Api, None).await;
-    let worker = node(Role::Worker, Some(&one)).await;
-    let user = one.user().await;
+    let node_a = node(Role::Api, None).await;
+    let worker = node(Role::Worker, Some(&node_a)).await;
+    let user = node_a.user().await;
     let session = user.start_checkout(Value::Null).await.unwrap();
-    let (subscription, events) = one.stripe.complete_checkout(&session);
-    one.stripe.update_subscription(&subscription, "invoice.payment_failed", |it| {
-        it["status"] = json!("incomplete");
+    let (subscription, events) = node_a.stripe.complete_checkout(&session);
+    node_a.stripe.update_subscription(&subscription, "invoice.payment_failed", |object| {
+        object["status"] = json!("incomplete");
     });
     let gate = Gate::closed();
-    let before = one.stripe.calls("GET /v1/subscriptions").len();
-    // The first call returns the checkout without a delay. The second returns an old state of the subscription, late.
-    one.stripe.enqueue_fault(Fault::Late(open_gate()));
-    one.stripe.enqueue_fault(Fault::Late(gate.clone()));
+    let before = node_a.stripe.calls("GET /v1/subscriptions").len();
+    // The first call returns the checkout at once. The second reads the old state of the subscription, and its response is late.
+    node_a.stripe.enqueue_fault(Fault::Late(gate_open_for_one_call()));
+    node_a.stripe.enqueue_fault(Fault::Late(gate.clone()));
     let late_sync = async {
         assert_eq!(user.checkout_status(&session).await, "COMPLETE");
     };
     let meanwhile = async {
-        one.stripe.wait_for_calls("GET /v1/subscriptions", before + 1).await;
-        one.stripe.update_subscription(&subscription, "invoice.paid", |it| it["status"] = json!("active"));
-        assert_eq!(one.stripe.deliver(&user.http, one.address, &events[0]).await, 200);
-        one.wait_until_idle().await;
+        node_a.stripe.wait_for_calls("GET /v1/subscriptions", before + 1).await;
+        node_a.stripe.update_subscription(&subscription, "invoice.paid", |object| {
+            object["status"] = json!("active");
+        });
+        assert_eq!(node_a.stripe.deliver(&user.http, node_a.address, &events[0]).await, 200);
+        node_a.wait_until_idle().await;
         assert_eq!(user.subscription().await["state"], "ACTIVE");
         gate.release_one();
     };
     tokio::join!(late_sync, meanwhile);
     assert_eq!(user.subscription().await["state"], "ACTIVE");
-    for node in [one, worker] {
+    for node in [node_a, worker] {
         node.stop().await;
     }
 }
 
-fn open_gate() -> Gate {
+fn gate_open_for_one_call() -> Gate {
     let gate = Gate::closed();
     gate.release_one();
     gate

@@ -39,7 +39,7 @@ fn version() -> Option<(u32, u32)> {
 }
 
 impl PgBouncer {
-    /// Starts PgBouncer with these settings in front of a database's server.
+    /// Starts PgBouncer with these settings in front of the server of this database.
     fn start(database_url: &str, settings: &str) -> Self {
         let directory = TempDir::new().unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -47,16 +47,15 @@ impl PgBouncer {
             database_url.split('@').nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let file = directory.path().join("pgbouncer.ini");
+        // With `auth_type = any`, clients act as the user in the line of the database.
         let text = format!(
-            "[databases]\n* = host={} port={}\n[pgbouncer]\nlisten_addr = {}\nlisten_port = {}\nunix_socket_dir =\n\
+            "[databases]\n* = host={} port={} user=postgres\n[pgbouncer]\nlisten_addr = {}\nlisten_port = {}\nunix_socket_dir =\n\
              auth_type = any\n{settings}\n",
             server.ip(),
             server.port(),
             address.ip(),
             address.port()
         );
-        // With `auth_type = any`, clients act as the user that the database line names.
-        let text = text.replace("\n[pgbouncer]", " user=postgres\n[pgbouncer]");
         fs::write(&file, text).unwrap();
         // PgBouncer refuses to run as root.
         let is_root =
@@ -93,11 +92,12 @@ impl Drop for PgBouncer {
 }
 
 /// Runs two nodes through the pooler, and exchanges messages on both.
-async fn works_with(deployment: &Deployment, pooler: &PgBouncer) {
+async fn exchange_messages_through(pooler: &PgBouncer, deployment: &Deployment) {
     let url = pooler.proxied_url(&deployment.backend.database_url);
     let settings = [("DATABASE_URL", url.as_str())];
     let mut first = deployment.start_with(&[], &settings).await;
     let second = deployment.start_with(&[], &settings).await;
+    // The pooler drops the timeouts that a node requests, and the node logs how to set them in the database.
     first.wait_for_log("ALTER ROLE postgres SET statement_timeout = '10s'").await;
     let user = TestUser::sign_in(first.address, "+14155550123").await;
     let chatroom = user.create_chatroom("x").await;
@@ -127,7 +127,7 @@ async fn a_pooler_in_session_mode_works() {
     let deployment = Deployment::new().await;
     let pooler =
         PgBouncer::start(&deployment.backend.database_url, "pool_mode = session\ndefault_pool_size = 100");
-    works_with(&deployment, &pooler).await;
+    exchange_messages_through(&pooler, &deployment).await;
 }
 
 #[tokio::test]
@@ -135,12 +135,12 @@ async fn a_pooler_in_transaction_mode_works_if_it_keeps_prepared_statements() {
     require_servers!();
     let Some(version) = version() else { return };
     let deployment = Deployment::new().await;
-    // The pooler has fewer connections to the server than the two nodes have to the pooler.
+    // The pooler opens fewer connections to PostgreSQL than the two nodes open to the pooler.
     let settings = "pool_mode = transaction\ndefault_pool_size = 5";
     if version >= (1, 21) {
         let settings = format!("{settings}\nmax_prepared_statements = 200");
         let pooler = PgBouncer::start(&deployment.backend.database_url, &settings);
-        works_with(&deployment, &pooler).await;
+        exchange_messages_through(&pooler, &deployment).await;
     } else {
         let pooler = PgBouncer::start(&deployment.backend.database_url, settings);
         let output = pooler.failed_start(&deployment);

@@ -14,7 +14,7 @@ use crate::support::{
     socket::TEST_TIMEOUT,
 };
 
-/// A separate Redis process.
+/// A Redis process of one test, whose settings the test changes.
 struct Redis {
     url: String,
     server: Child,
@@ -31,8 +31,8 @@ impl Redis {
         let server = server.current_dir(&directory).stdout(Stdio::null()).spawn().unwrap();
         let url = format!("redis://127.0.0.1:{port}/0");
         let client = redis::Client::open(url.as_str()).unwrap();
-        let up = async { while client.get_multiplexed_async_connection().await.is_err() {} };
-        timeout(TEST_TIMEOUT, up).await.expect("Redis does not start");
+        let started = async { while client.get_multiplexed_async_connection().await.is_err() {} };
+        timeout(TEST_TIMEOUT, started).await.expect("Redis did not start in time");
         let connection = redis_connection(&url).await;
         Self { url, server, connection, _directory: directory }
     }
@@ -61,6 +61,7 @@ async fn wait_for_ready_status(app: &TestApp, expected: &str) {
     timeout(TEST_TIMEOUT, ready).await.unwrap_or_else(|_| panic!("/health/ready did not become {expected}"));
 }
 
+/// Checks that a reply continues while Redis rejects writes, and that the node uses Redis after it accepts them again.
 async fn works_without_writes(stop_writes: &str, allow_writes: &str) {
     let mut redis = Redis::start().await;
     let app = TestApp::with_settings(&[&format!("--redis-url={}", redis.url)]).await;

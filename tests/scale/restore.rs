@@ -1,4 +1,4 @@
-//! A dump of PostgreSQL and its restore, by the commands of docs/operations.md.
+//! A dump of PostgreSQL and its restore, with the commands of docs/operations.md.
 
 use std::process::Command;
 
@@ -41,7 +41,7 @@ async fn a_restored_dump_has_its_messages_and_completes_its_replies() {
     redis::cmd("FLUSHDB").query_async::<()>(&mut redis).await.unwrap();
 
     let restored = deployment.start().await;
-    // The token from before is still valid, and so is the cursor.
+    // The access token and the cursor from before the restore are still valid.
     let user = on_process(&user, &restored);
     let mut resumed = user.follow(&unfinished.reply, Some(&follower.cursor)).await;
     assert_eq!(resumed.read_to_end().await, "ReplyCompleted");

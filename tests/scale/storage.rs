@@ -25,19 +25,21 @@ async fn wait_for_ready_status(user: &TestUser, status: u16) {
     timeout(TEST_TIMEOUT, ready).await.unwrap_or_else(|_| panic!("/health/ready did not become {status}"));
 }
 
-/// Raises the error that PostgreSQL returns when it cannot extend a file.
-const NO_SPACE: &str = "CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$
+/// Creates a function that raises the error which PostgreSQL returns when it cannot extend a file.
+const CREATE_NO_SPACE_FUNCTION: &str = "CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$";
-const CHECKS_FAIL: &str = "CREATE TRIGGER no_space BEFORE INSERT OR UPDATE ON write_checks
+const FAIL_WRITE_CHECKS: &str = "CREATE TRIGGER no_space BEFORE INSERT OR UPDATE ON write_checks
     FOR EACH ROW EXECUTE FUNCTION no_space()";
 
-async fn fails_until_space_is_available(messages_fail: &str) {
+/// Checks that messages are rejected while the statement `fail_messages` and the failing write checks simulate a full disk, and
+/// that they are accepted afterwards.
+async fn fails_until_space_is_available(fail_messages: &str) {
     let app = TestApp::with(TestOptions { role: Some(Role::Api), ..TestOptions::default() }).await;
     let database = Database::connect(&app.backend.database_url).await.unwrap();
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
     wait_for_ready_status(&user, 200).await;
-    for statement in [NO_SPACE, CHECKS_FAIL, messages_fail] {
+    for statement in [CREATE_NO_SPACE_FUNCTION, FAIL_WRITE_CHECKS, fail_messages] {
         database.execute_unprepared(statement).await.unwrap();
     }
     for _ in 0..3 {
@@ -72,7 +74,7 @@ async fn a_commit_on_a_full_disk_fails_until_space_is_available() {
     .await;
 }
 
-fn without_redis(deployment: &Deployment) -> std::process::Command {
+fn command_without_redis(deployment: &Deployment) -> std::process::Command {
     let mut command = Process::command(deployment.directory.path());
     command.env("DATABASE_URL", &deployment.backend.database_url).env("JWT_SECRET", SECRET);
     command.env("BIND", "127.0.0.1:0");
@@ -83,9 +85,9 @@ fn without_redis(deployment: &Deployment) -> std::process::Command {
 async fn a_second_process_without_redis_is_rejected_and_starts_after_the_first_ends() {
     require_servers!();
     let deployment = Deployment::new().await;
-    let first = Process::spawn(without_redis(&deployment)).await;
+    let first = Process::spawn(command_without_redis(&deployment)).await;
     let output = tokio::task::spawn_blocking({
-        let mut command = without_redis(&deployment);
+        let mut command = command_without_redis(&deployment);
         move || command.output().unwrap()
     });
     let output = output.await.unwrap();
@@ -93,7 +95,7 @@ async fn a_second_process_without_redis_is_rejected_and_starts_after_the_first_e
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("set REDIS_URL and JWT_SECRET for both"), "{error}");
 
-    let (second, ()) = tokio::join!(Process::spawn(without_redis(&deployment)), async {
+    let (second, ()) = tokio::join!(Process::spawn(command_without_redis(&deployment)), async {
         first.terminate();
     });
     assert!(first.wait_for_exit().await);
@@ -106,7 +108,7 @@ async fn a_second_process_without_redis_is_rejected_and_starts_after_the_first_e
 async fn a_process_without_redis_reacquires_its_lock_after_a_database_outage() {
     require_servers!();
     let deployment = Deployment::new().await;
-    let mut process = Process::spawn(without_redis(&deployment)).await;
+    let mut process = Process::spawn(command_without_redis(&deployment)).await;
     let database = Database::connect(&deployment.backend.database_url).await.unwrap();
     assert_eq!(process_locks(&database).await, 1);
     let user = TestUser::sign_in(process.address, "+14155550123").await;

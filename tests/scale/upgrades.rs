@@ -1,5 +1,5 @@
-//! A database of the previous release under this one. `tests/fixtures/released/` has the schema of a PostgreSQL database that the
-//! previous release has migrated, and the rows that it has written. `make rolling-upgrade` runs processes of both side by side.
+//! This release on a database of the previous one. `tests/fixtures/released/` has the schema of a PostgreSQL database that the
+//! previous release has migrated, and the rows that it has written. `make rolling-upgrade` runs both releases at once.
 
 use std::{fs, process::Command};
 
@@ -21,6 +21,7 @@ async fn deployment_without_schema() -> Deployment {
     Deployment { backend, ..Deployment::new().await }
 }
 
+/// Executes a file of the fixture.
 async fn load(deployment: &Deployment, file: &str) {
     let database = Database::connect(&deployment.backend.database_url).await.unwrap();
     database.execute_unprepared(&fs::read_to_string(format!("{FIXTURE}/{file}")).unwrap()).await.unwrap();
@@ -57,7 +58,7 @@ async fn a_start_on_a_database_of_the_previous_release_keeps_its_rows_and_comple
 }
 
 #[tokio::test]
-async fn rows_that_the_previous_release_writes_after_the_migration_are_whole() {
+async fn rows_that_the_previous_release_writes_after_the_migration_are_complete() {
     require_servers!();
     let deployment = deployment_without_schema().await;
     load(&deployment, "schema.sql").await;
@@ -66,7 +67,7 @@ async fn rows_that_the_previous_release_writes_after_the_migration_are_whole() {
     continue_conversation(process).await;
 }
 
-/// Writes the fixture with the binary that is released, as docs/development/release.md describes.
+/// Writes the fixture with the binary of the release, as docs/development/release.md describes.
 #[tokio::test]
 #[ignore = "part of a release"]
 async fn write_the_database_of_a_release() {
@@ -84,9 +85,9 @@ async fn write_the_database_of_a_release() {
     let migrations = ["--data-only", "--column-inserts", "--table=seaql_migrations"];
     let schema = dump(&deployment, &["--schema-only"]) + &dump(&deployment, &migrations);
     fs::write(format!("{FIXTURE}/schema.sql"), schema).unwrap();
-    // A server writes the row of `write_checks` by itself.
-    let others = ["--exclude-table=seaql_migrations", "--exclude-table=write_checks"];
-    let rows = dump(&deployment, &[&["--data-only", "--column-inserts"], &others[..]].concat());
+    // Every server writes the row of `write_checks` itself.
+    let excluded = ["--exclude-table=seaql_migrations", "--exclude-table=write_checks"];
+    let rows = dump(&deployment, &[&["--data-only", "--column-inserts"], &excluded[..]].concat());
     fs::write(format!("{FIXTURE}/rows.sql"), rows).unwrap();
 }
 

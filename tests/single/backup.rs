@@ -1,4 +1,4 @@
-//! A backup of a SQLite database that a server writes, and the start of another server on it.
+//! A backup of a SQLite database while a server writes to it, and another server that starts on the backup.
 
 use std::{
     fs,
@@ -30,14 +30,14 @@ async fn a_restored_backup_has_every_committed_message_and_completes_every_reply
     for number in 0..USERS {
         users.push(TestUser::sign_in(process.address, &format!("+1415555{number:04}")).await);
     }
-    let (committed, is_over) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+    let (committed, is_backup_done) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
     let tasks = TaskTracker::new();
     let load = users.iter().map(|user| {
-        let (user, committed, is_over) = (user.clone(), committed.clone(), is_over.clone());
+        let (user, committed, is_backup_done) = (user.clone(), committed.clone(), is_backup_done.clone());
         tasks.spawn(async move {
             let chatroom = user.create_chatroom("Load").await;
             let mut number = 0;
-            while !is_over.load(Ordering::SeqCst) {
+            while !is_backup_done.load(Ordering::SeqCst) {
                 let content = format!("message {number}");
                 let Ok(sent) = chatroom.try_send(json!({ "content": content })).await else { return };
                 committed.lock().unwrap().push((user.clone(), sent));
@@ -50,13 +50,16 @@ async fn a_restored_backup_has_every_committed_message_and_completes_every_reply
         tokio::task::yield_now().await;
     }
     let copy = deployment.directory.path().join("copy.db");
-    let before = committed.lock().unwrap().clone();
+    let committed_before = committed.lock().unwrap().clone();
     let path = copy.to_str().unwrap().to_owned();
     let output = tokio::task::block_in_place(|| deployment.output(&["backup", &path]));
     assert!(output.contains("written and checked"), "{output}");
-    is_over.store(true, Ordering::SeqCst);
+    is_backup_done.store(true, Ordering::SeqCst);
     join_all(load).await;
-    assert!(committed.lock().unwrap().len() > before.len(), "messages were sent during the backup");
+    assert!(
+        committed.lock().unwrap().len() > committed_before.len(),
+        "no message was sent during the backup"
+    );
     assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
     process.kill();
 
@@ -67,8 +70,8 @@ async fn a_restored_backup_has_every_committed_message_and_completes_every_reply
     fs::rename(&copy, data.join("pollux.db")).unwrap();
     deployment.gemini.respond_with(|_| Script::reply(["Yes."]));
     let restored = deployment.start_with(&[], &[("BASIC_DAILY_LIMIT", "100000")]).await;
-    for (user, sent) in before {
-        // The tokens from before are still valid.
+    for (user, sent) in committed_before {
+        // The access tokens from before the backup are still valid.
         let user = on_process(&user, &restored);
         user.read(&sent.reply).await;
         let reply = user.message(&sent.reply).await;
@@ -80,7 +83,7 @@ async fn a_restored_backup_has_every_committed_message_and_completes_every_reply
 }
 
 #[tokio::test]
-async fn a_backup_overwrites_no_file() {
+async fn a_backup_does_not_overwrite_a_file() {
     let deployment = Deployment::new().await;
     let _process = deployment.start().await;
     let copy = deployment.directory.path().join("copy.db");

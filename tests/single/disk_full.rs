@@ -1,4 +1,4 @@
-//! A full disk: the server accepts only what it stores.
+//! Full, failing and read-only disks: the server accepts a message only if it has stored it.
 
 use std::{
     fs::{self, File},
@@ -50,6 +50,7 @@ impl SmallDisk {
         self.path().join("filler")
     }
 
+    /// Writes until not even 512 bytes fit.
     fn fill(&self) {
         let mut filler = File::create(self.filler()).unwrap();
         for size in [65536, 4096, 512] {
@@ -61,7 +62,7 @@ impl SmallDisk {
         fs::remove_file(self.filler()).unwrap();
     }
 
-    /// Remounts it with other options, such as `ro`.
+    /// Remounts the file system with other options, such as `ro`.
     fn remount(&self, options: &str) {
         let options = format!("remount,{options}");
         let status = Command::new("mount").args(["-o", &options]).arg(self.path()).status().unwrap();
@@ -102,9 +103,9 @@ async fn try_send(chatroom: &TestChatroom, content: &str) -> Option<String> {
     chatroom.try_send(json!({ "content": content })).await.ok().map(|sent| sent.message)
 }
 
-/// In each run, sends messages before, while and after writes fail, ends the process, and checks that the next process has
-/// every accepted message.
-async fn accepts_only_what_it_stores(
+/// In each run, sends messages before, while and after writes fail, kills or terminates the process, and checks that the next
+/// process has every accepted message.
+async fn check_that_accepted_messages_survive(
     runs: usize,
     start: impl Fn() -> Command,
     make_writes_fail: impl Fn(&Process),
@@ -151,7 +152,7 @@ async fn accepted_messages_survive_a_full_disk_and_a_crash() {
     let Some(disk) = SmallDisk::mount() else { return };
     let gemini = FakeGemini::start().await;
     let start = || command(disk.path(), &gemini);
-    accepts_only_what_it_stores(20, start, |_| disk.fill(), |_| disk.free()).await;
+    check_that_accepted_messages_survive(20, start, |_| disk.fill(), |_| disk.free()).await;
 }
 
 #[tokio::test]
@@ -188,6 +189,7 @@ async fn accepted_messages_survive_an_io_error_and_a_crash() {
     let gemini = FakeGemini::start().await;
     let start = || {
         let mut command = Command::new("sh");
+        // Without this trap, a write beyond the limit would end the process by SIGXFSZ.
         command.args(["-c", "trap '' XFSZ; exec \"$0\"", env!("CARGO_BIN_EXE_pollux")]);
         command.current_dir(&directory).env_clear();
         set_environment(&mut command, &gemini);
@@ -200,8 +202,9 @@ async fn accepted_messages_survive_an_io_error_and_a_crash() {
         assert!(status.success());
     };
     let wal_size = || fs::metadata(directory.path().join("data/pollux.db-wal")).map_or(0, |data| data.len());
-    let fail = |process: &Process| limit(process, &(wal_size() + 50_000).to_string());
-    accepts_only_what_it_stores(4, start, fail, |process| limit(process, "unlimited")).await;
+    let make_writes_fail = |process: &Process| limit(process, &(wal_size() + 50_000).to_string());
+    check_that_accepted_messages_survive(4, start, make_writes_fail, |process| limit(process, "unlimited"))
+        .await;
 }
 
 #[tokio::test]
@@ -239,7 +242,7 @@ impl DatabaseOnFullDisk {
     }
 
     /// Checks that writes are stored after space has been freed.
-    async fn recovers(self) {
+    async fn assert_recovers(self) {
         self.disk.free();
         insert(self.db.write(), 7, 10).await.unwrap();
         let tx = self.db.begin().await.unwrap();
@@ -266,7 +269,7 @@ async fn a_statement_failed_on_a_full_disk_affects_no_later_one() {
     for _ in 0..3 {
         insert(full.db.write(), 2, HUGE).await.unwrap_err();
     }
-    full.recovers().await;
+    full.assert_recovers().await;
 }
 
 #[tokio::test]
@@ -279,7 +282,7 @@ async fn a_transaction_dropped_after_a_failure_affects_no_later_one() {
         // The connection that replaces the writer must commit a row before it is used, which fails.
         assert!(full.db.begin().await.is_err());
     }
-    full.recovers().await;
+    full.assert_recovers().await;
 }
 
 #[tokio::test]
@@ -289,7 +292,7 @@ async fn a_statement_failed_on_a_full_disk_fails_its_transaction() {
     insert(&tx, 2, 10).await.unwrap();
     insert(&tx, 3, HUGE).await.unwrap_err();
     commit(tx).await.unwrap_err();
-    full.recovers().await;
+    full.assert_recovers().await;
 }
 
 #[tokio::test]
@@ -297,7 +300,7 @@ async fn a_migration_failed_on_a_full_disk_is_rolled_back_and_succeeds_later() {
     let Some(disk) = SmallDisk::mount() else { return };
     let url = format!("--database-url=sqlite://{}/pollux.db", disk.path().display());
     let settings = config(&[&url]).database;
-    // Creates the file, which has only its header when the disk becomes full.
+    // Creates the database file, which has only its header when the disk becomes full.
     drop(Db::open(&settings).await.unwrap());
     let db = Db::open(&settings).await.unwrap();
     disk.fill();

@@ -32,7 +32,7 @@ async fn database_files_are_readable_by_their_owner_only() {
 }
 
 #[tokio::test]
-async fn a_percent_encoded_path_names_one_file_with_its_lock_next_to_it() {
+async fn a_percent_encoded_path_is_decoded_for_the_database_and_its_lock_file() {
     let directory = TempDir::new().unwrap();
     let start = || {
         let mut command = Process::command(directory.path());
@@ -67,7 +67,7 @@ async fn a_damaged_database_is_rejected_with_advice() {
 }
 
 #[tokio::test]
-async fn writes_reach_the_database_file_by_checkpoint_and_shutdown() {
+async fn a_checkpoint_and_a_shutdown_move_writes_from_the_log_to_the_database_file() {
     let directory = TempDir::new().unwrap();
     let url = format!("--database-url=sqlite://{}/pollux.db", directory.path().display());
     let db = Db::open(&config(&[&url]).database).await.unwrap();

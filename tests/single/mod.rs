@@ -36,7 +36,7 @@ async fn the_generated_secret_is_kept_and_readable_by_its_owner_only() {
     assert_eq!(mode & 0o777, 0o600);
     let process = deployment.start().await;
     let me = on_process(&user, &process).data("{ me { id } }", json!({})).await;
-    assert_eq!(me["me"]["id"], user.id.as_str(), "tokens outlive a restart");
+    assert_eq!(me["me"]["id"], user.id.as_str(), "the token must be valid after the restart");
     process.terminate();
     assert!(process.wait_for_exit().await);
 }
