@@ -111,11 +111,11 @@ impl Target {
     pub async fn expensive_queries(&self, server: &Process) {
         for (name, query) in expensive_queries() {
             let (cpu, memory) = (server.cpu(), server.memory());
-            server.reset_peak();
+            server.reset_peak_memory();
             let variables = json!({"id": self.chatroom.id, "version": self.version});
             let response = self.user.execute(&query, variables).await;
             let cpu = server.cpu().saturating_sub(cpu);
-            let grown = server.peak().saturating_sub(memory);
+            let grown = server.peak_memory().saturating_sub(memory);
             println!("{name}: {}, {} ms of CPU, {} MiB", code_of(&response), cpu.as_millis(), grown >> 20);
             assert!(cpu <= MAX_CPU && grown <= MAX_MEMORY, "{name} is too expensive");
         }

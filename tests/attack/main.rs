@@ -50,12 +50,12 @@ async fn main() {
              user's calls {} ms",
             started.elapsed().as_secs_f64(),
             responded_in.as_secs_f64() * 1e3,
-            server.peak() >> 20,
+            server.peak_memory() >> 20,
             server.memory() >> 20,
             background.slowest().as_millis(),
         );
         assert!(responded_in <= MAX_RESPONSE_TIME, "the server responds too slowly");
-        assert!(server.peak() <= PEAK, "the server used too much memory");
+        assert!(server.peak_memory() <= PEAK, "the server used too much memory");
     }
 
     let until = Instant::now() + RELEASE_TIMEOUT;

@@ -149,7 +149,7 @@ async fn deleting_the_account_during_checkout_leaves_no_stripe_customer() {
     let app = billing_app().await;
     let user = app.sign_in_as(PHONE).await;
     let gate = Gate::closed();
-    app.stripe.enqueue_fault(Fault::Wait(gate.clone()));
+    app.stripe.enqueue_fault(Fault::DelayProcessing(gate.clone()));
     let checkout = "mutation { startCheckout { sessionId } }";
     let deletion = async {
         app.stripe.wait_for_calls("POST /v1/customers", 1).await;

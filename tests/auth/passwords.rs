@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 use crate::support::{
     TestApp,
-    accounts::{CHANGE, PASSWORD, PHONE, SIGNUP, UNKNOWN, login, user_with_password, verify, with_token_of},
+    accounts::{
+        CHANGE_PASSWORD, PASSWORD, PHONE, SIGNUP, UNREGISTERED_PHONE, login, user_with_password, verify,
+        with_token_of,
+    },
     code_of,
     user::SEND_OTP,
 };
@@ -28,7 +31,7 @@ async fn invalid_signup_and_password_values_name_their_field() {
         (SIGNUP, json!({"input": {"phoneNumber": PHONE, "email": "ada"}}), "email"),
         (SIGNUP, json!({"input": {"phoneNumber": PHONE, "fullName": ""}}), "fullName"),
         (RESET, json!({"phone": PHONE, "otp": "000000", "new": long}), "newPassword"),
-        (CHANGE, json!({"new": "1234567"}), "newPassword"),
+        (CHANGE_PASSWORD, json!({"new": "1234567"}), "newPassword"),
     ] {
         let rejected = user.execute(query, variables).await;
         let extensions = &rejected["errors"][0]["extensions"];
@@ -48,7 +51,7 @@ async fn wrong_password_no_password_and_unknown_number_get_the_same_response() {
         (PHONE, ""),
         (PHONE, &*"x".repeat(200_000)),
         (without_password.phone_number.as_str(), PASSWORD),
-        (UNKNOWN, PASSWORD),
+        (UNREGISTERED_PHONE, PASSWORD),
     ] {
         let mut response = login(&app, phone, password).await;
         assert_eq!(code_of(&response), "UNAUTHENTICATED");
@@ -63,7 +66,7 @@ async fn wrong_password_no_password_and_unknown_number_get_the_same_response() {
 async fn password_guesses_are_limited_per_number() {
     let app = TestApp::with_stopped_clock().await;
     user_with_password(&app).await;
-    for phone in [PHONE, UNKNOWN] {
+    for phone in [PHONE, UNREGISTERED_PHONE] {
         for _ in 0..10 {
             assert_eq!(code_of(&login(&app, phone, "wrong horse").await), "UNAUTHENTICATED");
         }
@@ -82,19 +85,19 @@ async fn guesses_are_limited_per_address_and_per_session() {
         let phone = format!("+14155551{number:03}");
         assert_eq!(code_of(&login(&app, &phone, "wrong horse").await), "UNAUTHENTICATED");
     }
-    assert_eq!(code_of(&login(&app, UNKNOWN, "wrong horse").await), "RATE_LIMITED");
+    assert_eq!(code_of(&login(&app, UNREGISTERED_PHONE, "wrong horse").await), "RATE_LIMITED");
     app.advance(TimeDelta::minutes(1)).await;
     for number in 0..30 {
         let phone = format!("+14155551{number:03}");
         assert_eq!(code_of(&reset(&app, &phone, &json!("000000"), PASSWORD).await), "OTP_INVALID");
     }
-    assert_eq!(code_of(&reset(&app, UNKNOWN, &json!("000000"), PASSWORD).await), "RATE_LIMITED");
+    assert_eq!(code_of(&reset(&app, UNREGISTERED_PHONE, &json!("000000"), PASSWORD).await), "RATE_LIMITED");
     let guess = json!({"current": "wrong horse", "new": PASSWORD});
     // Setting the first password counted as one attempt.
     for _ in 0..9 {
-        assert_eq!(user.error_code(CHANGE, guess.clone()).await, "BAD_USER_INPUT");
+        assert_eq!(user.error_code(CHANGE_PASSWORD, guess.clone()).await, "BAD_USER_INPUT");
     }
-    assert_eq!(user.error_code(CHANGE, guess).await, "RATE_LIMITED");
+    assert_eq!(user.error_code(CHANGE_PASSWORD, guess).await, "RATE_LIMITED");
     app.stop().await;
 }
 
@@ -105,11 +108,12 @@ async fn changing_the_password_requires_the_current_one_and_ends_other_sessions(
     let other = with_token_of(&user, &login(&app, PHONE, PASSWORD).await, "login");
     let mut socket = other.socket().await;
     for current in [json!(null), json!("wrong horse")] {
-        let rejected = user.execute(CHANGE, json!({"current": current, "new": "battery staple"})).await;
+        let rejected =
+            user.execute(CHANGE_PASSWORD, json!({"current": current, "new": "battery staple"})).await;
         let expected = json!({"code": "BAD_USER_INPUT", "field": "currentPassword"});
         assert_eq!(rejected["errors"][0]["extensions"], expected);
     }
-    user.data(CHANGE, json!({"current": PASSWORD, "new": "battery staple"})).await;
+    user.data(CHANGE_PASSWORD, json!({"current": PASSWORD, "new": "battery staple"})).await;
     assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));
     assert_eq!(other.data("{ me { id } }", json!({})).await["me"], Value::Null);
     assert_eq!(user.data("{ me { id } }", json!({})).await["me"]["id"], user.id.as_str());
@@ -124,7 +128,7 @@ async fn one_of_several_concurrent_password_changes_succeeds() {
     let user = user_with_password(&app).await;
     let changes = (0..5).map(async |number| {
         let variables = json!({"current": PASSWORD, "new": format!("a better horse {number}")});
-        code_of(&user.execute(CHANGE, variables).await).to_owned()
+        code_of(&user.execute(CHANGE_PASSWORD, variables).await).to_owned()
     });
     let codes = join_all(changes).await;
     assert_eq!(codes.iter().filter(|code| *code == "no error").count(), 1, "{codes:?}");
@@ -143,11 +147,11 @@ async fn common_passwords_are_rejected() {
     let app = TestApp::start().await;
     let user = app.user().await;
     for known in ["password", "12345678", "qwertyuiop", "iloveyou1", "aaaaaaaaaaaa", "Pollux2024"] {
-        let rejected = user.execute(CHANGE, json!({ "new": known })).await;
+        let rejected = user.execute(CHANGE_PASSWORD, json!({ "new": known })).await;
         let expected = json!({"code": "BAD_USER_INPUT", "field": "newPassword"});
         assert_eq!(rejected["errors"][0]["extensions"], expected, "{known}");
     }
-    user.data(CHANGE, json!({ "new": "  Ünïcode & spaces  " })).await;
+    user.data(CHANGE_PASSWORD, json!({ "new": "  Ünïcode & spaces  " })).await;
     app.stop().await;
 }
 
@@ -216,7 +220,7 @@ async fn forgot_password_responds_the_same_for_every_number() {
     user_with_password(&app).await;
     app.advance(TimeDelta::seconds(31)).await;
     let mut responses = Vec::new();
-    for phone in [PHONE, UNKNOWN] {
+    for phone in [PHONE, UNREGISTERED_PHONE] {
         let mut sent = forgot(&app, phone).await;
         for field in ["otp", "phoneNumber"] {
             assert!(sent[field].take().is_string());

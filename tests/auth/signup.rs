@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use crate::support::{
     TestApp,
     accounts::{
-        ME, PASSWORD, PHONE, SIGNUP, UNKNOWN, login, user_with_password, verify_signup, with_token_of,
+        ME, PASSWORD, PHONE, SIGNUP, UNREGISTERED_PHONE, login, user_with_password, verify_signup,
+        with_token_of,
     },
     code_of,
     user::SEND_OTP,
@@ -53,7 +54,7 @@ async fn signup_of_a_registered_number_changes_and_reveals_nothing() {
         (json!({"otp": {"otp": otp}, "signupToken": token}), signup)
     };
     let (otp, mut known) = shape(PHONE).await;
-    let (_, mut unknown) = shape(UNKNOWN).await;
+    let (_, mut unknown) = shape(UNREGISTERED_PHONE).await;
     assert_ne!(known["user"]["id"], owner.id.as_str(), "the id is not revealed");
     for signup in [&mut known, &mut unknown] {
         for field in ["id", "phoneNumber"] {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     TestApp,
-    accounts::{PASSWORD, PHONE, UNKNOWN, login, verify, with_token_of},
+    accounts::{PASSWORD, PHONE, UNREGISTERED_PHONE, login, verify, with_token_of},
     code_of,
     user::{SEND_OTP, VERIFY_OTP},
 };
@@ -71,7 +71,7 @@ async fn malformed_code_costs_no_attempt() {
     assert_eq!(attempts(&app).await, 0);
     // Numbers without a code have a decoy count, which has not changed either.
     let wrong = format!("{:06}", (otp.parse::<u32>().unwrap() + 1) % 1_000_000);
-    for phone in [PHONE, UNKNOWN] {
+    for phone in [PHONE, UNREGISTERED_PHONE] {
         let rejected = verify(&app, phone, &json!(wrong)).await;
         assert_eq!(rejected["errors"][0]["extensions"]["attemptsLeft"], 4, "{phone}");
     }
@@ -155,7 +155,7 @@ async fn signup_expires_after_thirty_minutes() {
 #[tokio::test]
 async fn token_of_another_signup_is_rejected_and_costs_no_attempt() {
     let app = TestApp::with_stopped_clock().await;
-    let input = json!({"phoneNumber": UNKNOWN, "fullName": "Mallory"});
+    let input = json!({"phoneNumber": UNREGISTERED_PHONE, "fullName": "Mallory"});
     let other = app.anonymous().data(SIGNUP, json!({ "input": input })).await["signup"]["signupToken"].take();
     let mine = signup(&app, "ada", PASSWORD).await;
     let mut forged = mine["signupToken"].as_str().unwrap().to_owned();

@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use crate::support::{
     Gate, TestApp,
     app::TestOptions,
-    billing::{ACCOUNT, START, STATUS, billing_app, billing_app_at_noon, buy_pro_after_the_daily_quota},
+    billing::{
+        ACCOUNT_EVENTS, CHECKOUT_STATUS, START_CHECKOUT, billing_app, billing_app_at_noon,
+        buy_pro_after_the_daily_quota,
+    },
     code_of,
     stripe::{FRONTEND, Fault, PRICE},
 };
@@ -90,7 +93,7 @@ async fn checkout_status_before_the_webhook_stores_the_subscription() {
     assert_eq!(user.subscription().await["tier"], "PRO");
     let other = app.user().await;
     for session in [session.as_str(), "cs_test_unknown"] {
-        assert_eq!(other.error_code(STATUS, json!({ "id": session })).await, "NOT_FOUND");
+        assert_eq!(other.error_code(CHECKOUT_STATUS, json!({ "id": session })).await, "NOT_FOUND");
     }
     app.stop().await;
 }
@@ -166,7 +169,7 @@ async fn without_billing_settings_the_error_names_the_missing_ones() {
     let app = TestApp::start().await;
     let user = app.user().await;
     for (query, missing) in [
-        (START, "set STRIPE_SECRET_KEY, STRIPE_PRO_PRICE_ID, STRIPE_WEBHOOK_SECRET, FRONTEND_URL."),
+        (START_CHECKOUT, "set STRIPE_SECRET_KEY, STRIPE_PRO_PRICE_ID, STRIPE_WEBHOOK_SECRET, FRONTEND_URL."),
         (PORTAL, "set STRIPE_SECRET_KEY."),
     ] {
         let error = user.execute(query, json!({})).await;
@@ -189,7 +192,7 @@ async fn stripe_faults_are_retried_and_then_returned_without_their_cause() {
         TestApp::with(TestOptions { billing: true, settings: &settings, ..TestOptions::default() }).await;
     let user = app.user().await;
     let never = Gate::closed();
-    for fault in [Fault::Status(429), Fault::Status(503), Fault::Html, Fault::Wait(never)] {
+    for fault in [Fault::Status(429), Fault::Status(503), Fault::Html, Fault::DelayProcessing(never)] {
         app.stripe.enqueue_fault(fault);
         user.start_checkout(Value::Null).await.unwrap();
     }
@@ -261,7 +264,7 @@ async fn state_is_synced_without_events_while_a_change_is_expected() {
     let app = billing_app_at_noon().await;
     let user = app.user().await;
     let mut socket = user.socket().await;
-    socket.subscribe("account", ACCOUNT, &json!({})).await;
+    socket.subscribe("account", ACCOUNT_EVENTS, &json!({})).await;
     let mut tier = async || {
         let event = socket.next().await.unwrap();
         event["payload"]["data"]["accountEvents"]["subscription"]["tier"].as_str().unwrap().to_owned()

@@ -205,7 +205,7 @@ async fn profile_changed_while_the_customer_is_created_is_copied_to_stripe() {
     let app = billing_app().await;
     let user = app.user().await;
     let gate = Gate::closed();
-    app.stripe.enqueue_fault(Fault::Late(gate.clone()));
+    app.stripe.enqueue_fault(Fault::DelayResponse(gate.clone()));
     let changes = async {
         app.stripe.wait_for_calls("POST /v1/customers", 1).await;
         user.data(UPDATE, json!({"input": {"email": "new@example.com"}})).await;

@@ -44,7 +44,7 @@ async fn events_claimed_by_a_killed_worker_are_processed_by_the_next() {
         .collect();
     let never = Gate::closed();
     for _ in 0..CONCURRENCY {
-        stripe.enqueue_fault(Fault::Wait(never.clone()));
+        stripe.enqueue_fault(Fault::DelayProcessing(never.clone()));
     }
     let address = api.as_ref().unwrap_or(&worker).address;
     let http = TestUser::anonymous(address).http;

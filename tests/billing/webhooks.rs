@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::support::{
     Gate, TestUser,
-    billing::{NOON, START, billing_app, billing_app_at_noon, billing_app_with, user_with_customer},
+    billing::{NOON, START_CHECKOUT, billing_app, billing_app_at_noon, billing_app_with, user_with_customer},
     process::{Deployment, Process},
     socket::TEST_TIMEOUT,
     stripe::{Fault, WEBHOOK_SECRET, post_webhook, sign},
@@ -169,7 +169,7 @@ async fn sync_whose_job_was_deleted_still_notifies_the_user() {
     let id = app.stripe.create_subscription(&customer, "active");
     let event = app.stripe.update_subscription(&id, "customer.subscription.updated", |_| {});
     let gate = Gate::closed();
-    app.stripe.enqueue_fault(Fault::Wait(gate.clone()));
+    app.stripe.enqueue_fault(Fault::DelayProcessing(gate.clone()));
     app.stripe.deliver(&user.http, app.address, &event).await;
     app.stripe.wait_for_calls("GET /v1/subscriptions", 1).await;
     entity::job::Entity::delete_many().exec(app.chatrooms.db.write()).await.unwrap();
@@ -262,7 +262,7 @@ async fn replay_processes_stored_events_and_events_that_never_arrived() {
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let server = deployment.start_with(&[], &settings).await;
     let user = TestUser::sign_in(server.address, "+14155550123").await;
-    let data = user.data(START, json!({})).await;
+    let data = user.data(START_CHECKOUT, json!({})).await;
     let (id, events) = stripe.complete_checkout(data["startCheckout"]["sessionId"].as_str().unwrap());
     let replay = async |event: &Value| {
         let mut command = Process::command(deployment.directory.path());

@@ -135,14 +135,14 @@ async fn downloading_100_000_messages_takes_at_most_20_mib_of_memory() {
         get(&user, &url(&user, &warm_up.id, format).await).await.bytes().await.unwrap();
         let path = url(&user, &chatroom.id, format).await;
         let before = process.memory();
-        process.reset_peak();
+        process.reset_peak_memory();
         let mut response = get(&user, &path).await;
         let mut bytes = 0;
         while let Some(chunk) = response.chunk().await.unwrap() {
             bytes += chunk.len();
         }
         assert!(bytes > MESSAGES as usize * 100, "{format}: {bytes} bytes");
-        let growth = process.peak().saturating_sub(before) / MIB;
+        let growth = process.peak_memory().saturating_sub(before) / MIB;
         assert!(growth <= 20, "{format}: the download took {growth} MiB");
     }
     process.terminate();

@@ -129,9 +129,9 @@ async fn check_costs(server: &Process, user: &TestUser, ids: &[String], seed: u6
     let (mut most_cpu, mut most_memory) = (Duration::ZERO, 0);
     for request in requests(ids, seed, cases) {
         let (cpu, memory) = (server.cpu(), server.memory());
-        server.reset_peak();
+        server.reset_peak_memory();
         send(user, &request).await;
-        let (cpu, memory) = (server.cpu().saturating_sub(cpu), server.peak().saturating_sub(memory));
+        let (cpu, memory) = (server.cpu().saturating_sub(cpu), server.peak_memory().saturating_sub(memory));
         assert!(cpu <= MAX_CPU && memory <= MAX_MEMORY, "{cpu:?} and {memory} bytes for {request}");
         (most_cpu, most_memory) = (most_cpu.max(cpu), most_memory.max(memory));
     }

@@ -239,9 +239,9 @@ async fn a_stale_stripe_sync_does_not_overwrite_a_newer_one() {
     });
     let gate = Gate::closed();
     let before = node_a.stripe.calls("GET /v1/subscriptions").len();
-    // The first call returns the checkout at once. The second reads the old state of the subscription, and its response is late.
-    node_a.stripe.enqueue_fault(Fault::Late(gate_open_for_one_call()));
-    node_a.stripe.enqueue_fault(Fault::Late(gate.clone()));
+    // The first call returns the checkout without a delay. The second returns an old state of the subscription, late.
+    node_a.stripe.enqueue_fault(Fault::DelayResponse(gate_open_for_one_call()));
+    node_a.stripe.enqueue_fault(Fault::DelayResponse(gate.clone()));
     let late_sync = async {
         assert_eq!(user.checkout_status(&session).await, "COMPLETE");
     };

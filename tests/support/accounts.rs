@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{TestApp, TestUser, user::VERIFY_OTP};
 
 pub const PHONE: &str = "+14155550199";
-pub const UNKNOWN: &str = "+14155550100";
+pub const UNREGISTERED_PHONE: &str = "+14155550100";
 pub const PASSWORD: &str = "correct horse";
 pub const SIGNUP: &str = "mutation($input: SignupInput!) { signup(input: $input) {
     user { id phoneNumber email fullName hasPassword verifiedAt subscription { tier } usage { used limit } }
@@ -14,7 +14,7 @@ pub const SIGNUP: &str = "mutation($input: SignupInput!) { signup(input: $input)
 pub const LOGIN: &str = "mutation($phone: PhoneNumber!, $password: String!) {
     login(input: { phoneNumber: $phone, password: $password }) { accessToken refreshToken user { id hasPassword } }
 }";
-pub const CHANGE: &str = "mutation($current: String, $new: String!) {
+pub const CHANGE_PASSWORD: &str = "mutation($current: String, $new: String!) {
     changePassword(input: { currentPassword: $current, newPassword: $new }) { user { id hasPassword } }
 }";
 pub const ME: &str = "{ me { id email fullName hasPassword verifiedAt } }";
@@ -38,7 +38,7 @@ pub async fn verify_signup(app: &TestApp, phone: &str, signup: &Value) -> Value 
 /// A user with the phone number [`PHONE`] and the password [`PASSWORD`].
 pub async fn user_with_password(app: &TestApp) -> TestUser {
     let user = app.sign_in_as(PHONE).await;
-    user.data(CHANGE, json!({"new": PASSWORD})).await;
+    user.data(CHANGE_PASSWORD, json!({"new": PASSWORD})).await;
     user
 }
 

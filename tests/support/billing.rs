@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::{TestApp, TestUser, app::TestOptions, code_of, stripe::insert_customer};
 
-pub const START: &str =
+pub const START_CHECKOUT: &str =
     "mutation($input: StartCheckoutInput) { startCheckout(input: $input) { url sessionId } }";
-pub const STATUS: &str = "query($id: String!) { checkoutStatus(sessionId: $id) }";
-pub const ACCOUNT: &str = "subscription { accountEvents {
+pub const CHECKOUT_STATUS: &str = "query($id: String!) { checkoutStatus(sessionId: $id) }";
+pub const ACCOUNT_EVENTS: &str = "subscription { accountEvents {
     subscription { tier state currentPeriodEnd cancelAtPeriodEnd } usage { used limit }
 } }";
 pub const NOON: &str = "2026-11-21T12:00:00Z";
@@ -36,7 +36,7 @@ pub async fn user_with_customer(app: &TestApp) -> (TestUser, String) {
 
 impl TestUser {
     pub async fn start_checkout(&self, input: Value) -> Result<String, Value> {
-        let mut response = self.execute(START, json!({ "input": input })).await;
+        let mut response = self.execute(START_CHECKOUT, json!({ "input": input })).await;
         if response.get("errors").is_some() {
             return Err(response);
         }
@@ -44,7 +44,7 @@ impl TestUser {
     }
 
     pub async fn checkout_status(&self, session: &str) -> String {
-        let data = self.data(STATUS, json!({ "id": session })).await;
+        let data = self.data(CHECKOUT_STATUS, json!({ "id": session })).await;
         data["checkoutStatus"].as_str().unwrap().to_owned()
     }
 
@@ -66,7 +66,7 @@ pub async fn buy_pro_after_the_daily_quota(buyer_node: &TestApp, subscriber_node
     assert_eq!(error["errors"][0]["extensions"]["upgradeable"], true);
 
     let mut socket = TestUser { address: subscriber_node.address, ..user.clone() }.socket().await;
-    socket.subscribe("account", ACCOUNT, &json!({})).await;
+    socket.subscribe("account", ACCOUNT_EVENTS, &json!({})).await;
     let account = |message: Value| message["payload"]["data"]["accountEvents"].clone();
     let before = account(socket.next().await.unwrap());
     assert_eq!(before["subscription"]["tier"], "BASIC");

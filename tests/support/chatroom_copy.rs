@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::{TestUser, code_of, socket::Socket};
 
 /// How long to wait for an event that may not come.
-pub const READY: Duration = Duration::from_millis(3);
+pub const READY_TIMEOUT: Duration = Duration::from_millis(3);
 
 const MESSAGE: &str = "fragment M on Message {
     id role content status cursor isCurrent feedback inReplyTo { id }
@@ -98,7 +98,7 @@ impl ChatroomCopy {
 
     /// Applies the events that arrive within a few milliseconds.
     pub async fn apply_ready(&mut self) {
-        while let Ok(message) = timeout(READY, self.socket.next()).await {
+        while let Ok(message) = timeout(READY_TIMEOUT, self.socket.next()).await {
             let message = message.expect("the socket is open");
             if message["type"] != "complete" {
                 self.apply(message);

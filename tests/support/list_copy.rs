@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{TestUser, chatroom_copy::READY, socket::Socket};
+use super::{TestUser, chatroom_copy::READY_TIMEOUT, socket::Socket};
 
 const CHATROOM: &str = "fragment C on Chatroom {
     id title hasGeneratedTitle pinnedAt archivedAt isTemporary updatedAt lastMessage { id content status feedback }
@@ -49,7 +49,7 @@ impl ListCopy {
 
     /// Applies the events that arrive within a few milliseconds.
     pub async fn apply_ready(&mut self) {
-        while let Ok(message) = timeout(READY, self.socket.next()).await {
+        while let Ok(message) = timeout(READY_TIMEOUT, self.socket.next()).await {
             self.apply(message.expect("the socket is open")).await;
         }
     }

@@ -194,12 +194,12 @@ impl Process {
         self.status("VmRSS:")
     }
 
-    /// The highest resident set size in bytes since the start or the last [`reset_peak`](Self::reset_peak).
-    pub fn peak(&self) -> u64 {
+    /// The highest resident set size in bytes since the start or the last [`reset_peak_memory`](Self::reset_peak_memory).
+    pub fn peak_memory(&self) -> u64 {
         self.status("VmHWM:")
     }
 
-    pub fn reset_peak(&self) {
+    pub fn reset_peak_memory(&self) {
         // proc_pid_clear_refs(5): 5 resets the peak.
         std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
     }

@@ -75,8 +75,8 @@ async fn common(State(account): State<Arc<Account>>, request: Request, next: Nex
             return error_response(status, "injected fault");
         }
         Some(Fault::Html) => return (StatusCode::BAD_GATEWAY, "<html>").into_response(),
-        Some(Fault::Wait(gate)) => gate.pass().await,
-        Some(Fault::Late(gate)) => late = Some(gate),
+        Some(Fault::DelayProcessing(gate)) => gate.pass().await,
+        Some(Fault::DelayResponse(gate)) => late = Some(gate),
         None => {}
     }
     if header("authorization") != Some(format!("Bearer {SECRET_KEY}")) {

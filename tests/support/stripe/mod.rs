@@ -35,10 +35,10 @@ pub const FRONTEND: &str = "https://chat.example";
 #[derive(Clone)]
 pub enum Fault {
     Status(u16),
-    /// The call is processed after the gate has opened.
-    Wait(Gate),
+    /// The call is processed only after the gate has opened.
+    DelayProcessing(Gate),
     /// The call is processed at once, and its response is sent after the gate has opened.
-    Late(Gate),
+    DelayResponse(Gate),
     /// An HTML page, as from a proxy.
     Html,
 }
