@@ -1,5 +1,5 @@
-//! The clients of the load generator. They do little, because they share the cores with the server: they do not parse
-//! responses that they only count.
+//! The clients of the load generator. They share the cores with the server, so they do as little work as possible: they do not
+//! parse responses that they only count.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ use tokio_tungstenite::{
 
 use crate::support::user::SEND_MESSAGE;
 
-/// A kept connection for one request at a time.
+/// A keep-alive HTTP connection, which sends one request at a time.
 pub struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
@@ -49,13 +49,14 @@ impl Connection {
     pub async fn send_message(&mut self, token: &str, chatroom: &str, content: &str) -> String {
         let variables = json!({ "input": { "chatroomId": chatroom, "content": content } });
         let response: Value =
-            serde_json::from_slice(self.call(&post(token, SEND_MESSAGE, &variables)).await).unwrap();
+            serde_json::from_slice(self.call(&graphql_request(token, SEND_MESSAGE, &variables)).await)
+                .unwrap();
         let id = &response["data"]["sendMessage"]["reply"]["id"];
         id.as_str().unwrap_or_else(|| panic!("{response}")).to_owned()
     }
 }
 
-/// Where the body of a response starts, and its length; none while the head is incomplete.
+/// The offset at which the body of a response starts, and the body's length. `None` while the head is incomplete.
 fn find_body(response: &[u8]) -> Option<(usize, usize)> {
     let start = response.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
     let head = str::from_utf8(&response[..start]).unwrap();
@@ -64,8 +65,8 @@ fn find_body(response: &[u8]) -> Option<(usize, usize)> {
     Some((start, length.unwrap_or_else(|| panic!("{head}")).parse().unwrap()))
 }
 
-/// A GraphQL request, to be sent as often as needed.
-pub fn post(token: &str, query: &str, variables: &Value) -> Vec<u8> {
+/// The bytes of an HTTP request with this operation. They can be sent any number of times.
+pub fn graphql_request(token: &str, query: &str, variables: &Value) -> Vec<u8> {
     let body = json!({"query": query, "variables": variables}).to_string();
     format!(
         "POST /graphql HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
@@ -112,13 +113,13 @@ impl Socket {
         self.0.send(Message::text(message.to_string())).await.unwrap();
     }
 
-    /// The next message as text.
+    /// Waits for the next text message.
     pub async fn next(&mut self) -> Utf8Bytes {
         loop {
             match self.0.next().await.expect("the socket closed").unwrap() {
                 Message::Text(text) => return text,
                 Message::Ping(_) | Message::Pong(_) => {}
-                other => panic!("{other:?}"),
+                message => panic!("unexpected message {message:?}"),
             }
         }
     }

@@ -1,4 +1,5 @@
-//! An HTTP server that responds to every request with the same bytes: the floor of the machine for `query`.
+//! An HTTP server that responds to every request with the same bytes. Its figures are the floor of `query`: what this machine and
+//! the load generator take without Pollux.
 
 use std::convert::Infallible;
 
@@ -8,12 +9,12 @@ use hyper::{Request, Response, body::Incoming, server::conn::http1, service::ser
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// The size of the response to `query`.
+/// The size in bytes of the body, which is that of Pollux's response to `query`.
 const SIZE: usize = 1024;
 
 pub async fn serve() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    // The format in which Pollux logs its address.
+    // `Process::spawn` reads the address from this line, so it has the format in which Pollux logs its own.
     eprintln!("the constant response is at http://{}/", listener.local_addr().unwrap());
     let body = Bytes::from(format!("\"{}\"", "x".repeat(SIZE - 2)));
     loop {

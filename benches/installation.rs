@@ -1,4 +1,4 @@
-//! The measured server on its storage: its processes, and the CPU time of everything that works for it.
+//! An installation of the measured server: its storage, its processes, and the CPU time that they and the database servers use.
 
 use std::{collections::HashMap, fs, net::SocketAddr, process::Stdio, time::Duration};
 
@@ -14,7 +14,9 @@ use crate::{
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Storage {
+    /// SQLite, and the server's own memory instead of Redis.
     Sqlite,
+    /// PostgreSQL and Redis.
     Servers,
 }
 
@@ -27,7 +29,8 @@ impl Storage {
     }
 }
 
-/// Settings that differ from the defaults. Logs are as quiet as those of a server under load should be; the address is logged.
+/// Settings that differ from the defaults. `RUST_LOG` omits the lines about single messages, as a server under load should, but
+/// keeps the line with the server's address, which [`Process::spawn`] reads.
 const SETTINGS: [(&str, &str); 4] = [
     ("RATE_LIMITS", "off"),
     ("BASIC_DAILY_LIMIT", "1000000"),
@@ -35,15 +38,15 @@ const SETTINGS: [(&str, &str); 4] = [
     ("GEMINI_API_KEY", "test-key"),
 ];
 
-/// Empty storage and a model, for one process or several.
+/// Storage that is empty at first, and a stand-in for the model. One or more processes of Pollux use them.
 pub struct Installation {
     pub model: Model,
-    /// For inserting and counting rows.
+    /// The load generator's own access to the database, to insert and count rows.
     pub db: Db,
     backend: Backend,
     directory: TempDir,
-    /// The ids of the database servers' processes.
-    databases: Vec<u32>,
+    /// The process ids of PostgreSQL and Redis. Empty on SQLite.
+    database_pids: Vec<u32>,
 }
 
 /// A signed-in user with chatrooms.
@@ -66,19 +69,19 @@ impl Installation {
         migrate.arg("migrate").envs(backend.environment()).stdout(Stdio::null());
         assert!(migrate.status().unwrap().success());
         let database = format!("--database-url={}", backend.database_url);
-        // Inserting many rows takes a while.
+        // One statement inserts so many rows that it would exceed the default timeout.
         let config = app::config(&[&database, "--database-statement-timeout=600"]);
         let db = Db::join(&config.database).await.unwrap();
-        let databases = match &backend.redis_url {
+        let database_pids = match &backend.redis_url {
             Some(url) => vec![postgres_id(&db).await, redis_id(url).await],
             None => Vec::new(),
         };
-        Self { model: Model::start().await, db, backend, directory, databases }
+        Self { model: Model::start().await, db, backend, directory, database_pids }
     }
 
     /// Starts the processes: one on SQLite, an API process and a worker process on servers.
     pub async fn start(&self, settings: &[(&str, &str)]) -> Servers<'_> {
-        let (api, worker) = if self.databases.is_empty() {
+        let (api, worker) = if self.database_pids.is_empty() {
             (self.start_process(&[], settings).await, None)
         } else {
             let worker = self.start_process(&["worker"], settings).await;
@@ -87,6 +90,7 @@ impl Installation {
         Servers { api, worker, installation: self }
     }
 
+    /// Starts one process with these arguments and additional settings.
     pub async fn start_process(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Process {
         let mut command = Process::command(self.directory.path());
         command.args(arguments).envs(self.backend.environment()).envs(SETTINGS);
@@ -95,20 +99,21 @@ impl Installation {
         Process::spawn(command).await
     }
 
-    /// Waits until no job is left. Asks seldom, so that it does not slow what it waits for.
+    /// Waits until no job is left. It queries the database only every 10 ms, and only for the existence of a job, so that it does
+    /// not slow the server down.
     pub async fn wait_until_idle(&self) {
-        while self.jobs().await > 0 {
+        while self.has_jobs().await {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    async fn jobs(&self) -> i64 {
+    async fn has_jobs(&self) -> bool {
         let statement = Statement::from_string(
             self.db.read().get_database_backend(),
             "SELECT count(*) AS jobs FROM (SELECT 1 FROM jobs LIMIT 1) AS one",
         );
         let row = self.db.read().query_one_raw(statement).await.unwrap().unwrap();
-        row.try_get("", "jobs").unwrap()
+        row.try_get::<i64>("", "jobs").unwrap() > 0
     }
 }
 
@@ -119,10 +124,12 @@ pub struct Servers<'a> {
     installation: &'a Installation,
 }
 
-/// CPU time so far, in microseconds.
+/// The CPU time that processes have used so far, in microseconds.
 #[derive(Clone, Copy)]
 pub struct Cpu {
+    /// The processes of Pollux.
     pub server: f64,
+    /// PostgreSQL and Redis. Zero on SQLite.
     pub databases: f64,
 }
 
@@ -136,8 +143,8 @@ impl Servers<'_> {
         Cpu { server: microseconds(server), databases: self.installation.database_cpu() }
     }
 
-    /// Signs in new users, each with some chatrooms.
-    pub async fn users(&self, count: usize, chatrooms: usize) -> Vec<User> {
+    /// Signs in `count` new users and creates `chatrooms` chatrooms for each of them.
+    pub async fn sign_in_users(&self, count: usize, chatrooms: usize) -> Vec<User> {
         let anonymous = &TestUser::anonymous(self.address());
         let users = stream::iter(0..count).map(async |number| {
             let user = anonymous.sign_in_as(&format!("+1415{}", 2_000_000 + number)).await;
@@ -159,18 +166,22 @@ impl Servers<'_> {
 }
 
 impl Installation {
-    /// The CPU time of PostgreSQL and Redis in microseconds, including processes of theirs that have ended; zero on SQLite.
+    /// The CPU time of PostgreSQL and Redis in microseconds, including their child processes that have ended. Zero on SQLite.
     pub fn database_cpu(&self) -> f64 {
-        if self.databases.is_empty() {
+        if self.database_pids.is_empty() {
             return 0.0;
         }
         let processes: HashMap<u32, Stat> = fs::read_dir("/proc")
             .unwrap()
             .filter_map(|entry| Stat::read(entry.ok()?.file_name().to_str()?))
             .collect();
-        let belongs =
-            |id: &u32, stat: &Stat| self.databases.contains(id) || self.databases.contains(&stat.parent);
-        microseconds(processes.iter().filter(|(id, stat)| belongs(id, stat)).map(|(_, stat)| stat.cpu).sum())
+        // PostgreSQL serves each connection in a child process.
+        let is_database = |id: &u32, stat: &Stat| {
+            self.database_pids.contains(id) || self.database_pids.contains(&stat.parent)
+        };
+        microseconds(
+            processes.iter().filter(|(id, stat)| is_database(id, stat)).map(|(_, stat)| stat.cpu).sum(),
+        )
     }
 }
 
@@ -178,20 +189,23 @@ pub fn microseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
+/// What Linux reports about a process.
 struct Stat {
+    /// The id of the parent process.
     parent: u32,
-    /// The CPU time of the process and its children that have ended.
+    /// The CPU time of the process itself and of those of its children that have ended.
     cpu: Duration,
 }
 
 impl Stat {
-    /// Reads `/proc/<id>/stat`; none if the process has ended or `id` is not a process.
+    /// Reads `/proc/<id>/stat` and returns it with the process id. `None` if the process has ended, or if `id` is another entry
+    /// of `/proc`, such as `meminfo`.
     fn read(id: &str) -> Option<(u32, Self)> {
         let number = id.parse().ok()?;
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
         let (_, fields) = stat.rsplit_once(')')?;
         let fields: Vec<_> = fields.split_whitespace().collect();
-        // utime, stime, cutime and cstime, in hundredths of a second.
+        // The first field after the name is the state. These are utime, stime, cutime and cstime, in hundredths of a second.
         let ticks = fields[11..15].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>();
         Some((number, Self { parent: fields[1].parse().ok()?, cpu: Duration::from_millis(ticks * 10) }))
     }

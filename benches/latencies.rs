@@ -18,14 +18,14 @@ impl Latencies {
         self.0.len()
     }
 
-    /// The percentile in milliseconds.
+    /// This percentile of the times, in milliseconds: 50 is the median.
     pub fn percentile(&mut self, percent: usize) -> f64 {
         self.0.sort_unstable();
         self.0[(self.0.len() * percent / 100).min(self.0.len() - 1)].as_secs_f64() * 1e3
     }
 }
 
-/// The median; of an even number of values, the upper one.
+/// The median. Of an even number of values, it is the greater of the two in the middle.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! The machine and the source that were measured, for the head of the table.
+//! Describes what was measured: the machine, the date, the commit and the command. The description is printed above the table.
 
 use std::{fs, process::Command};
 
@@ -14,6 +14,7 @@ pub fn description(arguments: &[String]) -> String {
          - command: `make bench{selected}`",
         cpu = field("/proc/cpuinfo", "model name"),
         cores = std::thread::available_parallelism().unwrap(),
+        // From KiB to GiB.
         memory = field("/proc/meminfo", "MemTotal").trim_end_matches(" kB").parse::<u64>().unwrap() >> 20,
         kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap().trim(),
         date = Clock::system().now().format("%Y-%m-%d %H:%M UTC"),
@@ -21,7 +22,7 @@ pub fn description(arguments: &[String]) -> String {
     )
 }
 
-/// The value of the first line `name : value` of a file.
+/// The value in the first line of a file that begins with `name`, as in `name : value`, or `unknown`.
 fn field(file: &str, name: &str) -> String {
     let text = fs::read_to_string(file).unwrap();
     let line = text.lines().find(|line| line.starts_with(name));

@@ -6,14 +6,14 @@
 //!  ┌──────────────────┐  HTTP, WebSocket  ┌────────┐
 //!  │ load generator   │ ────────────────► │ Pollux │ ──► PostgreSQL, Redis
 //!  │ model stand-in   │ ◄──────────────── │        │     (of `tests/with-servers`)
-//!  └────────┬─────────┘      chunks       └────────┘
+//!  └────────┬─────────┘   model calls     └────────┘
 //!           └── HTTP ──► constant response (the floor of `query`)
 //! ```
 //!
-//! Arguments select scenarios; without any, all are measured.
+//! The arguments are the names of the scenarios to measure; without arguments, all are measured.
 
-#![allow(clippy::unwrap_used, reason = "a program without a caller fails where it panics")]
-#![allow(clippy::disallowed_methods, reason = "tasks are awaited where they are spawned")]
+#![allow(clippy::unwrap_used, reason = "the benchmark ends at the first failure")]
+#![allow(clippy::disallowed_methods, reason = "the benchmark awaits its tasks, or they end with it")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -32,7 +32,7 @@ use installation::Storage;
 use report::Report;
 use support::Backend;
 
-/// The argument with which this program serves the constant response.
+/// With this argument, the program serves the constant response instead of measuring.
 const SERVE_CONSTANT: &str = "serve-constant";
 
 #[tokio::main]
@@ -43,12 +43,18 @@ async fn main() {
         return constant::serve().await;
     }
     let unknown: Vec<_> = arguments.iter().filter(|name| !scenarios::NAMES.contains(&&***name)).collect();
-    assert!(unknown.is_empty(), "unknown scenarios {unknown:?}; there are {}", scenarios::NAMES.join(", "));
+    assert!(
+        unknown.is_empty(),
+        "unknown scenarios {unknown:?}; the scenarios are {}",
+        scenarios::NAMES.join(", ")
+    );
     let mut storages = vec![Storage::Sqlite];
     if Backend::servers().is_some() {
         storages.push(Storage::Servers);
     } else {
-        eprintln!("only SQLite + memory: run it with tests/with-servers to measure PostgreSQL + Redis, too");
+        eprintln!(
+            "measuring SQLite + memory only; run the benchmark with tests/with-servers to measure PostgreSQL + Redis, too"
+        );
     }
     let mut report = Report::default();
     for name in scenarios::NAMES {
@@ -57,7 +63,7 @@ async fn main() {
         }
         for &storage in &storages {
             eprintln!("{name} on {}", storage.name());
-            scenarios::measure(name, &mut report.of(name, storage)).await;
+            scenarios::measure(name, &mut report.section(name, storage)).await;
         }
     }
     println!("{}\n\n{report}", machine::description(&arguments));

@@ -1,4 +1,5 @@
-//! A stand-in for the model: it sends each chunk at its time, with its number and the moment of sending in its text.
+//! A stand-in for the model. It sends the chunks of an answer at fixed times. The text of a chunk contains its number and the
+//! time at which it was sent, so that its receiver can check the order and measure the delay.
 
 use std::{
     convert::Infallible,
@@ -26,27 +27,32 @@ use tokio::{
 
 use crate::support::gemini;
 
-/// The moment from which the times in chunks count.
+/// The times in chunks are measured from this moment.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// How the model answers.
 #[derive(Clone, Copy)]
 pub struct Answer {
-    /// The time to the first chunk.
-    pub first: Duration,
+    /// The time from the call to the first chunk.
+    pub first_chunk_after: Duration,
     pub chunks: usize,
     /// The time between two chunks.
     pub gap: Duration,
     /// The size of a chunk's text.
-    pub bytes: usize,
+    pub chunk_bytes: usize,
 }
 
 impl Answer {
     /// A model that writes like a real one: forty chunks in a second.
-    pub const TYPICAL: Self =
-        Self { first: Duration::from_millis(300), chunks: 40, gap: Duration::from_millis(25), bytes: 96 };
+    pub const TYPICAL: Self = Self {
+        first_chunk_after: Duration::from_millis(300),
+        chunks: 40,
+        gap: Duration::from_millis(25),
+        chunk_bytes: 96,
+    };
     /// A model that answers at once, so that only Pollux takes time.
-    pub const IMMEDIATE: Self = Self { first: Duration::ZERO, chunks: 10, gap: Duration::ZERO, bytes: 96 };
+    pub const IMMEDIATE: Self =
+        Self { first_chunk_after: Duration::ZERO, chunks: 10, gap: Duration::ZERO, chunk_bytes: 96 };
 }
 
 pub struct Model {
@@ -65,7 +71,7 @@ impl Model {
         Self { address, answer, server }
     }
 
-    /// Changes how the next calls are answered.
+    /// Sets the answer to all later calls.
     pub fn answer_with(&self, answer: Answer) {
         *self.answer.lock().unwrap() = answer;
     }
@@ -86,10 +92,10 @@ async fn accept(listener: TcpListener, answer: Arc<Mutex<Answer>>) {
             let respond = service_fn(async |request: Request<Incoming>| {
                 let _ = request.into_body().collect().await;
                 let answer = *answer.lock().unwrap();
-                let begin = Instant::now() + answer.first;
+                let first_chunk_at = Instant::now() + answer.first_chunk_after;
                 let chunks = stream::unfold(0, move |number| async move {
                     (number < answer.chunks).then_some(())?;
-                    sleep_until(begin + answer.gap * u32::try_from(number).unwrap()).await;
+                    sleep_until(first_chunk_at + answer.gap * u32::try_from(number).unwrap()).await;
                     Some((Ok::<_, Infallible>(Frame::data(event(answer, number))), number + 1))
                 });
                 let mut response = Response::new(StreamBody::new(Box::pin(chunks)));
@@ -101,10 +107,10 @@ async fn accept(listener: TcpListener, answer: Arc<Mutex<Answer>>) {
     }
 }
 
-/// The event of chunk `number`, whose text begins with `@<number>:<nanoseconds since START>;`.
+/// The event of chunk `number`. Its text begins with `@<number>:<nanoseconds since START>;` and is padded to the chunk's size.
 fn event(answer: Answer, number: usize) -> Bytes {
     let mut text = format!("@{number}:{};", START.elapsed().as_nanos());
-    text.extend(std::iter::repeat_n('x', answer.bytes.saturating_sub(text.len())));
+    text.extend(std::iter::repeat_n('x', answer.chunk_bytes.saturating_sub(text.len())));
     let mut event = gemini::chunk(&text);
     if number + 1 == answer.chunks {
         event["candidates"][0]["finishReason"] = json!("STOP");
@@ -112,7 +118,7 @@ fn event(answer: Answer, number: usize) -> Bytes {
     format!("data: {event}\r\n\r\n").into()
 }
 
-/// For each chunk that begins in `text`, its number and the time since it was sent.
+/// The number of each chunk that begins in `text`, and the time since it was sent.
 pub fn received_chunks(text: &str) -> impl Iterator<Item = (usize, Duration)> {
     let now = START.elapsed();
     text.split('@').skip(1).map(move |chunk| {

@@ -13,10 +13,11 @@ struct Figure {
     scenario: &'static str,
     name: String,
     unit: &'static str,
-    /// The values of the rounds in each column.
+    /// The values of the rounds, for each [`Column`].
     columns: [Vec<f64>; Column::COUNT],
 }
 
+/// A column of the table that contains values.
 #[derive(Clone, Copy)]
 enum Column {
     Sqlite,
@@ -28,17 +29,17 @@ impl Column {
     const COUNT: usize = 3;
 }
 
-/// The part of the report that one scenario on one storage fills.
+/// The part of the report that contains the figures of one scenario on one storage.
 pub struct Section<'a> {
     report: &'a mut Report,
     scenario: &'static str,
     pub storage: Storage,
-    /// The position after the figure that was added last, for a new one.
+    /// The index at which a new figure is inserted: after the figure that was added last.
     next: usize,
 }
 
 impl Report {
-    pub fn of(&mut self, scenario: &'static str, storage: Storage) -> Section<'_> {
+    pub fn section(&mut self, scenario: &'static str, storage: Storage) -> Section<'_> {
         let next = self.figures.len();
         Section { report: self, scenario, storage, next }
     }
@@ -54,22 +55,22 @@ impl Section<'_> {
         self.add_to(column, name, unit, value);
     }
 
-    /// Adds the value of one round without Pollux between client and model.
+    /// Adds the value of one round to the column `floor`, which contains the figures of the same load without Pollux.
     pub fn add_floor(&mut self, name: &str, unit: &'static str, value: f64) {
         self.add_to(Column::Floor, name, unit, value);
     }
 
     fn add_to(&mut self, column: Column, name: &str, unit: &'static str, value: f64) {
         let figures = &mut self.report.figures;
-        let found = figures.iter().position(|one| one.scenario == self.scenario && one.name == name);
-        let at = found.unwrap_or_else(|| {
+        let found = figures.iter().position(|figure| figure.scenario == self.scenario && figure.name == name);
+        let index = found.unwrap_or_else(|| {
             let new =
                 Figure { scenario: self.scenario, name: name.to_owned(), unit, columns: Default::default() };
             figures.insert(self.next, new);
             self.next
         });
-        figures[at].columns[column as usize].push(value);
-        self.next = at + 1;
+        figures[index].columns[column as usize].push(value);
+        self.next = index + 1;
     }
 }
 
@@ -84,16 +85,17 @@ impl fmt::Display for Report {
         writeln!(f, "|---|---|---|--:|--:|--:|")?;
         let mut previous = "";
         for Figure { scenario, name, unit, columns } in &self.figures {
-            let shown = if *scenario == previous { "" } else { scenario };
+            let scenario_cell = if *scenario == previous { "" } else { scenario };
             previous = scenario;
-            let [sqlite, servers, floor] = columns.each_ref().map(|values| shown_median(values));
-            writeln!(f, "| {shown} | {name} | {unit} | {sqlite} | {servers} | {floor} |")?;
+            let [sqlite, servers, floor] = columns.each_ref().map(|values| format_median(values));
+            writeln!(f, "| {scenario_cell} | {name} | {unit} | {sqlite} | {servers} | {floor} |")?;
         }
         Ok(())
     }
 }
 
-fn shown_median(values: &[f64]) -> String {
+/// The median of the rounds, with at most two decimals. Empty if nothing was measured.
+fn format_median(values: &[f64]) -> String {
     if values.is_empty() {
         return String::new();
     }

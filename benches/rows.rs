@@ -4,7 +4,7 @@ use entity::{ChatroomId, UserId};
 use pollux::{clock::Clock, store::Db};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
-/// The numbers from `$1` to below `$2`.
+/// SQL that defines the table `numbers`. Its column `n` contains the numbers from `$1` to `$2 - 1`.
 const NUMBERS: &str = "WITH RECURSIVE numbers(n) AS (
     SELECT CAST($1 AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < $2
 )";
@@ -18,7 +18,8 @@ async fn execute(db: &Db, text: &str, values: Vec<Value>) {
     db.write().execute_raw(Statement::from_sql_and_values(backend, text, values)).await.unwrap();
 }
 
-/// The SQL of a valid id that is made from the number `n`. Such an id is older than those that the server generates.
+/// SQL for the id that belongs to the number `n`, which is an SQL expression. Such ids are valid, and sort before all ids that
+/// the server generates, as if their rows were older.
 fn id(db: &Db, n: &str) -> String {
     match db.write().get_database_backend() {
         DbBackend::Sqlite => format!("unhex('01900000000070008000' || printf('%012x', {n}))"),
@@ -26,13 +27,14 @@ fn id(db: &Db, n: &str) -> String {
     }
 }
 
-/// Updates the statistics of the query planner, as databases do by themselves some time after so many rows were inserted.
+/// Updates the query planner's statistics. Databases do so by themselves only some time after many rows were inserted.
 pub async fn analyze(db: &Db) {
     db.write().execute_unprepared("ANALYZE").await.unwrap();
 }
 
-/// Fills an empty chatroom with questions and answers. `first` is the number of the first message, unique in the database.
-pub async fn insert_messages(db: &Db, user: UserId, chatroom: ChatroomId, first: i64, count: i64) {
+/// Fills an empty chatroom with `count` messages, which are questions and answers in turn. Their ids are made from the numbers
+/// from `first_number` on, which no other message may have.
+pub async fn insert_messages(db: &Db, user: UserId, chatroom: ChatroomId, first_number: i64, count: i64) {
     let statement = format!(
         "{NUMBERS} {INSERT_MESSAGES}
          SELECT {id}, $3, $4, CASE WHEN n > $1 THEN {parent} END, n - $1, true,
@@ -44,17 +46,24 @@ pub async fn insert_messages(db: &Db, user: UserId, chatroom: ChatroomId, first:
     let content =
         "A question or an answer of a hundred characters, as they are in many a conversation, and its end.";
     let now = Clock::system().now();
-    let values =
-        vec![first.into(), (first + count).into(), user.into(), chatroom.into(), content.into(), now.into()];
+    let values = vec![
+        first_number.into(),
+        (first_number + count).into(),
+        user.into(),
+        chatroom.into(),
+        content.into(),
+        now.into(),
+    ];
     execute(db, &statement, values).await;
 }
 
-/// How many different words [`insert_varied_messages`] uses, and how many each message has.
+/// How many different words [`insert_varied_messages`] uses.
 const VOCABULARY: f64 = 20_000.0;
+/// How many words each of its messages has.
 const WORDS: usize = 60;
 
-/// Inserts messages with words such as `w17x`. As in natural languages, the word with the number n is about n times as rare as the
-/// first: most messages contain `w0x`.
+/// Inserts messages with words such as `w17x`. Their frequencies are like those of a natural language (Zipf's law): most messages
+/// contain `w0x`, and `w<n>x` is about n times as rare.
 pub async fn insert_varied_messages(db: &Db, user: UserId, chatroom: ChatroomId, count: usize) {
     let mut random = fastrand::Rng::with_seed(1);
     let now = Clock::system().now();
@@ -82,26 +91,29 @@ pub async fn insert_varied_messages(db: &Db, user: UserId, chatroom: ChatroomId,
     }
 }
 
-/// Gives a user more chatrooms.
-pub async fn insert_chatrooms(db: &Db, user: UserId, first: i64, count: i64) {
+/// Inserts `count` chatrooms of a user. Their ids are made from the numbers from `first_number` on, which no other chatroom may
+/// have.
+pub async fn insert_chatrooms(db: &Db, user: UserId, first_number: i64, count: i64) {
     let statement = format!(
         "{NUMBERS} INSERT INTO chatrooms (id, user_id, title, model, version, changed_version, created_at, updated_at)
          SELECT {id}, $3, 'A chatroom', 'model-a', 0, 0, $4, $4 FROM numbers",
         id = id(db, "n"),
     );
-    let values = vec![first.into(), (first + count).into(), user.into(), Clock::system().now().into()];
+    let now = Clock::system().now();
+    let values = vec![first_number.into(), (first_number + count).into(), user.into(), now.into()];
     execute(db, &statement, values).await;
     analyze(db).await;
 }
 
-/// How many replies wait for each user, each in a chatroom of its own.
+/// How many queued replies each user has. Each reply is in its own chatroom.
 const REPLIES_PER_USER: i64 = 5;
 
-/// Queues replies in an empty database.
+/// Queues `count` replies in an empty database, with their users, chatrooms and questions.
 pub async fn insert_queued_replies(db: &Db, count: i64) {
     let now = Clock::system().now();
     let user = id(db, &format!("n / {REPLIES_PER_USER}"));
-    let (own, question, reply) = (id(db, "n"), id(db, "2 * n"), id(db, "2 * n + 1"));
+    let (job, chatroom) = (id(db, "n"), id(db, "n"));
+    let (question, reply) = (id(db, "2 * n"), id(db, "2 * n + 1"));
     let statements = [
         format!(
             "INSERT INTO users (id, phone_number, verified_at, chatrooms_version, created_at, updated_at)
@@ -109,14 +121,14 @@ pub async fn insert_queued_replies(db: &Db, count: i64) {
         ),
         format!(
             "INSERT INTO chatrooms (id, user_id, title, model, version, changed_version, created_at, updated_at)
-             SELECT {own}, {user}, 'A chatroom', 'model-a', 1, 0, $3, $3 FROM numbers"
+             SELECT {chatroom}, {user}, 'A chatroom', 'model-a', 1, 0, $3, $3 FROM numbers"
         ),
-        format!("{INSERT_MESSAGES} SELECT {question}, {user}, {own}, NULL, 0, true, 'user', 'Go', 'completed', 0, 1, 1, $3 FROM numbers"),
-        format!("{INSERT_MESSAGES} SELECT {reply}, {user}, {own}, {question}, 1, true, 'model', '', 'queued', 0, 1, 1, $3 FROM numbers"),
+        format!("{INSERT_MESSAGES} SELECT {question}, {user}, {chatroom}, NULL, 0, true, 'user', 'Go', 'completed', 0, 1, 1, $3 FROM numbers"),
+        format!("{INSERT_MESSAGES} SELECT {reply}, {user}, {chatroom}, {question}, 1, true, 'model', '', 'queued', 0, 1, 1, $3 FROM numbers"),
         format!(
             "INSERT INTO jobs
                  (id, kind, user_id, chatroom_id, message_id, position, run_at, attempt, failures, stop_requested, created_at)
-             SELECT {own}, 'reply', {user}, {own}, {reply}, 1, $3, 0, 0, false, $3 FROM numbers"
+             SELECT {job}, 'reply', {user}, {chatroom}, {reply}, 1, $3, 0, 0, false, $3 FROM numbers"
         ),
     ];
     for statement in statements {

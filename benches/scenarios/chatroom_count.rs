@@ -1,4 +1,4 @@
-//! The list of chatrooms of a user with many of them, read from the database.
+//! How long it takes to list the first chatrooms of a user who has few or many. The list is read from the database each time.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{ROUNDS, add_cpu};
 use crate::{
-    client::{Connection, post},
+    client::{Connection, graphql_request},
     installation::Installation,
     latencies::Latencies,
     report::Section,
@@ -15,7 +15,8 @@ use crate::{
 
 const COUNTS: [u32; 3] = [10, 1_000, 10_000];
 const QUERIES: usize = 300;
-/// `me` is not part of what is kept, so the response is computed each time.
+/// The server keeps responses only to queries that select nothing else than the list of chatrooms. This one also selects `me`, so
+/// its response is computed each time.
 const QUERY: &str = "{
     me { id } chatrooms(first: 20) { nodes { id title updatedAt } pageInfo { hasNextPage endCursor } }
 }";
@@ -24,13 +25,13 @@ pub async fn measure(section: &mut Section<'_>) {
     let installation = Installation::create(section.storage).await;
     // Without a cache, every query reads the page from the database.
     let servers = installation.start(&[("CHATROOM_CACHE_TTL", "0")]).await;
-    let users = servers.users(COUNTS.len(), 0).await;
+    let users = servers.sign_in_users(COUNTS.len(), 0).await;
     let mut connection = Connection::open(servers.address()).await;
-    let mut first = 0;
+    let mut first_number = 0;
     for (count, user) in COUNTS.into_iter().zip(&users) {
-        rows::insert_chatrooms(&installation.db, user.id.parse().unwrap(), first, count.into()).await;
-        first += i64::from(count);
-        let request = post(&user.token, QUERY, &json!({}));
+        rows::insert_chatrooms(&installation.db, user.id.parse().unwrap(), first_number, count.into()).await;
+        first_number += i64::from(count);
+        let request = graphql_request(&user.token, QUERY, &json!({}));
         // The first round warms up and is not reported.
         for round in 0..=ROUNDS {
             let mut times = Latencies::default();

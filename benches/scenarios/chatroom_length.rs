@@ -17,27 +17,29 @@ use crate::{
     rows,
 };
 
-/// Lengths of chatrooms, and how many of each: so many that the measured messages do not make them much longer.
+/// The number of messages in a chatroom, and the number of such chatrooms. The messages that are measured are spread over these
+/// chatrooms, so that none of them becomes much longer.
 const LENGTHS: [(u32, usize); 4] = [(10, 100), (1_000, 10), (10_000, 1), (100_000, 1)];
+/// How many messages are sent in a round.
 const MESSAGES: usize = 100;
 
 pub async fn measure(section: &mut Section<'_>) {
     let installation = Installation::create(section.storage).await;
     installation.model.answer_with(Answer { chunks: 2, ..Answer::IMMEDIATE });
     let servers = installation.start(&[]).await;
-    let users = servers.users(1, LENGTHS.iter().map(|(_, count)| count).sum()).await;
+    let users = servers.sign_in_users(1, LENGTHS.iter().map(|(_, count)| count).sum()).await;
     let user = &users[0];
     let mut chatrooms = &user.chatrooms[..];
     let mut connection = Connection::open(servers.address()).await;
     let mut socket = Socket::open(servers.address(), &user.token).await;
-    let mut first = 0;
+    let mut first_number = 0;
     for (length, count) in LENGTHS {
-        let (same, others) = chatrooms.split_at(count);
-        chatrooms = others;
-        for chatroom in same {
+        let (measured, remaining) = chatrooms.split_at(count);
+        chatrooms = remaining;
+        for chatroom in measured {
             let (owner, chatroom) = (user.id.parse().unwrap(), chatroom.parse().unwrap());
-            rows::insert_messages(&installation.db, owner, chatroom, first, length.into()).await;
-            first += i64::from(length);
+            rows::insert_messages(&installation.db, owner, chatroom, first_number, length.into()).await;
+            first_number += i64::from(length);
         }
         rows::analyze(&installation.db).await;
         // The first round warms up and is not reported.
@@ -45,13 +47,13 @@ pub async fn measure(section: &mut Section<'_>) {
             let mut sent = Latencies::default();
             let mut times = Times::default();
             let before = servers.cpu();
-            for chatroom in same.iter().cycle().take(MESSAGES) {
+            for chatroom in measured.iter().cycle().take(MESSAGES) {
                 let started = Instant::now();
                 let reply = connection.send_message(&user.token, chatroom, "A question").await;
                 sent.push(started.elapsed());
                 socket.subscribe("1", REPLY, &json!({ "id": reply })).await;
                 follow(&mut socket, started, &mut times).await;
-                // The id of an operation is free once it has completed.
+                // The next subscription uses the same id, which is free only after this message.
                 assert!(socket.next().await.contains(r#""type":"complete""#));
             }
             let cpu = [before, servers.cpu()];
@@ -59,7 +61,11 @@ pub async fn measure(section: &mut Section<'_>) {
                 continue;
             }
             section.add(&format!("sendMessage, p50, {length} messages"), "ms", sent.percentile(50));
-            section.add(&format!("first delta, p50, {length} messages"), "ms", times.first.percentile(50));
+            section.add(
+                &format!("first delta, p50, {length} messages"),
+                "ms",
+                times.first_deltas.percentile(50),
+            );
             add_cpu(section, &format!("a message and its reply, {length} messages"), cpu, MESSAGES);
         }
     }

@@ -9,7 +9,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{ROUNDS, number};
+use super::{ROUNDS, as_f64};
 use crate::{
     client::{Connection, Socket},
     installation::{Installation, Servers, User},
@@ -18,12 +18,13 @@ use crate::{
     report::Section,
 };
 
-/// How many sockets follow the chatroom of each user: 2,000 in total.
+/// How many sockets subscribe to the chatroom of each user: 2,000 in total.
 const FOLLOWERS: [usize; 11] = [1000, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100];
-/// The same, before memory is measured: warms up pools, caches and the allocator.
+/// How many sockets are opened before memory is measured, to warm up pools, caches and the allocator.
 const WARM_UP: usize = 100;
+/// How many messages are sent in a round, one after the other.
 const MESSAGES: usize = 4;
-/// For subscriptions to begin and for freed memory to be returned.
+/// Within this time, all subscriptions begin, and the server returns freed memory to the system.
 const SETTLE: Duration = Duration::from_secs(2);
 const EVENTS: &str = "subscription($id: ID!) { chatroomEvents(chatroomId: $id) { change {
     __typename
@@ -35,11 +36,11 @@ const EVENTS: &str = "subscription($id: ID!) { chatroomEvents(chatroomId: $id) {
 
 pub async fn measure(section: &mut Section<'_>) {
     let installation = Installation::create(section.storage).await;
-    // The reply comes after the message has reached everyone.
-    let first = Duration::from_millis(300);
-    installation.model.answer_with(Answer { first, chunks: 1, ..Answer::TYPICAL });
+    // The reply begins only after the message has reached all sockets, so that it does not delay the message.
+    let first_chunk_after = Duration::from_millis(300);
+    installation.model.answer_with(Answer { first_chunk_after, chunks: 1, ..Answer::TYPICAL });
     let servers = installation.start(&[]).await;
-    let users = servers.users(FOLLOWERS.len() + 1, 1).await;
+    let users = servers.sign_in_users(FOLLOWERS.len() + 1, 1).await;
     let (warm_up, users) = users.split_first().unwrap();
     let _warm_up = open(&servers, warm_up, WARM_UP).await;
     sleep(SETTLE).await;
@@ -50,11 +51,12 @@ pub async fn measure(section: &mut Section<'_>) {
     }
     sleep(SETTLE).await;
     let opened = FOLLOWERS.iter().sum::<usize>();
-    let grown = u32::try_from(servers.api.memory().saturating_sub(before)).unwrap();
-    section.add("memory a socket", "bytes", f64::from(grown) / number(opened));
+    let growth = u32::try_from(servers.api.memory().saturating_sub(before)).unwrap();
+    section.add("memory a socket", "bytes", f64::from(growth) / as_f64(opened));
     let (received, mut arrivals) = mpsc::unbounded_channel();
     let readers = followers.into_iter().flatten().map(|socket| tokio::spawn(read(socket, received.clone())));
     let readers: Vec<_> = readers.collect();
+    // The chatroom with 1,000 sockets and one with 100.
     for (user, count) in users.iter().zip(FOLLOWERS).take(2) {
         for _ in 0..ROUNDS {
             let mut times = Latencies::default();
@@ -80,6 +82,7 @@ pub async fn measure(section: &mut Section<'_>) {
     servers.stop().await;
 }
 
+/// Opens `count` sockets that subscribe to the user's chatroom.
 async fn open(servers: &Servers<'_>, user: &User, count: usize) -> Vec<Socket> {
     let opened = stream::iter(0..count).map(async |_| {
         let mut socket = Socket::open(servers.address(), &user.token).await;
@@ -89,7 +92,7 @@ async fn open(servers: &Servers<'_>, user: &User, count: usize) -> Vec<Socket> {
     opened.buffer_unordered(32).collect().await
 }
 
-/// Reports when each message of the user arrives.
+/// Reads events from a socket, and reports the time at which each message of the user arrives.
 async fn read(mut socket: Socket, received: mpsc::UnboundedSender<Instant>) {
     loop {
         let frame = socket.next().await;

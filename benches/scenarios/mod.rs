@@ -23,6 +23,7 @@ use crate::{
 /// How often each figure is measured. The table shows the median.
 const ROUNDS: usize = 3;
 
+/// The names of the scenarios, in the order in which they are measured and printed.
 pub const NAMES: &[&str] = &[
     "query",
     "send",
@@ -62,9 +63,10 @@ pub async fn measure(name: &str, section: &mut Section<'_>) {
     }
 }
 
-/// Adds the CPU time of each of `count` operations, such as `a message`.
+/// Adds the CPU time per operation. `operation` is what the table calls it, such as `a message`; `count` of them were executed
+/// between the two measurements.
 fn add_cpu(section: &mut Section<'_>, operation: &str, [before, after]: [Cpu; 2], count: usize) {
-    let count = f64::from(u32::try_from(count).unwrap());
+    let count = as_f64(count);
     let server = (after.server - before.server) / count;
     section.add(&format!("CPU of Pollux {operation}"), "µs", server);
     if section.storage == Storage::Servers {
@@ -73,7 +75,7 @@ fn add_cpu(section: &mut Section<'_>, operation: &str, [before, after]: [Cpu; 2]
     }
 }
 
-/// A count as a factor or divisor of figures.
-fn number(count: usize) -> f64 {
+/// The count as a number to calculate with.
+fn as_f64(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap())
 }

@@ -17,9 +17,9 @@ use crate::{
 };
 
 const LENGTHS: [u32; 4] = [10, 1_000, 10_000, 100_000];
-/// The length whose replies are also written.
+/// The length of the queue whose replies a server also writes.
 const WRITTEN: u32 = 10_000;
-/// How many claims a round has, if they do not take longer than a second together.
+/// A round ends after this many claims, or after a second.
 const CLAIMS: usize = 20;
 
 pub async fn measure(section: &mut Section<'_>) {
@@ -41,8 +41,8 @@ pub async fn measure(section: &mut Section<'_>) {
 
 async fn claim_repeatedly(installation: &Installation) -> Latencies {
     let mut times = Latencies::default();
-    let begin = Instant::now();
-    while times.len() < CLAIMS && begin.elapsed() < Duration::from_secs(1) {
+    let round_started = Instant::now();
+    while times.len() < CLAIMS && round_started.elapsed() < Duration::from_secs(1) {
         let now = Clock::system().now();
         let leased_until = now + TimeDelta::seconds(30);
         let started = Instant::now();
@@ -54,7 +54,9 @@ async fn claim_repeatedly(installation: &Installation) -> Latencies {
     times
 }
 
+/// Starts a server, and measures how fast it writes all replies of the queue.
 async fn write_replies(section: &mut Section<'_>, installation: &Installation, length: u32) {
+    // The server's processes have not started yet, so their CPU time is zero.
     let before = Cpu { server: 0.0, databases: installation.database_cpu() };
     let started = Instant::now();
     let servers = installation.start(&[]).await;

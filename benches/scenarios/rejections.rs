@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::{installation::Installation, latencies::Latencies, report::Section, support::TestUser};
 
+/// How many rejections are measured on each transport, after as many that warm up.
 const TIMES: usize = 30;
 const TRANSPORTS: [&str; 5] = ["POST", "batch", "SSE", "multipart", "WebSocket"];
 
@@ -17,11 +18,11 @@ pub async fn measure(section: &mut Section<'_>) {
         let mut slowest: f64 = 0.0;
         for transport in TRANSPORTS {
             let mut times = Latencies::default();
-            for time in 0..2 * TIMES {
-                let took = reject(&user, transport, &document).await;
+            for repetition in 0..2 * TIMES {
+                let duration = time_to_rejection(&user, transport, &document).await;
                 // The first half warms up.
-                if time >= TIMES {
-                    times.push(took);
+                if repetition >= TIMES {
+                    times.push(duration);
                 }
             }
             slowest = slowest.max(times.percentile(50));
@@ -31,29 +32,32 @@ pub async fn measure(section: &mut Section<'_>) {
     servers.stop().await;
 }
 
+/// The documents, with their names in the table.
 fn documents() -> [(&'static str, String); 3] {
+    // Each fragment spreads the next one twice, so that an executor would reach the last one 2^20 times.
     let message = |n: usize| format!("lastMessage {{ chatroom {{ ...F{n} }} }}");
-    let fork = |n: usize| format!("fragment F{n} on Chatroom {{ a: {0} b: {0} }}", message(n + 1));
-    let forks: Vec<_> = (0..20).map(fork).collect();
+    let fragment = |n: usize| format!("fragment F{n} on Chatroom {{ a: {0} b: {0} }}", message(n + 1));
+    let fragments: Vec<_> = (0..20).map(fragment).collect();
     let aliases: Vec<_> = (0..10_000).map(|n| format!("a{n}:me{{id}}")).collect();
     [
         ("20 nested fragments, each spread twice", {
             let last = "fragment F20 on Chatroom { id }";
-            format!("{{ chatrooms {{ nodes {{ ...F0 }} }} }} {} {last}", forks.join(" "))
+            format!("{{ chatrooms {{ nodes {{ ...F0 }} }} }} {} {last}", fragments.join(" "))
         }),
         ("10,000 aliases", format!("{{ {} }}", aliases.join(" "))),
         ("100,000 tokens", format!("{{{}}}", "a ".repeat(100_000 - 2))),
     ]
 }
 
-/// The duration of one rejection.
-async fn reject(user: &TestUser, transport: &str, document: &str) -> Duration {
+/// Sends a document, and returns the time until its rejection has arrived.
+async fn time_to_rejection(user: &TestUser, transport: &str, document: &str) -> Duration {
     if transport == "WebSocket" {
         let mut socket = user.socket().await;
         let started = Instant::now();
         socket.subscribe("1", document, &json!({})).await;
         match socket.next().await {
             Ok(message) => assert_eq!(message["payload"][0]["extensions"]["code"], "QUERY_TOO_COMPLEX"),
+            // The server may also close the socket because the message is too long.
             Err((code, _)) => assert_eq!((code, document.len() > 64 * 1024), (1009, true)),
         }
         return started.elapsed();
@@ -63,13 +67,13 @@ async fn reject(user: &TestUser, transport: &str, document: &str) -> Duration {
         "multipart" => "multipart/mixed;subscriptionSpec=1.0",
         _ => "application/json",
     };
-    let one = json!({ "query": document });
-    let body = if transport == "batch" { json!([one]) } else { one };
+    let operation = json!({ "query": document });
+    let body = if transport == "batch" { json!([operation]) } else { operation };
     let request = user.http.post(format!("http://{}/graphql", user.address)).header("accept", accept);
     let request = request.json(&body);
     let started = Instant::now();
     let response = request.send().await.unwrap().text().await.unwrap();
-    let took = started.elapsed();
+    let duration = started.elapsed();
     assert!(response.contains("QUERY_TOO_COMPLEX"), "{response}");
-    took
+    duration
 }

@@ -1,4 +1,4 @@
-//! Searches of a user with 100,000 messages: for a word that many messages contain, for a rare one, for the beginning of words, for
+//! Searches of a user with 100,000 messages: for words that many, few or no messages contain, for the beginning of words, for
 //! several words, and in one chatroom.
 
 use std::time::Instant;
@@ -6,9 +6,9 @@ use std::time::Instant;
 use pollux::domain::search::backfill;
 use serde_json::json;
 
-use super::ROUNDS;
+use super::{ROUNDS, as_f64};
 use crate::{
-    client::{Connection, post},
+    client::{Connection, graphql_request},
     installation::Installation,
     latencies::Latencies,
     report::Section,
@@ -26,13 +26,13 @@ const SEARCH: &str = "query($query: String!, $chatroomId: ID) {
 pub async fn measure(section: &mut Section<'_>) {
     let installation = Installation::create(section.storage).await;
     let servers = installation.start(&[]).await;
-    let user = servers.users(1, 2).await.remove(0);
+    let user = servers.sign_in_users(1, 2).await.remove(0);
     let (owner, chatroom) = (user.id.parse().unwrap(), user.chatrooms[0].parse().unwrap());
     rows::insert_varied_messages(&installation.db, owner, chatroom, MESSAGES).await;
     let started = Instant::now();
     while backfill(&installation.db).await.unwrap() {}
-    let indexed = started.elapsed().as_secs_f64();
-    section.add("messages indexed after an upgrade", "1/s", super::number(MESSAGES) / indexed);
+    let indexing_secs = started.elapsed().as_secs_f64();
+    section.add("messages indexed after an upgrade", "1/s", as_f64(MESSAGES) / indexing_secs);
     rows::analyze(&installation.db).await;
     let mut connection = Connection::open(servers.address()).await;
     for (name, variables) in [
@@ -44,7 +44,7 @@ pub async fn measure(section: &mut Section<'_>) {
         ("a word, in one chatroom", json!({"query": "w0x", "chatroomId": user.chatrooms[0]})),
         ("a word that no message contains", json!({"query": "nothing"})),
     ] {
-        let request = post(&user.token, SEARCH, &variables);
+        let request = graphql_request(&user.token, SEARCH, &variables);
         // The first round warms up and is not reported.
         for round in 0..=ROUNDS {
             let mut times = Latencies::default();

@@ -1,20 +1,21 @@
-//! Fifty users who send messages as fast as they are accepted. The model answers at once, so all time is spent in Pollux.
+//! Fifty users send messages as fast as the server accepts them. The model answers at once, so all time is spent in Pollux.
 
 use std::time::Instant;
 
 use futures_util::future::join_all;
 
-use super::{ROUNDS, add_cpu, number};
+use super::{ROUNDS, add_cpu, as_f64};
 use crate::{client::Connection, installation::Installation, latencies::Latencies, report::Section};
 
 const USERS: usize = 50;
+/// How many messages each user sends in a round.
 const MESSAGES: usize = 40;
 
 pub async fn measure(section: &mut Section<'_>) {
     let installation = Installation::create(section.storage).await;
     let servers = installation.start(&[]).await;
-    // Each round has chatrooms of its own, so that no prompt is longer than in the round before.
-    let users = servers.users(USERS, 1 + ROUNDS).await;
+    // Each round has its own chatrooms, so that prompts do not grow from round to round.
+    let users = servers.sign_in_users(USERS, 1 + ROUNDS).await;
     // The first round warms up and is not reported.
     for round in 0..=ROUNDS {
         let connections = join_all(users.iter().map(|_| Connection::open(servers.address()))).await;
@@ -24,18 +25,18 @@ pub async fn measure(section: &mut Section<'_>) {
             tokio::spawn(send(connection, user.token, user.chatrooms[round].clone()))
         });
         let mut times = Latencies::default();
-        for sent in join_all(senders).await {
-            times.append(sent.unwrap());
+        for sender_times in join_all(senders).await {
+            times.append(sender_times.unwrap());
         }
-        let sent = started.elapsed();
+        let sending_took = started.elapsed();
         installation.wait_until_idle().await;
-        let written = started.elapsed();
+        let replying_took = started.elapsed();
         let cpu = [before, servers.cpu()];
         if round == 0 {
             continue;
         }
-        section.add("messages", "1/s", number(times.len()) / sent.as_secs_f64());
-        section.add("replies", "1/s", number(times.len()) / written.as_secs_f64());
+        section.add("messages", "1/s", as_f64(times.len()) / sending_took.as_secs_f64());
+        section.add("replies", "1/s", as_f64(times.len()) / replying_took.as_secs_f64());
         section.add("sendMessage, p50", "ms", times.percentile(50));
         section.add("sendMessage, p99", "ms", times.percentile(99));
         add_cpu(section, "a message and its reply", cpu, times.len());

@@ -1,5 +1,5 @@
-//! Users who follow their replies, which the model writes like a real one: how much later a chunk arrives than from the model
-//! directly, and what it costs.
+//! Users follow their replies, whose chunks the model sends as fast as a real one: how much later a chunk arrives than if it is
+//! read from the model directly, and how much CPU time it takes.
 
 use std::{
     net::SocketAddr,
@@ -22,7 +22,7 @@ use crate::{
 
 /// How many replies each user follows in a round, one after the other.
 const REPLIES: usize = 2;
-/// The users of a round start within this time.
+/// The users of a round start one after the other, spread evenly over this time.
 const RAMP: Duration = Duration::from_secs(1);
 pub const REPLY: &str = "subscription($id: ID!) { replyStream(messageId: $id) {
     __typename
@@ -36,15 +36,15 @@ pub const REPLY: &str = "subscription($id: ID!) { replyStream(messageId: $id) {
 /// The times of a round.
 #[derive(Default)]
 pub struct Times {
-    /// From sending the message to its first delta.
-    pub first: Latencies,
-    /// From the model's sending of a chunk to its arrival.
+    /// From the sending of a message to the arrival of the first delta of its reply.
+    pub first_deltas: Latencies,
+    /// From the sending of a chunk by the model to its arrival.
     pub chunks: Latencies,
 }
 
 impl Times {
     pub fn append(&mut self, other: Self) {
-        self.first.append(other.first);
+        self.first_deltas.append(other.first_deltas);
         self.chunks.append(other.chunks);
     }
 }
@@ -53,16 +53,19 @@ pub async fn measure(section: &mut Section<'_>, count: usize) {
     let installation = Installation::create(section.storage).await;
     installation.model.answer_with(Answer::TYPICAL);
     let servers = installation.start(&[]).await;
-    let users = servers.users(count, 1).await;
+    let users = servers.sign_in_users(count, 1).await;
     let http = TestUser::anonymous(servers.address()).http;
     // The first round warms up and is not reported.
     for round in 0..=ROUNDS {
+        // The floor does not depend on the storage, so it is measured once.
         if section.storage == Storage::Sqlite {
-            let mut times = all((0..count)
-                .map(|number| read_directly(http.clone(), installation.model.address, delay(number, count))))
-            .await;
+            let mut times =
+                run_all((0..count).map(|number| {
+                    read_directly(http.clone(), installation.model.address, delay(number, count))
+                }))
+                .await;
             if round > 0 {
-                section.add_floor("first delta, p99", "ms", times.first.percentile(99));
+                section.add_floor("first delta, p99", "ms", times.first_deltas.percentile(99));
                 section.add_floor("chunk, p50", "ms", times.chunks.percentile(50));
                 section.add_floor("chunk, p99", "ms", times.chunks.percentile(99));
             }
@@ -74,12 +77,12 @@ pub async fn measure(section: &mut Section<'_>, count: usize) {
         let clients = opened.await.into_iter().zip(users.clone()).enumerate();
         let before = servers.cpu();
         let mut times =
-            all(clients.map(|(number, (client, user))| chat(client, user, delay(number, count)))).await;
+            run_all(clients.map(|(number, (client, user))| chat(client, user, delay(number, count)))).await;
         let cpu = [before, servers.cpu()];
         if round == 0 {
             continue;
         }
-        section.add("first delta, p99", "ms", times.first.percentile(99));
+        section.add("first delta, p99", "ms", times.first_deltas.percentile(99));
         section.add("chunk, p50", "ms", times.chunks.percentile(50));
         section.add("chunk, p99", "ms", times.chunks.percentile(99));
         add_cpu(section, "a chunk", cpu, times.chunks.len());
@@ -87,11 +90,13 @@ pub async fn measure(section: &mut Section<'_>, count: usize) {
     servers.stop().await;
 }
 
+/// How long user `number` of `count` users waits before it starts.
 fn delay(number: usize, count: usize) -> Duration {
     RAMP * u32::try_from(number).unwrap() / u32::try_from(count).unwrap()
 }
 
-async fn all(clients: impl Iterator<Item = impl Future<Output = Times> + Send + 'static>) -> Times {
+/// Runs the clients concurrently and returns the times of all.
+async fn run_all(clients: impl Iterator<Item = impl Future<Output = Times> + Send + 'static>) -> Times {
     let mut all = Times::default();
     for times in join_all(clients.map(tokio::spawn)).await {
         all.append(times.unwrap());
@@ -99,6 +104,7 @@ async fn all(clients: impl Iterator<Item = impl Future<Output = Times> + Send + 
     all
 }
 
+/// Sends messages, and follows the reply to each.
 async fn chat((mut connection, mut socket): (Connection, Socket), user: User, delay: Duration) -> Times {
     sleep(delay).await;
     let mut times = Times::default();
@@ -118,7 +124,7 @@ pub async fn follow(socket: &mut Socket, started: Instant, times: &mut Times) {
         let frame = socket.next().await;
         if frame.contains(r#""ReplyDelta""#) {
             if expected == 0 {
-                times.first.push(started.elapsed());
+                times.first_deltas.push(started.elapsed());
             }
             for (number, time) in received_chunks(&frame) {
                 assert_eq!(number, expected, "chunks are missing or in disorder");
@@ -129,12 +135,13 @@ pub async fn follow(socket: &mut Socket, started: Instant, times: &mut Times) {
             assert_eq!(received_chunks(&frame).count(), expected, "the stored text differs");
             return;
         } else {
-            // The end of the previous subscription.
+            // The end of the previous reply's subscription.
             assert!(frame.contains(r#""type":"complete""#), "{frame}");
         }
     }
 }
 
+/// Reads replies from the model without Pollux.
 async fn read_directly(http: reqwest::Client, model: SocketAddr, delay: Duration) -> Times {
     sleep(delay).await;
     let url = format!("http://{model}/v1beta/models/model-a:streamGenerateContent?alt=sse");
@@ -146,7 +153,7 @@ async fn read_directly(http: reqwest::Client, model: SocketAddr, delay: Duration
         let mut is_first = true;
         while let Some(bytes) = body.next().await {
             if std::mem::take(&mut is_first) {
-                times.first.push(started.elapsed());
+                times.first_deltas.push(started.elapsed());
             }
             received.push_str(str::from_utf8(&bytes.unwrap()).unwrap());
             // The last event may be incomplete.

@@ -1,4 +1,4 @@
-//! The subscribers of one reply: what a chunk costs, and when it arrives, if one, a hundred or a thousand sockets follow.
+//! One, a hundred or a thousand sockets follow the same reply: how much CPU time a chunk takes, and how long until it arrives.
 
 use std::time::{Duration, Instant};
 
@@ -17,18 +17,22 @@ use crate::{
     report::Section,
 };
 
-/// How many sockets follow a reply, and how many such replies are written at the same time: so many that their CPU time is
-/// measurable.
+/// How many sockets follow a reply, and how many such replies are written at the same time, which is enough to measure their CPU
+/// time.
 const SIZES: [(usize, usize); 3] = [(1, 100), (100, 5), (1000, 1)];
-/// All sockets have subscribed before the first chunk.
-const ANSWER: Answer =
-    Answer { first: Duration::from_secs(1), chunks: 40, gap: Duration::from_millis(50), bytes: 96 };
+/// The first chunk comes late enough for all sockets to subscribe before it.
+const ANSWER: Answer = Answer {
+    first_chunk_after: Duration::from_secs(1),
+    chunks: 40,
+    gap: Duration::from_millis(50),
+    chunk_bytes: 96,
+};
 
 pub async fn measure(section: &mut Section<'_>) {
     let installation = Installation::create(section.storage).await;
     installation.model.answer_with(ANSWER);
     let servers = installation.start(&[]).await;
-    let users = servers.users(100, 1).await;
+    let users = servers.sign_in_users(100, 1).await;
     for (subscribers, replies) in SIZES {
         let users = &users[..replies];
         let owners = users.iter().flat_map(|user| std::iter::repeat_n(user, subscribers));
@@ -47,8 +51,8 @@ pub async fn measure(section: &mut Section<'_>) {
     servers.stop().await;
 }
 
-/// Sends a message of each user, and follows its reply on an equal part of the sockets. Returns the sockets, and the times of
-/// the chunks.
+/// Sends a message of each user, and follows the reply to each message on an equal part of the sockets. Returns the sockets and
+/// the times of the chunks.
 async fn follow_all(
     servers: &Servers<'_>,
     users: &[User],
@@ -65,12 +69,12 @@ async fn follow_all(
             socket.subscribe("1", REPLY, &json!({ "id": id })).await;
         }
     }
-    assert!(started.elapsed() < ANSWER.first, "subscribing took {:?}", started.elapsed());
+    assert!(started.elapsed() < ANSWER.first_chunk_after, "subscribing took {:?}", started.elapsed());
     let readers = sockets.into_iter().map(|mut socket| {
         tokio::spawn(async move {
             let mut times = Times::default();
             follow(&mut socket, started, &mut times).await;
-            // The id of an operation is free once it has completed.
+            // The next subscription uses the same id, which is free only after this message.
             assert!(socket.next().await.contains(r#""type":"complete""#));
             (socket, times.chunks)
         })

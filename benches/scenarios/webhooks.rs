@@ -13,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{ROUNDS, number};
+use super::{ROUNDS, as_f64};
 use crate::{
     installation::Installation,
     latencies::Latencies,
@@ -46,12 +46,12 @@ pub async fn measure(section: &mut Section<'_>) {
         section.add("webhook, p50", "ms", stored.percentile(50));
         section.add("webhook, p99", "ms", stored.percentile(99));
         installation.wait_until_idle().await;
-        section.add("events processed", "1/s", number(EVENTS) / started.elapsed().as_secs_f64());
+        section.add("events processed", "1/s", as_f64(EVENTS) / started.elapsed().as_secs_f64());
     }
     servers.stop().await;
 }
 
-/// Sends one event for each customer, all at the same time.
+/// Sends one event for each customer, all at the same time, and returns the response times.
 async fn send(address: SocketAddr, stripe: &FakeStripe, customers: &[String], secret: &str) -> Latencies {
     let mut connections = Vec::new();
     for customer in customers {
@@ -70,7 +70,7 @@ async fn send(address: SocketAddr, stripe: &FakeStripe, customers: &[String], se
         .into_iter()
         .map(|(connection, request)| tokio::spawn(response_time(connection, request, status)));
     let mut times = Latencies::default();
-    // Like Stripe, no client disconnects before all have their responses.
+    // The connections are closed only after all responses have arrived: Stripe does not disconnect earlier either.
     for (time, _) in join_all(responses).await.into_iter().map(Result::unwrap).collect::<Vec<_>>() {
         times.push(time);
     }
