@@ -27,7 +27,7 @@ pub async fn verify(app: &TestApp, phone: &str, otp: &Value) -> Value {
     app.anonymous().execute(VERIFY_OTP, json!({"phone": phone, "otp": otp})).await
 }
 
-/// Verifies the code of a signup together with its token.
+/// Verifies the code of a signup together with its signup token. `signup` is the payload of the mutation `signup`.
 pub async fn verify_signup(app: &TestApp, phone: &str, signup: &Value) -> Value {
     let query = "mutation($input: VerifyOtpInput!) { verifyOtp(input: $input) { accessToken user { id } } }";
     let input =
@@ -42,7 +42,7 @@ pub async fn user_with_password(app: &TestApp) -> TestUser {
     user
 }
 
-/// The user with the access token from `field` of a response.
+/// The same user with another access token: the one in the payload of the mutation `field`, which `response` contains.
 pub fn with_token_of(user: &TestUser, response: &Value, field: &str) -> TestUser {
     let token = response["data"][field]["accessToken"].as_str().unwrap().to_owned();
     TestUser { token, ..user.clone() }

@@ -1,4 +1,4 @@
-//! A server in the process of the test.
+//! A server that runs in the process of the test.
 
 use std::{
     net::SocketAddr,
@@ -43,6 +43,7 @@ pub fn config(arguments: &[&str]) -> Config {
 /// How often a helper reads the database while it waits for a state that no event reports.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
+/// A running server, and the fakes and the storage that it uses.
 pub struct TestApp {
     pub address: SocketAddr,
     pub gemini: Arc<FakeGemini>,
@@ -53,13 +54,14 @@ pub struct TestApp {
     /// All SQL statements that the server has executed, oldest first.
     pub statements: Arc<Mutex<Vec<String>>>,
     pub backend: Arc<Backend>,
-    running: JoinHandle<anyhow::Result<()>>,
-    users: Arc<AtomicU64>,
+    task: JoinHandle<anyhow::Result<()>>,
+    /// How many users the nodes of this installation have signed in. The phone numbers of new users are made from it.
+    user_count: Arc<AtomicU64>,
     anonymous: TestUser,
     directory: Arc<TempDir>,
 }
 
-/// How a server differs from the default.
+/// How a server differs from the default one.
 #[derive(Default)]
 pub struct TestOptions<'a> {
     /// Settings as on the command line, such as `--basic-daily-limit=3`.
@@ -98,11 +100,16 @@ impl TestApp {
         let filter = std::env::var("POLLUX_TEST_LOG").unwrap_or_else(|_| "off".to_owned());
         telemetry::init(&telemetry::Logs { json: false, filter: &filter }).unwrap();
         let has_stopped_clock = options.clock.is_some();
-        let clock = options.clock.or_else(|| options.peer.map(|other| other.clock.clone()));
+        let clock = options.clock.or_else(|| options.peer.map(|peer| peer.clock.clone()));
         let clock = clock.unwrap_or_else(Clock::system);
-        let (gemini, stripe, backend, users, directory) = if let Some(other) = options.peer {
-            let shared = (other.gemini.clone(), other.stripe.clone(), other.backend.clone());
-            (shared.0, shared.1, shared.2, other.users.clone(), other.directory.clone())
+        let (gemini, stripe, backend, user_count, directory) = if let Some(peer) = options.peer {
+            (
+                peer.gemini.clone(),
+                peer.stripe.clone(),
+                peer.backend.clone(),
+                peer.user_count.clone(),
+                peer.directory.clone(),
+            )
         } else {
             let directory = TempDir::new().unwrap();
             let backend = Backend::create(directory.path()).await;
@@ -112,13 +119,13 @@ impl TestApp {
         };
         let database = format!("--database-url={}", backend.database_url);
         let redis = format!("--redis-url={}", backend.redis_url.as_deref().unwrap_or_default());
-        let base = format!("--gemini-base-url=http://{}", gemini.address);
+        let gemini_url = format!("--gemini-base-url=http://{}", gemini.address);
         let secret = format!("--jwt-secret={SECRET}");
         let defaults = [
             database.as_str(),
             &redis,
             &secret,
-            &base,
+            &gemini_url,
             "--gemini-api-key=test-key",
             "--gemini-model=model-a",
         ];
@@ -137,13 +144,13 @@ impl TestApp {
         db.on_statement(move |statement| recorded.lock().unwrap().push(statement.to_owned()));
         let role = options.role.unwrap_or(Role::All);
         let mut app = App::open(role, config, db, clock.clone()).await.unwrap();
-        // Shortens the backoff of retries.
+        // Keeps tests of retries short.
         app.chatrooms.replies.timing.first_backoff = Duration::from_millis(10);
         if has_stopped_clock {
-            // Periodic tasks run in real time. This one must poll often to find the subscriptions that `advance` makes stale.
+            // Periodic tasks run in real time. This one must poll often, to find the subscriptions that `advance` makes stale.
             app.billing.stale_poll_interval = Duration::from_millis(50);
         }
-        // Subscribers must work without polling, so they practically never poll.
+        // Subscribers must receive events without polling. An hour is longer than any test, so that they never poll.
         app.chatrooms.replies.timing.poll_every = Duration::from_hours(1);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -156,14 +163,14 @@ impl TestApp {
             life: app.life(),
             statements,
             backend,
-            running: tokio::spawn(app.run(Some(listener))),
-            users,
+            task: tokio::spawn(app.run(Some(listener))),
+            user_count,
             anonymous: TestUser::anonymous(address),
             directory,
         }
     }
 
-    /// Advances the stopped clock, and the expiries in Redis.
+    /// Advances the stopped clock, and the expiries in Redis by the same time.
     pub async fn advance(&self, time: TimeDelta) {
         self.clock.advance(time);
         self.backend.advance(time).await;
@@ -175,7 +182,7 @@ impl TestApp {
 
     /// A new user, signed in.
     pub async fn user(&self) -> TestUser {
-        let number = self.users.fetch_add(1, Ordering::SeqCst);
+        let number = self.user_count.fetch_add(1, Ordering::SeqCst);
         self.sign_in_as(&format!("+1415555{number:04}")).await
     }
 
@@ -191,18 +198,18 @@ impl TestApp {
     /// Waits until no job is left.
     pub async fn wait_until_idle(&self) {
         let jobs = async || entity::job::Entity::find().count(self.chatrooms.db.read()).await.unwrap();
-        let done = async {
+        let no_jobs = async {
             while jobs().await > 0 {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
-        if timeout(TEST_TIMEOUT, done).await.is_err() {
+        if timeout(TEST_TIMEOUT, no_jobs).await.is_err() {
             let left = entity::job::Entity::find().all(self.chatrooms.db.read()).await.unwrap();
             panic!("jobs are left at {}: {left:#?}", self.clock.now());
         }
     }
 
-    /// Waits until a job that failed this often is scheduled for its next attempt.
+    /// Waits until a job that has failed this many times is scheduled for its next attempt.
     pub async fn wait_for_retry(&self, failures: i32) {
         let scheduled =
             entity::job::Column::Failures.eq(failures).and(entity::job::Column::LeasedUntil.is_null());
@@ -213,12 +220,12 @@ impl TestApp {
                 .await
                 .unwrap()
         };
-        let waits = async {
+        let retry_scheduled = async {
             while jobs().await == 0 {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
-        timeout(TEST_TIMEOUT, waits).await.expect("no job is scheduled for a retry");
+        timeout(TEST_TIMEOUT, retry_scheduled).await.expect("no job is scheduled for a retry");
     }
 
     /// Waits until all jobs have ended, and shuts the server down.
@@ -230,6 +237,6 @@ impl TestApp {
     /// Shuts the server down without waiting for jobs.
     pub async fn shut_down(self) {
         self.life.soft.cancel();
-        self.running.await.unwrap().unwrap();
+        self.task.await.unwrap().unwrap();
     }
 }

@@ -1,5 +1,5 @@
-//! The storage of a test's servers: SQLite and memory, or a new database on the PostgreSQL of `POLLUX_TEST_POSTGRES` and a
-//! numbered database of the Redis of `POLLUX_TEST_REDIS`. `tests/with-servers` starts both servers.
+//! The storage of a test's servers: SQLite and memory; or, if `POLLUX_TEST_POSTGRES` and `POLLUX_TEST_REDIS` are set, a new
+//! database on that PostgreSQL server and a numbered database of that Redis server. `tests/with-servers` starts both servers.
 
 use std::{
     path::Path,
@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 /// The JWT secret, which all nodes share.
 pub const SECRET: &str = "a secret of thirty-two characters";
+/// The database with all tables and no rows, of which each test gets a copy: copying is faster than running the migrations.
 const TEMPLATE: &str = "pollux_template";
 
 pub struct Backend {
@@ -37,12 +38,12 @@ impl Backend {
         Self { database_url: format!("sqlite://{}", file.display()), redis_url: None }
     }
 
-    /// A new database on each of these servers.
+    /// A database without rows on this PostgreSQL server, and an empty database of this Redis server.
     pub async fn new_on_servers((postgres, redis): &(String, String)) -> Self {
         Self { database_url: fresh_database(postgres).await, redis_url: Some(fresh_redis(redis).await) }
     }
 
-    /// A database without tables on the PostgreSQL of the tests, and a new database of its Redis.
+    /// A database without tables on this PostgreSQL server, and an empty database of this Redis server.
     pub async fn without_schema((postgres, redis): &(String, String)) -> Self {
         let admin = Database::connect(format!("{postgres}/postgres")).await.unwrap();
         Self {
@@ -82,7 +83,8 @@ impl Backend {
     }
 }
 
-/// Moves every expiry and every timestamp of a rate limit into the past, by `ARGV[1]` milliseconds.
+/// Moves every expiry and every timestamp of a rate limit into the past, by `ARGV[1]` milliseconds. Rate limits are the only
+/// lists; their timestamps are in microseconds.
 const ADVANCE: &str = "
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local left = redis.call('PTTL', key)
@@ -102,7 +104,7 @@ pub async fn redis_connection(url: &str) -> redis::aio::MultiplexedConnection {
     redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
-/// Creates a database from a migrated template, and returns its URL.
+/// Creates a database from the migrated template, and returns its URL.
 async fn fresh_database(server: &str) -> String {
     static TEMPLATE_CREATED: OnceCell<()> = OnceCell::const_new();
     let admin = Database::connect(format!("{server}/postgres")).await.unwrap();
@@ -112,6 +114,7 @@ async fn fresh_database(server: &str) -> String {
             admin.execute_unprepared(&format!("CREATE DATABASE {TEMPLATE}")).await.unwrap();
             let template = Database::connect(format!("{server}/{TEMPLATE}")).await.unwrap();
             Migrator::up(&template, None).await.unwrap();
+            // PostgreSQL copies a template only if nothing is connected to it.
             template.close().await.unwrap();
         })
         .await;

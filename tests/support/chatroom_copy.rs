@@ -1,4 +1,4 @@
-//! A client's copy of a chatroom, which is read once and then updated by events only.
+//! A client's copy of a chatroom. The client reads the chatroom once and then updates the copy by events only.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -20,35 +20,35 @@ pub struct ChatroomCopy {
     id: String,
     socket: Socket,
     pub cursor: String,
-    /// None once the chatroom was deleted.
+    /// `None` after the chatroom was deleted.
     pub chatroom: Option<Value>,
     pub messages: HashMap<String, Value>,
 }
 
 impl ChatroomCopy {
-    /// Reads the chatroom and follows it from exactly there.
+    /// Reads the chatroom, and subscribes to all events that come after what was read.
     pub async fn read(user: &TestUser, id: &str) -> Self {
         let (mut chatroom, messages) = read(user, id).await.expect("the chatroom exists");
         let cursor = chatroom["eventCursor"].take().as_str().unwrap().to_owned();
         let messages = messages.into_iter().map(|message| (id_of(&message), message)).collect();
-        let socket = follow(user, id, &cursor).await;
-        let chatroom = Some(fields(chatroom));
+        let socket = subscribe(user, id, &cursor).await;
+        let chatroom = Some(own_fields(chatroom));
         Self { user: user.clone(), id: id.to_owned(), socket, cursor, chatroom, messages }
     }
 
-    /// Loses the connection, and resumes after the last event on a connection to `user`'s node.
+    /// Drops the connection, and resumes after the last event on a new connection to `user`'s node.
     pub async fn reconnect(&mut self, user: &TestUser) {
-        self.socket = follow(user, &self.id, &self.cursor).await;
+        self.socket = subscribe(user, &self.id, &self.cursor).await;
     }
 
     /// Applies events until the copy equals a fresh read.
     pub async fn catch_up(&mut self) {
         let fresh = read(&self.user, &self.id).await;
-        let fresh = fresh.map(|(chatroom, messages)| (fields(chatroom), messages));
+        let fresh = fresh.map(|(chatroom, messages)| (own_fields(chatroom), messages));
         while !self.equals(fresh.as_ref()) {
             let Ok(message) = timeout(Duration::from_secs(15), self.socket.next()).await else {
                 panic!(
-                    "no event after {} for {}:\n{:#?}\n{:#?}\n{fresh:#?}",
+                    "no event after {} for the chatroom {}; the copy:\n{:#?}\n{:#?}\na fresh read:\n{fresh:#?}",
                     self.cursor, self.id, self.chatroom, self.messages
                 );
             };
@@ -64,7 +64,7 @@ impl ChatroomCopy {
         }
     }
 
-    /// The current messages, each after the one that it follows.
+    /// The messages of the active branch, in their order.
     pub fn branch(&self) -> Vec<Value> {
         let mut parent = Value::Null;
         let mut branch = Vec::new();
@@ -78,12 +78,12 @@ impl ChatroomCopy {
         branch
     }
 
-    /// The texts of the current messages.
+    /// The texts of the messages of the active branch.
     pub fn contents(&self) -> Vec<String> {
         self.branch().iter().map(|message| message["content"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Applies events until the current messages have these texts.
+    /// Applies events until the messages of the active branch have these texts.
     pub async fn apply_until(&mut self, contents: &[&str]) {
         while self.contents() != contents {
             self.apply_next().await;
@@ -108,7 +108,7 @@ impl ChatroomCopy {
 
     fn apply(&mut self, mut message: Value) -> String {
         if code_of(&message["payload"]) == "NOT_FOUND" {
-            // The chatroom was deleted before this connection has followed it.
+            // The chatroom was deleted before this connection subscribed to it.
             self.chatroom = None;
             self.messages.clear();
             return "ChatroomDeleted".to_owned();
@@ -118,20 +118,21 @@ impl ChatroomCopy {
         event["cursor"].as_str().unwrap().clone_into(&mut self.cursor);
         let mut change = event["change"].take();
         let kind = change["__typename"].as_str().unwrap().to_owned();
-        let reply = |change: &Value| change["message"]["id"].as_str().unwrap_or_default().to_owned();
+        let reply_id = |change: &Value| change["message"]["id"].as_str().unwrap_or_default().to_owned();
         match kind.as_str() {
-            "ChatroomUpdated" => self.chatroom = Some(fields(change["chatroom"].take())),
+            "ChatroomUpdated" => self.chatroom = Some(own_fields(change["chatroom"].take())),
             "ChatroomDeleted" => {
                 self.chatroom = None;
                 self.messages.clear();
             }
             "ReplyDelta" => {
-                let message = self.messages.get_mut(&reply(&change)).expect("a known reply");
+                let message = self.messages.get_mut(&reply_id(&change)).expect("the copy contains the reply");
                 let text = message["content"].as_str().unwrap().to_owned() + change["text"].as_str().unwrap();
                 message["content"] = json!(text);
             }
             "ReplyRestarted" => {
-                self.messages.get_mut(&reply(&change)).expect("a known reply")["content"] = json!("");
+                self.messages.get_mut(&reply_id(&change)).expect("the copy contains the reply")["content"] =
+                    json!("");
             }
             _ => {
                 let message = change["message"].take();
@@ -151,14 +152,15 @@ fn without_cursor(mut message: Value) -> Value {
     message
 }
 
-fn fields(mut chatroom: Value) -> Value {
+/// The fields that `ChatroomUpdated` also contains: those without the messages and the cursor.
+fn own_fields(mut chatroom: Value) -> Value {
     let fields = chatroom.as_object_mut().unwrap();
     fields.remove("eventCursor");
     fields.remove("messages");
     chatroom
 }
 
-/// The chatroom and its current branch. None if it was deleted.
+/// The chatroom and the messages of its active branch. `None` if it was deleted.
 async fn read(user: &TestUser, id: &str) -> Option<(Value, Vec<Value>)> {
     let query = format!(
         "query($id: ID!) {{ chatroom(id: $id) {{
@@ -170,7 +172,7 @@ async fn read(user: &TestUser, id: &str) -> Option<(Value, Vec<Value>)> {
     Some((chatroom.clone(), messages))
 }
 
-async fn follow(user: &TestUser, id: &str, after: &str) -> Socket {
+async fn subscribe(user: &TestUser, id: &str, after: &str) -> Socket {
     let query = format!(
         "subscription($id: ID!, $after: String) {{ chatroomEvents(chatroomId: $id, after: $after) {{
             cursor change {{

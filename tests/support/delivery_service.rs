@@ -1,4 +1,4 @@
-//! A fake of a delivery service for one-time passwords, such as Twilio or an operator's webhook. It records requests and
+//! A fake of a service that delivers one-time passwords, such as Twilio or an operator's webhook. It records the requests and
 //! sends the responses that a test enqueues.
 
 use std::{
@@ -57,16 +57,17 @@ impl DeliveryService {
         self.state.responses.lock().unwrap().push_back((status, body.to_owned()));
     }
 
-    /// Waits until this many requests have arrived, and returns all.
+    /// Waits until this many requests have arrived, and returns all requests.
     pub async fn wait_for_requests(&self, count: usize) -> Vec<RecordedRequest> {
         let received = async {
             loop {
-                let next = self.state.received.notified();
+                // Created before the requests are read, so that no request is missed in between.
+                let next_request = self.state.received.notified();
                 let requests = self.state.requests.lock().unwrap().clone();
                 if requests.len() >= count {
                     return requests;
                 }
-                next.await;
+                next_request.await;
             }
         };
         timeout(TEST_TIMEOUT, received).await.expect("the delivery service received too few requests")

@@ -1,4 +1,4 @@
-//! A client's copy of the list of chatrooms, which is read once and then updated by events only.
+//! A client's copy of the list of chatrooms. The client reads the list after a reset and then updates the copy by events only.
 
 use std::collections::HashMap;
 
@@ -11,15 +11,17 @@ const CHATROOM: &str = "fragment C on Chatroom {
     id title hasGeneratedTitle pinnedAt archivedAt isTemporary updatedAt lastMessage { id content status feedback }
 }";
 
+/// A client's copy of the list of chatrooms.
 pub struct ListCopy {
     user: TestUser,
     socket: Socket,
     pub cursor: String,
+    /// The chatrooms by their ids.
     pub chatrooms: HashMap<String, Value>,
 }
 
 impl ListCopy {
-    /// Follows the list. The first event is a reset, after which the client reads the list.
+    /// Subscribes to the list. The first event is a reset, after which the client reads the list.
     pub async fn follow(user: &TestUser) -> Self {
         let socket = subscribe(user, None).await;
         let mut copy = Self { user: user.clone(), socket, cursor: String::new(), chatrooms: HashMap::new() };
@@ -27,7 +29,7 @@ impl ListCopy {
         copy
     }
 
-    /// Loses the connection, and resumes after the last event on a connection to `user`'s node.
+    /// Drops the connection, and resumes after the last event on a new connection to `user`'s node.
     pub async fn reconnect(&mut self, user: &TestUser) {
         self.user = user.clone();
         self.socket = subscribe(user, Some(&self.cursor)).await;

@@ -1,4 +1,4 @@
-//! An HTTP server in the place of a model's provider. It responds with the scripts of a test.
+//! A fake of a model's provider: an HTTP server that responds with the scripts of a test.
 
 use std::{
     collections::VecDeque,
@@ -28,7 +28,7 @@ use super::socket::TEST_TIMEOUT;
 /// How often the received calls are counted.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Blocks a response until the test opens the gate. Each opening lets one waiter pass.
+/// Holds responses back until the test lets them pass, one by one or all.
 #[derive(Clone)]
 pub struct Gate(Arc<Semaphore>);
 
@@ -44,9 +44,11 @@ impl Gate {
 
     /// Lets every waiter pass from now on.
     pub fn open(&self) {
+        // More than any test has waiters.
         self.0.add_permits(1_000_000);
     }
 
+    /// Waits until this waiter may pass.
     pub async fn pass(&self) {
         self.0.acquire().await.unwrap().forget();
     }
@@ -56,7 +58,6 @@ impl Gate {
 enum Step {
     Send(Bytes),
     Wait(Gate),
-    /// A delay.
     Pause(Duration),
     /// Breaks the connection.
     Disconnect,
@@ -92,6 +93,7 @@ impl Script {
         self
     }
 
+    /// Adds a part of the body, which is sent at once.
     pub fn raw(mut self, bytes: impl Into<Bytes>) -> Self {
         self.steps.push(Step::Send(bytes.into()));
         self
@@ -151,8 +153,8 @@ pub struct ModelServer {
 }
 
 impl ModelServer {
-    /// Starts a server for one path, which may contain a parameter, and further routes. `default` is the response to a call for which
-    /// none is queued.
+    /// Starts a server that responds with scripts to calls of `path`, which may contain a parameter, and that has the `further`
+    /// routes. If no script is queued for a call, the response is `default`.
     pub async fn start(path: &str, default: Script, further: Router) -> Self {
         let state = Arc::new(Mutex::new(ServerState {
             scripts: VecDeque::new(),
@@ -168,7 +170,8 @@ impl ModelServer {
         Self { address, state, server }
     }
 
-    /// Queues the response to one call. If none is queued, [`respond_with`](Self::respond_with) applies; its default is "Yes."
+    /// Queues the response to one call. If none is queued, the function of [`respond_with`](Self::respond_with) creates the
+    /// response; without such a function, fake providers respond with "Yes."
     pub fn enqueue(&self, script: Script) {
         self.state.lock().unwrap().scripts.push_back(script);
     }
@@ -189,10 +192,10 @@ impl ModelServer {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
-        tokio::time::timeout(TEST_TIMEOUT, received).await.expect("calls are missing");
+        tokio::time::timeout(TEST_TIMEOUT, received).await.expect("the model received too few calls");
     }
 
-    /// When each chunk was sent.
+    /// The times at which the parts of all bodies were sent.
     pub fn sent_at(&self) -> Vec<Instant> {
         self.state.lock().unwrap().sent_at.clone()
     }

@@ -1,4 +1,4 @@
-//! The adapters of models, connected to fake servers, and what they generate.
+//! Model adapters that are connected to fake servers, and the answers that they generate.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ const TIMEOUTS: Timeouts =
 #[derive(Debug)]
 pub struct Generated {
     pub text: String,
-    /// As last reported.
+    /// The usage that was reported last.
     pub usage: ModelUsage,
     /// The finish reason or the error.
     pub end: Result<String, ModelError>,
@@ -47,7 +47,8 @@ impl Generated {
     }
 }
 
-/// Reads an answer to its end, and checks the contract of its chunks.
+/// Reads an answer to its end, and checks that its chunks fulfil the contract of [`LanguageModel`]: texts are not empty, the end
+/// or an error comes last, and an error reveals neither the key nor the address.
 pub async fn generate(model: &dyn LanguageModel, prompt: Prompt) -> Generated {
     let mut chunks = model.generate(prompt);
     let (mut text, mut usage, mut end) = (String::new(), ModelUsage::default(), None);

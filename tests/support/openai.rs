@@ -19,7 +19,7 @@ impl FakeOpenAi {
         Self(ModelServer::start("/v1/chat/completions", reply(["Yes", "."]), models).await)
     }
 
-    /// The settings with which a server uses this one. `models` are separated by commas.
+    /// The settings of a Pollux server that uses this provider. `models` are separated by commas.
     pub fn settings(&self, models: &str) -> Vec<String> {
         vec![
             format!("--openai-base-url=http://{}/v1", self.address),
@@ -39,9 +39,10 @@ impl Deref for FakeOpenAi {
 
 /// A successful response as OpenAI sends it: the role, one event per text, the finish reason, the usage and the end marker.
 pub fn reply<'a>(texts: impl IntoIterator<Item = &'a str>) -> Script {
-    let begun = event(Script::new(), &chunk(&json!({"role": "assistant", "content": "", "refusal": null})));
-    let written = texts.into_iter().fold(begun, text);
-    done(event(event(written, &finish("stop")), &usage()))
+    let with_role =
+        event(Script::new(), &chunk(&json!({"role": "assistant", "content": "", "refusal": null})));
+    let with_texts = texts.into_iter().fold(with_role, text);
+    done(event(event(with_texts, &finish("stop")), &usage()))
 }
 
 /// Adds an event.

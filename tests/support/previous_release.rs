@@ -14,21 +14,22 @@ use super::user::insert_user;
 const LAST_MIGRATION: &str = "m20261126_000011_version_names_contract";
 const USERS: usize = 5;
 const CHATROOMS_PER_USER: usize = 20;
-/// Messages of a chatroom that are on its active branch, and that are not.
+/// How many messages of a chatroom are on its active branch.
 const ACTIVE: i32 = 60;
+/// How many of its messages are not.
 const INACTIVE: i32 = 40;
 
-/// The number of the migrations of the current release that the previous one does not have.
+/// How many migrations the current release has in addition to those of the previous one.
 pub fn new_migrations() -> u32 {
     let names = Migrator::migrations().into_iter().map(|migration| migration.name().to_owned());
     u32::try_from(names.skip_while(|name| name != LAST_MIGRATION).count() - 1).unwrap()
 }
 
-/// What the previous release shows of each chatroom: the contents of its active branch, by title.
+/// By the title of each chatroom, the contents of its active branch, as the previous release shows them.
 pub type Chatrooms = HashMap<String, Vec<String>>;
 
-/// Creates the schema of the previous release in an empty database and fills it with 10,000 messages in 100 chatrooms. Returns the
-/// phone number of each user with the user's chatrooms.
+/// Creates the schema of the previous release in an empty database and fills it with 10,000 messages in 100 chatrooms. Returns
+/// each user's phone number and chatrooms.
 pub async fn fill(db: &DatabaseConnection) -> Vec<(String, Chatrooms)> {
     let applied = Migrator::migrations().len() - new_migrations() as usize;
     Migrator::up(db, Some(u32::try_from(applied).unwrap())).await.unwrap();
@@ -38,8 +39,8 @@ pub async fn fill(db: &DatabaseConnection) -> Vec<(String, Chatrooms)> {
         let phone_number = format!("+1415555{number:04}");
         let user = insert_user(db, &phone_number, now).await.id;
         let mut chatrooms = Chatrooms::new();
-        for room in 0..CHATROOMS_PER_USER {
-            let title = format!("Chatroom {number}-{room}");
+        for index in 0..CHATROOMS_PER_USER {
+            let title = format!("Chatroom {number}-{index}");
             let id = insert_chatroom(db, user, &title, now).await;
             let messages = messages_of(user, id, &title, now);
             let is_active = |message: &&message::Model| message.active;
@@ -69,7 +70,7 @@ async fn insert_chatroom(
     id
 }
 
-/// The active branch, and for some of its messages a version that is not active.
+/// The messages of the active branch, and for some of them another version, which is not active.
 fn messages_of(user: UserId, chatroom: ChatroomId, title: &str, now: DateTime<Utc>) -> Vec<message::Model> {
     let mut messages: Vec<message::Model> = Vec::new();
     let mut parent = None;

@@ -21,7 +21,7 @@ pub struct Deployment {
     pub directory: TempDir,
     pub backend: Backend,
     pub gemini: FakeGemini,
-    /// The server that is started.
+    /// The program that [`start`](Self::start) and [`start_with`](Self::start_with) run.
     pub binary: PathBuf,
 }
 
@@ -42,19 +42,20 @@ impl Deployment {
         let gemini = format!("http://{}", self.gemini.address);
         command.args(arguments).envs(self.backend.environment());
         command.env("GEMINI_API_KEY", "test-key").env("GEMINI_BASE_URL", gemini);
-        // A process without Redis releases all jobs when it starts. Others wait until a lease expires, so theirs is short.
+        // Without Redis, a process releases all jobs when it starts, so that no lease needs to expire. With Redis, the jobs of a
+        // killed process wait until their leases expire, so leases are short.
         command.env("WORKER_LEASE", if self.backend.redis_url.is_some() { "2" } else { "3600" });
         command.envs(settings.iter().copied());
         Process::spawn(command).await
     }
 
-    /// Runs a command to its end, with the settings of the processes.
+    /// Runs a command of this build's binary to its end, with the storage of the processes.
     pub fn run(&self, arguments: &[&str]) -> std::process::Output {
         let mut command = Process::command(self.directory.path());
         command.args(arguments).envs(self.backend.environment()).output().unwrap()
     }
 
-    /// Runs a command that must succeed, and returns what it prints.
+    /// Runs a command that must succeed, and returns its standard output.
     pub fn output(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let error = String::from_utf8(output.stderr).unwrap();
@@ -70,10 +71,11 @@ impl Deployment {
     }
 }
 
+/// A running server. Dropping it kills the process.
 pub struct Process {
     pub address: SocketAddr,
     child: Child,
-    /// The lines of its log.
+    /// The lines of the log that have not been read yet.
     lines: mpsc::UnboundedReceiver<String>,
 }
 
@@ -90,11 +92,12 @@ impl Process {
 
     fn command_of(binary: &Path, directory: &Path) -> Command {
         let mut command = Command::new(binary);
-        // Concurrent processes would compete for the default port.
+        // Concurrent processes would compete for the default port of the metrics.
         command.current_dir(directory).env_clear().env("METRICS_BIND", "off");
         command
     }
 
+    /// Starts a server on a free port, and waits until it logs its address.
     pub async fn spawn(mut command: Command) -> Self {
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let child = command.env("BIND", any_port.to_string()).stderr(Stdio::piped()).spawn().unwrap();
@@ -102,17 +105,17 @@ impl Process {
         let (log, lines_received) = mpsc::unbounded_channel();
         let mut process = Self { address: any_port, child, lines: lines_received };
         let lines = BufReader::new(process.child.stderr.take().unwrap()).lines();
-        let (found, address) = oneshot::channel();
+        let (address_found, address) = oneshot::channel();
         std::thread::spawn(move || {
-            let mut found = Some(found);
+            let mut address_found = Some(address_found);
             // Reads to the end, so that the server never blocks on a full pipe.
             for line in lines.map_while(Result::ok) {
                 let address_and_path =
                     line.split_once(" is at http://").and_then(|(_, rest)| rest.split_once('/'));
                 if let Some((address, _)) = address_and_path
-                    && let Some(found) = found.take()
+                    && let Some(address_found) = address_found.take()
                 {
-                    let _ = found.send(address.parse().unwrap());
+                    let _ = address_found.send(address.parse().unwrap());
                 }
                 let _ = log.send(line);
             }
@@ -174,12 +177,12 @@ impl Process {
         lines
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub fn kill(self) {
         drop(self);
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
         self.signal("TERM");
     }
@@ -191,20 +194,21 @@ impl Process {
 
     /// The resident set size in bytes, as reported by Linux.
     pub fn memory(&self) -> u64 {
-        self.status("VmRSS:")
+        self.status_size("VmRSS:")
     }
 
     /// The highest resident set size in bytes since the start or the last [`reset_peak_memory`](Self::reset_peak_memory).
     pub fn peak_memory(&self) -> u64 {
-        self.status("VmHWM:")
+        self.status_size("VmHWM:")
     }
 
     pub fn reset_peak_memory(&self) {
-        // proc_pid_clear_refs(5): 5 resets the peak.
+        // The value 5 resets the peak, as described in proc_pid_clear_refs(5).
         std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
     }
 
-    fn status(&self, name: &str) -> u64 {
+    /// A size in bytes from `/proc/<id>/status`, which states it in KiB.
+    fn status_size(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
@@ -219,7 +223,7 @@ impl Process {
         Duration::from_millis(ticks.sum::<u64>() * 10)
     }
 
-    /// Waits until the server reports that it is not ready.
+    /// Waits until the server reports that it is not ready, as it does from the beginning of its shutdown.
     pub async fn wait_until_stopping(&self) {
         let http = TestUser::anonymous(self.address).http;
         let ready = format!("http://{}/health/ready", self.address);

@@ -4,10 +4,12 @@ use serde_json::{Value, json};
 
 use super::{Script, TestApp, TestUser};
 
+/// How a reply failed.
 #[derive(Debug, PartialEq)]
 pub struct Failure {
     pub code: String,
     pub retryable: bool,
+    /// How many times the model was called.
     pub calls: usize,
 }
 
@@ -22,6 +24,7 @@ impl ReplyHarness {
         Self::with(&[]).await
     }
 
+    /// Like [`start`](Self::start), with settings as on the command line.
     pub async fn with(settings: &[&str]) -> Self {
         let settings: Vec<_> = ["--basic-daily-limit=1000"].iter().chain(settings).copied().collect();
         let app = TestApp::with_settings(&settings).await;
@@ -46,12 +49,14 @@ impl ReplyHarness {
         (message, self.app.gemini.calls().len() - calls)
     }
 
+    /// Runs a reply that must complete after one call of the model, and returns its text.
     pub async fn text_of(&self, script: Script) -> String {
         let (message, calls) = self.run([script]).await;
         assert_eq!((&message["status"], calls), (&json!("COMPLETED"), 1), "{message}");
         message["content"].as_str().unwrap().to_owned()
     }
 
+    /// Runs a reply that must fail, and returns how it failed.
     pub async fn failure_of(&self, scripts: impl IntoIterator<Item = Script>) -> Failure {
         let (message, calls) = self.run(scripts).await;
         assert_eq!(message["status"], "FAILED", "{message}");

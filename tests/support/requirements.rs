@@ -1,5 +1,7 @@
-//! Servers and programs that some tests need. Without one of them these tests are skipped, with one line for all of them;
-//! with `POLLUX_TEST_REQUIRE=1`, as `tests/run` sets, they fail instead.
+//! Servers and programs that some tests need. If one is missing, its tests are skipped, and one line reports them all. With
+//! `POLLUX_TEST_REQUIRE=1`, which `tests/run` sets, they fail instead.
+//!
+//! Each function `has_…` checks one requirement and, if it is missing, reports the skipped tests.
 
 use std::{
     collections::BTreeSet,
@@ -48,9 +50,9 @@ pub fn has_servers() -> bool {
 
 pub fn has_clients() -> bool {
     let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/node_modules/.package-lock.json");
-    let has = packages.exists() && has_program("node");
+    let is_installed = packages.exists() && has_program("node");
     let command = "tests/with-clients && cargo test --test integration clients::";
-    has || skip("tests of the client examples, which need Node", command)
+    is_installed || skip("tests of the client examples, which need Node", command)
 }
 
 pub fn has_page() -> bool {
@@ -78,16 +80,16 @@ fn has_program(name: &str) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Reports skipped tests, once for the process, and what to do to run them.
+/// Reports skipped tests, once in a process, and how to run them. Returns `false`: the requirement is not met.
 ///
 /// # Panics
-/// `POLLUX_TEST_REQUIRE` is 1: a requirement that is not met is a failure.
+/// If `POLLUX_TEST_REQUIRE` is 1, because a missing requirement is then a failure.
 fn skip(tests: &'static str, remedy: &str) -> bool {
     static REPORTED: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
     let is_required = std::env::var("POLLUX_TEST_REQUIRE").is_ok_and(|value| value == "1");
-    assert!(!is_required, "POLLUX_TEST_REQUIRE=1 forbids to skip {tests}. To run them: {remedy}");
+    assert!(!is_required, "POLLUX_TEST_REQUIRE=1 does not allow skipping {tests}. To run them: {remedy}");
     if REPORTED.lock().unwrap().insert(tests) {
-        // Written directly, because the test runner shows what `eprintln!` prints for failed tests only.
+        // Written directly, because the test runner captures the output of `eprintln!` and shows it only if the test fails.
         let _ = writeln!(std::io::stderr(), "\nskipped: {tests}. To run them: {remedy}");
     }
     false

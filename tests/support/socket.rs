@@ -13,7 +13,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest, protocol::CloseFrame},
 };
 
-/// Longer than any successful step takes.
+/// How long tests wait for something before they fail. It is longer than any successful step takes.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Longer than the server waits for a peer that sends no pongs.
@@ -77,7 +77,7 @@ impl Socket {
         self.send(&json!({"type": "subscribe", "id": id, "payload": payload})).await;
     }
 
-    /// The next message, or the close code and reason (code 0: closed without a close frame).
+    /// The next message, or the close code and reason. The code is 0 if the connection was closed without a close frame.
     pub async fn next(&mut self) -> Result<Value, (u16, String)> {
         self.next_within(TEST_TIMEOUT).await
     }
@@ -96,7 +96,7 @@ impl Socket {
                     return Err((code.into(), reason.to_string()));
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(other)) => panic!("{other:?}"),
+                Some(Ok(message)) => panic!("unexpected message {message:?}"),
                 Some(Err(_)) | None => return Err((0, String::new())),
             }
         }
@@ -105,10 +105,10 @@ impl Socket {
     /// Reads until the server closes the connection, without sending pongs.
     pub async fn ignore_pings_until_closed(self) {
         let mut stream = self.stream.into_inner();
-        let mut nowhere = tokio::io::sink();
-        let ended = tokio::io::copy(&mut stream, &mut nowhere);
-        // A connection reset counts, too.
-        let _ = timeout(PING_TIMEOUT, ended).await.expect("the server keeps the connection open");
+        let mut discarded = tokio::io::sink();
+        let closed = tokio::io::copy(&mut stream, &mut discarded);
+        // An error also counts, because it means that the server reset the connection.
+        let _ = timeout(PING_TIMEOUT, closed).await.expect("the server did not close the connection in time");
     }
 
     /// Skips messages until the server closes the connection, and returns the close code.

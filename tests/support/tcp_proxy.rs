@@ -16,7 +16,7 @@ enum State {
     Disconnected,
     /// Nothing is forwarded, and connections stay open.
     Stalled,
-    /// What the process sends is forwarded, and what the server responds is not.
+    /// Data from the process is forwarded; responses of the server are not.
     Silent,
 }
 
@@ -27,7 +27,7 @@ pub struct TcpProxy {
 }
 
 impl TcpProxy {
-    /// Starts a proxy in front of the server of a URL.
+    /// Starts a proxy in front of the server to which a URL points.
     pub async fn start(url: &str) -> Self {
         let (_, rest) = url.split_once("://").unwrap();
         let authority = rest.split('/').next().unwrap();
@@ -53,19 +53,22 @@ impl TcpProxy {
         format!("{scheme}://{user}{}/{path}", self.address)
     }
 
+    /// Closes the connections, and new ones at once.
     pub fn disconnect(&self) {
         self.state.send_replace(State::Disconnected);
     }
 
+    /// Forwards nothing, but keeps the connections open.
     pub fn stall(&self) {
         self.state.send_replace(State::Stalled);
     }
 
-    /// Withholds the server's responses.
+    /// Forwards data from the process, but holds the server's responses back.
     pub fn silence(&self) {
         self.state.send_replace(State::Silent);
     }
 
+    /// Forwards in both directions again.
     pub fn restore(&self) {
         self.state.send_replace(State::Forwarding);
     }
@@ -97,9 +100,9 @@ async fn forward(mut incoming: TcpStream, target: SocketAddr, mut states: watch:
     }
 }
 
-/// Forwards as the state allows, until a side closes the connection.
+/// Forwards data as the state allows, until one side closes the connection.
 async fn transfer(state: State, incoming: &mut TcpStream, outgoing: &mut TcpStream) {
-    // An error means that the connection is broken.
+    // An error means that the connection is broken, which ends it like closing.
     match state {
         State::Forwarding => drop(copy_bidirectional(incoming, outgoing).await),
         State::Silent => drop(copy(incoming, outgoing).await),

@@ -1,4 +1,4 @@
-//! A user of the API.
+//! A user of the API, the user's chatrooms, and a subscriber of a reply.
 
 use std::net::SocketAddr;
 
@@ -15,6 +15,7 @@ pub fn code_of(response: &Value) -> &str {
     response["errors"][0]["extensions"]["code"].as_str().unwrap_or("no error")
 }
 
+/// A client of the API, signed in as a user. It is anonymous if the token is empty.
 #[derive(Clone)]
 pub struct TestUser {
     pub address: SocketAddr,
@@ -31,11 +32,14 @@ pub struct TestChatroom {
     pub id: String,
 }
 
-/// The result of `sendMessage` and `regenerateReply`.
+/// The result of `sendMessage`, `editMessage` and `regenerateReply`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SentMessage {
+    /// The id of the message.
     pub message: String,
+    /// The id of the reply.
     pub reply: String,
+    /// The number of prompts that the user has used today.
     pub used: i64,
 }
 
@@ -75,6 +79,7 @@ impl TestUser {
         self.post(&json!({"query": query, "variables": variables})).await
     }
 
+    /// Posts a request, or a batch of them, and returns the whole response.
     pub async fn post(&self, body: &Value) -> Value {
         let mut request = self.http.post(format!("http://{}/graphql", self.address)).json(body);
         if !self.token.is_empty() {
@@ -117,10 +122,12 @@ impl TestUser {
         self.data(query, json!({ "id": id })).await["node"].take()
     }
 
+    /// The number of prompts that the user has used today.
     pub async fn used(&self) -> i64 {
         self.data("{ me { usage { used } } }", json!({})).await["me"]["usage"]["used"].as_i64().unwrap()
     }
 
+    /// Stops a reply.
     pub async fn stop(&self, reply: &str) -> Value {
         let query =
             "mutation($id: ID!) { stopReply(input: { messageId: $id }) { message { status content } } }";
@@ -142,7 +149,7 @@ impl TestUser {
         parse_sent_message(self.execute(EDIT_MESSAGE, json!({ "input": input })).await, "editMessage")
     }
 
-    /// Makes a version of a message current.
+    /// Selects a version of a message, so that the active branch contains it.
     pub async fn select(&self, version: &str) -> Result<(), Value> {
         let query = "mutation($id: ID!) { selectAlternative(input: { messageId: $id }) { chatroom { id } } }";
         let response = self.execute(query, json!({ "id": version })).await;
@@ -203,16 +210,17 @@ fn parse_sent_message(response: Value, field: &str) -> Result<SentMessage, Value
     })
 }
 
-/// A subscriber of a reply that keeps the text and the cursor as a client should.
+/// A subscriber of a reply. It keeps the text and the cursor up to date, as a client should.
 pub struct Follower {
     socket: Socket,
     pub text: String,
     pub cursor: String,
+    /// How many times the reply was restarted.
     pub restarts: usize,
 }
 
 impl Follower {
-    /// Applies the next event and returns its type, or `None` after the last.
+    /// Applies the next event and returns its type, or `None` after the last event.
     pub async fn next_event(&mut self) -> Option<String> {
         let message = self.socket.next().await.expect("the socket closed");
         if message["type"] == "complete" {

@@ -20,19 +20,19 @@ use super::{Account, Fault, PRICE, PRODUCT, SECRET_KEY};
 
 pub fn routes(account: Arc<Account>) -> Router {
     Router::new()
-        .route("/v1/customers", post(new_customer))
+        .route("/v1/customers", post(create_customer))
         .route("/v1/customers/{id}", delete(delete_customer).post(update_customer))
-        .route("/v1/checkout/sessions", post(new_session))
-        .route("/v1/checkout/sessions/{id}", get(session))
-        .route("/v1/checkout/sessions/{id}/expire", post(expire))
-        .route("/v1/billing_portal/sessions", post(portal))
-        .route("/v1/subscriptions", get(subscriptions))
+        .route("/v1/checkout/sessions", post(create_session))
+        .route("/v1/checkout/sessions/{id}", get(retrieve_session))
+        .route("/v1/checkout/sessions/{id}/expire", post(expire_session))
+        .route("/v1/billing_portal/sessions", post(create_portal_session))
+        .route("/v1/subscriptions", get(list_subscriptions))
         .route("/v1/subscriptions/{id}", delete(cancel_subscription))
-        .route("/v1/prices/{id}", get(price))
-        .route("/v1/charges/{id}", get(charge))
-        .route("/v1/invoices", get(invoices))
-        .route("/v1/events/{id}", get(event))
-        .layer(middleware::from_fn_with_state(account.clone(), common))
+        .route("/v1/prices/{id}", get(retrieve_price))
+        .route("/v1/charges/{id}", get(retrieve_charge))
+        .route("/v1/invoices", get(list_invoices))
+        .route("/v1/events/{id}", get(retrieve_event))
+        .layer(middleware::from_fn_with_state(account.clone(), handle_call))
         .with_state(account)
 }
 
@@ -46,8 +46,9 @@ fn error_response(status: u16, message: &str) -> Response {
     (StatusCode::from_u16(status).unwrap(), body).into_response()
 }
 
-/// What all calls have in common: authentication, faults, and repeated responses for a known idempotency key.
-async fn common(State(account): State<Arc<Account>>, request: Request, next: Next) -> Response {
+/// Wraps every call: records it, injects the next queued fault, checks the secret key, and repeats the stored response of a known
+/// idempotency key.
+async fn handle_call(State(account): State<Arc<Account>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 100_000).await.unwrap();
     let input = match parts.method {
@@ -62,13 +63,13 @@ async fn common(State(account): State<Arc<Account>>, request: Request, next: Nex
         state.faults.pop_front()
     };
     account.called.notify_waiters();
-    if account.down.load(Ordering::SeqCst) {
+    if account.is_down.load(Ordering::SeqCst) {
         return error_response(503, "Stripe is down");
     }
-    let mut late = None;
+    let mut response_gate = None;
     match fault {
         Some(Fault::Status(status)) => {
-            // Stripe stores the response of a call once it has started to execute, failures included.
+            // Stripe stores the response of each call that has begun to execute, even of one that fails.
             if let (Some(key), 500) = (key, status) {
                 account.state.lock().unwrap().responses.insert(key, json!({ "fault": 500 }));
             }
@@ -76,31 +77,31 @@ async fn common(State(account): State<Arc<Account>>, request: Request, next: Nex
         }
         Some(Fault::Html) => return (StatusCode::BAD_GATEWAY, "<html>").into_response(),
         Some(Fault::DelayProcessing(gate)) => gate.pass().await,
-        Some(Fault::DelayResponse(gate)) => late = Some(gate),
+        Some(Fault::DelayResponse(gate)) => response_gate = Some(gate),
         None => {}
     }
     if header("authorization") != Some(format!("Bearer {SECRET_KEY}")) {
         return error_response(401, "Invalid API Key provided");
     }
-    assert!(header("stripe-version").is_some(), "the version is pinned");
+    assert!(header("stripe-version").is_some(), "the call must name the API version");
     if let Some(key) = &key {
         match account.state.lock().unwrap().responses.entry(key.clone()).or_insert(Value::Null) {
             // While the first call with a key runs, Stripe rejects other calls with the same key.
-            known if known.is_null() => *known = json!("running"),
-            known if known == "running" => {
+            stored if stored.is_null() => *stored = json!("running"),
+            stored if stored == "running" => {
                 return error_response(409, "Another request uses this idempotency key");
             }
-            known if known["fault"] == 500 => return error_response(500, "repeated fault"),
-            known => {
-                assert_eq!(known["input"], input, "an idempotency key was reused for another request");
-                return axum::Json(known["response"].clone()).into_response();
+            stored if stored["fault"] == 500 => return error_response(500, "repeated fault"),
+            stored => {
+                assert_eq!(stored["input"], input, "an idempotency key was reused for another request");
+                return axum::Json(stored["response"].clone()).into_response();
             }
         }
     }
     let response = next.run(Request::from_parts(parts, body.into())).await;
     let status = response.status();
     let body = axum::body::to_bytes(response.into_body(), 1_000_000).await.unwrap();
-    if let Some(gate) = late {
+    if let Some(gate) = response_gate {
         gate.pass().await;
     }
     if let Some(key) = key {
@@ -115,25 +116,27 @@ async fn common(State(account): State<Arc<Account>>, request: Request, next: Nex
     (status, body).into_response()
 }
 
-fn missing(status: u16, param: &str) -> Response {
+/// The error for a parameter that names an object that does not exist.
+fn not_found(status: u16, param: &str) -> Response {
     let error = json!({"type": "invalid_request_error", "code": "resource_missing", "param": param,
         "message": format!("No such {param}")});
     (StatusCode::from_u16(status).unwrap(), json!({ "error": error }).to_string()).into_response()
 }
 
-fn missing_customer(account: &Account, form: &HashMap<String, String>) -> Option<Response> {
+/// An error if the customer of the form does not exist.
+fn check_customer(account: &Account, form: &HashMap<String, String>) -> Option<Response> {
     let state = account.state.lock().unwrap();
-    let known = state.customers.iter().any(|customer| customer["id"] == form["customer"].as_str());
-    (!known).then(|| missing(400, "customer"))
+    let exists = state.customers.iter().any(|customer| customer["id"] == form["customer"].as_str());
+    (!exists).then(|| not_found(400, "customer"))
 }
 
 fn form(body: &Bytes) -> HashMap<String, String> {
     url::form_urlencoded::parse(body).into_owned().collect()
 }
 
-async fn new_customer(State(account): State<Arc<Account>>, body: Bytes) -> Response {
+async fn create_customer(State(account): State<Arc<Account>>, body: Bytes) -> Response {
     let form = form(&body);
-    let customer = json!({"id": account.id("cus"), "object": "customer", "phone": form.get("phone"),
+    let customer = json!({"id": account.new_id("cus"), "object": "customer", "phone": form.get("phone"),
         "email": form.get("email"), "name": form.get("name"),
         "metadata": {"user_id": form["metadata[user_id]"]}});
     account.state.lock().unwrap().customers.push(customer.clone());
@@ -148,7 +151,7 @@ async fn update_customer(
     let form = form(&body);
     let mut state = account.state.lock().unwrap();
     let Some(customer) = state.customers.iter_mut().find(|customer| customer["id"] == id.as_str()) else {
-        return missing(404, "id");
+        return not_found(404, "id");
     };
     for name in ["email", "name"] {
         let value = form.get(name).filter(|value| !value.is_empty());
@@ -159,16 +162,18 @@ async fn update_customer(
 
 async fn cancel_subscription(State(account): State<Arc<Account>>, Path(id): Path<String>) -> Response {
     let mut state = account.state.lock().unwrap();
-    let Some(subscription) = state.subscriptions.iter_mut().find(|one| one["id"] == id.as_str()) else {
-        return missing(404, "id");
+    let Some(subscription) =
+        state.subscriptions.iter_mut().find(|subscription| subscription["id"] == id.as_str())
+    else {
+        return not_found(404, "id");
     };
     subscription["status"] = json!("canceled");
     axum::Json(subscription.clone()).into_response()
 }
 
-async fn price(Path(id): Path<String>) -> Response {
+async fn retrieve_price(Path(id): Path<String>) -> Response {
     if id != PRICE {
-        return missing(404, "price");
+        return not_found(404, "price");
     }
     let recurring = json!({"interval": "month", "interval_count": 1, "usage_type": "licensed"});
     axum::Json(json!({
@@ -178,12 +183,12 @@ async fn price(Path(id): Path<String>) -> Response {
     .into_response()
 }
 
-async fn charge(State(account): State<Arc<Account>>, Path(id): Path<String>) -> Response {
+async fn retrieve_charge(State(account): State<Arc<Account>>, Path(id): Path<String>) -> Response {
     match account.state.lock().unwrap().charges.get(&id) {
         Some(customer) => {
             axum::Json(json!({"id": id, "object": "charge", "customer": customer})).into_response()
         }
-        None => missing(404, "id"),
+        None => not_found(404, "id"),
     }
 }
 
@@ -193,23 +198,25 @@ async fn delete_customer(State(account): State<Arc<Account>>, Path(id): Path<Str
     let count_before = state.customers.len();
     state.customers.retain(|customer| customer["id"] != id.as_str());
     if state.customers.len() == count_before {
-        return missing(404, "id");
+        return not_found(404, "id");
     }
-    for subscription in state.subscriptions.iter_mut().filter(|one| one["customer"] == id.as_str()) {
+    for subscription in
+        state.subscriptions.iter_mut().filter(|subscription| subscription["customer"] == id.as_str())
+    {
         subscription["status"] = json!("canceled");
     }
     axum::Json(json!({"id": id, "object": "customer", "deleted": true})).into_response()
 }
 
-async fn new_session(State(account): State<Arc<Account>>, body: Bytes) -> Response {
+async fn create_session(State(account): State<Arc<Account>>, body: Bytes) -> Response {
     let form = form(&body);
-    if let Some(missing) = missing_customer(&account, &form) {
-        return missing;
+    if let Some(error) = check_customer(&account, &form) {
+        return error;
     }
     if form["line_items[0][price]"] != PRICE || form["mode"] != "subscription" {
         return error_response(400, "No such price");
     }
-    let id = account.id("cs_test");
+    let id = account.new_id("cs_test");
     let session = json!({
         "id": id, "object": "checkout.session", "mode": "subscription", "status": "open", "payment_status": "unpaid",
         "url": format!("https://checkout.stripe.test/c/pay/{id}"), "customer": form["customer"], "livemode": false,
@@ -220,16 +227,16 @@ async fn new_session(State(account): State<Arc<Account>>, body: Bytes) -> Respon
     axum::Json(session).into_response()
 }
 
-async fn session(State(account): State<Arc<Account>>, Path(id): Path<String>) -> Response {
+async fn retrieve_session(State(account): State<Arc<Account>>, Path(id): Path<String>) -> Response {
     match account.state.lock().unwrap().sessions.get(&id) {
         Some(session) => axum::Json(session.clone()).into_response(),
-        None => missing(404, "session"),
+        None => not_found(404, "session"),
     }
 }
 
-async fn expire(State(account): State<Arc<Account>>, Path(id): Path<String>) -> Response {
+async fn expire_session(State(account): State<Arc<Account>>, Path(id): Path<String>) -> Response {
     let mut state = account.state.lock().unwrap();
-    let Some(session) = state.sessions.get_mut(&id) else { return missing(404, "session") };
+    let Some(session) = state.sessions.get_mut(&id) else { return not_found(404, "session") };
     if session["status"] != "open" {
         return error_response(400, "Only Checkout Sessions with a status in [\"open\"] can be expired.");
     }
@@ -237,12 +244,12 @@ async fn expire(State(account): State<Arc<Account>>, Path(id): Path<String>) -> 
     axum::Json(session.clone()).into_response()
 }
 
-async fn portal(State(account): State<Arc<Account>>, body: Bytes) -> Response {
+async fn create_portal_session(State(account): State<Arc<Account>>, body: Bytes) -> Response {
     let form = form(&body);
-    if let Some(missing) = missing_customer(&account, &form) {
-        return missing;
+    if let Some(error) = check_customer(&account, &form) {
+        return error;
     }
-    let id = account.id("bps");
+    let id = account.new_id("bps");
     let url = format!("https://billing.stripe.test/p/session/{id}?return={}", form["return_url"]);
     axum::Json(
         json!({"id": id, "object": "billing_portal.session", "customer": form["customer"], "url": url}),
@@ -250,32 +257,37 @@ async fn portal(State(account): State<Arc<Account>>, body: Bytes) -> Response {
     .into_response()
 }
 
-async fn subscriptions(State(account): State<Arc<Account>>, RawQuery(query): RawQuery) -> Response {
-    let sent = form(&Bytes::from(query.unwrap_or_default()));
+async fn list_subscriptions(State(account): State<Arc<Account>>, RawQuery(query): RawQuery) -> Response {
+    let parameters = form(&Bytes::from(query.unwrap_or_default()));
+    let includes_canceled = parameters.get("status").is_some_and(|status| status == "all");
     let state = account.state.lock().unwrap();
-    let of_customer = |one: &&Value| one["customer"] == sent["customer"].as_str();
-    let all = sent.get("status").is_some_and(|all| all == "all");
-    let subscriptions = state.subscriptions.iter().filter(of_customer);
-    list(subscriptions.filter(|one| all || one["status"] != "canceled").rev().cloned().collect())
+    let is_listed = |subscription: &&Value| {
+        subscription["customer"] == parameters["customer"].as_str()
+            && (includes_canceled || subscription["status"] != "canceled")
+    };
+    // Stripe lists the newest first.
+    list(state.subscriptions.iter().filter(is_listed).rev().cloned().collect())
 }
 
 /// Lists one open invoice, created at the start of the subscription's current period.
-async fn invoices(State(account): State<Arc<Account>>, RawQuery(query): RawQuery) -> Response {
-    let sent = form(&Bytes::from(query.unwrap_or_default()));
-    assert_eq!(sent["status"], "open");
+async fn list_invoices(State(account): State<Arc<Account>>, RawQuery(query): RawQuery) -> Response {
+    let parameters = form(&Bytes::from(query.unwrap_or_default()));
+    assert_eq!(parameters["status"], "open");
     let state = account.state.lock().unwrap();
-    let of = state.subscriptions.iter().find(|one| one["id"] == sent["subscription"].as_str()).unwrap();
-    let since = of["items"]["data"][0]["current_period_start"].clone();
-    list(vec![json!({"id": "in_open", "object": "invoice", "status": "open", "created": since})])
+    let is_meant = |subscription: &&Value| subscription["id"] == parameters["subscription"].as_str();
+    let subscription = state.subscriptions.iter().find(is_meant).unwrap();
+    let period_start = subscription["items"]["data"][0]["current_period_start"].clone();
+    list(vec![json!({"id": "in_open", "object": "invoice", "status": "open", "created": period_start})])
 }
 
+/// A list as Stripe's API returns it.
 fn list(data: Vec<Value>) -> Response {
     axum::Json(json!({"object": "list", "has_more": false, "data": data})).into_response()
 }
 
-async fn event(State(account): State<Arc<Account>>, Path(id): Path<String>) -> Response {
+async fn retrieve_event(State(account): State<Arc<Account>>, Path(id): Path<String>) -> Response {
     match account.state.lock().unwrap().events.get(&id) {
         Some(event) => axum::Json(event.clone()).into_response(),
-        None => missing(404, "id"),
+        None => not_found(404, "id"),
     }
 }

@@ -1,4 +1,4 @@
-//! Users with a Stripe customer.
+//! Inserts users with a Stripe customer into the database.
 
 use chrono::{DateTime, Utc};
 use entity::{UserId, subscription};
@@ -7,7 +7,7 @@ use sea_orm::ConnectionTrait;
 
 use crate::support::user::insert_user;
 
-/// Stores a Stripe customer of a user.
+/// Inserts the row that connects a user with a Stripe customer.
 pub async fn insert_customer(db: &impl ConnectionTrait, user: UserId, id: &str, now: DateTime<Utc>) {
     let new = subscription::Model {
         stripe_customer_id: id.to_owned(),

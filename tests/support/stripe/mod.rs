@@ -34,12 +34,13 @@ pub const FRONTEND: &str = "https://chat.example";
 /// A fault of one call.
 #[derive(Clone)]
 pub enum Fault {
+    /// The response has this status, and the call is not processed.
     Status(u16),
     /// The call is processed only after the gate has opened.
     DelayProcessing(Gate),
     /// The call is processed at once, and its response is sent after the gate has opened.
     DelayResponse(Gate),
-    /// An HTML page, as from a proxy.
+    /// The response is an HTML page, as from a proxy.
     Html,
 }
 
@@ -51,8 +52,9 @@ pub struct FakeStripe {
 
 struct Account {
     clock: Clock,
-    next: AtomicU64,
-    down: AtomicBool,
+    next_id: AtomicU64,
+    is_down: AtomicBool,
+    /// Notifies waiters of each call.
     called: Notify,
     state: Mutex<AccountState>,
 }
@@ -78,8 +80,8 @@ impl FakeStripe {
         let address = listener.local_addr().unwrap();
         let account = Arc::new(Account {
             clock,
-            next: AtomicU64::new(1),
-            down: AtomicBool::default(),
+            next_id: AtomicU64::new(1),
+            is_down: AtomicBool::default(),
             called: Notify::default(),
             state: Mutex::default(),
         });
@@ -88,7 +90,7 @@ impl FakeStripe {
         Self { address, account, server }
     }
 
-    /// The settings of a server that uses this Stripe.
+    /// The settings of a Pollux server that uses this Stripe.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         vec![
             ("STRIPE_SECRET_KEY", SECRET_KEY.to_owned()),
@@ -113,13 +115,13 @@ impl FakeStripe {
     /// Removes a customer and its checkouts, as if the customer had been deleted or belonged to test mode.
     pub fn remove_customer(&self, customer: &str) {
         let mut state = self.account.state.lock().unwrap();
-        state.customers.retain(|one| one["id"] != customer);
-        state.sessions.retain(|_, one| one["customer"] != customer);
+        state.customers.retain(|stored| stored["id"] != customer);
+        state.sessions.retain(|_, session| session["customer"] != customer);
     }
 
-    /// While down, every call fails.
+    /// Sets whether Stripe is down. While it is, every call fails.
     pub fn set_down(&self, down: bool) {
-        self.account.down.store(down, Ordering::SeqCst);
+        self.account.is_down.store(down, Ordering::SeqCst);
     }
 
     /// Adds a subscription.
@@ -129,8 +131,9 @@ impl FakeStripe {
 
     /// Waits until an endpoint, such as `GET /v1/prices`, has received this many calls.
     pub async fn wait_for_calls(&self, endpoint: &str, times: usize) {
-        let sent = async {
+        let received = async {
             loop {
+                // Created before the calls are counted, so that no call is missed in between.
                 let called = self.account.called.notified();
                 if self.calls(endpoint).len() >= times {
                     return;
@@ -138,18 +141,20 @@ impl FakeStripe {
                 called.await;
             }
         };
-        timeout(TEST_TIMEOUT, sent).await.expect("Stripe received no such call");
+        timeout(TEST_TIMEOUT, received).await.expect("Stripe received too few calls of the endpoint");
     }
 
     pub fn customers(&self) -> Vec<Value> {
         self.account.state.lock().unwrap().customers.clone()
     }
 
+    /// The forms or queries of all calls that an endpoint, such as `GET /v1/prices`, has received.
     pub fn calls(&self, endpoint: &str) -> Vec<String> {
         let state = self.account.state.lock().unwrap();
         state.calls.iter().filter(|(path, _)| path == endpoint).map(|(_, input)| input.clone()).collect()
     }
 
+    /// The number of checkouts that can still be completed.
     pub fn open_sessions(&self) -> usize {
         let state = self.account.state.lock().unwrap();
         state.sessions.values().filter(|session| session["status"] == "open").count()
@@ -158,7 +163,7 @@ impl FakeStripe {
     /// Completes a checkout and creates its active subscription. Returns the subscription's id, and the events, which the test
     /// must deliver.
     pub fn complete_checkout(&self, session: &str) -> (String, Vec<Value>) {
-        let mut done = {
+        let mut completed = {
             let mut state = self.account.state.lock().unwrap();
             let session = state.sessions.get_mut(session).unwrap();
             session["status"] = json!("complete");
@@ -166,11 +171,11 @@ impl FakeStripe {
             session["url"] = Value::Null;
             session.clone()
         };
-        let customer = done["customer"].as_str().unwrap().to_owned();
+        let customer = completed["customer"].as_str().unwrap().to_owned();
         let id = self.create_subscription(&customer, "active");
-        done["subscription"] = json!(id);
+        completed["subscription"] = json!(id);
         let events = vec![
-            self.event("checkout.session.completed", done),
+            self.event("checkout.session.completed", completed),
             self.event("customer.subscription.created", self.subscription(&id)),
             self.event("invoice.paid", self.invoice(&id)),
         ];
@@ -179,7 +184,7 @@ impl FakeStripe {
 
     /// Creates a monthly subscription that starts now, and returns its id.
     pub fn create_subscription(&self, customer: &str, status: &str) -> String {
-        let id = self.account.id("sub");
+        let id = self.account.new_id("sub");
         let now = self.account.clock.now();
         let (start, end) = (now.timestamp(), (now + TimeDelta::days(30)).timestamp());
         let subscription = json!({
@@ -187,10 +192,10 @@ impl FakeStripe {
             "cancel_at": null, "cancel_at_period_end": false, "canceled_at": null, "ended_at": null,
             "collection_method": "charge_automatically", "currency": "usd", "livemode": false, "metadata": {},
             "items": {"object": "list", "has_more": false, "url": format!("/v1/subscription_items?subscription={id}"),
-                "data": [{"id": self.account.id("si"), "object": "subscription_item", "quantity": 1,
+                "data": [{"id": self.account.new_id("si"), "object": "subscription_item", "quantity": 1,
                     "current_period_start": start, "current_period_end": end,
                     "price": {"id": PRICE, "object": "price", "product": PRODUCT, "unit_amount": 1000, "currency": "usd"}}]},
-            "latest_invoice": self.account.id("in"),
+            "latest_invoice": self.account.new_id("in"),
         });
         self.account.state.lock().unwrap().subscriptions.push(subscription);
         id
@@ -205,7 +210,7 @@ impl FakeStripe {
     pub fn update_subscription(&self, id: &str, kind: &str, change: impl FnOnce(&mut Value)) -> Value {
         {
             let mut state = self.account.state.lock().unwrap();
-            change(state.subscriptions.iter_mut().find(|one| one["id"] == id).unwrap());
+            change(state.subscriptions.iter_mut().find(|subscription| subscription["id"] == id).unwrap());
         }
         let object = if kind.starts_with("invoice") { self.invoice(id) } else { self.subscription(id) };
         self.event(kind, object)
@@ -214,18 +219,19 @@ impl FakeStripe {
     /// The subscription as the API returns it.
     pub fn subscription(&self, id: &str) -> Value {
         let state = self.account.state.lock().unwrap();
-        state.subscriptions.iter().find(|one| one["id"] == id).unwrap().clone()
+        state.subscriptions.iter().find(|subscription| subscription["id"] == id).unwrap().clone()
     }
 
     fn invoice(&self, subscription: &str) -> Value {
         let customer = self.subscription(subscription)["customer"].clone();
-        json!({"id": self.account.id("in"), "object": "invoice", "customer": customer, "currency": "usd",
+        json!({"id": self.account.new_id("in"), "object": "invoice", "customer": customer, "currency": "usd",
             "parent": {"type": "subscription_details",
                 "subscription_details": {"subscription": subscription, "metadata": {}}}})
     }
 
+    /// Creates an event of this type about an object. The test must deliver it.
     pub fn event(&self, kind: &str, object: Value) -> Value {
-        let id = self.account.id("evt");
+        let id = self.account.new_id("evt");
         let event = json!({
             "id": id, "object": "event", "type": kind, "created": self.account.clock.now().timestamp(),
             "api_version": "2025-03-31.basil",
@@ -250,7 +256,7 @@ impl Drop for FakeStripe {
     }
 }
 
-/// Posts a webhook and returns the response.
+/// Posts a webhook and returns the status and body of the response.
 pub async fn post_webhook(
     http: &reqwest::Client,
     server: SocketAddr,
@@ -262,6 +268,7 @@ pub async fn post_webhook(
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
+/// The header `Stripe-Signature` of a webhook that was sent at this Unix time.
 pub fn sign(body: &str, at: i64, secret: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(&key, format!("{at}.{body}").as_bytes());
@@ -273,7 +280,8 @@ pub fn sign(body: &str, at: i64, secret: &str) -> String {
 }
 
 impl Account {
-    fn id(&self, prefix: &str) -> String {
-        format!("{prefix}_{}", self.next.fetch_add(1, Ordering::SeqCst))
+    /// A new id.
+    fn new_id(&self, prefix: &str) -> String {
+        format!("{prefix}_{}", self.next_id.fetch_add(1, Ordering::SeqCst))
     }
 }
