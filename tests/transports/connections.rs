@@ -26,8 +26,8 @@ async fn connections_over_the_maximum_wait() {
     let mut third = TcpStream::connect(app.address).await.unwrap();
     third.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut response = [0; 12];
-    let early = timeout(Duration::from_millis(100), third.read_exact(&mut response)).await;
-    assert!(early.is_err(), "a third connection was served");
+    let early_response = timeout(Duration::from_millis(100), third.read_exact(&mut response)).await;
+    assert!(early_response.is_err(), "a third connection was served");
     drop(sockets);
     timeout(TEST_TIMEOUT, third.read_exact(&mut response)).await.unwrap().unwrap();
     assert_eq!(&response, b"HTTP/1.1 200");
@@ -49,9 +49,10 @@ async fn response_to(app: &TestApp, request: &[u8]) -> String {
 #[tokio::test]
 async fn an_unfinished_request_is_closed_after_its_timeout() {
     let app = TestApp::start().await;
-    let body = b"POST /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
-    let (body, head, nothing, preface) = tokio::join!(
-        response_to(&app, body),
+    let unfinished_body = b"POST /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+        content-type: application/json\r\ncontent-length: 99\r\n\r\n{";
+    let (body, head, empty, preface) = tokio::join!(
+        response_to(&app, unfinished_body),
         response_to(&app, b"GET /graphql HTTP/1.1\r\nhost: localhost\r\nx-slow"),
         response_to(&app, b""),
         // The beginning of the HTTP/2 connection preface.
@@ -60,7 +61,7 @@ async fn an_unfinished_request_is_closed_after_its_timeout() {
     assert!(body.starts_with("HTTP/1.1 408"), "{body}");
     assert!(body.contains("The body was not received within 10s."), "{body}");
     assert!(head.is_empty() || head.starts_with("HTTP/1.1 408"), "{head}");
-    assert_eq!((nothing, preface), (String::new(), String::new()));
+    assert_eq!((empty, preface), (String::new(), String::new()));
     app.stop().await;
 }
 
@@ -68,17 +69,17 @@ async fn an_unfinished_request_is_closed_after_its_timeout() {
 async fn every_response_to_an_allowed_origin_has_cors_headers_errors_included() {
     let app = TestApp::with_settings(&["--cors-origins=https://Chat.example"]).await;
     let http = app.anonymous().http;
-    let own = format!("http://{}", app.address);
+    let own_origin = format!("http://{}", app.address);
     for (origin, allowed) in [
         ("https://chat.example", true),
         ("HTTPS://CHAT.EXAMPLE", true),
-        (own.as_str(), true),
+        (own_origin.as_str(), true),
         ("https://evil.example", false),
         ("https://chat.example.evil.example", false),
         ("null", false),
     ] {
         let call = |method: Method, path: &str| {
-            http.request(method, format!("{own}{path}")).header("origin", origin)
+            http.request(method, format!("{own_origin}{path}")).header("origin", origin)
         };
         let post = || call(Method::POST, "/graphql").header("content-type", "application/json");
         let mut responses = Vec::new();
@@ -98,10 +99,11 @@ async fn every_response_to_an_allowed_origin_has_cors_headers_errors_included() 
             assert!(exposed.contains("retry-after") && exposed.contains("x-request-id"));
             responses.push(response);
         }
-        let sent = "apollographql-client-name,authorization,content-type,traceparent,x-anything";
+        let requested_headers = "apollographql-client-name,authorization,content-type,traceparent,x-anything";
         let preflight = call(Method::OPTIONS, "/graphql").header("access-control-request-method", "POST");
-        let preflight = preflight.header("access-control-request-headers", sent).send().await.unwrap();
-        assert_eq!(preflight.headers()["access-control-allow-headers"], sent);
+        let preflight = preflight.header("access-control-request-headers", requested_headers);
+        let preflight = preflight.send().await.unwrap();
+        assert_eq!(preflight.headers()["access-control-allow-headers"], requested_headers);
         assert_eq!(preflight.headers()["access-control-max-age"], "7200");
         responses.push(preflight);
         for response in responses {
@@ -111,27 +113,27 @@ async fn every_response_to_an_allowed_origin_has_cors_headers_errors_included() 
             assert!(!response.headers().contains_key("access-control-allow-credentials"));
         }
     }
-    let webhook = http.post(format!("{own}/webhook/stripe")).header("origin", "https://chat.example");
+    let webhook = http.post(format!("{own_origin}/webhook/stripe")).header("origin", "https://chat.example");
     let response = webhook.send().await.unwrap();
     assert!(!response.headers().contains_key("access-control-allow-origin"), "webhooks have no CORS headers");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_late_body_is_rejected_with_cors_headers() {
+async fn the_response_to_an_unfinished_body_has_cors_headers() {
     let app = TestApp::start().await;
-    let late = response_to(
+    let response = response_to(
         &app,
         b"POST /graphql HTTP/1.1\r\nhost: localhost\r\norigin: http://localhost:4173\r\nconnection: close\r\n\
           content-type: application/json\r\ncontent-length: 99\r\n\r\n{",
     )
     .await;
-    assert!(late.starts_with("HTTP/1.1 408"), "{late}");
-    assert!(late.contains("access-control-allow-origin: http://localhost:4173\r\n"), "{late}");
+    assert!(response.starts_with("HTTP/1.1 408"), "{response}");
+    assert!(response.contains("access-control-allow-origin: http://localhost:4173\r\n"), "{response}");
     app.stop().await;
 }
 
-/// The status of a request with these header lines and `connection: close`, and no others.
+/// Sends a request whose only header lines are these and `connection: close`, and returns the status of the response.
 async fn status_of(app: &TestApp, request: &str, headers: &[&str]) -> u16 {
     let headers = headers.iter().fold(String::new(), |headers, header| headers + header + "\r\n");
     let response =
@@ -160,13 +162,14 @@ async fn on_loopback_a_foreign_host_is_rejected_on_every_route() {
     let query = "GET /graphql?query=%7B__typename%7D HTTP/1.1";
     for request in [query, "GET / HTTP/1.1", "GET /my-data HTTP/1.1", "GET /nothing HTTP/1.1"] {
         assert_eq!(status_of(&app, request, &["host: evil.example:8000"]).await, 403, "{request}");
-        let own = ["host: evil.example:8000", "origin: http://evil.example:8000"];
-        assert_eq!(status_of(&app, request, &own).await, 403, "{request}");
+        // The origin equals the host, as with DNS rebinding: a page reaches a local server under the page's own host name.
+        let same_origin = ["host: evil.example:8000", "origin: http://evil.example:8000"];
+        assert_eq!(status_of(&app, request, &same_origin).await, 403, "{request}");
         let forwarded = ["host: evil.example", "x-forwarded-for: 127.0.0.1"];
         assert_eq!(status_of(&app, request, &forwarded).await, 403, "{request}: no proxy is trusted");
     }
-    let socket = [("host", "evil.example:8000"), ("origin", "http://evil.example:8000")];
-    assert!(Socket::open(app.address, "graphql-transport-ws", &socket).await.is_err());
+    let headers = [("host", "evil.example:8000"), ("origin", "http://evil.example:8000")];
+    assert!(Socket::open(app.address, "graphql-transport-ws", &headers).await.is_err());
     for host in ["localhost:1", "app.localhost", "127.0.0.1", "[::1]:9", "chat.example", "shop.example"] {
         assert_eq!(status_of(&app, query, &[&format!("host: {host}")]).await, 200, "{host}");
     }
@@ -180,7 +183,7 @@ async fn on_loopback_a_foreign_host_is_rejected_on_every_route() {
 }
 
 #[tokio::test]
-async fn the_websocket_response_echoes_the_subprotocol_as_requested() {
+async fn the_websocket_response_spells_the_subprotocol_header_as_the_request() {
     let app = TestApp::start().await;
     for name in ["Sec-WebSocket-Protocol", "sec-websocket-protocol"] {
         let mut connection = TcpStream::connect(app.address).await.unwrap();
@@ -210,8 +213,8 @@ async fn warnings_that_any_client_can_cause_are_logged_once_a_minute() {
     for _ in 0..30 {
         let webhook = http.post(format!("http://{}/webhook/stripe", server.address)).body("{}");
         assert_eq!(webhook.send().await.unwrap().status(), 400);
-        let page = http.get(format!("http://{}/health/live", server.address));
-        page.header("origin", "https://evil.example").send().await.unwrap();
+        let foreign = http.get(format!("http://{}/health/live", server.address));
+        foreign.header("origin", "https://evil.example").send().await.unwrap();
     }
     server.terminate();
     let log = server.log_until("shutting down").await;
@@ -227,23 +230,23 @@ async fn a_peer_that_sends_no_pong_is_disconnected() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let unresponsive = user.socket().await;
-    let mut awake = user.socket().await;
+    let mut responsive = user.socket().await;
     let started = Instant::now();
-    let last = async {
+    let query_after_idling = async {
         // The client sends pongs while it waits for the next message.
-        let idle = awake.next_within(Duration::from_secs(110));
+        let idle = responsive.next_within(Duration::from_secs(110));
         let _ = timeout(Duration::from_secs(90), idle).await;
-        awake.subscribe("1", "{ __typename }", &json!({})).await;
-        awake.next().await.unwrap()["payload"].take()
+        responsive.subscribe("1", "{ __typename }", &json!({})).await;
+        responsive.next().await.unwrap()["payload"].take()
     };
-    let (dropped, response) = tokio::join!(
+    let (disconnected_after, response) = tokio::join!(
         async {
             unresponsive.ignore_pings_until_closed().await;
             started.elapsed()
         },
-        last
+        query_after_idling
     );
-    assert!(dropped >= Duration::from_mins(1), "after {dropped:?}");
-    assert_eq!(response, json!({"data": {"__typename": "Query"}}), "a peer that sends pongs stays");
+    assert!(disconnected_after >= Duration::from_mins(1), "{disconnected_after:?}");
+    assert_eq!(response, json!({"data": {"__typename": "Query"}}), "a peer that sends pongs stays connected");
     app.stop().await;
 }

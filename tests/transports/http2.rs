@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::support::{TestApp, TestUser, process::Deployment, socket::TEST_TIMEOUT};
 
 /// Opens an HTTP/2 connection with flow-control windows of this many bytes.
-async fn http2(server: SocketAddr, window: u32) -> SendRequest<Bytes> {
+async fn connect(server: SocketAddr, window: u32) -> SendRequest<Bytes> {
     let stream = TcpStream::connect(server).await.unwrap();
     let mut builder = h2::client::Builder::new();
     let (requests, connection) = builder.initial_window_size(window).handshake(stream).await.unwrap();
@@ -31,6 +31,7 @@ fn large_query() -> Bytes {
     json!({ "query": format!("{{ {} }}", aliases.join(" ")) }).to_string().into()
 }
 
+/// Posts a body to the API on a new stream of the connection. `None` if the connection or the stream is closed.
 async fn post(requests: &SendRequest<Bytes>, host: SocketAddr, body: Bytes) -> Option<Response<RecvStream>> {
     let request = Request::post(format!("http://{host}/graphql")).header("content-type", "application/json");
     let mut requests = requests.clone().ready().await.ok()?;
@@ -59,18 +60,20 @@ async fn unread_responses_use_bounded_memory_and_release_it() {
     let before = server.memory();
     let mut unread = Vec::new();
     for _ in 0..3 {
-        let requests = http2(server.address, 0).await;
+        let requests = connect(server.address, 0).await;
         let posts = (0..100).map(|_| post(&requests, server.address, query.clone()));
-        // Most requests wait until earlier responses are read, or are rejected because unread responses hold too much memory.
+        // Most requests do not get a response: they wait until earlier responses are read, or are rejected because unread
+        // responses take too much memory.
         let _ = timeout(Duration::from_secs(10), join_all(posts)).await;
         unread.push(requests);
     }
+    // Unread responses may take 96 MiB (SECURITY.md). The other 64 MiB are a margin for everything else that the requests use.
     let during = server.memory();
     assert!(during < before + 160 * 1024 * 1024, "{} MiB more", (during - before) >> 20);
     drop(unread);
-    let closed = Instant::now();
+    let closed_at = Instant::now();
     while server.memory() > before * 3 / 2 {
-        assert!(closed.elapsed() < Duration::from_mins(1), "{before} before, {} after", server.memory());
+        assert!(closed_at.elapsed() < Duration::from_mins(1), "{before} before, {} after", server.memory());
         sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(anonymous.data("{ __typename }", json!({})).await, json!({"__typename": "Query"}));
@@ -79,7 +82,7 @@ async fn unread_responses_use_bounded_memory_and_release_it() {
 #[tokio::test]
 async fn an_http2_connection_has_at_most_32_concurrent_requests() {
     let app = TestApp::start().await;
-    let requests = http2(app.address, 65_535).await;
+    let requests = connect(app.address, 65_535).await;
     let response = post(&requests, app.address, Bytes::from_static(b"{\"query\":\"{ __typename }\"}")).await;
     assert_eq!(response.unwrap().status(), 200);
     assert_eq!(requests.current_max_send_streams(), 32);
@@ -87,16 +90,17 @@ async fn an_http2_connection_has_at_most_32_concurrent_requests() {
 }
 
 /// A WebSocket on an HTTP/2 stream (RFC 8441).
-struct Stream {
-    sent: SendStream<Bytes>,
-    received: RecvStream,
-    read: BytesMut,
+struct Http2Socket {
+    sender: SendStream<Bytes>,
+    receiver: RecvStream,
+    /// The bytes that have been received and not yet returned as a message.
+    received: BytesMut,
 }
 
-impl Stream {
+impl Http2Socket {
     async fn open(app: &TestApp, origin: &str) -> Result<Self, StatusCode> {
-        let mut requests = http2(app.address, 65_535).await.ready().await.unwrap();
-        // The server's SETTINGS allow extended CONNECT; they have arrived with the first response at the latest.
+        let mut requests = connect(app.address, 65_535).await.ready().await.unwrap();
+        // The server's SETTINGS allow extended CONNECT. They arrive no later than the first response, so this waits for one.
         post(&requests, app.address, Bytes::from_static(b"{}")).await.unwrap();
         assert!(requests.is_extended_connect_protocol_enabled());
         let request = Request::builder()
@@ -106,13 +110,13 @@ impl Stream {
             .header("sec-websocket-protocol", "graphql-transport-ws")
             .header("origin", origin)
             .extension(Protocol::from("websocket"));
-        let (response, sent) = requests.send_request(request.body(()).unwrap(), false).unwrap();
-        let (head, received) = timeout(TEST_TIMEOUT, response).await.unwrap().unwrap().into_parts();
+        let (response, sender) = requests.send_request(request.body(()).unwrap(), false).unwrap();
+        let (head, receiver) = timeout(TEST_TIMEOUT, response).await.unwrap().unwrap().into_parts();
         if head.status != StatusCode::OK {
             return Err(head.status);
         }
         assert_eq!(head.headers["sec-websocket-protocol"], "graphql-transport-ws");
-        Ok(Self { sent, received, read: BytesMut::new() })
+        Ok(Self { sender, receiver, received: BytesMut::new() })
     }
 
     /// Sends a short text message, masked with zeros.
@@ -121,22 +125,22 @@ impl Stream {
         assert!(text.len() < 126);
         let mut frame = vec![0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0];
         frame.extend_from_slice(text.as_bytes());
-        self.sent.send_data(frame.into(), false).unwrap();
+        self.sender.send_data(frame.into(), false).unwrap();
     }
 
     /// The next message, which must be short.
     async fn next(&mut self) -> Value {
         loop {
-            if let [0x81, length, ..] = self.read[..]
-                && self.read.len() >= 2 + usize::from(length)
+            if let [0x81, length, ..] = self.received[..]
+                && self.received.len() >= 2 + usize::from(length)
             {
                 assert!(length < 126);
-                let frame = self.read.split_to(2 + usize::from(length));
+                let frame = self.received.split_to(2 + usize::from(length));
                 return serde_json::from_slice(&frame[2..]).unwrap();
             }
-            let data = timeout(TEST_TIMEOUT, self.received.data()).await.unwrap().unwrap().unwrap();
-            self.received.flow_control().release_capacity(data.len()).unwrap();
-            self.read.extend_from_slice(&data);
+            let data = timeout(TEST_TIMEOUT, self.receiver.data()).await.unwrap().unwrap().unwrap();
+            self.receiver.flow_control().release_capacity(data.len()).unwrap();
+            self.received.extend_from_slice(&data);
         }
     }
 }
@@ -144,12 +148,12 @@ impl Stream {
 #[tokio::test]
 async fn a_websocket_opens_on_an_http2_stream() {
     let app = TestApp::start().await;
-    let mut socket = Stream::open(&app, "http://localhost:5173").await.unwrap();
+    let mut socket = Http2Socket::open(&app, "http://localhost:5173").await.unwrap();
     socket.send(&json!({"type": "connection_init"}));
     assert_eq!(socket.next().await, json!({"type": "connection_ack"}));
     socket.send(&json!({"type": "subscribe", "id": "1", "payload": {"query": "{ __typename }"}}));
     assert_eq!(socket.next().await["payload"], json!({"data": {"__typename": "Query"}}));
     assert_eq!(socket.next().await, json!({"type": "complete", "id": "1"}));
-    assert_eq!(Stream::open(&app, "https://evil.example").await.err(), Some(StatusCode::FORBIDDEN));
+    assert_eq!(Http2Socket::open(&app, "https://evil.example").await.err(), Some(StatusCode::FORBIDDEN));
     app.stop().await;
 }

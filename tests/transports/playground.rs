@@ -1,4 +1,4 @@
-//! The web page: which addresses have it, its headers, and how its files are sent.
+//! The web page: which paths return it, its headers, and how its files are sent.
 
 use reqwest::{
     RequestBuilder, Response, StatusCode,
@@ -102,8 +102,8 @@ async fn files_are_sent_compressed_and_revalidated_by_their_etag() {
         assert_eq!(header(&response, "vary"), "accept-encoding");
         let tag = header(&response, "etag").to_owned();
         assert!(response.bytes().await.unwrap().len() < size / 2, "{accepted}");
-        let again = get(&app, script).header(ACCEPT_ENCODING, accepted).header(IF_NONE_MATCH, tag);
-        assert_eq!(status(again).await, 304, "{accepted}");
+        let revalidation = get(&app, script).header(ACCEPT_ENCODING, accepted).header(IF_NONE_MATCH, tag);
+        assert_eq!(status(revalidation).await, 304, "{accepted}");
     }
     app.stop().await;
 }

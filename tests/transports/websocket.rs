@@ -110,7 +110,7 @@ async fn an_operation_that_fails_before_execution_gets_one_error_message() {
         assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!("1")));
         assert_eq!(message["payload"][0]["extensions"]["code"], code);
     }
-    // The id was free each time, and no other message was sent.
+    // The id was free again after each error, and no other message was sent.
     socket.subscribe("1", "{ __typename }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["payload"]["data"]["__typename"], "Query");
     app.stop().await;
@@ -175,14 +175,14 @@ async fn the_101st_operation_of_a_socket_is_rejected() {
             .subscribe(&n.to_string(), "subscription { accountEvents { usage { used } } }", &json!({}))
             .await;
     }
-    socket.subscribe("one more", "{ __typename }", &json!({})).await;
+    socket.subscribe("101st", "{ __typename }", &json!({})).await;
     let rejected = loop {
         let message = socket.next().await.unwrap();
         if message["type"] == "error" {
             break message;
         }
     };
-    assert_eq!(rejected["id"], "one more");
+    assert_eq!(rejected["id"], "101st");
     assert_eq!(code_of(&json!({"errors": rejected["payload"]})), "RATE_LIMITED");
     app.stop().await;
 }
@@ -225,7 +225,7 @@ async fn a_mutation_completes_after_its_client_disconnects() {
     let chatroom = user.create_chatroom("x").await;
     let send =
         "mutation($id: ID!) { sendMessage(input: {chatroomId: $id, content: \"hi\"}) { reply { id } } }";
-    // The chatroom is locked, so that the mutation has started and cannot end before its client disconnects.
+    // This transaction locks the chatroom, so that the mutation starts but cannot end before its client disconnects.
     let lock = app.chatrooms.db.begin().await.unwrap();
     sea_orm::ConnectionTrait::execute_unprepared(&lock, "UPDATE chatrooms SET version = version")
         .await
@@ -235,12 +235,13 @@ async fn a_mutation_completes_after_its_client_disconnects() {
     socket.subscribe("2", "{ __typename }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["id"], "2");
     drop(socket);
-    let mut other = user.socket().await;
-    other.subscribe("1", "{ __typename }", &json!({})).await;
-    other.next().await.unwrap();
+    // A response on another socket gives the server time to notice the disconnection.
+    let mut other_socket = user.socket().await;
+    other_socket.subscribe("1", "{ __typename }", &json!({})).await;
+    other_socket.next().await.unwrap();
     lock.rollback().await.unwrap();
-    let sent = async { while chatroom.branch().await.len() < 2 {} };
-    tokio::time::timeout(TEST_TIMEOUT, sent)
+    let message_stored = async { while chatroom.branch().await.len() < 2 {} };
+    tokio::time::timeout(TEST_TIMEOUT, message_stored)
         .await
         .expect("the message was lost when its client disconnected");
     app.stop().await;
@@ -254,23 +255,26 @@ async fn a_socket_that_does_not_read_delays_no_other_client() {
     for _ in 0..10 {
         chatroom.send(&"x".repeat(32_000)).await;
     }
-    let mut unread = user.socket().await;
+    let mut unread_socket = user.socket().await;
     let query = "query($id: ID!) { chatroom(id: $id) { messages(first: 100) { nodes { content } } } }";
     let send =
         "mutation($id: ID!) { sendMessage(input: {chatroomId: $id, content: \"hi\"}) { reply { id } } }";
     let other_chatroom = user.create_chatroom("y").await;
     for n in 0..60 {
-        unread.subscribe(&format!("query {n}"), query, &json!({ "id": chatroom.id })).await;
+        unread_socket.subscribe(&format!("query {n}"), query, &json!({ "id": chatroom.id })).await;
         if n % 10 == 9 {
-            unread.subscribe(&format!("mutation {n}"), send, &json!({ "id": other_chatroom.id })).await;
+            unread_socket
+                .subscribe(&format!("mutation {n}"), send, &json!({ "id": other_chatroom.id }))
+                .await;
         }
     }
-    let other = app.user().await;
-    let sent = other.create_chatroom("z").await.send("hi").await;
-    assert_eq!(other.read(&sent.reply).await.text, "Yes.");
+    let other_user = app.user().await;
+    let sent = other_user.create_chatroom("z").await.send("hi").await;
+    assert_eq!(other_user.read(&sent.reply).await.text, "Yes.");
+    // 60 queries and 6 mutations.
     let mut completed = 0;
     while completed < 66 {
-        completed += usize::from(unread.next().await.unwrap()["type"] == "complete");
+        completed += usize::from(unread_socket.next().await.unwrap()["type"] == "complete");
     }
     app.stop().await;
 }
@@ -292,8 +296,8 @@ async fn unread_responses_of_a_socket_are_queued_and_delay_no_other_client() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
-    let long = "x".repeat(512 * 1024);
-    app.gemini.respond_with(move |_| Script::new().text(&long).finish("STOP"));
+    let long_text = "x".repeat(512 * 1024);
+    app.gemini.respond_with(move |_| Script::new().text(&long_text).finish("STOP"));
     for _ in 0..10 {
         user.read(&chatroom.send("hi").await.reply).await;
     }
@@ -302,13 +306,13 @@ async fn unread_responses_of_a_socket_are_queued_and_delay_no_other_client() {
     for n in 0..40 {
         socket.subscribe(&n.to_string(), query, &json!({ "id": chatroom.id })).await;
     }
-    // The socket is not read until other clients that sent their queries later have their responses.
+    // The socket is read only after other clients, which send their queries later, have received their responses.
     for _ in 0..3 {
-        let mut other = user.socket().await;
-        other.subscribe("1", query, &json!({ "id": chatroom.id })).await;
-        other.next().await.unwrap();
+        let mut other_socket = user.socket().await;
+        other_socket.subscribe("1", query, &json!({ "id": chatroom.id })).await;
+        other_socket.next().await.unwrap();
     }
-    // The queued operations get their responses, too.
+    // The queued operations also get their responses.
     let mut completed = 0;
     while completed < 40 {
         let message = socket.next().await.unwrap();
