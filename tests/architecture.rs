@@ -4,8 +4,9 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::support::sources::rust_files;
 
-/// Each module of `src/` with the modules that it may use. A module that is not listed may use the leaves only.
-const ARROWS: &[(&str, &[&str])] = &[
+/// Each module of `src/` with the modules that it may use. It may also use [`LEAVES`], which are not listed here because they use
+/// no other module.
+const ALLOWED_MODULES: &[(&str, &[&str])] = &[
     ("http", &["graphql", "domain", "store", "ports"]),
     ("graphql", &["domain", "store", "ports"]),
     ("jobs", &["domain", "store", "ports"]),
@@ -17,17 +18,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lib", &[]),
     ("main", &[]),
 ];
-/// Every module that is not a leaf may use these.
+/// The modules of `src/` that every other module may use.
 const LEAVES: &[&str] = &["backoff", "config", "error", "clock", "telemetry", "lifecycle"];
-/// Like [`ARROWS`], for the modules of `src/graphql/`.
-const GRAPHQL_ARROWS: &[(&str, &[&str])] = &[
+/// Like [`ALLOWED_MODULES`], for the modules of `src/graphql/`.
+const ALLOWED_GRAPHQL_MODULES: &[(&str, &[&str])] = &[
     ("mod", &["schema", "engine"]),
     ("schema", &["types", "engine"]),
     ("types", &["engine"]),
     ("engine", &[]),
 ];
-/// Like [`ARROWS`], for the modules of `src/domain/`.
-const DOMAIN_ARROWS: &[(&str, &[&str])] = &[
+/// Like [`ALLOWED_MODULES`], for the modules of `src/domain/`.
+const ALLOWED_DOMAIN_MODULES: &[(&str, &[&str])] = &[
     ("mod", &[]),
     ("admin", &["auth", "billing", "publish", "quota"]),
     ("auth", &["billing", "export_json", "publish", "random", "text"]),
@@ -44,20 +45,21 @@ const DOMAIN_ARROWS: &[(&str, &[&str])] = &[
     ("read_retry", &[]),
     ("text", &[]),
 ];
-/// Crates with the modules that may use them. `app` and `config` are listed for `redis` because they use a module of that name.
-const CRATES: &[(&str, &[&str])] = &[
+/// Crates that only the listed modules may use. `app` and `config` are listed for `redis` because they use a module of that name.
+const CRATE_USERS: &[(&str, &[&str])] = &[
     ("async_graphql", &["graphql", "http"]),
     ("axum", &["http"]),
     ("redis", &["adapters", "app", "config"]),
     ("sqlx", &["store"]),
 ];
-const LONGEST_FILE: usize = 350;
+const MAX_LINES: usize = 350;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The paths in `text` that begin with `prefix`, without it. For `crate::`, `use crate::{a::b, c}` has `a::b` and `c`.
+/// Returns the paths in `text` that begin with `prefix`, with the prefix removed. For the prefix `crate::`,
+/// `use crate::{a::b, c}` contains `a::b` and `c`.
 fn paths_after(prefix: &str, text: &str) -> BTreeSet<String> {
     let mut paths = BTreeSet::new();
     for (at, found) in text.match_indices(prefix) {
@@ -69,7 +71,7 @@ fn paths_after(prefix: &str, text: &str) -> BTreeSet<String> {
     paths
 }
 
-/// Collects the paths of one `use` tree and returns the rest of the text.
+/// Adds the paths of the `use` tree with which the text begins to `paths`, and returns the text after the tree.
 fn collect_paths<'a>(parent: &str, tree: &'a str, paths: &mut BTreeSet<String>) -> &'a str {
     if let Some(mut rest) = tree.strip_prefix('{') {
         loop {
@@ -78,7 +80,7 @@ fn collect_paths<'a>(parent: &str, tree: &'a str, paths: &mut BTreeSet<String>) 
                 return rest.get(1..).unwrap_or_default();
             }
             rest = collect_paths(parent, rest, paths);
-            // Skips an alias and whatever else is before the end of the item.
+            // Skips an alias (`as x`) and anything else up to the end of the item.
             rest = &rest[rest.find([',', '}']).unwrap_or(rest.len())..];
         }
     }
@@ -95,14 +97,14 @@ fn first_segments(paths: &BTreeSet<String>) -> BTreeSet<&str> {
     paths.iter().map(|path| path.split("::").next().unwrap()).collect()
 }
 
-/// The module directly below `directory` that a file belongs to.
+/// Returns the name of the module, directly below `directory`, to which the file belongs.
 fn module_of(file: &Path, directory: &Path) -> String {
     let first = file.strip_prefix(directory).unwrap().components().next().unwrap();
     first.as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
 }
 
-fn allowed_for<'a>(arrows: &[(&str, &'a [&'a str])], module: &str) -> &'a [&'a str] {
-    arrows.iter().find(|(name, _)| *name == module).map_or(&[], |(_, allowed)| allowed)
+fn allowed_for<'a>(allowed_modules: &[(&str, &'a [&'a str])], module: &str) -> &'a [&'a str] {
+    allowed_modules.iter().find(|(name, _)| *name == module).map_or(&[], |(_, allowed)| allowed)
 }
 
 #[test]
@@ -119,19 +121,20 @@ fn modules_depend_only_on_allowed_modules() {
     let source = root().join("src");
     for file in rust_files(&source) {
         let module = module_of(&file, &source);
-        let allowed = allowed_for(ARROWS, &module);
+        let allowed = allowed_for(ALLOWED_MODULES, &module);
         for used in first_segments(&paths_after("crate::", &fs::read_to_string(&file).unwrap())) {
-            let is_leaf = LEAVES.contains(&used) && !LEAVES.contains(&&*module);
-            let is_allowed = used == module || is_leaf || allowed.contains(&used);
+            let is_use_of_leaf = LEAVES.contains(&used) && !LEAVES.contains(&&*module);
+            let is_allowed = used == module || is_use_of_leaf || allowed.contains(&used);
             assert!(is_allowed, "{} must not use crate::{used}", file.display());
         }
     }
 }
 
-/// Checks which modules of `src/{parent}` use one another by paths that begin with `crate::{parent}::` or with `super::`.
-fn assert_arrows_within(parent: &str, arrows: &[(&str, &[&str])]) {
+/// Checks that the modules of `src/{parent}` use only the modules of `src/{parent}` that are allowed for them. A use is a path
+/// that begins with `crate::{parent}::` or with `super::`.
+fn assert_allowed_within(parent: &str, allowed_modules: &[(&str, &[&str])]) {
     let directory = root().join("src").join(parent);
-    let is_module = |name: &str| arrows.iter().any(|(module, _)| *module == name);
+    let is_module = |name: &str| allowed_modules.iter().any(|(module, _)| *module == name);
     for file in rust_files(&directory) {
         let module = module_of(&file, &directory);
         assert!(is_module(&module), "list {parent}::{module} with the modules that it may use");
@@ -141,7 +144,7 @@ fn assert_arrows_within(parent: &str, arrows: &[(&str, &[&str])]) {
         for path in absolute.chain(relative.iter().map(|path| path.trim_start_matches("super::"))) {
             let used = path.split("::").next().unwrap();
             let is_allowed =
-                used == module || !is_module(used) || allowed_for(arrows, &module).contains(&used);
+                used == module || !is_module(used) || allowed_for(allowed_modules, &module).contains(&used);
             assert!(is_allowed, "{} must not use crate::{parent}::{used}", file.display());
         }
     }
@@ -149,21 +152,21 @@ fn assert_arrows_within(parent: &str, arrows: &[(&str, &[&str])]) {
 
 #[test]
 fn graphql_modules_depend_only_on_allowed_modules() {
-    assert_arrows_within("graphql", GRAPHQL_ARROWS);
+    assert_allowed_within("graphql", ALLOWED_GRAPHQL_MODULES);
 }
 
 #[test]
 fn domain_modules_depend_only_on_allowed_modules() {
-    assert_arrows_within("domain", DOMAIN_ARROWS);
+    assert_allowed_within("domain", ALLOWED_DOMAIN_MODULES);
 }
 
 #[test]
-fn crates_are_used_only_by_their_modules() {
+fn crates_are_used_only_by_the_modules_listed_for_them() {
     let source = root().join("src");
     for file in rust_files(&source) {
         let module = module_of(&file, &source);
         let text = fs::read_to_string(&file).unwrap();
-        for (name, users) in CRATES {
+        for (name, users) in CRATE_USERS {
             let is_allowed = users.contains(&&*module) || paths_after(&format!("{name}::"), &text).is_empty();
             assert!(is_allowed, "{} must not use the crate {name}", file.display());
         }
@@ -175,7 +178,7 @@ fn no_file_exceeds_350_lines() {
     for directory in ["src", "tests", "entity", "migration", "benches"] {
         for file in rust_files(&root().join(directory)) {
             let lines = fs::read_to_string(&file).unwrap().lines().count();
-            assert!(lines <= LONGEST_FILE, "{} has {lines} lines", file.display());
+            assert!(lines <= MAX_LINES, "{} has {lines} lines", file.display());
         }
     }
 }
@@ -200,6 +203,7 @@ fn every_test_named_in_security_md_exists() {
             code.contains("::") && code.chars().all(|c| c.is_ascii_lowercase() || "_:".contains(c))
         })
         .collect();
+    // A much smaller number would mean that the filter above no longer finds the names.
     assert!(named.len() > 90, "{}", named.len());
     for name in named {
         let function = name.rsplit("::").next().unwrap();

@@ -1,4 +1,4 @@
-//! The attacks.
+//! The attacks, and the chatroom that they read.
 
 use std::{
     net::SocketAddr,
@@ -16,11 +16,11 @@ use tokio::{
 
 use super::support::{TestUser, code_of, process::Process, socket::Socket, user::TestChatroom};
 
-/// How long unread connections are kept open.
-const HELD: Duration = Duration::from_secs(15);
-/// The number of replies of 512 KiB in the chatroom.
+/// How long connections whose responses are not read are kept open.
+const HOLD_TIME: Duration = Duration::from_secs(15);
+/// The number of long replies in the target chatroom. Each has 512 KiB.
 const REPLIES: usize = 18;
-/// The number of alternatives of one reply.
+/// The number of alternatives of the short reply in the target chatroom.
 const ALTERNATIVES: usize = 20;
 /// The maximum CPU time of one query.
 const MAX_CPU: Duration = Duration::from_secs(1);
@@ -29,26 +29,32 @@ const MAX_MEMORY: u64 = 64 * 1024 * 1024;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Attack {
-    QueriesAtOnce,
+    /// Sends the most expensive queries, 20 at a time.
+    ConcurrentQueries,
+    // The next six request long responses and do not read them.
     UnreadHttp1,
     UnreadHttp2,
     UnreadEventStreams,
     UnreadMultipart,
     UnreadSockets,
-    UnreadOldSockets,
+    /// Like `UnreadSockets`, with the older subprotocol, `graphql-ws`.
+    UnreadLegacySockets,
+    /// Sends batches of queries with long responses.
     Batches,
+    /// Signs up with passwords whose strength is expensive to rate.
     ExpensivePasswords,
+    /// Opens many subscriptions that receive nothing until one change reaches all of them.
     IdleSockets,
 }
 
 pub const ATTACKS: [Attack; 10] = [
-    Attack::QueriesAtOnce,
+    Attack::ConcurrentQueries,
     Attack::UnreadHttp1,
     Attack::UnreadHttp2,
     Attack::UnreadEventStreams,
     Attack::UnreadMultipart,
     Attack::UnreadSockets,
-    Attack::UnreadOldSockets,
+    Attack::UnreadLegacySockets,
     Attack::Batches,
     Attack::ExpensivePasswords,
     Attack::IdleSockets,
@@ -58,12 +64,13 @@ pub const ATTACKS: [Attack; 10] = [
 pub struct Target {
     pub user: TestUser,
     chatroom: TestChatroom,
-    /// One of the alternatives.
-    version: String,
+    /// The id of one of the alternatives.
+    alternative: String,
 }
 
-/// A query whose response has about 5 MiB.
+/// A query whose response has about 5 MiB: the texts of the newest long replies.
 const LONG_QUERY: &str = "query($id: ID!) { chatroom(id: $id) { messages(last: 20) { nodes { content } } } }";
+/// A subscription that begins with all earlier changes of the chatroom.
 const BACKLOG: &str = "subscription($id: ID!) { chatroomEvents(chatroomId: $id, after: \"0\") {
     cursor change { ... on MessageChanged { message { content } } } } }";
 
@@ -74,76 +81,80 @@ impl Target {
         for _ in 0..REPLIES {
             user.read(&chatroom.send("long").await.reply).await;
         }
-        let mut version = chatroom.send("hi").await.reply;
+        let mut alternative = chatroom.send("hi").await.reply;
         for _ in 1..ALTERNATIVES {
-            user.read(&version).await;
-            version = user.regenerate(&version).await.unwrap().reply;
+            user.read(&alternative).await;
+            alternative = user.regenerate(&alternative).await.unwrap().reply;
         }
-        user.read(&version).await;
-        Self { user, chatroom, version }
+        user.read(&alternative).await;
+        Self { user, chatroom, alternative }
     }
 
-    /// Ordinary use, which warms up the server's memory.
-    pub async fn ordinary_use(&self) {
-        self.sign_ups(2, "correct horse").await;
+    /// Uses the server as ordinary clients do, so that its pools and caches are filled before its memory is measured.
+    pub async fn warm_up(&self) {
+        self.send_sign_ups(2, "correct horse").await;
         for _ in 0..10 {
-            self.response_time().await;
+            self.measure_response_time().await;
         }
         self.user.post(&self.long_query()).await;
     }
 
+    /// The request with [`LONG_QUERY`].
     fn long_query(&self) -> Value {
         json!({"query": LONG_QUERY, "variables": {"id": self.chatroom.id}})
     }
 
+    /// The request with [`BACKLOG`].
     fn backlog(&self) -> Value {
         json!({"query": BACKLOG, "variables": {"id": self.chatroom.id}})
     }
 
     /// Executes a small query and returns how long it took.
-    pub async fn response_time(&self) -> Duration {
+    pub async fn measure_response_time(&self) -> Duration {
         let started = Instant::now();
         self.user.data("{ me { id } }", json!({})).await;
         started.elapsed()
     }
 
-    /// Sends the most expensive queries one by one. None may take more than a second of CPU time or 64 MiB.
-    pub async fn expensive_queries(&self, server: &Process) {
+    /// Sends the most expensive queries one by one. None may take more than [`MAX_CPU`] and [`MAX_MEMORY`].
+    pub async fn send_expensive_queries(&self, server: &Process) {
         for (name, query) in expensive_queries() {
-            let (cpu, memory) = (server.cpu(), server.memory());
+            let (cpu_before, memory_before) = (server.cpu(), server.memory());
             server.reset_peak_memory();
-            let variables = json!({"id": self.chatroom.id, "version": self.version});
+            let variables = json!({"id": self.chatroom.id, "alternative": self.alternative});
             let response = self.user.execute(&query, variables).await;
-            let cpu = server.cpu().saturating_sub(cpu);
-            let grown = server.peak_memory().saturating_sub(memory);
-            println!("{name}: {}, {} ms of CPU, {} MiB", code_of(&response), cpu.as_millis(), grown >> 20);
-            assert!(cpu <= MAX_CPU && grown <= MAX_MEMORY, "{name} is too expensive");
+            let cpu = server.cpu().saturating_sub(cpu_before);
+            let memory = server.peak_memory().saturating_sub(memory_before);
+            println!("{name}: {}, {} ms of CPU, {} MiB", code_of(&response), cpu.as_millis(), memory >> 20);
+            assert!(cpu <= MAX_CPU && memory <= MAX_MEMORY, "{name} is too expensive");
         }
     }
 
     pub async fn run(&self, attack: Attack) {
         match attack {
-            Attack::QueriesAtOnce => {
+            Attack::ConcurrentQueries => {
                 let queries = expensive_queries();
-                let variables = json!({"id": self.chatroom.id, "version": self.version});
+                let variables = json!({"id": self.chatroom.id, "alternative": self.alternative});
                 let calls = (0..5).flat_map(|_| &queries);
                 let calls = calls.map(|(_, query)| self.user.execute(query, variables.clone()));
                 stream::iter(calls).buffer_unordered(20).collect::<Vec<_>>().await;
             }
-            Attack::UnreadHttp1 => self.unread_http1(40, "application/json", &self.long_query()).await,
+            Attack::UnreadHttp1 => self.hold_unread_http1(40, "application/json", &self.long_query()).await,
             Attack::UnreadHttp2 => {
                 // Signed-in and anonymous callers attack at the same time.
                 let schema = json!({"query": "{ __schema { types { name description fields { name description args { name description } } } } }"});
-                let anonymous = self.unread_http2("", &schema);
+                let anonymous = self.hold_unread_http2("", &schema);
                 let long = self.long_query();
-                tokio::join!(self.unread_http2(&self.user.token, &long), anonymous);
+                tokio::join!(self.hold_unread_http2(&self.user.token, &long), anonymous);
             }
-            Attack::UnreadEventStreams => self.unread_http1(100, "text/event-stream", &self.backlog()).await,
+            Attack::UnreadEventStreams => {
+                self.hold_unread_http1(100, "text/event-stream", &self.backlog()).await
+            }
             Attack::UnreadMultipart => {
-                self.unread_http1(100, "multipart/mixed;subscriptionSpec=1.0", &self.backlog()).await;
+                self.hold_unread_http1(100, "multipart/mixed;subscriptionSpec=1.0", &self.backlog()).await;
             }
-            Attack::UnreadSockets => self.unread_sockets("graphql-transport-ws", "subscribe").await,
-            Attack::UnreadOldSockets => self.unread_sockets("graphql-ws", "start").await,
+            Attack::UnreadSockets => self.hold_unread_sockets("graphql-transport-ws", "subscribe").await,
+            Attack::UnreadLegacySockets => self.hold_unread_sockets("graphql-ws", "start").await,
             Attack::Batches => {
                 let batch = Value::Array(vec![self.long_query(); 10]);
                 let calls = (0..20).map(|_| self.user.post(&batch));
@@ -152,14 +163,14 @@ impl Target {
             Attack::ExpensivePasswords => {
                 // The longest password that is allowed, with patterns that are expensive to rate.
                 let crafted: String = "Pollux1!aA_".repeat(12).chars().take(128).collect();
-                self.sign_ups(60, &crafted).await;
+                self.send_sign_ups(60, &crafted).await;
             }
-            Attack::IdleSockets => self.idle_sockets(2000).await,
+            Attack::IdleSockets => self.hold_idle_sockets(2000).await,
         }
     }
 
     /// Opens connections that send a request and do not read the response.
-    async fn unread_http1(&self, connections: usize, accept: &str, request: &Value) {
+    async fn hold_unread_http1(&self, connections: usize, accept: &str, request: &Value) {
         let body = request.to_string();
         let request = format!(
             "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\naccept: {accept}\r\n\
@@ -173,21 +184,21 @@ impl Target {
             connection.write_all(request.as_bytes()).await.unwrap();
             held.push(connection);
         }
-        sleep(HELD).await;
+        sleep(HOLD_TIME).await;
     }
 
     /// Opens a connection with a hundred streams whose flow-control windows stay at zero.
-    async fn unread_http2(&self, token: &str, request: &Value) {
+    async fn hold_unread_http2(&self, token: &str, request: &Value) {
         let connection = connect_with_small_buffer(self.user.address).await;
-        let mut builder = h2::client::Builder::new();
-        builder.initial_window_size(0);
-        let (mut client, connection) = builder.handshake(connection).await.unwrap();
+        let mut settings = h2::client::Builder::new();
+        settings.initial_window_size(0);
+        let (mut client, connection) = settings.handshake(connection).await.unwrap();
         let driver = tokio::spawn(connection);
         let body = Bytes::from(request.to_string());
         let mut held = Vec::new();
         let send = async {
             for _ in 0..100 {
-                // The server may allow fewer streams.
+                // If the server allows fewer streams, this waits until the timeout below.
                 client = client.ready().await.unwrap();
                 let mut request = axum::http::Request::post(format!("http://{}/graphql", self.user.address))
                     .header("content-type", "application/json");
@@ -199,13 +210,13 @@ impl Target {
                 held.push((response, stream));
             }
         };
-        let _ = timeout(HELD, send).await;
-        sleep(HELD).await;
+        let _ = timeout(HOLD_TIME, send).await;
+        sleep(HOLD_TIME).await;
         driver.abort();
     }
 
     /// Opens sockets that run the maximum number of operations and read nothing.
-    async fn unread_sockets(&self, protocol: &'static str, start: &str) {
+    async fn hold_unread_sockets(&self, protocol: &'static str, start_type: &str) {
         let payload = json!({ "authorization": format!("Bearer {}", self.user.token) });
         let mut held = Vec::new();
         for _ in 0..10 {
@@ -214,15 +225,15 @@ impl Target {
             socket.next().await.unwrap();
             for id in 0..100 {
                 let payload = if id % 2 == 0 { self.backlog() } else { self.long_query() };
-                socket.send(&json!({"type": start, "id": id.to_string(), "payload": payload})).await;
+                socket.send(&json!({"type": start_type, "id": id.to_string(), "payload": payload})).await;
             }
             held.push(socket);
         }
-        sleep(HELD).await;
+        sleep(HOLD_TIME).await;
     }
 
-    /// Sends sign-ups concurrently, without a token.
-    async fn sign_ups(&self, count: usize, password: &str) {
+    /// Sends sign-ups of different phone numbers concurrently, without a token.
+    async fn send_sign_ups(&self, count: usize, password: &str) {
         let anonymous = TestUser::anonymous(self.user.address);
         let signup = "mutation($phone: PhoneNumber!, $password: String!) {
             signup(input: { phoneNumber: $phone, password: $password }) { user { id } } }";
@@ -233,15 +244,16 @@ impl Target {
         join_all(calls).await;
     }
 
-    async fn idle_sockets(&self, count: usize) {
+    /// Opens sockets that follow one chatroom, changes the chatroom, and reads one event from each socket.
+    async fn hold_idle_sockets(&self, count: usize) {
         let mut held = Vec::new();
         for _ in 0..count {
             let mut socket = Socket::connect(self.user.address, &self.user.token).await;
-            let follow = "subscription($id: ID!) { chatroomEvents(chatroomId: $id) { cursor } }";
-            socket.subscribe("1", follow, &json!({ "id": self.chatroom.id })).await;
+            let subscription = "subscription($id: ID!) { chatroomEvents(chatroomId: $id) { cursor } }";
+            socket.subscribe("1", subscription, &json!({ "id": self.chatroom.id })).await;
             held.push(socket);
         }
-        let responded_in = self.response_time().await;
+        let responded_in = self.measure_response_time().await;
         println!("with {count} idle sockets: a response in {:.1} ms", responded_in.as_secs_f64() * 1e3);
         // All sockets receive this change.
         self.user
@@ -256,17 +268,18 @@ impl Target {
     }
 }
 
-/// A connection with a small receive buffer.
+/// Opens a connection with a small receive buffer, so that an unread response stays with the server.
 async fn connect_with_small_buffer(address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.connect(address).await.unwrap()
 }
 
+/// Queries with their descriptions. Their variables are `id`, the chatroom, and `alternative`.
 fn expensive_queries() -> Vec<(&'static str, String)> {
     let nested = |depth: usize, field: &str| {
         format!(
-            "query($version: ID!) {{ node(id: $version) {{ ... on Message {{ {} id {} }} }} }}",
+            "query($alternative: ID!) {{ node(id: $alternative) {{ ... on Message {{ {} id {} }} }} }}",
             format!("{field} {{ ").repeat(depth),
             "}".repeat(depth)
         )
@@ -289,7 +302,7 @@ fn expensive_queries() -> Vec<(&'static str, String)> {
             ),
         ),
         (
-            "long texts that are not shown",
+            "long texts of which only the ids are selected",
             format!(
                 "query($id: ID!) {{ {} }}",
                 (0..10)
@@ -305,12 +318,12 @@ fn expensive_queries() -> Vec<(&'static str, String)> {
         ),
         ("sessions", format!("{{ {} }}", "sessions { id current createdAt } ")),
         (
-            "the schema of the schema",
+            "nested types of the schema",
             "{ __schema { types { fields { type { fields { type { fields { name description args { name } } } } } } } } }"
                 .to_owned(),
         ),
         (
-            "thirty schemas",
+            "thirty introspection queries in one",
             format!("{{ {} }}", aliases("__schema { types { name fields { name type { name } } } }")),
         ),
     ]

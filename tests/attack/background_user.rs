@@ -17,14 +17,15 @@ use super::support::{TestUser, user::TestChatroom};
 /// The pause between two mutations, long enough to stay below their rate limit.
 const PAUSE: Duration = Duration::from_millis(600);
 
+/// A task that sends messages until it is stopped.
 pub struct BackgroundUser {
     stop: Arc<AtomicBool>,
-    /// The duration of the slowest call since the last read, in milliseconds.
+    /// The duration of the slowest call since [`BackgroundUser::take_slowest`] was last called, in milliseconds.
     slowest: Arc<AtomicU64>,
     task: JoinHandle<Accepted>,
 }
 
-/// The messages that the server has accepted.
+/// The chatroom of the user and the ids of the messages in it that the server has accepted.
 pub struct Accepted {
     chatroom: TestChatroom,
     pub messages: Vec<String>,
@@ -53,8 +54,8 @@ impl BackgroundUser {
         Self { stop, slowest, task }
     }
 
-    /// The duration of the slowest call since the last time this was read.
-    pub fn slowest(&self) -> Duration {
+    /// Returns the duration of the slowest call since this method was last called.
+    pub fn take_slowest(&self) -> Duration {
         Duration::from_millis(self.slowest.swap(0, Ordering::Relaxed))
     }
 
@@ -65,8 +66,8 @@ impl BackgroundUser {
 }
 
 impl Accepted {
-    /// The number of accepted messages that the server at this address does not have.
-    pub async fn missing(&self, server: SocketAddr) -> usize {
+    /// Counts the accepted messages that the server at this address does not have.
+    pub async fn count_missing(&self, server: SocketAddr) -> usize {
         let mut user = self.chatroom.user.clone();
         user.address = server;
         let mut missing = 0;

@@ -25,25 +25,25 @@ async fn sessions(user: &TestUser) -> Vec<Value> {
 #[tokio::test]
 async fn ending_a_session_from_another_device_closes_its_sockets() {
     let app = TestApp::with_stopped_clock().await;
-    let lost = app.sign_in_as(PHONE).await;
+    let lost_device = app.sign_in_as(PHONE).await;
     app.advance(TimeDelta::seconds(31)).await;
     let user = app.sign_in_as(PHONE).await;
-    // On shared backends, the socket is connected to another node than the one that ends its session.
+    // On PostgreSQL and Redis, the socket is connected to another node than the one that ends its session.
     let second_node = match Backend::servers() {
         Some(_) => Some(app.add_node(Role::Api, &[]).await),
         None => None,
     };
     let address = second_node.as_ref().map_or(app.address, |node| node.address);
-    let mut socket = TestUser { address, ..lost.clone() }.socket().await;
-    let known = sessions(&user).await;
-    assert_eq!(known.len(), 2);
-    let other = known.iter().find(|session| session["current"] == false).unwrap();
-    let ended = user.data(END, json!({"id": other["id"]})).await;
+    let mut socket = TestUser { address, ..lost_device.clone() }.socket().await;
+    let listed = sessions(&user).await;
+    assert_eq!(listed.len(), 2);
+    let other_session = listed.iter().find(|session| session["current"] == false).unwrap();
+    let ended = user.data(END, json!({"id": other_session["id"]})).await;
     assert_eq!(ended["endSession"]["sessionsEnded"], 1);
     assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));
-    assert_eq!(lost.data("{ me { id } }", json!({})).await["me"], Value::Null);
+    assert_eq!(lost_device.data("{ me { id } }", json!({})).await["me"], Value::Null);
     assert_eq!(sessions(&user).await.len(), 1);
-    assert_eq!(user.error_code(END, json!({"id": other["id"]})).await, "NOT_FOUND");
+    assert_eq!(user.error_code(END, json!({"id": other_session["id"]})).await, "NOT_FOUND");
     if let Some(node) = second_node {
         node.shut_down().await;
     }
@@ -113,9 +113,10 @@ async fn phone_number_of_a_deleted_account_can_be_reused_at_once() {
     let chatroom = user.create_chatroom("x").await;
     user.data(DELETE, json!({})).await;
     app.advance(TimeDelta::seconds(31)).await;
-    let new = app.sign_in_as(PHONE).await;
-    assert_ne!(new.id, user.id);
-    let found = new.data("query($id: ID!) { chatroom(id: $id) { id } }", json!({"id": chatroom.id})).await;
+    let new_user = app.sign_in_as(PHONE).await;
+    assert_ne!(new_user.id, user.id);
+    let found =
+        new_user.data("query($id: ID!) { chatroom(id: $id) { id } }", json!({"id": chatroom.id})).await;
     assert_eq!(found["chatroom"], Value::Null);
     app.stop().await;
 }
@@ -171,7 +172,7 @@ async fn chatroom_with_1200_nested_messages_is_deleted() {
     let chatroom = user.create_chatroom("x").await;
     let reply = chatroom.send("hi").await.reply;
     user.read(&reply).await;
-    // Each message is the child of the previous one. By default, SQLite does not cascade deletes that deep.
+    // Each message is the child of the previous one. By default, SQLite does not cascade deletes to so many levels.
     let db = app.chatrooms.db.write();
     let reply: entity::MessageId = reply.parse().unwrap();
     let mut message = entity::message::Entity::find_by_id(reply).one(db).await.unwrap().unwrap();

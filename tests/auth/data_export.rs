@@ -7,7 +7,7 @@ use crate::support::{TestApp, TestUser, code_of};
 
 const PHONE: &str = "+14155550199";
 
-async fn my_data(user: &TestUser) -> reqwest::Response {
+async fn download_my_data(user: &TestUser) -> reqwest::Response {
     let path = user.data("{ myData { url } }", json!({})).await["myData"]["url"].as_str().unwrap().to_owned();
     let request = user.http.get(format!("http://{}{path}", user.address));
     request.bearer_auth(&user.token).send().await.unwrap()
@@ -22,7 +22,7 @@ async fn export_contains_only_the_users_own_data() {
     for number in 0..15 {
         user.read(&chatrooms[0].send(&format!("question {number}")).await.reply).await;
     }
-    let data = my_data(&user).await;
+    let data = download_my_data(&user).await;
     assert_eq!(data.headers()["content-type"], "application/json");
     assert_eq!(data.headers()["content-disposition"], "attachment; filename=\"my-data.json\"");
     let data: Value = data.json().await.unwrap();
@@ -37,9 +37,9 @@ async fn export_contains_only_the_users_own_data() {
     let messages = exported[0]["messages"].as_array().unwrap();
     assert_eq!(messages.len(), 30);
     assert_eq!(messages[28]["content"], "question 14");
-    let response = json!(["MODEL", "COMPLETED", "Yes.", messages[28]["id"]]);
+    let expected = json!(["MODEL", "COMPLETED", "Yes.", messages[28]["id"]]);
     let last = &messages[29];
-    assert_eq!(json!([last["role"], last["status"], last["content"], last["inReplyTo"]]), response);
+    assert_eq!(json!([last["role"], last["status"], last["content"], last["inReplyTo"]]), expected);
     assert_eq!(exported[1]["messages"], json!([]));
     app.stop().await;
 }
@@ -53,6 +53,7 @@ async fn export_reads_chatrooms_in_batches() {
     let db = app.chatrooms.db.write();
     let chatroom = entity::chatroom::Entity::find().one(db).await.unwrap().unwrap();
     let message = entity::message::Entity::find().one(db).await.unwrap().unwrap();
+    // `POLLUX_TEST_CHATROOMS` sets another number, to measure large exports.
     let chatrooms: usize =
         std::env::var("POLLUX_TEST_CHATROOMS").map_or(300, |chatrooms| chatrooms.parse().unwrap());
     let tx = app.chatrooms.db.begin().await.unwrap();
@@ -81,7 +82,7 @@ async fn export_reads_chatrooms_in_batches() {
     app.wait_until_idle().await;
     app.statements.lock().unwrap().clear();
     let started = std::time::Instant::now();
-    let data: Value = my_data(&user).await.json().await.unwrap();
+    let data: Value = download_my_data(&user).await.json().await.unwrap();
     eprintln!("{chatrooms} chatrooms took {:?}", started.elapsed());
     let reads_of = |table: &str| {
         let statements = app.statements.lock().unwrap();
@@ -92,6 +93,7 @@ async fn export_reads_chatrooms_in_batches() {
             })
             .count()
     };
+    // The number of statements depends on the number of batches, each of 200 chatrooms, not on the number of chatrooms.
     let batches = chatrooms.div_ceil(200);
     assert!(reads_of("chatrooms") <= batches + 2, "{}", reads_of("chatrooms"));
     assert!(reads_of("messages") <= batches * 5, "{}", reads_of("messages"));
@@ -99,8 +101,12 @@ async fn export_reads_chatrooms_in_batches() {
     assert_eq!(exported.len(), chatrooms);
     for (number, chatroom) in exported.iter().enumerate().skip(1) {
         assert_eq!(chatroom["title"], format!("chatroom {number}"));
-        let contents: Vec<_> =
-            chatroom["messages"].as_array().unwrap().iter().map(|one| one["content"].clone()).collect();
+        let contents: Vec<_> = chatroom["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|message| message["content"].clone())
+            .collect();
         let expected: Vec<_> =
             (0..number % 4).map(|depth| json!(format!("message {depth} of chatroom {number}"))).collect();
         assert_eq!(contents, expected);
@@ -123,20 +129,20 @@ async fn export_reads_at_most_one_mebibyte_of_messages_at_once() {
         pollux::store::messages::insert(db, &new).await.unwrap();
     }
     app.statements.lock().unwrap().clear();
-    let data: Value = my_data(&user).await.json().await.unwrap();
+    let data: Value = download_my_data(&user).await.json().await.unwrap();
     let reads =
         app.statements.lock().unwrap().iter().filter(|sql| sql.contains("\"messages\".\"content\"")).count();
-    assert!(reads >= 4, "each batch holds at most one mebibyte: {reads}");
-    let firsts: String = data["chatrooms"][0]["messages"].as_array().unwrap()[2..]
+    assert!(reads >= 4, "messages of 3.5 MiB were read with {reads} statements");
+    let first_characters: String = data["chatrooms"][0]["messages"].as_array().unwrap()[2..]
         .iter()
         .map(|message| message["content"].as_str().unwrap().chars().next().unwrap())
         .collect();
-    assert_eq!(firsts, "2345678");
+    assert_eq!(first_characters, "2345678");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn export_requires_its_owner_and_is_rate_limited() {
+async fn export_requires_a_token_and_is_rate_limited() {
     let app = TestApp::start().await;
     let anonymous = app.anonymous();
     let response = anonymous.http.get(format!("http://{}/my-data", app.address)).send().await.unwrap();
@@ -144,9 +150,9 @@ async fn export_requires_its_owner_and_is_rate_limited() {
     assert_eq!(code_of(&response.json().await.unwrap()), "UNAUTHENTICATED");
     let user = app.user().await;
     for _ in 0..10 {
-        assert_eq!(my_data(&user).await.status(), 200);
+        assert_eq!(download_my_data(&user).await.status(), 200);
     }
-    let response = my_data(&user).await;
+    let response = download_my_data(&user).await;
     assert_eq!(response.status(), 429);
     assert_eq!(code_of(&response.json().await.unwrap()), "RATE_LIMITED");
     app.stop().await;

@@ -1,4 +1,4 @@
-//! Delivery of one-time passwords: webhook, Twilio and log, retries, served countries and limits.
+//! Delivery of one-time passwords: by webhook, by Twilio and to the log; retries, allowed countries and limits.
 
 use chrono::TimeDelta;
 use pollux::clock::Clock;
@@ -22,6 +22,7 @@ async fn app_with_webhook(service: &DeliveryService) -> TestApp {
     app_with_webhook_at(service, None).await
 }
 
+/// With a clock, rate limits are off, so that a test can request a second code without advancing the clock.
 async fn app_with_webhook_at(service: &DeliveryService, clock: Option<Clock>) -> TestApp {
     let url = format!("--otp-webhook-url=http://{}/codes", service.address);
     let secret = format!("--otp-webhook-secret={SECRET}");
@@ -41,7 +42,7 @@ fn verified_body(request: &RecordedRequest) -> Value {
 }
 
 #[tokio::test]
-async fn code_is_sent_signed_to_the_webhook_until_it_is_accepted() {
+async fn signed_code_is_sent_to_the_webhook_until_it_is_accepted() {
     let service = DeliveryService::start().await;
     for status in [500, 429] {
         service.enqueue_status(status);
@@ -75,7 +76,7 @@ async fn replaced_code_is_not_sent_by_a_retry() {
     app.wait_for_retry(1).await;
     app.anonymous().data(SEND_OTP, json!({ "phone": PHONE })).await;
     service.wait_for_requests(2).await;
-    // Makes the retry of the first code due.
+    // The retry of the first code is due now.
     app.clock.advance(TimeDelta::seconds(2));
     app.wait_until_idle().await;
     let requests = service.wait_for_requests(2).await;
@@ -96,7 +97,7 @@ async fn delivery_rejected_by_the_service_is_not_retried() {
 }
 
 #[tokio::test]
-async fn code_queued_by_a_killed_server_is_sent_by_the_next() {
+async fn code_queued_by_a_killed_server_is_sent_by_the_next_server() {
     let deployment = Deployment::new().await;
     let service = DeliveryService::start().await;
     let url = format!("http://{}/codes", service.address);
@@ -184,6 +185,7 @@ async fn twilio_error_code_is_logged_without_the_number_and_the_code() {
         ("TWILIO_API_BASE", &base),
     ];
     let mut process = deployment.start_with(&[], &settings).await;
+    // The first response makes the server retry, and the second one answers the retry.
     for (status, code, log) in [(429, 20429, "will retry"), (400, 21211, "rejected by the delivery service")]
     {
         let message = format!("The 'To' number {PHONE} is not valid.");

@@ -105,8 +105,8 @@ async fn guesses_are_limited_per_address_and_per_session() {
 async fn changing_the_password_requires_the_current_one_and_ends_other_sessions() {
     let app = TestApp::with_stopped_clock().await;
     let user = user_with_password(&app).await;
-    let other = with_token_of(&user, &login(&app, PHONE, PASSWORD).await, "login");
-    let mut socket = other.socket().await;
+    let other_device = with_token_of(&user, &login(&app, PHONE, PASSWORD).await, "login");
+    let mut socket = other_device.socket().await;
     for current in [json!(null), json!("wrong horse")] {
         let rejected =
             user.execute(CHANGE_PASSWORD, json!({"current": current, "new": "battery staple"})).await;
@@ -115,7 +115,7 @@ async fn changing_the_password_requires_the_current_one_and_ends_other_sessions(
     }
     user.data(CHANGE_PASSWORD, json!({"current": PASSWORD, "new": "battery staple"})).await;
     assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));
-    assert_eq!(other.data("{ me { id } }", json!({})).await["me"], Value::Null);
+    assert_eq!(other_device.data("{ me { id } }", json!({})).await["me"], Value::Null);
     assert_eq!(user.data("{ me { id } }", json!({})).await["me"]["id"], user.id.as_str());
     assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "UNAUTHENTICATED");
     assert_eq!(code_of(&login(&app, PHONE, "battery staple").await), "no error");
@@ -137,8 +137,8 @@ async fn one_of_several_concurrent_password_changes_succeeds() {
         codes.iter().all(|code| ["no error", "CONFLICT", "BAD_USER_INPUT"].contains(&&**code)),
         "{codes:?}"
     );
-    let chosen = codes.iter().position(|code| code == "no error").unwrap();
-    assert_eq!(code_of(&login(&app, PHONE, &format!("a better horse {chosen}")).await), "no error");
+    let successful = codes.iter().position(|code| code == "no error").unwrap();
+    assert_eq!(code_of(&login(&app, PHONE, &format!("a better horse {successful}")).await), "no error");
     app.stop().await;
 }
 
@@ -146,10 +146,10 @@ async fn one_of_several_concurrent_password_changes_succeeds() {
 async fn common_passwords_are_rejected() {
     let app = TestApp::start().await;
     let user = app.user().await;
-    for known in ["password", "12345678", "qwertyuiop", "iloveyou1", "aaaaaaaaaaaa", "Pollux2024"] {
-        let rejected = user.execute(CHANGE_PASSWORD, json!({ "new": known })).await;
+    for common in ["password", "12345678", "qwertyuiop", "iloveyou1", "aaaaaaaaaaaa", "Pollux2024"] {
+        let rejected = user.execute(CHANGE_PASSWORD, json!({ "new": common })).await;
         let expected = json!({"code": "BAD_USER_INPUT", "field": "newPassword"});
-        assert_eq!(rejected["errors"][0]["extensions"], expected, "{known}");
+        assert_eq!(rejected["errors"][0]["extensions"], expected, "{common}");
     }
     user.data(CHANGE_PASSWORD, json!({ "new": "  Ünïcode & spaces  " })).await;
     app.stop().await;
@@ -178,8 +178,8 @@ async fn resetting_the_password_with_a_code_ends_all_sessions() {
     let wrong = (sent["otp"].as_str().unwrap().parse::<u32>().unwrap() + 1) % 1_000_000;
     let rejected = reset(&app, PHONE, &json!(format!("{wrong:06}")), "battery staple").await;
     assert_eq!(code_of(&rejected), "OTP_INVALID");
-    let done = reset(&app, PHONE, &sent["otp"], "battery staple").await;
-    assert_eq!(done["data"]["resetPassword"]["user"], json!({"id": user.id, "hasPassword": true}));
+    let response = reset(&app, PHONE, &sent["otp"], "battery staple").await;
+    assert_eq!(response["data"]["resetPassword"]["user"], json!({"id": user.id, "hasPassword": true}));
     assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));
     assert_eq!(code_of(&reset(&app, PHONE, &sent["otp"], "another horse").await), "OTP_INVALID");
     assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "UNAUTHENTICATED");
@@ -209,8 +209,8 @@ async fn one_of_several_concurrent_password_resets_succeeds() {
     let codes: Vec<_> = responses.iter().map(code_of).collect();
     assert_eq!(codes.iter().filter(|code| **code == "no error").count(), 1, "{codes:?}");
     assert_eq!(codes.iter().filter(|code| **code == "OTP_INVALID").count(), 4, "{codes:?}");
-    let chosen = codes.iter().position(|code| *code == "no error").unwrap();
-    assert_eq!(code_of(&login(&app, PHONE, &format!("a better horse {chosen}")).await), "no error");
+    let successful = codes.iter().position(|code| *code == "no error").unwrap();
+    assert_eq!(code_of(&login(&app, PHONE, &format!("a better horse {successful}")).await), "no error");
     app.stop().await;
 }
 

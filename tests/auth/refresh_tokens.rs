@@ -33,19 +33,19 @@ fn with_new_access_token(user: &TestUser, response: &Value) -> TestUser {
 async fn repeating_a_lost_exchange_returns_the_same_token_until_it_is_used() {
     let app = TestApp::with_stopped_clock().await;
     let user = app.sign_in_as(PHONE).await;
-    let first = refresh(&user, &user.refresh_token).await;
-    let successor = new_token(&first).to_owned();
+    let lost = refresh(&user, &user.refresh_token).await;
+    let successor = new_token(&lost).to_owned();
     assert_ne!(successor, user.refresh_token);
     for pause in [TimeDelta::seconds(11), TimeDelta::hours(1), TimeDelta::days(28)] {
         app.advance(pause).await;
         let repeated = refresh(&user, &user.refresh_token).await;
         assert_eq!(new_token(&repeated), successor);
         let expiry = |response: &Value| response["data"]["refreshToken"]["refreshTokenExpiresAt"].clone();
-        assert_eq!(expiry(&repeated), expiry(&first), "repeating does not extend the lifetime");
+        assert_eq!(expiry(&repeated), expiry(&lost), "repeating does not extend the lifetime");
     }
     let next = refresh(&user, &successor).await;
     assert_eq!(code_of(&next), "no error");
-    // From now on the first token counts as stolen.
+    // The successor has been exchanged, so its predecessor counts as stolen now.
     assert_eq!(code_of(&refresh(&user, &user.refresh_token).await), "UNAUTHENTICATED");
     assert_eq!(code_of(&refresh(&user, new_token(&next)).await), "UNAUTHENTICATED", "the session has ended");
     assert_eq!(with_new_access_token(&user, &next).data(ME, json!({})).await, json!({ "me": null }));
@@ -56,13 +56,14 @@ async fn repeating_a_lost_exchange_returns_the_same_token_until_it_is_used() {
 async fn reusing_a_refresh_token_ends_the_session() {
     let app = TestApp::with_stopped_clock().await;
     let user = app.sign_in_as(PHONE).await;
-    let first = refresh(&user, &user.refresh_token).await;
-    // The owner uses the new access token, and the thief has the previous refresh token.
-    let owner = with_new_access_token(&user, &first);
+    let exchange = refresh(&user, &user.refresh_token).await;
+    // The owner uses the new access token, and a thief has the previous refresh token.
+    let owner = with_new_access_token(&user, &exchange);
     assert_eq!(owner.data(ME, json!({})).await["me"]["phoneNumber"], PHONE);
+    // An exchange can be repeated for ten seconds even if its response was received.
     app.advance(TimeDelta::seconds(11)).await;
     assert_eq!(code_of(&refresh(&user, &user.refresh_token).await), "UNAUTHENTICATED");
-    assert_eq!(code_of(&refresh(&user, new_token(&first)).await), "UNAUTHENTICATED");
+    assert_eq!(code_of(&refresh(&user, new_token(&exchange)).await), "UNAUTHENTICATED");
     assert_eq!(owner.data(ME, json!({})).await, json!({ "me": null }));
     app.stop().await;
 }
@@ -82,27 +83,28 @@ async fn using_the_old_access_token_does_not_confirm_an_exchange() {
 async fn repeating_the_owners_exchanges_does_not_hide_a_stolen_token() {
     let app = TestApp::with_stopped_clock().await;
     let owner = app.sign_in_as(PHONE).await;
-    let mut stolen = owner.refresh_token.clone();
-    let mut own = stolen.clone();
-    let mut was_noticed = false;
+    // The owner and the thief exchange their tokens in turns. One of them must be rejected.
+    let mut owners_token = owner.refresh_token.clone();
+    let mut thiefs_token = owners_token.clone();
+    let mut was_detected = false;
     for _ in 0..3 {
         app.advance(TimeDelta::minutes(10)).await;
-        let response = refresh(&owner, &own).await;
+        let response = refresh(&owner, &owners_token).await;
         if code_of(&response) != "no error" {
-            was_noticed = true;
+            was_detected = true;
             break;
         }
-        own = new_token(&response).to_owned();
+        owners_token = new_token(&response).to_owned();
         with_new_access_token(&owner, &response).data(ME, json!({})).await;
         app.advance(TimeDelta::minutes(5)).await;
-        let response = refresh(&owner, &stolen).await;
+        let response = refresh(&owner, &thiefs_token).await;
         if code_of(&response) != "no error" {
-            was_noticed = true;
+            was_detected = true;
             break;
         }
-        stolen = new_token(&response).to_owned();
+        thiefs_token = new_token(&response).to_owned();
     }
-    assert!(was_noticed);
+    assert!(was_detected);
     app.stop().await;
 }
 
@@ -146,7 +148,7 @@ async fn forged_refresh_token_does_not_end_the_session() {
     let app = TestApp::start().await;
     let user = app.sign_in_as(PHONE).await;
     let mut bytes = URL_SAFE_NO_PAD.decode(&user.refresh_token).unwrap();
-    // A valid session id with a secret that was never issued.
+    // The first 16 bytes are the id of the session, which stays valid, and the next 32 the secret, which was never issued.
     bytes[20] ^= 1;
     assert_eq!(code_of(&refresh(&user, &URL_SAFE_NO_PAD.encode(bytes)).await), "UNAUTHENTICATED");
     assert_eq!(code_of(&refresh(&user, &user.refresh_token).await), "no error");
@@ -176,13 +178,13 @@ async fn concurrent_exchanges_and_repetitions_keep_one_chain_of_tokens() {
 }
 
 #[tokio::test]
-async fn session_101_ends_the_least_recently_refreshed_one() {
+async fn signing_in_with_a_hundred_sessions_ends_the_least_recently_refreshed_one() {
     let app = TestApp::with_stopped_clock().await;
     let oldest = user_with_password(&app).await;
     app.advance(TimeDelta::minutes(1)).await;
     let signed_in = login(&app, PHONE, PASSWORD).await;
-    let second = with_token_of(&oldest, &signed_in, "login");
-    let mut socket = second.socket().await;
+    let least_recent = with_token_of(&oldest, &signed_in, "login");
+    let mut socket = least_recent.socket().await;
     app.advance(TimeDelta::minutes(1)).await;
     for _ in 2..100 {
         let now = app.clock.now();
@@ -200,6 +202,7 @@ async fn session_101_ends_the_least_recently_refreshed_one() {
         pollux::store::sessions::insert(app.chatrooms.db.write(), session).await.unwrap();
     }
     app.advance(TimeDelta::minutes(1)).await;
+    // The oldest session is refreshed, so that the second one was refreshed longest ago.
     let renewed = with_new_access_token(&oldest, &refresh(&oldest, &oldest.refresh_token).await);
     let session_count = async || {
         let data = renewed.data("{ sessions { id } }", json!({})).await;
@@ -208,7 +211,7 @@ async fn session_101_ends_the_least_recently_refreshed_one() {
     assert_eq!(session_count().await, 100);
     assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "no error");
     assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));
-    assert_eq!(second.data(ME, json!({})).await, json!({ "me": null }));
+    assert_eq!(least_recent.data(ME, json!({})).await, json!({ "me": null }));
     assert_eq!(session_count().await, 100);
     let concurrent = join_all((0..5).map(|_| login(&app, PHONE, PASSWORD))).await;
     assert!(concurrent.iter().all(|response| code_of(response) == "no error"));

@@ -83,14 +83,14 @@ async fn wrong_codes_count_down_the_same_for_a_number_without_a_code() {
     let anonymous = app.anonymous();
     let otp = send_otp(&anonymous).await;
     for phone in [PHONE, "+14155550100"] {
-        let mut left = Vec::new();
+        let mut attempts_left = Vec::new();
         for _ in 0..7 {
             let variables = json!({"phone": phone, "otp": wrong_code(&otp)});
             let rejected = anonymous.execute(VERIFY_OTP, variables).await;
             assert_eq!(code_of(&rejected), "OTP_INVALID");
-            left.push(rejected["errors"][0]["extensions"]["attemptsLeft"].as_i64().unwrap());
+            attempts_left.push(rejected["errors"][0]["extensions"]["attemptsLeft"].as_i64().unwrap());
         }
-        assert_eq!(left, [4, 3, 2, 1, 0, 0, 0], "{phone}");
+        assert_eq!(attempts_left, [4, 3, 2, 1, 0, 0, 0], "{phone}");
     }
     app.stop().await;
 }
@@ -103,8 +103,8 @@ async fn fifty_concurrent_guesses_count_as_five_attempts_and_lock_the_code() {
     let wrong = wrong_code(&otp);
     let rejected = join_all((0..50).map(|_| verify(&anonymous, &wrong))).await;
     assert!(rejected.iter().all(|response| code_of(response) == "OTP_INVALID"));
-    let tries = app.statements.lock().unwrap().iter().filter(|sql| sql.contains("SET tries")).count();
-    assert_eq!(tries, 50, "every guess was counted before it was compared");
+    let counted = app.statements.lock().unwrap().iter().filter(|sql| sql.contains("SET tries")).count();
+    assert_eq!(counted, 50, "every guess was counted before it was compared");
     let row = stored_otp(&app).await;
     assert_eq!(row.tries, 5);
     assert_eq!(code_of(&verify(&anonymous, &otp).await), "OTP_INVALID");
@@ -116,10 +116,11 @@ async fn stored_otp(app: &TestApp) -> entity::otp::Model {
     entity::otp::Entity::find().one(app.chatrooms.db.read()).await.unwrap().unwrap()
 }
 
+/// Requests a code. Returns the code of the error and after how many seconds the call may be repeated.
 async fn try_to_send(anonymous: &TestUser, phone: &str) -> (String, Option<u64>) {
     let response = anonymous.execute(SEND_OTP, json!({ "phone": phone })).await;
-    let wait = response["errors"][0]["extensions"]["retryAfter"].as_u64();
-    (code_of(&response).to_owned(), wait)
+    let retry_after = response["errors"][0]["extensions"]["retryAfter"].as_u64();
+    (code_of(&response).to_owned(), retry_after)
 }
 
 #[tokio::test]
@@ -136,10 +137,10 @@ async fn sending_codes_is_limited_per_phone_and_per_address() {
         assert_eq!(try_to_send(&anonymous, PHONE).await.0, "no error");
     }
     app.advance(TimeDelta::seconds(30)).await;
-    let (code, wait) = try_to_send(&anonymous, PHONE).await;
+    let (code, retry_after) = try_to_send(&anonymous, PHONE).await;
     assert_eq!(code, "RATE_LIMITED");
-    assert!((3400..3600).contains(&wait.unwrap()), "{wait:?}");
-    // Twenty an hour per address: five are used, and rejected calls use none.
+    assert!((3400..3600).contains(&retry_after.unwrap()), "{retry_after:?}");
+    // Twenty an hour per address: five of them are used up, because rejected calls do not count.
     for number in 0..15 {
         assert_eq!(try_to_send(&anonymous, &format!("+141555501{number:02}")).await.0, "no error");
     }
@@ -194,16 +195,16 @@ async fn access_token_expires_after_fifteen_minutes() {
 
 #[tokio::test]
 async fn token_of_another_installation_is_not_accepted() {
-    let (one, other) = (TestApp::start().await, TestApp::start().await);
-    let mut user = one.sign_in_as(PHONE).await;
-    user.address = other.address;
+    let (app, other_app) = (TestApp::start().await, TestApp::start().await);
+    let mut user = app.sign_in_as(PHONE).await;
+    user.address = other_app.address;
     assert_eq!(user.data(ME, json!({})).await, json!({ "me": null }));
-    one.stop().await;
-    other.stop().await;
+    app.stop().await;
+    other_app.stop().await;
 }
 
 #[tokio::test]
-async fn logout_ends_the_current_session_or_all() {
+async fn logout_ends_the_current_session_or_all_sessions() {
     let app = TestApp::with_stopped_clock().await;
     let mut devices = Vec::new();
     for _ in 0..3 {
@@ -214,13 +215,13 @@ async fn logout_ends_the_current_session_or_all() {
     let current =
         sessions["sessions"].as_array().unwrap().iter().filter(|session| session["current"] == true);
     assert_eq!(current.count(), 1);
-    let out = devices[0].data("mutation { logout { sessionsEnded } }", json!({})).await;
-    assert_eq!(out["logout"]["sessionsEnded"], 1);
+    let ended = devices[0].data("mutation { logout { sessionsEnded } }", json!({})).await;
+    assert_eq!(ended["logout"]["sessionsEnded"], 1);
     assert_eq!(devices[0].data(ME, json!({})).await, json!({ "me": null }));
-    let out = devices[1]
+    let ended = devices[1]
         .data("mutation { logout(input: { everywhere: true }) { sessionsEnded } }", json!({}))
         .await;
-    assert_eq!(out["logout"]["sessionsEnded"], 2);
+    assert_eq!(ended["logout"]["sessionsEnded"], 2);
     assert_eq!(devices[2].data(ME, json!({})).await, json!({ "me": null }));
     app.stop().await;
 }

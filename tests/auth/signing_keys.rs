@@ -25,8 +25,8 @@ async fn previous_secret_keeps_tokens_valid_and_new_tokens_use_the_new_secret() 
     let process = deployment.start_with(&[], &[("JWT_SECRET", NEW), ("JWT_PREVIOUS_SECRETS", OLD)]).await;
     let user = on_process(&user, &process);
     assert_eq!(user.data(ME, json!({})).await["me"]["id"], user.id.as_str());
-    let verified = json!({"phone": "+14155550124", "otp": sent["sendOtp"]["otp"]});
-    user.data(VERIFY_OTP, verified).await;
+    let code = json!({"phone": "+14155550124", "otp": sent["sendOtp"]["otp"]});
+    user.data(VERIFY_OTP, code).await;
     let mut refreshed = user.data(REFRESH, json!({"token": user.refresh_token})).await["refreshToken"].take();
     let renewed = TestUser {
         token: refreshed["accessToken"].take().as_str().unwrap().to_owned(),

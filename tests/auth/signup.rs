@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn signup_takes_effect_with_its_code() {
+async fn signup_takes_effect_when_its_code_is_verified() {
     let app = TestApp::with_stopped_clock().await;
     let input =
         json!({"phoneNumber": PHONE, "email": "ada@example.com", "fullName": "Ada", "password": PASSWORD});
@@ -45,7 +45,8 @@ async fn signup_of_a_registered_number_changes_and_reveals_nothing() {
     let owner = user_with_password(&app).await;
     let before = owner.data(ME, json!({})).await;
     app.advance(TimeDelta::seconds(31)).await;
-    let shape = async |phone: &str| {
+    // Returns what `verify_signup` needs, and the rest of the response, without its code and token.
+    let sign_up = async |phone: &str| {
         let input = json!({"phoneNumber": phone, "fullName": "Mallory", "password": "mallory's own"});
         let mut signup = app.anonymous().data(SIGNUP, json!({ "input": input })).await["signup"].take();
         let otp = signup["otp"]["otp"].take();
@@ -53,8 +54,8 @@ async fn signup_of_a_registered_number_changes_and_reveals_nothing() {
         assert_eq!(token.as_str().unwrap().len(), 64);
         (json!({"otp": {"otp": otp}, "signupToken": token}), signup)
     };
-    let (otp, mut known) = shape(PHONE).await;
-    let (_, mut unknown) = shape(UNREGISTERED_PHONE).await;
+    let (code_and_token, mut known) = sign_up(PHONE).await;
+    let (_, mut unknown) = sign_up(UNREGISTERED_PHONE).await;
     assert_ne!(known["user"]["id"], owner.id.as_str(), "the id is not revealed");
     for signup in [&mut known, &mut unknown] {
         for field in ["id", "phoneNumber"] {
@@ -64,7 +65,7 @@ async fn signup_of_a_registered_number_changes_and_reveals_nothing() {
     }
     assert_eq!(known, unknown);
     // The owner receives the code and uses it.
-    let verified = verify_signup(&app, PHONE, &otp).await;
+    let verified = verify_signup(&app, PHONE, &code_and_token).await;
     assert_eq!(verified["data"]["verifyOtp"]["user"]["id"], owner.id.as_str());
     assert_eq!(owner.data(ME, json!({})).await, before);
     assert_eq!(code_of(&login(&app, PHONE, "mallory's own").await), "UNAUTHENTICATED");

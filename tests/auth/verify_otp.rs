@@ -28,7 +28,7 @@ async fn send(app: &TestApp) -> String {
     sent["sendOtp"]["otp"].as_str().unwrap().to_owned()
 }
 
-/// The counted attempts of the only code.
+/// The attempts that were counted for the only code in the database.
 async fn attempts(app: &TestApp) -> i32 {
     entity::otp::Entity::find().one(app.chatrooms.db.read()).await.unwrap().unwrap().tries
 }
@@ -40,7 +40,7 @@ async fn code_is_accepted_in_other_scripts_and_with_separators() {
         let digit = |c: char| char::from_u32(u32::from(zero) + c.to_digit(10).unwrap()).unwrap();
         otp.chars().map(digit).collect()
     };
-    let typed: [&dyn Fn(&str) -> String; 7] = [
+    let spellings: [&dyn Fn(&str) -> String; 7] = [
         &|otp| in_script(otp, '٠'),
         &|otp| in_script(otp, '०'),
         &|otp| in_script(otp, '０'),
@@ -49,9 +49,10 @@ async fn code_is_accepted_in_other_scripts_and_with_separators() {
         &|otp| format!("\u{202a}{otp}\u{202c}"),
         &|otp| format!("\u{feff}{}\u{200b}\u{2066}{}\u{2069}", &otp[..1], &otp[1..]),
     ];
-    for typed in typed {
-        let otp = typed(&send(&app).await);
+    for spell in spellings {
+        let otp = spell(&send(&app).await);
         assert_eq!(code_of(&verify(&app, PHONE, &json!(otp)).await), "no error", "{}", otp.escape_unicode());
+        // A number may request five codes an hour.
         app.advance(TimeDelta::minutes(13)).await;
     }
     app.stop().await;
@@ -69,7 +70,7 @@ async fn malformed_code_costs_no_attempt() {
         assert_eq!(rejected["errors"][0]["extensions"]["field"], "otp", "{text}");
     }
     assert_eq!(attempts(&app).await, 0);
-    // Numbers without a code have a decoy count, which has not changed either.
+    // The server also keeps a decoy count for every number, with or without a code. It has not changed either.
     let wrong = format!("{:06}", (otp.parse::<u32>().unwrap() + 1) % 1_000_000);
     for phone in [PHONE, UNREGISTERED_PHONE] {
         let rejected = verify(&app, phone, &json!(wrong)).await;
@@ -92,7 +93,8 @@ async fn verify_with(app: &TestApp, otp: &Value, token: &Value) -> Value {
 
 #[tokio::test]
 async fn victims_code_does_not_confirm_an_attackers_signup() {
-    // The attacker signs up after the victim requested a code, before that, or after the victim signed up.
+    // The attacker signs up after the victim has requested a code, before the victim requests one, or after the victim has
+    // signed up.
     for order in ["code first", "attack first", "both sign up"] {
         let app = TestApp::with_stopped_clock().await;
         let mut otp = Value::Null;
@@ -156,16 +158,17 @@ async fn signup_expires_after_thirty_minutes() {
 async fn token_of_another_signup_is_rejected_and_costs_no_attempt() {
     let app = TestApp::with_stopped_clock().await;
     let input = json!({"phoneNumber": UNREGISTERED_PHONE, "fullName": "Mallory"});
-    let other = app.anonymous().data(SIGNUP, json!({ "input": input })).await["signup"]["signupToken"].take();
-    let mine = signup(&app, "ada", PASSWORD).await;
-    let mut forged = mine["signupToken"].as_str().unwrap().to_owned();
+    let others_token =
+        app.anonymous().data(SIGNUP, json!({ "input": input })).await["signup"]["signupToken"].take();
+    let own = signup(&app, "ada", PASSWORD).await;
+    let mut forged = own["signupToken"].as_str().unwrap().to_owned();
     forged.replace_range(30..31, if &forged[30..31] == "A" { "B" } else { "A" });
-    for token in [other, json!(forged), json!(""), json!("x"), json!("\0")] {
-        let rejected = verify_with(&app, &mine["otp"]["otp"], &token).await;
+    for token in [others_token, json!(forged), json!(""), json!("x"), json!("\0")] {
+        let rejected = verify_with(&app, &own["otp"]["otp"], &token).await;
         let extensions = &rejected["errors"][0]["extensions"];
         assert_eq!(*extensions, json!({"code": "BAD_USER_INPUT", "field": "signupToken"}), "{token}");
     }
-    let verified = verify_with(&app, &mine["otp"]["otp"], &mine["signupToken"]).await;
+    let verified = verify_with(&app, &own["otp"]["otp"], &own["signupToken"]).await;
     assert_eq!(verified["data"]["verifyOtp"]["user"]["fullName"], "ada");
     app.stop().await;
 }
@@ -173,21 +176,25 @@ async fn token_of_another_signup_is_rejected_and_costs_no_attempt() {
 #[tokio::test]
 async fn concurrent_signups_never_exchange_profiles() {
     let app = TestApp::with_settings(&["--rate-limits=off"]).await;
-    let both = join_all(["ada", "grace"].map(|name| signup(&app, name, PASSWORD))).await;
-    let verified =
-        join_all(both.iter().map(|one| verify_with(&app, &one["otp"]["otp"], &one["signupToken"]))).await;
+    let signups = join_all(["ada", "grace"].map(|name| signup(&app, name, PASSWORD))).await;
+    let verified = join_all(
+        signups.iter().map(|signup| verify_with(&app, &signup["otp"]["otp"], &signup["signupToken"])),
+    )
+    .await;
     let names: Vec<_> =
-        verified.iter().map(|one| one["data"]["verifyOtp"]["user"]["fullName"].clone()).collect();
+        verified.iter().map(|response| response["data"]["verifyOtp"]["user"]["fullName"].clone()).collect();
+    // The newer code replaces the older one, so one of the two signups is confirmed.
     assert!(names == [json!("ada"), Value::Null] || names == [Value::Null, json!("grace")], "{names:?}");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn weak_password_costs_no_code() {
+async fn rejected_weak_password_neither_sends_nor_uses_up_a_code() {
     let app = TestApp::with_stopped_clock().await;
     let input = json!({"phoneNumber": PHONE, "password": "password1"});
     let rejected = app.anonymous().execute(SIGNUP, json!({ "input": input })).await;
     assert_eq!(rejected["errors"][0]["extensions"]["field"], "password");
+    // Another code within 30 seconds would be rejected, so the signup has sent none.
     let otp = app.anonymous().data(FORGOT, json!({ "phone": PHONE })).await["forgotPassword"]["otp"].take();
     let weak = RESET.replace("correct horse", "qwertyuiop");
     let rejected = app.anonymous().execute(&weak, json!({"phone": PHONE, "otp": otp})).await;

@@ -83,7 +83,7 @@ async fn starting_a_checkout_for_other_urls_expires_the_open_one() {
 }
 
 #[tokio::test]
-async fn checkout_status_before_the_webhook_stores_the_subscription() {
+async fn checkout_status_stores_the_subscription_before_its_webhook_arrives() {
     let app = billing_app().await;
     let user = app.user().await;
     let session = user.start_checkout(Value::Null).await.unwrap();
@@ -91,9 +91,9 @@ async fn checkout_status_before_the_webhook_stores_the_subscription() {
     assert_eq!(user.subscription().await["tier"], "BASIC");
     assert_eq!(user.checkout_status(&session).await, "COMPLETE");
     assert_eq!(user.subscription().await["tier"], "PRO");
-    let other = app.user().await;
+    let other_user = app.user().await;
     for session in [session.as_str(), "cs_test_unknown"] {
-        assert_eq!(other.error_code(CHECKOUT_STATUS, json!({ "id": session })).await, "NOT_FOUND");
+        assert_eq!(other_user.error_code(CHECKOUT_STATUS, json!({ "id": session })).await, "NOT_FOUND");
     }
     app.stop().await;
 }
@@ -101,20 +101,20 @@ async fn checkout_status_before_the_webhook_stores_the_subscription() {
 #[tokio::test]
 async fn starting_a_checkout_with_a_live_subscription_returns_already_subscribed() {
     let app = billing_app().await;
-    for state in ["active", "trialing", "past_due", "a_status_of_a_later_version"] {
+    for status in ["active", "trialing", "past_due", "a_status_of_a_later_version"] {
         let user = app.user().await;
         let session = user.start_checkout(Value::Null).await.unwrap();
         let (subscription, _) = app.stripe.complete_checkout(&session);
-        app.stripe.update_subscription(&subscription, "customer.subscription.updated", |one| {
-            one["status"] = json!(state);
+        app.stripe.update_subscription(&subscription, "customer.subscription.updated", |subscription| {
+            subscription["status"] = json!(status);
         });
-        // No event has arrived. The second call is for another URL.
+        // No event of the subscription has been delivered. The second call is for another URL.
         for input in [Value::Null, json!({"cancelUrl": format!("{FRONTEND}/x")})] {
-            let error = user.start_checkout(input).await.expect_err(state);
-            assert_eq!(code_of(&error), "ALREADY_SUBSCRIBED", "{state}");
+            let error = user.start_checkout(input).await.expect_err(status);
+            assert_eq!(code_of(&error), "ALREADY_SUBSCRIBED", "{status}");
         }
-        app.stripe.update_subscription(&subscription, "customer.subscription.deleted", |one| {
-            one["status"] = json!("canceled");
+        app.stripe.update_subscription(&subscription, "customer.subscription.deleted", |subscription| {
+            subscription["status"] = json!("canceled");
         });
         assert_ne!(user.start_checkout(Value::Null).await.unwrap(), session);
     }
@@ -165,7 +165,7 @@ async fn portal_links_back_to_the_front_end() {
 }
 
 #[tokio::test]
-async fn without_billing_settings_the_error_names_the_missing_ones() {
+async fn without_billing_settings_the_error_names_the_missing_settings() {
     let app = TestApp::start().await;
     let user = app.user().await;
     for (query, missing) in [
@@ -191,12 +191,14 @@ async fn stripe_faults_are_retried_and_then_returned_without_their_cause() {
     let app =
         TestApp::with(TestOptions { billing: true, settings: &settings, ..TestOptions::default() }).await;
     let user = app.user().await;
-    let never = Gate::closed();
-    for fault in [Fault::Status(429), Fault::Status(503), Fault::Html, Fault::DelayProcessing(never)] {
+    let unopened_gate = Gate::closed();
+    for fault in [Fault::Status(429), Fault::Status(503), Fault::Html, Fault::DelayProcessing(unopened_gate)]
+    {
         app.stripe.enqueue_fault(fault);
         user.start_checkout(Value::Null).await.unwrap();
     }
     assert_eq!(app.stripe.customers().len(), 1);
+    // A call is tried three times.
     for _ in 0..3 {
         app.stripe.enqueue_fault(Fault::Status(503));
     }
@@ -224,10 +226,11 @@ async fn concurrent_checkouts_for_different_urls_leave_one_open() {
 }
 
 #[tokio::test]
-async fn fault_stored_under_an_idempotency_key_passes_within_a_minute() {
+async fn error_that_stripe_stored_under_an_idempotency_key_lasts_at_most_a_minute() {
     let app = billing_app_at_noon().await;
     let user = app.user().await;
     for _ in 0..2 {
+        // Stripe stores this response under the idempotency key, which changes every minute, and returns it again.
         app.stripe.enqueue_fault(Fault::Status(500));
         for _ in 0..2 {
             assert_eq!(
@@ -247,37 +250,38 @@ async fn customer_deleted_at_stripe_is_recreated_by_the_next_checkout() {
     let user = app.user().await;
     let first = user.start_checkout(Value::Null).await.unwrap();
     for _ in 0..2 {
-        let old = app.stripe.customers()[0]["id"].as_str().unwrap().to_owned();
-        app.stripe.remove_customer(&old);
+        let old_customer = app.stripe.customers()[0]["id"].as_str().unwrap().to_owned();
+        app.stripe.remove_customer(&old_customer);
         app.clock.advance(TimeDelta::minutes(1));
-        let other_url = json!({"cancelUrl": format!("{FRONTEND}/{old}")});
+        let other_url = json!({"cancelUrl": format!("{FRONTEND}/{old_customer}")});
         assert_ne!(user.start_checkout(other_url).await.unwrap(), first);
         assert_eq!(app.stripe.customers().len(), 1);
-        assert_ne!(app.stripe.customers()[0]["id"], old);
+        assert_ne!(app.stripe.customers()[0]["id"], old_customer);
         assert_eq!(user.checkout_status(&first).await, "EXPIRED");
     }
     app.stop().await;
 }
 
 #[tokio::test]
-async fn state_is_synced_without_events_while_a_change_is_expected() {
+async fn subscription_is_synced_without_events_while_a_change_is_expected() {
     let app = billing_app_at_noon().await;
     let user = app.user().await;
     let mut socket = user.socket().await;
     socket.subscribe("account", ACCOUNT_EVENTS, &json!({})).await;
-    let mut tier = async || {
+    let mut next_tier = async || {
         let event = socket.next().await.unwrap();
         event["payload"]["data"]["accountEvents"]["subscription"]["tier"].as_str().unwrap().to_owned()
     };
-    assert_eq!(tier().await, "BASIC");
+    assert_eq!(next_tier().await, "BASIC");
     let session = user.start_checkout(Value::Null).await.unwrap();
     let (subscription, _) = app.stripe.complete_checkout(&session);
+    // A change is expected because a checkout is open, and later because the period has ended.
     app.clock.advance(TimeDelta::minutes(61));
-    assert_eq!(tier().await, "PRO");
-    app.stripe.update_subscription(&subscription, "customer.subscription.deleted", |one| {
-        one["status"] = json!("canceled");
+    assert_eq!(next_tier().await, "PRO");
+    app.stripe.update_subscription(&subscription, "customer.subscription.deleted", |subscription| {
+        subscription["status"] = json!("canceled");
     });
     app.clock.advance(TimeDelta::days(30));
-    assert_eq!(tier().await, "BASIC");
+    assert_eq!(next_tier().await, "BASIC");
     app.shut_down().await;
 }

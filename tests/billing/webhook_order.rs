@@ -1,4 +1,4 @@
-//! Events in any order and with duplicates lead to the current state at Stripe.
+//! Whatever the order of Stripe's events and however often each is delivered, users end up with the state that Stripe has.
 
 use futures_util::{StreamExt, stream};
 use pollux::clock::Clock;
@@ -9,49 +9,49 @@ use crate::support::billing::{billing_app_with, user_with_customer};
 /// An event's type, and the change of the subscription that it reports.
 type Change = (&'static str, fn(&mut Value));
 
-/// The history of a subscription.
+/// The history of a subscription: `CHANGES[n]` is event `n`.
 const CHANGES: [Change; 6] = [
-    ("customer.subscription.created", |one| one["status"] = json!("incomplete")),
-    ("invoice.paid", |one| one["status"] = json!("active")),
-    ("invoice.payment_failed", |one| one["status"] = json!("past_due")),
-    ("invoice.paid", |one| one["status"] = json!("active")),
-    ("customer.subscription.updated", |one| one["cancel_at_period_end"] = json!(true)),
-    ("customer.subscription.deleted", |one| {
-        one["status"] = json!("canceled");
-        one["cancel_at_period_end"] = json!(false);
+    ("customer.subscription.created", |subscription| subscription["status"] = json!("incomplete")),
+    ("invoice.paid", |subscription| subscription["status"] = json!("active")),
+    ("invoice.payment_failed", |subscription| subscription["status"] = json!("past_due")),
+    ("invoice.paid", |subscription| subscription["status"] = json!("active")),
+    ("customer.subscription.updated", |subscription| subscription["cancel_at_period_end"] = json!(true)),
+    ("customer.subscription.deleted", |subscription| {
+        subscription["status"] = json!("canceled");
+        subscription["cancel_at_period_end"] = json!(false);
     }),
 ];
 
-/// All orders of events in which each event occurs as many times as `left` contains for it.
-fn orders(left: &mut Vec<u32>) -> Vec<Vec<usize>> {
-    if left.iter().all(|&times| times == 0) {
+/// Returns all orders of deliveries in which event `n` occurs `remaining[n]` times. An order contains the numbers of events.
+fn orders(remaining: &mut Vec<u32>) -> Vec<Vec<usize>> {
+    if remaining.iter().all(|&times| times == 0) {
         return vec![Vec::new()];
     }
     let mut all = Vec::new();
-    for next in 0..left.len() {
-        if left[next] == 0 {
+    for next in 0..remaining.len() {
+        if remaining[next] == 0 {
             continue;
         }
-        left[next] -= 1;
-        all.extend(orders(left).into_iter().map(|rest| [vec![next], rest].concat()));
-        left[next] += 1;
+        remaining[next] -= 1;
+        all.extend(orders(remaining).into_iter().map(|rest| [vec![next], rest].concat()));
+        remaining[next] += 1;
     }
     all
 }
 
-/// The order with a duplicate of each event in `mask`, at a random position after the original.
+/// Returns the order with a duplicate of each event whose bit is set in `mask`, at a random position after the original.
 fn with_duplicates(order: &[usize], mask: usize, random: &mut fastrand::Rng) -> Vec<usize> {
     let mut deliveries = order.to_vec();
     for &event in order.iter().filter(|&&event| mask >> event & 1 == 1) {
-        let first = deliveries.iter().position(|&one| one == event).unwrap();
+        let first = deliveries.iter().position(|&delivered| delivered == event).unwrap();
         deliveries.insert(random.usize(first + 1..=deliveries.len()), event);
     }
     deliveries
 }
 
-/// All orders of the first one, two and three events, in which each event occurs once or twice, and all orders of all events
-/// with random duplicates. If `POLLUX_TEST_ALL` is set, the latter have every set of duplicates, which takes an hour in a debug
-/// build.
+/// Returns the orders to test: all orders of the first one, two and three events, in which each event occurs once or twice, and
+/// all orders of all events, each with one random set of duplicates. If `POLLUX_TEST_ALL` is set, the latter occur with every
+/// set of duplicates, which takes an hour in a debug build.
 fn all_orders() -> Vec<Vec<usize>> {
     let random = &mut fastrand::Rng::with_seed(4);
     let mut all = Vec::new();
@@ -60,6 +60,7 @@ fn all_orders() -> Vec<Vec<usize>> {
             all.extend(orders(&mut (0..events).map(|event| 1 + u32::from(mask >> event & 1 == 1)).collect()));
         }
     }
+    // The numbers of orders of one, two and three events.
     assert_eq!(all.len(), 2 + 14 + 222);
     for order in orders(&mut vec![1; CHANGES.len()]) {
         if std::env::var_os("POLLUX_TEST_ALL").is_some() {
@@ -73,8 +74,9 @@ fn all_orders() -> Vec<Vec<usize>> {
 }
 
 #[tokio::test]
-async fn events_in_any_order_and_number_lead_to_the_state_at_stripe() {
+async fn reordered_and_duplicated_events_lead_to_the_state_at_stripe() {
     let all = all_orders();
+    // The 238 orders of up to three events, and at least one for each of the 720 (6!) orders of all events.
     assert!(all.len() >= 238 + 720);
     for chunk in all.chunks(5000) {
         deliver_and_compare(chunk).await;
@@ -88,7 +90,7 @@ async fn deliver_and_compare(orders: &[Vec<usize>]) {
         let id = app.stripe.create_subscription(&customer, "incomplete");
         let mut events = Vec::new();
         for &next in order {
-            // The change happens before its event is delivered.
+            // A subscription changes before the event of the change is delivered.
             while events.len() <= next {
                 let (kind, change) = CHANGES[events.len()];
                 events.push(app.stripe.update_subscription(&id, kind, change));

@@ -1,4 +1,4 @@
-//! Stripe's webhook: signatures, ignored events, the resulting states, retries and replay.
+//! Events from Stripe's webhook: signatures, ignored events, the subscription states that follow, retries and replay.
 
 use chrono::TimeDelta;
 use pollux::clock::Clock;
@@ -41,13 +41,13 @@ async fn webhook_with_an_invalid_signature_is_rejected_and_changes_nothing() {
     let now = app.clock.now().timestamp();
     let valid = sign(&event, now, WEBHOOK_SECRET);
     let (time, signature) = valid.split_once(',').unwrap();
-    let other = sign(&event, now, "whsec_other");
+    let with_other_secret = sign(&event, now, "whsec_other");
     for header in [
         String::new(),
         "nonsense".to_owned(),
         time.to_owned(),
         signature.to_owned(),
-        other.clone(),
+        with_other_secret.clone(),
         format!("t={},{signature}", now + 1),
         format!("{time},{}", signature.replace("v1=", "v0=")),
         format!("{time},{}", &signature[..signature.len() - 2]),
@@ -61,7 +61,8 @@ async fn webhook_with_an_invalid_signature_is_rejected_and_changes_nothing() {
     }
     assert_eq!(app.stripe.calls("GET /v1/subscriptions").len(), 0);
     assert_eq!(user.subscription().await["tier"], "BASIC");
-    let other_signature = other.split_once(',').unwrap().1;
+    let other_signature = with_other_secret.split_once(',').unwrap().1;
+    // A timestamp may differ by 300 seconds, and one of several signatures must be valid.
     for header in [
         sign(&event, now - 300, WEBHOOK_SECRET),
         sign(&event, now + 300, WEBHOOK_SECRET),
@@ -110,7 +111,7 @@ async fn old_and_new_api_versions_give_the_same_state() {
         let fixture: Value = serde_json::from_str(fixture).unwrap();
         for event in fixture["events"].as_array().unwrap() {
             let price = "--stripe-pro-price-id=price_1MowQULkdIwHu7ixraBm864M";
-            // The clock is two weeks into the subscription's period.
+            // Two weeks after the start of the subscription's period.
             let app =
                 billing_app_with(Clock::stopped("2023-04-07T00:00:00Z".parse().unwrap()), &[price]).await;
             let (user, customer) = user_with_customer(&app).await;
@@ -178,7 +179,7 @@ async fn sync_whose_job_was_deleted_still_notifies_the_user() {
         let statements = app.statements.lock().unwrap();
         statements
             .iter()
-            .filter(|one| one.starts_with("UPDATE") && one.contains("SET \"leased_until\""))
+            .filter(|sql| sql.starts_with("UPDATE") && sql.contains("SET \"leased_until\""))
             .count()
     };
     let expected = heartbeats() + 2;
@@ -195,9 +196,10 @@ async fn sync_whose_job_was_deleted_still_notifies_the_user() {
 }
 
 #[tokio::test]
-async fn grace_and_cancelled_periods_end_without_events() {
+async fn grace_periods_and_cancelled_periods_end_without_events() {
     let app = billing_app_with(Clock::stopped(NOON.parse().unwrap()), &["--rate-limits=off"]).await;
-    let subscribed = async |status: &str, change: fn(&mut Value)| {
+    // Returns a new user with a subscription.
+    let subscribe = async |status: &str, change: fn(&mut Value)| {
         let (user, customer) = user_with_customer(&app).await;
         let id = app.stripe.create_subscription(&customer, status);
         let event = app.stripe.update_subscription(&id, "customer.subscription.updated", change);
@@ -206,10 +208,10 @@ async fn grace_and_cancelled_periods_end_without_events() {
         assert_eq!(user.subscription().await["tier"], "PRO");
         user
     };
-    let past_due = subscribed("past_due", |_| {}).await;
-    let ending = subscribed("active", |one| one["cancel_at_period_end"] = json!(true)).await;
-    let ending_by_date = subscribed("active", |one| {
-        one["cancel_at"] = one["items"]["data"][0]["current_period_end"].clone();
+    let past_due = subscribe("past_due", |_| {}).await;
+    let ending = subscribe("active", |subscription| subscription["cancel_at_period_end"] = json!(true)).await;
+    let ending_by_date = subscribe("active", |subscription| {
+        subscription["cancel_at"] = subscription["items"]["data"][0]["current_period_end"].clone();
     })
     .await;
     for user in [&ending, &ending_by_date] {
@@ -218,12 +220,13 @@ async fn grace_and_cancelled_periods_end_without_events() {
     let tiers = async || {
         let mut tiers = Vec::new();
         for user in [&past_due, &ending, &ending_by_date] {
+            // The access token has expired with the time that passed.
             let user = user.sign_in_as(&user.phone_number).await;
             tiers.push(user.subscription().await["tier"].as_str().unwrap().to_owned());
         }
         tiers
     };
-    // Stripe is down, so that nothing but time changes the tiers.
+    // Stripe is down, so that tiers can change only because time passes.
     app.stripe.set_down(true);
     app.clock.advance(TimeDelta::days(7) - TimeDelta::seconds(1));
     assert_eq!(tiers().await, ["PRO", "PRO", "PRO"]);
@@ -243,7 +246,7 @@ async fn event_is_retried_with_backoff_until_stripe_responds() {
     app.stripe.enqueue_fault(Fault::Status(400));
     app.stripe.enqueue_fault(Fault::Status(400));
     assert_eq!(app.stripe.deliver(&user.http, app.address, &event).await, 200);
-    // The backoff doubles, with jitter.
+    // The delay is 1 s after the first failure and 2 s after the second, each up to a quarter longer or shorter.
     for failures in [1, 2] {
         app.wait_for_retry(failures).await;
         app.clock.advance(TimeDelta::seconds(i64::from(failures) * 5 / 4 + 1));
@@ -275,15 +278,17 @@ async fn replay_processes_stored_events_and_events_that_never_arrived() {
     socket
         .subscribe("account", "subscription { accountEvents { subscription { state } } }", &json!({}))
         .await;
-    let mut state = async || {
+    let mut next_state = async || {
         socket.next().await.unwrap()["payload"]["data"]["accountEvents"]["subscription"]["state"].take()
     };
-    assert_eq!(state().await, "NONE");
+    assert_eq!(next_state().await, "NONE");
     replay(&events[0]).await;
-    assert_eq!(state().await, "ACTIVE");
-    stripe.update_subscription(&id, "customer.subscription.updated", |one| one["status"] = json!("past_due"));
+    assert_eq!(next_state().await, "ACTIVE");
+    stripe.update_subscription(&id, "customer.subscription.updated", |subscription| {
+        subscription["status"] = json!("past_due")
+    });
     replay(&events[0]).await;
-    assert_eq!(state().await, "PAST_DUE");
+    assert_eq!(next_state().await, "PAST_DUE");
     server.terminate();
     assert!(server.wait_for_exit().await);
 }

@@ -25,12 +25,12 @@ pub struct Client {
     token: String,
     chatrooms: Vec<String>,
     nodes: Nodes,
-    chance: fastrand::Rng,
+    random: fastrand::Rng,
     http: reqwest::Client,
     observed: Observations,
-    /// Whether the client never disconnects by itself, so that nodes cause all failures. Such a client signs in as another user
-    /// after each reply.
-    steady: bool,
+    /// Whether the client never disconnects by itself, so that nodes cause all failures. Such a client also signs in as a new
+    /// user after each reply.
+    is_steady: bool,
 }
 
 /// What a client has observed.
@@ -39,57 +39,62 @@ pub struct Observations {
     pub sent: Vec<SentMessage>,
     /// Mutations to which a node sent an error or no response.
     pub failed: usize,
+    /// How often a reply was resumed on another socket.
     pub resumed: usize,
+    /// The received `ReplyRestarted` events.
     pub restarted: usize,
 }
 
 pub struct SentMessage {
     pub question: String,
+    /// The id of the reply.
     pub reply: String,
+    /// The text of the reply, as the client assembled it from events.
     pub text: String,
-    pub end: String,
+    /// The type of the reply's last event.
+    pub last_event: String,
 }
 
 impl Client {
-    pub async fn sign_in(number: usize, seed: u64, nodes: Nodes, steady: bool) -> Self {
+    pub async fn sign_in(number: usize, seed: u64, nodes: Nodes, is_steady: bool) -> Self {
         let user = TestUser::sign_in(nodes.all()[0], &format!("+1415{}", 2_000_000 + number)).await;
         let chatrooms = vec![user.create_chatroom("a").await.id, user.create_chatroom("b").await.id];
         let http = reqwest::Client::builder().no_proxy().timeout(RESPONSE_TIMEOUT).build().unwrap();
-        let chance = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
+        let random = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
         Self {
             number,
             token: user.token,
             chatrooms,
             nodes,
-            chance,
+            random,
             http,
             observed: Observations::default(),
-            steady,
+            is_steady,
         }
     }
 
-    /// Sends messages one after the other until `until` is cancelled. Follows each reply to its end.
-    pub async fn chat(mut self, until: CancellationToken) -> Observations {
+    /// Sends messages until `stop` is cancelled, each after the end of the reply to the previous one.
+    pub async fn chat(mut self, stop: CancellationToken) -> Observations {
         let mut round = 0;
-        while !until.is_cancelled() {
+        while !stop.is_cancelled() {
             let question = format!("{}/{round}", self.number);
             let reply = self.send_message(&question).await;
-            let (text, end) = self.follow(&reply).await;
-            self.observed.sent.push(SentMessage { question, reply, text, end });
+            let (text, last_event) = self.follow(&reply).await;
+            self.observed.sent.push(SentMessage { question, reply, text, last_event });
             round += 1;
-            if self.steady {
+            if self.is_steady {
                 self.sign_in_as_new_user(round).await;
             }
         }
         self.observed
     }
 
-    fn any_node(&mut self) -> SocketAddr {
+    fn random_node(&mut self) -> SocketAddr {
         let nodes = self.nodes.all();
-        nodes[self.chance.usize(..nodes.len())]
+        nodes[self.random.usize(..nodes.len())]
     }
 
-    /// Signs up as another user, who has one chatroom with the default title.
+    /// Signs in as a new user, who has one chatroom with the default title.
     async fn sign_in_as_new_user(&mut self, round: usize) {
         let phone = format!("+1415{}", 2_000_000 + 1000 * round + self.number);
         self.token.clear();
@@ -103,17 +108,17 @@ impl Client {
     }
 
     async fn send_message(&mut self, question: &str) -> String {
-        let chatroom = &self.chatrooms[self.chance.usize(..self.chatrooms.len())];
+        let chatroom = &self.chatrooms[self.random.usize(..self.chatrooms.len())];
         let input = json!({"chatroomId": chatroom, "content": question, "idempotencyKey": question});
         let sent = self.execute(user::SEND_MESSAGE, json!({ "input": input })).await;
         sent["sendMessage"]["reply"]["id"].as_str().unwrap().to_owned()
     }
 
-    /// Executes a mutation, and repeats it until it succeeds. Returns its data.
+    /// Executes a mutation, repeats it until it succeeds, and returns its data.
     async fn execute(&mut self, query: &str, variables: Value) -> Value {
         let body = json!({"query": query, "variables": variables});
         loop {
-            let url = format!("http://{}/graphql", self.any_node());
+            let url = format!("http://{}/graphql", self.random_node());
             let mut request = self.http.post(url).json(&body);
             if !self.token.is_empty() {
                 request = request.bearer_auth(&self.token);
@@ -127,52 +132,54 @@ impl Client {
                     }
                     Err(_) => self.observed.failed += 1,
                 },
-                // The connection was refused. A load balancer would try another node, too, so this is no failure.
+                // The connection was refused. A load balancer would also try another node, so this does not count as a failure.
                 Err(error) if error.is_connect() => {}
                 Err(_) => self.observed.failed += 1,
             }
-            sleep(Duration::from_millis(self.chance.u64(10..200))).await;
+            sleep(Duration::from_millis(self.random.u64(10..200))).await;
         }
     }
 
+    /// Follows a reply to its end. Returns its text and the type of its last event.
     async fn follow(&mut self, reply: &str) -> (String, String) {
         let (mut text, mut cursor) = (String::new(), None);
         loop {
-            if let Some(end) = self.follow_on_one_socket(reply, &mut text, &mut cursor).await {
-                return (text, end);
+            if let Some(last_event) = self.follow_on_one_socket(reply, &mut text, &mut cursor).await {
+                return (text, last_event);
             }
             self.observed.resumed += 1;
-            sleep(Duration::from_millis(self.chance.u64(10..200))).await;
+            sleep(Duration::from_millis(self.random.u64(10..200))).await;
         }
     }
 
-    /// Follows a reply on one socket. Returns `None` if the socket broke.
+    /// Follows a reply on one socket and updates `text` and `cursor`. Returns the type of the reply's last event, or `None` if the
+    /// socket broke before it.
     async fn follow_on_one_socket(
         &mut self,
         reply: &str,
         text: &mut String,
         cursor: &mut Option<String>,
     ) -> Option<String> {
-        let mut request = format!("ws://{}/graphql", self.any_node()).into_client_request().ok()?;
+        let mut request = format!("ws://{}/graphql", self.random_node()).into_client_request().ok()?;
         request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().ok()?);
         let (mut socket, _) = timeout(RESPONSE_TIMEOUT, connect_async(request)).await.ok()?.ok()?;
         let init = json!({"type": "connection_init", "payload": {"authorization": format!("Bearer {}", self.token)}});
         let variables = json!({"id": reply, "after": cursor});
         let subscribe = json!({"type": "subscribe", "id": "1", "payload": {"query": user::REPLY_STREAM, "variables": variables}});
         socket.send(Message::text(init.to_string())).await.ok()?;
-        let mut acknowledged = false;
+        let mut is_acknowledged = false;
         loop {
             // Sometimes the client disconnects by itself.
-            if !self.steady && self.chance.u32(..100) == 0 {
+            if !self.is_steady && self.random.u32(..100) == 0 {
                 return None;
             }
             let Message::Text(message) = timeout(RESPONSE_TIMEOUT, socket.next()).await.ok()??.ok()? else {
                 continue;
             };
             let message: Value = serde_json::from_str(&message).unwrap();
-            if !acknowledged {
+            if !is_acknowledged {
                 assert_eq!(message["type"], "connection_ack");
-                acknowledged = true;
+                is_acknowledged = true;
                 socket.send(Message::text(subscribe.to_string())).await.ok()?;
                 continue;
             }
@@ -184,7 +191,7 @@ impl Client {
                     text.clear();
                     self.observed.restarted += 1;
                 }
-                end => return Some(end.to_owned()),
+                last_event => return Some(last_event.to_owned()),
             }
             *cursor = Some(event["cursor"].as_str().unwrap().to_owned());
         }

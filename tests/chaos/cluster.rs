@@ -21,14 +21,14 @@ use crate::{
     text,
 };
 
-const APIS: usize = 2;
+const API_NODES: usize = 2;
 const WORKERS: usize = 3;
-/// Short, so that many leases expire.
+/// The duration of a worker's lease: short, so that many leases expire.
 const LEASE_SECS: u64 = 3;
-/// How long each reply takes in a rolling restart.
+/// How long each reply takes while processes are only restarted.
 const ROLLING_REPLY: Duration = Duration::from_secs(5);
 
-/// The addresses of the API nodes.
+/// The addresses of the API nodes that run now, which clients share.
 #[derive(Clone)]
 pub struct Nodes(Arc<Mutex<Vec<SocketAddr>>>);
 
@@ -40,29 +40,34 @@ impl Nodes {
 
 pub struct Cluster {
     pub deployment: Deployment,
-    apis: Vec<Process>,
+    api_nodes: Vec<Process>,
     workers: Vec<Process>,
     nodes: Nodes,
     redis: Redis,
-    chance: fastrand::Rng,
-    until: CancellationToken,
+    random: fastrand::Rng,
+    /// See [`Cluster::stop_clients`].
+    stop_clients: CancellationToken,
+    /// The number of injected faults of each kind.
     injected: BTreeMap<&'static str, usize>,
 }
 
-/// What happens to the processes.
+/// What happens to the processes while clients chat.
 #[derive(Clone)]
 pub enum Scenario {
+    /// Processes are killed, paused and restarted, and Redis is flushed and restarted.
     Faults,
-    /// They are restarted one by one.
+    /// Processes are restarted one by one.
     Restarts,
-    /// They are of an earlier release, and are replaced one by one: by this release, by the earlier one and again by this one.
+    /// Processes of an earlier release are replaced one by one: first by this release, then by the earlier one, then by this
+    /// one again.
     Upgrade {
+        /// The binary of the earlier release.
         from: PathBuf,
     },
 }
 
 impl Scenario {
-    /// Whether no process dies, so that clients notice nothing but closed connections.
+    /// Whether every process shuts down gracefully, so that clients notice only closed connections.
     pub fn is_graceful(&self) -> bool {
         !matches!(self, Self::Faults)
     }
@@ -77,21 +82,21 @@ impl Cluster {
         }
         let redis = Redis::start(free_port()).await;
         deployment.backend.redis_url = Some(redis.url());
-        let steady = scenario.is_graceful().then_some(ROLLING_REPLY);
-        deployment.gemini.respond_with(move |body| text::script(body, steady));
+        let fixed_duration = scenario.is_graceful().then_some(ROLLING_REPLY);
+        deployment.gemini.respond_with(move |body| text::script(body, fixed_duration));
         let mut cluster = Self {
             deployment,
-            apis: Vec::new(),
+            api_nodes: Vec::new(),
             workers: Vec::new(),
             nodes: Nodes(Arc::default()),
             redis,
-            chance: fastrand::Rng::with_seed(seed),
-            until: CancellationToken::new(),
+            random: fastrand::Rng::with_seed(seed),
+            stop_clients: CancellationToken::new(),
             injected: BTreeMap::new(),
         };
-        for _ in 0..APIS {
+        for _ in 0..API_NODES {
             let api = cluster.start_process("api").await;
-            cluster.apis.push(api);
+            cluster.api_nodes.push(api);
         }
         for _ in 0..WORKERS {
             let worker = cluster.start_process("worker").await;
@@ -116,22 +121,22 @@ impl Cluster {
         self.nodes.clone()
     }
 
-    /// Cancelled when clients should finish.
-    pub fn until(&self) -> CancellationToken {
-        self.until.clone()
+    /// The token that is cancelled when clients must send no more messages.
+    pub fn stop_clients(&self) -> CancellationToken {
+        self.stop_clients.clone()
     }
 
     fn publish_addresses(&self) {
-        *self.nodes.0.lock().unwrap() = self.apis.iter().map(|api| api.address).collect();
+        *self.nodes.0.lock().unwrap() = self.api_nodes.iter().map(|api| api.address).collect();
     }
 
-    /// Plays the scenario until `end`, an upgrade once, and leaves all processes running.
+    /// Plays the scenario until `end`, or an upgrade once, and leaves all processes running. Then stops the clients.
     pub async fn play(&mut self, scenario: &Scenario, end: Instant) {
         match scenario {
             Scenario::Faults => {
                 while Instant::now() < end {
                     self.inject_fault().await;
-                    let pause = Instant::now() + Duration::from_millis(self.chance.u64(200..1500));
+                    let pause = Instant::now() + Duration::from_millis(self.random.u64(200..1500));
                     sleep_until(pause.min(end)).await;
                 }
             }
@@ -146,13 +151,14 @@ impl Cluster {
                 }
             }
         }
-        self.until.cancel();
+        self.stop_clients.cancel();
     }
 
     /// Replaces all processes by processes of this binary, one by one.
     async fn replace_all(&mut self, binary: &Path) {
         self.deployment.binary = binary.to_owned();
-        for _ in 0..APIS.max(WORKERS) {
+        // Each restart replaces one process of each kind.
+        for _ in 0..API_NODES.max(WORKERS) {
             self.restart_gracefully().await;
         }
     }
@@ -165,36 +171,36 @@ impl Cluster {
             "pause api",
             "flush redis",
             "restart redis",
-            "replace",
+            "restart processes",
         ];
-        let fault = faults[self.chance.usize(..faults.len())];
+        let fault = faults[self.random.usize(..faults.len())];
         *self.injected.entry(fault).or_default() += 1;
-        let millis = |chance: &mut fastrand::Rng, range| Duration::from_millis(chance.u64(range));
+        let random_millis = |random: &mut fastrand::Rng, range| Duration::from_millis(random.u64(range));
         match fault {
             "kill worker" => {
-                let worker = self.chance.usize(..WORKERS);
+                let worker = self.random.usize(..WORKERS);
                 self.workers.swap_remove(worker).kill();
-                sleep(millis(&mut self.chance, 0..1500)).await;
+                sleep(random_millis(&mut self.random, 0..1500)).await;
                 self.workers.push(self.start_process("worker").await);
             }
             "kill api" => {
-                let api = self.chance.usize(..APIS);
-                self.apis.swap_remove(api).kill();
-                sleep(millis(&mut self.chance, 0..1500)).await;
-                self.apis.push(self.start_process("api").await);
+                let api = self.random.usize(..API_NODES);
+                self.api_nodes.swap_remove(api).kill();
+                sleep(random_millis(&mut self.random, 0..1500)).await;
+                self.api_nodes.push(self.start_process("api").await);
                 self.publish_addresses();
             }
             "pause worker" => {
-                let worker = self.chance.usize(..WORKERS);
+                let worker = self.random.usize(..WORKERS);
                 self.workers[worker].signal("STOP");
-                sleep(Duration::from_secs(LEASE_SECS) + millis(&mut self.chance, 500..3000)).await;
+                sleep(Duration::from_secs(LEASE_SECS) + random_millis(&mut self.random, 500..3000)).await;
                 self.workers[worker].signal("CONT");
             }
             "pause api" => {
-                let api = self.chance.usize(..APIS);
-                self.apis[api].signal("STOP");
-                sleep(millis(&mut self.chance, 500..4000)).await;
-                self.apis[api].signal("CONT");
+                let api = self.random.usize(..API_NODES);
+                self.api_nodes[api].signal("STOP");
+                sleep(random_millis(&mut self.random, 500..4000)).await;
+                self.api_nodes[api].signal("CONT");
             }
             "flush redis" => {
                 let flush = async {
@@ -206,7 +212,7 @@ impl Cluster {
             "restart redis" => {
                 let port = self.redis.port;
                 self.redis.kill();
-                sleep(millis(&mut self.chance, 0..3000)).await;
+                sleep(random_millis(&mut self.random, 0..3000)).await;
                 self.redis = Redis::start(port).await;
             }
             _ => self.restart_gracefully().await,
@@ -219,8 +225,8 @@ impl Cluster {
         self.workers.push(worker);
         let old_worker = self.workers.remove(0);
         let api = self.start_process("api").await;
-        self.apis.push(api);
-        let old_api = self.apis.remove(0);
+        self.api_nodes.push(api);
+        let old_api = self.api_nodes.remove(0);
         self.publish_addresses();
         for process in [old_worker, old_api] {
             process.terminate();
@@ -229,14 +235,15 @@ impl Cluster {
         *self.injected.entry("SIGTERM").or_default() += 2;
     }
 
-    pub fn faults(&self) -> String {
-        let counted: Vec<String> =
+    /// Describes how often each fault was injected.
+    pub fn describe_faults(&self) -> String {
+        let counts: Vec<String> =
             self.injected.iter().map(|(fault, times)| format!("{fault} {times}")).collect();
-        counted.join(", ")
+        counts.join(", ")
     }
 
     pub async fn stop(self) {
-        for process in self.apis.into_iter().chain(self.workers) {
+        for process in self.api_nodes.into_iter().chain(self.workers) {
             process.terminate();
             assert!(process.wait_for_exit().await, "a process exited with an error");
         }

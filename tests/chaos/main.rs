@@ -1,5 +1,5 @@
 //! Runs two API nodes, three workers and a hundred clients while processes are killed, paused and restarted and Redis is
-//! flushed. Finally, each reply is checked in the database and as its client assembled it.
+//! flushed. Finally, each reply is checked twice: as it is stored in the database, and as its client assembled it from events.
 //!
 //! Run it with `make chaos SECONDS=120 SEED=7`. It prints the seed and how many replies are lost, duplicated, reordered and
 //! stuck. It fails unless these four counts are 0 and the used quota equals the number of accepted messages.
@@ -42,7 +42,8 @@ struct Cli {
     /// Only restarts the nodes one by one with SIGTERM.
     #[arg(long)]
     rolling: bool,
-    /// The binary of an earlier release. Only upgrades from it, back to it, and again from it, one node after the other.
+    /// The binary of an earlier release. Only upgrades from it, downgrades to it, and upgrades from it again, one node after the
+    /// other.
     #[arg(long, conflicts_with_all = ["rolling", "seconds"])]
     upgrade_from: Option<PathBuf>,
 }
@@ -61,9 +62,9 @@ fn main() {
     let cli = Cli::parse();
     require_servers!();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let is_good = runtime.block_on(run(&cli));
+    let has_passed = runtime.block_on(run(&cli));
     runtime.shutdown_background();
-    assert!(is_good, "replies are missing or incomplete");
+    assert!(has_passed, "replies are missing or incomplete");
 }
 
 async fn run(cli: &Cli) -> bool {
@@ -74,17 +75,18 @@ async fn run(cli: &Cli) -> bool {
     let mut tasks = Vec::new();
     for number in 0..cli.clients {
         let client = Client::sign_in(number, seed, cluster.nodes(), scenario.is_graceful()).await;
-        tasks.push(tokio::spawn(client.chat(cluster.until())));
+        tasks.push(tokio::spawn(client.chat(cluster.stop_clients())));
     }
     let end = Instant::now() + Duration::from_secs(cli.seconds);
     cluster.play(&scenario, end).await;
-    let limit = Instant::now() + RECOVERY_TIMEOUT;
+    let deadline = Instant::now() + RECOVERY_TIMEOUT;
+    // Contains `None` for a client that has not finished in time.
     let mut chats = Vec::new();
     for task in tasks {
-        chats.push(timeout_at(limit, task).await.map(Result::unwrap).ok());
+        chats.push(timeout_at(deadline, task).await.map(Result::unwrap).ok());
     }
-    let verdict = verdict::compare(&chats, &cluster, limit).await;
-    println!("seed {seed}, {} s: {} | {verdict}", started.elapsed().as_secs(), cluster.faults());
+    let verdict = verdict::check_replies(&chats, &cluster, deadline).await;
+    println!("seed {seed}, {} s: {} | {verdict}", started.elapsed().as_secs(), cluster.describe_faults());
     cluster.stop().await;
-    verdict.is_good(scenario.is_graceful())
+    verdict.has_passed(scenario.is_graceful())
 }

@@ -1,4 +1,4 @@
-//! The texts of replies, derived from the question so that missing, repeated and reordered chunks can be detected.
+//! The texts of replies. They are derived from the question, so that missing, repeated and reordered chunks can be detected.
 
 use std::time::Duration;
 
@@ -6,22 +6,23 @@ use serde_json::Value;
 
 use crate::support::Script;
 
-/// The numbered chunks of the answer to a question.
+/// Returns the chunks of the answer to a question, each with the question and its number.
 pub fn chunks(question: &str) -> Vec<String> {
     let count = 5 + question.bytes().map(usize::from).sum::<usize>() % 15;
     (0..count).map(|number| format!("[{question}#{number} é]")).collect()
 }
 
-pub fn answer(question: &str) -> String {
+fn answer(question: &str) -> String {
     chunks(question).concat()
 }
 
-/// The model's answer to a conversation. Some answers fail as overloaded or truncated, unless `steady` is set.
-pub fn script(body: &Value, steady: Option<Duration>) -> Script {
+/// Returns the model's response to a conversation. With a fixed duration, it succeeds after this time. Otherwise it takes a
+/// random time, and in 2 % of the cases the model is overloaded or breaks the connection after two chunks.
+pub fn script(body: &Value, fixed_duration: Option<Duration>) -> Script {
     let question = body["contents"].as_array().unwrap().last().unwrap()["parts"][0]["text"].as_str().unwrap();
     let chunks = chunks(question);
-    if let Some(time) = steady {
-        let pause = time / u32::try_from(chunks.len()).unwrap();
+    if let Some(duration) = fixed_duration {
+        let pause = duration / u32::try_from(chunks.len()).unwrap();
         return chunks
             .iter()
             .fold(Script::new(), |script, chunk| script.text(chunk).pause(pause))
@@ -36,15 +37,19 @@ pub fn script(body: &Value, steady: Option<Duration>) -> Script {
     chunks.iter().fold(Script::new(), |script, chunk| script.text(chunk).pause(pause)).finish("STOP")
 }
 
-/// Describes how a text differs from the answer to a question.
+/// How a text differs from the expected answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
+    /// A chunk is missing.
     Lost,
+    /// A chunk occurs more than once.
     Duplicated,
+    /// The chunks are in another order, or the text contains something else.
     Reordered,
 }
 
-pub fn flaw(question: &str, text: &str) -> Option<Flaw> {
+/// Compares a text with the answer to a question. Returns `None` if they are equal.
+pub fn find_flaw(question: &str, text: &str) -> Option<Flaw> {
     if text == answer(question) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Checks each reply in the database and as its client assembled it.
+//! Checks each reply twice: as it is stored in the database, and as its client assembled it from events.
 
 use std::fmt;
 
@@ -14,27 +14,31 @@ use crate::{
 
 #[derive(Default)]
 pub struct Verdict {
+    /// The number of messages that nodes accepted.
     accepted: usize,
+    /// The numbers of flaws. A reply may be counted for its row and for its client.
     lost: usize,
     duplicated: usize,
     reordered: usize,
+    /// The number of clients and jobs that have not finished in time.
     stuck: usize,
     /// The quota that all messages have used.
     quota: usize,
-    // The effects of the injected faults. Of these, a rolling restart may only resume subscriptions.
+    // The effects of the injected faults. Of these, a rolling restart may cause only resumed subscriptions.
     failed: usize,
     resumed: usize,
     restarted: usize,
     most_attempts: i32,
 }
 
-/// Waits until no job is left, but at most until `limit`, and then checks all replies.
-pub async fn compare(chats: &[Option<Observations>], cluster: &Cluster, limit: Instant) -> Verdict {
+/// Waits until no job is left, but at most until `deadline`, and then checks all replies. A chat is `None` if its client has not
+/// finished.
+pub async fn check_replies(chats: &[Option<Observations>], cluster: &Cluster, deadline: Instant) -> Verdict {
     let database = Database::connect(&cluster.deployment.backend.database_url).await.unwrap();
-    while job::Entity::find().count(&database).await.unwrap() > 0 && Instant::now() < limit {
+    while job::Entity::find().count(&database).await.unwrap() > 0 && Instant::now() < deadline {
         sleep(std::time::Duration::from_millis(100)).await;
     }
-    // A client that has not finished waits for a reply that has not ended, or whose end it did not receive.
+    // A client that has not finished still waits for a reply: the reply has not ended, or the client did not receive its end.
     let mut verdict =
         Verdict { stuck: chats.iter().filter(|chat| chat.is_none()).count(), ..Verdict::default() };
     for chat in chats.iter().flatten() {
@@ -43,15 +47,15 @@ pub async fn compare(chats: &[Option<Observations>], cluster: &Cluster, limit: I
         verdict.resumed += chat.resumed;
         verdict.restarted += chat.restarted;
         for sent in &chat.sent {
-            if sent.end == "ReplyCompleted" {
-                verdict.count(text::flaw(&sent.question, &sent.text));
+            if sent.last_event == "ReplyCompleted" {
+                verdict.count(text::find_flaw(&sent.question, &sent.text));
             } else {
-                println!("{} ({}) ended with {}", sent.question, sent.reply, sent.end);
+                println!("{} ({}) ended with {}", sent.question, sent.reply, sent.last_event);
                 verdict.lost += 1;
             }
         }
     }
-    verdict.compare_rows(&database).await;
+    verdict.check_rows(&database).await;
     verdict
 }
 
@@ -65,14 +69,14 @@ impl Verdict {
         }
     }
 
-    async fn compare_rows(&mut self, database: &DatabaseConnection) {
+    async fn check_rows(&mut self, database: &DatabaseConnection) {
         for job in job::Entity::find().all(database).await.unwrap() {
             println!("not processed: {job:?}");
             self.stuck += 1;
         }
         let rows = message::Entity::find().all(database).await.unwrap();
         let questions = rows.iter().filter(|row| row.role == message::Role::User);
-        // Each question is sent once. If it has several rows, it was accepted twice. If it has none, it was lost.
+        // Each question is unique. If several rows have it, it was accepted more than once. If no row has it, it was lost.
         let mut contents: Vec<&str> = questions.map(|row| row.content.as_str()).collect();
         let stored = contents.len();
         contents.sort_unstable();
@@ -83,7 +87,7 @@ impl Verdict {
             let question = rows.iter().find(|row| Some(row.id) == reply.parent_id).unwrap();
             self.most_attempts = self.most_attempts.max(reply.attempt);
             match reply.status {
-                message::Status::Completed => self.count(text::flaw(&question.content, &reply.content)),
+                message::Status::Completed => self.count(text::find_flaw(&question.content, &reply.content)),
                 status => {
                     println!("{} is {status:?} in its row: {:?}", question.content, reply.failure_code);
                     self.lost += 1;
@@ -95,12 +99,14 @@ impl Verdict {
         self.quota = used.iter().map(|day| usize::try_from(day.used).unwrap()).sum();
     }
 
-    /// Whether all replies are whole and charged once. In a rolling restart, no mutation may fail and no reply may restart.
-    pub fn is_good(&self, rolling: bool) -> bool {
-        let kept =
+    /// Whether all replies are complete and charged once. In a rolling restart, also whether no mutation failed and no reply
+    /// restarted.
+    pub fn has_passed(&self, is_rolling_restart: bool) -> bool {
+        let are_replies_complete =
             self.lost + self.duplicated + self.reordered + self.stuck == 0 && self.quota == self.accepted;
-        kept && self.accepted > 0
-            && (!rolling || self.failed + self.restarted == 0 && self.most_attempts == 1)
+        are_replies_complete
+            && self.accepted > 0
+            && (!is_rolling_restart || self.failed + self.restarted == 0 && self.most_attempts == 1)
     }
 }
 
