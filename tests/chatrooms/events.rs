@@ -17,18 +17,21 @@ pub(super) const EVENTS: &str =
     }
 } }";
 
+/// A subscription to the events of a chatroom.
 pub(super) struct Events {
     socket: Socket,
+    /// The cursor of the last received event.
     cursor: String,
 }
 
 impl Events {
-    pub(super) async fn of(user: &TestUser, chatroom: &str, after: Option<&str>) -> Self {
+    pub(super) async fn subscribe(user: &TestUser, chatroom: &str, after: Option<&str>) -> Self {
         let mut socket = user.socket().await;
         socket.subscribe("chatroom", EVENTS, &json!({"id": chatroom, "after": after})).await;
         Self { socket, cursor: String::new() }
     }
 
+    /// Returns the change of the next event, or `None` if the subscription has completed.
     pub(super) async fn next(&mut self) -> Option<Value> {
         let mut message = self.socket.next().await.unwrap();
         if message["type"] == "complete" {
@@ -45,10 +48,10 @@ impl Events {
     }
 }
 
-/// A new chatroom with a subscription that has received its creation and will receive everything after it.
+/// Creates a chatroom and subscribes to its events. The first event, of its creation, has been received.
 pub(super) async fn subscribe_to_new_chatroom(user: &TestUser) -> (TestChatroom, Events) {
     let chatroom = user.create_chatroom("x").await;
-    let mut events = Events::of(user, &chatroom.id, Some("0")).await;
+    let mut events = Events::subscribe(user, &chatroom.id, Some("0")).await;
     assert_eq!(events.next_kind().await, "ChatroomUpdated");
     (chatroom, events)
 }
@@ -58,7 +61,7 @@ async fn every_device_receives_all_events_in_order() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let (chatroom, mut phone) = subscribe_to_new_chatroom(&user).await;
-    let mut tablet = Events::of(&user, &chatroom.id, Some("0")).await;
+    let mut tablet = Events::subscribe(&user, &chatroom.id, Some("0")).await;
     assert_eq!(tablet.next_kind().await, "ChatroomUpdated");
     let gate = Gate::closed();
     app.gemini.enqueue(Script::new().text("Hello").wait(&gate).text(" there").finish("STOP"));
@@ -82,9 +85,9 @@ async fn every_device_receives_all_events_in_order() {
     gate.release_one();
     for device in [&mut phone, &mut tablet] {
         assert_eq!(device.next().await.unwrap()["text"], " there");
-        let whole = device.next().await.unwrap();
-        assert_eq!(whole["__typename"], "ReplyCompleted");
-        assert_eq!(whole["message"], json!({"id": sent.reply, "content": "Hello there"}));
+        let completed = device.next().await.unwrap();
+        assert_eq!(completed["__typename"], "ReplyCompleted");
+        assert_eq!(completed["message"], json!({"id": sent.reply, "content": "Hello there"}));
     }
     let rename = "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"y\"}) { chatroom { id } } }";
     user.data(rename, json!({ "id": chatroom.id })).await;
@@ -94,6 +97,7 @@ async fn every_device_receives_all_events_in_order() {
     )
     .await;
     for device in [&mut phone, &mut tablet] {
+        // A subscription that reads the chatroom after its deletion does not see the rename.
         let mut next = device.next().await.unwrap();
         if next["__typename"] == "ChatroomUpdated" {
             assert_eq!(next["chatroom"]["title"], "y");
@@ -119,29 +123,29 @@ async fn a_backlog_is_paged_and_resumes_after_any_event() {
     }
     // A regeneration changes several messages at once.
     user.read(&user.regenerate(&last).await.unwrap().reply).await;
-    let changed = async |events: &mut Events| {
+    let changed_id = async |events: &mut Events| {
         let change = events.next().await.unwrap();
         change["message"]["id"].as_str().unwrap_or("the chatroom").to_owned()
     };
-    let mut events = Events::of(&user, &chatroom.id, Some("0")).await;
+    let mut events = Events::subscribe(&user, &chatroom.id, Some("0")).await;
     let mut all = Vec::new();
     for _ in 0..122 {
-        let id = changed(&mut events).await;
+        let id = changed_id(&mut events).await;
         all.push((id, events.cursor.clone()));
     }
     let ids: std::collections::HashSet<_> = all.iter().map(|(id, _)| id).collect();
-    assert_eq!(ids.len(), 122, "the chatroom and each message, once");
+    assert_eq!(ids.len(), 122, "the chatroom and each message have one event");
     for at in [0, 20, 59, 60, 99, 100, 101, 119, 120] {
-        let mut rest = Events::of(&user, &chatroom.id, Some(&all[at].1)).await;
+        let mut rest = Events::subscribe(&user, &chatroom.id, Some(&all[at].1)).await;
         for (id, _) in &all[at + 1..] {
-            assert_eq!(changed(&mut rest).await, *id, "after event {at}");
+            assert_eq!(changed_id(&mut rest).await, *id, "after event {at}");
         }
     }
     app.stop().await;
 }
 
 #[tokio::test]
-async fn changes_since_the_cursor_come_first_and_once() {
+async fn changes_since_the_cursor_are_sent_first_and_once() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let (chatroom, events) = subscribe_to_new_chatroom(&user).await;
@@ -154,7 +158,7 @@ async fn changes_since_the_cursor_come_first_and_once() {
     let second = chatroom.send("two").await;
     user.follow(&second.reply, None).await.read_until("Hal").await;
 
-    let mut events = Events::of(&user, &chatroom.id, Some(&cursor)).await;
+    let mut events = Events::subscribe(&user, &chatroom.id, Some(&cursor)).await;
     let mut changed = Vec::new();
     let mut text = String::new();
     while changed.len() < 4 {
@@ -174,22 +178,22 @@ async fn changes_since_the_cursor_come_first_and_once() {
         let change = events.next().await.unwrap();
         match change["__typename"].as_str().unwrap() {
             "ReplyDelta" => text.push_str(change["text"].as_str().unwrap()),
-            other => {
-                assert_eq!(other, "ReplyCompleted");
+            kind => {
+                assert_eq!(kind, "ReplyCompleted");
                 assert_eq!(text, "Hallo", "no gap between the backlog and live events");
                 break;
             }
         }
     }
-    // Nothing has changed since then, therefore the next event is new.
+    // Nothing has changed since this cursor, so the next event is that of the rename.
     let cursor = events.cursor.clone();
     drop(events);
-    let mut events = Events::of(&user, &chatroom.id, Some(&cursor)).await;
+    let mut events = Events::subscribe(&user, &chatroom.id, Some(&cursor)).await;
     let rename = "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"y\"}) { chatroom { id } } }";
     user.data(rename, json!({ "id": chatroom.id })).await;
     let mut kind = events.next_kind().await;
     if kind == "MessageChanged" {
-        // The end of a reply may come after the cursor of its last event.
+        // The stored end of the reply may be newer than the cursor of its last event, and is then sent as well.
         kind = events.next_kind().await;
     }
     assert_eq!(kind, "ChatroomUpdated");
@@ -205,7 +209,7 @@ async fn without_a_cursor_a_running_reply_is_sent_from_its_beginning() {
     app.gemini.enqueue(Script::new().text("One, ").wait(&gate).text("two").finish("STOP"));
     let sent = chatroom.send("count").await;
     user.follow(&sent.reply, None).await.read_until("One").await;
-    let mut events = Events::of(&user, &chatroom.id, None).await;
+    let mut events = Events::subscribe(&user, &chatroom.id, None).await;
     let changed = events.next().await.unwrap();
     assert_eq!(changed["__typename"], "MessageChanged");
     let mut text = changed["message"]["content"].as_str().unwrap().to_owned();
@@ -226,7 +230,7 @@ async fn regenerating_emits_the_old_replys_change_and_a_new_message() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let (chatroom, mut events) = subscribe_to_new_chatroom(&user).await;
-    // The gate holds up the replies. A reply that ends before the subscription reads it is added as ended, and no
+    // The gate delays the replies, because a reply that ends before the subscription reads it is added as completed, and no
     // ReplyCompleted follows.
     let gate = Gate::closed();
     for _ in 0..2 {
@@ -260,15 +264,15 @@ async fn account_events_send_the_current_state_and_every_change() {
     let query =
         "subscription { accountEvents { subscription { tier state } usage { used remaining limit } } }";
     socket.subscribe("1", query, &json!({})).await;
-    let mut next = async || socket.next().await.unwrap()["payload"]["data"]["accountEvents"].take();
+    let mut next_state = async || socket.next().await.unwrap()["payload"]["data"]["accountEvents"].take();
     let basic = json!({"tier": "BASIC", "state": "NONE"});
     let expected = json!({"subscription": basic, "usage": {"used": 0, "remaining": 20, "limit": 20}});
-    assert_eq!(next().await, expected);
+    assert_eq!(next_state().await, expected);
     app.gemini.enqueue(Script::gemini_error(400, "INVALID_ARGUMENT", json!([])));
     let sent = user.create_chatroom("x").await.send("hi").await;
-    assert_eq!(next().await["usage"]["used"], 1);
+    assert_eq!(next_state().await["usage"]["used"], 1);
     user.read(&sent.reply).await;
-    assert_eq!(next().await["usage"]["used"], 0, "the quota of the failed reply was refunded");
+    assert_eq!(next_state().await["usage"]["used"], 0, "the quota of the failed reply was refunded");
     app.stop().await;
 }
 
@@ -307,29 +311,29 @@ async fn a_device_resumes_without_loss_after_any_event() {
     let regenerated = user.regenerate(&second.reply).await.unwrap();
     user.read(&regenerated.reply).await;
 
-    let name = |change: &Value| match change["message"]["id"].as_str() {
+    let id_or_kind = |change: &Value| match change["message"]["id"].as_str() {
         Some(id) => id.to_owned(),
         None => change["__typename"].as_str().unwrap().to_owned(),
     };
-    let everything =
+    let expected =
         ["ChatroomUpdated", &first.message, &first.reply, &second.message, &second.reply, &regenerated.reply];
-    let mut everything = everything.map(str::to_owned).to_vec();
-    everything.sort();
-    let count = everything.len();
-    let mut whole = Events::of(&user, &chatroom.id, Some("0")).await;
+    let mut expected = expected.map(str::to_owned).to_vec();
+    expected.sort();
+    let count = expected.len();
+    let mut subscription = Events::subscribe(&user, &chatroom.id, Some("0")).await;
     let mut events = Vec::new();
     for _ in 0..count {
-        events.push(name(&whole.next().await.unwrap()));
-        let mut resumed = Events::of(&user, &chatroom.id, Some(&whole.cursor)).await;
-        let mut known = events.clone();
+        events.push(id_or_kind(&subscription.next().await.unwrap()));
+        let mut resumed = Events::subscribe(&user, &chatroom.id, Some(&subscription.cursor)).await;
+        let mut received = events.clone();
         while {
-            known.sort();
-            known.dedup();
-            known.len() < count
+            received.sort();
+            received.dedup();
+            received.len() < count
         } {
-            known.push(name(&resumed.next().await.unwrap()));
+            received.push(id_or_kind(&resumed.next().await.unwrap()));
         }
-        assert_eq!(known, everything, "after {}", whole.cursor);
+        assert_eq!(received, expected, "after {}", subscription.cursor);
     }
     assert_eq!(events.len(), count, "an event was repeated");
     app.stop().await;

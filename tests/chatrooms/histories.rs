@@ -1,5 +1,5 @@
-//! Random histories of several devices. Each follower of a chatroom and of the list loses its connection now and then, and
-//! has at the end exactly what a fresh read returns.
+//! Random histories: several devices of a user change chatrooms at random, while copies of the chatrooms and of their list are
+//! updated by events. The copies lose their connections at random. In the end, each copy must equal a fresh read.
 
 use std::time::Duration;
 
@@ -14,20 +14,22 @@ use crate::support::{
 
 /// How many histories run; `POLLUX_TEST_HISTORIES` changes it.
 const HISTORIES: u64 = 200;
-/// How many of them run at the same time, each for its own user.
+/// How many histories run concurrently, each for its own user.
 const CONCURRENT: u64 = 10;
+/// The number of steps of a history.
 const STEPS: usize = 8;
 /// The seed of the first history; `POLLUX_TEST_SEED` changes it.
 const FIRST_SEED: u64 = 1;
 
-fn setting(name: &str, default: u64) -> u64 {
+fn number_from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().unwrap())
 }
 
-/// SplitMix64.
+/// The random number generator SplitMix64. A history can be repeated by its seed.
 struct Random(u64);
 
 impl Random {
+    /// Returns a number from 0 to `end - 1`.
     fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -36,19 +38,21 @@ impl Random {
         usize::try_from((z ^ (z >> 31)) % end as u64).unwrap()
     }
 
-    fn of<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+    fn choose<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len())]
     }
 
-    fn chance(&mut self, of: usize) -> bool {
-        self.below(of) == 0
+    /// Returns true in one of `count` cases.
+    fn one_in(&mut self, count: usize) -> bool {
+        self.below(count) == 0
     }
 }
 
 /// A mutation and its variables.
 type Operation = (&'static str, Value);
 
-struct Followed {
+/// A chatroom, the copy that follows it, and the messages and replies that were sent to it.
+struct FollowedChatroom {
     id: String,
     copy: ChatroomCopy,
     messages: Vec<String>,
@@ -58,9 +62,9 @@ struct Followed {
 struct History {
     seed: u64,
     random: Random,
-    /// The same user on every node.
+    /// The same user, once on every node.
     devices: Vec<TestUser>,
-    chatrooms: Vec<Followed>,
+    chatrooms: Vec<FollowedChatroom>,
     list: ListCopy,
 }
 
@@ -77,10 +81,11 @@ impl History {
     }
 
     async fn create_chatroom(&mut self) {
-        let TestChatroom { user, id } = self.random.of(&self.devices).create_chatroom_with(json!({})).await;
+        let TestChatroom { user, id } =
+            self.random.choose(&self.devices).create_chatroom_with(json!({})).await;
         let copy = ChatroomCopy::read(&user, &id).await;
         let (messages, replies) = Default::default();
-        self.chatrooms.push(Followed { id, copy, messages, replies });
+        self.chatrooms.push(FollowedChatroom { id, copy, messages, replies });
     }
 
     async fn send(&mut self, chatroom: usize) {
@@ -93,43 +98,44 @@ impl History {
         self.run(chatroom, vec![operation]).await;
     }
 
-    /// One or two operations at the same time in one chatroom, between losses of connections.
+    /// Runs one operation, or two concurrent ones, in a random chatroom. Then lets random copies apply events or reconnect.
     async fn step(&mut self) {
-        if self.random.chance(10) {
+        if self.random.one_in(10) {
             self.create_chatroom().await;
         }
         let chatroom = self.random.below(self.chatrooms.len());
-        let count = 1 + usize::from(self.random.chance(3));
-        let operations = (0..count).map(|_| self.operation(chatroom)).collect();
+        let count = 1 + usize::from(self.random.one_in(3));
+        let operations = (0..count).map(|_| self.random_operation(chatroom)).collect();
         self.run(chatroom, operations).await;
         for followed in &mut self.chatrooms {
-            if self.random.chance(3) {
+            if self.random.one_in(3) {
                 followed.copy.apply_ready().await;
             }
-            if self.random.chance(4) {
-                followed.copy.reconnect(self.random.of(&self.devices)).await;
+            if self.random.one_in(4) {
+                followed.copy.reconnect(self.random.choose(&self.devices)).await;
             }
         }
-        if self.random.chance(3) {
+        if self.random.one_in(3) {
             self.list.apply_ready().await;
         }
-        if self.random.chance(4) {
-            self.list.reconnect(self.random.of(&self.devices)).await;
+        if self.random.one_in(4) {
+            self.list.reconnect(self.random.choose(&self.devices)).await;
         }
     }
 
-    fn operation(&mut self, chatroom: usize) -> Operation {
+    /// Returns a random operation in a chatroom. More common operations are listed more than once.
+    fn random_operation(&mut self, chatroom: usize) -> Operation {
         let followed = &self.chatrooms[chatroom];
         let (id, random) = (&followed.id, &mut self.random);
-        if followed.messages.is_empty() || random.chance(4) {
+        if followed.messages.is_empty() || random.one_in(4) {
             return (
                 "mutation($id: ID!) { change: sendMessage(input: {chatroomId: $id, content: \"and\"}) {
                     message { id } reply { id } } }",
                 json!({ "id": id }),
             );
         }
-        let (message, reply) = (random.of(&followed.messages), random.of(&followed.replies));
-        let any = if random.chance(2) { message } else { reply };
+        let (message, reply) = (random.choose(&followed.messages), random.choose(&followed.replies));
+        let message_or_reply = if random.one_in(2) { message } else { reply };
         let edit = "mutation($id: ID!) { change: editMessage(input: {messageId: $id, content: \"edited\"}) {
             message { id } reply { id } } }";
         let select =
@@ -137,8 +143,8 @@ impl History {
         let operations = [
             (edit, message),
             (edit, message),
-            (select, any),
-            (select, any),
+            (select, message_or_reply),
+            (select, message_or_reply),
             (
                 "mutation($id: ID!) { change: regenerateReply(input: { messageId: $id }) { message { id } reply { id } } }",
                 reply,
@@ -162,13 +168,14 @@ impl History {
             ),
             ("mutation($id: ID!) { change: deleteChatroom(input: { id: $id }) { deletedId } }", id),
         ];
-        let (query, id) = random.of(&operations);
+        let (query, id) = random.choose(&operations);
         (query, json!({ "id": id }))
     }
 
+    /// Runs the operations concurrently, each on a random device, and records the sent messages.
     async fn run(&mut self, chatroom: usize, operations: Vec<Operation>) {
         let running = operations.into_iter().map(|(query, variables)| {
-            let device = self.random.of(&self.devices).clone();
+            let device = self.random.choose(&self.devices).clone();
             async move { device.execute(query, variables).await }
         });
         let running: Vec<_> = running.collect();
@@ -186,6 +193,7 @@ impl History {
     }
 
     async fn catch_up(&mut self) {
+        // If a copy does not catch up, this is the seed that repeats the history.
         println!("history with seed {}", self.seed);
         for followed in &mut self.chatrooms {
             followed.copy.catch_up().await;
@@ -195,19 +203,19 @@ impl History {
 }
 
 #[tokio::test]
-async fn after_a_random_history_every_follower_has_what_a_fresh_read_returns() {
+async fn after_a_random_history_every_copy_equals_a_fresh_read() {
     let settings = ["--rate-limits=off", "--basic-daily-limit=100000"];
     let app = TestApp::with_settings(&settings).await;
     app.gemini.respond_with(|_| {
         Script::new().text("One, ").pause(Duration::from_millis(5)).text("two").finish("STOP")
     });
-    let other =
+    let second_node =
         if Backend::servers().is_some() { Some(app.add_node(Role::All, &settings).await) } else { None };
-    let nodes: Vec<&TestApp> = [&app].into_iter().chain(&other).collect();
-    let first = setting("POLLUX_TEST_SEED", FIRST_SEED);
-    let end = first + setting("POLLUX_TEST_HISTORIES", HISTORIES);
-    for batch in (first..end).step_by(usize::try_from(CONCURRENT).unwrap()) {
-        let seeds = batch..end.min(batch + CONCURRENT);
+    let nodes: Vec<&TestApp> = [&app].into_iter().chain(&second_node).collect();
+    let first_seed = number_from_environment("POLLUX_TEST_SEED", FIRST_SEED);
+    let end_seed = first_seed + number_from_environment("POLLUX_TEST_HISTORIES", HISTORIES);
+    for batch_start in (first_seed..end_seed).step_by(usize::try_from(CONCURRENT).unwrap()) {
+        let seeds = batch_start..end_seed.min(batch_start + CONCURRENT);
         let histories = seeds.map(async |seed| {
             let mut history = History::begin(&nodes, seed).await;
             for _ in 0..STEPS {
@@ -221,7 +229,7 @@ async fn after_a_random_history_every_follower_has_what_a_fresh_read_returns() {
             history.catch_up().await;
         }
     }
-    for node in [Some(app), other].into_iter().flatten() {
+    for node in [Some(app), second_node].into_iter().flatten() {
         node.stop().await;
     }
 }

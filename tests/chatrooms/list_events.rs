@@ -29,7 +29,7 @@ async fn every_change_of_the_list_reaches_every_device() {
             device.catch_up().await;
         }
     }
-    // A message, the reply that ends later, and the generated title.
+    // A message, its reply and the generated title change the list.
     let titled = user.create_chatroom_with(json!({})).await;
     app.gemini.enqueue(Script::reply(["Yes", "."]));
     app.gemini.enqueue(Script::reply(["A title"]));
@@ -75,12 +75,12 @@ async fn a_device_that_resumes_reads_the_list_only_if_it_has_changed() {
     let mut copy = ListCopy::follow(&user).await;
     copy.reconnect(&user).await;
     let chatroom = user.create_chatroom("b").await;
-    // Either the subscription began before the change, or it reports that the list must be read.
+    // The subscription reports the new chatroom if it began before the change. Otherwise it reports that the list must be read.
     copy.apply_next().await;
     copy.catch_up().await;
     assert_eq!(copy.chatrooms.len(), 2);
     copy.reconnect(&user).await;
-    // Nothing has changed, so the first event is the next change.
+    // A message changes the list after `cursor`, so resuming after `cursor` reports that the list must be read.
     app.gemini.enqueue(Script::new().text("One").wait(&Gate::closed()));
     drop(copy);
     let mut copy = ListCopy::follow(&user).await;

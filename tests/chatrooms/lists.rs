@@ -13,6 +13,7 @@ const LIST: &str = "query($archived: Boolean, $first: Int, $after: String, $last
     }
 }";
 
+/// Returns the titles of a page, and its page info together with the total count.
 async fn page(user: &TestUser, args: Value) -> (Vec<String>, Value) {
     let mut data = user.data(LIST, args).await;
     let nodes = data["chatrooms"]["nodes"].as_array().unwrap().iter();
@@ -28,7 +29,7 @@ async fn titles(user: &TestUser, archived: bool) -> Vec<String> {
     titles
 }
 
-async fn update(chatroom: &TestChatroom, mut input: Value) -> Value {
+async fn try_update(chatroom: &TestChatroom, mut input: Value) -> Value {
     input["id"] = json!(chatroom.id);
     let query = "mutation($input: UpdateChatroomInput!) {
         updateChatroom(input: $input) { chatroom { pinnedAt archivedAt updatedAt } }
@@ -36,46 +37,59 @@ async fn update(chatroom: &TestChatroom, mut input: Value) -> Value {
     chatroom.user.execute(query, json!({ "input": input })).await
 }
 
-async fn changed(chatroom: &TestChatroom, input: Value) -> Value {
-    update(chatroom, input).await["data"]["updateChatroom"]["chatroom"].take()
+async fn update(chatroom: &TestChatroom, input: Value) -> Value {
+    try_update(chatroom, input).await["data"]["updateChatroom"]["chatroom"].take()
 }
 
 #[tokio::test]
 async fn pinned_chatrooms_come_first_and_archived_ones_have_their_own_list() {
     let app = TestApp::with_stopped_clock().await;
     let user = app.user().await;
-    let mut rooms = Vec::new();
+    let mut chatrooms = Vec::new();
     for title in ["a", "b", "c", "d"] {
         app.advance(TimeDelta::seconds(1)).await;
-        rooms.push(user.create_chatroom(title).await);
+        chatrooms.push(user.create_chatroom(title).await);
     }
     let created_at = app.clock.now();
     app.advance(TimeDelta::seconds(1)).await;
     assert_eq!(titles(&user, false).await, ["d", "c", "b", "a"]);
-    let pinned = changed(&rooms[0], json!({"pinned": true})).await;
+    let pinned = update(&chatrooms[0], json!({"pinned": true})).await;
     assert_eq!(pinned["pinnedAt"], "2026-11-21T12:00:05+00:00");
     assert_eq!(pinned["archivedAt"], Value::Null);
     assert_eq!(titles(&user, false).await, ["a", "d", "c", "b"]);
-    let archived = changed(&rooms[3], json!({"archived": true})).await;
+    let archived = update(&chatrooms[3], json!({"archived": true})).await;
     assert_eq!(archived["archivedAt"], "2026-11-21T12:00:05+00:00");
     let updated_at: chrono::DateTime<chrono::Utc> = archived["updatedAt"].as_str().unwrap().parse().unwrap();
-    assert_eq!(updated_at, created_at, "pinning and archiving are no activity");
-    assert_eq!((titles(&user, false).await, titles(&user, true).await), (vec_of("a c b"), vec_of("d")));
+    assert_eq!(updated_at, created_at, "pinning and archiving do not change updatedAt");
+    assert_eq!(
+        (titles(&user, false).await, titles(&user, true).await),
+        (split_titles("a c b"), split_titles("d"))
+    );
     // Pinning takes a chatroom out of the archive, archiving removes the pin.
-    changed(&rooms[3], json!({"pinned": true})).await;
-    assert_eq!((titles(&user, false).await, titles(&user, true).await), (vec_of("d a c b"), vec_of("")));
-    assert_eq!(changed(&rooms[0], json!({"archived": true})).await["pinnedAt"], Value::Null);
-    assert_eq!((titles(&user, false).await, titles(&user, true).await), (vec_of("d c b"), vec_of("a")));
-    changed(&rooms[0], json!({"archived": false})).await;
-    changed(&rooms[3], json!({"pinned": false})).await;
-    assert_eq!((titles(&user, false).await, titles(&user, true).await), (vec_of("d c b a"), vec_of("")));
-    let rejected = update(&rooms[0], json!({"pinned": true, "archived": true})).await;
+    update(&chatrooms[3], json!({"pinned": true})).await;
+    assert_eq!(
+        (titles(&user, false).await, titles(&user, true).await),
+        (split_titles("d a c b"), split_titles(""))
+    );
+    assert_eq!(update(&chatrooms[0], json!({"archived": true})).await["pinnedAt"], Value::Null);
+    assert_eq!(
+        (titles(&user, false).await, titles(&user, true).await),
+        (split_titles("d c b"), split_titles("a"))
+    );
+    update(&chatrooms[0], json!({"archived": false})).await;
+    update(&chatrooms[3], json!({"pinned": false})).await;
+    assert_eq!(
+        (titles(&user, false).await, titles(&user, true).await),
+        (split_titles("d c b a"), split_titles(""))
+    );
+    let rejected = try_update(&chatrooms[0], json!({"pinned": true, "archived": true})).await;
     assert_eq!(code_of(&rejected), "BAD_USER_INPUT");
     assert_eq!(rejected["errors"][0]["extensions"]["field"], "pinned");
     app.stop().await;
 }
 
-fn vec_of(titles: &str) -> Vec<String> {
+/// Splits titles that are separated by spaces.
+fn split_titles(titles: &str) -> Vec<String> {
     titles.split_whitespace().map(str::to_owned).collect()
 }
 
@@ -86,12 +100,12 @@ async fn pages_continue_from_pinned_to_other_chatrooms_in_both_directions() {
     for title in ["a", "b", "c", "d", "e", "f"] {
         let chatroom = user.create_chatroom(title).await;
         match title {
-            "b" | "d" => changed(&chatroom, json!({"pinned": true})).await,
-            "c" => changed(&chatroom, json!({"archived": true})).await,
+            "b" | "d" => update(&chatroom, json!({"pinned": true})).await,
+            "c" => update(&chatroom, json!({"archived": true})).await,
             _ => Value::Null,
         };
     }
-    let all = vec_of("d b f e a");
+    let all = split_titles("d b f e a");
     assert_eq!(titles(&user, false).await, all);
     let (mut forward, mut after) = (Vec::new(), Value::Null);
     let (mut backward, mut before) = (Vec::new(), Value::Null);
@@ -125,9 +139,9 @@ async fn a_temporary_chatroom_is_deleted_24_hours_after_its_last_message() {
     assert_eq!(titles(&user, false).await, ["temporary", "kept"]);
     let mut copy = ChatroomCopy::read(&user, &temporary.id).await;
     // The event shows that the server has accepted the subscription.
-    changed(&temporary, json!({"title": "temporary"})).await;
+    update(&temporary, json!({"title": "temporary"})).await;
     copy.apply_next().await;
-    // The clock of the sessions is the same, so the user signs in later.
+    // The access token expires as well, so the user gets a new one below.
     app.advance(TimeDelta::hours(24)).await;
     assert_eq!(app.chatrooms.delete_expired_chatrooms().await.unwrap(), 0);
     app.advance(TimeDelta::seconds(1)).await;
@@ -148,7 +162,7 @@ async fn deleting_all_chatrooms_ends_their_replies_and_keeps_those_of_others() {
     for number in 0..25 {
         let chatroom = user.create_chatroom(&number.to_string()).await;
         if number % 2 == 0 {
-            changed(&chatroom, json!({"archived": true})).await;
+            update(&chatroom, json!({"archived": true})).await;
         }
     }
     let gate = Gate::closed();
@@ -163,7 +177,7 @@ async fn deleting_all_chatrooms_ends_their_replies_and_keeps_those_of_others() {
     while copy.chatroom.is_some() {
         copy.apply_next().await;
     }
-    assert_eq!((titles(&user, false).await, titles(&user, true).await), (vec_of(""), vec_of("")));
+    assert_eq!((titles(&user, false).await, titles(&user, true).await), (split_titles(""), split_titles("")));
     assert_eq!(titles(&other, false).await, ["other"]);
     gate.open();
     app.stop().await;

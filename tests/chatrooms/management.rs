@@ -11,6 +11,7 @@ const LIST: &str = "query($first: Int, $after: String, $last: Int, $before: Stri
     }
 }";
 
+/// Returns the titles of a page of the list, and its page info.
 async fn list(user: &TestUser, args: Value) -> (Vec<String>, Value) {
     let mut data = user.data(LIST, args).await;
     let titles = data["chatrooms"]["nodes"].as_array().unwrap().iter();
@@ -32,8 +33,8 @@ async fn a_created_chatroom_returns_its_input() {
     let expected =
         json!({"title": "Plans", "systemInstruction": "Be brief.", "model": "model-b", "lastMessage": null});
     assert_eq!(found["chatroom"], expected);
-    let plain = user.create_chatroom_with(json!({})).await;
-    let found = user.data(query, json!({ "id": plain.id })).await;
+    let with_defaults = user.create_chatroom_with(json!({})).await;
+    let found = user.data(query, json!({ "id": with_defaults.id })).await;
     let expected =
         json!({"title": "New chat", "systemInstruction": null, "model": "model-a", "lastMessage": null});
     assert_eq!(found["chatroom"], expected);
@@ -94,14 +95,14 @@ async fn the_chatroom_list_pages_forward_and_backward() {
     let (titles, info) = list(&user, json!({"first": 2, "after": info["endCursor"]})).await;
     assert_eq!(titles, ["c", "b"]);
     assert_eq!((&info["hasNextPage"], &info["hasPreviousPage"]), (&json!(true), &json!(true)));
-    let middle = info.clone();
+    let second_page = info.clone();
     let (titles, info) = list(&user, json!({"first": 2, "after": info["endCursor"]})).await;
     assert_eq!(titles, ["a"]);
     assert_eq!(info["hasNextPage"], false);
     let (titles, info) = list(&user, json!({"last": 2})).await;
     assert_eq!(titles, ["b", "a"]);
     assert_eq!((&info["hasNextPage"], &info["hasPreviousPage"]), (&json!(false), &json!(true)));
-    let (titles, info) = list(&user, json!({"last": 9, "before": middle["startCursor"]})).await;
+    let (titles, info) = list(&user, json!({"last": 9, "before": second_page["startCursor"]})).await;
     assert_eq!(titles, ["e", "d"]);
     assert_eq!((&info["hasNextPage"], &info["hasPreviousPage"]), (&json!(true), &json!(false)));
     let (titles, info) = list(&user, json!({"first": 0})).await;
@@ -134,12 +135,12 @@ async fn the_cached_chatroom_list_reflects_every_write() {
     let user = app.user().await;
     let a = user.create_chatroom("a").await;
     let b = user.create_chatroom("b").await;
-    let queries =
+    let count_list_reads =
         || app.statements.lock().unwrap().iter().filter(|sql| sql.contains("FROM chatrooms")).count();
     assert_eq!(list(&user, json!({})).await.0, ["b", "a"]);
-    let before = queries();
+    let before = count_list_reads();
     assert_eq!(list(&user, json!({})).await.0, ["b", "a"]);
-    assert_eq!(queries(), before, "the second query is served from the cache");
+    assert_eq!(count_list_reads(), before, "the second query is served from the cache");
     a.send("hi").await;
     assert_eq!(list(&user, json!({})).await.0, ["a", "b"], "a message moves its chatroom to the top");
     let rename = "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"B\"}) { chatroom { id } } }";
@@ -182,7 +183,7 @@ async fn a_repeated_query_of_an_unchanged_list_runs_no_statement() {
     }
     app.statements.lock().unwrap().clear();
     assert_eq!((titles(&user).await, titles(&other).await), (vec!["a".to_owned()], vec!["b".to_owned()]));
-    // The worker polls for jobs meanwhile.
+    // The worker polls for jobs in the meantime.
     let statements = app.statements.lock().unwrap().clone();
     assert!(statements.iter().all(|sql| sql.contains("jobs")), "{statements:#?}");
     app.stop().await;
@@ -194,17 +195,18 @@ async fn a_change_by_a_process_that_died_before_recording_it_is_listed_after_the
     let app = TestApp::with_stopped_clock().await;
     let user = app.user().await;
     user.create_chatroom("a").await;
-    let change = async |title: &str| {
+    // Commits what a process commits that dies before it records the new version of the list in the cache.
+    let change_without_recording = async |title: &str| {
         assert_eq!(titles(&user).await, titles(&user).await, "the list is cached");
-        let change = format!("UPDATE chatrooms SET title = '{title}' WHERE title IN ('a', 'b')");
-        app.chatrooms.db.write().execute_unprepared(&change).await.unwrap();
+        let rename = format!("UPDATE chatrooms SET title = '{title}' WHERE title IN ('a', 'b')");
+        app.chatrooms.db.write().execute_unprepared(&rename).await.unwrap();
         let increment = "UPDATE users SET chatrooms_version = chatrooms_version + 1";
         app.chatrooms.db.write().execute_unprepared(increment).await.unwrap();
     };
-    change("b").await;
+    change_without_recording("b").await;
     user.create_chatroom("next").await;
     assert_eq!(titles(&user).await, ["next", "b"]);
-    change("c").await;
+    change_without_recording("c").await;
     app.advance(chrono::TimeDelta::seconds(5)).await;
     assert_eq!(titles(&user).await, ["next", "c"]);
     app.stop().await;

@@ -1,4 +1,4 @@
-//! Sending and regenerating: quota, idempotency keys and the active branch.
+//! Sending messages and regenerating replies: quota, idempotency keys and the active branch.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -70,7 +70,7 @@ async fn twenty_concurrent_sends_with_one_idempotency_key_create_one_message() {
 }
 
 #[tokio::test]
-async fn reusing_an_idempotency_key_for_other_input_is_a_conflict_per_user() {
+async fn reusing_an_idempotency_key_for_other_input_is_a_conflict_for_the_same_user_only() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
@@ -80,8 +80,9 @@ async fn reusing_an_idempotency_key_for_other_input_is_a_conflict_per_user() {
     let in_other_chatroom =
         user.create_chatroom("y").await.try_send(json!({"content": "hi", "idempotencyKey": "k1"})).await;
     assert_eq!(code_of(&in_other_chatroom.unwrap_err()), "CONFLICT");
-    let other = app.user().await.create_chatroom("z").await;
-    assert_eq!(other.try_send(json!({"content": "hi", "idempotencyKey": "k1"})).await.unwrap().used, 1);
+    let other_users_chatroom = app.user().await.create_chatroom("z").await;
+    let input = json!({"content": "hi", "idempotencyKey": "k1"});
+    assert_eq!(other_users_chatroom.try_send(input).await.unwrap().used, 1);
     app.stop().await;
 }
 
@@ -93,6 +94,7 @@ async fn a_rejected_message_does_not_consume_its_idempotency_key() {
     app.gemini.enqueue(Script::gemini_error(400, "INVALID_ARGUMENT", json!([])));
     let first = chatroom.send("one").await;
     let input = json!({"content": "two", "idempotencyKey": "k"});
+    // If the first reply has already failed, its refund makes this message acceptable.
     if let Err(rejected) = chatroom.try_send(input.clone()).await {
         assert_eq!(code_of(&rejected), "QUOTA_EXCEEDED");
     }
@@ -148,8 +150,8 @@ async fn concurrent_regenerations_create_one_reply() {
     let sent = user.create_chatroom("x").await.send("hi").await;
     user.read(&sent.reply).await;
     let regenerated = join_all((0..10).map(|_| user.regenerate(&sent.reply))).await;
-    let (done, rejected): (Vec<_>, Vec<_>) = regenerated.into_iter().partition(Result::is_ok);
-    assert_eq!((done.len(), rejected.len()), (1, 9));
+    let (accepted, rejected): (Vec<_>, Vec<_>) = regenerated.into_iter().partition(Result::is_ok);
+    assert_eq!((accepted.len(), rejected.len()), (1, 9));
     assert!(rejected.into_iter().all(|rejected| code_of(&rejected.unwrap_err()) == "CONFLICT"));
     assert_eq!(user.used().await, 2);
     app.stop().await;
@@ -158,6 +160,7 @@ async fn concurrent_regenerations_create_one_reply() {
 #[tokio::test]
 async fn a_quota_refund_goes_to_the_day_of_its_reservation() {
     let app = TestApp::with_stopped_clock().await;
+    // Ten seconds before midnight; the clock starts at noon.
     app.advance(TimeDelta::hours(12) - TimeDelta::seconds(10)).await;
     let user = app.user().await;
     let gate = Gate::closed();
@@ -165,7 +168,7 @@ async fn a_quota_refund_goes_to_the_day_of_its_reservation() {
     let sent = user.create_chatroom("x").await.send("hi").await;
     let mut follower = user.follow(&sent.reply, None).await;
     follower.read_until("Well").await;
-    // After midnight, but within the lease.
+    // After midnight, but before the lease of the job expires.
     app.advance(TimeDelta::seconds(20)).await;
     gate.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyFailed");

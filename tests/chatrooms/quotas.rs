@@ -1,4 +1,4 @@
-//! Quotas of tokens, quotas of each tier, and the usage that users see.
+//! Quotas of tokens, the quotas of each tier, and the usage that is returned to users.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Gate, Script, TestApp, TestUser, app::TestOptions, billing::billing_app_with, code_of};
 
-/// What a reply of the model uses: 7 tokens of the prompt, 5 of the answer and 3 of thoughts.
+/// The tokens that the fake model reports for each reply: 7 of the prompt, 5 of the answer and 3 of thoughts.
 const REPLY_TOKENS: i64 = 15;
 
 const USAGE: &str = "{ me { usage { used limit remaining resetsAt
@@ -17,20 +17,22 @@ async fn usage(user: &TestUser) -> Value {
     user.data(USAGE, json!({})).await["me"]["usage"].take()
 }
 
+/// Returns the tokens that were used on this day and in this month.
 async fn tokens(user: &TestUser) -> (i64, i64) {
     let usage = usage(user).await;
     let used = |period: &str| usage[period]["used"].as_i64().unwrap();
     (used("dailyTokens"), used("monthlyTokens"))
 }
 
-fn exceeded(error: &Value) -> (&Value, &Value, &Value) {
+/// Checks that the error is `QUOTA_EXCEEDED`, and returns its fields `quota`, `limit` and `used`.
+fn exceeded_quota(error: &Value) -> (&Value, &Value, &Value) {
     assert_eq!(code_of(error), "QUOTA_EXCEEDED", "{error}");
     let extensions = &error["errors"][0]["extensions"];
     (&extensions["quota"], &extensions["limit"], &extensions["used"])
 }
 
-/// A new token of the user, whose earlier one has expired since the clock was advanced.
-async fn signed_in_again(app: &TestApp, user: &TestUser) -> TestUser {
+/// Signs the user in with a new token, because the earlier one has expired since the clock was advanced.
+async fn with_new_token(app: &TestApp, user: &TestUser) -> TestUser {
     app.sign_in_as(&user.phone_number).await
 }
 
@@ -45,15 +47,15 @@ async fn fifty_concurrent_sends_exceed_a_token_budget_by_less_than_one_reply() {
     }))
     .await;
     let gate = Gate::closed();
-    let held = gate.clone();
-    app.gemini.respond_with(move |_| Script::new().wait(&held).text("Yes.").finish("STOP"));
+    let response_gate = gate.clone();
+    app.gemini.respond_with(move |_| Script::new().wait(&response_gate).text("Yes.").finish("STOP"));
     let sends = (0..50).map(|n| chatrooms[n % 10].try_send(json!({"content": "hi"})));
     let (accepted, rejected): (Vec<_>, Vec<_>) = join_all(sends).await.into_iter().partition(Result::is_ok);
     // Six replies use 90 tokens; the seventh is accepted because fewer than 100 are used.
     assert_eq!((accepted.len(), rejected.len()), (7, 43));
     for rejection in rejected {
         let rejection = rejection.unwrap_err();
-        assert_eq!(exceeded(&rejection), (&json!("DAILY_TOKENS"), &json!(100), &json!(105)));
+        assert_eq!(exceeded_quota(&rejection), (&json!("DAILY_TOKENS"), &json!(100), &json!(105)));
     }
     assert_eq!(tokens(&user).await, (7 * REPLY_TOKENS, 7 * REPLY_TOKENS), "reserved tokens count as used");
     gate.open();
@@ -70,13 +72,13 @@ async fn fifty_concurrent_sends_exceed_a_token_budget_by_less_than_one_reply() {
 }
 
 #[tokio::test]
-async fn a_reply_that_used_less_than_was_reserved_makes_room_for_the_next() {
+async fn a_completed_reply_releases_the_reserved_tokens_that_it_did_not_use() {
     let app = TestApp::with_settings(&["--basic-daily-tokens=50", "--reserved-tokens=50"]).await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
     let mut account = user.socket().await;
-    let watch = "subscription { accountEvents { usage { dailyTokens { used } } } }";
-    account.subscribe("account", watch, &json!({})).await;
+    let subscription = "subscription { accountEvents { usage { dailyTokens { used } } } }";
+    account.subscribe("account", subscription, &json!({})).await;
     let used =
         |event: Value| event["payload"]["data"]["accountEvents"]["usage"]["dailyTokens"]["used"].clone();
     assert_eq!(used(account.next().await.unwrap()), 0);
@@ -85,11 +87,11 @@ async fn a_reply_that_used_less_than_was_reserved_makes_room_for_the_next() {
     let first = chatroom.send("one").await;
     assert_eq!(used(account.next().await.unwrap()), 50);
     let rejection = chatroom.try_send(json!({"content": "two"})).await.unwrap_err();
-    assert_eq!(exceeded(&rejection), (&json!("DAILY_TOKENS"), &json!(50), &json!(50)));
+    assert_eq!(exceeded_quota(&rejection), (&json!("DAILY_TOKENS"), &json!(50), &json!(50)));
     gate.release_one();
     user.read(&first.reply).await;
     assert_eq!(used(account.next().await.unwrap()), REPLY_TOKENS);
-    // Editing and regenerating reserve as sending does.
+    // Editing and regenerating reserve tokens as sending does.
     let edited = user.edit(&first.message, "one and a half").await.unwrap();
     user.read(&edited.reply).await;
     let regenerated = user.regenerate(&edited.reply).await.unwrap();
@@ -101,7 +103,7 @@ async fn a_reply_that_used_less_than_was_reserved_makes_room_for_the_next() {
         user.regenerate(&regenerated.reply).await.unwrap_err(),
         user.edit(&first.message, "two").await.unwrap_err(),
     ] {
-        assert_eq!(exceeded(&rejection), (&json!("DAILY_TOKENS"), &json!(50), &json!(60)));
+        assert_eq!(exceeded_quota(&rejection), (&json!("DAILY_TOKENS"), &json!(50), &json!(60)));
     }
     app.stop().await;
 }
@@ -116,8 +118,8 @@ async fn a_failed_reply_costs_no_tokens_and_a_stopped_one_costs_what_was_written
     user.read(&chatroom.send("hi").await.reply).await;
     assert_eq!((user.used().await, tokens(&user).await), (0, (0, 0)));
 
-    // The model has not counted its tokens yet: the question and the answer, of 40 bytes each, are estimated at
-    // 10 tokens each (4 bytes a token).
+    // The model has not reported its tokens before the stop. The question and the answer have 40 bytes each, which are estimated
+    // at 10 tokens each (4 bytes a token).
     let text = "x".repeat(40);
     let part = json!({"candidates": [{"content": {"parts": [{"text": text}], "role": "model"}}]});
     app.gemini.enqueue(Script::new().event(&part).hang());
@@ -142,13 +144,12 @@ async fn deleting_a_chatroom_refunds_nothing() {
         user.data(delete, json!({ "id": chatroom.id })).await;
     }
     let rejection = user.create_chatroom("x").await.try_send(json!({"content": "hi"})).await.unwrap_err();
-    assert_eq!(exceeded(&rejection), (&json!("DAILY_TOKENS"), &json!(100), &json!(120)));
+    assert_eq!(exceeded_quota(&rejection), (&json!("DAILY_TOKENS"), &json!(100), &json!(120)));
     app.stop().await;
 }
 
 #[tokio::test]
 async fn tokens_of_earlier_days_count_until_the_month_ends() {
-    // 2026-11-21, noon.
     let settings = ["--basic-monthly-tokens=30", "--basic-daily-tokens=20", "--reserved-tokens=1"];
     let clock = pollux::clock::Clock::stopped("2026-11-21T12:00:00Z".parse().unwrap());
     let app =
@@ -159,18 +160,18 @@ async fn tokens_of_earlier_days_count_until_the_month_ends() {
     user.read(&chatroom.send("one").await.reply).await;
     user.read(&chatroom.send("two").await.reply).await;
     let rejection = chatroom.try_send(json!({"content": "three"})).await.unwrap_err();
-    assert_eq!(exceeded(&rejection), (&json!("MONTHLY_TOKENS"), &json!(30), &json!(30)));
+    assert_eq!(exceeded_quota(&rejection), (&json!("MONTHLY_TOKENS"), &json!(30), &json!(30)));
     assert_eq!(rejection["errors"][0]["extensions"]["resetsAt"], "2026-12-01T00:00:00+00:00");
 
     app.advance(TimeDelta::days(1)).await;
-    let user = signed_in_again(&app, &user).await;
+    let user = with_new_token(&app, &user).await;
     assert_eq!(tokens(&user).await, (0, 30));
     let chatroom = user.create_chatroom("x").await;
     let rejection = chatroom.try_send(json!({"content": "three"})).await.unwrap_err();
-    assert_eq!(exceeded(&rejection).0, "MONTHLY_TOKENS");
+    assert_eq!(exceeded_quota(&rejection).0, "MONTHLY_TOKENS");
 
     app.advance(TimeDelta::days(9)).await;
-    let user = signed_in_again(&app, &user).await;
+    let user = with_new_token(&app, &user).await;
     let chatroom = user.create_chatroom("x").await;
     user.read(&chatroom.send("three").await.reply).await;
     assert_eq!(tokens(&user).await, (REPLY_TOKENS, REPLY_TOKENS));
@@ -184,7 +185,7 @@ async fn tokens_of_earlier_days_count_until_the_month_ends() {
 }
 
 #[tokio::test]
-async fn days_begin_at_midnight_of_the_time_zone_of_quotas() {
+async fn quota_days_begin_at_midnight_of_the_configured_time_zone() {
     // Five seconds before midnight in Kolkata, which is five and a half hours ahead of UTC.
     let clock = pollux::clock::Clock::stopped("2026-11-21T18:29:55Z".parse().unwrap());
     let settings = ["--quota-time-zone=Asia/Kolkata", "--basic-daily-limit=1"];
@@ -198,11 +199,11 @@ async fn days_begin_at_midnight_of_the_time_zone_of_quotas() {
     app.gemini.enqueue(Script::error(400, &failure).wait(&gate));
     let sent = chatroom.send("hi").await;
     let rejection = chatroom.try_send(json!({"content": "hi"})).await.unwrap_err();
-    assert_eq!(exceeded(&rejection), (&json!("DAILY_PROMPTS"), &json!(1), &json!(1)));
+    assert_eq!(exceeded_quota(&rejection), (&json!("DAILY_PROMPTS"), &json!(1), &json!(1)));
     assert_eq!(usage(&user).await["resetsAt"], "2026-11-21T18:30:00+00:00");
     app.advance(TimeDelta::seconds(5)).await;
     assert_eq!(user.used().await, 0);
-    // A failure is refunded on the day of its prompt, which was yesterday.
+    // A failed reply is refunded to the day of its prompt, which was yesterday.
     user.read(&user.create_chatroom("y").await.send("hi").await.reply).await;
     gate.release_one();
     user.read(&sent.reply).await;
@@ -212,14 +213,14 @@ async fn days_begin_at_midnight_of_the_time_zone_of_quotas() {
 }
 
 #[tokio::test]
-async fn subscribers_have_their_own_limits() {
+async fn pro_users_have_their_own_limits() {
     let settings = ["--basic-daily-limit=1", "--pro-daily-limit=2", "--pro-monthly-tokens=1000"];
     let app = billing_app_with(pollux::clock::Clock::system(), &settings).await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
     user.read(&chatroom.send("one").await.reply).await;
     let rejection = chatroom.try_send(json!({"content": "two"})).await.unwrap_err();
-    assert_eq!(exceeded(&rejection).0, "DAILY_PROMPTS");
+    assert_eq!(exceeded_quota(&rejection).0, "DAILY_PROMPTS");
     assert_eq!(rejection["errors"][0]["extensions"]["upgradeable"], true);
     let session = user.start_checkout(Value::Null).await.unwrap();
     let (_, events) = app.stripe.complete_checkout(&session);
@@ -232,7 +233,7 @@ async fn subscribers_have_their_own_limits() {
     assert_eq!((&usage["used"], &usage["limit"], &usage["remaining"]), (&json!(2), &json!(2), &json!(0)));
     assert_eq!(usage["monthlyTokens"]["remaining"], 1000 - 2 * REPLY_TOKENS);
     let rejection = chatroom.try_send(json!({"content": "three"})).await.unwrap_err();
-    assert_eq!(exceeded(&rejection), (&json!("DAILY_PROMPTS"), &json!(2), &json!(2)));
+    assert_eq!(exceeded_quota(&rejection), (&json!("DAILY_PROMPTS"), &json!(2), &json!(2)));
     assert_eq!(rejection["errors"][0]["extensions"]["upgradeable"], false);
     app.stop().await;
 }

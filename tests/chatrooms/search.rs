@@ -20,8 +20,8 @@ pub(super) async fn search(user: &TestUser, variables: Value) -> Value {
     user.data(SEARCH, variables).await["search"].take()
 }
 
-/// The contents of the messages that a search finds, best first.
-pub(super) async fn found(user: &TestUser, query: &str) -> Vec<String> {
+/// Returns the contents of the messages that a search finds, best first.
+pub(super) async fn find(user: &TestUser, query: &str) -> Vec<String> {
     contents(&search(user, json!({ "query": query })).await)
 }
 
@@ -72,10 +72,12 @@ async fn words_of_any_script_are_found_by_their_beginning_and_without_accents() 
         ("안녕", 5),
         ("محمد", 6),
     ] {
-        assert_eq!(found(&user, query).await, [texts[expected]], "{query}");
+        assert_eq!(find(&user, query).await, [texts[expected]], "{query}");
     }
+    // Nothing is found: words match only from their beginning, all words must be in one message of the user, and the last queries
+    // contain no word.
     for query in ["京都は", "lanning", "planning cafe", "東西", "", " ", "?!", "👍"] {
-        assert_eq!(found(&user, query).await, [""; 0], "{query}");
+        assert_eq!(find(&user, query).await, [""; 0], "{query}");
     }
     app.stop().await;
 }
@@ -94,29 +96,29 @@ async fn every_version_of_a_message_and_ended_replies_are_found_until_they_are_d
     user.follow(&edited.reply, None).await.read_until("zebras").await;
     // The reply is still being written, but the message before it is found.
     let before = ["edited zebra", "first zebra", "An answer about zebras"];
-    assert_eq!(found(&user, "zebra").await, before);
+    assert_eq!(find(&user, "zebra").await, before);
     let stop = "mutation($input: StopReplyInput!) { stopReply(input: $input) { message { id } } }";
     user.data(stop, json!({"input": {"messageId": edited.reply}})).await;
     user.read(&edited.reply).await;
     gate.open();
-    assert_eq!(found(&user, "zebra").await[3..], ["Half an answer about zebras"]);
+    assert_eq!(find(&user, "zebra").await[3..], ["Half an answer about zebras"]);
     let temporary = user.create_chatroom_with(json!({"title": "temporary", "temporary": true})).await;
     let sent = temporary.send("temporary zebra").await;
     user.read(&sent.reply).await;
-    assert_eq!(found(&user, "zebra").await.len(), 4);
+    assert_eq!(find(&user, "zebra").await.len(), 4);
     let archive =
         "mutation($input: UpdateChatroomInput!) { updateChatroom(input: $input) { chatroom { id } } }";
     user.data(archive, json!({"input": {"id": chatroom.id, "archived": true}})).await;
-    assert_eq!(found(&user, "zebra").await.len(), 4);
+    assert_eq!(find(&user, "zebra").await.len(), 4);
     let delete = "mutation($input: DeleteChatroomInput!) { deleteChatroom(input: $input) { deletedId } }";
     user.data(delete, json!({"input": {"id": chatroom.id}})).await;
-    assert_eq!(found(&user, "zebra").await, [""; 0]);
-    let left = index_rows(&app).await;
-    assert_eq!(left, 0, "deleted messages are left in the index");
+    assert_eq!(find(&user, "zebra").await, [""; 0]);
+    let remaining = count_index_rows(&app).await;
+    assert_eq!(remaining, 0, "deleted messages are left in the index");
     app.stop().await;
 }
 
-async fn index_rows(app: &TestApp) -> i64 {
+async fn count_index_rows(app: &TestApp) -> i64 {
     let db = app.chatrooms.db.read();
     let statement = sea_orm::Statement::from_string(
         db.get_database_backend(),
@@ -129,12 +131,12 @@ async fn index_rows(app: &TestApp) -> i64 {
 async fn a_search_in_one_chatroom_finds_only_its_messages() {
     let app = TestApp::start().await;
     let (user, other) = (app.user().await, app.user().await);
-    let one = send_all(&app, &user, &["apple one"]).await;
+    let chatroom = send_all(&app, &user, &["apple one"]).await;
     send_all(&app, &user, &["apple two"]).await;
-    let others = send_all(&app, &other, &["apple other"]).await;
-    let page = search(&user, json!({"query": "apple", "chatroomId": one})).await;
+    let others_chatroom = send_all(&app, &other, &["apple other"]).await;
+    let page = search(&user, json!({"query": "apple", "chatroomId": chatroom})).await;
     assert_eq!(contents(&page), ["apple one"]);
-    for id in [others.as_str(), "nonsense"] {
+    for id in [others_chatroom.as_str(), "nonsense"] {
         let response = user.execute(SEARCH, json!({"query": "apple", "chatroomId": id})).await;
         assert_eq!(code_of(&response), "NOT_FOUND");
     }
@@ -150,11 +152,11 @@ async fn pages_contain_each_match_once_while_messages_are_added() {
         .collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     send_all(&app, &user, &texts).await;
-    let first_page = found(&user, "apple").await;
+    let first_page = find(&user, "apple").await;
     assert_eq!(first_page.len(), 20, "a page has 20 matches by default");
-    let all = search(&user, json!({"query": "apple", "first": 100})).await;
-    let all: Vec<&Value> = all["nodes"].as_array().unwrap().iter().collect();
-    assert_eq!(all.len(), 25);
+    let all_matches = search(&user, json!({"query": "apple", "first": 100})).await;
+    let all_matches: Vec<&Value> = all_matches["nodes"].as_array().unwrap().iter().collect();
+    assert_eq!(all_matches.len(), 25);
     assert_eq!(first_page[0], "apple apple apple");
     let (mut pages, mut after) = (Vec::new(), Value::Null);
     loop {
@@ -167,7 +169,7 @@ async fn pages_contain_each_match_once_while_messages_are_added() {
         }
         send_all(&app, &user, &["apple apple apple apple", "apple"]).await;
     }
-    assert_eq!(pages.iter().collect::<Vec<_>>(), all);
+    assert_eq!(pages.iter().collect::<Vec<_>>(), all_matches);
     app.stop().await;
 }
 
@@ -191,6 +193,7 @@ async fn highlights_are_the_matching_words_in_utf16_code_units() {
         })
         .collect();
     assert_eq!(highlighted, ["Café", "open"], "{snippet}");
+    // At most 160 characters of the message, between two ellipses.
     assert!(
         snippet.starts_with('…') && snippet.ends_with('…') && snippet.chars().count() <= 162,
         "{snippet}"
@@ -214,12 +217,12 @@ async fn invalid_arguments_are_rejected_and_searches_are_limited_per_user() {
     }
     assert_eq!(code_of(&app.anonymous().execute(SEARCH, json!({"query": "x"})).await), "UNAUTHENTICATED");
     for _ in 0..240 {
-        found(&user, "x").await;
+        find(&user, "x").await;
     }
     assert_eq!(code_of(&user.execute(SEARCH, json!({"query": "x"})).await), "RATE_LIMITED");
-    assert_eq!(found(&other, "x").await, [""; 0]);
+    assert_eq!(find(&other, "x").await, [""; 0]);
     app.advance(TimeDelta::minutes(1)).await;
-    assert_eq!(found(&user, "x").await, [""; 0]);
+    assert_eq!(find(&user, "x").await, [""; 0]);
     app.stop().await;
 }
 
@@ -288,7 +291,7 @@ async fn no_query_text_causes_an_error() {
         let response = user.execute(SEARCH, json!({ "query": query })).await;
         assert!(response.get("errors").is_none(), "seed {seed}, {query:?}: {response}");
     }
-    assert_eq!(found(&user, "zebra").await, ["a zebra 12 東京 é"]);
+    assert_eq!(find(&user, "zebra").await, ["a zebra 12 東京 é"]);
     app.stop().await;
 }
 
@@ -306,7 +309,7 @@ async fn a_search_executes_the_same_number_of_statements_for_any_number_of_match
         app.statements.lock().unwrap().clear();
         let page = search(&user, json!({"query": "apple", "first": first})).await;
         assert_eq!(page["edges"].as_array().unwrap().len(), first);
-        // Not those of the worker and of periodic tasks, which may run meanwhile.
+        // The worker and periodic tasks may execute other statements in the meantime, which are not counted.
         let is_of_the_search = |sql: &&String| {
             let parts = [
                 "search_queue WHERE user_id",
@@ -320,7 +323,8 @@ async fn a_search_executes_the_same_number_of_statements_for_any_number_of_match
         counts.push(app.statements.lock().unwrap().iter().filter(is_of_the_search).count());
     }
     assert_eq!(counts[0], counts[1]);
-    // The replies to index, the user's segments, the matches, their messages, and the messages' chatrooms.
+    // One statement each reads the replies to index, the user's segments, the matches, their messages, and the chatrooms of these
+    // messages.
     assert_eq!(counts[1], 5);
     app.stop().await;
 }

@@ -16,17 +16,17 @@ const SHARED: &str = "query($token: String!, $first: Int, $after: String) { shar
 } }";
 const REVOKE: &str = "mutation($id: ID!) { revokeShare(input: { id: $id }) { revokedId } }";
 
-async fn share(chatroom: &TestChatroom, mut input: Value) -> Value {
+async fn try_share(chatroom: &TestChatroom, mut input: Value) -> Value {
     input["chatroomId"] = json!(chatroom.id);
     chatroom.user.execute(SHARE, json!({ "input": input })).await
 }
 
-async fn new_share(chatroom: &TestChatroom) -> Value {
-    share(chatroom, json!({})).await["data"]["shareChatroom"]["share"].take()
+async fn create_share(chatroom: &TestChatroom) -> Value {
+    try_share(chatroom, json!({})).await["data"]["shareChatroom"]["share"].take()
 }
 
-async fn shared(anyone: &TestUser, token: &Value) -> Value {
-    anyone.data(SHARED, json!({ "token": token })).await["sharedChatroom"].take()
+async fn read_shared(visitor: &TestUser, token: &Value) -> Value {
+    visitor.data(SHARED, json!({ "token": token })).await["sharedChatroom"].take()
 }
 
 fn texts(shared: &Value) -> Vec<&str> {
@@ -35,7 +35,7 @@ fn texts(shared: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn an_anonymous_visitor_sees_the_branch_as_it_was_and_nothing_else() {
+async fn an_anonymous_visitor_sees_the_branch_as_it_was_when_shared_and_nothing_else() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("Plans").await;
@@ -47,33 +47,33 @@ async fn an_anonymous_visitor_sees_the_branch_as_it_was_and_nothing_else() {
     app.gemini.enqueue(Script::new().text("not yet").wait(&gate).finish("STOP"));
     let two = chatroom.send("two").await;
     user.follow(&two.reply, None).await.read_until("not yet").await;
-    let link = new_share(&chatroom).await;
+    let link = create_share(&chatroom).await;
     gate.release_one();
     user.read(&two.reply).await;
-    // Later changes do not show.
+    // Visitors do not see these later changes.
     user.edit(&one.message, "changed").await.unwrap();
     let rename = "mutation($id: ID!) { updateChatroom(input: {id: $id, title: \"z\"}) { chatroom { id } } }";
     user.data(rename, json!({ "id": chatroom.id })).await;
     app.wait_until_idle().await;
-    let anyone = app.anonymous();
-    let seen = shared(&anyone, &link["token"]).await;
+    let visitor = app.anonymous();
+    let seen = read_shared(&visitor, &link["token"]).await;
     assert_eq!(seen["title"], "Plans");
     assert_eq!(texts(&seen), ["first", "Yes.", "two"]);
     assert_eq!(seen["messages"]["nodes"][1]["model"], "model-a-001");
     let page = json!({"token": link["token"], "first": 2});
-    let page = anyone.data(SHARED, page).await["sharedChatroom"]["messages"].take();
+    let page = visitor.data(SHARED, page).await["sharedChatroom"]["messages"].take();
     assert_eq!(
         (page["nodes"].as_array().unwrap().len(), &page["pageInfo"]["hasNextPage"]),
         (2, &json!(true))
     );
     let rest = json!({"token": link["token"], "after": page["pageInfo"]["endCursor"]});
-    assert_eq!(texts(&anyone.data(SHARED, rest).await["sharedChatroom"]), ["two"]);
+    assert_eq!(texts(&visitor.data(SHARED, rest).await["sharedChatroom"]), ["two"]);
     let last = "query($token: String!, $before: String) { sharedChatroom(token: $token) {
         messages(last: 1, before: $before) { nodes { content } } } }";
     let before = json!({"token": link["token"], "before": page["pageInfo"]["endCursor"]});
-    assert_eq!(texts(&anyone.data(last, before).await["sharedChatroom"]), ["first"]);
+    assert_eq!(texts(&visitor.data(last, before).await["sharedChatroom"]), ["first"]);
     for id in [&chatroom.id, &one.message] {
-        let node = anyone.data("query($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await;
+        let node = visitor.data("query($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await;
         assert_eq!(node["node"], Value::Null);
     }
     app.stop().await;
@@ -84,24 +84,24 @@ async fn a_link_ends_when_it_is_revoked_or_expires_or_its_chatroom_or_account_is
     let app = TestApp::with_stopped_clock().await;
     let user = app.user().await;
     let other = app.user().await;
-    let anyone = app.anonymous();
+    let visitor = app.anonymous();
     let chatroom = user.create_chatroom("x").await;
     let sent = chatroom.send("hi").await;
     user.read(&sent.reply).await;
     let mut copy = ChatroomCopy::read(&user, &chatroom.id).await;
-    let revoked = new_share(&chatroom).await;
+    let revoked = create_share(&chatroom).await;
     assert_eq!(copy.apply_next().await, "ChatroomUpdated");
-    assert_eq!(texts(&shared(&anyone, &revoked["token"]).await), ["hi", "Yes."]);
+    assert_eq!(texts(&read_shared(&visitor, &revoked["token"]).await), ["hi", "Yes."]);
     assert_eq!(other.error_code(REVOKE, json!({ "id": revoked["id"] })).await, "NOT_FOUND");
     user.data(REVOKE, json!({ "id": revoked["id"] })).await;
     assert_eq!(copy.apply_next().await, "ChatroomUpdated");
-    assert_eq!(shared(&anyone, &revoked["token"]).await, Value::Null);
+    assert_eq!(read_shared(&visitor, &revoked["token"]).await, Value::Null);
     assert_eq!(user.error_code(REVOKE, json!({ "id": revoked["id"] })).await, "NOT_FOUND");
 
     let expiry = app.clock.now() + TimeDelta::minutes(5);
-    let mut expiring = share(&chatroom, json!({ "expiresAt": expiry })).await;
+    let mut expiring = try_share(&chatroom, json!({ "expiresAt": expiry })).await;
     let expiring = expiring["data"]["shareChatroom"]["share"].take();
-    let lasting = new_share(&chatroom).await;
+    let lasting = create_share(&chatroom).await;
     let listed = async || {
         let query = "query($id: ID!) { chatroom(id: $id) { shares { id url token } } }";
         let found = user.data(query, json!({ "id": chatroom.id })).await;
@@ -110,22 +110,22 @@ async fn a_link_ends_when_it_is_revoked_or_expires_or_its_chatroom_or_account_is
     assert_eq!(listed().await.len(), 2);
     assert_eq!(listed().await[1]["token"], lasting["token"]);
     assert_eq!(listed().await[1]["url"], format!("/share/{}", lasting["token"].as_str().unwrap()));
-    assert_eq!(texts(&shared(&anyone, &expiring["token"]).await), ["hi", "Yes."]);
+    assert_eq!(texts(&read_shared(&visitor, &expiring["token"]).await), ["hi", "Yes."]);
     app.advance(TimeDelta::minutes(5)).await;
-    assert_eq!(shared(&anyone, &expiring["token"]).await, Value::Null);
+    assert_eq!(read_shared(&visitor, &expiring["token"]).await, Value::Null);
     assert_eq!(listed().await.len(), 1);
 
     let second = user.create_chatroom("y").await;
-    let gone = new_share(&second).await;
+    let of_deleted_chatroom = create_share(&second).await;
     user.data(
         "mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }",
         json!({ "id": second.id }),
     )
     .await;
-    assert_eq!(shared(&anyone, &gone["token"]).await, Value::Null);
-    assert_eq!(texts(&shared(&anyone, &lasting["token"]).await), ["hi", "Yes."]);
+    assert_eq!(read_shared(&visitor, &of_deleted_chatroom["token"]).await, Value::Null);
+    assert_eq!(texts(&read_shared(&visitor, &lasting["token"]).await), ["hi", "Yes."]);
     user.data("mutation { deleteAccount { deletedId } }", json!({})).await;
-    assert_eq!(shared(&anyone, &lasting["token"]).await, Value::Null);
+    assert_eq!(read_shared(&visitor, &lasting["token"]).await, Value::Null);
     app.stop().await;
 }
 
@@ -134,44 +134,46 @@ async fn a_guessed_token_shows_nothing_and_reads_are_limited_per_address() {
     let app = TestApp::with_stopped_clock().await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
-    let link = new_share(&chatroom).await;
+    let link = create_share(&chatroom).await;
     let token = link["token"].as_str().unwrap();
     let mut forged = token.to_owned();
     let last = if forged.ends_with('A') { 'B' } else { 'A' };
     forged.replace_range(30..31, if &token[30..31] == "x" { "y" } else { "x" });
-    let anyone = app.anonymous();
+    let visitor = app.anonymous();
     for guess in ["", "x", link["id"].as_str().unwrap(), &forged, &format!("{token}{last}"), &token[..22]] {
-        assert_eq!(shared(&anyone, &json!(guess)).await, Value::Null, "{guess}");
+        assert_eq!(read_shared(&visitor, &json!(guess)).await, Value::Null, "{guess}");
     }
-    let reads = join_all((0..130).map(|_| anyone.execute(SHARED, json!({ "token": token })))).await;
+    let reads = join_all((0..130).map(|_| visitor.execute(SHARED, json!({ "token": token })))).await;
     let limited = reads.iter().filter(|read| code_of(read) == "RATE_LIMITED").count();
+    // An address may read shares 120 times a minute, and the six guesses were reads.
     assert_eq!(limited, 130 - (120 - 6));
     app.advance(TimeDelta::minutes(1)).await;
-    assert_eq!(shared(&anyone, &link["token"]).await["title"], "x");
+    assert_eq!(read_shared(&visitor, &link["token"]).await["title"], "x");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn invalid_and_repeated_shares_are_rejected_or_return_the_first_one() {
+async fn invalid_shares_are_rejected_and_a_repeated_share_returns_the_first_one() {
     let app = TestApp::start().await;
     let (user, other) = (app.user().await, app.user().await);
     let chatroom = user.create_chatroom("x").await;
-    let past = share(&chatroom, json!({"expiresAt": "2020-01-01T00:00:00Z"})).await;
+    let past = try_share(&chatroom, json!({"expiresAt": "2020-01-01T00:00:00Z"})).await;
     assert_eq!(past["errors"][0]["extensions"]["field"], "expiresAt");
     let foreign = TestChatroom { user: other, id: chatroom.id.clone() };
-    assert_eq!(code_of(&share(&foreign, json!({})).await), "NOT_FOUND");
+    assert_eq!(code_of(&try_share(&foreign, json!({})).await), "NOT_FOUND");
     let keyed = json!({"idempotencyKey": "k"});
-    let shares = join_all((0..5).map(|_| share(&chatroom, keyed.clone()))).await;
-    assert!(shares.iter().all(|one| *one == shares[0] && code_of(one) == "no error"), "{shares:?}");
+    let shares = join_all((0..5).map(|_| try_share(&chatroom, keyed.clone()))).await;
+    assert!(shares.iter().all(|share| *share == shares[0] && code_of(share) == "no error"), "{shares:?}");
+    // A chatroom has at most 50 shares.
     for _ in 1..50 {
-        assert_eq!(code_of(&share(&chatroom, json!({})).await), "no error");
+        assert_eq!(code_of(&try_share(&chatroom, json!({})).await), "no error");
     }
-    assert_eq!(code_of(&share(&chatroom, json!({})).await), "CONFLICT");
+    assert_eq!(code_of(&try_share(&chatroom, json!({})).await), "CONFLICT");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn the_page_of_a_share_is_not_indexed() {
+async fn the_page_of_a_share_must_not_be_indexed_by_search_engines() {
     let app = TestApp::start().await;
     let get = async |path: &str| {
         let request = app.anonymous().http.get(format!("http://{}{path}", app.address));

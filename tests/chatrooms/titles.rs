@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Gate, Script, TestApp, TestUser, chatroom_copy::ChatroomCopy, user::TestChatroom};
 
-/// The title, and whether it is generated.
+/// Returns the title and `hasGeneratedTitle`.
 async fn title(chatroom: &TestChatroom) -> (String, bool) {
     let query = "query($id: ID!) { chatroom(id: $id) { title hasGeneratedTitle } }";
     let found = chatroom.user.data(query, json!({ "id": chatroom.id })).await;
@@ -61,23 +61,23 @@ async fn a_title_that_was_set_by_hand_is_never_replaced() {
     app.wait_until_idle().await;
     assert_eq!(app.gemini.calls().len(), 2);
     // The user sets the title while the model generates one.
-    let raced = user.create_chatroom_with(json!({})).await;
+    let renamed_meanwhile = user.create_chatroom_with(json!({})).await;
     let gate = Gate::closed();
     app.gemini.enqueue(Script::reply(["Yes."]));
     app.gemini.enqueue(Script::new().wait(&gate).text("Generated").finish("STOP"));
-    raced.send("hi").await;
+    renamed_meanwhile.send("hi").await;
     app.gemini.wait_for_calls(4).await;
-    rename(&user, &raced, "Faster").await;
+    rename(&user, &renamed_meanwhile, "Faster").await;
     gate.release_one();
     app.wait_until_idle().await;
     assert_eq!(title(&named).await, ("Mine".to_owned(), false));
     assert_eq!(title(&renamed).await, ("Mine, too".to_owned(), false));
-    assert_eq!(title(&raced).await, ("Faster".to_owned(), false));
+    assert_eq!(title(&renamed_meanwhile).await, ("Faster".to_owned(), false));
     app.stop().await;
 }
 
 #[tokio::test]
-async fn temporary_chatrooms_and_servers_with_titles_off_generate_none() {
+async fn no_title_is_generated_for_a_temporary_chatroom_or_if_titles_are_off() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let temporary = user.create_chatroom_with(json!({"temporary": true})).await;
@@ -94,7 +94,7 @@ async fn temporary_chatrooms_and_servers_with_titles_off_generate_none() {
 }
 
 #[tokio::test]
-async fn after_a_failed_title_or_a_failed_first_reply_the_next_exchange_gives_one() {
+async fn after_a_failed_title_or_a_failed_first_reply_the_next_exchange_gives_a_title() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let chatroom = user.create_chatroom_with(json!({})).await;
