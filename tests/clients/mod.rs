@@ -20,14 +20,18 @@ struct Example {
     lines: mpsc::UnboundedReceiver<String>,
 }
 
-fn clients() -> &'static Path {
+fn clients_directory() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/clients"))
 }
 
 impl Example {
     fn start(file: &str, server: SocketAddr) -> Self {
-        let mut command = Command::new(clients().join("node_modules/.bin/tsx"));
-        command.current_dir(clients()).arg(file).arg(format!("http://{server}/graphql")).arg("+14155550123");
+        let mut command = Command::new(clients_directory().join("node_modules/.bin/tsx"));
+        command
+            .current_dir(clients_directory())
+            .arg(file)
+            .arg(format!("http://{server}/graphql"))
+            .arg("+14155550123");
         let mut child = command.stdout(Stdio::piped()).spawn().expect("tests/with-clients installs tsx");
         let (sender, lines) = mpsc::unbounded_channel();
         let output = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -57,7 +61,7 @@ impl Drop for Example {
     }
 }
 
-async fn completes_the_scenario(file: &str) {
+async fn assert_completes_the_scenario(file: &str) {
     let app = TestApp::with_settings(&["--basic-daily-limit=2"]).await;
     let gate = Gate::closed();
     app.gemini.enqueue(Script::new().text("Half ").wait(&gate).text("and half").finish("STOP"));
@@ -70,7 +74,7 @@ async fn completes_the_scenario(file: &str) {
     gate.release_one();
     proxy.restore();
     let mut output = example.next_line().await;
-    // Reconnects fail until the proxy forwards again. No text arrives twice.
+    // Attempts to reconnect may fail until the proxy forwards connections. The text must continue without repetition.
     while output == "broken" {
         output = example.next_line().await;
     }
@@ -88,61 +92,62 @@ async fn completes_the_scenario(file: &str) {
 #[tokio::test]
 async fn apollo_client_over_websocket_completes_the_scenario() {
     require_clients!();
-    completes_the_scenario("apollo.ts").await;
+    assert_completes_the_scenario("apollo.ts").await;
 }
 
 #[tokio::test]
 async fn apollo_client_over_multipart_completes_the_scenario() {
     require_clients!();
-    completes_the_scenario("apollo-multipart.ts").await;
+    assert_completes_the_scenario("apollo-multipart.ts").await;
 }
 
 #[tokio::test]
 async fn urql_completes_the_scenario() {
     require_clients!();
-    completes_the_scenario("urql.ts").await;
+    assert_completes_the_scenario("urql.ts").await;
 }
 
 #[tokio::test]
 async fn relay_completes_the_scenario() {
     require_clients!();
-    completes_the_scenario("relay.ts").await;
+    assert_completes_the_scenario("relay.ts").await;
 }
 
 #[tokio::test]
 async fn graphql_ws_completes_the_scenario() {
     require_clients!();
-    completes_the_scenario("graphql-ws.ts").await;
+    assert_completes_the_scenario("graphql-ws.ts").await;
 }
 
 #[tokio::test]
 async fn subscriptions_transport_ws_completes_the_scenario() {
     require_clients!();
-    completes_the_scenario("old.ts").await;
+    assert_completes_the_scenario("old.ts").await;
 }
 
 #[tokio::test]
 async fn graphql_sse_completes_the_scenario() {
     require_clients!();
-    completes_the_scenario("sse.ts").await;
+    assert_completes_the_scenario("sse.ts").await;
 }
 
-/// Runs Node in `clients/`, and returns what it printed and whether it succeeded.
-async fn node(arguments: &[&str], environment: &[(&str, &str)]) -> (String, String, bool) {
+/// Runs Node in `clients/`. Returns its standard output, its standard error and whether it succeeded.
+async fn run_node(arguments: &[&str], environment: &[(&str, &str)]) -> (String, String, bool) {
     let mut command = Command::new("node");
-    command.current_dir(clients()).args(arguments).envs(environment.iter().copied());
-    let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    command.current_dir(clients_directory()).args(arguments).envs(environment.iter().copied());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (text(done.stdout), text(done.stderr), done.status.success())
+    (text(output.stdout), text(output.stderr), output.status.success())
 }
 
 #[tokio::test]
 async fn a_failing_example_prints_the_error_in_one_line() {
     require_clients!();
     let app = TestApp::start().await;
-    let (url, closed) =
-        (app.url(), std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
-    let unreachable = format!("http://{closed}/graphql");
+    let url = app.url();
+    // The listener is dropped at once, so nothing accepts connections at its address.
+    let closed_address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let unreachable = format!("http://{closed_address}/graphql");
     for file in [
         "apollo.ts",
         "apollo-multipart.ts",
@@ -153,21 +158,21 @@ async fn a_failing_example_prints_the_error_in_one_line() {
         "old.ts",
         "sse.ts",
     ] {
-        let tsx = clients().join("node_modules/tsx/dist/cli.mjs");
+        let tsx = clients_directory().join("node_modules/tsx/dist/cli.mjs");
         let run = async |arguments: &[&str]| {
             let (_, error, succeeded) =
-                node(&[&[tsx.to_str().unwrap(), file], arguments].concat(), &[]).await;
+                run_node(&[&[tsx.to_str().unwrap(), file], arguments].concat(), &[]).await;
             assert!(!succeeded && error.lines().count() == 1, "{file}: {error}");
             error
         };
-        // This number received a code just now, so that another code is rate-limited.
+        // The server has just sent a code to this number, so a request for another code is rate-limited.
         let number = app.user().await.phone_number;
         let error = run(&[&url, &number]).await;
         assert!(error.contains("Too many requests") && error.contains("(RATE_LIMITED)"), "{file}: {error}");
         let error = run(&[&url, "nonsense"]).await;
         assert!(error.contains("phoneNumber") && error.contains("(BAD_USER_INPUT)"), "{file}: {error}");
         let error = run(&[&unreachable, "+14155550123"]).await;
-        // graphql-sse discards the cause.
+        // graphql-sse does not report the cause.
         assert!(error.contains("ECONNREFUSED") || error == "fetch failed\n", "{file}: {error}");
         let error = run(&[]).await;
         assert!(error.starts_with("usage: "), "{file}: {error}");
@@ -185,7 +190,7 @@ async fn follow_mjs_prints_the_reply_and_reports_an_expired_token() {
     // With --eval, the first argument takes the position of a script file's name.
     let follow = async |token: &str, chatroom: &str| {
         let environment = [("TOKEN", token), ("CHATROOM_ID", chatroom)];
-        node(&["--input-type=module", "--eval", &script, "--", "follow.mjs", "hi"], &environment).await
+        run_node(&["--input-type=module", "--eval", &script, "--", "follow.mjs", "hi"], &environment).await
     };
     assert_eq!(follow(&user.token, &chatroom.id).await, ("Yes.\n".to_owned(), String::new(), true));
     let rejected = serde_json::json!({"error": {"code": 400}});
@@ -210,9 +215,10 @@ async fn all_graphql_over_http_audits_pass() {
     require_clients!();
     let app = TestApp::start().await;
     let url = app.url();
-    let audit =
-        move || Command::new("node").current_dir(clients()).args(["audit.mjs", &url]).output().unwrap();
-    let done = tokio::task::spawn_blocking(audit).await.unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    let audit = move || {
+        Command::new("node").current_dir(clients_directory()).args(["audit.mjs", &url]).output().unwrap()
+    };
+    let output = tokio::task::spawn_blocking(audit).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     app.stop().await;
 }

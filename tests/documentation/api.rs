@@ -1,4 +1,4 @@
-//! The schema follows the rules of docs/api.md, and docs/api.md names only what exists.
+//! The schema follows the rules of docs/api.md, and docs/api.md names only what exists in the schema.
 
 use std::collections::BTreeSet;
 
@@ -17,26 +17,27 @@ fn is_builtin(name: &str) -> bool {
     name.starts_with("__")
 }
 
-/// The fields of objects and interfaces, each with the name of its type.
+/// Returns the fields of all objects and interfaces, each with the name of the object or interface that has it.
 fn fields(schema: &Schema) -> Vec<(String, &Component<FieldDefinition>)> {
-    let mut all = Vec::new();
+    let mut all_fields = Vec::new();
     for (name, definition) in schema.types.iter().filter(|(name, _)| !is_builtin(name)) {
         let fields = match definition {
             ExtendedType::Object(object) => &object.fields,
             ExtendedType::Interface(interface) => &interface.fields,
             _ => continue,
         };
-        all.extend(fields.values().map(|field| (name.to_string(), field)));
+        all_fields.extend(fields.values().map(|field| (name.to_string(), field)));
     }
-    all
+    all_fields
 }
 
+/// Returns the fields of the root type `Query`, `Mutation` or `Subscription`.
 fn operations<'a>(schema: &'a Schema, root: &str) -> Vec<&'a Component<FieldDefinition>> {
     let root = root.to_owned();
     fields(schema).into_iter().filter(|(name, _)| *name == root).map(|(_, field)| field).collect()
 }
 
-/// The words in capitals of a description: codes of errors, values of enums and names of protocols.
+/// Returns the words in capitals of a description: error codes and enum values. Shorter ones, such as URL, are left out.
 fn capitals(text: &str) -> BTreeSet<String> {
     let is_part = |c: char| c.is_ascii_uppercase() || c == '_';
     let words = text.split(|c: char| !is_part(c)).map(str::to_owned);
@@ -64,8 +65,8 @@ fn each_operation_lists_the_codes_of_its_errors() {
         .filter_map(|definition| definition.as_enum())
         .flat_map(|definition| definition.values.keys().map(ToString::to_string))
         .collect();
-    // Operations without errors of their own, for callers without a token.
-    let without = ["me", "models", "node", "billing", "history"];
+    // Callers need no token for these operations, and the operations return no errors of their own.
+    let without_errors = ["me", "models", "node", "billing", "history"];
     for root in ["Query", "Mutation", "Subscription"] {
         for field in operations(&schema, root) {
             let description = field.description.as_deref().unwrap_or_default();
@@ -73,7 +74,7 @@ fn each_operation_lists_the_codes_of_its_errors() {
             let unknown: Vec<_> =
                 named.iter().filter(|word| !codes.contains(*word) && !values.contains(*word)).collect();
             assert!(unknown.is_empty(), "{}: {unknown:?} are neither codes nor values", field.name);
-            if without.contains(&field.name.as_str()) {
+            if without_errors.contains(&field.name.as_str()) {
                 continue;
             }
             let (_, errors) = description.rsplit_once("Errors:").unwrap_or_else(|| {
@@ -85,21 +86,21 @@ fn each_operation_lists_the_codes_of_its_errors() {
 }
 
 #[test]
-fn times_and_booleans_have_the_names_of_their_kind() {
+fn names_of_times_end_in_at_and_names_of_booleans_begin_with_is_or_has() {
     for (object, field) in fields(&schema()) {
         let (name, kind) = (field.name.as_str(), field.ty.inner_named_type().as_str());
         let is_time = name.ends_with("At") || name == "currentPeriodEnd";
         assert_eq!(kind == "DateTime", is_time, "{object}.{name}");
         if kind == "Boolean" {
             let exceptions = ["cancelAtPeriodEnd", "current", "retryable"];
-            let is_named = name.starts_with("is") || name.starts_with("has") || exceptions.contains(&name);
-            assert!(is_named, "{object}.{name}");
+            let has_prefix = name.starts_with("is") || name.starts_with("has");
+            assert!(has_prefix || exceptions.contains(&name), "{object}.{name}");
         }
     }
 }
 
 #[test]
-fn the_elements_of_lists_are_not_null_except_those_of_nodes() {
+fn lists_contain_no_nulls_except_the_query_nodes() {
     for (object, field) in fields(&schema()) {
         let element = match &field.ty {
             Type::List(element) | Type::NonNullList(element) => element,
@@ -122,10 +123,10 @@ fn connections_are_paged_in_both_directions() {
             let arguments: Vec<&str> =
                 field.arguments.iter().map(|argument| argument.name.as_str()).collect();
             let paging = ["first", "after", "last", "before"];
-            let forward_only = object == "Query" && field.name == "search";
-            let needed = if forward_only { &paging[..2] } else { &paging[..] };
+            let is_forward_only = object == "Query" && field.name == "search";
+            let required = if is_forward_only { &paging[..2] } else { &paging[..] };
             assert!(
-                needed.iter().all(|name| arguments.contains(name)),
+                required.iter().all(|name| arguments.contains(name)),
                 "{object}.{}: {arguments:?}",
                 field.name
             );
@@ -160,7 +161,7 @@ fn docs_api_names_only_what_exists() {
         known.insert(field.name.to_string());
         known.extend(field.arguments.iter().map(|argument| argument.name.to_string()));
     }
-    // Suffixes and prefixes of names, styles, and parts of responses.
+    // Words in code format that are not names of the schema: styles, prefixes and suffixes of names, and parts of responses.
     known.extend(
         [
             "camelCase",

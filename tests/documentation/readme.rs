@@ -6,7 +6,7 @@ use crate::support::{process::Deployment, requirements::has_curl};
 
 const README: &str = include_str!("../../README.md");
 
-/// The first code block after a heading.
+/// Returns the first code block after a heading.
 fn block_after(heading: &str) -> &'static str {
     let (_, section) = README.split_once(heading).unwrap();
     let (_, block) = section.split_once("```").unwrap();
@@ -24,16 +24,21 @@ async fn the_readmes_curl_example_works() {
     let script = block_after("## A first conversation, in curl");
     assert!(script.contains("http://localhost:8000"));
     let script = script.replace("localhost:8000", &process.address.to_string());
-    let talk = move || Command::new("bash").args(["-euc", &script]).env("TOKEN", "").output().unwrap();
-    let done = tokio::task::spawn_blocking(talk).await.unwrap();
-    let output = String::from_utf8(done.stdout).unwrap();
-    assert!(output.contains(r#""status":"COMPLETED""#), "{output}{}", String::from_utf8_lossy(&done.stderr));
+    let run_script = move || Command::new("bash").args(["-euc", &script]).env("TOKEN", "").output().unwrap();
+    let result = tokio::task::spawn_blocking(run_script).await.unwrap();
+    let output = String::from_utf8(result.stdout).unwrap();
+    assert!(
+        output.contains(r#""status":"COMPLETED""#),
+        "{output}{}",
+        String::from_utf8_lossy(&result.stderr)
+    );
     assert!(output.contains("demo model") && output.contains("What is a pulsar?"), "{output}");
     process.terminate();
     assert!(process.wait_for_exit().await);
 }
 
-/// The source of a definition, such as `fragment Tokens`, with fragments in place of their spreads.
+/// Returns the source of a definition, such as `fragment Tokens`, in which each fragment spread is replaced by the fields of the
+/// fragment. Returns `None` if the documents do not contain the definition.
 fn definition(documents: &str, head: &str) -> Option<String> {
     let is_definition = |text: &&str| text.starts_with(head) && text[head.len()..].starts_with(['(', ' ']);
     let text = documents.split("\n\n").find(is_definition)?;
@@ -47,7 +52,7 @@ fn definition(documents: &str, head: &str) -> Option<String> {
     Some(text.lines().map(expand).collect::<Vec<_>>().join("\n"))
 }
 
-/// Fields, braces and pairs such as `$title:String`, each by itself.
+/// Splits a source into fields, braces and pairs such as `$title:String`.
 fn tokens(source: &str) -> Vec<String> {
     let spaced = source.replace(", ", " ").replace(": ", ":");
     let spaced =
@@ -56,7 +61,7 @@ fn tokens(source: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_readmes_operations_are_the_documented_ones_with_parts_left_out() {
+fn each_operation_in_the_readme_is_a_part_of_the_documented_one() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("playground/operations");
     let files =
         fs::read_dir(directory).unwrap().map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
@@ -73,8 +78,9 @@ fn the_readmes_operations_are_the_documented_ones_with_parts_left_out() {
         let documented = definition(&documents, head).unwrap_or_else(|| panic!("{head} is not documented"));
         let mut documented = tokens(&documented).into_iter();
         for token in tokens(operation) {
+            // Continues after the previous token, so the order must be the same.
             assert!(
-                documented.any(|other| other == token),
+                documented.any(|documented_token| documented_token == token),
                 "{token} of the README's {head} is not documented"
             );
         }

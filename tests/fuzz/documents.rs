@@ -12,8 +12,10 @@ use proptest::{
 use serde_json::{Value, json};
 use std::{collections::HashMap, sync::Arc};
 
+/// How deeply selections and arguments are nested.
 const DEPTH: u32 = 5;
-const WORDS: &str = "(query|mutation|subscription|fragment|on|me|id|chatrooms|nodes|__schema|__typename|node|\\{|\\}|\\(|\\)|\\[|\\]|\\.\\.\\.|\\$v|:|=|!|@skip\\(if: true\\)|@include|\"\\\\u0000\"|\"\"\"x\"\"\"|-1|1e999|null|#x\n|&|\\|) ";
+/// A regular expression of tokens, from which documents without a valid structure are generated.
+const TOKEN: &str = "(query|mutation|subscription|fragment|on|me|id|chatrooms|nodes|__schema|__typename|node|\\{|\\}|\\(|\\)|\\[|\\]|\\.\\.\\.|\\$v|:|=|!|@skip\\(if: true\\)|@include|\"\\\\u0000\"|\"\"\"x\"\"\"|-1|1e999|null|#x\n|&|\\|) ";
 
 /// The schema's types by name, and ids of existing objects.
 struct Schema {
@@ -25,12 +27,15 @@ impl Schema {
     fn read(ids: &[String]) -> Arc<Self> {
         let document = parse_schema(include_str!("../../schema.graphql")).unwrap();
         let types = document.definitions.into_iter().filter_map(|definition| match definition {
-            TypeSystemDefinition::Type(of) => Some((of.node.name.node.to_string(), of.node.kind)),
+            TypeSystemDefinition::Type(definition) => {
+                Some((definition.node.name.node.to_string(), definition.node.kind))
+            }
             _ => None,
         });
         Arc::new(Self { types: types.collect(), ids: ids.to_vec() })
     }
 
+    /// Returns the fields of an object or interface. Other types have none.
     fn fields(&self, name: &str) -> Vec<FieldDefinition> {
         match self.types.get(name) {
             Some(TypeKind::Object(object)) => object.fields.iter().map(|field| field.node.clone()).collect(),
@@ -42,13 +47,15 @@ impl Schema {
     }
 }
 
-fn named_type(of: &Type) -> &str {
-    match &of.base {
+/// Returns the name of a type without its lists.
+fn named_type(ty: &Type) -> &str {
+    match &ty.base {
         BaseType::Named(name) => name,
         BaseType::List(inner) => named_type(inner),
     }
 }
 
+/// Generates requests, most of which are valid. `ids` are the ids of existing objects.
 pub fn requests(ids: &[String]) -> BoxedStrategy<Value> {
     let schema = Schema::read(ids);
     let valid = (prop_oneof![8 => Just("query"), 3 => Just("mutation")], variables(&schema)).prop_flat_map({
@@ -61,25 +68,26 @@ pub fn requests(ids: &[String]) -> BoxedStrategy<Value> {
     let valid = (valid, prop_oneof![30 => Just(""), 1 => Just("($v: String, $n: Int = 3)"), 1 => Just("($id: ID!)")]).prop_map(
         |((set, (kind, variables)), declared)| json!({"query": format!("{kind} Q{declared} {set}"), "variables": variables}),
     );
-    let random_tokens = vec(WORDS, 0..60);
+    let random_tokens = vec(TOKEN, 0..60);
     let random_tokens = (random_tokens, variables(&schema))
-        .prop_map(|(words, variables)| json!({"query": words.concat(), "variables": variables}));
+        .prop_map(|(tokens, variables)| json!({"query": tokens.concat(), "variables": variables}));
     let random_text = ("\\PC{0,80}", any_json(), any_json())
         .prop_map(|(query, variables, extensions)| json!({"query": query, "variables": variables, "extensions": extensions}));
-    let mutated =
-        (valid.clone(), any::<prop::sample::Index>(), "\\PC").prop_map(|(mut request, at, with)| {
+    let mutated = (valid.clone(), any::<prop::sample::Index>(), "\\PC").prop_map(
+        |(mut request, index, replacement)| {
             let mut query: Vec<char> = request["query"].as_str().unwrap().chars().collect();
-            let at = at.index(query.len());
-            query.splice(at..=at, with.chars());
+            let position = index.index(query.len());
+            query.splice(position..=position, replacement.chars());
             request["query"] = query.into_iter().collect::<String>().into();
             request
-        });
+        },
+    );
     let batch = vec(valid.clone(), 0..12).prop_map(Value::Array);
     prop_oneof![10 => valid, 4 => mutated, 3 => random_tokens, 2 => random_text, 1 => batch, 1 => any_json()]
         .boxed()
 }
 
-/// A selection of a type's fields; empty for a leaf type.
+/// Generates a selection of a type's fields, which is empty for a leaf type.
 fn selection(schema: &Arc<Schema>, name: &str, depth: u32) -> BoxedStrategy<String> {
     // These mutations could end the session with which the requests are sent.
     let excluded = ["logout", "deleteAccount", "endSession", "changePassword", "resetPassword"];
@@ -105,9 +113,10 @@ fn selection(schema: &Arc<Schema>, name: &str, depth: u32) -> BoxedStrategy<Stri
     if fields.is_empty() {
         return Just(String::new()).boxed();
     }
-    let one = Union::new(fields.into_iter().map(|field| field_selection(schema, &field, depth)));
-    let one = prop_oneof![200 => one, 10 => Just("__typename ".to_owned()), 1 => Just("nothing ".to_owned())];
-    vec(one, 1..3).prop_map(|parts| format!(" {{ {} }}", parts.concat())).boxed()
+    let field = Union::new(fields.into_iter().map(|field| field_selection(schema, &field, depth)));
+    let field =
+        prop_oneof![200 => field, 10 => Just("__typename ".to_owned()), 1 => Just("nothing ".to_owned())];
+    vec(field, 1..3).prop_map(|parts| format!(" {{ {} }}", parts.concat())).boxed()
 }
 
 fn field_selection(schema: &Arc<Schema>, field: &FieldDefinition, depth: u32) -> BoxedStrategy<String> {
@@ -125,7 +134,7 @@ fn field_selection(schema: &Arc<Schema>, field: &FieldDefinition, depth: u32) ->
         .boxed()
 }
 
-/// An argument: omitted, with a literal of its type, or with any literal.
+/// Generates an argument with a literal of its type. Sometimes the literal has another type, or the argument is omitted.
 fn argument_value(
     schema: &Arc<Schema>,
     argument: &InputValueDefinition,
@@ -133,19 +142,20 @@ fn argument_value(
 ) -> BoxedStrategy<String> {
     let name = argument.name.node.to_string();
     let valid = literal(schema, &argument.ty.node, depth);
-    // Required arguments are sometimes omitted, too.
-    let optional = u32::from(argument.ty.node.nullable) * 60 + 1;
+    // Required arguments are also omitted sometimes.
+    let omitted_weight = u32::from(argument.ty.node.nullable) * 60 + 1;
     let with_name = move |value: String| format!("{name}: {value} ");
-    prop_oneof![60 => valid.prop_map(with_name.clone()), 1 => any_literal().prop_map(with_name), optional => Just(String::new())]
+    prop_oneof![60 => valid.prop_map(with_name.clone()), 1 => any_literal().prop_map(with_name), omitted_weight => Just(String::new())]
         .boxed()
 }
 
-fn literal(schema: &Arc<Schema>, of: &Type, depth: u32) -> BoxedStrategy<String> {
-    if let BaseType::List(inner) = &of.base {
+/// Generates a literal of a type.
+fn literal(schema: &Arc<Schema>, ty: &Type, depth: u32) -> BoxedStrategy<String> {
+    if let BaseType::List(inner) = &ty.base {
         let items = vec(literal(schema, inner, depth), 0..3);
         return items.prop_map(|items| format!("[{}]", items.join(" "))).boxed();
     }
-    let name = named_type(of);
+    let name = named_type(ty);
     match (name, schema.types.get(name)) {
         ("Int", _) => {
             prop_oneof![(-2..150_i64).prop_map(|n| n.to_string()), Just("2147483648".to_owned())].boxed()
@@ -170,6 +180,7 @@ fn literal(schema: &Arc<Schema>, of: &Type, depth: u32) -> BoxedStrategy<String>
     }
 }
 
+/// Generates a literal string, which may also be of a custom scalar type.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => "[a-z ]{0,12}",

@@ -22,16 +22,18 @@ use support::{
     process::{Deployment, Process},
 };
 
-/// By how many bytes the server's memory may grow, because the allocator keeps some freed memory.
-const SLACK: u64 = 24 * 1024 * 1024;
+/// By how many bytes the server's memory may grow. The allocator keeps some freed memory, which is no leak.
+const MAX_GROWTH: u64 = 24 * 1024 * 1024;
 const CONCURRENCY: usize = 16;
 /// The maximum CPU time of one request.
 const MAX_CPU: Duration = Duration::from_secs(1);
 /// The maximum memory of one request, in bytes.
 const MAX_MEMORY: u64 = 64 * 1024 * 1024;
-/// How many objects the user has.
+/// The number of chatrooms that the user has.
 const CHATROOMS: usize = 100;
+/// The number of alternatives of one reply.
 const ALTERNATIVES: usize = 20;
+/// The number of additional sessions of the user.
 const SESSIONS: usize = 10;
 /// The minimum number of requests before the memory is measured.
 const WARM_UP: usize = 1500;
@@ -43,7 +45,7 @@ const LOGIN: &str = r#"mutation {
 struct Cli {
     #[arg(long, default_value = "20000")]
     cases: usize,
-    /// Selects the cases; each run prints its seed
+    /// Selects the cases. By default, the seeds of past failures and a new one. Each run prints its seeds.
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -56,27 +58,26 @@ async fn main() {
         deployment.start_with(&[], &[("RATE_LIMITS", "off"), ("BASIC_DAILY_LIMIT", "1000000")]).await;
     let user = TestUser::sign_in(server.address, "+14155550123").await;
     let ids = prepare(&user).await;
-    // First the seeds of past failures, then a new one.
-    let kept = include_str!("seeds.txt").lines().filter_map(|line| line.parse().ok());
-    let fresh = seed.unwrap_or_else(|| fastrand::u64(..));
+    let past_failures = include_str!("seeds.txt").lines().filter_map(|line| line.parse().ok());
+    let new_seed = seed.unwrap_or_else(|| fastrand::u64(..));
     let seeds: Vec<u64> = match seed {
         Some(seed) => vec![seed],
-        None => kept.chain([fresh]).collect(),
+        None => past_failures.chain([new_seed]).collect(),
     };
     let cases_per_seed = cases / seeds.len();
     // Warms up pools, caches, password hashing and the allocator.
     let login = json!({ "query": LOGIN });
     join_all((0..CONCURRENCY).map(|_| send(&user, &login))).await;
     run(&user, &ids, 1, (cases / 4).max(WARM_UP)).await;
-    let before = server.memory();
+    let memory_before = server.memory();
     let mut counts = [0_u64; 3];
     for seed in seeds {
         println!("seed {seed}: {cases_per_seed} cases");
         let counted = run(&user, &ids, seed, cases_per_seed).await;
         counts.iter_mut().zip(counted).for_each(|(sum, count)| *sum += count);
     }
-    let after = server.memory();
-    check_costs(&server, &user, &ids, fresh, (cases / 20).max(100)).await;
+    let memory_after = server.memory();
+    check_costs(&server, &user, &ids, new_seed, (cases / 20).max(100)).await;
     println!(
         "{} cases: {} with data, {} rejected before execution, {} with field errors; 0 server errors; \
          the server had {} MiB before and has {} MiB now",
@@ -84,16 +85,16 @@ async fn main() {
         counts[0],
         counts[1],
         counts[2],
-        before >> 20,
-        after >> 20
+        memory_before >> 20,
+        memory_after >> 20
     );
-    assert!(after <= before + SLACK, "the memory of the server has grown");
+    assert!(memory_after <= memory_before + MAX_GROWTH, "the memory of the server has grown");
     assert_eq!(user.data("{ me { id } }", json!({})).await["me"]["id"], user.id.as_str());
     server.terminate();
     assert!(server.wait_for_exit().await, "the server exited with an error");
 }
 
-/// Creates many chatrooms, alternatives of a reply and sessions.
+/// Creates many chatrooms, alternatives of a reply and sessions. Returns the ids of a chatroom, a reply and the user.
 async fn prepare(user: &TestUser) -> Vec<String> {
     for _ in 0..CHATROOMS {
         user.create_chatroom("x").await;
@@ -115,6 +116,7 @@ async fn prepare(user: &TestUser) -> Vec<String> {
     vec![chatroom.id, reply, user.id.clone()]
 }
 
+/// Generates requests. The same seed generates the same ones.
 fn requests(ids: &[String], seed: u64, cases: usize) -> impl Iterator<Item = Value> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -128,10 +130,11 @@ fn requests(ids: &[String], seed: u64, cases: usize) -> impl Iterator<Item = Val
 async fn check_costs(server: &Process, user: &TestUser, ids: &[String], seed: u64, cases: usize) {
     let (mut most_cpu, mut most_memory) = (Duration::ZERO, 0);
     for request in requests(ids, seed, cases) {
-        let (cpu, memory) = (server.cpu(), server.memory());
+        let (cpu_before, memory_before) = (server.cpu(), server.memory());
         server.reset_peak_memory();
         send(user, &request).await;
-        let (cpu, memory) = (server.cpu().saturating_sub(cpu), server.peak_memory().saturating_sub(memory));
+        let (cpu, memory) =
+            (server.cpu().saturating_sub(cpu_before), server.peak_memory().saturating_sub(memory_before));
         assert!(cpu <= MAX_CPU && memory <= MAX_MEMORY, "{cpu:?} and {memory} bytes for {request}");
         (most_cpu, most_memory) = (most_cpu.max(cpu), most_memory.max(memory));
     }
@@ -142,7 +145,8 @@ async fn check_costs(server: &Process, user: &TestUser, ids: &[String], seed: u6
     );
 }
 
-/// Sends requests, and counts the responses with data, those rejected before execution and those with field errors.
+/// Sends requests concurrently. Returns the numbers of responses without errors, of responses to requests that were rejected
+/// before execution, and of responses with field errors.
 async fn run(user: &TestUser, ids: &[String], seed: u64, cases: usize) -> [u64; 3] {
     let requests = requests(ids, seed, cases);
     let responses = stream::iter(requests).map(async |request| send(user, &request).await);

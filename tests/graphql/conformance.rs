@@ -37,12 +37,12 @@ async fn an_omitted_variable_leaves_its_field_unchanged() {
     assert_eq!(cleared, json!({"title": "y", "systemInstruction": null}));
     let logout = "mutation($e: Boolean) { logout(input: { everywhere: $e }) { sessionsEnded } }";
     app.advance(TimeDelta::seconds(30)).await;
-    let other = app.sign_in_as(&user.phone_number).await;
-    assert_eq!(other.data(logout, json!({})).await, json!({"logout": {"sessionsEnded": 1}}));
+    let other_session = app.sign_in_as(&user.phone_number).await;
+    assert_eq!(other_session.data(logout, json!({})).await, json!({"logout": {"sessionsEnded": 1}}));
     assert_eq!(
         user.error_code("{ me { id } }", json!({})).await,
         "no error",
-        "the default is this session alone"
+        "by default, logout ends only the session that called it"
     );
     app.stop().await;
 }
@@ -75,7 +75,7 @@ async fn skipped_selections_leave_empty_objects() {
         let request =
             json!({"query": document, "variables": {"chatroom": chatroom.id}, "operationName": name});
         let response = user.post(&request).await;
-        // The field order must match, too.
+        // Compares texts, so that the order of fields must also match.
         assert_eq!(response["data"].to_string(), expected.to_string(), "{document}: {response}");
         assert_eq!(response.get("errors"), None, "{document}");
         let mut socket = user.socket().await;

@@ -1,4 +1,4 @@
-//! Loaders: one statement per level of a query, for any number of objects.
+//! Loaders: the server reads each level of a query with one statement, whatever the number of objects.
 
 use serde_json::json;
 
@@ -11,14 +11,16 @@ const NESTED: &str = "query($first: Int) { chatrooms(first: $first) { nodes {
     } }
 } } }";
 
-async fn statements(app: &TestApp, user: &TestUser, chatrooms: usize) -> Vec<String> {
+/// Returns the SQL statements that the nested query executes for a page of `chatrooms` chatrooms.
+async fn statements_of_nested_query(app: &TestApp, user: &TestUser, chatrooms: usize) -> Vec<String> {
     // Warms up caches and connections.
     user.data(NESTED, json!({ "first": chatrooms })).await;
     app.statements.lock().unwrap().clear();
     user.data(NESTED, json!({ "first": chatrooms })).await;
-    // Not counted: the worker's polls for jobs, and reads of the session and of the list's version once in five seconds.
+    // Leaves out the worker's polls for jobs, and the reads of the session and of the list's version, which happen once in five
+    // seconds.
     let is_of_the_query = |sql: &&String| {
-        !["jobs", "\"sessions\"", "chatrooms_version"].iter().any(|other| sql.contains(other))
+        !["jobs", "\"sessions\"", "chatrooms_version"].iter().any(|excluded| sql.contains(excluded))
     };
     app.statements.lock().unwrap().iter().filter(is_of_the_query).cloned().collect()
 }
@@ -32,9 +34,9 @@ async fn nested_fields_cost_one_statement_per_level_at_any_page_size() {
         user.read(&sent.reply).await;
     }
     for chatrooms in [2, 30] {
-        let statements = statements(&app, &user, chatrooms).await;
-        // Two statements for messages (`lastMessage` and `messages`), and one each for chatrooms, parents and alternatives. A batch
-        // collects keys for a millisecond, so that a busy machine may divide one.
+        let statements = statements_of_nested_query(&app, &user, chatrooms).await;
+        // Two statements read messages (`lastMessage` and `messages`), and one each reads chatrooms, parents and alternatives. A
+        // loader collects keys for a millisecond, so on a busy machine it may execute two statements instead of one.
         assert!((5..=10).contains(&statements.len()), "{statements:#?}");
     }
     app.stop().await;

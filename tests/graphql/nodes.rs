@@ -44,7 +44,7 @@ async fn nodes_returns_objects_of_every_type_in_the_order_of_their_ids() {
 }
 
 #[tokio::test]
-async fn nodes_reads_all_objects_of_a_type_at_once_and_has_a_maximum() {
+async fn nodes_reads_all_objects_of_a_type_at_once_and_limits_the_number_of_ids() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let mut ids = Vec::new();
@@ -72,7 +72,7 @@ async fn nodes_reads_all_objects_of_a_type_at_once_and_has_a_maximum() {
 }
 
 #[tokio::test]
-async fn payloads_and_events_carry_the_user_for_the_caches_of_clients() {
+async fn payloads_and_events_contain_the_user_for_the_caches_of_clients() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
@@ -99,15 +99,15 @@ async fn the_cost_of_an_operation_is_reported_on_request() {
     for _ in 0..2 {
         let response = user.post(&json!({"query": query, "extensions": {"cost": true}})).await;
         assert_eq!(response["data"]["chatrooms"]["nodes"], json!([]));
-        // The list, and for each of ten items the item and its two fields.
+        // 1 for the list, and 3 for each of ten items: the item and its two fields.
         assert_eq!(response["extensions"], json!({"cost": {"complexity": 31, "max": 2000}}));
-        // A response that may be kept has no extensions.
+        // The server caches responses to this query. A cached response must not contain the cost.
         assert_eq!(user.post(&json!({ "query": query })).await.get("extensions"), None);
     }
     let complex = "{ chatrooms(first: 100) { nodes { messages(first: 100) { nodes { id } } } } }";
-    let refused = user.execute(complex, json!({})).await;
-    let extensions = &refused["errors"][0]["extensions"];
+    let rejected = user.execute(complex, json!({})).await;
+    let extensions = &rejected["errors"][0]["extensions"];
     assert_eq!((&extensions["limit"], &extensions["max"]), (&json!("complexity"), &json!(2000)));
-    assert!(extensions["count"].as_u64().unwrap() > 20_000, "{refused}");
+    assert!(extensions["count"].as_u64().unwrap() > 20_000, "{rejected}");
     app.stop().await;
 }

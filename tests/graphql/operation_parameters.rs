@@ -5,8 +5,8 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::TestApp;
 
-/// A subscribe message whose content is escaped as surrogate pairs.
-fn longest_subscribe(id: &str, chatroom: &str, characters: usize) -> String {
+/// A `subscribe` message that sends a chat message of this many characters, each escaped as a surrogate pair (12 bytes).
+fn subscribe_with_escaped_content(id: &str, chatroom: &str, characters: usize) -> String {
     let send = "mutation($id: ID!, $c: String!) { sendMessage(input: {chatroomId: $id, content: $c}) { reply { id } } }";
     let content = "\\ud83d\\ude00".repeat(characters);
     format!(
@@ -15,15 +15,15 @@ fn longest_subscribe(id: &str, chatroom: &str, characters: usize) -> String {
 }
 
 #[tokio::test]
-async fn the_longest_message_fits_with_every_character_escaped() {
+async fn the_longest_message_is_accepted_with_every_character_escaped() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
     let mut socket = user.socket().await;
-    socket.send_raw(Message::text(longest_subscribe("1", &chatroom.id, 32_000))).await;
+    socket.send_raw(Message::text(subscribe_with_escaped_content("1", &chatroom.id, 32_000))).await;
     assert!(socket.next().await.unwrap()["payload"]["data"]["sendMessage"]["reply"]["id"].is_string());
     app.wait_until_idle().await;
-    let body = longest_subscribe("1", &chatroom.id, 32_000);
+    let body = subscribe_with_escaped_content("1", &chatroom.id, 32_000);
     let body = body.split_once("\"payload\":").unwrap().1.strip_suffix('}').unwrap().to_owned();
     let request =
         user.http.post(app.url()).bearer_auth(&user.token).header("content-type", "application/json");
@@ -40,13 +40,13 @@ async fn an_oversized_operation_is_rejected_under_its_id() {
     let mut socket = user.socket().await;
     socket.subscribe("live", "subscription { accountEvents { usage { used } } }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["id"], "live");
-    socket.send_raw(Message::text(longest_subscribe("1", &chatroom.id, 45_000))).await;
+    socket.send_raw(Message::text(subscribe_with_escaped_content("1", &chatroom.id, 45_000))).await;
     let rejected = socket.next().await.unwrap();
     assert_eq!((&rejected["type"], &rejected["id"]), (&json!("error"), &json!("1")));
     let extensions = &rejected["payload"][0]["extensions"];
     assert_eq!((&extensions["limit"], &extensions["max"]), (&json!("bytes of a message"), &json!(524_288)));
     socket.subscribe("2", "{ __typename }", &json!({})).await;
-    assert_eq!(socket.next().await.unwrap()["id"], "2", "the socket closed");
+    assert_eq!(socket.next().await.unwrap()["id"], "2", "the socket was closed");
     app.stop().await;
 }
 
@@ -72,16 +72,16 @@ async fn invalid_unicode_fails_only_its_own_operation() {
     assert_eq!((&rejected["type"], &rejected["id"]), (&json!("error"), &json!("1")));
     assert_names_the_variable(&rejected["payload"][0]);
     socket.subscribe("2", "{ __typename }", &json!({})).await;
-    assert_eq!(socket.next().await.unwrap()["id"], "2", "the socket closed");
+    assert_eq!(socket.next().await.unwrap()["id"], "2", "the socket was closed");
 
     let post = async |body: String| {
         let request = user.http.post(app.url()).header("content-type", "application/json");
         let response = request.body(body).send().await.unwrap();
         (response.status().as_u16(), response.json::<Value>().await.unwrap())
     };
-    let (status, alone) = post(payload.to_owned()).await;
+    let (status, single) = post(payload.to_owned()).await;
     assert_eq!(status, 400);
-    assert_names_the_variable(&alone["errors"][0]);
+    assert_names_the_variable(&single["errors"][0]);
     let (status, batch) = post(format!(r#"[{{"query":"{{ __typename }}"}},{payload},{{"query":7}}]"#)).await;
     assert_eq!((status, &batch[0]), (200, &json!({"data": {"__typename": "Query"}})));
     assert_names_the_variable(&batch[1]["errors"][0]);
@@ -103,12 +103,12 @@ async fn parameters_are_validated_alike_over_http_and_websocket() {
     let mut socket = user.socket().await;
     let hash = "7f56e67dd21ab3f30d1ff8b7bed08893f0a0db86449836189b361dd1e56ddb4b";
     let persisted = json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
-    let two = "query A { __typename } query B { a: __typename }";
+    let two_operations = "query A { __typename } query B { a: __typename }";
     for payload in [
         json!({"query": "{ __typename }", "operationName": "", "variables": null, "extensions": persisted}),
         json!({"query": null, "extensions": persisted}),
         json!({"query": "{ __typename }", "operationName": null, "extensions": null}),
-        json!({"query": two, "operationName": "B"}),
+        json!({"query": two_operations, "operationName": "B"}),
         json!({"query": "{ __typename }", "variables": []}),
         json!({"query": 7}),
         json!({"query": "{ __typename }", "operationName": 1}),

@@ -13,13 +13,14 @@ fn persisted(hash: &str) -> Value {
 }
 
 const TYPENAME: &str = "{ __typename }";
-const TYPENAMES_HASH: &str = "7f56e67dd21ab3f30d1ff8b7bed08893f0a0db86449836189b361dd1e56ddb4b";
+/// The SHA-256 hash of [`TYPENAME`].
+const TYPENAME_HASH: &str = "7f56e67dd21ab3f30d1ff8b7bed08893f0a0db86449836189b361dd1e56ddb4b";
 
 #[tokio::test]
 async fn a_registered_document_is_found_by_its_hash() {
     let app = TestApp::start().await;
     let anonymous = app.anonymous();
-    let by_hash = json!({ "extensions": persisted(TYPENAMES_HASH) });
+    let by_hash = json!({ "extensions": persisted(TYPENAME_HASH) });
     let unknown = anonymous.post(&by_hash).await;
     assert_eq!(code_of(&unknown), "PERSISTED_QUERY_NOT_FOUND");
     assert_eq!(
@@ -27,13 +28,13 @@ async fn a_registered_document_is_found_by_its_hash() {
         "the message that Apollo's clients expect"
     );
     let forged =
-        anonymous.post(&json!({"query": "{ me { id } }", "extensions": persisted(TYPENAMES_HASH)})).await;
+        anonymous.post(&json!({"query": "{ me { id } }", "extensions": persisted(TYPENAME_HASH)})).await;
     assert_eq!(code_of(&forged), "BAD_USER_INPUT");
-    let sent = anonymous.post(&json!({"query": TYPENAME, "extensions": persisted(TYPENAMES_HASH)})).await;
+    let sent = anonymous.post(&json!({"query": TYPENAME, "extensions": persisted(TYPENAME_HASH)})).await;
     let response = json!({"data": {"__typename": "Query"}});
     assert_eq!(sent, response);
     assert_eq!(anonymous.post(&by_hash).await, response);
-    let url = with_query(&app.url(), "extensions", &persisted(TYPENAMES_HASH).to_string());
+    let url = with_query(&app.url(), "extensions", &persisted(TYPENAME_HASH).to_string());
     let got = anonymous.http.get(url).send().await.unwrap().json::<Value>().await.unwrap();
     assert_eq!(got, response);
     let mut socket = app.user().await.socket().await;
@@ -46,9 +47,9 @@ async fn a_registered_document_is_found_by_its_hash() {
 async fn only_trusted_documents_are_executed_if_configured() {
     let directory = tempfile::TempDir::new().unwrap();
     let apollo = json!({"format": "apollo-persisted-query-manifest", "version": 1, "operations": [
-        {"id": TYPENAMES_HASH, "name": "Typename", "type": "query", "body": TYPENAME}]});
+        {"id": TYPENAME_HASH, "name": "Typename", "type": "query", "body": TYPENAME}]});
     let relay = json!({"my-id": TYPENAME});
-    for (manifest, id) in [(apollo, TYPENAMES_HASH), (relay, "my-id")] {
+    for (manifest, id) in [(apollo, TYPENAME_HASH), (relay, "my-id")] {
         let file = directory.path().join("manifest.json");
         std::fs::write(&file, manifest.to_string()).unwrap();
         let file = format!("--persisted-queries-file={}", file.display());
@@ -59,10 +60,10 @@ async fn only_trusted_documents_are_executed_if_configured() {
         assert_eq!(
             anonymous.post(&json!({ "query": TYPENAME })).await,
             response,
-            "the text of the document is accepted, too"
+            "the text of a trusted document is also accepted"
         );
-        let other = json!({"query": "{ me { id } }"});
-        assert_eq!(code_of(&anonymous.post(&other).await), "PERSISTED_QUERY_ONLY");
+        let untrusted = json!({"query": "{ me { id } }"});
+        assert_eq!(code_of(&anonymous.post(&untrusted).await), "PERSISTED_QUERY_ONLY");
         let mut socket = Socket::open(app.address, "graphql-transport-ws", &[]).await.unwrap();
         socket.send(&json!({"type": "connection_init"})).await;
         socket.next().await.unwrap();

@@ -11,7 +11,7 @@ use crate::support::{
     socket::{Socket, TEST_TIMEOUT},
 };
 
-/// Documents over a limit, with the name of the limit.
+/// Documents that exceed a limit, each with the name of the limit.
 fn documents_over_a_limit() -> Vec<(&'static str, String)> {
     let users: Vec<_> = (0..30).map(|n| format!("a{n}: me {{ ...F }}")).collect();
     let spread = format!("{{ {} }} fragment F on User {{ {} }}", users.join(" "), "id ".repeat(70));
@@ -80,11 +80,11 @@ async fn a_document_over_a_limit_is_rejected_on_every_transport() {
         let rejected = socket.next().await.unwrap();
         assert_eq!(rejected["type"], "error");
         assert_eq!(limit_of(&rejected["payload"][0]), expected);
-        let mut old = Socket::open(app.address, "graphql-ws", &[]).await.unwrap();
-        old.send(&json!({"type": "connection_init"})).await;
-        old.send(&json!({"type": "start", "id": "1", "payload": {"query": document}})).await;
+        let mut legacy_socket = Socket::open(app.address, "graphql-ws", &[]).await.unwrap();
+        legacy_socket.send(&json!({"type": "connection_init"})).await;
+        legacy_socket.send(&json!({"type": "start", "id": "1", "payload": {"query": document}})).await;
         let message = loop {
-            match old.next().await {
+            match legacy_socket.next().await {
                 Ok(message) if message["type"] == "connection_ack" || message["type"] == "ka" => {}
                 message => break message.unwrap(),
             }
@@ -103,7 +103,7 @@ async fn a_document_with_exponential_validation_cost_is_rejected_at_once() {
     let copy = |n| format!("a{n}: updateProfile(input: {{ fullName: $x }}) {{ user {{ id }} }}");
     let copies: Vec<_> = (0..20).map(copy).collect();
     for (query, variables, code) in [
-        // The last fragment is undefined, so that validation never terminates early.
+        // Each fragment spreads the next one 29 times. The last one is undefined, so that validation must visit all spreads.
         (format!("{{ ...F0 }} {}", links.join(" ")), json!({}), "GRAPHQL_VALIDATION_FAILED"),
         (format!("{{ me(x: [\"\"\" \"]) {{ id }} }} {}", links.join(" ")), json!({}), "GRAPHQL_PARSE_FAILED"),
         (
@@ -129,9 +129,9 @@ async fn complexity_batch_size_and_body_size_are_limited() {
     let user = app.user().await;
     let pages = "{ chatrooms(first: 100) { nodes { messages(first: 100) { nodes { id content } } } } }";
     let complex = user.execute(pages, json!({})).await;
-    let errors = &complex["errors"][0];
-    assert_eq!(limit_of(errors), ("QUERY_TOO_COMPLEX", "complexity"));
-    assert_eq!(errors["extensions"]["max"], 2000);
+    let error = &complex["errors"][0];
+    assert_eq!(limit_of(error), ("QUERY_TOO_COMPLEX", "complexity"));
+    assert_eq!(error["extensions"]["max"], 2000);
     let batch = json!(vec![json!({ "query": TYPENAME }); 11]);
     assert_eq!(limit_of(&user.post(&batch).await["errors"][0]).1, "operations of a batch");
     let body = json!({"query": TYPENAME, "variables": {"x": "x".repeat(512 * 1024)}});
@@ -190,8 +190,8 @@ async fn response_batch_and_read_sizes_are_limited() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
-    let half = "x".repeat(512 * 1024);
-    app.gemini.respond_with(move |_| Script::new().text(&half).finish("STOP"));
+    let long_text = "x".repeat(512 * 1024);
+    app.gemini.respond_with(move |_| Script::new().text(&long_text).finish("STOP"));
     for _ in 0..17 {
         user.read(&chatroom.send("hi").await.reply).await;
     }
@@ -201,7 +201,7 @@ async fn response_batch_and_read_sizes_are_limited() {
     let rejected = user.post(&last(100)).await;
     assert_eq!(limit_of(&rejected["errors"][0]), ("QUERY_TOO_COMPLEX", "answer"));
     assert_eq!(code_of(&user.post(&last(30)).await), "no error");
-    // Each operation reads ten replies. The second one exceeds the limit of the batch.
+    // Each operation reads ten long replies, and the second operation exceeds the limit of the batch.
     let batch = user.post(&json!([last(20), last(20)])).await;
     assert_eq!(code_of(&batch[0]), "no error");
     assert_eq!(limit_of(&batch[1]["errors"][0]), ("QUERY_TOO_COMPLEX", "answer"));
@@ -214,7 +214,7 @@ async fn response_batch_and_read_sizes_are_limited() {
 }
 
 #[tokio::test]
-async fn nested_alternatives_are_weighed_by_their_maximum_size() {
+async fn the_complexity_of_nested_alternatives_is_that_of_their_maximum_number() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
@@ -242,7 +242,9 @@ async fn nested_alternatives_are_weighed_by_their_maximum_size() {
         let variables = json!({"id": versions[1], "last": last, "before": before});
         let response = user.execute(page, variables).await;
         let found = response["data"]["node"]["alternatives"].as_array().cloned();
-        found.map(|found| found.iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>())
+        found.map(|found| {
+            found.iter().map(|version| version["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        })
     };
     assert_eq!(page(100, None).await.as_deref(), Some(&versions[..]));
     assert_eq!(page(2, None).await.as_deref(), Some(&versions[2..]));
@@ -256,9 +258,9 @@ const MUTATION: &str = "mutation { logout { sessionsEnded } }";
 
 /// A document with `count` mutations.
 fn mutations(count: usize) -> String {
-    let some: Vec<_> =
+    let fields: Vec<_> =
         (0..count).map(|n| format!("a{n}: updateProfile(input: {{}}) {{ user {{ id }} }}")).collect();
-    format!("mutation {{ {} }}", some.join(" "))
+    format!("mutation {{ {} }}", fields.join(" "))
 }
 
 #[tokio::test]
@@ -279,10 +281,10 @@ async fn mutations_are_rate_limited_per_user_with_headers() {
         user.data(&mutations(30), json!({})).await;
     }
     assert_eq!(headers().await.1, "\"mutations\";r=28;t=60");
-    let part = user.execute(&mutations(30), json!({})).await;
-    assert_eq!(code_of(&part), "RATE_LIMITED");
-    assert_eq!(part["errors"][0]["extensions"]["retryAfter"], 60);
-    assert_eq!(part["errors"][0]["path"], json!(["a28"]));
+    let partial = user.execute(&mutations(30), json!({})).await;
+    assert_eq!(code_of(&partial), "RATE_LIMITED");
+    assert_eq!(partial["errors"][0]["extensions"]["retryAfter"], 60);
+    assert_eq!(partial["errors"][0]["path"], json!(["a28"]));
     assert_eq!(headers().await.1, "\"mutations\";r=0;t=60");
     assert_eq!(user.error_code("{ me { id } }", json!({})).await, "no error", "reading is not limited");
     app.advance(TimeDelta::seconds(60)).await;
@@ -293,6 +295,7 @@ async fn mutations_are_rate_limited_per_user_with_headers() {
 #[tokio::test]
 async fn users_of_one_address_share_a_rate_limit() {
     let app = TestApp::with_stopped_clock().await;
+    // Five users send 120 mutations each, the limit of a user. Together these are 600, the limit of an address.
     for _ in 0..5 {
         let user = app.user().await;
         for _ in 0..4 {
@@ -309,7 +312,7 @@ async fn users_of_one_address_share_a_rate_limit() {
 #[tokio::test]
 async fn anonymous_calls_are_rate_limited_by_address_behind_trusted_proxies() {
     let clock = pollux::clock::Clock::stopped("2026-11-21T12:00:00Z".parse().unwrap());
-    for (settings, code_of_others) in
+    for (settings, code_of_other_addresses) in
         [(vec!["--trusted-proxies=127.0.0.1"], "UNAUTHENTICATED"), (vec![], "RATE_LIMITED")]
     {
         let app = TestApp::with(TestOptions {
@@ -328,11 +331,11 @@ async fn anonymous_calls_are_rate_limited_by_address_behind_trusted_proxies() {
             assert_eq!(from("2001:db8:0:1::1").await, "UNAUTHENTICATED");
         }
         assert_eq!(from("2001:db8:0:1::2").await, "RATE_LIMITED", "an address of the same network");
-        assert_eq!(from("2001:db8:0:2::1").await, code_of_others, "{settings:?}");
-        let same = from("[2001:db8:0:1::3]:4711").await;
-        assert_eq!(same, "RATE_LIMITED", "in brackets, with a port");
+        assert_eq!(from("2001:db8:0:2::1").await, code_of_other_addresses, "{settings:?}");
+        let same_network = from("[2001:db8:0:1::3]:4711").await;
+        assert_eq!(same_network, "RATE_LIMITED", "in brackets, with a port");
         for other in ["198.51.100.7:5678", "[2001:db8:0:3::1]", "[2001:db8:0:4::1]:443"] {
-            assert_eq!(from(other).await, code_of_others, "{other}");
+            assert_eq!(from(other).await, code_of_other_addresses, "{other}");
         }
         app.stop().await;
     }

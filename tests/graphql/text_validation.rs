@@ -16,11 +16,11 @@ const MODEL: &str = "mutation($v: String) { createChatroom(input: { model: $v })
 const NAME: &str = "mutation($v: String) { updateProfile(input: { fullName: $v }) { user { id } } }";
 const EMAIL: &str = "mutation($v: String) { updateProfile(input: { email: $v }) { user { id } } }";
 
-/// Operations with a variable `v`, with the field that the error names.
+/// Operations that pass their variable `v` to an input field, each with the name of the field.
 fn inputs(chatroom: &str) -> Vec<(String, &'static str)> {
-    let send = |field: &str, more: &str| {
+    let send = |field: &str, other_fields: &str| {
         format!(
-            "mutation($v: String!) {{ sendMessage(input: {{ chatroomId: \"{chatroom}\", {field}: $v{more} }}) {{ message {{ id }} }} }}"
+            "mutation($v: String!) {{ sendMessage(input: {{ chatroomId: \"{chatroom}\", {field}: $v{other_fields} }}) {{ message {{ id }} }} }}"
         )
     };
     let mut inputs: Vec<(String, &'static str)> = [
@@ -142,7 +142,7 @@ async fn invisible_text_counts_as_blank() {
         "mutation($v: String!) {{ sendMessage(input: {{ chatroomId: \"{}\", content: $v }}) {{ message {{ id }} }} }}",
         chatroom.id
     );
-    let rejected = async |user: &TestUser, query: &str, text: &str| -> Value {
+    let error_of = async |user: &TestUser, query: &str, text: &str| -> Value {
         let response = user.execute(query, json!({ "v": text })).await;
         json!([code_of(&response), response["errors"][0]["extensions"]["field"]])
     };
@@ -161,7 +161,7 @@ async fn invisible_text_counts_as_blank() {
             [(CREATE, "title"), (NAME, "fullName"), (EMAIL, "email"), (send.as_str(), "content")]
         {
             assert_eq!(
-                rejected(&user, query, text).await,
+                error_of(&user, query, text).await,
                 json!(["BAD_USER_INPUT", field]),
                 "{}",
                 text.escape_unicode()
@@ -170,7 +170,7 @@ async fn invisible_text_counts_as_blank() {
     }
     for text in ["\u{200b}.", "👨‍👩‍👧", "\u{2066}نص\u{2069}"] {
         for query in [CREATE, NAME] {
-            assert_eq!(rejected(&user, query, text).await[0], "no error", "{}", text.escape_unicode());
+            assert_eq!(error_of(&user, query, text).await[0], "no error", "{}", text.escape_unicode());
         }
     }
     assert_eq!(chatroom.branch().await, []);
