@@ -148,7 +148,7 @@ impl Target {
                 tokio::join!(self.hold_unread_http2(&self.user.token, &long), anonymous);
             }
             Attack::UnreadEventStreams => {
-                self.hold_unread_http1(100, "text/event-stream", &self.backlog()).await
+                self.hold_unread_http1(100, "text/event-stream", &self.backlog()).await;
             }
             Attack::UnreadMultipart => {
                 self.hold_unread_http1(100, "multipart/mixed;subscriptionSpec=1.0", &self.backlog()).await;

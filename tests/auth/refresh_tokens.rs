@@ -60,7 +60,7 @@ async fn reusing_a_refresh_token_ends_the_session() {
     // The owner uses the new access token, and a thief has the previous refresh token.
     let owner = with_new_access_token(&user, &exchange);
     assert_eq!(owner.data(ME, json!({})).await["me"]["phoneNumber"], PHONE);
-    // An exchange can be repeated for ten seconds even if its response was received.
+    // Even if its response was received, an exchange can be repeated for ten seconds. After that, a repetition ends the session.
     app.advance(TimeDelta::seconds(11)).await;
     assert_eq!(code_of(&refresh(&user, &user.refresh_token).await), "UNAUTHENTICATED");
     assert_eq!(code_of(&refresh(&user, new_token(&exchange)).await), "UNAUTHENTICATED");
@@ -148,7 +148,7 @@ async fn forged_refresh_token_does_not_end_the_session() {
     let app = TestApp::start().await;
     let user = app.sign_in_as(PHONE).await;
     let mut bytes = URL_SAFE_NO_PAD.decode(&user.refresh_token).unwrap();
-    // The first 16 bytes are the id of the session, which stays valid, and the next 32 the secret, which was never issued.
+    // The first 16 bytes are the session's id and the next 32 its secret. No token with the changed secret was ever issued.
     bytes[20] ^= 1;
     assert_eq!(code_of(&refresh(&user, &URL_SAFE_NO_PAD.encode(bytes)).await), "UNAUTHENTICATED");
     assert_eq!(code_of(&refresh(&user, &user.refresh_token).await), "no error");

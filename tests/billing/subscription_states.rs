@@ -45,7 +45,7 @@ async fn paused_collection_gives_basic_until_it_is_resumed() {
         // The operator can resume the collection. After another checkout, the user would then pay for two subscriptions.
         assert_eq!(code_of(&user.start_checkout(Value::Null).await.unwrap_err()), "ALREADY_SUBSCRIBED");
         let state = change_subscription(&app, &user, &id, |subscription| {
-            subscription["pause_collection"] = Value::Null
+            subscription["pause_collection"] = Value::Null;
         })
         .await;
         assert_eq!(state, json!(["PRO", "ACTIVE"]));
@@ -94,7 +94,7 @@ async fn a_visitors_failed_read_of_the_price_does_not_affect_subscriptions() {
     let id = app.stripe.create_subscription(&customer, "active");
     let price = json!({"id": "price_yearly", "object": "price", "product": "prod_pro"});
     let state = change_subscription(&app, &user, &id, |subscription| {
-        subscription["items"]["data"][0]["price"] = price.clone()
+        subscription["items"]["data"][0]["price"] = price.clone();
     })
     .await;
     assert_eq!(state, json!(["PRO", "ACTIVE"]));
@@ -130,7 +130,7 @@ async fn new_checkout_cancels_a_subscription_whose_payment_is_missing() {
         let first = user.start_checkout(Value::Null).await.unwrap();
         let (id, _) = app.stripe.complete_checkout(&first);
         app.stripe.update_subscription(&id, "customer.subscription.updated", |subscription| {
-            subscription["status"] = json!(status)
+            subscription["status"] = json!(status);
         });
         let second = user.start_checkout(Value::Null).await.unwrap();
         assert_ne!(second, first, "{status}");

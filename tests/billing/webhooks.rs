@@ -285,7 +285,7 @@ async fn replay_processes_stored_events_and_events_that_never_arrived() {
     replay(&events[0]).await;
     assert_eq!(next_state().await, "ACTIVE");
     stripe.update_subscription(&id, "customer.subscription.updated", |subscription| {
-        subscription["status"] = json!("past_due")
+        subscription["status"] = json!("past_due");
     });
     replay(&events[0]).await;
     assert_eq!(next_state().await, "PAST_DUE");
