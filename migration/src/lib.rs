@@ -23,6 +23,7 @@ mod m20261126_000202_token_usage;
 mod m20261126_000301_admin_actions;
 mod m20261126_000302_blocked_users;
 mod m20261126_000303_granted_pro;
+mod m20261126_000401_message_references;
 
 pub struct Migrator;
 
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000301_admin_actions::Migration),
             Box::new(m20261126_000302_blocked_users::Migration),
             Box::new(m20261126_000303_granted_pro::Migration),
+            Box::new(m20261126_000401_message_references::Migration),
         ]
     }
 }

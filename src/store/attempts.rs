@@ -7,7 +7,7 @@ use sea_orm::{ActiveEnum, DbBackend, FromQueryResult, Value, entity::prelude::*}
 
 use super::{
     Db,
-    branches::{HISTORY_COLUMNS, HistoryMessage},
+    branches::{self, HistoryMessage},
     jobs::{self, Claim},
     replies::{Attempt, End},
     sql,
@@ -47,18 +47,9 @@ pub async fn begin(
     limit: usize,
     now: Timestamp,
 ) -> Result<Option<Begun>, DbErr> {
-    // The reply's row, and below it the history's rows, which have fewer columns.
-    let select = format!(
-        "SELECT {HISTORY_COLUMNS}, {OTHER_COLUMNS} FROM begun
-         UNION ALL
-         SELECT above.*, {nulls} FROM (
-             SELECT {HISTORY_COLUMNS} FROM messages
-             WHERE chatroom_id = $1 AND active AND depth < (SELECT depth FROM begun) ORDER BY depth DESC LIMIT {limit}
-         ) AS above
-         ORDER BY depth DESC",
-        nulls = vec!["NULL"; OTHER_COLUMNS.split(',').count()].join(", "),
-    );
-    let text = match db.write().get_database_backend() {
+    let backend = db.write().get_database_backend();
+    let history = branches::history(backend, &branches::newest_above("begun.depth", limit), "DESC");
+    let text = match backend {
         DbBackend::Sqlite => transaction(&[
             "UPDATE chatrooms SET version = version + 1
              WHERE id = $1 AND EXISTS (SELECT 1 FROM messages
@@ -68,11 +59,9 @@ pub async fn begin(
                  changed_version = (SELECT version FROM chatrooms WHERE id = $1)
              WHERE id = $2 AND changes() = 1",
             &format!(
-                "WITH begun AS (
-                     SELECT messages.*, chatrooms.model AS chatroom_model, system_instruction, generation, {IS_PRO}
-                     FROM messages JOIN chatrooms ON chatrooms.id = chatroom_id
-                     WHERE messages.id = $2 AND changes() = 1
-                 ) {select}"
+                "SELECT begun.*, chatrooms.model AS chatroom_model, system_instruction, generation, {IS_PRO}, {history} AS history
+                 FROM messages AS begun JOIN chatrooms ON chatrooms.id = chatroom_id
+                 WHERE begun.id = $2 AND changes() = 1"
             ),
         ]),
         _ => format!(
@@ -86,32 +75,25 @@ pub async fn begin(
                  SET status = 'streaming', attempt = $3, content = '', changed_version = incremented.version
                  FROM incremented
                  WHERE messages.id = $2 AND messages.attempt < $3 AND messages.status IN ('queued', 'streaming')
-                 RETURNING messages.*, chatroom_model, system_instruction, generation, {IS_PRO}
-             ) {select}"
+                 RETURNING messages.*, chatroom_model, system_instruction, generation
+             ) SELECT begun.*, {IS_PRO}, {history} AS history FROM begun"
         ),
     };
     let values = [chatroom.into(), attempt.reply.into(), attempt.number.into(), now.into()];
     let rows = db.write().query_all_raw(sql(db.write(), text, values)).await?;
-    let Some((reply, history)) = rows.split_first() else { return Ok(None) };
+    let Some(reply) = rows.first() else { return Ok(None) };
     Ok(Some(Begun {
         model: reply.try_get("", "chatroom_model")?,
         system_instruction: reply.try_get("", "system_instruction")?,
         generation: reply.try_get("", "generation")?,
         is_pro: reply.try_get("", "is_pro")?,
         reply: message::Model::from_query_result(reply, "")?,
-        history: history
-            .iter()
-            .map(|row| HistoryMessage::from_query_result(row, ""))
-            .collect::<Result<_, _>>()?,
+        history: branches::parse_history(reply)?,
     }))
 }
 
-/// The columns of a reply that are not [`HISTORY_COLUMNS`], and its chatroom's.
-const OTHER_COLUMNS: &str = "user_id, chatroom_id, active, attempt, failure_code, failure_message, model, finish_reason, \
-     prompt_tokens, output_tokens, thought_tokens, feedback, added_version, changed_version, created_at, completed_at, \
-     chatroom_model, system_instruction, generation, is_pro";
 /// Whether the user of the reply has Pro at the time `$4`.
-const IS_PRO: &str = "EXISTS (SELECT 1 FROM subscriptions WHERE subscriptions.user_id = messages.user_id AND pro_until > $4) AS is_pro";
+const IS_PRO: &str = "EXISTS (SELECT 1 FROM subscriptions WHERE subscriptions.user_id = begun.user_id AND pro_until > $4) AS is_pro";
 
 /// A finished attempt.
 #[derive(Clone, Debug)]
@@ -193,7 +175,7 @@ fn finish_text(db: &Db, with_title: bool) -> String {
                    AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = $1)
                  RETURNING 1 AS ended"
             );
-            let claim_next = jobs::claim_next(NEXT_PARAMETERS, "$17 IS NOT NULL AND changes() = 1");
+            let claim_next = jobs::claim_next(NEXT_PARAMETERS, "$17 IS NOT NULL AND changes() = 1", "*");
             let charge = format!("{CHARGE} AND changes() = 1");
             let title =
                 format!("{QUEUE_TITLE} FROM chatrooms WHERE id = $3 AND {IS_UNTITLED} AND changes() = 1");
@@ -230,7 +212,7 @@ fn finish_text(db: &Db, with_title: bool) -> String {
              SELECT 1 AS completed, (SELECT 1 FROM ended) AS ended, next.* FROM completed LEFT JOIN next ON true",
             title_columns = if with_title { ", title_source, is_temporary" } else { "" },
             claim_next =
-                jobs::claim_next(NEXT_PARAMETERS, "$17 IS NOT NULL AND EXISTS (SELECT 1 FROM completed)"),
+                jobs::claim_next(NEXT_PARAMETERS, "$17 IS NOT NULL AND EXISTS (SELECT 1 FROM completed)", "jobs.*"),
             title = if with_title {
                 format!(", titled AS ({QUEUE_TITLE} FROM incremented, ended WHERE {IS_UNTITLED})")
             } else {

@@ -1,7 +1,7 @@
 //! The branches of a chatroom's message tree, one of which is active.
 
 use entity::{ChatroomId, MessageId, message};
-use sea_orm::{FromQueryResult, QueryOrder, entity::prelude::*};
+use sea_orm::{ActiveEnum, DbBackend, QueryOrder, QueryResult, Value, entity::prelude::*};
 
 use super::sql;
 
@@ -84,7 +84,7 @@ pub async fn newest_leaf(conn: &impl ConnectionTrait, id: MessageId) -> Result<O
 }
 
 /// The fields of a message that a prompt needs.
-#[derive(Clone, Debug, FromQueryResult)]
+#[derive(Clone, Debug)]
 pub struct HistoryMessage {
     pub id: MessageId,
     pub parent_id: Option<MessageId>,
@@ -94,20 +94,58 @@ pub struct HistoryMessage {
     pub content: String,
 }
 
-pub(super) const HISTORY_COLUMNS: &str = "id, parent_id, depth, role, status, content";
+const HISTORY_COLUMNS: &str = "id, parent_id, depth, role, status, content";
 
-/// Up to `limit` messages of the active branch whose depth is less than `depth`, newest first. Reads a range of one index.
+/// The SQL expression for the messages of a subquery, in an order such as `DESC` by depth, as one JSON text, which
+/// [`parse_history`] parses. A prompt may have a thousand messages, and as rows they would cost more than as one text: on SQLite,
+/// each row is sent from one thread to another.
+pub(super) fn history(backend: DbBackend, subquery: &str, order: &str) -> String {
+    match backend {
+        DbBackend::Sqlite => format!(
+            "(SELECT json_group_array(json_array(hex(id), hex(parent_id), depth, role, status, content) ORDER BY depth {order})
+              FROM ({subquery}))"
+        ),
+        _ => format!(
+            "(SELECT json_agg(json_build_array(id, parent_id, depth, role, status, content) ORDER BY depth {order})::text
+              FROM ({subquery}) AS history)"
+        ),
+    }
+}
+
+/// Parses the column `history` of a row.
+pub(super) fn parse_history(row: &QueryResult) -> Result<Vec<HistoryMessage>, DbErr> {
+    /// In the order of [`HISTORY_COLUMNS`]. On SQLite, `hex` of a null id is an empty text.
+    type Columns = (Uuid, Option<String>, i32, String, String, String);
+    let invalid = |error: &dyn std::error::Error| DbErr::Json(error.to_string());
+    let Some(text) = row.try_get::<Option<String>>("", "history")? else { return Ok(Vec::new()) };
+    let rows: Vec<Columns> = serde_json::from_str(&text).map_err(|error| invalid(&error))?;
+    let message = |(id, parent_id, depth, role, status, content): Columns| {
+        let parent_id = parent_id.filter(|id| !id.is_empty()).map(|id| id.parse()).transpose();
+        let parent_id = parent_id.map_err(|error: uuid::Error| invalid(&error))?.map(MessageId);
+        let (role, status) = (ActiveEnum::try_from_value(&role)?, ActiveEnum::try_from_value(&status)?);
+        Ok(HistoryMessage { id: MessageId(id), parent_id, depth, role, status, content })
+    };
+    rows.into_iter().map(message).collect()
+}
+
+/// The subquery for up to `limit` messages of the active branch of chatroom `$1` whose depth is less than `depth`, newest first.
+/// Reads a range of one index.
+pub(super) fn newest_above(depth: &str, limit: usize) -> String {
+    format!(
+        "SELECT {HISTORY_COLUMNS} FROM messages WHERE chatroom_id = $1 AND {ACTIVE} AND depth < {depth}
+         ORDER BY depth DESC LIMIT {limit}"
+    )
+}
+
+/// Up to `limit` messages of the active branch whose depth is less than `depth`, newest first.
 pub async fn above(
     conn: &impl ConnectionTrait,
     chatroom: ChatroomId,
     depth: i32,
     limit: usize,
 ) -> Result<Vec<HistoryMessage>, DbErr> {
-    let text = format!(
-        "SELECT {HISTORY_COLUMNS} FROM messages WHERE chatroom_id = $1 AND {ACTIVE} AND depth < $2
-         ORDER BY depth DESC LIMIT {limit}"
-    );
-    HistoryMessage::find_by_statement(sql(conn, text, [chatroom.into(), depth.into()])).all(conn).await
+    let history = history(conn.get_database_backend(), &newest_above("$2", limit), "DESC");
+    read_history(conn, format!("SELECT {history} AS history"), [chatroom.into(), depth.into()]).await
 }
 
 /// The first messages of the active branch, oldest first.
@@ -116,10 +154,11 @@ pub async fn oldest(
     chatroom: ChatroomId,
     limit: usize,
 ) -> Result<Vec<HistoryMessage>, DbErr> {
-    let text = format!(
+    let subquery = format!(
         "SELECT {HISTORY_COLUMNS} FROM messages WHERE chatroom_id = $1 AND {ACTIVE} ORDER BY depth LIMIT {limit}"
     );
-    HistoryMessage::find_by_statement(sql(conn, text, [chatroom.into()])).all(conn).await
+    let history = history(conn.get_database_backend(), &subquery, "ASC");
+    read_history(conn, format!("SELECT {history} AS history"), [chatroom.into()]).await
 }
 
 /// A message, and its ancestors whose depth is greater than `depth`, newest first. Their branch need not be active.
@@ -128,6 +167,7 @@ pub async fn ancestors(
     id: MessageId,
     depth: i32,
 ) -> Result<Vec<HistoryMessage>, DbErr> {
+    let history = history(conn.get_database_backend(), "SELECT * FROM branch", "DESC");
     let text = format!(
         "WITH RECURSIVE branch AS (
              SELECT {HISTORY_COLUMNS} FROM messages WHERE id = $1
@@ -135,7 +175,16 @@ pub async fn ancestors(
              SELECT messages.id, messages.parent_id, messages.depth, messages.role, messages.status, messages.content
              FROM messages JOIN branch ON messages.id = branch.parent_id
              WHERE messages.depth > $2
-         ) SELECT * FROM branch ORDER BY depth DESC"
+         ) SELECT {history} AS history"
     );
-    HistoryMessage::find_by_statement(sql(conn, text, [id.into(), depth.into()])).all(conn).await
+    read_history(conn, text, [id.into(), depth.into()]).await
+}
+
+async fn read_history(
+    conn: &impl ConnectionTrait,
+    text: String,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<HistoryMessage>, DbErr> {
+    let row = conn.query_one_raw(sql(conn, text, values)).await?;
+    row.as_ref().map_or_else(|| Ok(Vec::new()), parse_history)
 }

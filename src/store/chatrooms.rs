@@ -2,7 +2,8 @@
 
 use entity::{ChatroomId, MessageId, Timestamp, UserId, chatroom, message};
 use sea_orm::{
-    ExprTrait, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, Value, entity::prelude::*,
+    DbBackend, ExprTrait, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, Value,
+    entity::prelude::*,
 };
 
 use super::{
@@ -210,14 +211,16 @@ pub async fn delete_owned_by(
     ids: &[ChatroomId],
     inactive_since: Option<Timestamp>,
 ) -> Result<u64, DbErr> {
-    // Removes the links between messages first: along them, the cascade would delete a long chatroom message by message and
-    // exceed the database's recursion limit.
-    message::Entity::update_many()
-        .col_expr(message::Column::ParentId, Expr::value(None::<MessageId>))
-        .filter(message::Column::ChatroomId.is_in(ids.iter().copied()))
-        .filter(message::Column::UserId.eq(user))
-        .exec(conn)
-        .await?;
+    if conn.get_database_backend() == DbBackend::Sqlite {
+        // Removes the links between messages first: along them, the cascade would delete a long chatroom message by message and
+        // exceed the database's recursion limit. PostgreSQL has no foreign key for them.
+        message::Entity::update_many()
+            .col_expr(message::Column::ParentId, Expr::value(None::<MessageId>))
+            .filter(message::Column::ChatroomId.is_in(ids.iter().copied()))
+            .filter(message::Column::UserId.eq(user))
+            .exec(conn)
+            .await?;
+    }
     let mut delete = chatroom::Entity::delete_many()
         .filter(chatroom::Column::Id.is_in(ids.iter().copied()))
         .filter(chatroom::Column::UserId.eq(user));

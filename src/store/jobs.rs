@@ -182,16 +182,25 @@ async fn claim_among(
 
 /// The statement by which the worker that ends the job of a reply claims the next job of the chatroom if that is of a reply too, is
 /// due, and no older job of the user waits in another chatroom. It replaces a running job of the same user and kind, so no cap is
-/// exceeded. The arguments are placeholders, and a condition.
-pub(super) fn claim_next([job, user, chatroom, now, leased_until]: [&str; 5], condition: &str) -> String {
+/// exceeded. The arguments are placeholders, a condition, and the columns to return.
+///
+/// The conditions are on the row that the subquery has found by the chatroom. On `jobs` itself, PostgreSQL might use them to scan
+/// the index of all waiting jobs.
+pub(super) fn claim_next(
+    [job, user, chatroom, now, leased_until]: [&str; 5],
+    condition: &str,
+    returned: &str,
+) -> String {
     format!(
-        "UPDATE jobs SET attempt = attempt + 1, leased_until = {leased_until}
-         WHERE id = (SELECT id FROM jobs WHERE chatroom_id = {chatroom} AND id <> {job} ORDER BY position LIMIT 1)
-           AND message_id IS NOT NULL AND leased_until IS NULL AND run_at <= {now} AND {condition}
+        "UPDATE jobs SET attempt = jobs.attempt + 1, leased_until = {leased_until}
+         FROM (SELECT id, attempt, message_id, leased_until, run_at FROM jobs
+               WHERE chatroom_id = {chatroom} AND id <> {job} ORDER BY position LIMIT 1) AS first
+         WHERE jobs.id = first.id AND jobs.attempt = first.attempt
+           AND first.message_id IS NOT NULL AND first.leased_until IS NULL AND first.run_at <= {now} AND {condition}
            AND NOT EXISTS (SELECT 1 FROM jobs AS older
-                           WHERE older.user_id = {user} AND older.id < jobs.id AND older.chatroom_id <> {chatroom}
+                           WHERE older.user_id = {user} AND older.id < first.id AND older.chatroom_id <> {chatroom}
                              AND older.leased_until IS NULL AND older.run_at <= {now})
-         RETURNING *"
+         RETURNING {returned}"
     )
 }
 

@@ -71,9 +71,9 @@ const BUDGET: BudgetInputs<'_> = BudgetInputs {
 static POSTGRES: LazyLock<String> = LazyLock::new(|| {
     let budget = token_budget(DbBackend::Postgres, &BUDGET);
     format!("
-    WITH tier AS (
+    WITH tier AS MATERIALIZED (
         SELECT EXISTS (SELECT 1 FROM subscriptions WHERE user_id = $1 AND pro_until > $12) AS is_pro
-    ), limits AS (
+    ), limits AS MATERIALIZED (
         SELECT is_pro, CASE WHEN is_pro THEN $9 ELSE $8 END AS prompts, CASE WHEN is_pro THEN $16 ELSE $14 END AS daily,
                CASE WHEN is_pro THEN $17 ELSE $15 END AS monthly
         FROM tier

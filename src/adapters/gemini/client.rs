@@ -5,13 +5,14 @@ use std::sync::Arc;
 use entity::{chatroom::Generation, message::Role};
 use futures_util::stream::BoxStream;
 use reqwest::{Response, header::HeaderValue};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{answer::GeminiAnswer, failure::ApiError};
 use crate::{
     adapters::model_stream::{self, OptionalParameters, Timeouts, failure},
     clock::Clock,
-    ports::model::{Chunk, LanguageModel, ModelError, Prompt},
+    ports::model::{Chunk, LanguageModel, ModelError, Prompt, Turn},
 };
 
 /// The name of the API in the log.
@@ -63,12 +64,10 @@ impl Gemini {
     /// Opens the stream. If the model rejects the thinking budget, opens it without the budget.
     async fn open(self, prompt: Prompt) -> Result<(Response, GeminiAnswer), ModelError> {
         let url = format!("{}/v1beta/models/{}:streamGenerateContent?alt=sse", self.base_url, prompt.model);
-        let (mut body, mut config) = (body(&prompt), config(&prompt.generation));
+        let mut config = config(&prompt.generation);
         self.optional.remove_rejected(&mut config, &prompt.model);
         loop {
-            if config.as_object().is_some_and(|fields| !fields.is_empty()) {
-                body["generationConfig"] = config.clone();
-            }
+            let body = Body::new(&prompt, &config);
             let call = self.http.post(&url).header("x-goog-api-key", self.key.clone()).json(&body);
             let response = call.send().await.map_err(|error| failure::of_transport(API, &error))?;
             if response.status().is_success() {
@@ -82,8 +81,6 @@ impl Gemini {
             if self.optional.remove_newly_rejected(&mut config, &prompt.model, rejects).is_none() {
                 return Err(error.into_failure());
             }
-            // The loop does not write an empty `config` into the body, so the rejected parameter is removed here.
-            body["generationConfig"] = json!({});
         }
     }
 }
@@ -102,23 +99,49 @@ impl LanguageModel for Gemini {
     }
 }
 
-fn body(prompt: &Prompt) -> Value {
-    let contents: Vec<Value> = prompt
-        .turns
-        .iter()
-        .map(|turn| {
+/// The body of a call. It borrows the texts, because a prompt may be long.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    contents: Vec<Content<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system_instruction: Option<Content<'a>>,
+    #[serde(skip_serializing_if = "is_empty")]
+    generation_config: &'a Value,
+}
+
+#[derive(Serialize)]
+struct Content<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    parts: [Part<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Part<'a> {
+    text: &'a str,
+}
+
+impl<'a> Body<'a> {
+    fn new(prompt: &'a Prompt, generation_config: &'a Value) -> Self {
+        let content = |role, text| Content { role, parts: [Part { text }] };
+        let turn = |turn: &'a Turn| {
             let role = match turn.role {
                 Role::User => "user",
                 Role::Model => "model",
             };
-            json!({ "role": role, "parts": [{ "text": turn.text }] })
-        })
-        .collect();
-    let mut body = json!({ "contents": contents });
-    if let Some(instruction) = &prompt.system_instruction {
-        body["systemInstruction"] = json!({ "parts": [{ "text": instruction }] });
+            content(Some(role), &turn.text)
+        };
+        Self {
+            contents: prompt.turns.iter().map(turn).collect(),
+            system_instruction: prompt.system_instruction.as_deref().map(|text| content(None, text)),
+            generation_config,
+        }
     }
-    body
+}
+
+fn is_empty(parameters: &Value) -> bool {
+    parameters.as_object().is_none_or(serde_json::Map::is_empty)
 }
 
 /// The settings that have a value, as a [`generationConfig`](https://ai.google.dev/api/generate-content#v1beta.GenerationConfig).

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use entity::message::Role;
 use futures_util::stream::BoxStream;
 use reqwest::{Response, header::HeaderValue};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{answer::OpenAiAnswer, failure::ApiError};
@@ -82,14 +83,16 @@ impl OpenAi {
 
     /// Opens the stream. If the server rejects an optional parameter, opens the stream without that parameter.
     async fn open(self, prompt: Prompt) -> Result<(Response, OpenAiAnswer), ModelError> {
-        let mut body = body(&prompt);
+        let messages = messages(&prompt);
+        let mut parameters = parameters(&prompt);
         if let Some(limit) = prompt.generation.max_output_tokens {
             let is_renamed = self.optional.is_rejected(&prompt.model, MAX_TOKENS);
-            body[if is_renamed { MAX_COMPLETION_TOKENS } else { MAX_TOKENS }] = json!(limit);
+            parameters[if is_renamed { MAX_COMPLETION_TOKENS } else { MAX_TOKENS }] = json!(limit);
         }
-        self.optional.remove_rejected(&mut body, &prompt.model);
+        self.optional.remove_rejected(&mut parameters, &prompt.model);
         // Each pass except the last removes an optional parameter, which no later pass adds again, so the loop ends.
         loop {
+            let body = Body { messages: &messages, parameters: &parameters };
             let mut call = self.http.post(&self.url).json(&body);
             if let Some(value) = &self.authorization {
                 call = call.header("authorization", value.clone());
@@ -102,8 +105,9 @@ impl OpenAi {
             // If the body cannot be read, the failure is derived from the status alone.
             let text = response.text().await.unwrap_or_default();
             let error = ApiError::of_response(status.as_u16(), &headers, &text, self.clock.now());
-            match self.optional.remove_newly_rejected(&mut body, &prompt.model, |name| error.rejects(name)) {
-                Some((MAX_TOKENS, limit)) => body[MAX_COMPLETION_TOKENS] = limit,
+            let rejects = |name: &str| error.rejects(name);
+            match self.optional.remove_newly_rejected(&mut parameters, &prompt.model, rejects) {
+                Some((MAX_TOKENS, limit)) => parameters[MAX_COMPLETION_TOKENS] = limit,
                 Some(_) => {}
                 None => return Err(error.into_failure()),
             }
@@ -125,28 +129,44 @@ impl LanguageModel for OpenAi {
     }
 }
 
-/// The parameters of a call. The API has no parameter for a reasoning budget.
-fn body(prompt: &Prompt) -> Value {
-    let instruction =
-        prompt.system_instruction.iter().map(|text| json!({ "role": "system", "content": text }));
+/// The body of a call. It borrows the texts, because a prompt may be long.
+#[derive(Serialize)]
+struct Body<'a> {
+    messages: &'a [Message<'a>],
+    #[serde(flatten)]
+    parameters: &'a Value,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    role: &'static str,
+    content: &'a str,
+}
+
+fn messages(prompt: &Prompt) -> Vec<Message<'_>> {
+    let instruction = prompt.system_instruction.iter().map(|content| Message { role: "system", content });
     let turns = prompt.turns.iter().map(|turn| {
         let role = match turn.role {
             Role::User => "user",
             Role::Model => "assistant",
         };
-        json!({ "role": role, "content": turn.text })
+        Message { role, content: &turn.text }
     });
-    let mut body = json!({
+    instruction.chain(turns).collect()
+}
+
+/// The parameters of a call, except the messages. The API has no parameter for a reasoning budget.
+fn parameters(prompt: &Prompt) -> Value {
+    let mut parameters = json!({
         "model": prompt.model,
-        "messages": instruction.chain(turns).collect::<Vec<_>>(),
         "stream": true,
         "stream_options": { "include_usage": true },
     });
     for (name, value) in [("temperature", prompt.generation.temperature), ("top_p", prompt.generation.top_p)]
     {
         if let Some(value) = value {
-            body[name] = json!(value);
+            parameters[name] = json!(value);
         }
     }
-    body
+    parameters
 }
