@@ -34,7 +34,7 @@ const SQLITE: &[&str] = &[
     "CREATE TRIGGER search_entries_deleted AFTER DELETE ON search_entries
      BEGIN DELETE FROM search_tokens WHERE rowid = old.id; END",
     "CREATE TABLE search_backfill (before_id UUID_BLOB NOT NULL)",
-    "INSERT INTO search_backfill VALUES (unhex('ffffffffffffffffffffffffffffffff'))",
+    "INSERT INTO search_backfill SELECT unhex('ffffffffffffffffffffffffffffffff') WHERE EXISTS (SELECT 1 FROM messages)",
 ];
 
 /// The same for PostgreSQL. The pending list of the index is small (256 KiB), because every search reads the whole list.
@@ -58,7 +58,7 @@ const POSTGRES: &[&str] = &[
      )",
     "CREATE INDEX search_tokens ON search_entries USING gin (tokens) WITH (gin_pending_list_limit = 256)",
     "CREATE TABLE search_backfill (before_id UUID NOT NULL)",
-    "INSERT INTO search_backfill VALUES ('ffffffff-ffff-ffff-ffff-ffffffffffff')",
+    "INSERT INTO search_backfill SELECT 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid WHERE EXISTS (SELECT 1 FROM messages)",
 ];
 
 #[async_trait::async_trait]

@@ -20,7 +20,7 @@ use crate::{
         auth::{Auth, Keys, OtpDeliverer, Passwords, PhoneNumber, SessionCache},
         billing::{Billing, EventIntake, PriceCache},
         chatrooms::{Chatrooms, Feeds},
-        replies::{Replies, Timing},
+        replies::{HistoryCache, Replies, Timing},
         sharing::Sharing,
     },
     graphql::{self, DocumentStore, Services},
@@ -122,6 +122,7 @@ impl App {
             models,
             titles: config.chat.chatroom_titles == Switch::On,
             history_tokens: config.model.model_history_tokens,
+            history_cache: HistoryCache::default(),
             timing: Timing::default(),
             metrics: metrics.replies.clone(),
         };

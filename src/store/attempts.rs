@@ -11,7 +11,7 @@ use super::{
     jobs::{self, Claim},
     replies::{Attempt, End},
     sql,
-    sqlite::transaction,
+    sqlite::statements,
 };
 
 /// What a reply that has ended costs its user.
@@ -34,23 +34,24 @@ pub struct Begun {
     pub generation: Option<Generation>,
     /// Whether its user has Pro.
     pub is_pro: bool,
-    /// The messages before the reply on the active branch, newest first.
+    /// The newest messages before the reply on the active branch, newest first.
     pub history: Vec<HistoryMessage>,
 }
 
-/// Begins an attempt with an empty text, and increments the chatroom's version. Reads up to `limit` messages of the history. None
-/// if the reply has ended or was deleted, or this attempt or a later one has begun.
+/// Begins an attempt with an empty text, and increments the chatroom's version. Reads up to `limit` messages of the history whose
+/// depth is greater than `after_depth`. None if the reply has ended or was deleted, or this attempt or a later one has begun.
 pub async fn begin(
     db: &Db,
     chatroom: ChatroomId,
     attempt: Attempt,
+    after_depth: i32,
     limit: usize,
     now: Timestamp,
 ) -> Result<Option<Begun>, DbErr> {
     let backend = db.write().get_database_backend();
-    let history = branches::history(backend, &branches::newest_above("begun.depth", limit), "DESC");
+    let history = branches::history(backend, &branches::newest_between("$5", "begun.depth", limit), "DESC");
     let text = match backend {
-        DbBackend::Sqlite => transaction(&[
+        DbBackend::Sqlite => statements(&[
             "UPDATE chatrooms SET version = version + 1
              WHERE id = $1 AND EXISTS (SELECT 1 FROM messages
                                        WHERE id = $2 AND attempt < $3 AND status IN ('queued', 'streaming'))",
@@ -79,7 +80,8 @@ pub async fn begin(
              ) SELECT begun.*, {IS_PRO}, {history} AS history FROM begun"
         ),
     };
-    let values = [chatroom.into(), attempt.reply.into(), attempt.number.into(), now.into()];
+    let values =
+        [chatroom.into(), attempt.reply.into(), attempt.number.into(), now.into(), after_depth.into()];
     let rows = db.write().query_all_raw(sql(db.write(), text, values)).await?;
     let Some(reply) = rows.first() else { return Ok(None) };
     Ok(Some(Begun {
@@ -179,7 +181,7 @@ fn finish_text(db: &Db, with_title: bool) -> String {
             let charge = format!("{CHARGE} AND changes() = 1");
             let title =
                 format!("{QUEUE_TITLE} FROM chatrooms WHERE id = $3 AND {IS_UNTITLED} AND changes() = 1");
-            let mut statements = vec![
+            let mut texts = vec![
                 "UPDATE chatrooms SET version = version + 1
                  WHERE id = $3 AND EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND attempt = $2)",
                 "DELETE FROM jobs WHERE id = $1 AND attempt = $2 AND changes() = 1 RETURNING 1 AS completed",
@@ -187,8 +189,8 @@ fn finish_text(db: &Db, with_title: bool) -> String {
                 &end,
                 &charge,
             ];
-            statements.extend(with_title.then_some(title.as_str()));
-            transaction(&statements)
+            texts.extend(with_title.then_some(title.as_str()));
+            statements(&texts)
         }
         // Locks the chatroom before the job and the reply, as every transaction that changes a chatroom does: transactions
         // that lock in different orders could deadlock.

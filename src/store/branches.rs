@@ -1,5 +1,7 @@
 //! The branches of a chatroom's message tree, one of which is active.
 
+use std::sync::Arc;
+
 use entity::{ChatroomId, MessageId, message};
 use sea_orm::{ActiveEnum, DbBackend, QueryOrder, QueryResult, Value, entity::prelude::*};
 
@@ -91,7 +93,7 @@ pub struct HistoryMessage {
     pub depth: i32,
     pub role: message::Role,
     pub status: message::Status,
-    pub content: String,
+    pub content: Arc<str>,
 }
 
 const HISTORY_COLUMNS: &str = "id, parent_id, depth, role, status, content";
@@ -123,17 +125,17 @@ pub(super) fn parse_history(row: &QueryResult) -> Result<Vec<HistoryMessage>, Db
         let parent_id = parent_id.filter(|id| !id.is_empty()).map(|id| id.parse()).transpose();
         let parent_id = parent_id.map_err(|error: uuid::Error| invalid(&error))?.map(MessageId);
         let (role, status) = (ActiveEnum::try_from_value(&role)?, ActiveEnum::try_from_value(&status)?);
-        Ok(HistoryMessage { id: MessageId(id), parent_id, depth, role, status, content })
+        Ok(HistoryMessage { id: MessageId(id), parent_id, depth, role, status, content: content.into() })
     };
     rows.into_iter().map(message).collect()
 }
 
-/// The subquery for up to `limit` messages of the active branch of chatroom `$1` whose depth is less than `depth`, newest first.
+/// The subquery for up to `limit` messages of the active branch of chatroom `$1` whose depth is between two others, newest first.
 /// Reads a range of one index.
-pub(super) fn newest_above(depth: &str, limit: usize) -> String {
+pub(super) fn newest_between(after: &str, before: &str, limit: usize) -> String {
     format!(
-        "SELECT {HISTORY_COLUMNS} FROM messages WHERE chatroom_id = $1 AND {ACTIVE} AND depth < {depth}
-         ORDER BY depth DESC LIMIT {limit}"
+        "SELECT {HISTORY_COLUMNS} FROM messages
+         WHERE chatroom_id = $1 AND {ACTIVE} AND depth > {after} AND depth < {before} ORDER BY depth DESC LIMIT {limit}"
     )
 }
 
@@ -144,7 +146,7 @@ pub async fn above(
     depth: i32,
     limit: usize,
 ) -> Result<Vec<HistoryMessage>, DbErr> {
-    let history = history(conn.get_database_backend(), &newest_above("$2", limit), "DESC");
+    let history = history(conn.get_database_backend(), &newest_between("-1", "$2", limit), "DESC");
     read_history(conn, format!("SELECT {history} AS history"), [chatroom.into(), depth.into()]).await
 }
 

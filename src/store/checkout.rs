@@ -7,7 +7,7 @@ use sea_orm::{
     DbErr, ExecResult, QueryResult, RuntimeErr, SqlxError, Statement,
     sea_query::Values,
     sqlx::{
-        self, AssertSqlSafe, Database, Executor, IntoArguments, Postgres, SqlStr, Sqlite,
+        self, AssertSqlSafe, Database, Either, Executor, IntoArguments, Postgres, SqlStr, Sqlite,
         pool::PoolConnection, postgres::PgTransactionManager, query::Query, sqlite::SqliteTransactionManager,
     },
 };
@@ -31,6 +31,14 @@ pub(super) struct Checkout {
     taken_at: Instant,
     shared: Arc<Shared>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// The result of one or several statements.
+pub(super) struct Executed {
+    /// That of the first statement.
+    pub(super) result: ExecResult,
+    /// Those of all statements.
+    pub(super) rows: Vec<QueryResult>,
 }
 
 /// Runs an expression with the connection of either database.
@@ -65,19 +73,37 @@ impl Checkout {
         self.shared.keep(self.connection, self.taken_at);
     }
 
-    /// The trace span of a statement. It contains only the first word, because the rest of the statement may contain text of
-    /// users.
     fn span(&self, text: &str) -> Span {
-        let mut span = traces::span("database", SpanKind::Client);
-        if span.context().is_some() {
-            let system = match self.connection {
-                Connection::Sqlite(_) => "sqlite",
-                Connection::Postgres(_) => "postgresql",
-            };
-            span.set("db.system.name", system);
-            span.set("db.operation.name", text.split_whitespace().next().unwrap_or_default());
-        }
-        span
+        let system = match self.connection {
+            Connection::Sqlite(_) => "sqlite",
+            Connection::Postgres(_) => "postgresql",
+        };
+        statement_span(system, text)
+    }
+
+    /// Runs a statement, or several that share their parameters, to their end. With `begins`, begins a transaction of SQLite's writer
+    /// before; with `commits`, commits it afterwards.
+    pub(super) async fn execute_part(
+        &mut self,
+        statement: &Statement,
+        begins: bool,
+        commits: bool,
+    ) -> Result<Executed, DbErr> {
+        let (before, after) =
+            (if begins { "BEGIN IMMEDIATE; " } else { "" }, if commits { "; COMMIT" } else { "" });
+        let text = format!("{before}{}{after}", statement.sql);
+        with_connection!(&mut self.connection, c => {
+            let mut items = c.fetch_many(sqlx::query_with(AssertSqlSafe(text), values(statement)));
+            let (mut results, mut rows) = (Vec::new(), Vec::new());
+            while let Some(item) = items.try_next().await.map_err(query_error)? {
+                match item {
+                    Either::Left(result) => results.push(result),
+                    Either::Right(row) => rows.push(row.into()),
+                }
+            }
+            let first = results.into_iter().nth(usize::from(begins)).unwrap_or_default();
+            Ok(Executed { result: first.into(), rows })
+        })
     }
 
     pub(super) async fn execute(&mut self, statement: &Statement) -> Result<ExecResult, DbErr> {
@@ -174,12 +200,25 @@ impl Drop for Beginning<'_> {
     }
 }
 
+/// The trace span of a statement. It contains only the first word, because the rest of the statement may contain text of users.
+pub(super) fn statement_span(system: &'static str, text: &str) -> Span {
+    let mut span = traces::span("database", SpanKind::Client);
+    if span.context().is_some() {
+        span.set("db.system.name", system);
+        span.set("db.operation.name", text.split_whitespace().next().unwrap_or_default());
+    }
+    span
+}
+
 fn query<DB: Database>(statement: &Statement) -> Query<'_, DB, SqlxValues>
 where
     SqlxValues: IntoArguments<DB>,
 {
-    let values = statement.values.clone().unwrap_or(Values(Vec::new()));
-    sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), SqlxValues(values))
+    sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), values(statement))
+}
+
+fn values(statement: &Statement) -> SqlxValues {
+    SqlxValues(statement.values.clone().unwrap_or(Values(Vec::new())))
 }
 
 fn exec_error(error: SqlxError) -> DbErr {

@@ -53,7 +53,8 @@ impl Db {
         let connections = settings.database_connections.get();
         let (read, mut write, backend) = match &settings.url {
             DatabaseUrl::Sqlite(file) => {
-                let write = ConnectionPool::new(&sqlite::writer(file, checks.clone()).await?);
+                let write =
+                    ConnectionPool::new(&sqlite::writer(file, checks.clone()).await?).with_group_commit();
                 let read = ConnectionPool::new(&sqlite::readers(file, connections).await?);
                 (read, write, Backend::Sqlite { file: file.as_path().into() })
             }

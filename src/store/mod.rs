@@ -13,6 +13,7 @@ pub mod chatrooms;
 mod checkout;
 pub mod checkouts;
 mod connect;
+mod group_commit;
 pub mod idempotency;
 pub mod jobs;
 pub mod messages;

@@ -31,7 +31,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::checkout::{Checkout, Connection};
+use super::{
+    checkout::{Checkout, Connection, Executed, statement_span},
+    group_commit::GroupCommit,
+};
 use crate::telemetry::metrics::{ConnectionCounts, Counter};
 
 /// A PostgreSQL connection that was idle for longer is tested before its next use.
@@ -47,6 +50,8 @@ type Observer = Arc<dyn Fn(&str) + Send + Sync>;
 #[derive(Clone)]
 pub struct ConnectionPool {
     shared: Arc<Shared>,
+    /// Runs statements outside of a transaction. None for a pool that commits each alone.
+    group: Option<GroupCommit>,
     /// Is called with the text of each statement.
     pub(super) observer: Option<Observer>,
     /// Is called after a statement that failed.
@@ -84,11 +89,29 @@ impl ConnectionPool {
         let connections = source.max_connections();
         let shared =
             Shared { source, permits: Arc::new(Semaphore::new(connections)), idle: Mutex::default() };
-        Self { shared: Arc::new(shared), observer: None, on_failure: None, errors: None }
+        Self { shared: Arc::new(shared), group: None, observer: None, on_failure: None, errors: None }
+    }
+
+    /// Commits statements that arrive at the same time together. For the writer of SQLite.
+    pub(super) fn with_group_commit(self) -> Self {
+        Self { group: Some(GroupCommit::start(self.clone())), ..self }
+    }
+
+    async fn execute_in_group(&self, group: &GroupCommit, statement: Statement) -> Result<Executed, DbErr> {
+        if let Some(observer) = &self.observer {
+            observer(&statement.sql);
+        }
+        let _span = statement_span("sqlite", &statement.sql);
+        self.observe_failure(group.execute(statement).await)
+    }
+
+    /// How long a statement may wait for a connection.
+    pub(super) fn acquire_timeout(&self) -> Duration {
+        self.shared.source.acquire_timeout()
     }
 
     pub(super) async fn acquire(&self) -> Result<Checkout, DbErr> {
-        timeout(self.shared.source.acquire_timeout(), self.acquire_without_timeout())
+        timeout(self.acquire_timeout(), self.acquire_without_timeout())
             .await
             .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?
     }
@@ -212,6 +235,9 @@ impl ConnectionTrait for ConnectionPool {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        if let Some(group) = &self.group {
+            return Ok(self.execute_in_group(group, statement).await?.result);
+        }
         let mut checkout = self.acquire().await?;
         let executed = self.observe(&statement, checkout.execute(&statement).await)?;
         checkout.keep();
@@ -226,6 +252,9 @@ impl ConnectionTrait for ConnectionPool {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        if let Some(group) = &self.group {
+            return Ok(self.execute_in_group(group, statement).await?.rows.into_iter().next());
+        }
         let mut checkout = self.acquire().await?;
         let row = self.observe(&statement, checkout.query_one(&statement).await)?;
         checkout.keep();
@@ -233,6 +262,9 @@ impl ConnectionTrait for ConnectionPool {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        if let Some(group) = &self.group {
+            return Ok(self.execute_in_group(group, statement).await?.rows);
+        }
         let mut checkout = self.acquire().await?;
         let rows = self.observe(&statement, checkout.query_all(&statement).await)?;
         checkout.keep();

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{
     Db, messages, sql,
-    sqlite::transaction,
+    sqlite::statements,
     transaction::sqlx_error,
     usage::{BudgetInputs, Limits, Period, token_budget},
 };
@@ -148,7 +148,7 @@ static SQLITE: LazyLock<String> = LazyLock::new(|| {
            ) LEFT JOIN daily_usage ON user_id = $1 AND day = $10
            WHERE coalesce(used, 0) < prompts AND coalesce(tokens + unfinished * $19, 0) < budget
        )");
-    transaction(&[
+    statements(&[
     &accepted,
     "INSERT INTO messages (id, user_id, chatroom_id, parent_id, depth, active, role, content, status, attempt,
                            added_version, changed_version, created_at, completed_at)

@@ -18,10 +18,9 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr,
     sqlx::{
         self, Connection,
-        sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous, SqliteTransactionManager},
+        sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
     },
 };
-use sqlx_core::transaction::TransactionManager;
 
 use super::{ConnectionPool, transaction::sqlx_error, write_check::WriteCheck};
 
@@ -71,13 +70,13 @@ pub(super) async fn writer(file: &Path, checks: Arc<WriteCheck>) -> anyhow::Resu
             Box::pin(async move {
                 // Waits for a rollback that is still queued.
                 connection.ping().await?;
-                if connection.is_in_transaction()
-                    && SqliteTransactionManager::get_transaction_depth(connection) == 0
-                {
-                    // Begun by a text that contains the transaction: sqlx does not know of it.
-                    sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await?;
+                let mut is_clean = !connection.is_in_transaction();
+                if is_clean {
+                    // A text may have begun a transaction of which sqlx does not know. BEGIN fails within one, and after it there is
+                    // one in any case.
+                    let _ = sqlx::raw_sql("BEGIN").execute(&mut *connection).await;
+                    is_clean = sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.is_ok();
                 }
-                let is_clean = !connection.is_in_transaction();
                 if !is_clean {
                     checks.report_failure();
                     tracing::warn!("failed to roll back a transaction: SQLite's writer is replaced");
@@ -142,9 +141,11 @@ fn primary_code(error: &DbErr) -> Option<u32> {
     Some(code & 0xff)
 }
 
-/// The text of a transaction, for one round trip to the connection's thread. All statements share the numbered parameters, and
-/// the rows of all of them are returned. A statement can be made to depend on the one before it by `changes() = 1`, the number of
-/// rows that it has changed. If one fails, the transaction stays open until the connection returns to its pool.
-pub(super) fn transaction(statements: &[&str]) -> String {
-    format!("BEGIN IMMEDIATE; {}; COMMIT", statements.join("; "))
+/// Several statements as one text, for one round trip to the writer, which runs it in a transaction ([`GroupCommit`]). All statements
+/// share the numbered parameters, and the rows of all of them are returned. A statement can be made to depend on the one before it
+/// by `changes() = 1`, the number of rows that it has changed.
+///
+/// [`GroupCommit`]: super::group_commit::GroupCommit
+pub(super) fn statements(texts: &[&str]) -> String {
+    texts.join("; ")
 }

@@ -117,3 +117,41 @@ async fn a_reply_whose_branch_became_inactive_gets_the_prompt_of_its_branch() {
     assert_eq!(call.body["contents"], json!(expected));
     app.stop().await;
 }
+
+#[tokio::test]
+async fn the_prompt_follows_the_selected_branch() {
+    let app = TestApp::start().await;
+    let user = app.user().await;
+    let chatroom = user.create_chatroom("x").await;
+    let one = chatroom.send("one").await;
+    user.read(&one.reply).await;
+    let two = chatroom.send("two").await;
+    user.read(&two.reply).await;
+    let edited = user.edit(&two.message, "second").await.unwrap();
+    user.read(&edited.reply).await;
+    user.select(&two.message).await.unwrap();
+    user.read(&chatroom.send("three").await.reply).await;
+    let expected = [
+        turn("user", "one"),
+        turn("model", "Yes."),
+        turn("user", "two"),
+        turn("model", "Yes."),
+        turn("user", "three"),
+    ];
+    assert_eq!(app.gemini.calls().pop().unwrap().body["contents"], json!(expected));
+    // This branch is shorter than the one of the last prompt.
+    let first = user.edit(&one.message, "first").await.unwrap();
+    user.read(&first.reply).await;
+    assert_eq!(app.gemini.calls().pop().unwrap().body["contents"], json!([turn("user", "first")]));
+    user.select(&edited.message).await.unwrap();
+    user.read(&chatroom.send("third").await.reply).await;
+    let expected = [
+        turn("user", "one"),
+        turn("model", "Yes."),
+        turn("user", "second"),
+        turn("model", "Yes."),
+        turn("user", "third"),
+    ];
+    assert_eq!(app.gemini.calls().pop().unwrap().body["contents"], json!(expected));
+    app.stop().await;
+}

@@ -3,6 +3,7 @@
 mod backup;
 mod disk_full;
 mod files;
+mod group_commit;
 
 use serde_json::json;
 

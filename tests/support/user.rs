@@ -289,9 +289,9 @@ pub const REPLY_STREAM: &str = "subscription($id: ID!, $after: String) {
     }
 }";
 
-/// Inserts a user with a phone number, without a session.
-pub async fn insert_user(db: &impl ConnectionTrait, phone_number: &str, now: DateTime<Utc>) -> user::Model {
-    let new = user::Model {
+/// A user with a phone number, not inserted yet.
+pub fn new_user(phone_number: &str, now: DateTime<Utc>) -> user::Model {
+    user::Model {
         id: UserId::generate(),
         phone_number: phone_number.to_owned(),
         email: None,
@@ -302,6 +302,11 @@ pub async fn insert_user(db: &impl ConnectionTrait, phone_number: &str, now: Dat
         created_at: now,
         updated_at: now,
         deleted_at: None,
-    };
+    }
+}
+
+/// Inserts a user with a phone number, without a session.
+pub async fn insert_user(db: &impl ConnectionTrait, phone_number: &str, now: DateTime<Utc>) -> user::Model {
+    let new = new_user(phone_number, now);
     users::find_or_insert(db, new).await.unwrap()
 }

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Cursor, Replies,
     attempt_result::{AttemptOutput, AttemptResult},
+    history_cache::CachedHistory,
     prompt,
 };
 use crate::{
@@ -143,7 +144,11 @@ impl Replies {
             let text = self.text_so_far(&row).await;
             return self.finish_attempt(&row, job, AttemptOutput::text(&text), &result, next_lease).await;
         }
-        let Some(begun) = self.begin_attempt(job).await? else {
+        let cached = match job.chatroom_id {
+            Some(chatroom) => self.history_cache.get(chatroom).await,
+            None => CachedHistory::default(),
+        };
+        let Some(begun) = self.begin_attempt(job, &cached).await? else {
             let Some(row) = self.load_reply_or_complete_job(job).await? else { return Ok(None) };
             return self
                 .finish_attempt(&row, job, AttemptOutput::text(""), &AttemptResult::ClaimLost, None)
@@ -151,7 +156,7 @@ impl Replies {
         };
         let (row, tier) = (begun.reply.clone(), Tier::of(begun.is_pro));
         let mut draft = Draft::new(replies::Attempt { reply: row.id, number: job.attempt });
-        let result = match self.open_log(&mut draft, begun).await? {
+        let result = match self.open_log(&mut draft, begun, &cached).await? {
             Some(prompt) => self.generate(&mut draft, prompt, tier, tokens).await,
             None => AttemptResult::ClaimLost,
         };
@@ -205,17 +210,24 @@ impl Replies {
     }
 
     /// Begins the attempt in the row. None: the reply has ended or was deleted, or another attempt has begun.
-    async fn begin_attempt(&self, job: &job::Model) -> Result<Option<Begun>> {
+    async fn begin_attempt(&self, job: &job::Model, cached: &CachedHistory) -> Result<Option<Begun>> {
         let (Some(reply), Some(chatroom)) = (job.message_id, job.chatroom_id) else { return Ok(None) };
         let attempt = replies::Attempt { reply, number: job.attempt };
-        Ok(attempts::begin(&self.db, chatroom, attempt, prompt::FIRST_PAGE, self.clock.now()).await?)
+        let after_depth = cached.first().map_or(-1, |message| message.depth);
+        let now = self.clock.now();
+        Ok(attempts::begin(&self.db, chatroom, attempt, after_depth, prompt::FIRST_PAGE, now).await?)
     }
 
     /// Begins the attempt in the log. None: another attempt has begun, or the message that it replies to was deleted.
-    async fn open_log(&self, draft: &mut Draft, begun: Begun) -> Result<Option<Prompt>> {
+    async fn open_log(
+        &self,
+        draft: &mut Draft,
+        begun: Begun,
+        cached: &CachedHistory,
+    ) -> Result<Option<Prompt>> {
         let (user, chatroom, requested_at) =
             (begun.reply.user_id, begun.reply.chatroom_id, begun.reply.created_at);
-        let Some(prompt) = self.build_prompt(self.db.read(), begun).await? else { return Ok(None) };
+        let Some(prompt) = self.build_prompt(self.db.read(), begun, cached).await? else { return Ok(None) };
         tracing::info!(
             user_id = %user.0,
             chatroom_id = %chatroom.0,

@@ -10,6 +10,7 @@
 
 mod attempt;
 mod attempt_result;
+mod history_cache;
 mod prompt;
 mod stop;
 mod subscribe;
@@ -31,6 +32,7 @@ use crate::{
 
 pub use crate::ports::reply_log::Cursor;
 pub use attempt::{CancelTokens, JOB_KIND};
+pub use history_cache::HistoryCache;
 pub use subscribe::{ReplyEvent, end_cursor};
 pub use title_job::TitleJob;
 
@@ -46,6 +48,7 @@ pub struct Replies {
     pub models: Models,
     /// Token budget of a prompt's history.
     pub history_tokens: usize,
+    pub history_cache: HistoryCache,
     /// Whether the model gives titles to chatrooms.
     pub titles: bool,
     /// The days on which replies are charged.

@@ -1,7 +1,5 @@
 //! The prompt for the model: the newest messages of the reply's branch that fit into a token budget.
 
-use std::iter;
-
 use entity::message::{self, Role, Status};
 use sea_orm::ConnectionTrait;
 
@@ -31,7 +29,7 @@ pub(super) fn tokens_of(prompt: &Prompt) -> usize {
 }
 
 /// Maximum number of messages that are read for a prompt.
-const MAX_MESSAGES: i32 = 1000;
+const MAX_MESSAGES: u32 = 1000;
 /// The sizes of the pages in which the messages are read. Most conversations fit into the first page, which is read when the attempt
 /// begins.
 pub(super) const FIRST_PAGE: usize = 50;
@@ -43,14 +41,16 @@ impl Replies {
         &self,
         conn: &impl ConnectionTrait,
         begun: Begun,
+        cached: &[HistoryMessage],
     ) -> Result<Option<Prompt>> {
         let Begun { reply, model, system_instruction, generation, history, is_pro } = begun;
         let budget = self.history_tokens * BYTES_PER_TOKEN;
-        let history = if let Some(history) = active_history(conn, &reply, history, budget).await? {
+        let history = if let Some(history) = active_history(conn, &reply, history, cached, budget).await? {
+            self.history_cache.insert(reply.chatroom_id, &history).await;
             history
         } else {
             let Some(question) = reply.parent_id else { return Ok(None) };
-            branches::ancestors(conn, question, reply.depth - MAX_MESSAGES).await?
+            branches::ancestors(conn, question, reply.depth.saturating_sub_unsigned(MAX_MESSAGES)).await?
         };
         Ok(Some(Prompt {
             model: self.models.for_reply(&model, Tier::of(is_pro)).name.clone(),
@@ -62,12 +62,14 @@ impl Replies {
     }
 }
 
-/// The messages before a reply on the active branch, newest first, as far as the budget needs them. None if the reply is
-/// not on the active branch, or another branch became active while the pages were read.
+/// The messages before a reply on the active branch, newest first, as far as the budget needs them. `first_page` contains those
+/// that are deeper than the cached ones. None if the reply is not on the active branch, or another branch became active while
+/// the pages were read.
 async fn active_history(
     conn: &impl ConnectionTrait,
     reply: &message::Model,
     first_page: Vec<HistoryMessage>,
+    cached: &[HistoryMessage],
     budget: usize,
 ) -> Result<Option<Vec<HistoryMessage>>> {
     if !reply.active {
@@ -75,13 +77,9 @@ async fn active_history(
     }
     let (mut history, mut bytes): (Vec<HistoryMessage>, usize) = (Vec::new(), 0);
     let (mut parent, mut depth) = (reply.parent_id, reply.depth);
-    let mut first_page = Some(first_page);
-    for limit in iter::once(FIRST_PAGE).chain(NEXT_PAGES) {
-        let page = match first_page.take() {
-            Some(page) => page,
-            None => branches::above(conn, reply.chatroom_id, depth, limit).await?,
-        };
-        let is_last = page.len() < limit;
+    let mut is_last = cached.is_empty() && first_page.len() < FIRST_PAGE;
+    let (mut page, mut next_pages) = (first_page, NEXT_PAGES.into_iter());
+    loop {
         for message in page {
             if parent != Some(message.id) {
                 return Ok(None);
@@ -90,9 +88,22 @@ async fn active_history(
             bytes += message.content.len();
             history.push(message);
         }
+        if parent.is_some() && parent == cached.first().map(|newest| newest.id) {
+            for message in cached {
+                if bytes > budget || history.len() == MAX_MESSAGES as usize {
+                    break;
+                }
+                bytes += message.content.len();
+                history.push(message.clone());
+            }
+            break;
+        }
         if is_last || bytes > budget {
             break;
         }
+        let Some(limit) = next_pages.next() else { break };
+        page = branches::above(conn, reply.chatroom_id, depth, limit).await?;
+        is_last = page.len() < limit;
     }
     Ok((!history.is_empty()).then_some(history))
 }
@@ -115,7 +126,7 @@ fn turns(newest_first: Vec<HistoryMessage>, budget: usize) -> Vec<Turn> {
             Some(later) if later.role == message.role => {
                 later.text = format!("{}\n\n{}", message.content, later.text);
             }
-            _ => turns.push(Turn { role: message.role, text: message.content }),
+            _ => turns.push(Turn { role: message.role, text: (*message.content).to_owned() }),
         }
     }
     turns.reverse();

@@ -1,0 +1,133 @@
+//! Group commit on SQLite: statements that arrive while the writer is busy are committed together, so that they wait for the disk
+//! once, and a page that several of them change is written once.
+//!
+//! ```text
+//!  statement a ──┐
+//!  statement b ──┼──► queue ──► BEGIN; a; b; c; COMMIT ──► the results of a, b and c
+//!  statement c ──┘                        │
+//!                                         └── one of them fails: ROLLBACK, then each in a transaction of its own
+//! ```
+//!
+//! A caller gets its result after the commit. So what was promised to it survives a power cut, as with a commit of its own.
+
+use sea_orm::{ConnAcquireErr, DbErr, Statement};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+use super::{
+    checkout::{Checkout, Executed},
+    pool::ConnectionPool,
+};
+
+/// Statements of one commit. The first of them waits for the last.
+const MAX_GROUP: usize = 32;
+
+/// Runs statements on the writer, grouped. Clones share the queue.
+#[derive(Clone)]
+pub(super) struct GroupCommit {
+    queue: mpsc::UnboundedSender<Request>,
+}
+
+struct Request {
+    statement: Statement,
+    queued_at: Instant,
+    result: oneshot::Sender<Result<Executed, DbErr>>,
+}
+
+impl GroupCommit {
+    /// Starts a task that ends when the last clone is dropped.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "closing the pool waits for the connection that the task uses; nothing else has to be waited for"
+    )]
+    pub(super) fn start(writer: ConnectionPool) -> Self {
+        let (queue, requests) = mpsc::unbounded_channel();
+        tokio::spawn(run(requests, writer));
+        Self { queue }
+    }
+
+    /// Runs a statement, or several that share their parameters, in a transaction. If the caller is dropped, the statement may be
+    /// committed or not.
+    pub(super) async fn execute(&self, statement: Statement) -> Result<Executed, DbErr> {
+        let (sender, result) = oneshot::channel();
+        let request = Request { statement, queued_at: Instant::now(), result: sender };
+        self.queue.send(request).map_err(|_| closed())?;
+        result.await.map_err(|_| closed())?
+    }
+}
+
+fn closed() -> DbErr {
+    DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)
+}
+
+async fn run(mut queue: mpsc::UnboundedReceiver<Request>, writer: ConnectionPool) {
+    let mut requests = Vec::new();
+    while queue.recv_many(&mut requests, MAX_GROUP).await > 0 {
+        let checkout = writer.acquire().await;
+        while requests.len() < MAX_GROUP
+            && let Ok(request) = queue.try_recv()
+        {
+            requests.push(request);
+        }
+        match checkout {
+            Ok(checkout) => run_group(&writer, checkout, requests.split_off(0)).await,
+            Err(error) => requests.drain(..).for_each(|request| request.respond(Err(error.clone()))),
+        }
+    }
+}
+
+async fn run_group(writer: &ConnectionPool, mut checkout: Checkout, mut requests: Vec<Request>) {
+    // Statements whose callers have gone are not run, nor those that have waited for too long.
+    requests.retain(|request| !request.result.is_closed());
+    let is_late = |request: &mut Request| request.queued_at.elapsed() >= writer.acquire_timeout();
+    for request in requests.extract_if(.., is_late) {
+        request.respond(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)));
+    }
+    if requests.is_empty() {
+        return checkout.keep();
+    }
+    match execute_all(&mut checkout, &requests).await {
+        Ok(executed) => {
+            checkout.keep();
+            requests.into_iter().zip(executed).for_each(|(request, executed)| request.respond(Ok(executed)));
+        }
+        Err(error) => {
+            // The connection returns to sqlx's pool, which rolls the transaction back.
+            drop(checkout);
+            if requests.len() == 1 {
+                requests.into_iter().for_each(|request| request.respond(Err(error.clone())));
+            } else {
+                for request in requests {
+                    let executed = execute_alone(writer, &request).await;
+                    request.respond(executed);
+                }
+            }
+        }
+    }
+}
+
+/// Runs the statements in one transaction.
+async fn execute_all(checkout: &mut Checkout, requests: &[Request]) -> Result<Vec<Executed>, DbErr> {
+    let mut executed = Vec::with_capacity(requests.len());
+    for (index, request) in requests.iter().enumerate() {
+        let (begins, commits) = (index == 0, index + 1 == requests.len());
+        executed.push(checkout.execute_part(&request.statement, begins, commits).await?);
+    }
+    Ok(executed)
+}
+
+async fn execute_alone(writer: &ConnectionPool, request: &Request) -> Result<Executed, DbErr> {
+    let mut checkout = writer.acquire().await?;
+    let executed = checkout.execute_part(&request.statement, true, true).await?;
+    checkout.keep();
+    Ok(executed)
+}
+
+impl Request {
+    /// A caller that has gone gets nothing.
+    fn respond(self, result: Result<Executed, DbErr>) {
+        let _ = self.result.send(result);
+    }
+}
