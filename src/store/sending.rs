@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use entity::{ChatroomId, JobId, MessageId, Timestamp, UserId, idempotency_key, message};
+use entity::{ChatroomId, JobId, MessageId, Timestamp, UserId, idempotency_key};
 use sea_orm::{
     DbBackend, FromQueryResult, SqlxError, Value,
     entity::prelude::*,
@@ -35,11 +35,14 @@ pub struct NewMessage<'a> {
     pub now: Timestamp,
 }
 
-/// A stored message and its queued reply.
-#[derive(Clone, Debug)]
+/// What the database has determined for a stored message and its reply.
+#[derive(Clone, Debug, FromQueryResult)]
 pub struct Stored {
-    pub message: message::Model,
-    pub reply: message::Model,
+    /// The version of the chatroom after this message.
+    pub version: i64,
+    /// The message that this one follows.
+    pub parent_id: Option<MessageId>,
+    pub depth: i32,
     /// Prompts that the user has used on the day, this one included.
     pub used: i32,
     pub is_pro: bool,
@@ -50,7 +53,7 @@ pub struct Stored {
 }
 
 pub enum StoreResult {
-    New(Box<Stored>),
+    New(Stored),
     /// The statement was committed by an earlier try, whose connection was lost before its result arrived.
     Earlier,
     /// Nothing is stored: something rejects the message, or another call changed the chatroom meanwhile.
@@ -103,32 +106,29 @@ static POSTGRES: LazyLock<String> = LazyLock::new(|| {
         SELECT id, depth, status FROM messages WHERE chatroom_id = $2 AND active ORDER BY depth DESC LIMIT 1
         -- Its status decides who starts the new reply (a signal of this call, or the end of the tail), so it is locked.
         FOR NO KEY UPDATE
+    ), position AS (
+        SELECT version, used, id AS parent_id, coalesce(depth + 1, 0) AS depth
+        FROM chatroom LEFT JOIN reserved ON true LEFT JOIN tail ON true
     ), sent AS (
         INSERT INTO messages (id, user_id, chatroom_id, parent_id, depth, active, role, content, status, attempt,
                               added_version, changed_version, created_at, completed_at)
         -- No reservation: NULL violates the constraint, which rolls everything back.
-        SELECT $3, $1, $2, tail.id, CASE WHEN used IS NOT NULL THEN coalesce(tail.depth + 1, 0) END, true, 'user',
-               $5, 'completed', 0, version, version, $12, $12
-        FROM chatroom LEFT JOIN reserved ON true LEFT JOIN tail ON true
-        RETURNING *
-    ), reply AS (
-        INSERT INTO messages (id, user_id, chatroom_id, parent_id, depth, active, role, content, status, attempt,
-                              added_version, changed_version, created_at)
-        SELECT $4, user_id, chatroom_id, id, depth + 1, true, 'model', '', 'queued', 0, added_version, added_version, $12
-        FROM sent
-        RETURNING *
+        SELECT $3, $1, $2, parent_id, CASE WHEN used IS NOT NULL THEN depth END, true, 'user', $5, 'completed', 0,
+               version, version, $12, $12
+        FROM position
+        UNION ALL
+        SELECT $4, $1, $2, $3, depth + 1, true, 'model', '', 'queued', 0, version, version, $12, NULL FROM position
     ), job AS (
         INSERT INTO jobs (id, kind, user_id, chatroom_id, message_id, position, run_at, attempt, failures,
                           stop_requested, created_at)
-        SELECT $11, $13, user_id, chatroom_id, id, depth, $12, 0, 0, false, $12 FROM reply
+        SELECT $11, $13, $1, $2, $4, depth + 1, $12, 0, 0, false, $12 FROM position
     ), listed AS (
-        UPDATE users SET chatrooms_version = chatrooms_version + 1 FROM sent WHERE users.id = $1
+        UPDATE users SET chatrooms_version = chatrooms_version + 1 FROM position WHERE users.id = $1
         RETURNING chatrooms_version AS list_version
     )
-    SELECT rows.*, used, is_pro, list_version,
+    SELECT version, parent_id, depth, used, is_pro, list_version,
            EXISTS (SELECT 1 FROM tail WHERE status IN ('queued', 'streaming')) AS waits_for_earlier_reply
-    FROM (SELECT * FROM sent UNION ALL SELECT * FROM reply) AS rows, reserved, quota, listed
-    ORDER BY rows.depth")
+    FROM position, quota, listed")
 });
 
 /// Each statement has an effect only if the one before it had. There is a single writer, so nothing can change between them.
@@ -169,13 +169,13 @@ static SQLITE: LazyLock<String> = LazyLock::new(|| {
     "UPDATE users SET chatrooms_version = chatrooms_version + 1 WHERE id = $1 AND changes() = 1",
     "INSERT INTO idempotency_keys (user_id, key, fingerprint, reply_id, created_at)
      SELECT $1, $6, $7, $4, $12 WHERE $6 IS NOT NULL AND changes() = 1",
-    "SELECT rows.*,
+    "SELECT added_version AS version, parent_id, depth,
             (SELECT used FROM daily_usage WHERE user_id = $1 AND day = $10) AS used,
             EXISTS (SELECT 1 FROM subscriptions WHERE user_id = $1 AND pro_until > $12) AS is_pro,
             (SELECT chatrooms_version FROM users WHERE id = $1) AS list_version,
-            EXISTS (SELECT 1 FROM messages AS sent JOIN messages AS tail ON tail.id = sent.parent_id
-                    WHERE sent.id = $3 AND tail.status IN ('queued', 'streaming')) AS waits_for_earlier_reply
-     FROM messages AS rows WHERE id IN ($3, $4) ORDER BY depth",
+            EXISTS (SELECT 1 FROM messages AS tail
+                    WHERE tail.id = sent.parent_id AND tail.status IN ('queued', 'streaming')) AS waits_for_earlier_reply
+     FROM messages AS sent WHERE id = $3",
     ])
 });
 
@@ -216,18 +216,11 @@ pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<StoreResult, DbErr> {
         Err(error) if is_race(&error) => Vec::new(),
         rows => rows?,
     };
-    let [message, reply] = rows.as_slice() else {
+    let Some(row) = rows.first() else {
         let earlier = messages::owned_by(db.read(), new.user, new.reply).await?;
         return Ok(if earlier.is_some() { StoreResult::Earlier } else { StoreResult::Nothing });
     };
-    Ok(StoreResult::New(Box::new(Stored {
-        used: message.try_get("", "used")?,
-        is_pro: message.try_get("", "is_pro")?,
-        waits_for_earlier_reply: message.try_get("", "waits_for_earlier_reply")?,
-        list_version: message.try_get("", "list_version")?,
-        message: message::Model::from_query_result(message, "")?,
-        reply: message::Model::from_query_result(reply, "")?,
-    })))
+    Ok(StoreResult::New(Stored::from_query_result(row, "")?))
 }
 
 /// The statement that also stores the trace, `$20`, as the payload of the job.

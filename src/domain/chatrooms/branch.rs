@@ -1,6 +1,6 @@
 //! Appending to a chatroom's active branch.
 
-use entity::{MessageId, Timestamp, chatroom, job, message};
+use entity::{ChatroomId, MessageId, Timestamp, UserId, chatroom, job, message};
 use message::{Role, Status};
 use sea_orm::ConnectionTrait;
 
@@ -10,33 +10,42 @@ use crate::{
     store::{jobs, messages},
 };
 
-/// Where a message is inserted in the tree.
+/// Where a message is inserted in the tree of a chatroom.
+#[derive(Clone, Copy)]
 pub(super) struct Position {
+    pub(super) user: UserId,
+    pub(super) chatroom: ChatroomId,
+    /// The version of the chatroom that contains the message first.
+    pub(super) version: i64,
     pub(super) parent: Option<MessageId>,
     pub(super) depth: i32,
 }
 
 impl Position {
-    pub(super) fn after(message: Option<&message::Model>) -> Self {
+    /// The position after `message`, or that of a first message. The caller's transaction must have incremented the version of the
+    /// chatroom.
+    pub(super) fn after(chatroom: &chatroom::Model, message: Option<&message::Model>) -> Self {
         Self {
+            user: chatroom.user_id,
+            chatroom: chatroom.id,
+            version: chatroom.version,
             parent: message.map(|message| message.id),
             depth: message.map_or(0, |message| message.depth + 1),
         }
     }
 }
 
-/// Builds a user's message at this position. The message gets the version of `chatroom`, which the caller's transaction must have
-/// incremented.
+/// Builds a user's message at this position.
 pub(super) fn new_user_message(
-    chatroom: &chatroom::Model,
-    position: &Position,
+    id: MessageId,
+    position: Position,
     content: String,
     now: Timestamp,
 ) -> message::Model {
     message::Model {
-        id: MessageId::generate(),
-        user_id: chatroom.user_id,
-        chatroom_id: chatroom.id,
+        id,
+        user_id: position.user,
+        chatroom_id: position.chatroom,
         parent_id: position.parent,
         depth: position.depth,
         active: true,
@@ -52,10 +61,20 @@ pub(super) fn new_user_message(
         output_tokens: None,
         thought_tokens: None,
         feedback: None,
-        added_version: chatroom.version,
-        changed_version: chatroom.version,
+        added_version: position.version,
+        changed_version: position.version,
         created_at: now,
         completed_at: Some(now),
+    }
+}
+
+/// Builds a QUEUED reply at this position.
+pub(super) fn new_reply(id: MessageId, position: Position, now: Timestamp) -> message::Model {
+    message::Model {
+        role: Role::Model,
+        status: Status::Queued,
+        completed_at: None,
+        ..new_user_message(id, position, String::new(), now)
     }
 }
 
@@ -67,13 +86,7 @@ pub(super) async fn queue_reply(
     reply_id: MessageId,
     now: Timestamp,
 ) -> Result<message::Model> {
-    let reply = message::Model {
-        id: reply_id,
-        role: Role::Model,
-        status: Status::Queued,
-        completed_at: None,
-        ..new_user_message(chatroom, &Position::after(Some(message)), String::new(), now)
-    };
+    let reply = new_reply(reply_id, Position::after(chatroom, Some(message)), now);
     messages::insert(tx, &reply).await?;
     let job = job::Model {
         user_id: Some(reply.user_id),

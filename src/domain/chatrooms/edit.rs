@@ -74,8 +74,10 @@ impl Chatrooms {
         let edited = messages::owned_by(&tx, user, edited_id).await?.ok_or(Error::NotFound("message"))?;
         let usage = self.quota.reserve(&tx, user, now).await?;
         branches::switch_to(&tx, chatroom.id, edited.parent_id, chatroom.version).await?;
-        let position = Position { parent: edited.parent_id, depth: edited.depth };
-        let message = branch::new_user_message(&chatroom, &position, edit.content.as_str().to_owned(), now);
+        let position =
+            Position { parent: edited.parent_id, depth: edited.depth, ..Position::after(&chatroom, None) };
+        let content = edit.content.as_str().to_owned();
+        let message = branch::new_user_message(MessageId::generate(), position, content, now);
         messages::insert(&tx, &message).await?;
         let reply = branch::queue_reply(&tx, &chatroom, &message, edit.reply_id, now).await?;
         let list_version = users::increment_list_version(&tx, user).await?;

@@ -88,11 +88,17 @@ impl Chatrooms {
 
     async fn store(&self, new: &NewMessage<'_>) -> Result<SendResult> {
         let stored = match sending::store(&self.db, *new).await? {
-            StoreResult::New(stored) => *stored,
+            StoreResult::New(stored) => stored,
             StoreResult::Earlier => return Ok(SendResult::Repeated(new.reply)),
             StoreResult::Nothing => return self.store_in_steps(new).await,
         };
-        let Stored { message, reply, used, is_pro, waits_for_earlier_reply, list_version } = stored;
+        let Stored { version, parent_id, depth, used, is_pro, waits_for_earlier_reply, list_version } =
+            stored;
+        let NewMessage { user, chatroom, now, .. } = *new;
+        let position = Position { user, chatroom, version, parent: parent_id, depth };
+        let message = branch::new_user_message(new.message, position, new.content.to_owned(), now);
+        let position = Position { parent: Some(message.id), depth: depth + 1, ..position };
+        let reply = branch::new_reply(new.reply, position, now);
         let tier = Tier::of(is_pro);
         let usage = self.quota.prompt_budget(tier, used);
         Ok(SendResult::New(
@@ -116,11 +122,8 @@ impl Chatrooms {
         let usage = self.quota.reserve(&tx, user, now).await?;
         let tail = branches::tail(&tx, chatroom.id).await?;
         let waits_for_earlier_reply = tail.as_ref().is_some_and(|tail| !tail.status.is_final());
-        let position = Position::after(tail.as_ref());
-        let message = message::Model {
-            id: new.message,
-            ..branch::new_user_message(&chatroom, &position, new.content.to_owned(), now)
-        };
+        let position = Position::after(&chatroom, tail.as_ref());
+        let message = branch::new_user_message(new.message, position, new.content.to_owned(), now);
         messages::insert(&tx, &message).await?;
         let reply = branch::queue_reply(&tx, &chatroom, &message, new.reply, now).await?;
         let list_version = users::increment_list_version(&tx, user).await?;
