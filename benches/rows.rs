@@ -32,6 +32,15 @@ pub async fn analyze(db: &Db) {
     db.write().execute_unprepared("ANALYZE").await.unwrap();
 }
 
+/// Starts the backfill of the search index, as an upgrade of a database with messages does.
+pub async fn start_backfill(db: &Db) {
+    let text = match db.write().get_database_backend() {
+        DbBackend::Sqlite => "INSERT INTO search_backfill VALUES (unhex('ffffffffffffffffffffffffffffffff'))",
+        _ => "INSERT INTO search_backfill VALUES ('ffffffff-ffff-ffff-ffff-ffffffffffff')",
+    };
+    db.write().execute_unprepared(text).await.unwrap();
+}
+
 /// Fills an empty chatroom with `count` messages, which are questions and answers in turn. Their ids are made from the numbers
 /// from `first_number` on, which no other message may have.
 pub async fn insert_messages(db: &Db, user: UserId, chatroom: ChatroomId, first_number: i64, count: i64) {
