@@ -197,7 +197,7 @@ async fn request_default_reply(user: &TestUser) -> Value {
 }
 
 #[tokio::test]
-async fn a_pro_model_is_refused_on_basic_and_allowed_on_pro() {
+async fn a_pro_model_is_rejected_on_basic_and_allowed_on_pro() {
     let openai = FakeOpenAi::start().await;
     let app = start(&openai, &["--pro-models=gpt-a"]).await;
     let user = app.user().await;
@@ -207,9 +207,9 @@ async fn a_pro_model_is_refused_on_basic_and_allowed_on_pro() {
     assert_eq!(tiers, ["BASIC", "PRO", "BASIC"]);
     let create =
         "mutation($model: String) { createChatroom(input: { model: $model }) { chatroom { id model } } }";
-    let refused = user.execute(create, json!({"model": "gpt-a"})).await;
-    assert_eq!(refused["errors"][0]["extensions"]["code"], "FORBIDDEN");
-    assert_eq!(refused["errors"][0]["message"], "model gpt-a requires the PRO tier.");
+    let rejected = user.execute(create, json!({"model": "gpt-a"})).await;
+    assert_eq!(rejected["errors"][0]["extensions"]["code"], "FORBIDDEN");
+    assert_eq!(rejected["errors"][0]["message"], "model gpt-a requires the PRO tier.");
     let chatroom = user.create_chatroom("x").await;
     let update = "mutation($id: ID!, $model: String) { updateChatroom(input: { id: $id, model: $model }) { chatroom { model } } }";
     assert_eq!(user.error_code(update, json!({"id": chatroom.id, "model": "gpt-a"})).await, "FORBIDDEN");

@@ -17,7 +17,7 @@ enum State {
     /// Nothing is forwarded, and connections stay open.
     Stalled,
     /// Data from the process is forwarded; responses of the server are not.
-    Silent,
+    Unresponsive,
 }
 
 pub struct TcpProxy {
@@ -65,7 +65,7 @@ impl TcpProxy {
 
     /// Forwards data from the process, but holds the server's responses back.
     pub fn silence(&self) {
-        self.state.send_replace(State::Silent);
+        self.state.send_replace(State::Unresponsive);
     }
 
     /// Forwards in both directions again.
@@ -105,7 +105,7 @@ async fn transfer(state: State, incoming: &mut TcpStream, outgoing: &mut TcpStre
     // An error means that the connection is broken, which ends it like closing.
     match state {
         State::Forwarding => drop(copy_bidirectional(incoming, outgoing).await),
-        State::Silent => drop(copy(incoming, outgoing).await),
+        State::Unresponsive => drop(copy(incoming, outgoing).await),
         State::Disconnected | State::Stalled => future::pending().await,
     }
 }

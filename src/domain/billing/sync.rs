@@ -148,7 +148,7 @@ impl Billing {
         let before = StaleBefore { expecting: now - MAX_AGE_EXPECTING, subscribed: now - MAX_AGE };
         for user in subscriptions::take_stale(self.db.write(), now, before, STALE_BATCH).await? {
             if let Err(error) = self.sync_subscriptions(user).await {
-                tracing::warn!(%user, ?error, "subscription sync failed; will retry in an hour");
+                tracing::warn!(%user, ?error, "subscription sync failed; it will be retried");
             }
         }
         Ok(())

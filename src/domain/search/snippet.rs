@@ -94,7 +94,7 @@ fn window(content: &str, match_start: Option<usize>) -> Range<usize> {
         if before == 0 {
             return 0;
         }
-        // The snippet begins after white space, otherwise at the first place where the text can be cut.
+        // The snippet begins after white space, otherwise at the first position where the text can be cut.
         match content[before..match_start].char_indices().find(|(_, c)| c.is_whitespace()) {
             Some((index, space)) => before + index + space.len_utf8(),
             None => (before..=match_start).find(|&index| is_boundary(content, index)).unwrap_or(match_start),

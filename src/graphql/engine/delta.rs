@@ -149,12 +149,12 @@ mod tests {
         );
         let document =
             "subscription { e: chatroomEvents { change { ...D kind: __typename } cursor __typename } }
-            fragment D on ReplyDelta { message { id __typename } piece: text }";
+            fragment D on ReplyDelta { message { id __typename } part: text }";
         assert_eq!(
             data(document, Some(41)).unwrap(),
             concat!(
                 r#"{"e":{"change":{"message":{"id":"msg_00000000000000000000000000","__typename":"Message"},"#,
-                r#""piece":"a \"b\"\n","kind":"ReplyDelta"},"cursor":"41","__typename":"ChatroomEvent"}}"#
+                r#""part":"a \"b\"\n","kind":"ReplyDelta"},"cursor":"41","__typename":"ChatroomEvent"}}"#
             )
         );
         assert_eq!(
