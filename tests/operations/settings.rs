@@ -4,18 +4,19 @@ use tempfile::TempDir;
 
 use crate::support::process::Process;
 
-/// Checks that a server with these settings does not start, and that its error contains this sentence.
-fn assert_rejected(directory: &TempDir, settings: &[(&str, &str)], sentence: &str) {
+/// Checks that a server with these settings does not start, and that its error contains this text. A newline at the end of the text
+/// means that the message ends there.
+fn assert_rejected(directory: &TempDir, settings: &[(&str, &str)], expected: &str) {
     let output = Process::command(directory.path()).envs(settings.iter().copied()).output().unwrap();
     assert!(!output.status.success(), "{settings:?}");
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains(sentence), "{settings:?}: {error}");
+    assert!(error.contains(expected), "{settings:?}: {error}");
 }
 
 #[test]
 fn invalid_settings_of_models_are_rejected_with_an_explanation() {
     let directory = TempDir::new().unwrap();
-    for (settings, sentence) in [
+    for (settings, expected) in [
         (vec![("GEMINI_BASE_URL", "gemini")], "GEMINI_BASE_URL"),
         (vec![("GEMINI_MODEL", "../x")], "GEMINI_MODEL"),
         (
@@ -51,6 +52,7 @@ fn invalid_settings_of_models_are_rejected_with_an_explanation() {
             "MODEL_MAX_OUTPUT_TOKENS (--model-max-output-tokens) must be a whole number from 1 to",
         ),
         (vec![("PRO_MODELS", "b")], "PRO_MODELS: `b` is not one of the configured models: none."),
+        // GEMINI_MODEL is the default model; GEMINI_MODELS adds others.
         (
             vec![
                 ("PRO_MODELS", "a"),
@@ -61,14 +63,15 @@ fn invalid_settings_of_models_are_rejected_with_an_explanation() {
             "PRO_MODELS: `a` is the default model, which all users need: set DEFAULT_MODEL to another model.",
         ),
     ] {
-        assert_rejected(&directory, &settings, sentence);
+        assert_rejected(&directory, &settings, expected);
     }
 }
 
 #[test]
 fn invalid_settings_are_rejected_with_an_explanation() {
     let directory = TempDir::new().unwrap();
-    for (settings, sentence) in [
+    for (settings, expected) in [
+        // On an address that others can reach, the defaults of development are rejected.
         (vec![("BIND", "0.0.0.0:0")], "OTP_DELIVERY=response returns codes to any client"),
         (vec![("BIND", "0.0.0.0:0"), ("OTP_DELIVERY", "log"), ("RATE_LIMITS", "off")], "RATE_LIMITS=off"),
         (
@@ -118,7 +121,7 @@ fn invalid_settings_are_rejected_with_an_explanation() {
             "DATABASE_URL (--database-url) must begin with sqlite: or postgres:",
         ),
     ] {
-        assert_rejected(&directory, &settings, sentence);
+        assert_rejected(&directory, &settings, expected);
     }
 }
 
@@ -126,15 +129,16 @@ fn invalid_settings_are_rejected_with_an_explanation() {
 fn invalid_values_that_may_hold_secrets_are_not_printed() {
     let directory = TempDir::new().unwrap();
     for (name, value) in [
-        ("DATABASE_URL", "postgress://pollux:hush@db/chat"),
-        ("OTP_WEBHOOK_URL", "hush"),
-        ("REDIS_URL", "redis//:hush@redis"),
-        ("DATABASE_URL", "postgres://pollux:hush@db:port/chat"),
+        // An unknown scheme, no URL at all, no colon after the scheme, and a port that is not a number.
+        ("DATABASE_URL", "postgress://pollux:secret-value@db/chat"),
+        ("OTP_WEBHOOK_URL", "secret-value"),
+        ("REDIS_URL", "redis//:secret-value@redis"),
+        ("DATABASE_URL", "postgres://pollux:secret-value@db:port/chat"),
     ] {
         let output = Process::command(directory.path()).env(name, value).output().unwrap();
         assert!(!output.status.success(), "{name}");
         let error = String::from_utf8(output.stderr).unwrap();
-        assert!(error.contains(name) && !error.contains("hush"), "{name}: {error}");
+        assert!(error.contains(name) && !error.contains("secret-value"), "{name}: {error}");
     }
 }
 
@@ -142,7 +146,7 @@ fn invalid_values_that_may_hold_secrets_are_not_printed() {
 fn an_incomplete_multi_process_configuration_is_rejected() {
     let directory = TempDir::new().unwrap();
     let (postgres, redis) = (("DATABASE_URL", "postgres://nowhere/x"), ("REDIS_URL", "redis://nowhere"));
-    for (command, settings, sentence) in [
+    for (command, settings, expected) in [
         ("api", vec![], "or run `pollux` without a command"),
         ("worker", vec![postgres], "REDIS_URL=redis://"),
         ("worker", vec![redis], "DATABASE_URL=postgres://"),
@@ -151,15 +155,18 @@ fn an_incomplete_multi_process_configuration_is_rejected() {
         let output = Process::command(directory.path()).arg(command).envs(settings.clone()).output().unwrap();
         assert!(!output.status.success(), "{command} {settings:?}");
         let error = String::from_utf8(output.stderr).unwrap();
-        assert!(error.contains(sentence), "{command} {settings:?}: {error}");
+        assert!(error.contains(expected), "{command} {settings:?}: {error}");
     }
 }
 
 #[test]
-fn help_names_every_setting_and_no_secret_value() {
+fn every_setting_in_the_help_is_in_the_example_file_and_the_help_shows_no_secret_value() {
     let directory = TempDir::new().unwrap();
-    let help =
-        Process::command(directory.path()).env("GEMINI_API_KEY", "hush-hush").arg("--help").output().unwrap();
+    let help = Process::command(directory.path())
+        .env("GEMINI_API_KEY", "secret-value")
+        .arg("--help")
+        .output()
+        .unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     let example = include_str!("../../.env.example");
     let names: Vec<&str> = help.split("[env: ").skip(1).map(|rest| rest.split(']').next().unwrap()).collect();
@@ -167,5 +174,5 @@ fn help_names_every_setting_and_no_secret_value() {
     for name in names {
         assert!(example.contains(&format!("{name}=")), "{name} is not in .env.example");
     }
-    assert!(!help.contains("hush-hush"));
+    assert!(!help.contains("secret-value"));
 }

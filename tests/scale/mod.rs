@@ -1,4 +1,10 @@
-//! Tests that need PostgreSQL and Redis: several nodes, outages, connection poolers, restores and upgrades.
+//! Tests that need PostgreSQL and Redis.
+//!
+//! - `nodes`, `processes`: several API nodes and workers, within the test's process and as processes that are killed
+//! - `cluster`: a Redis Cluster
+//! - `degraded`, `redis_writes`, `storage`: outages of PostgreSQL and Redis, a Redis that rejects writes, a full disk
+//! - `pooler`: PgBouncer
+//! - `restore`, `upgrades`: a restored dump, a database of the previous release
 
 mod cluster;
 mod degraded;

@@ -139,6 +139,6 @@ impl ApiError {
     /// A [protobuf duration](https://protobuf.dev/programming-guides/json/), such as `"34.4s"`.
     fn retry_delay(&self) -> Option<Duration> {
         let info = self.details_of_type("google.rpc.RetryInfo").next()?;
-        failure::seconds(info["retryDelay"].as_str()?.strip_suffix('s')?)
+        failure::parse_seconds(info["retryDelay"].as_str()?.strip_suffix('s')?)
     }
 }

@@ -17,11 +17,12 @@ const TIMED_OUT: &str = "The model took too long.";
 const DATE_FORMATS: [&str; 3] =
     ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 
-/// The failure that an HTTP status indicates by itself, without details of the error. A retry waits for at least `wait`.
+/// The failure that an HTTP status indicates by itself, without details of the error. If the status permits a retry, the retry waits
+/// for at least `wait`.
 pub fn of_status(status: i32, wait: Duration) -> ModelError {
     let later = Retry::After { at_least: wait };
     match status {
-        // Redirects are not followed, because the key would then be sent to another host.
+        // After a redirect, the base URL is wrong: redirects are not followed, because that would send the API key to another host.
         300..=399 | 401 | 402 | 403 | 407 => misconfigured(),
         404 => unknown_model(),
         408 | 504 => failure(FailureCode::TimedOut, TIMED_OUT, later),
@@ -32,18 +33,19 @@ pub fn of_status(status: i32, wait: Duration) -> ModelError {
     }
 }
 
-/// The delay that [`Retry-After`](https://www.rfc-editor.org/rfc/rfc9110#name-retry-after) requires: seconds or a date.
+/// The delay that [`Retry-After`](https://www.rfc-editor.org/rfc/rfc9110#name-retry-after) requires: seconds or a date. None if the
+/// header is missing or invalid, or the date has passed.
 pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let date = DATE_FORMATS.iter().find_map(|form| NaiveDateTime::parse_from_str(value, form).ok());
     match date {
         Some(date) => date.and_utc().signed_duration_since(now).to_std().ok(),
-        None => seconds(value),
+        None => parse_seconds(value),
     }
 }
 
-/// A number of seconds, which may have a fraction.
-pub fn seconds(text: &str) -> Option<Duration> {
+/// Parses a number of seconds, which may have a fraction.
+pub fn parse_seconds(text: &str) -> Option<Duration> {
     let seconds: f64 = text.parse().ok().filter(|seconds| *seconds >= 0.0)?;
     Some(Duration::try_from_secs_f64(seconds).unwrap_or(FOREVER))
 }
@@ -65,6 +67,7 @@ pub fn misconfigured() -> ModelError {
     )
 }
 
+/// Clients get the code of a model that is overloaded, but a retry would not help.
 pub fn unknown_model() -> ModelError {
     failure(FailureCode::ModelUnavailable, "This model is not available.", Retry::Never)
 }
@@ -77,19 +80,20 @@ pub fn blocked() -> ModelError {
     failure(FailureCode::ContentBlocked, "The model's safety rules blocked this conversation.", Retry::Never)
 }
 
-/// The stream ended, or could not be parsed, before its finish reason.
+/// The stream ended or became invalid before the model reported a finish reason.
 pub fn truncated() -> ModelError {
     failure(FailureCode::ModelUnavailable, "The model's answer ended before it was complete.", IMMEDIATELY)
 }
 
+/// A time limit of [`Timeouts`](super::Timeouts) has passed.
 pub fn timed_out(api: &'static str) -> ModelError {
     tracing::warn!(api, "model call timed out");
     failure(FailureCode::TimedOut, TIMED_OUT, IMMEDIATELY)
 }
 
-/// The call failed without an HTTP response, or its response body broke.
+/// No HTTP response arrived, or the connection failed while the response body was read.
 pub fn of_transport(api: &'static str, error: &reqwest::Error) -> ModelError {
-    // The error is not logged, because it contains the URL, which may be internal to the operator.
+    // The error is not logged, because it contains the URL, and the log may be read by people who must not know internal hosts.
     tracing::warn!(api, timeout = error.is_timeout(), connect = error.is_connect(), "model call failed");
     // A timeout while connecting means that the provider is unreachable.
     if error.is_timeout() && !error.is_connect() {

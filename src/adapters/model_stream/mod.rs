@@ -1,10 +1,14 @@
-//! What the clients of streaming model APIs share: the steps from an HTTP response to the chunks of an answer.
+//! What the adapters of streaming model APIs share: the steps from an HTTP response to the chunks of an answer.
 //!
 //! ```text
-//!  bytes ──► sse: lines, events ──► objects: JSON objects ──► the provider's Answer: text, counts, an end
-//!                                                                │
-//!  status, headers, timeout ──► failure: retry or not, and when ◄┘ an error in the stream
+//!  bytes ──► sse: events ──► objects: JSON ──► the provider's Answer ──► response: text, token counts, finish reason
+//!                                                        │ an error in the stream
+//!                                                        ▼
+//!                    status, headers, timeout ──► failure: whether and when to retry
 //! ```
+//!
+//! `lenient` deserializes JSON that deviates from a provider's documentation, `surrogates` joins UTF-16 surrogates that a provider has
+//! split, and `optional` remembers which parameters a model rejects.
 
 pub mod failure;
 pub mod lenient;

@@ -78,7 +78,7 @@ impl ApiError {
         // OpenAI sends `retry-after-ms` in addition to `Retry-After`, which is less precise. The number of milliseconds is parsed
         // as seconds and then divided by 1000.
         let retry_after_ms =
-            headers.get("retry-after-ms").and_then(|value| failure::seconds(value.to_str().ok()?));
+            headers.get("retry-after-ms").and_then(|value| failure::parse_seconds(value.to_str().ok()?));
         let wait = retry_after_ms.map(|wait| wait / 1000).or_else(|| failure::retry_after(headers, now));
         error.wait = wait.unwrap_or_default();
         error

@@ -18,7 +18,7 @@ impl Chatrooms {
     /// branch.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::QuotaExceeded`], [`Error::BadInput`] if the message is not a reply, and [`Error::Conflict`]
+    /// [`Error::NotFound`], [`Error::QuotaExceeded`], [`Error::BadInput`] if `old_id` is not a reply, and [`Error::Conflict`]
     /// if the old reply has not ended or is not on the active branch, or the key was used for another request.
     pub async fn regenerate(
         &self,
@@ -28,8 +28,8 @@ impl Chatrooms {
     ) -> Result<MessageAndReply> {
         let new_id = MessageId::generate();
         let request = Request { operation: "regenerateReply", parts: &[old_id.0.as_bytes()] };
-        let key = key.map(|key| request.key_row(user, key, new_id.0, self.clock.now()));
-        match self.db.with_retry(|| self.regenerate_once(user, old_id, new_id, key.as_ref())).await? {
+        let key_row = key.map(|key| request.key_row(user, key, new_id.0, self.clock.now()));
+        match self.db.with_retry(|| self.regenerate_once(user, old_id, new_id, key_row.as_ref())).await? {
             Idempotent::New(queued) => Ok(queued),
             Idempotent::Repeated(reply_id) => self.load_earlier_result(user, MessageId(reply_id)).await,
         }
@@ -48,11 +48,12 @@ impl Chatrooms {
             return Ok(Idempotent::Repeated(reply_id));
         }
         let now = self.clock.now();
-        // `Some(now)` sets `updated_at`, by which the user's chatrooms are sorted. The chatroom may have been deleted meanwhile.
+        // `Some(now)` sets `updated_at`, by which the user's chatrooms are sorted. If the chatroom was deleted since the reply was read,
+        // so was the reply, and the error names what the caller has named.
         let chatroom = chatrooms::increment_version_if_owned_by(&tx, user, chatroom_id, Some(now))
             .await?
             .ok_or(Error::NotFound("message"))?;
-        // The first read was before the transaction locked the chatroom, so the reply may have changed since.
+        // The chatroom is locked only now, so the reply may have changed since it was read.
         let old = messages::owned_by(&tx, user, old_id).await?.ok_or(Error::NotFound("message"))?;
         if !old.status.is_final() {
             return Err(Error::Conflict("The reply is still being written: stop it first.".to_owned()));
@@ -63,24 +64,31 @@ impl Chatrooms {
             return Err(Error::Conflict(problem.to_owned()));
         }
         let parent_id = old.parent_id.ok_or(Error::NotFound("message"))?;
-        let message = messages::owned_by(&tx, user, parent_id).await?.ok_or(Error::NotFound("message"))?;
+        let user_message =
+            messages::owned_by(&tx, user, parent_id).await?.ok_or(Error::NotFound("message"))?;
         let usage = self.quota.reserve(&tx, user, now).await?;
+        // The old reply, and the messages after it.
         branches::deactivate_from(&tx, chatroom.id, old.depth, chatroom.version).await?;
-        let new = branch::queue_reply(&tx, &chatroom, &message, new_id, now).await?;
+        let new = branch::queue_reply(&tx, &chatroom, &user_message, new_id, now).await?;
         let list_version = users::increment_list_version(&tx, user).await?;
         commit(tx).await?;
         self.cache_list_version(user, list_version).await;
         tracing::info!(
             user_id = %user.0,
             chatroom_id = %chatroom.id.0,
-            message_id = %message.id.0,
+            message_id = %user_message.id.0,
             reply_id = %new.id.0,
             "regeneration accepted"
         );
         let topics =
             [Topic::Jobs, Topic::Chatroom(chatroom.id), Topic::Chatrooms(user), Topic::Account(user)];
         publish(&*self.signals, &topics).await;
-        // The queue has been signalled in any case, so nothing reads `waits_for_earlier_reply`.
-        Ok(Idempotent::New(MessageAndReply { message, reply: new, usage, waits_for_earlier_reply: false }))
+        // `waits_for_earlier_reply` only decides whether to signal the queue, which is done already.
+        Ok(Idempotent::New(MessageAndReply {
+            message: user_message,
+            reply: new,
+            usage,
+            waits_for_earlier_reply: false,
+        }))
     }
 }
