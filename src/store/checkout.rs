@@ -1,4 +1,4 @@
-//! A database connection that has been checked out of its pool, and statements on it. Stripe checkouts are in `checkouts`.
+//! A database connection that has been checked out of its pool, and statements on it. (Stripe checkouts are in `checkouts`.)
 
 use std::{ops::DerefMut, sync::Arc};
 
@@ -27,7 +27,7 @@ pub(super) enum Connection {
 /// A connection in use. It counts against the pool's limit until it is dropped.
 pub(super) struct Checkout {
     connection: Connection,
-    /// When it was taken from sqlx's pool.
+    /// When the connection was taken from sqlx's pool.
     taken_at: Instant,
     shared: Arc<Shared>,
     _permit: OwnedSemaphorePermit,
@@ -35,9 +35,9 @@ pub(super) struct Checkout {
 
 /// The result of one or several statements.
 pub(super) struct Executed {
-    /// That of the first statement.
+    /// The result of the first statement.
     pub(super) result: ExecResult,
-    /// Those of all statements.
+    /// The rows of all statements.
     pub(super) rows: Vec<QueryResult>,
 }
 
@@ -81,8 +81,8 @@ impl Checkout {
         statement_span(system, text)
     }
 
-    /// Runs a statement, or several that share their parameters, to their end. With `begins`, begins a transaction of SQLite's writer
-    /// before; with `commits`, commits it afterwards.
+    /// Runs a part of a transaction of SQLite's writer: a statement, or several that share their parameters. With `begins`,
+    /// begins the transaction first; with `commits`, commits it afterwards.
     pub(super) async fn execute_part(
         &mut self,
         statement: &Statement,
@@ -101,8 +101,9 @@ impl Checkout {
                     Either::Right(row) => rows.push(row.into()),
                 }
             }
-            let first = results.into_iter().nth(usize::from(begins)).unwrap_or_default();
-            Ok(Executed { result: first.into(), rows })
+            // With `begins`, the first result is that of BEGIN.
+            let result = results.into_iter().nth(usize::from(begins)).unwrap_or_default();
+            Ok(Executed { result: result.into(), rows })
         })
     }
 
@@ -147,13 +148,13 @@ impl Checkout {
 
     pub(super) async fn begin(&mut self, text: &'static str) -> Result<(), DbErr> {
         let text = Some(SqlStr::from_static(text));
-        let mut beginning = Beginning { connection: &mut self.connection, has_begun: false };
-        match &mut *beginning.connection {
+        let mut opening = OpeningTransaction { connection: &mut self.connection, has_begun: false };
+        match &mut *opening.connection {
             Connection::Sqlite(c) => SqliteTransactionManager::begin(c, text).await,
             Connection::Postgres(c) => PgTransactionManager::begin(c, text).await,
         }
         .map_err(query_error)?;
-        beginning.has_begun = true;
+        opening.has_begun = true;
         Ok(())
     }
 
@@ -182,15 +183,15 @@ impl Checkout {
     }
 }
 
-/// A transaction that is being opened. If this is dropped before PostgreSQL has answered, because the caller was cancelled, sqlx
-/// does not know of the transaction and would not roll it back. Therefore the connection is closed. On SQLite, sqlx's worker
-/// thread rolls back by itself.
-struct Beginning<'a> {
+/// A transaction that is being opened. If the caller is cancelled before PostgreSQL has answered, sqlx does not know of the
+/// transaction and would not roll it back. Therefore dropping this closes the connection. On SQLite, sqlx's worker thread rolls
+/// back by itself.
+struct OpeningTransaction<'a> {
     connection: &'a mut Connection,
     has_begun: bool,
 }
 
-impl Drop for Beginning<'_> {
+impl Drop for OpeningTransaction<'_> {
     fn drop(&mut self) {
         if !self.has_begun
             && let Connection::Postgres(connection) = self.connection

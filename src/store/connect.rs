@@ -60,7 +60,7 @@ impl Db {
             }
             DatabaseUrl::Postgres(url) => {
                 let limit = settings.database_statement_timeout;
-                let server = Server::find(url, limit).await?;
+                let server = Server::probe(url, limit).await?;
                 let options = server.limited(connections).acquire_timeout(limit).to_owned();
                 let pool = ConnectionPool::new(&Database::connect(options).await?);
                 (pool.clone(), pool, Backend::Postgres(Arc::new(server)))

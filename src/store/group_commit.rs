@@ -1,14 +1,15 @@
 //! Group commit on SQLite: statements that arrive while the writer is busy are committed together, so that they wait for the disk
-//! once, and a page that several of them change is written once.
+//! only once, and a page of the file that several of them change is written only once.
 //!
 //! ```text
 //!  statement a ──┐
 //!  statement b ──┼──► queue ──► BEGIN; a; b; c; COMMIT ──► the results of a, b and c
 //!  statement c ──┘                        │
-//!                                         └── one of them fails: ROLLBACK, then each in a transaction of its own
+//!                                         └── one of them fails: ROLLBACK, then each runs in its own transaction
 //! ```
 //!
-//! A caller gets its result after the commit. So what was promised to it survives a power cut, as with a commit of its own.
+//! A caller gets its result after the commit. So a change whose success was reported survives a power cut, as it would with a
+//! commit of its own.
 
 use sea_orm::{ConnAcquireErr, DbErr, Statement};
 use tokio::{
@@ -21,10 +22,10 @@ use super::{
     pool::ConnectionPool,
 };
 
-/// Statements of one commit. The first of them waits for the last.
+/// Maximum number of requests in one commit. It is limited because the first of them waits until the last has run.
 const MAX_GROUP: usize = 32;
 
-/// Runs statements on the writer, grouped. Clones share the queue.
+/// Runs statements on the writer, in groups. Clones share the queue.
 #[derive(Clone)]
 pub(super) struct GroupCommit {
     queue: mpsc::UnboundedSender<Request>,
@@ -48,8 +49,8 @@ impl GroupCommit {
         Self { queue }
     }
 
-    /// Runs a statement, or several that share their parameters, in a transaction. If the caller is dropped, the statement may be
-    /// committed or not.
+    /// Runs a statement, or several that share their parameters, in a transaction. If the caller is cancelled, the statement may
+    /// or may not be committed.
     pub(super) async fn execute(&self, statement: Statement) -> Result<Executed, DbErr> {
         let (sender, result) = oneshot::channel();
         let request = Request { statement, queued_at: Instant::now(), result: sender };
@@ -66,6 +67,7 @@ async fn run(mut queue: mpsc::UnboundedReceiver<Request>, writer: ConnectionPool
     let mut requests = Vec::new();
     while queue.recv_many(&mut requests, MAX_GROUP).await > 0 {
         let checkout = writer.acquire().await;
+        // Requests that arrived while the writer was busy join the group.
         while requests.len() < MAX_GROUP
             && let Ok(request) = queue.try_recv()
         {
@@ -79,7 +81,7 @@ async fn run(mut queue: mpsc::UnboundedReceiver<Request>, writer: ConnectionPool
 }
 
 async fn run_group(writer: &ConnectionPool, mut checkout: Checkout, mut requests: Vec<Request>) {
-    // Statements whose callers have gone are not run, nor those that have waited for too long.
+    // Drops requests whose callers were cancelled, and rejects those that have waited for too long.
     requests.retain(|request| !request.result.is_closed());
     let is_late = |request: &mut Request| request.queued_at.elapsed() >= writer.acquire_timeout();
     for request in requests.extract_if(.., is_late) {
@@ -99,6 +101,7 @@ async fn run_group(writer: &ConnectionPool, mut checkout: Checkout, mut requests
             if requests.len() == 1 {
                 requests.into_iter().for_each(|request| request.respond(Err(error.clone())));
             } else {
+                // Only the requests that fail on their own, too, get an error.
                 for request in requests {
                     let executed = execute_alone(writer, &request).await;
                     request.respond(executed);
@@ -108,7 +111,7 @@ async fn run_group(writer: &ConnectionPool, mut checkout: Checkout, mut requests
     }
 }
 
-/// Runs the statements in one transaction.
+/// Runs the statements of all requests in one transaction.
 async fn execute_all(checkout: &mut Checkout, requests: &[Request]) -> Result<Vec<Executed>, DbErr> {
     let mut executed = Vec::with_capacity(requests.len());
     for (index, request) in requests.iter().enumerate() {
@@ -126,7 +129,7 @@ async fn execute_alone(writer: &ConnectionPool, request: &Request) -> Result<Exe
 }
 
 impl Request {
-    /// A caller that has gone gets nothing.
+    /// Sends the result to the caller, unless the caller was cancelled.
     fn respond(self, result: Result<Executed, DbErr>) {
         let _ = self.result.send(result);
     }

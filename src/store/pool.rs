@@ -1,16 +1,16 @@
 //! The connections of one pool, and statements on them.
 //!
 //! sqlx tests each connection that returns to its pool: with a round trip to the server, or to the thread of a SQLite
-//! connection, in a task of its own. That doubles the cost of a short statement. So a connection whose statement or transaction
-//! has succeeded stays here, and the next statement takes the one that was used last. Any other connection returns to sqlx, which
-//! rolls back, tests and, if it is broken, closes it.
+//! connection, in a task of its own. That doubles the cost of a short statement. So a connection stays here after a statement,
+//! commit or explicit rollback that has succeeded, and the next statement takes the connection that was used last. Any other
+//! connection returns to sqlx, which rolls its transaction back, tests it and, if it is broken, closes it.
 //!
 //! ```text
-//!             ┌── kept: the statement or the commit has succeeded ──┐
+//!             ┌── kept: statement, commit or rollback succeeded ────┐
 //!             ▼                                                     │
 //!  acquire ──► idle here ──► statement, transaction ────────────────┤
 //!     └──────► sqlx's pool ──►    ▲                                 ▼
-//!                 ▲───────────────┴── an error, a caller that has gone, a rollback, a connection that is 10 minutes old
+//!                 ▲───────────────┴── an error, a cancelled caller, a dropped transaction, a connection that is 10 minutes old
 //! ```
 
 use std::{
@@ -50,11 +50,11 @@ type Observer = Arc<dyn Fn(&str) + Send + Sync>;
 #[derive(Clone)]
 pub struct ConnectionPool {
     shared: Arc<Shared>,
-    /// Runs statements outside of a transaction. None for a pool that commits each alone.
+    /// Runs the statements that are outside of a transaction, in groups. None for a pool that commits each statement separately.
     group: Option<GroupCommit>,
-    /// Is called with the text of each statement.
+    /// Called with the text of each statement.
     pub(super) observer: Option<Observer>,
-    /// Is called after a statement that failed.
+    /// Called after each statement that failed.
     pub(super) on_failure: Option<Arc<dyn Fn() + Send + Sync>>,
     /// Counts statements that failed.
     pub(super) errors: Option<Counter>,
@@ -74,9 +74,9 @@ enum Source {
 
 struct Idle {
     connection: Connection,
-    /// When it was taken from sqlx's pool.
+    /// When the connection was taken from sqlx's pool.
     taken_at: Instant,
-    since: Instant,
+    idle_since: Instant,
 }
 
 impl ConnectionPool {
@@ -92,7 +92,7 @@ impl ConnectionPool {
         Self { shared: Arc::new(shared), group: None, observer: None, on_failure: None, errors: None }
     }
 
-    /// Commits statements that arrive at the same time together. For the writer of SQLite.
+    /// Makes this pool commit statements together that arrive at the same time. Only for SQLite's writer.
     pub(super) fn with_group_commit(self) -> Self {
         Self { group: Some(GroupCommit::start(self.clone())), ..self }
     }
@@ -110,6 +110,7 @@ impl ConnectionPool {
         self.shared.source.acquire_timeout()
     }
 
+    /// Checks out a connection: an idle one, or else one of sqlx's pool.
     pub(super) async fn acquire(&self) -> Result<Checkout, DbErr> {
         timeout(self.acquire_timeout(), self.acquire_without_timeout())
             .await
@@ -120,11 +121,11 @@ impl ConnectionPool {
         let shared = &self.shared;
         let permit = shared.permits.clone().acquire_owned().await;
         let permit = permit.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?;
-        while let Some(Idle { connection, taken_at, since }) = shared.pop_idle() {
+        while let Some(Idle { connection, taken_at, idle_since }) = shared.pop_idle() {
             let connection = match connection {
-                Connection::Postgres(mut connection) if since.elapsed() >= UNTESTED_IDLE => {
+                Connection::Postgres(mut connection) if idle_since.elapsed() >= UNTESTED_IDLE => {
                     if !matches!(timeout(TEST_TIMEOUT, connection.ping()).await, Ok(Ok(()))) {
-                        // Closes it. sqlx's pool would test it once more, and wait for the network.
+                        // Closes the connection. sqlx's pool would test it once more first, and wait for the network.
                         drop(connection.detach());
                         continue;
                     }
@@ -141,13 +142,13 @@ impl ConnectionPool {
         Ok(Checkout::new(connection.map_err(acquire_error)?, Instant::now(), shared, permit))
     }
 
-    /// The connections in use, under the name of this pool.
+    /// The number of connections in use and its maximum, labelled with the name `pool`.
     pub(super) fn counts(&self, pool: &'static str) -> ConnectionCounts {
         let max = self.shared.source.max_connections();
         ConnectionCounts { pool, max, used: max.saturating_sub(self.shared.permits.available_permits()) }
     }
 
-    /// Waits for statements that run, and closes all connections.
+    /// Closes all connections, after the statements that are running have ended.
     pub(super) async fn close(&self) {
         self.shared.permits.close();
         self.shared.idle().clear();
@@ -157,7 +158,7 @@ impl ConnectionPool {
         }
     }
 
-    /// Reports a statement, and whether it failed.
+    /// Calls the observer with the text of a statement, and reports a failure.
     pub(super) fn observe<T>(&self, statement: &Statement, result: Result<T, DbErr>) -> Result<T, DbErr> {
         if let Some(observer) = &self.observer {
             observer(&statement.sql);
@@ -165,6 +166,7 @@ impl ConnectionPool {
         self.observe_failure(result)
     }
 
+    /// Reports the failure of a statement, and returns the result unchanged.
     pub(super) fn observe_failure<T>(&self, result: Result<T, DbErr>) -> Result<T, DbErr> {
         if result.is_err() {
             if let Some(on_failure) = &self.on_failure {
@@ -183,11 +185,12 @@ impl Shared {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a connection for the next statement, unless the pool is closed.
+    /// Keeps a connection for the next statement, unless the pool is closed or the connection is older than [`MAX_KEPT`]. A
+    /// connection that is not kept returns to sqlx's pool when it is dropped.
     pub(super) fn keep(&self, connection: Connection, taken_at: Instant) {
         let mut idle = self.idle();
         if !self.permits.is_closed() && taken_at.elapsed() < MAX_KEPT {
-            idle.push(Idle { connection, taken_at, since: Instant::now() });
+            idle.push(Idle { connection, taken_at, idle_since: Instant::now() });
         }
     }
 

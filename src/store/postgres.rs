@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
-/// How long a transaction may be idle.
+/// How long a transaction may be idle before the server ends it.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 /// [Error codes](https://www.postgresql.org/docs/current/errcodes-appendix.html) of a server that is starting or stopping,
 /// or has no connection left.
@@ -27,20 +27,22 @@ const PREPARED_STATEMENTS: &str = "its connection pooler does not keep prepared 
      PgBouncer 1.21 or newer with max_prepared_statements = 200";
 const PROTOCOL_VIOLATION: &str = "08P01";
 
-/// A server to which a connection has succeeded.
+/// A server to which this process has connected successfully.
 pub(super) struct Server {
+    /// Without timeouts.
     options: PgConnectOptions,
+    /// With the timeouts as start-up options, if the server accepts them.
     limited: PgConnectOptions,
     /// Host, port and database.
     location: String,
 }
 
 impl Server {
-    /// Connects, and waits for a server that is starting.
+    /// Connects once to check the server, and waits for it while it is starting.
     ///
     /// # Errors
     /// The server does not respond in time or rejects the connection, or a pooler does not keep prepared statements.
-    pub(super) async fn find(url: &str, statement_timeout: Duration) -> anyhow::Result<Self> {
+    pub(super) async fn probe(url: &str, statement_timeout: Duration) -> anyhow::Result<Self> {
         let options: PgConnectOptions =
             url.parse().map_err(|error| anyhow!("DATABASE_URL is not a PostgreSQL URL: {error}"))?;
         let options = options.application_name("pollux").extra_float_digits(None).disable_statement_logging();
@@ -52,16 +54,17 @@ impl Server {
         let mut server = Self { options, limited, location };
         let mut connection = match server.connect(&server.limited).await {
             Ok(connection) => connection,
-            Err(error) if may_reject_options(&error) => {
+            Err(error) if may_be_caused_by_options(&error) => {
                 server.limited = server.options.clone();
                 server.connect(&server.options).await.map_err(|error| server.explain(&error))?
             }
             Err(error) => return Err(server.explain(&error)),
         };
         let checked = async {
-            let timeouts = timeouts(&mut connection).await?;
+            let timeouts = timeouts_in_force(&mut connection).await?;
+            // Other timeouts than requested show that a connection pooler is in between.
             if timeouts != (statement_timeout, IDLE_IN_TRANSACTION) {
-                server.warn_about_limits(timeouts, statement_timeout);
+                server.warn_about_missing_timeouts(timeouts, statement_timeout);
                 server.check_prepared_statements(connection).await?;
             }
             Ok(())
@@ -70,12 +73,12 @@ impl Server {
         Ok(server)
     }
 
-    /// For a pool whose statements time out.
+    /// The options of a pool whose statements time out.
     pub(super) fn limited(&self, connections: u32) -> ConnectOptions {
         pool(&self.limited, connections)
     }
 
-    /// For a pool whose statements do not time out.
+    /// The options of a pool whose statements do not time out.
     pub(super) fn unlimited(&self, connections: u32) -> ConnectOptions {
         pool(&self.options, connections)
     }
@@ -102,7 +105,7 @@ impl Server {
 
     /// Logs a warning if a timeout is not in force, because a pooler has dropped the start-up options and the role does not
     /// set it.
-    fn warn_about_limits(&self, in_force: (Duration, Duration), statement_timeout: Duration) {
+    fn warn_about_missing_timeouts(&self, in_force: (Duration, Duration), statement_timeout: Duration) {
         if in_force.0.is_zero() || in_force.1.is_zero() {
             let role = self.options.get_username();
             tracing::warn!(
@@ -115,18 +118,18 @@ impl Server {
     }
 
     /// Checks that a statement prepared on one server connection can be executed on another.
-    async fn check_prepared_statements(&self, mut first: PgConnection) -> sqlx::Result<()> {
+    async fn check_prepared_statements(&self, mut first_client: PgConnection) -> sqlx::Result<()> {
         let check = async {
-            execute_prepared(&mut first).await?;
+            execute_prepared(&mut first_client).await?;
             // This client gets the server connection that the first client has just released.
-            let mut other = self.connect(&self.limited).await?;
-            let mut tx = other.begin().await?;
+            let mut second_client = self.connect(&self.limited).await?;
+            let mut tx = second_client.begin().await?;
             execute_prepared(&mut tx).await?;
-            execute_prepared(&mut first).await?;
+            execute_prepared(&mut first_client).await?;
             tx.rollback().await
         };
-        // If the pooler has a single server connection, the first client waits for the second until the timeout; nothing
-        // can be checked then.
+        // If the pooler has a single server connection, the first client waits for the second one until the timeout. Then nothing
+        // can be checked.
         match timeout(ATTEMPT_TIMEOUT, check).await {
             Ok(Err(sqlx::Error::Database(_))) => Err(sqlx::Error::Protocol(PREPARED_STATEMENTS.to_owned())),
             Ok(done) => done,
@@ -169,7 +172,7 @@ fn cause(error: &sqlx::Error) -> String {
 }
 
 /// The timeouts in force, of a statement and of an idle transaction. Zero means no timeout.
-async fn timeouts(connection: &mut PgConnection) -> sqlx::Result<(Duration, Duration)> {
+async fn timeouts_in_force(connection: &mut PgConnection) -> sqlx::Result<(Duration, Duration)> {
     let text = "SELECT (SELECT setting FROM pg_settings WHERE name = 'statement_timeout'),
                        (SELECT setting FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout')";
     // A simple query, which every pooler supports. The settings are in milliseconds.
@@ -193,6 +196,6 @@ fn is_transient(error: &sqlx::Error) -> bool {
 
 /// Whether the start-up options may be the cause of this error. PgBouncer gives all of its errors this code. If the options
 /// are not the cause, connecting without them fails, too, and reports the cause.
-fn may_reject_options(error: &sqlx::Error) -> bool {
+fn may_be_caused_by_options(error: &sqlx::Error) -> bool {
     code(error).as_deref() == Some(PROTOCOL_VIOLATION)
 }

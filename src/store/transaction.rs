@@ -1,4 +1,4 @@
-//! Transactions: their commit, and retrying those that failed because of a conflict or a lost connection.
+//! Transactions, their commit, and the retry of transactions that failed because of a conflict or a lost connection.
 
 use std::{pin::Pin, time::Duration};
 
@@ -19,10 +19,11 @@ const RETRIES: RetryPolicy = RetryPolicy {
     backoff: Backoff::doubling(Duration::from_millis(20), Duration::from_secs(1)).with_factor(3),
     max_tries: Some(4),
 };
-/// PostgreSQL error codes (its manual, appendix A): serialization failure, deadlock, shutdown, crash, starting up.
+/// PostgreSQL's error codes (appendix A of its manual) of a serialization failure, a deadlock, a shutdown, a crash and a server
+/// that is starting.
 const TRANSIENT: [&str; 5] = ["40001", "40P01", "57P01", "57P02", "57P03"];
 
-/// A transaction. Dropping it rolls it back; [`commit`] ends it.
+/// A transaction. [`commit`] stores its changes; dropping it rolls it back.
 pub struct Transaction {
     pool: ConnectionPool,
     /// None once the transaction has ended.
@@ -38,8 +39,8 @@ impl Transaction {
 
     pub async fn rollback(mut self) -> Result<(), DbErr> {
         let checkout = self.checkout.get_mut();
-        open(checkout)?.rollback().await?;
-        keep(checkout);
+        open_checkout(checkout)?.rollback().await?;
+        keep_connection(checkout);
         Ok(())
     }
 }
@@ -52,11 +53,13 @@ impl Drop for Transaction {
     }
 }
 
-fn open(checkout: &mut Option<Checkout>) -> Result<&mut Checkout, DbErr> {
+/// The connection of a transaction, or an error if the transaction has ended.
+fn open_checkout(checkout: &mut Option<Checkout>) -> Result<&mut Checkout, DbErr> {
     checkout.as_mut().ok_or_else(|| DbErr::Custom("the transaction has ended".to_owned()))
 }
 
-fn keep(checkout: &mut Option<Checkout>) {
+/// Ends a transaction, and keeps its connection for the next statement.
+fn keep_connection(checkout: &mut Option<Checkout>) {
     if let Some(checkout) = checkout.take() {
         checkout.keep();
     }
@@ -70,21 +73,21 @@ impl ConnectionTrait for Transaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let mut checkout = self.checkout.lock().await;
-        self.pool.observe(&statement, open(&mut checkout)?.execute(&statement).await)
+        self.pool.observe(&statement, open_checkout(&mut checkout)?.execute(&statement).await)
     }
 
     async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
-        open(&mut *self.checkout.lock().await)?.execute_text(text).await
+        open_checkout(&mut *self.checkout.lock().await)?.execute_text(text).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let mut checkout = self.checkout.lock().await;
-        self.pool.observe(&statement, open(&mut checkout)?.query_one(&statement).await)
+        self.pool.observe(&statement, open_checkout(&mut checkout)?.query_one(&statement).await)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let mut checkout = self.checkout.lock().await;
-        self.pool.observe(&statement, open(&mut checkout)?.query_all(&statement).await)
+        self.pool.observe(&statement, open_checkout(&mut checkout)?.query_all(&statement).await)
     }
 }
 
@@ -103,7 +106,7 @@ impl StreamTrait for Transaction {
             let mut checkout = self.checkout.lock().await;
             self.pool.observe(&statement, Ok(()))?;
             let rows: Self::Stream<'a> = Box::pin(try_stream! {
-                let mut rows = open(&mut checkout)?.stream(&statement);
+                let mut rows = open_checkout(&mut checkout)?.stream(&statement);
                 while let Some(row) = rows.try_next().await? {
                     yield row;
                 }
@@ -113,26 +116,26 @@ impl StreamTrait for Transaction {
     }
 }
 
-/// Commits. If the connection is lost during the commit, its result is unknown; [`Db::with_retry`] does not retry after the
-/// error that is returned then.
+/// Commits a transaction. If the connection is lost during the commit, the changes may or may not be stored. [`Db::with_retry`]
+/// does not retry after the error that is returned in this case.
 pub async fn commit(mut tx: Transaction) -> Result<(), DbErr> {
     let checkout = tx.checkout.get_mut();
-    let committed = open(checkout)?.commit().await;
+    let committed = open_checkout(checkout)?.commit().await;
     if committed.is_ok() {
-        keep(checkout);
+        keep_connection(checkout);
     }
     tx.pool.observe_failure(committed).map_err(|cause| match transient_kind(&cause) {
         Some(Transient::RolledBack) => cause,
-        _ => DbErr::Custom(format!("the commit failed, but may have been stored: {cause}")),
+        _ => DbErr::Custom(format!("the commit failed, but the changes may have been stored: {cause}")),
     })
 }
 
 impl Db {
-    /// Runs a transaction that ends with [`commit`], and retries it after a conflict with another transaction or a connection
-    /// that was lost before the commit.
+    /// Runs `work`, a transaction that ends with [`commit`]. Retries it after a conflict with another transaction, or after a
+    /// connection was lost before the commit.
     ///
     /// # Errors
-    /// The error of `work`, if it has another cause or if every retry has failed, too.
+    /// The error of `work`, if it has another cause or every retry has failed.
     pub async fn with_retry<T, F: Future<Output = Result<T>>>(&self, work: impl Fn() -> F) -> Result<T> {
         let mut failures = 0;
         loop {
