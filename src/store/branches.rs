@@ -58,9 +58,9 @@ pub async fn switch_to(
              FROM messages JOIN branch ON messages.id = branch.parent_id
              WHERE NOT branch.active
          )";
-    let fork =
+    let find_fork =
         format!("{branch} SELECT coalesce(min(CASE WHEN active THEN depth + 1 END), 0) AS depth FROM branch");
-    let fork = conn.query_one_raw(sql(conn, fork, [leaf.into()])).await?;
+    let fork = conn.query_one_raw(sql(conn, find_fork, [leaf.into()])).await?;
     let Some(fork) = fork else { return Ok(()) };
     deactivate_from(conn, chatroom, fork.try_get("", "depth")?, version).await?;
     let activate = format!(
@@ -70,11 +70,11 @@ pub async fn switch_to(
     conn.execute_raw(sql(conn, activate, [leaf.into(), version.into()])).await.map(drop)
 }
 
-/// The last message of one of the branches below a message: of the branch to which a message was added last. The message itself
-/// if nothing follows it.
+/// Of all branches through a message, finds the one to which a message was added last, and returns its last message. This is the
+/// message itself if nothing follows it.
 pub async fn newest_leaf(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<MessageId>, DbErr> {
-    // Within a chatroom, versions only grow, and a message has at least the version of its parent. So the greatest version and
-    // depth identify the newest leaf.
+    // A chatroom's version only grows, so a message was added at the same version as its parent or at a later one. Therefore the
+    // message with the greatest version and, among those, the greatest depth is the newest leaf.
     let text = "WITH RECURSIVE below AS (
              SELECT id, added_version, depth FROM messages WHERE id = $1
              UNION ALL
@@ -98,9 +98,9 @@ pub struct HistoryMessage {
 
 const HISTORY_COLUMNS: &str = "id, parent_id, depth, role, status, content";
 
-/// The SQL expression for the messages of a subquery, in an order such as `DESC` by depth, as one JSON text, which
-/// [`parse_history`] parses. A prompt may have a thousand messages, and as rows they would cost more than as one text: on SQLite,
-/// each row is sent from one thread to another.
+/// The SQL expression that returns the messages of a subquery as one JSON text, for [`parse_history`]. `order` is `ASC` or
+/// `DESC`, by depth. A prompt may have a thousand messages, and reading them as rows would cost more: on SQLite, each row is sent
+/// from one thread to another.
 pub(super) fn history(backend: DbBackend, subquery: &str, order: &str) -> String {
     match backend {
         DbBackend::Sqlite => format!(
@@ -116,7 +116,7 @@ pub(super) fn history(backend: DbBackend, subquery: &str, order: &str) -> String
 
 /// Parses the column `history` of a row.
 pub(super) fn parse_history(row: &QueryResult) -> Result<Vec<HistoryMessage>, DbErr> {
-    /// In the order of [`HISTORY_COLUMNS`]. On SQLite, `hex` of a null id is an empty text.
+    /// The values of a message, in the order of [`HISTORY_COLUMNS`]. On SQLite, `hex` of a null id is an empty text.
     type Columns = (Uuid, Option<String>, i32, String, String, String);
     let invalid = |error: &dyn std::error::Error| DbErr::Json(error.to_string());
     let Some(text) = row.try_get::<Option<String>>("", "history")? else { return Ok(Vec::new()) };
@@ -130,8 +130,8 @@ pub(super) fn parse_history(row: &QueryResult) -> Result<Vec<HistoryMessage>, Db
     rows.into_iter().map(message).collect()
 }
 
-/// The subquery for up to `limit` messages of the active branch of chatroom `$1` whose depth is between two others, newest first.
-/// Reads a range of one index.
+/// The subquery for the newest messages, up to `limit`, of the active branch of chatroom `$1` whose depth is greater than `after`
+/// and less than `before`. Both are SQL expressions. The subquery reads a range of one index.
 pub(super) fn newest_between(after: &str, before: &str, limit: usize) -> String {
     format!(
         "SELECT {HISTORY_COLUMNS} FROM messages
@@ -139,7 +139,7 @@ pub(super) fn newest_between(after: &str, before: &str, limit: usize) -> String 
     )
 }
 
-/// Up to `limit` messages of the active branch whose depth is less than `depth`, newest first.
+/// The newest messages, up to `limit`, of the active branch whose depth is less than `depth`, newest first.
 pub async fn above(
     conn: &impl ConnectionTrait,
     chatroom: ChatroomId,
@@ -150,7 +150,7 @@ pub async fn above(
     read_history(conn, format!("SELECT {history} AS history"), [chatroom.into(), depth.into()]).await
 }
 
-/// The first messages of the active branch, oldest first.
+/// The first messages of the active branch, up to `limit`, oldest first.
 pub async fn oldest(
     conn: &impl ConnectionTrait,
     chatroom: ChatroomId,

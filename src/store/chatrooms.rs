@@ -27,7 +27,7 @@ pub async fn owned_by(
     chatroom::Entity::find_by_id(id).filter(chatroom::Column::UserId.eq(user)).one(conn).await
 }
 
-/// Those of these chatrooms that belong to the user.
+/// The chatrooms with these ids that belong to the user.
 pub async fn owned_by_ids(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -37,7 +37,7 @@ pub async fn owned_by_ids(
     chatroom::Entity::find().filter(ids).filter(chatroom::Column::UserId.eq(user)).all(conn).await
 }
 
-/// Does not check ownership: for chatrooms that objects of the caller link to.
+/// The chatrooms with these ids. Does not check ownership, because the ids come from objects that belong to the caller.
 pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[ChatroomId]) -> Result<Vec<chatroom::Model>, DbErr> {
     chatroom::Entity::find().filter(chatroom::Column::Id.is_in(ids.iter().copied())).all(conn).await
 }
@@ -98,7 +98,8 @@ pub async fn count_owned_by(conn: &impl ConnectionTrait, user: UserId, archived:
 }
 
 /// Locks the chatroom's row and increments its version. Every transaction in which the owner changes a chatroom calls this
-/// first. An activity moves the chatroom up in its owner's list. Returns none if the user has no such chatroom.
+/// first. With `activity`, the time of an activity, the chatroom moves up in its owner's list. Returns none if the user has no
+/// such chatroom.
 pub async fn increment_version_if_owned_by(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -184,7 +185,7 @@ pub async fn some_owned_by(
         .await
 }
 
-/// Temporary chatrooms, with their owners, without activity since `before`.
+/// Up to `limit` temporary chatrooms without activity since `before`, each with its owner.
 pub async fn expired(
     conn: &impl ConnectionTrait,
     before: Timestamp,
@@ -194,7 +195,7 @@ pub async fn expired(
         .select_only()
         .column(chatroom::Column::Id)
         .column(chatroom::Column::UserId)
-        // A literal: with a bound value SQLite does not use its partial index.
+        // This is a literal, because with a bound value SQLite would not use its partial index.
         .filter(Expr::cust("is_temporary"))
         .filter(chatroom::Column::UpdatedAt.lt(before))
         .limit(limit)
@@ -203,8 +204,8 @@ pub async fn expired(
         .await
 }
 
-/// Deletes those of these chatrooms that belong to the user, with everything in them; with `inactive_since`, only chatrooms
-/// without activity since then. Returns how many it has deleted.
+/// Deletes the chatrooms with these ids that belong to the user, and everything in them. With `inactive_since`, deletes only
+/// those without activity since then. Returns the number of deleted chatrooms.
 pub async fn delete_owned_by(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -212,8 +213,8 @@ pub async fn delete_owned_by(
     inactive_since: Option<Timestamp>,
 ) -> Result<u64, DbErr> {
     if conn.get_database_backend() == DbBackend::Sqlite {
-        // Removes the links between messages first: along them, the cascade would delete a long chatroom message by message and
-        // exceed the database's recursion limit. PostgreSQL has no foreign key for them.
+        // Removes the links from messages to their parents first. Otherwise the deletion would cascade along the links, message
+        // by message, and in a long chatroom exceed SQLite's recursion limit. PostgreSQL has no foreign key for these links.
         message::Entity::update_many()
             .col_expr(message::Column::ParentId, Expr::value(None::<MessageId>))
             .filter(message::Column::ChatroomId.is_in(ids.iter().copied()))
@@ -224,8 +225,8 @@ pub async fn delete_owned_by(
     let mut delete = chatroom::Entity::delete_many()
         .filter(chatroom::Column::Id.is_in(ids.iter().copied()))
         .filter(chatroom::Column::UserId.eq(user));
-    if let Some(time) = inactive_since {
-        delete = delete.filter(chatroom::Column::UpdatedAt.lt(time));
+    if let Some(inactive_since) = inactive_since {
+        delete = delete.filter(chatroom::Column::UpdatedAt.lt(inactive_since));
     }
     Ok(delete.exec(conn).await?.rows_affected)
 }

@@ -1,4 +1,4 @@
-//! Messages: reading and inserting. `branches`, `attempts` and `replies` update them.
+//! Reads and inserts messages. `branches`, `attempts` and `replies` update them.
 
 use std::{future::ready, sync::Arc};
 
@@ -15,8 +15,8 @@ use super::{
     placeholders, sql,
 };
 
-/// The maximum number of changes in one batch.
-const CHANGES: u64 = 100;
+/// The maximum number of messages in one batch of changes.
+const MAX_CHANGES: u64 = 100;
 
 pub async fn insert(conn: &impl ConnectionTrait, message: &message::Model) -> Result<(), DbErr> {
     message::Entity::insert(message.clone().into_active_model()).exec_without_returning(conn).await?;
@@ -31,7 +31,7 @@ pub async fn owned_by(
     message::Entity::find_by_id(id).filter(message::Column::UserId.eq(user)).one(conn).await
 }
 
-/// The progress of a message, without its content.
+/// The state of a message, without its content.
 #[derive(Clone, Copy, Debug, FromQueryResult)]
 pub struct Progress {
     pub status: message::Status,
@@ -47,7 +47,7 @@ impl Progress {
     }
 }
 
-/// The progress of the user's message.
+/// The state of the user's message, without its content.
 pub async fn progress_of(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -57,7 +57,7 @@ pub async fn progress_of(
     Progress::find_by_statement(sql(conn, text, [id.into(), user.into()])).one(conn).await
 }
 
-/// Up to `max` bytes of an attempt's text from `offset` on. None if another attempt wrote the content.
+/// Up to `max` bytes of an attempt's text from `offset` on. None if the content is of another attempt.
 pub async fn bytes_from(
     conn: &impl ConnectionTrait,
     id: MessageId,
@@ -77,7 +77,7 @@ pub async fn bytes_from(
     row.map(|row| row.try_get("", "part")).transpose()
 }
 
-/// Without an ownership check, for workers.
+/// Does not check ownership: for workers.
 pub async fn by_id(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<message::Model>, DbErr> {
     message::Entity::find_by_id(id).one(conn).await
 }
@@ -150,7 +150,7 @@ async fn collect<E: From<DbErr>>(
     rows.map_err(E::from).and_then(|row| ready(admit(&row).map(|()| row))).try_collect().await
 }
 
-/// Those of these messages that belong to the user.
+/// The messages with these ids that belong to the user.
 pub async fn owned_by_ids<E: From<DbErr>>(
     conn: &ConnectionPool,
     user: UserId,
@@ -161,7 +161,7 @@ pub async fn owned_by_ids<E: From<DbErr>>(
     collect(rows.filter(message::Column::UserId.eq(user)).stream(conn).await?, admit).await
 }
 
-/// Does not check ownership: for messages that objects of the caller link to.
+/// The messages with these ids. Does not check ownership, because the ids come from objects that belong to the caller.
 pub async fn by_ids<E: From<DbErr>>(
     conn: &ConnectionPool,
     ids: &[MessageId],
@@ -198,7 +198,7 @@ pub async fn pages<E: From<DbErr>>(
     );
     let rows = message::Model::find_by_statement(sql(conn, text, values));
     let rows: Vec<_> = collect(rows.stream(conn).await?, admit).await?.into_iter().map(Arc::new).collect();
-    let by_chatroom = rows.chunk_by(|one, next| one.chatroom_id == next.chatroom_id);
+    let by_chatroom = rows.chunk_by(|row, next| row.chatroom_id == next.chatroom_id);
     Ok(by_chatroom.map(|rows| (rows[0].chatroom_id, window.page(rows.to_vec()))).collect())
 }
 
@@ -299,7 +299,7 @@ pub struct Changes {
 }
 
 /// The messages that have changed in a chatroom since a version, in the order of their changes; with `from`, beginning at that
-/// key. Returns at most `CHANGES` messages and `max_bytes` of content, but at least one message if there is one.
+/// key. Returns at most `MAX_CHANGES` messages and `max_bytes` of content, but at least one message if there is any.
 pub async fn changed_since(
     conn: &Transaction,
     chatroom: ChatroomId,
@@ -315,11 +315,11 @@ pub async fn changed_since(
         changed = changed.filter(ChangedVersion.gt(version).or(ChangedVersion.eq(version).and(of_version)));
     }
     let changed = changed.order_by_asc(ChangedVersion).order_by_asc(Depth).order_by_asc(Id);
-    let mut rows = changed.limit(CHANGES + 1).stream(conn).await?;
+    let mut rows = changed.limit(MAX_CHANGES + 1).stream(conn).await?;
     let (mut found, mut bytes) = (Changes::default(), 0);
     while let Some(message) = rows.try_next().await? {
         bytes += message.content.len();
-        let is_full = bytes > max_bytes || found.messages.len() as u64 == CHANGES;
+        let is_full = bytes > max_bytes || found.messages.len() as u64 == MAX_CHANGES;
         if is_full && !found.messages.is_empty() {
             found.next = Some(ChangeKey::of(&message));
             break;
@@ -336,7 +336,7 @@ pub async fn unfinished(
 ) -> Result<Vec<message::Model>, DbErr> {
     message::Entity::find()
         .filter(message::Column::ChatroomId.is_in(chatrooms.iter().copied()))
-        // Literals: with bound values SQLite does not use its partial index.
+        // The states are literals, because with bound values SQLite would not use its partial index.
         .filter(Expr::cust("status IN ('queued', 'streaming')"))
         .order_by_asc(message::Column::Depth)
         .all(conn)
