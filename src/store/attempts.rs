@@ -1,5 +1,6 @@
-//! The start and the end of an attempt at a reply. On PostgreSQL, each is one statement, so that the chatroom's row is locked
-//! only while the statement runs. On SQLite, which has no data-modifying subqueries, each is a transaction that is sent as one text.
+//! Begins and finishes an attempt at a reply. On PostgreSQL, each is one statement, so that the chatroom's row is locked only
+//! while the statement runs. On SQLite, which has no data-modifying subqueries, each is a transaction whose statements are sent
+//! as one text.
 
 use chrono::NaiveDate;
 use entity::{ChatroomId, JobId, Timestamp, chatroom::Generation, job, message};
@@ -14,32 +15,34 @@ use super::{
     sqlite::statements,
 };
 
-/// What a reply that has ended costs its user.
+/// What a reply that has ended counts against the quota of its user.
 #[derive(Clone, Copy, Debug)]
 pub struct Charge {
     /// The day on which the reply was created.
     pub day: NaiveDate,
-    /// Whether the prompt that was reserved is given back.
+    /// Whether the reserved prompt is given back.
     pub is_refunded: bool,
+    /// The tokens that count against the user's budgets.
     pub tokens: i64,
 }
 
-/// An attempt that has begun, and what its prompt consists of.
+/// The reply of an attempt that has begun, and the data for its prompt.
 #[derive(Clone, Debug)]
 pub struct Begun {
     pub reply: message::Model,
-    /// The chatroom's.
+    /// The model of the chatroom.
     pub model: String,
     pub system_instruction: Option<String>,
     pub generation: Option<Generation>,
-    /// Whether its user has Pro.
+    /// Whether the user of the reply has Pro.
     pub is_pro: bool,
     /// The newest messages before the reply on the active branch, newest first.
     pub history: Vec<HistoryMessage>,
 }
 
-/// Begins an attempt with an empty text, and increments the chatroom's version. Reads up to `limit` messages of the history whose
-/// depth is greater than `after_depth`. None if the reply has ended or was deleted, or this attempt or a later one has begun.
+/// Begins an attempt with an empty text, and increments the chatroom's version. Also reads up to `limit` messages of the history:
+/// the newest whose depth is greater than `after_depth`. Returns none if the reply has ended or was deleted, or this attempt or a
+/// later one has begun.
 pub async fn begin(
     db: &Db,
     chatroom: ChatroomId,
@@ -83,39 +86,40 @@ pub async fn begin(
     let values =
         [chatroom.into(), attempt.reply.into(), attempt.number.into(), now.into(), after_depth.into()];
     let rows = db.write().query_all_raw(sql(db.write(), text, values)).await?;
-    let Some(reply) = rows.first() else { return Ok(None) };
+    let Some(row) = rows.first() else { return Ok(None) };
     Ok(Some(Begun {
-        model: reply.try_get("", "chatroom_model")?,
-        system_instruction: reply.try_get("", "system_instruction")?,
-        generation: reply.try_get("", "generation")?,
-        is_pro: reply.try_get("", "is_pro")?,
-        reply: message::Model::from_query_result(reply, "")?,
-        history: branches::parse_history(reply)?,
+        model: row.try_get("", "chatroom_model")?,
+        system_instruction: row.try_get("", "system_instruction")?,
+        generation: row.try_get("", "generation")?,
+        is_pro: row.try_get("", "is_pro")?,
+        reply: message::Model::from_query_result(row, "")?,
+        history: branches::parse_history(row)?,
     }))
 }
 
 /// Whether the user of the reply has Pro at the time `$4`.
 const IS_PRO: &str = "EXISTS (SELECT 1 FROM subscriptions WHERE subscriptions.user_id = begun.user_id AND pro_until > $4) AS is_pro";
 
-/// A finished attempt.
+/// What finishing an attempt has done.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// Whether the reply ended; it may have ended before.
-    pub is_ended: bool,
-    /// The chatroom's next job, claimed.
+    /// Whether the reply ended now. False if it had ended before.
+    pub has_ended_reply: bool,
+    /// The chatroom's next job, if it was claimed.
     pub next: Option<job::Model>,
 }
 
-/// A job to queue when the reply ends, if its chatroom is not temporary and has the default title.
+/// The job that generates the chatroom's title. It is queued when the reply ends, if the chatroom is not temporary and has the
+/// default title.
 #[derive(Clone, Debug)]
 pub struct QueuedTitle {
     pub kind: &'static str,
     pub payload: serde_json::Value,
 }
 
-/// Deletes the job and ends the reply, unless the reply has ended already or a later attempt has begun. Charges the user and
-/// queues `title` if the reply ends. With `lease_next_until`, claims the chatroom's next job. Returns none, and changes nothing,
-/// if the claim is lost or the chatroom was deleted.
+/// Deletes the job. Ends the reply, unless it has ended already or a later attempt has begun. If the reply ends now, charges the
+/// user and queues `title`. With `lease_next_until`, claims the chatroom's next job if `jobs::claim_next` permits it. Returns
+/// none, and changes nothing, if the claim is lost or the chatroom was deleted.
 pub async fn finish(
     db: &Db,
     claim: Claim,
@@ -155,7 +159,8 @@ pub async fn finish(
     if let Some(QueuedTitle { kind, payload }) = title {
         values.extend([JobId::generate().into(), kind.into(), payload.into()]);
     }
-    // One row on PostgreSQL; on SQLite one of each statement that returned any.
+    // PostgreSQL returns one row. SQLite returns the rows of all statements: at most one each for the deleted job, the claimed
+    // job and the ended reply.
     let rows = db.write().query_all_raw(sql(db.write(), text, values)).await?;
     let has = |column| rows.iter().any(|row| matches!(row.try_get("", column), Ok(Some(1_i32))));
     if !has("completed") {
@@ -163,13 +168,14 @@ pub async fn finish(
     }
     let next = rows.iter().find(|row| matches!(row.try_get::<Option<JobId>>("", "id"), Ok(Some(_))));
     let next = next.map(|row| job::Model::from_query_result(row, "")).transpose()?;
-    Ok(Some(Finished { is_ended: has("ended"), next }))
+    Ok(Some(Finished { has_ended_reply: has("ended"), next }))
 }
 
-/// The text of [`finish`]. Only that of the first replies of a chatroom queues a title.
+/// The SQL text of [`finish`], whose values list the parameters in the order of their numbers.
 fn finish_text(db: &Db, with_title: bool) -> String {
     match db.write().get_database_backend() {
         DbBackend::Sqlite => {
+            // `claim_next` has changed `changes()`, so this condition is that the job was deleted.
             let end = format!(
                 "UPDATE messages
                  SET {END_COLUMNS}, changed_version = (SELECT version FROM chatrooms WHERE id = $3)
@@ -224,7 +230,8 @@ fn finish_text(db: &Db, with_title: bool) -> String {
     }
 }
 
-/// The reserved tokens are replaced by those that the reply used.
+/// Replaces the tokens that are reserved for the reply by those that it used, which are `$19`. Tokens are reserved for each
+/// unfinished reply, so decrementing `unfinished` gives them back. `$18` is 1 if the prompt is given back, and otherwise 0.
 const CHARGE: &str = "UPDATE daily_usage
      SET used = CASE WHEN used < $18 THEN 0 ELSE used - $18 END, tokens = tokens + $19,
          unfinished = CASE WHEN unfinished < 1 THEN 0 ELSE unfinished - 1 END
@@ -234,7 +241,7 @@ const QUEUE_TITLE: &str =
          payload, created_at) SELECT $20, $21, $15, 0, $14, 0, 0, false, $22, $14";
 const IS_UNTITLED: &str = "title_source = 'default' AND NOT is_temporary";
 
-/// The parameters of [`jobs::claim_next`] in [`finish`].
+/// The arguments of [`jobs::claim_next`]: the placeholders of these values in [`finish`].
 const NEXT_PARAMETERS: [&str; 5] = ["$1", "$15", "$3", "$14", "$17"];
 
 /// The columns that [`finish`] sets.

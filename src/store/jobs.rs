@@ -11,7 +11,7 @@ use super::{AdvisoryLock, Db, commit, json_rows, sql};
 use crate::telemetry::traces::{self, TRACE_PARENT};
 use job::{Column, Entity};
 
-/// Inserts a job. While traces are on, it carries the current one.
+/// Inserts a job. While traces are on, a job without a payload carries the current trace.
 pub async fn insert(conn: &impl ConnectionTrait, mut job: job::Model) -> Result<(), DbErr> {
     if job.payload.is_none() {
         job.payload = traces::current().map(|current| json!({ TRACE_PARENT: current.to_string() }));
@@ -82,24 +82,25 @@ pub struct ClaimTerms {
     pub leased_until: Timestamp,
     /// The maximum number of jobs to claim.
     pub limit: usize,
-    /// The maximum number of concurrent jobs of one kind of a user without a subscription, and of one with it.
+    /// The maximum number of concurrent jobs of one kind for a user without a subscription.
     pub basic_cap: u32,
+    /// The same for a user with a subscription.
     pub pro_cap: u32,
 }
 
-/// How many of the jobs that are due longest a claim looks at first.
+/// A claim first considers only this many jobs: those that have been due for the longest time.
 const WINDOW: usize = 200;
 
 /// Claims due jobs that are not claimed or whose lease has expired. Users take turns: the first job of every user is claimed
-/// before the second of any, and running jobs count. Of one user and kind, no more jobs run at once than the cap allows. Of a
-/// chatroom's jobs, only the first can be claimed.
+/// before the second job of any user, and running jobs count as earlier ones. Of one user and kind, no more jobs run at once than
+/// the cap allows. Of a chatroom's jobs, only the first can be claimed.
 ///
-/// Claims are serialized, because two at the same time would not see each other's jobs and would exceed the caps.
+/// Claims are serialized, because two concurrent claims would not see each other's jobs and would together exceed the caps.
 pub async fn claim(db: &Db, terms: ClaimTerms) -> Result<Vec<job::Model>, DbErr> {
     if db.write().get_database_backend() == DbBackend::Sqlite {
         return claim_serialized(db.write(), terms).await;
     }
-    // The snapshots of the statements must be taken under the lock.
+    // The claim must not be the statement that acquires the lock: its snapshot must be taken while the lock is held.
     let tx = db.begin().await?;
     tx.execute_unprepared(&AdvisoryLock::Claims.wait()).await?;
     let claimed = claim_serialized(&tx, terms).await?;
@@ -107,26 +108,30 @@ pub async fn claim(db: &Db, terms: ClaimTerms) -> Result<Vec<job::Model>, DbErr>
     Ok(claimed)
 }
 
-/// Most claims find enough jobs among those that are due longest, however many are due. The others look at all.
+/// Claims among the jobs of the window first. Most claims find enough jobs there, so that their cost does not depend on how many
+/// jobs are due. The others then claim the rest among all due jobs.
 async fn claim_serialized(conn: &impl ConnectionTrait, terms: ClaimTerms) -> Result<Vec<job::Model>, DbErr> {
     let window = WINDOW.max(4 * terms.limit);
     let mut claimed = claim_among(conn, terms, Some(window)).await?;
-    let left = terms.limit - claimed.len();
-    if left > 0 && has_more_due(conn, terms.now, window).await? {
-        claimed.extend(claim_among(conn, ClaimTerms { limit: left, ..terms }, None).await?);
+    let remaining = terms.limit - claimed.len();
+    if remaining > 0 && has_more_due(conn, terms.now, window).await? {
+        claimed.extend(claim_among(conn, ClaimTerms { limit: remaining, ..terms }, None).await?);
     }
     Ok(claimed)
 }
 
-/// Whether more jobs are due than the window holds.
+/// Whether more jobs are due than the window contains.
 async fn has_more_due(conn: &impl ConnectionTrait, now: Timestamp, window: usize) -> Result<bool, DbErr> {
     let text =
         format!("SELECT 1 FROM jobs WHERE leased_until IS NULL AND run_at <= $1 LIMIT 1 OFFSET {window}");
     Ok(conn.query_one_raw(sql(conn, text, [now.into()])).await?.is_some())
 }
 
-/// Claims jobs among those that are due longest, or among all. If more are due than the window holds, it claims only jobs of users
-/// of whom none is running, because a job outside of the window may be the first of its user.
+/// Claims jobs among the `window` jobs that have been due for the longest time, or among all due jobs. If more jobs are due than
+/// the window contains, claims of each user and kind only the first job, and only if none is running: a job outside of the window
+/// may be the first of its user, and must be claimed before the second of any other.
+///
+/// The nil UUID, `$3`, stands for the owner of jobs that belong to no user, because nulls are not equal in a join.
 async fn claim_among(
     conn: &impl ConnectionTrait,
     terms: ClaimTerms,
@@ -168,7 +173,7 @@ async fn claim_among(
              ORDER BY turn, id LIMIT {limit}
          ) {lock}) RETURNING *",
         lock = match conn.get_database_backend() {
-            // There is a single writer.
+            // SQLite has a single writer, so no other transaction can hold a lock on a job.
             DbBackend::Sqlite => "",
             _ => "FOR UPDATE SKIP LOCKED",
         },
@@ -180,12 +185,13 @@ async fn claim_among(
     job::Model::find_by_statement(statement).all(conn).await
 }
 
-/// The statement by which the worker that ends the job of a reply claims the next job of the chatroom if that is of a reply too, is
-/// due, and no older job of the user waits in another chatroom. It replaces a running job of the same user and kind, so no cap is
-/// exceeded. The arguments are placeholders, a condition, and the columns to return.
+/// The statement with which a worker that finishes the job of a reply claims the next job of the same chatroom. It claims that
+/// job only if it is a reply's job, too, and due, and if no older job of the user waits in another chatroom. The claimed job
+/// takes the place of a running job of the same user and kind, so no cap is exceeded. The arguments are placeholders, a further
+/// condition, and the columns to return.
 ///
-/// The conditions are on the row that the subquery has found by the chatroom. On `jobs` itself, PostgreSQL might use them to scan
-/// the index of all waiting jobs.
+/// The conditions refer to the row that the subquery has found by its chatroom, not to `jobs`: PostgreSQL might otherwise use
+/// them to scan the index of all waiting jobs.
 pub(super) fn claim_next(
     [job, user, chatroom, now, leased_until]: [&str; 5],
     condition: &str,
@@ -219,11 +225,12 @@ impl Claim {
     }
 }
 
-fn update(claim: Claim) -> UpdateMany<Entity> {
+/// An update of the job, which matches no row if the claim is lost.
+fn update_claimed(claim: Claim) -> UpdateMany<Entity> {
     Entity::update_many().filter(Column::Id.eq(claim.job)).filter(Column::Attempt.eq(claim.attempt))
 }
 
-/// The claims on leased jobs that are to be stopped.
+/// The claims on leased jobs for which a stop was requested.
 pub async fn requested_stops(conn: &impl ConnectionTrait) -> Result<Vec<Claim>, DbErr> {
     let requested: Vec<(JobId, i32)> = Entity::find()
         .select_only()
@@ -243,7 +250,7 @@ pub async fn heartbeat(
     claim: Claim,
     leased_until: Timestamp,
 ) -> Result<Option<bool>, DbErr> {
-    let renewed = update(claim)
+    let renewed = update_claimed(claim)
         .col_expr(Column::LeasedUntil, Expr::value(leased_until))
         .filter(Column::LeasedUntil.is_not_null())
         .exec_with_returning(conn)
@@ -259,7 +266,7 @@ pub async fn release(
     run_at: Timestamp,
     failures: i32,
 ) -> Result<Option<job::Model>, DbErr> {
-    let released = update(claim)
+    let released = update_claimed(claim)
         .col_expr(Column::LeasedUntil, Expr::value(None::<Timestamp>))
         .col_expr(Column::RunAt, Expr::value(run_at))
         .col_expr(Column::Failures, Expr::value(failures))
@@ -268,7 +275,7 @@ pub async fn release(
     Ok(released.into_iter().next())
 }
 
-/// Deletes a job that is done. False if the claim is lost.
+/// Deletes a job that is done. Returns false if the claim is lost.
 pub async fn complete(conn: &impl ConnectionTrait, claim: Claim) -> Result<bool, DbErr> {
     let claimed = Column::Attempt.eq(claim.attempt);
     Ok(Entity::delete_by_id(claim.job).filter(claimed).exec(conn).await?.rows_affected == 1)
@@ -287,7 +294,7 @@ pub async fn request_stop(
     Ok(requested.into_iter().next())
 }
 
-/// Ends every lease. For a process that starts as the only one on its database, so that no process that held a lease still
+/// Ends every lease. Only for a process that starts and is the only one on its database: then no process that held a lease still
 /// runs.
 pub async fn release_all(conn: &impl ConnectionTrait) -> Result<u64, DbErr> {
     let released = Entity::update_many()
@@ -299,7 +306,7 @@ pub async fn release_all(conn: &impl ConnectionTrait) -> Result<u64, DbErr> {
 }
 
 /// Whether a job of this user waits for a worker.
-pub async fn is_waiting(conn: &impl ConnectionTrait, user: UserId) -> Result<bool, DbErr> {
+pub async fn has_waiting_job(conn: &impl ConnectionTrait, user: UserId) -> Result<bool, DbErr> {
     let waiting = Entity::find()
         .select_only()
         .column(Column::Id)

@@ -1,5 +1,6 @@
-//! Stores a message and everything that it causes: one statement on PostgreSQL, one transaction sent as one text on SQLite. If
-//! nothing is stored, the caller runs the steps one by one, which also finds the reason: a repeated key or an error.
+//! Stores a message and everything that it causes: with one statement on PostgreSQL, with one transaction that is sent as one
+//! text on SQLite. If nothing is stored, the caller runs the steps one by one, which also finds the reason: a repeated key or an
+//! error.
 
 use std::sync::LazyLock;
 
@@ -9,7 +10,6 @@ use sea_orm::{
     entity::prelude::*,
     sqlx::error::{DatabaseError, ErrorKind},
 };
-
 use serde_json::json;
 
 use super::{
@@ -55,9 +55,9 @@ pub struct Stored {
 pub enum StoreResult {
     New(Stored),
     /// The statement was committed by an earlier try, whose connection was lost before its result arrived.
-    Earlier,
+    StoredEarlier,
     /// Nothing is stored: something rejects the message, or another call changed the chatroom meanwhile.
-    Nothing,
+    NotStored,
 }
 
 const BUDGET: BudgetInputs<'_> = BudgetInputs {
@@ -69,8 +69,8 @@ const BUDGET: BudgetInputs<'_> = BudgetInputs {
     monthly_limit: "monthly",
 };
 
-/// Every condition is checked before the first write. A message that passes and loses a race afterwards violates a constraint,
-/// which rolls the statement back.
+/// The statement for PostgreSQL; [`store`] lists its parameters. It checks every condition before the first write. If a message
+/// passes these checks and then loses a race, it violates a constraint, which rolls the statement back.
 static POSTGRES: LazyLock<String> = LazyLock::new(|| {
     let budget = token_budget(DbBackend::Postgres, &BUDGET);
     format!("
@@ -104,7 +104,8 @@ static POSTGRES: LazyLock<String> = LazyLock::new(|| {
         RETURNING used
     ), tail AS (
         SELECT id, depth, status FROM messages WHERE chatroom_id = $2 AND active ORDER BY depth DESC LIMIT 1
-        -- Its status decides who starts the new reply (a signal of this call, or the end of the tail), so it is locked.
+        -- The status of the tail decides whether this call signals the new job, or the worker that ends the tail finds it. The
+        -- lock keeps the status until the commit.
         FOR NO KEY UPDATE
     ), position AS (
         SELECT version, used, id AS parent_id, coalesce(depth + 1, 0) AS depth
@@ -112,7 +113,7 @@ static POSTGRES: LazyLock<String> = LazyLock::new(|| {
     ), sent AS (
         INSERT INTO messages (id, user_id, chatroom_id, parent_id, depth, active, role, content, status, attempt,
                               added_version, changed_version, created_at, completed_at)
-        -- No reservation: NULL violates the constraint, which rolls everything back.
+        -- Without a reservation, the depth is NULL, which violates its constraint and rolls everything back.
         SELECT $3, $1, $2, parent_id, CASE WHEN used IS NOT NULL THEN depth END, true, 'user', $5, 'completed', 0,
                version, version, $12, $12
         FROM position
@@ -131,10 +132,11 @@ static POSTGRES: LazyLock<String> = LazyLock::new(|| {
     FROM position, quota, listed")
 });
 
-/// Each statement has an effect only if the one before it had. There is a single writer, so nothing can change between them.
+/// The statements for SQLite, with the same parameters. `changes() = 1` gives a statement an effect only if the one before it had
+/// one. SQLite has a single writer, so nothing can change between them.
 static SQLITE: LazyLock<String> = LazyLock::new(|| {
     let budget = token_budget(DbBackend::Sqlite, &BUDGET);
-    let accepted = format!("
+    let accept = format!("
     UPDATE chatrooms SET version = version + 1, updated_at = $12
      WHERE id = $2 AND user_id = $1
        AND NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE user_id = $1 AND key = $6)
@@ -149,7 +151,7 @@ static SQLITE: LazyLock<String> = LazyLock::new(|| {
            WHERE coalesce(used, 0) < prompts AND coalesce(tokens + unfinished * $19, 0) < budget
        )");
     statements(&[
-    &accepted,
+    &accept,
     "INSERT INTO messages (id, user_id, chatroom_id, parent_id, depth, active, role, content, status, attempt,
                            added_version, changed_version, created_at, completed_at)
      SELECT $3, $1, $2, tail.id, coalesce(tail.depth + 1, 0), true, 'user', $5, 'completed', 0, version, version, $12, $12
@@ -179,7 +181,8 @@ static SQLITE: LazyLock<String> = LazyLock::new(|| {
     ])
 });
 
-/// Stores the message, its reply, the job, the reserved prompt and the idempotency key.
+/// Stores the message, its reply, the reply's job, the reserved prompt and the idempotency key, and increments the versions of
+/// the chatroom and of the user's list.
 pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<StoreResult, DbErr> {
     let text = match db.write().get_database_backend() {
         DbBackend::Sqlite => SQLITE.as_str(),
@@ -218,12 +221,12 @@ pub async fn store(db: &Db, new: NewMessage<'_>) -> Result<StoreResult, DbErr> {
     };
     let Some(row) = rows.first() else {
         let earlier = messages::owned_by(db.read(), new.user, new.reply).await?;
-        return Ok(if earlier.is_some() { StoreResult::Earlier } else { StoreResult::Nothing });
+        return Ok(if earlier.is_some() { StoreResult::StoredEarlier } else { StoreResult::NotStored });
     };
     Ok(StoreResult::New(Stored::from_query_result(row, "")?))
 }
 
-/// The statement that also stores the trace, `$20`, as the payload of the job.
+/// Changes the statement so that it also stores the trace, `$20`, as the payload of the job.
 fn with_trace(text: &str, backend: DbBackend) -> String {
     let payload = if backend == DbBackend::Sqlite { "$20" } else { "$20::jsonb" };
     text.replacen("INSERT INTO jobs (id,", "INSERT INTO jobs (payload, id,", 1).replacen(
@@ -233,8 +236,8 @@ fn with_trace(text: &str, backend: DbBackend) -> String {
     )
 }
 
-/// Whether another call won a race after this statement's snapshot was taken: it appended to the branch, used the key, or used the
-/// last prompt of the quota, so that the depth is null.
+/// Whether another call won a race after this statement's snapshot was taken. If that call appended to the branch or used the
+/// key, a unique index is violated. If it used the last prompt of the quota, the depth is null.
 fn is_race(error: &DbErr) -> bool {
     let kind = sqlx_error(error).and_then(SqlxError::as_database_error).map(DatabaseError::kind);
     matches!(kind, Some(ErrorKind::UniqueViolation | ErrorKind::NotNullViolation))

@@ -1,4 +1,4 @@
-//! Appending to a chatroom's active branch.
+//! Appends messages and replies to a chatroom's active branch.
 
 use entity::{ChatroomId, MessageId, Timestamp, UserId, chatroom, job, message};
 use message::{Role, Status};
@@ -15,15 +15,15 @@ use crate::{
 pub(super) struct Position {
     pub(super) user: UserId,
     pub(super) chatroom: ChatroomId,
-    /// The version of the chatroom that contains the message first.
+    /// The first version of the chatroom that contains the message.
     pub(super) version: i64,
     pub(super) parent: Option<MessageId>,
     pub(super) depth: i32,
 }
 
 impl Position {
-    /// The position after `message`, or that of a first message. The caller's transaction must have incremented the version of the
-    /// chatroom.
+    /// The position after `message`; if that is none, the position of the chatroom's first message. `chatroom` must have the
+    /// version to which the caller's transaction has incremented it.
     pub(super) fn after(chatroom: &chatroom::Model, message: Option<&message::Model>) -> Self {
         Self {
             user: chatroom.user_id,

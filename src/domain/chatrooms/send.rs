@@ -1,4 +1,5 @@
-//! Sending a message. Everything that a message causes is written in one transaction: all of it is stored, or nothing.
+//! Sends a message. The message and everything that it causes, such as the queued reply and its job, are written in one
+//! transaction: either all of it is stored or nothing.
 
 use entity::{ChatroomId, MessageId, UserId, message};
 
@@ -22,6 +23,7 @@ use crate::{
 pub struct MessageAndReply {
     pub message: message::Model,
     pub reply: message::Model,
+    /// The user's prompts of the day, including this one.
     pub usage: PromptBudget,
     /// Whether the chatroom has an earlier reply that is not finished.
     pub(super) waits_for_earlier_reply: bool,
@@ -49,6 +51,7 @@ impl Chatrooms {
         key: Option<IdempotencyKey>,
     ) -> Result<MessageAndReply> {
         let (reply, now) = (MessageId::generate(), self.clock.now());
+        // The operation is empty, because fingerprints of `sendMessage` contain no name.
         let request = Request { operation: "", parts: &[chatroom.0.as_bytes(), content.as_str().as_bytes()] };
         let key = key.map(|key| request.key_row(user, key, reply.0, now));
         let new = NewMessage {
@@ -78,7 +81,8 @@ impl Chatrooms {
             "message accepted"
         );
         let mut topics = vec![Topic::Chatroom(chatroom), Topic::Chatrooms(user), Topic::Account(user)];
-        // Behind an unfinished reply the job cannot be claimed: the worker that ends that reply looks for the next job.
+        // While an earlier reply is unfinished, the job cannot be claimed. The worker that ends that reply looks for the next
+        // job, so it needs no signal.
         if !sent.waits_for_earlier_reply {
             topics.push(Topic::Jobs);
         }
@@ -86,19 +90,20 @@ impl Chatrooms {
         Ok(sent)
     }
 
+    /// Stores the message at once, or step by step if that stores nothing.
     async fn store(&self, new: &NewMessage<'_>) -> Result<SendResult> {
         let stored = match sending::store(&self.db, *new).await? {
             StoreResult::New(stored) => stored,
-            StoreResult::Earlier => return Ok(SendResult::Repeated(new.reply)),
-            StoreResult::Nothing => return self.store_in_steps(new).await,
+            StoreResult::StoredEarlier => return Ok(SendResult::Repeated(new.reply)),
+            StoreResult::NotStored => return self.store_in_steps(new).await,
         };
         let Stored { version, parent_id, depth, used, is_pro, waits_for_earlier_reply, list_version } =
             stored;
         let NewMessage { user, chatroom, now, .. } = *new;
         let position = Position { user, chatroom, version, parent: parent_id, depth };
         let message = branch::new_user_message(new.message, position, new.content.to_owned(), now);
-        let position = Position { parent: Some(message.id), depth: depth + 1, ..position };
-        let reply = branch::new_reply(new.reply, position, now);
+        let reply_position = Position { parent: Some(message.id), depth: depth + 1, ..position };
+        let reply = branch::new_reply(new.reply, reply_position, now);
         let tier = Tier::of(is_pro);
         let usage = self.quota.prompt_budget(tier, used);
         Ok(SendResult::New(
@@ -107,9 +112,9 @@ impl Chatrooms {
         ))
     }
 
-    /// Does step by step what [`sending::store`] does at once. It is used if that has stored nothing, because the key was used
-    /// before, another call changed the chatroom meanwhile, or the message is rejected. In the last case, the step that rejects the
-    /// message returns the error.
+    /// Does step by step what [`sending::store`] does at once. It runs if [`sending::store`] has stored nothing, because the key
+    /// was used before, another call changed the chatroom meanwhile, or the message is rejected. In the last case, the step that
+    /// rejects the message returns the error.
     async fn store_in_steps(&self, new: &NewMessage<'_>) -> Result<SendResult> {
         let NewMessage { user, now, .. } = *new;
         let tx = self.db.begin().await?;
@@ -134,7 +139,8 @@ impl Chatrooms {
         ))
     }
 
-    /// Loads the message and the reply that an earlier request with the same idempotency key has stored.
+    /// Loads the message and the reply that were stored by an earlier request with the same idempotency key, or by an earlier try
+    /// of this request.
     pub(super) async fn load_earlier_result(
         &self,
         user: UserId,
@@ -143,10 +149,11 @@ impl Chatrooms {
         let reply = self.replies.owned_message(user, reply).await?;
         let message =
             self.replies.owned_message(user, reply.parent_id.ok_or(Error::NotFound("message"))?).await?;
-        // The process that stored them may have died before it recorded the version.
+        // The process that stored them may have died before it recorded the list's new version in the cache.
         let list_version = users::chatrooms_version(self.db.read(), user).await?;
         self.cache_list_version(user, list_version).await;
         let usage = self.quota.usage(self.db.read(), user).await?;
+        // Nothing new was queued, so no caller reads `waits_for_earlier_reply`.
         Ok(MessageAndReply { message, reply, usage, waits_for_earlier_reply: true })
     }
 }

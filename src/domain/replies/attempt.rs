@@ -43,7 +43,7 @@ pub const JOB_KIND: &str = "reply";
 /// Maximum number of attempts at one reply, including those whose worker died. A reply that needs more is assumed to crash
 /// workers.
 const MAX_ATTEMPTS: i32 = 25;
-/// Maximum length of a reply's text: twice what models write. A text that reaches it ends the reply with MAX_TOKENS.
+/// Maximum length of a reply's text: twice the length that models write. A text that reaches it ends the reply with MAX_TOKENS.
 const MAX_TEXT_BYTES: usize = 512 * 1024;
 const FINISH_RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -81,7 +81,7 @@ enum AfterAppend {
     Fenced,
 }
 
-/// Where an entry ends, and whether it was appended.
+/// The offset at which the entry of an append ends, and the result of the append.
 type Appended = (usize, Result<(), AppendError>);
 
 impl Draft {
@@ -107,9 +107,10 @@ impl Draft {
             Ok(()) => self.logged = end,
             Err(AppendError::Fenced) => return AfterAppend::Fenced,
             Err(AppendError::NotAtEnd { end }) => {
+                // The log has lost entries or already contains this one. The next append continues at the log's end.
                 self.logged = if end.attempt == self.cursor().attempt { end.offset } else { 0 };
                 if !self.text.is_char_boundary(self.logged) {
-                    // The log ends beyond this text or inside one of its characters, so another writer appended to it.
+                    // The log ends beyond this text or inside one of its characters, so another writer has appended to it.
                     return AfterAppend::Fenced;
                 }
             }
@@ -123,8 +124,9 @@ impl Draft {
 }
 
 impl Replies {
-    /// Makes one attempt at the reply of a claimed job. Afterwards the job is done, requeued, or claimed by another worker. If it is
-    /// done and `next_lease` is set, the chatroom's next job may be claimed with this lease, and is returned.
+    /// Makes one attempt at the reply of a claimed job. Afterwards the job is done, requeued, or claimed by another worker. If
+    /// the job is done and `next_lease` is set, this also tries to claim the chatroom's next job, with a lease of this length,
+    /// and returns it.
     ///
     /// # Errors
     /// An internal error, after which the job is unchanged: call [`fail_attempt`](Self::fail_attempt).
@@ -134,12 +136,12 @@ impl Replies {
         tokens: &CancelTokens,
         next_lease: Option<Duration>,
     ) -> Result<Option<job::Model>> {
-        let ends_at_once = if job.stop_requested {
+        let immediate_result = if job.stop_requested {
             Some(AttemptResult::Stopped)
         } else {
             (job.attempt > MAX_ATTEMPTS).then(AttemptResult::too_many_attempts)
         };
-        if let Some(result) = ends_at_once {
+        if let Some(result) = immediate_result {
             let Some(row) = self.load_reply_or_complete_job(job).await? else { return Ok(None) };
             let text = self.text_so_far(&row).await;
             return self.finish_attempt(&row, job, AttemptOutput::text(&text), &result, next_lease).await;
@@ -156,11 +158,12 @@ impl Replies {
         };
         let (row, tier) = (begun.reply.clone(), Tier::of(begun.is_pro));
         let mut draft = Draft::new(replies::Attempt { reply: row.id, number: job.attempt });
-        let result = match self.open_log(&mut draft, begun, &cached).await? {
+        let result = match self.build_prompt_and_open_log(&mut draft, begun, &cached).await? {
             Some(prompt) => self.generate(&mut draft, prompt, tier, tokens).await,
             None => AttemptResult::ClaimLost,
         };
-        // The full text may exist only here, so retry the write until it succeeds, the claim is lost or the process shuts down.
+        // The full text may exist only in this process, so retry the write until it succeeds, the claim is lost or the process
+        // shuts down.
         loop {
             let output =
                 AttemptOutput { text: &draft.text, usage: &draft.usage, prompt_tokens: draft.prompt_tokens };
@@ -176,7 +179,7 @@ impl Replies {
         }
     }
 
-    /// Finishes an attempt that ended with an internal error. It increments the job's `failures`.
+    /// Finishes an attempt that ended with an internal error, and increments the job's `failures`.
     pub async fn fail_attempt(&self, job: &job::Model) -> Result<()> {
         let Some(row) = self.load_reply_or_complete_job(job).await? else { return Ok(()) };
         let text = self.text_so_far(&row).await;
@@ -184,7 +187,7 @@ impl Replies {
         self.finish_attempt(&row, job, AttemptOutput::text(&text), &result, None).await.map(drop)
     }
 
-    /// The row of a job's reply. If the reply has ended or was deleted, deletes the job and returns none.
+    /// Loads the row of a job's reply. If the reply has ended or was deleted, deletes the job and returns none.
     pub(super) async fn load_reply_or_complete_job(
         &self,
         job: &job::Model,
@@ -200,7 +203,7 @@ impl Replies {
         Ok(found)
     }
 
-    /// The text that subscribers may have received: the log's if it is longer than the row's.
+    /// The text that subscribers may have received: the text in the log or the text in the row, whichever is longer.
     pub(super) async fn text_so_far(&self, row: &message::Model) -> String {
         let entries = self.log.read(row.id, Cursor::default(), usize::MAX).await.unwrap_or_default();
         let of_attempt =
@@ -209,7 +212,8 @@ impl Replies {
         if logged.len() > row.content.len() { logged } else { row.content.clone() }
     }
 
-    /// Begins the attempt in the row. None: the reply has ended or was deleted, or another attempt has begun.
+    /// Begins the attempt in the row, and reads the messages of the prompt that are deeper than the cached ones. Returns none if
+    /// the reply has ended or was deleted, or another attempt has begun.
     async fn begin_attempt(&self, job: &job::Model, cached: &CachedHistory) -> Result<Option<Begun>> {
         let (Some(reply), Some(chatroom)) = (job.message_id, job.chatroom_id) else { return Ok(None) };
         let attempt = replies::Attempt { reply, number: job.attempt };
@@ -218,8 +222,9 @@ impl Replies {
         Ok(attempts::begin(&self.db, chatroom, attempt, after_depth, prompt::FIRST_PAGE, now).await?)
     }
 
-    /// Begins the attempt in the log. None: another attempt has begun, or the message that it replies to was deleted.
-    async fn open_log(
+    /// Builds the prompt, and begins the attempt in the log. Returns the prompt, or none if another attempt has begun or the
+    /// message that is replied to was deleted.
+    async fn build_prompt_and_open_log(
         &self,
         draft: &mut Draft,
         begun: Begun,
@@ -239,10 +244,11 @@ impl Replies {
         );
         // An entry without text begins the attempt in the log.
         let signals = [Topic::Chatroom(chatroom)];
-        let (begun, ()) = future::join(self.append(draft), publish(&*self.signals, &signals)).await;
-        Ok((!matches!(draft.record_append(begun), AfterAppend::Fenced)).then_some(prompt))
+        let (appended, ()) = future::join(self.append(draft), publish(&*self.signals, &signals)).await;
+        Ok((!matches!(draft.record_append(appended), AfterAppend::Fenced)).then_some(prompt))
     }
 
+    /// Calls the model, and appends its answer to the log until the answer ends or the attempt is cancelled.
     async fn generate(
         &self,
         draft: &mut Draft,
@@ -250,10 +256,10 @@ impl Replies {
         tier: Tier,
         tokens: &CancelTokens,
     ) -> AttemptResult {
-        draft.prompt_tokens = prompt::tokens_of(&prompt);
+        draft.prompt_tokens = prompt::estimated_prompt_tokens(&prompt);
         let mut chunks = self.models.generate(prompt, tier);
-        let mut save = interval_at(Instant::now() + self.timing.save_every, self.timing.save_every);
-        save.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut save_interval = interval_at(Instant::now() + self.timing.save_every, self.timing.save_every);
+        save_interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // At most one append runs at a time. Chunks that arrive meanwhile are merged into the next append, so that a slow or
         // unavailable log does not block reading from the model.
         let mut appending = Fuse::terminated();
@@ -268,7 +274,7 @@ impl Replies {
                     AfterAppend::Wait => {}
                     AfterAppend::Fenced => return AttemptResult::ClaimLost,
                 },
-                _ = save.tick(), if draft.saved < draft.text.len() => {
+                _ = save_interval.tick(), if draft.saved < draft.text.len() => {
                     let is_claim_held = tokens.claim_lost.run_until_cancelled(self.save(draft)).await;
                     if !is_claim_held.unwrap_or_default() {
                         return AttemptResult::ClaimLost;

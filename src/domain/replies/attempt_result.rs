@@ -1,7 +1,8 @@
-//! The result of an attempt at a reply, and finishing the attempt: the reply ends, is requeued, or stays as it is because
-//! the claim is lost.
+//! The result of an attempt at a reply, and what it does to the reply when the attempt finishes: the reply ends, is requeued, or
+//! stays unchanged because the claim is lost.
 //!
-//! Finishing is one transaction, which also deletes or requeues the job. If the claim is lost, the transaction writes nothing.
+//! An attempt is finished in one transaction, which also deletes or requeues the job. If the claim is lost, the transaction
+//! writes nothing.
 
 use std::time::Duration;
 
@@ -32,10 +33,11 @@ use crate::{
     },
 };
 
-/// Model calls for one reply, the first included.
+/// Maximum number of model calls for one reply, including the first.
 const MAX_TRIES: u32 = 4;
 /// Maximum delay before a retry. If the model requires a longer one, the failure is final.
 const MAX_BACKOFF: Duration = Duration::from_mins(2);
+/// The delay before the retry is the normal backoff; the model requires no longer one.
 const IMMEDIATELY: Retry = Retry::After { at_least: Duration::ZERO };
 
 /// The text and the usage that an attempt produced.
@@ -50,19 +52,21 @@ pub(super) struct AttemptOutput<'a> {
 impl<'a> AttemptOutput<'a> {
     /// The output of an attempt whose usage is unknown.
     pub(super) fn text(text: &'a str) -> Self {
-        const NONE: &ModelUsage = &ModelUsage { model: None, tokens: None };
-        Self { text, usage: NONE, prompt_tokens: 0 }
+        const UNKNOWN: &ModelUsage = &ModelUsage { model: None, tokens: None };
+        Self { text, usage: UNKNOWN, prompt_tokens: 0 }
     }
 
-    /// The tokens as the model counted them. A model that counts none, or whose answer was stopped before it did, is charged by the
-    /// length of the texts, so that stopping a reply does not make it free.
+    /// The tokens that count against the user's budgets: those that the model has counted. If the model counts no tokens, or the
+    /// answer was stopped before it did, they are estimated from the length of prompt and answer, so that stopping a reply does
+    /// not make it free.
     fn charged_tokens(self) -> i64 {
         match self.usage.tokens {
             Some(counted) => {
-                // Thoughts are part of the output.
+                // The count of the output includes thoughts.
                 i64::from(counted.prompt) + i64::from(counted.output)
             }
-            None => i64::try_from(self.prompt_tokens + prompt::tokens(self.text.len())).unwrap_or(i64::MAX),
+            None => i64::try_from(self.prompt_tokens + prompt::estimated_tokens(self.text.len()))
+                .unwrap_or(i64::MAX),
         }
     }
 
@@ -78,7 +82,7 @@ pub(super) enum AttemptResult {
     Complete(String),
     Stopped,
     Failed(ModelError),
-    /// The process shuts down: another worker continues.
+    /// The process shuts down: another worker writes the reply.
     Released,
     /// Another attempt has begun, or the reply has ended or was deleted.
     ClaimLost,
@@ -94,7 +98,7 @@ impl AttemptResult {
         Self::Complete("MAX_TOKENS".to_owned())
     }
 
-    /// The model ended its answer. A blank answer is a failed try, whatever the finish reason.
+    /// The result after the model has ended its answer. A blank answer is a failure, whatever the finish reason.
     pub(super) fn from_finish_reason(finish_reason: String, text: &str) -> Self {
         if !is_blank(text) {
             return Self::Complete(finish_reason);
@@ -125,14 +129,15 @@ impl AttemptResult {
 }
 
 impl Replies {
-    /// When a reply is retried after a failure.
+    /// When, and how often, a reply is retried after a failure.
     #[must_use]
     pub fn retry_policy(&self) -> RetryPolicy {
         let backoff = Backoff::doubling(self.timing.first_backoff, MAX_BACKOFF).with_jitter();
         RetryPolicy { backoff, max_tries: Some(MAX_TRIES) }
     }
 
-    /// Stores the result and the output of an attempt.
+    /// Stores the result and the output of an attempt. If the reply ends and `next_lease` is set, this also tries to claim the
+    /// chatroom's next job, and returns it.
     pub(super) async fn finish_attempt(
         &self,
         row: &message::Model,
@@ -147,11 +152,11 @@ impl Replies {
         match result {
             AttemptResult::Complete(finish_reason) => {
                 let finish_reason = Some(finish_reason.clone());
-                let end = end(Status::Completed, output, now);
+                let end = build_end(Status::Completed, output, now);
                 self.end_reply(row, job, replies::End { finish_reason, ..end }, next_lease).await
             }
             AttemptResult::Stopped => {
-                self.end_reply(row, job, end(Status::Cancelled, output, now), next_lease).await
+                self.end_reply(row, job, build_end(Status::Cancelled, output, now), next_lease).await
             }
             AttemptResult::Released => {
                 tracing::info!(message_id = %reply.0, attempt, "reply released for another worker");
@@ -159,20 +164,20 @@ impl Replies {
             }
             AttemptResult::Failed(error) => {
                 let failures = job.failures + 1;
-                if let Some(wait) = delay_before_retry(error, failures, self.retry_policy()) {
+                if let Some(delay) = delay_before_retry(error, failures, self.retry_policy()) {
                     self.metrics.retried(&error.code.to_value());
-                    let backoff_ms = wait.as_millis();
+                    let backoff_ms = delay.as_millis();
                     tracing::warn!(message_id = %reply.0, attempt, %error, backoff_ms, "reply will be retried");
-                    return self.requeue(row, job, output, now + wait, failures).await;
+                    return self.requeue(row, job, output, now + delay, failures).await;
                 }
                 let failure = Some((error.code, error.message.clone()));
-                let end = replies::End { failure, ..end(Status::Failed, output, now) };
+                let end = replies::End { failure, ..build_end(Status::Failed, output, now) };
                 self.end_reply(row, job, end, next_lease).await
             }
             AttemptResult::ClaimLost => {
                 tracing::info!(message_id = %reply.0, attempt, "reply attempt abandoned");
-                // The log may have fenced this attempt although the worker still holds the claim. Then requeue the job, because
-                // the next attempt has a higher number.
+                // The log may have rejected this attempt although the worker still holds the claim. Then requeue the job: the log
+                // accepts the next attempt, because its number is higher.
                 if self.load_reply_or_complete_job(job).await?.is_some() {
                     let run_at = now + self.timing.first_backoff;
                     jobs::release(self.db.write(), Claim::of(job), run_at, job.failures).await?;
@@ -182,7 +187,8 @@ impl Replies {
         }
     }
 
-    /// Ends a reply, if the claim of its job is still held and the reply has not ended yet.
+    /// Ends a reply, if the claim of its job is still held and the reply has not ended yet. With `next_lease`, this also tries to
+    /// claim the chatroom's next job, and returns it.
     pub(super) async fn end_reply(
         &self,
         row: &message::Model,
@@ -191,7 +197,7 @@ impl Replies {
         next_lease: Option<Duration>,
     ) -> Result<Option<job::Model>> {
         let is_refunded = is_refunded(&end);
-        // The prompt was reserved on the day on which the reply was created.
+        // The prompt was reserved in the quota of the day on which the reply was created.
         let day = self.calendar.period(row.created_at).day;
         let charge = Charge { day, is_refunded, tokens: if is_refunded { 0 } else { end.charged_tokens } };
         let log_line = EndLogLine::new(row, job, &end);
@@ -199,22 +205,23 @@ impl Replies {
         let title = self.title_job(row, &end);
         let finished =
             attempts::finish(&self.db, Claim::of(job), row, end, charge, lease_next_until, title).await?;
-        let Some(Finished { is_ended, next }) = finished else { return Ok(None) };
-        if is_ended {
-            log_line.count(&self.metrics);
+        let Some(Finished { has_ended_reply, next }) = finished else { return Ok(None) };
+        if has_ended_reply {
+            log_line.record_metrics(&self.metrics);
             log_line.log();
         }
         let mut topics = vec![Topic::Chatroom(row.chatroom_id), Topic::Chatrooms(row.user_id)];
         topics.extend((is_refunded || self.has_token_budgets).then_some(Topic::Account(row.user_id)));
-        // A waiting job of the user may be below the cap on parallel replies now. This is read after the commit, because a message
-        // that was sent behind this reply is not signalled by its sender.
-        if next.is_none() && jobs::is_waiting(self.db.read(), row.user_id).await.unwrap_or(true) {
+        // The end of this reply may let a waiting job of the user start. The read must follow the commit: a message that was sent
+        // while this reply was unfinished has not been signalled by its sender, so it must be found here.
+        if next.is_none() && jobs::has_waiting_job(self.db.read(), row.user_id).await.unwrap_or(true) {
             topics.push(Topic::Jobs);
         }
         future::join(self.end_log(row.id), publish(&*self.signals, &topics)).await;
         Ok(next)
     }
 
+    /// Returns the job and the reply to the queue, with the text so far. If a stop was requested, ends the reply instead.
     async fn requeue(
         &self,
         row: &message::Model,
@@ -233,7 +240,7 @@ impl Replies {
         if released.stop_requested {
             // The stop was requested during the attempt, so no other attempt follows.
             tx.rollback().await?;
-            let end = end(Status::Cancelled, output, self.clock.now());
+            let end = build_end(Status::Cancelled, output, self.clock.now());
             return self.end_reply(row, job, end, None).await;
         }
         let attempt = replies::Attempt { reply: row.id, number: job.attempt };
@@ -248,13 +255,14 @@ impl Replies {
     }
 }
 
-pub(super) fn end(status: Status, output: AttemptOutput<'_>, at: Timestamp) -> replies::End {
+/// The values to store for a reply that ends without a failure and without a finish reason. Callers set these two.
+pub(super) fn build_end(status: Status, output: AttemptOutput<'_>, at: Timestamp) -> replies::End {
     let (content, usage) = (output.text.to_owned(), output.usage());
     let charged_tokens = output.charged_tokens();
     replies::End { status, content, failure: None, finish_reason: None, usage, charged_tokens, at }
 }
 
-/// The log line of a reply's end: ids as in the database, and no text.
+/// The data of a reply's end for the log and the metrics: ids as in the database, and no text.
 struct EndLogLine {
     user_id: UserId,
     chatroom_id: ChatroomId,
@@ -264,7 +272,7 @@ struct EndLogLine {
     failure: Option<FailureCode>,
     finish_reason: Option<String>,
     usage: replies::Usage,
-    /// Since the reply was requested.
+    /// The time since the reply was requested.
     duration_ms: i64,
 }
 
@@ -283,7 +291,7 @@ impl EndLogLine {
         }
     }
 
-    fn count(&self, metrics: &ReplyMetrics) {
+    fn record_metrics(&self, metrics: &ReplyMetrics) {
         let duration = u64::try_from(self.duration_ms).map(Duration::from_millis).unwrap_or_default();
         let is_complete = self.status == Status::Completed;
         let failure = self.failure.map(|code| code.to_value());
@@ -309,7 +317,7 @@ impl EndLogLine {
     }
 }
 
-/// The backoff, or the delay that the model requires if it is longer. None: no retry.
+/// The backoff, or the delay that the model requires if that is longer. None if the reply is not retried.
 fn delay_before_retry(error: &ModelError, failures: i32, policy: RetryPolicy) -> Option<Duration> {
     match error.retry {
         Retry::After { at_least } if at_least <= MAX_BACKOFF => {
@@ -319,9 +327,9 @@ fn delay_before_retry(error: &ModelError, failures: i32, policy: RetryPolicy) ->
     }
 }
 
-/// Whether the prompt of a reply with this end is refunded. It is not if the reply was blocked after some text was shown;
-/// otherwise a user could make the model recite a text and read it for free. The result depends on the end alone, and the
-/// transaction that stores the end refunds the prompt, so the refund happens exactly once.
+/// Whether the prompt of a reply with this end is refunded: if the reply has failed. It is not refunded if the provider blocked
+/// the reply after some text was shown; otherwise a user could make the model recite a text and read it for free. The result
+/// depends on the end alone, and the transaction that stores the end refunds the prompt, so the refund happens exactly once.
 fn is_refunded(end: &replies::End) -> bool {
     match end.failure {
         Some((FailureCode::ContentBlocked, _)) => is_blank(&end.content),

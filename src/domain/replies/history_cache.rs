@@ -1,7 +1,7 @@
-//! The messages of the last prompt of a chatroom, so that its next reply reads only the messages that were added since.
+//! Keeps the messages of each chatroom's last prompt, so that its next reply reads only the messages that were added since.
 //!
-//! An entry cannot become wrong: a message that has ended does not change, nor does the message above it. Whether an entry is of the
-//! branch of a reply, the reply's parents show.
+//! An entry never becomes outdated: a message that has ended keeps its content and its parent. An entry may belong to another
+//! branch than the next reply. The prompt therefore uses it only if the reply's ancestors lead to the entry's newest message.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,14 +10,15 @@ use moka::future::Cache;
 
 use crate::store::branches::HistoryMessage;
 
-/// The maximum size of the cached texts.
+/// The maximum size of all entries together.
 const MAX_BYTES: u64 = 32 * 1024 * 1024;
-/// How long messages are kept after their last use, also if the chatroom is deleted meanwhile.
-const KEPT: Duration = Duration::from_mins(10);
+/// How long an entry is kept after its last use, even if its chatroom is deleted meanwhile.
+const MAX_IDLE: Duration = Duration::from_mins(10);
 
-/// Newest first, as many as a prompt needs; none if the chatroom has no entry.
+/// As many messages as a prompt needs, newest first. Empty if the chatroom has no entry.
 pub(super) type CachedHistory = Arc<[HistoryMessage]>;
 
+/// The cache. Clones share its entries.
 #[derive(Clone)]
 pub struct HistoryCache(Cache<ChatroomId, CachedHistory>);
 
@@ -27,7 +28,7 @@ impl Default for HistoryCache {
             let texts: usize = messages.iter().map(|message| message.content.len()).sum();
             u32::try_from(texts + size_of_val::<[HistoryMessage]>(messages)).unwrap_or(u32::MAX)
         };
-        Self(Cache::builder().weigher(size).max_capacity(MAX_BYTES).time_to_idle(KEPT).build())
+        Self(Cache::builder().weigher(size).max_capacity(MAX_BYTES).time_to_idle(MAX_IDLE).build())
     }
 }
 

@@ -17,26 +17,28 @@ use crate::{
 /// [About four characters of English make a token](https://ai.google.dev/gemini-api/docs/tokens); other scripts take more
 /// bytes and more tokens per character, so bytes estimate tokens better than characters do.
 const BYTES_PER_TOKEN: usize = 4;
-/// An estimate of the tokens of a text of this length.
-pub(super) fn tokens(bytes: usize) -> usize {
+
+/// An estimate of the tokens of a text of this many bytes.
+pub(super) fn estimated_tokens(bytes: usize) -> usize {
     bytes.div_ceil(BYTES_PER_TOKEN)
 }
 
 /// An estimate of the tokens of a prompt.
-pub(super) fn tokens_of(prompt: &Prompt) -> usize {
+pub(super) fn estimated_prompt_tokens(prompt: &Prompt) -> usize {
     let instruction = prompt.system_instruction.as_ref().map_or(0, String::len);
-    tokens(instruction + prompt.turns.iter().map(|turn| turn.text.len()).sum::<usize>())
+    estimated_tokens(instruction + prompt.turns.iter().map(|turn| turn.text.len()).sum::<usize>())
 }
 
 /// Maximum number of messages that are read for a prompt.
 const MAX_MESSAGES: u32 = 1000;
-/// The sizes of the pages in which the messages are read. Most conversations fit into the first page, which is read when the attempt
-/// begins.
+/// The sizes of the pages in which the messages are read. Most conversations fit into the first page, which is read when the
+/// attempt begins.
 pub(super) const FIRST_PAGE: usize = 50;
 const NEXT_PAGES: [usize; 2] = [250, 700];
 
 impl Replies {
-    /// The conversation before a reply whose attempt has begun. None: the message that it replies to was deleted.
+    /// Builds the prompt from the conversation before a reply whose attempt has begun. Returns none if the message that is
+    /// replied to was deleted.
     pub(super) async fn build_prompt(
         &self,
         conn: &impl ConnectionTrait,
@@ -62,9 +64,9 @@ impl Replies {
     }
 }
 
-/// The messages before a reply on the active branch, newest first, as far as the budget needs them. `first_page` contains those
-/// that are deeper than the cached ones. None if the reply is not on the active branch, or another branch became active while
-/// the pages were read.
+/// The messages before a reply on the active branch, newest first, until they exceed `budget` bytes. `first_page` contains the
+/// newest of them, but only those that are deeper than the cached ones. Returns none if the reply is not on the active branch, or
+/// another branch became active while the pages were read.
 async fn active_history(
     conn: &impl ConnectionTrait,
     reply: &message::Model,
@@ -77,7 +79,7 @@ async fn active_history(
     }
     let (mut history, mut bytes): (Vec<HistoryMessage>, usize) = (Vec::new(), 0);
     let (mut parent, mut depth) = (reply.parent_id, reply.depth);
-    let mut is_last = cached.is_empty() && first_page.len() < FIRST_PAGE;
+    let mut is_last_page = cached.is_empty() && first_page.len() < FIRST_PAGE;
     let (mut page, mut next_pages) = (first_page, NEXT_PAGES.into_iter());
     loop {
         for message in page {
@@ -88,6 +90,7 @@ async fn active_history(
             bytes += message.content.len();
             history.push(message);
         }
+        // The cached messages are on the reply's branch if the next message to read is the newest of them.
         if parent.is_some() && parent == cached.first().map(|newest| newest.id) {
             for message in cached {
                 if bytes > budget || history.len() == MAX_MESSAGES as usize {
@@ -98,12 +101,12 @@ async fn active_history(
             }
             break;
         }
-        if is_last || bytes > budget {
+        if is_last_page || bytes > budget {
             break;
         }
         let Some(limit) = next_pages.next() else { break };
         page = branches::above(conn, reply.chatroom_id, depth, limit).await?;
-        is_last = page.len() < limit;
+        is_last_page = page.len() < limit;
     }
     Ok((!history.is_empty()).then_some(history))
 }
@@ -112,17 +115,18 @@ async fn active_history(
 /// are skipped. Model APIs require that roles alternate and that the user's turn is the first, so consecutive messages of one
 /// role are merged, and a reply at the beginning is removed.
 fn turns(newest_first: Vec<HistoryMessage>, budget: usize) -> Vec<Turn> {
-    let mut left = budget;
+    let mut remaining = budget;
     let mut turns: Vec<Turn> = Vec::new();
     let has_content =
         |message: &HistoryMessage| !message.content.is_empty() && message.status != Status::Failed;
     for (index, message) in newest_first.into_iter().filter(has_content).enumerate() {
-        match left.checked_sub(message.content.len()) {
-            Some(rest) => left = rest,
-            None if index == 0 => left = 0,
+        match remaining.checked_sub(message.content.len()) {
+            Some(rest) => remaining = rest,
+            None if index == 0 => remaining = 0,
             None => break,
         }
         match turns.last_mut() {
+            // `turns` is newest first here, so its last element follows this message in the conversation.
             Some(later) if later.role == message.role => {
                 later.text = format!("{}\n\n{}", message.content, later.text);
             }

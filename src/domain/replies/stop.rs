@@ -31,8 +31,11 @@ impl Replies {
             // No worker is writing the reply, so end it here. A worker that claims the job in the meantime finds the stop
             // request.
             let text = self.text_so_far(&reply).await;
-            let end =
-                attempt_result::end(message::Status::Cancelled, AttemptOutput::text(&text), self.clock.now());
+            let end = attempt_result::build_end(
+                message::Status::Cancelled,
+                AttemptOutput::text(&text),
+                self.clock.now(),
+            );
             self.end_reply(&reply, &job, end, None).await?;
         } else {
             publish(&*self.signals, &[Topic::Stops]).await;

@@ -1,4 +1,4 @@
-//! Subscribing to one reply: backfill, then live text, then the end; without gaps and without duplicates.
+//! The event stream of one reply: backfill, then live text, then the end, without gaps and without duplicates.
 //!
 //! ```text
 //!  subscribe to the log ──► backfill: row and log after the position ──► live: updates of the log ──┐
@@ -54,7 +54,7 @@ pub fn end_cursor(row: &message::Model) -> Cursor {
 }
 
 impl Replies {
-    /// The events of the user's reply after a position; from the beginning without one.
+    /// The events of the user's reply after the position `after`, or from the beginning if it is none.
     ///
     /// # Errors
     /// [`Error::NotFound`], or [`Error::BadInput`] if the message is not a reply.
@@ -73,13 +73,14 @@ impl Replies {
         messages::progress_of(self.db.read(), user, id).await?.ok_or(Error::NotFound("message"))
     }
 
-    /// Part of the row's content; none if another attempt has begun.
+    /// Reads up to [`READ_SIZE`] bytes of the row's content after `from`. None if another attempt has begun.
     async fn text_from(&self, id: MessageId, from: Cursor) -> Result<Option<Vec<u8>>> {
         let attempt = from.attempt.cast_signed();
         Ok(messages::bytes_from(self.db.read(), id, attempt, from.offset, READ_SIZE).await?)
     }
 
-    /// As [`reply_events`](Self::reply_events), for a message that is known to be a reply of the user's.
+    /// Like [`reply_events`](Self::reply_events), but does not check that the message is a reply of this user; the caller has
+    /// done so.
     pub(in crate::domain) fn events_of_reply(
         self,
         user: UserId,
@@ -106,13 +107,14 @@ impl Replies {
                 }
                 // The row may hold text that the log has lost or that has expired there.
                 let end = Cursor { attempt: row.attempt.cast_unsigned(), offset: row.length() };
+                // The subscriber has received text that the final row lacks, or its cursor was never issued: it starts over.
                 if row.status.is_final() && reader.position > end && let Some(event) = reader.restart(end.attempt) {
                     yield event;
                 }
                 while reader.position < end {
                     let from = Cursor { offset: reader.offset_in(end.attempt), ..end };
                     let bytes = if from == end {
-                        // The attempt has only begun: the row has no text of it.
+                        // The attempt has just begun: the row contains none of its text.
                         Some(Vec::new())
                     } else {
                         let Some(read) = with_read_retry(|| replies.text_from(id, from)).await? else { continue };
@@ -132,11 +134,11 @@ impl Replies {
                     yield ReplyEvent::Ended { cursor: end_cursor(&message), message: Box::new(message) };
                     return;
                 }
-                while let Ok(Some(LogUpdate::Appended(first))) =
+                while let Ok(Some(LogUpdate::Appended(entry))) =
                     timeout(replies.timing.poll_every, updates.next()).await
                 {
-                    let (entry, must_reread) = merge_ready(first, &mut updates);
-                    let Some(events) = reader.read_entry(&entry) else {
+                    let (merged, must_reread) = merge_ready(entry, &mut updates);
+                    let Some(events) = reader.read_entry(&merged) else {
                         replies.metrics.reread();
                         break;
                     };
@@ -152,9 +154,10 @@ impl Replies {
     }
 }
 
-/// Merges an entry with the published entries that continue it. True: log and row must be read again after the merged entry.
-fn merge_ready(first: LogEntry, updates: &mut BoxStream<'static, LogUpdate>) -> (LogEntry, bool) {
-    let mut merged = first;
+/// Merges an entry with the entries that continue it and have already arrived. Also returns whether the log and the row must be
+/// read again after the merged entry.
+fn merge_ready(entry: LogEntry, updates: &mut BoxStream<'static, LogUpdate>) -> (LogEntry, bool) {
+    let mut merged = entry;
     while merged.text.len() < MERGE_SIZE {
         match updates.next().now_or_never() {
             Some(Some(LogUpdate::Appended(next)))
@@ -164,7 +167,7 @@ fn merge_ready(first: LogEntry, updates: &mut BoxStream<'static, LogUpdate>) -> 
                 merged.end = next.end;
             }
             None => break,
-            // Another attempt, a gap or the end follows: read it from the log and the row.
+            // Another attempt, a gap, a request to reread or the end of the updates follows: read the log and the row.
             Some(_) => return (merged, true),
         }
     }
@@ -177,7 +180,8 @@ struct Reader {
 }
 
 impl Reader {
-    /// The events of an entry, without the text before the position. None: there is a gap before the entry.
+    /// The events of an entry, without the text before the position. Advances the position. None if there is a gap between the
+    /// position and the entry.
     fn read_entry(&mut self, entry: &LogEntry) -> Option<Vec<ReplyEvent>> {
         let attempt = entry.end.attempt;
         if attempt < self.position.attempt
@@ -201,7 +205,7 @@ impl Reader {
                     self.position = entry.end;
                     events.push(ReplyEvent::Delta { cursor: self.position, text: text.to_owned() });
                 }
-                // The position splits a character, so it was never issued: restart.
+                // The position is inside a character, so the server never issued it: restart.
                 None => events.extend(self.restart(attempt)),
             }
         }
@@ -213,11 +217,11 @@ impl Reader {
         if self.position.attempt == attempt { self.position.offset } else { 0 }
     }
 
-    /// The events of part of a row's content, which may end inside a character.
+    /// The events of a part of the row's content that begins at `from`. The part may end inside a character.
     fn read_bytes(&mut self, from: Cursor, bytes: &[u8]) -> Vec<ReplyEvent> {
         let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         if text.is_empty() && !bytes.is_empty() {
-            // The position splits a character, so it was never issued: restart.
+            // The position is inside a character, so the server never issued it: restart.
             return self.restart(from.attempt).into_iter().collect();
         }
         let entry =
@@ -241,11 +245,12 @@ mod tests {
         LogEntry { end: Cursor { attempt, offset }, text: text.to_owned() }
     }
 
-    /// The text that a client has after these entries, and whether there was a gap.
-    fn read(from: &str, had: &str, entries: &[LogEntry]) -> (String, bool) {
+    /// The text of a client that has `text_before` at the position `from` and receives these entries, and whether there was a
+    /// gap.
+    fn read(from: &str, text_before: &str, entries: &[LogEntry]) -> (String, bool) {
         let mut reader = Reader { position: from.parse().unwrap() };
-        let mut text = had.to_owned();
-        let mut gap = false;
+        let mut text = text_before.to_owned();
+        let mut has_gap = false;
         for entry in entries {
             match reader.read_entry(entry) {
                 Some(events) => events.into_iter().for_each(|event| match event {
@@ -253,10 +258,10 @@ mod tests {
                     ReplyEvent::Restarted { .. } => text.clear(),
                     ReplyEvent::Ended { .. } => panic!("an entry does not end a reply"),
                 }),
-                None => gap = true,
+                None => has_gap = true,
             }
         }
-        (text, gap)
+        (text, has_gap)
     }
 
     #[test]
@@ -269,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_attempt_discards_the_text_and_entries_of_the_old_one_are_ignored() {
+    fn a_new_attempt_discards_the_text_and_later_entries_of_the_old_attempt_are_ignored() {
         let entries = [entry(1, 5, "Hello"), entry(2, 0, ""), entry(2, 2, "Hi"), entry(1, 12, ", world")];
         assert_eq!(read("1-0", "", &entries), ("Hi".to_owned(), false));
     }
@@ -281,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn part_of_a_row_may_end_inside_a_character_but_not_begin_there() {
+    fn a_part_of_the_row_may_end_inside_a_character_but_restarts_the_attempt_if_it_begins_there() {
         let mut reader = Reader { position: "1-1".parse().unwrap() };
         let from = |offset| Cursor { attempt: 1, offset };
         let events: Vec<_> = reader.read_bytes(from(1), "né".as_bytes()[..2].as_ref()).into_iter().collect();
