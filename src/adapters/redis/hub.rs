@@ -1,7 +1,7 @@
-//! This process's subscribers, by channel.
+//! The hub distributes messages that are published in Redis to the subscribers in this process.
 //!
-//! The link subscribes to the channels in the hub and passes the published messages to the hub. Subscribers need not know
-//! whether there is a connection: one that may have missed a message receives [`Received::Gap`].
+//! The link subscribes in Redis to each channel of the hub, and passes the published messages to the hub. Subscribers need not
+//! know whether Redis is connected: a subscriber that may have missed a message receives [`Received::Gap`].
 
 use std::{
     collections::{HashMap, hash_map},
@@ -17,21 +17,22 @@ use tokio_stream::wrappers::BroadcastStream;
 use crate::adapters::guarded::{Guarded, lock};
 
 /// How long a new subscriber waits until the link has subscribed to the channel. If that takes longer, the subscriber receives
-/// [`Received::Gap`] once it has happened.
+/// [`Received::Gap`] once the link has subscribed.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a subscriber receives.
 #[derive(Clone, Debug)]
 pub(super) enum Received {
     Message(Bytes),
-    /// Messages may have been missed.
+    /// The subscriber may have missed messages.
     Gap,
 }
 
 #[derive(Clone)]
 pub(super) struct Hub {
+    /// The channels that have subscribers in this process, by name.
     channels: Arc<Mutex<HashMap<String, Channel>>>,
-    /// Names of channels that got their first or lost their last subscriber.
+    /// Sends the link the name of each channel that got its first or lost its last subscriber.
     changed: mpsc::UnboundedSender<String>,
 }
 
@@ -42,55 +43,58 @@ struct Channel {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// The link is up and will subscribe.
+    /// The link has a connection and will subscribe.
     Pending,
     Subscribed,
-    /// The link is not subscribed, and a subscriber may have missed messages.
-    Missed,
+    /// The link has no connection, or has not subscribed in time, so that subscribers may have missed messages.
+    Interrupted,
 }
 
 impl Hub {
-    /// Also returns the names of channels whose subscription may have to change.
+    /// Creates a hub without channels. The receiver returns the names of channels to which the link may have to subscribe, or
+    /// from which it may have to unsubscribe.
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<String>) {
         let (changed, changes) = mpsc::unbounded_channel();
         (Self { channels: Arc::default(), changed }, changes)
     }
 
-    /// The messages of a channel from now on. A subscriber that lags more than `backlog` messages loses the oldest and receives
-    /// [`Received::Gap`].
+    /// Returns the messages of a channel from now on. A subscriber that lags more than `backlog` messages loses the oldest
+    /// ones and receives [`Received::Gap`].
     pub(super) async fn subscribe(
         &self,
         channel: String,
         backlog: usize,
         link_is_up: bool,
     ) -> impl Stream<Item = Received> + Send + use<> {
-        let initial = if link_is_up { State::Pending } else { State::Missed };
+        let initial_state = if link_is_up { State::Pending } else { State::Interrupted };
         let (messages, mut state) = {
             let mut channels = lock(&self.channels);
             let entry = channels.entry(channel.clone());
             let is_new = matches!(entry, hash_map::Entry::Vacant(_));
             let shared = entry.or_insert_with(|| Channel {
                 messages: broadcast::Sender::new(backlog),
-                state: watch::Sender::new(initial),
+                state: watch::Sender::new(initial_state),
             });
             if is_new {
-                // An error means that the link has ended.
+                // The error is ignored: it means that the link has ended.
                 let _ = self.changed.send(channel.clone());
             }
             (shared.messages.subscribe(), shared.state.subscribe())
         };
         let guard = Guard { hub: self.clone(), channel };
-        let subscribed = state.wait_for(|state| *state != State::Pending);
-        if tokio::time::timeout(SUBSCRIBE_TIMEOUT, subscribed).await.is_err() {
-            self.with(&guard.channel, |channel| {
-                channel.state.send_replace(State::Missed);
+        let link_responded = state.wait_for(|state| *state != State::Pending);
+        if tokio::time::timeout(SUBSCRIBE_TIMEOUT, link_responded).await.is_err() {
+            self.with_channel(&guard.channel, |channel| {
+                channel.state.send_replace(State::Interrupted);
             });
         }
+        // An error of the stream means that this subscriber lagged and lost messages.
         let messages = BroadcastStream::new(messages).map(|received| received.unwrap_or(Received::Gap));
         Guarded::new(messages, guard)
     }
 
-    fn with(&self, channel: &str, act: impl FnOnce(&Channel)) {
+    /// Calls `act` with the channel, if the channel has subscribers.
+    fn with_channel(&self, channel: &str, act: impl FnOnce(&Channel)) {
         if let Some(channel) = lock(&self.channels).get(channel) {
             act(channel);
         }
@@ -104,23 +108,24 @@ impl Hub {
         lock(&self.channels).keys().cloned().collect()
     }
 
-    /// The link calls this when it has subscribed to the channel: from now on no message is missed.
+    /// The link calls this when it has subscribed to the channel. From now on, subscribers miss no message.
     pub(super) fn on_subscribed(&self, channel: &str) {
-        self.with(channel, |channel| {
-            if channel.state.send_replace(State::Subscribed) == State::Missed {
+        self.with_channel(channel, |channel| {
+            if channel.state.send_replace(State::Subscribed) == State::Interrupted {
                 channel.send(Received::Gap);
             }
         });
     }
 
     pub(super) fn on_message(&self, channel: &str, message: Bytes) {
-        self.with(channel, |channel| channel.send(Received::Message(message)));
+        self.with_channel(channel, |channel| channel.send(Received::Message(message)));
     }
 
-    /// The link calls this when it has no connection: messages are missed until it has subscribed to the channels.
+    /// The link calls this when it loses its connection, and after each failed attempt to connect. Subscribers miss messages
+    /// until the link has subscribed to their channels; each call sends them a [`Received::Gap`].
     pub(super) fn on_disconnected(&self) {
         for channel in lock(&self.channels).values() {
-            channel.state.send_replace(State::Missed);
+            channel.state.send_replace(State::Interrupted);
             channel.send(Received::Gap);
         }
     }
@@ -128,12 +133,12 @@ impl Hub {
 
 impl Channel {
     fn send(&self, received: Received) {
-        // An error means that there are no subscribers.
+        // The error is ignored: it means that the channel has no subscribers.
         let _ = self.messages.send(received);
     }
 }
 
-/// Removes the channel when its last subscriber is dropped.
+/// Belongs to one subscriber. When the last subscriber of a channel is dropped, its guard removes the channel from the hub.
 struct Guard {
     hub: Hub,
     channel: String,
@@ -158,12 +163,15 @@ mod tests {
     #[tokio::test]
     async fn a_subscriber_receives_a_gap_only_when_it_may_have_missed_messages() {
         let (hub, mut changes) = Hub::new();
-        let subscribe = async {
+        let link = async {
             let channel = changes.recv().await.unwrap();
             hub.on_subscribed(&channel);
         };
-        let (mut subscriber, ()) = tokio::join!(hub.subscribe("c".to_owned(), 8, true), subscribe);
-        assert!(subscriber.next().now_or_never().is_none(), "it was subscribed from the beginning");
+        let (mut subscriber, ()) = tokio::join!(hub.subscribe("c".to_owned(), 8, true), link);
+        assert!(
+            subscriber.next().now_or_never().is_none(),
+            "the link subscribed before any message could be missed"
+        );
         hub.on_disconnected();
         assert!(matches!(subscriber.next().await, Some(Received::Gap)));
         let mut late = hub.subscribe("c".to_owned(), 8, false).await;
@@ -181,7 +189,11 @@ mod tests {
             [hub.subscribe("c".to_owned(), 8, false).await, hub.subscribe("c".to_owned(), 8, false).await];
         assert_eq!(changes.recv().await.as_deref(), Some("c"));
         drop(subscribers);
-        assert_eq!(changes.recv().await.as_deref(), Some("c"), "so that it is unsubscribed");
+        assert_eq!(
+            changes.recv().await.as_deref(),
+            Some("c"),
+            "the link is notified, so that it unsubscribes"
+        );
         assert!(hub.channels().is_empty());
     }
 }

@@ -1,8 +1,8 @@
-//! The single connection of a process to Redis, which reconnects with backoff.
+//! The link: the only connection of a process to Redis. It reconnects with backoff.
 //!
 //! ```text
 //!  connect ──► write check, subscribe to the hub's channels ──► up: commands, messages, a write check every second
-//!     ▲                                                               │ it broke, timed out, or rejected a write
+//!     ▲                                                               │ the server closed it, timed out, or rejected a write
 //!     └── backoff, up to 2 s ◄── down: commands fail at once, subscribers poll
 //! ```
 
@@ -36,21 +36,21 @@ use crate::{
 };
 
 const RECONNECT: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(2));
-const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// The maximum number of subscriptions that are changed together.
-const BATCH: usize = 128;
-/// The maximum number of signals that wait to be published when Redis is available again. Further ones are dropped, because
-/// their subscribers poll.
-const MAX_UNPUBLISHED: usize = 4096;
+const WRITE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The maximum number of channels that the link subscribes to, or unsubscribes from, concurrently.
+const SUBSCRIPTION_BATCH: usize = 128;
+/// The maximum number of failed signals that wait until Redis is available again. Further signals are dropped: their subscribers
+/// poll, so a lost signal only delays them.
+const MAX_FAILED_SIGNALS: usize = 4096;
 
 #[derive(Clone)]
 pub struct Link {
     hub: Hub,
-    /// The connection, or the error that prevents it.
+    /// The connected server, or the error that prevents the connection.
     server: watch::Receiver<Result<Server, String>>,
     /// Notified when a command fails in a way that makes the connection unusable.
-    suspect: Arc<Notify>,
-    /// Channels of signals that could not be published.
+    unusable: Arc<Notify>,
+    /// Sends the connector the channels of signals that could not be published.
     failed_signals: mpsc::Sender<String>,
     /// Counts commands that failed.
     errors: Counter,
@@ -68,23 +68,31 @@ impl Link {
     ) -> anyhow::Result<(Self, AbortOnDropHandle<()>)> {
         let address = Address::parse(urls)?;
         let (hub, changes) = Hub::new();
-        let (up, server) = watch::channel(Err("not connected yet".to_owned()));
-        let (failed_signals, retries) = mpsc::channel(MAX_UNPUBLISHED);
-        let link = Self { hub: hub.clone(), server, suspect: Arc::default(), failed_signals, errors };
-        let suspect = link.suspect.clone();
-        let (subscribed, unconfirmed, unpublished) = (HashSet::new(), HashMap::new(), Vec::new());
-        let connector =
-            Connector { address, hub, changes, up, suspect, subscribed, unconfirmed, retries, unpublished };
+        let (server_sender, server) = watch::channel(Err("not connected yet".to_owned()));
+        let (failed_signals, failed_signals_receiver) = mpsc::channel(MAX_FAILED_SIGNALS);
+        let link = Self { hub: hub.clone(), server, unusable: Arc::default(), failed_signals, errors };
+        let unusable = link.unusable.clone();
+        let connector = Connector {
+            address,
+            hub,
+            changes,
+            server_sender,
+            unusable,
+            subscribed: HashSet::new(),
+            unconfirmed: HashMap::new(),
+            failed_signals: failed_signals_receiver,
+            signals_to_publish: Vec::new(),
+        };
         Ok((link, AbortOnDropHandle::new(tasks.spawn(connector.run()))))
     }
 
     /// Waits until there is a connection.
     pub async fn connected(&self) {
-        // An error means that the link has ended.
+        // The error is ignored: it means that the link has ended.
         let _ = self.server.clone().wait_for(Result::is_ok).await;
     }
 
-    /// The messages of a channel from now on, as [`Hub::subscribe`] defines them.
+    /// Returns the messages of a channel from now on, as [`Hub::subscribe`] describes.
     pub(super) async fn subscribe(
         &self,
         channel: String,
@@ -94,27 +102,27 @@ impl Link {
         self.hub.subscribe(channel, backlog, is_up).await
     }
 
-    /// The connected server, or the error that prevents the connection.
+    /// Returns the connected server, or the error that prevents the connection.
     pub(super) fn server(&self) -> Result<Server, Unavailable> {
         self.server.borrow().clone().map_err(|why| unavailable(anyhow!(why)))
     }
 
-    /// Whether Redis responds and accepts writes now.
+    /// Checks that Redis responds and accepts writes now.
     pub(super) async fn check(&self) -> Result<(), Unavailable> {
         let mut server = self.server()?;
-        self.checked(server.write_check().await)
+        self.process_result(server.write_check().await)
     }
 
-    /// The span of a call, except for signals and the chunks of a reply: a span would cost more than the call.
+    /// Starts the span of a call. Signals and appends to a reply's log have none, because a span would cost more than the call.
     pub(super) fn span() -> Span {
         traces::span("redis", SpanKind::Client)
     }
 
-    /// Runs commands whose keys are in one cluster slot.
+    /// Runs commands. All of their keys must be in one cluster slot.
     pub(super) async fn run<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Unavailable> {
         let _span = Self::span();
         let mut server = self.server()?;
-        self.checked(commands.query_async(&mut server).await)
+        self.process_result(commands.query_async(&mut server).await)
     }
 
     pub(super) async fn run_script<T: FromRedisValue>(
@@ -122,37 +130,37 @@ impl Link {
         script: &ScriptInvocation<'_>,
         mut server: Server,
     ) -> Result<T, Unavailable> {
-        self.checked(script.invoke_async(&mut server).await)
+        self.process_result(script.invoke_async(&mut server).await)
     }
 
-    /// Publishes a signal. If that fails, returns the error, and the signal is published when Redis is available again.
+    /// Publishes a signal. If that fails, returns the error, and the connector publishes it when Redis is available again.
     pub(super) async fn publish_signal(&self, channel: String) -> Result<(), Unavailable> {
         let published = match self.server() {
-            Ok(mut server) => self.checked(server.publish(&channel).await),
+            Ok(mut server) => self.process_result(server.publish(&channel).await),
             Err(unavailable) => Err(unavailable),
         };
         if published.is_err() {
-            // An error means that the queue is full or the link has ended.
+            // The error is ignored: it means that the queue is full or the link has ended.
             let _ = self.failed_signals.try_send(channel);
         }
         published
     }
 
-    /// Passes the result on, and ends the connection if the error makes it unusable.
-    fn checked<T>(&self, result: RedisResult<T>) -> Result<T, Unavailable> {
+    /// Counts an error, and ends the connection if the error makes it unusable. Returns the result with the error converted.
+    fn process_result<T>(&self, result: RedisResult<T>) -> Result<T, Unavailable> {
         result.map_err(|error| {
             self.errors.increment();
-            if makes_unusable(&error) {
-                self.suspect.notify_one();
+            if makes_connection_unusable(&error) {
+                self.unusable.notify_one();
             }
             unavailable(error.into())
         })
     }
 }
 
-/// Whether the server is unusable after this error: the connection broke, or writes are rejected, because the server
-/// became a replica, is out of memory, lacks replicas or cannot persist its data.
-fn makes_unusable(error: &RedisError) -> bool {
+/// Whether the connection is unusable after this error: it broke, or the server rejects writes, because it became a replica, is
+/// out of memory, lacks replicas or cannot persist its data.
+fn makes_connection_unusable(error: &RedisError) -> bool {
     const REJECTS_WRITES: [&str; 5] = ["READONLY", "MASTERDOWN", "OOM", "NOREPLICAS", "MISCONF"];
     error.is_unrecoverable_error() || error.code().is_some_and(|code| REJECTS_WRITES.contains(&code))
 }
@@ -161,29 +169,30 @@ fn unavailable(cause: anyhow::Error) -> Unavailable {
     Unavailable { what: "Redis", cause }
 }
 
+/// The task that keeps the link connected.
 struct Connector {
     address: Address,
     hub: Hub,
-    /// Channels that got their first or lost their last subscriber.
+    /// Receives the names of channels that got their first or lost their last subscriber.
     changes: mpsc::UnboundedReceiver<String>,
-    /// The sender of the link's `server`.
-    up: watch::Sender<Result<Server, String>>,
-    suspect: Arc<Notify>,
+    /// Sets the link's `server`.
+    server_sender: watch::Sender<Result<Server, String>>,
+    unusable: Arc<Notify>,
     /// The channels to which the current connection is subscribed.
     subscribed: HashSet<String>,
-    /// For each channel, how many unsubscriptions are not confirmed yet. A confirmation may arrive after the link has
-    /// subscribed to the channel once more; it then does not mean that this subscription is lost.
+    /// For each channel, the number of unsubscriptions that Redis has not confirmed yet. A confirmation may arrive after the link
+    /// has subscribed to the channel once more. It must not be mistaken for the loss of the new subscription.
     unconfirmed: HashMap<String, usize>,
-    /// The receiver of the link's `failed_signals`.
-    retries: mpsc::Receiver<String>,
-    /// Channels of signals to publish once connected.
-    unpublished: Vec<String>,
+    /// Receives the channels of signals that the link could not publish.
+    failed_signals: mpsc::Receiver<String>,
+    /// Channels of failed signals to publish once connected.
+    signals_to_publish: Vec<String>,
 }
 
 impl Connector {
     async fn run(mut self) {
         let mut failures: u32 = 0;
-        // True at first, so that a failure of the first connection is logged as a warning.
+        // Starts as true, so that a failure of the first connection is logged as a warning.
         let mut was_up = true;
         loop {
             let error = match self.address.connect().await {
@@ -196,10 +205,11 @@ impl Connector {
             } else {
                 tracing::debug!(error, "Redis is still unavailable");
             }
-            if self.up.send_replace(Err(error)).is_ok() {
+            // After a connection that was up, the backoff starts from its minimum.
+            if self.server_sender.send_replace(Err(error)).is_ok() {
                 failures = 0;
             }
-            // Drops these changes, because the next connection subscribes to all channels that the hub then has.
+            // These changes are dropped, because the next connection subscribes to all channels that the hub has by then.
             while self.changes.try_recv().is_ok() {}
             self.hub.on_disconnected();
             failures = failures.saturating_add(1);
@@ -220,12 +230,12 @@ impl Connector {
         self.subscribed.clear();
         self.unconfirmed.clear();
         let channels = self.hub.channels();
-        for batch in channels.chunks(BATCH) {
+        for batch in channels.chunks(SUBSCRIPTION_BATCH) {
             if let Err(error) = self.update_subscriptions(&mut server, batch).await {
                 return error;
             }
         }
-        self.up.send_modify(|state| *state = Ok(server.clone()));
+        self.server_sender.send_modify(|state| *state = Ok(server.clone()));
         if !std::mem::replace(was_up, true) {
             tracing::info!("Redis is available again");
         }
@@ -234,30 +244,30 @@ impl Connector {
             return error;
         }
         loop {
-            let done = tokio::select! {
+            let result = tokio::select! {
                 Some(push) = pushed.recv() => self.on_push(push),
                 Some(changed) = self.changes.recv() => {
                     let mut batch = vec![changed];
-                    while batch.len() < BATCH && let Ok(changed) = self.changes.try_recv() {
+                    while batch.len() < SUBSCRIPTION_BATCH && let Ok(changed) = self.changes.try_recv() {
                         batch.push(changed);
                     }
                     self.update_subscriptions(&mut server, &batch).await
                 }
-                Some(channel) = self.retries.recv() => {
-                    self.unpublished.push(channel);
+                Some(channel) = self.failed_signals.recv() => {
+                    self.signals_to_publish.push(channel);
                     self.publish_failed_signals(&server).await
                 }
                 error = &mut write_checks => Err(error),
-                () = self.suspect.notified() => Err(anyhow!("a command found the connection broken")),
+                () = self.unusable.notified() => Err(anyhow!("a command failed: the connection is unusable")),
                 else => Err(anyhow!("the connection ended")),
             };
-            if let Err(error) = done {
+            if let Err(error) = result {
                 return error;
             }
         }
     }
 
-    /// Subscribes to those of these channels that have subscribers, and unsubscribes from the others.
+    /// Subscribes to each of the given channels that has subscribers in this process, and unsubscribes from the others.
     async fn update_subscriptions(&mut self, server: &mut Server, channels: &[String]) -> anyhow::Result<()> {
         let channels: HashSet<&String> = channels.iter().collect();
         let changes = channels.into_iter().map(|channel| {
@@ -285,20 +295,22 @@ impl Connector {
         Ok(())
     }
 
-    /// Publishes the signals that could not be published before.
+    /// Publishes the signals that the link could not publish.
     async fn publish_failed_signals(&mut self, server: &Server) -> anyhow::Result<()> {
-        while let Ok(channel) = self.retries.try_recv() {
-            self.unpublished.push(channel);
+        while let Ok(channel) = self.failed_signals.try_recv() {
+            self.signals_to_publish.push(channel);
         }
-        let signals = self.unpublished.iter().map(|channel| {
+        let signals = self.signals_to_publish.iter().map(|channel| {
             let mut server = server.clone();
             async move { server.publish(channel).await }
         });
         join_all(signals).await.into_iter().collect::<RedisResult<()>>().context("PUBLISH")?;
-        self.unpublished.clear();
+        self.signals_to_publish.clear();
         Ok(())
     }
 
+    /// Processes what the server sends without a request: a published message, a confirmed unsubscription, or the end of the
+    /// connection. Returns an error if the link must reconnect.
     fn on_push(&mut self, push: PushInfo) -> anyhow::Result<()> {
         let mut data = push.data.into_iter().map(|value| match value {
             Value::BulkString(bytes) => Bytes::from(bytes),
@@ -325,12 +337,12 @@ impl Connector {
     }
 }
 
-/// Returns once the server does not respond or rejects a write.
+/// Checks the server periodically. Returns the error when it does not respond or rejects a write.
 async fn keep_checking(mut server: Server) -> anyhow::Error {
     loop {
         if let Err(error) = server.write_check().await {
             return error.into();
         }
-        sleep(CHECK_INTERVAL).await;
+        sleep(WRITE_CHECK_INTERVAL).await;
     }
 }

@@ -1,7 +1,7 @@
-//! The reply log as one Redis stream for each reply, whose entry ids are the cursors, and one channel, on which entries are
-//! published.
+//! The reply log in Redis. Each reply has a stream, in which the ids of the entries are the cursors, and a channel, on which each
+//! entry is published.
 //!
-//! The stream `pollux:{<reply>}:log` holds the current attempt's entries; those of earlier attempts are trimmed. The channel
+//! The stream `pollux:{<reply>}:log` holds the entries of the current attempt; those of earlier attempts are removed. The channel
 //! is `pollux:{<reply>}:live`.
 
 use async_trait::async_trait;
@@ -16,14 +16,18 @@ use crate::ports::{
     reply_log::{AppendError, Cursor, KEPT_AFTER_END, LogEntry, LogUpdate, ReplyLog},
 };
 
-/// Updates that a subscriber may lag behind before it must reread.
+/// The number of updates by which a subscriber may lag before it must reread the log.
 const BACKLOG: usize = 256;
 /// The maximum number of entries that one command reads.
 const READ_COUNT: usize = 64;
 /// How long the log of an attempt is kept after its first entry, in case a killed process never ends it.
 const KEPT_WHILE_WRITTEN: std::time::Duration = std::time::Duration::from_hours(24);
 
-/// Appends an entry that continues the log or opens a later attempt, and publishes it; otherwise returns where the log ends.
+/// Appends an entry that continues the log or opens a later attempt, publishes it, and returns an empty string. Rejects any
+/// other entry, and returns the cursor at which the log ends.
+///
+/// `KEYS`: the stream and the channel. `ARGV`: the entry's attempt, its start offset, its end offset and its text; the lifetime
+/// of the stream in milliseconds; the command that publishes.
 const APPEND: &str = r"
 local attempt, start, offset = ARGV[1], ARGV[2], ARGV[3]
 local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
@@ -54,11 +58,11 @@ impl RedisReplyLog {
     }
 }
 
-fn log(reply: MessageId) -> String {
+fn log_key(reply: MessageId) -> String {
     format!("pollux:{{{reply}}}:log")
 }
 
-fn channel(reply: MessageId) -> String {
+fn live_channel(reply: MessageId) -> String {
     format!("pollux:{{{reply}}}:live")
 }
 
@@ -67,16 +71,17 @@ impl ReplyLog for RedisReplyLog {
     async fn append(&self, reply: MessageId, entry: LogEntry) -> Result<(), AppendError> {
         let server = self.link.server()?;
         let mut append = self.append.prepare_invoke();
-        append.key(log(reply)).key(channel(reply));
+        append.key(log_key(reply)).key(live_channel(reply));
         append.arg(entry.end.attempt).arg(entry.start()).arg(entry.end.offset).arg(&entry.text);
         append.arg(millis(KEPT_WHILE_WRITTEN)).arg(server.publish_command());
-        let last: String = self.link.run_script(&append, server).await?;
-        if last.is_empty() {
+        let log_end: String = self.link.run_script(&append, server).await?;
+        if log_end.is_empty() {
             return Ok(());
         }
-        let end: Cursor = last.parse().map_err(|_| invalid_id(&last))?;
+        let end: Cursor = log_end.parse().map_err(|_| invalid_id(&log_end))?;
         end.check_append(&entry)?;
-        // The check accepts the entry, but the stream remembers a later id than that of its last entry, so Redis rejected it.
+        // The entry continues the log, but Redis rejected its id: the stream remembers the greatest id that it ever had, which may
+        // be greater than that of its last entry.
         Err(AppendError::NotAtEnd { end })
     }
 
@@ -93,7 +98,7 @@ impl ReplyLog for RedisReplyLog {
             let mut range = redis::pipe();
             range
                 .cmd("XRANGE")
-                .arg(log(reply))
+                .arg(log_key(reply))
                 .arg(format!("({after}"))
                 .arg("+")
                 .arg("COUNT")
@@ -105,7 +110,7 @@ impl ReplyLog for RedisReplyLog {
                 let text = fields.into_iter().next().map(|(_, text)| text).unwrap_or_default();
                 bytes += text.len();
                 match entries.last_mut() {
-                    // The opening entry of an attempt is not merged.
+                    // The entry that opens an attempt is empty and ends at offset 0. It is returned as an entry of its own.
                     Some(last) if last.end.attempt == after.attempt && last.end.offset > 0 => {
                         last.text.push_str(&text);
                         last.end = after;
@@ -120,7 +125,7 @@ impl ReplyLog for RedisReplyLog {
     }
 
     async fn subscribe(&self, reply: MessageId) -> BoxStream<'static, LogUpdate> {
-        let received = self.link.subscribe(channel(reply), BACKLOG).await;
+        let received = self.link.subscribe(live_channel(reply), BACKLOG).await;
         received
             .map(|received| match received {
                 Received::Message(message) => {
@@ -132,9 +137,9 @@ impl ReplyLog for RedisReplyLog {
     }
 
     async fn end(&self, reply: MessageId) -> Result<(), Unavailable> {
-        self.link.publish_signal(channel(reply)).await?;
+        self.link.publish_signal(live_channel(reply)).await?;
         let mut expire = redis::pipe();
-        expire.cmd("PEXPIRE").arg(log(reply)).arg(millis(KEPT_AFTER_END)).ignore();
+        expire.cmd("PEXPIRE").arg(log_key(reply)).arg(millis(KEPT_AFTER_END)).ignore();
         self.link.run(&expire).await
     }
 }
@@ -147,7 +152,8 @@ fn invalid_id(id: &str) -> Unavailable {
     Unavailable { what: "the reply log", cause: anyhow::anyhow!("invalid entry id {id}") }
 }
 
-/// Parses `<cursor> <text>`. None for anything else: the subscriber must reread.
+/// Parses `<cursor> <text>`. Returns none for anything else, such as the empty message that is published when the reply ends; the
+/// subscriber must then reread the log.
 fn parse_published(message: &Bytes) -> Option<LogEntry> {
     let (end, text) = std::str::from_utf8(message).ok()?.split_once(' ')?;
     Some(LogEntry { end: end.parse().ok()?, text: text.to_owned() })
