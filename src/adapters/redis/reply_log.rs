@@ -80,8 +80,8 @@ impl ReplyLog for RedisReplyLog {
         }
         let end: Cursor = log_end.parse().map_err(|_| invalid_id(&log_end))?;
         end.check_append(&entry)?;
-        // The entry continues the log, but Redis rejected its id: the stream remembers the greatest id that it ever had, which may
-        // be greater than that of its last entry.
+        // The entry continues the log, but Redis rejected its id: the stream remembers the greatest id that it ever had, which
+        // may be greater than that of its last entry.
         Err(AppendError::NotAtEnd { end })
     }
 

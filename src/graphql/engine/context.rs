@@ -1,4 +1,4 @@
-//! The data of a request that resolvers use.
+//! The data of a request, and the services, that resolvers get from async-graphql's context.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// The viewer, or why the caller is anonymous.
+/// The viewer, or the reason why the caller is anonymous.
 pub type Identity = Result<Viewer, &'static str>;
 
 /// The context of a request: everything except its document.
@@ -31,13 +31,13 @@ pub type Identity = Result<Viewer, &'static str>;
 pub struct RequestContext {
     pub identity: Identity,
     pub caller: Caller,
-    /// Ties an internal error to its cause in the log.
+    /// A client receives it with an internal error; log lines about the request, such as the error's cause, carry it too.
     pub request_id: Arc<str>,
-    /// The span of the client, if it sends one.
+    /// The client's span, if the client sends one; the parent of the request's span.
     pub trace_parent: Option<TraceContext>,
-    /// What carries the events of a subscription; none for a single response.
+    /// The transport that carries the events of a subscription. None if the request receives a single response.
     pub transport: Option<Transport>,
-    /// The cursor after which a subscription resumes, if the transport carries one (`Last-Event-ID`).
+    /// The cursor after which a subscription resumes, if the transport sends one (`Last-Event-ID`).
     pub resume_after: Option<String>,
     pub mutation_rate: LatestMutationRate,
     /// The memory that the request holds. The operations of a batch share it.
@@ -56,7 +56,7 @@ const PAGE_PERMITS: usize = 4;
 pub struct ConnectionPermits {
     /// One for each operation, or event of a subscription, while it is resolved and serialized.
     pub(super) resolve: Semaphore,
-    /// One for each page of a backlog while a subscription holds it.
+    /// One for each page of a subscription's backlog while the subscription holds the page in memory.
     pub pages: Arc<Semaphore>,
 }
 
@@ -73,7 +73,7 @@ impl ConnectionPermits {
     }
 }
 
-/// The mutation rate after the latest mutation of the request; none before the first.
+/// The caller's mutation rate after the latest mutation of the request. None before the first mutation.
 #[derive(Clone, Debug, Default)]
 pub struct LatestMutationRate(Arc<Mutex<Option<MutationRate>>>);
 
@@ -89,15 +89,15 @@ impl LatestMutationRate {
 }
 
 impl RequestContext {
-    /// The context of another operation on the same connection, with its own request id and memory count. Its extensions may name
-    /// a span of the client other than that of the connection.
+    /// Creates the context of another operation on the same connection, with its own request id and memory count. The operation's
+    /// extensions may name another client span than the one that the connection was opened with.
     #[must_use]
     pub fn for_another_operation(&self, extensions: &Extensions) -> Self {
-        let span = extensions.get(TRACE_PARENT).and_then(|value| match value {
+        let client_span = extensions.get(TRACE_PARENT).and_then(|value| match value {
             Value::String(text) => text.parse().ok(),
             _ => None,
         });
-        let trace_parent = span.or(self.trace_parent);
+        let trace_parent = client_span.or(self.trace_parent);
         let request_id = uuid::Uuid::now_v7().to_string().into();
         let memory = self.memory.for_another_request();
         Self { request_id, trace_parent, resume_after: None, memory, ..self.clone() }

@@ -35,7 +35,7 @@ use super::{
     resolve::Resolve,
     serialization::data_json,
     shape::Shape,
-    subscription::{OPENINGS, SharedResponses, Subscription},
+    subscription::{MAX_CONCURRENT_OPENINGS, SharedResponses, Subscription},
 };
 use crate::{
     domain::{
@@ -51,10 +51,10 @@ use crate::{
     },
 };
 
-/// The key in a request's extensions that requests the operation's cost, and in a response's the cost.
+/// A key of extensions. In those of a request, `true` asks for the operation's cost; in those of the response, it holds the cost.
 const COST: &str = "cost";
 
-/// The use cases that resolvers call.
+/// The services that resolvers call, and the metrics and traces that record each execution.
 pub struct Services {
     pub auth: Auth,
     pub chatrooms: Chatrooms,
@@ -84,9 +84,9 @@ pub struct Executor<S> {
 /// An operation that is ready to be executed.
 pub struct Prepared {
     accepted: Accepted,
-    /// Whether the response reports the cost; not for a subscription.
+    /// Whether the response reports the cost. Ignored for a subscription.
     reports_cost: bool,
-    /// The text of its document, from which the locations of errors are computed.
+    /// The text of the document, from which the locations of errors are computed.
     text: String,
 }
 
@@ -109,7 +109,7 @@ where
         builder: SchemaBuilder<Query, Mutation, Subscription>,
         Services { auth, chatrooms, sharing, billing, metrics, tracer }: Services,
         documents: DocumentStore,
-        introspection: bool,
+        allows_introspection: bool,
         cacheable: CacheableFields,
     ) -> anyhow::Result<Self> {
         let max = MutationLimits {
@@ -118,13 +118,13 @@ where
             anonymous: auth.rates.anonymous_mutation_limit.get(),
         };
         let mut builder = builder.extension(Resolve { limits: auth.limits.clone(), max });
-        if !introspection {
+        if !allows_introspection {
             builder = builder.disable_introspection();
         }
         let search = Search::new(chatrooms.db.clone(), auth.limits.clone());
         let builder = builder.data(search);
         let schema = builder.data(auth).data(chatrooms.clone()).data(sharing).data(billing).finish();
-        let document_schema = Arc::new(DocumentSchema::new(&schema.sdl(), introspection)?);
+        let document_schema = Arc::new(DocumentSchema::new(&schema.sdl(), allows_introspection)?);
         Ok(Self {
             schema,
             document_schema,
@@ -134,7 +134,7 @@ where
             responses: CachedResponses::default(),
             response_hits: metrics.caches.of("responses"),
             shared_responses: SharedResponses::default(),
-            openings: Arc::new(Semaphore::new(OPENINGS)),
+            openings: Arc::new(Semaphore::new(MAX_CONCURRENT_OPENINGS)),
             metrics,
             tracer,
             memory: Arc::default(),
@@ -143,7 +143,7 @@ where
 }
 
 impl<S: async_graphql::Executor> Executor<S> {
-    /// Finds the document of a request, validates it and normalizes its operation.
+    /// Finds the document of a request, which may be a persisted one, validates it and normalizes its operation.
     ///
     /// # Errors
     /// The response to a request that is rejected.
@@ -170,7 +170,7 @@ impl<S: async_graphql::Executor> Executor<S> {
         Ok(Prepared { accepted, reports_cost, text: request.query })
     }
 
-    /// Executes a query or a mutation. Rejects a subscription, which callers pass only from a batch.
+    /// Executes a query or a mutation. Rejects a subscription: callers pass one only if it is part of a batch.
     pub async fn execute(&self, prepared: Prepared, context: RequestContext) -> Response {
         if prepared.kind() == OperationType::Subscription {
             return rejection(ErrorCode::BadUserInput, "A batch cannot contain a subscription.");
@@ -205,7 +205,7 @@ impl<S: async_graphql::Executor> Executor<S> {
             (Some(request), Ok(Viewer { user, .. })) => {
                 let executor = self.clone();
                 let event = async move {
-                    Box::new(executor.kept_or_resolved(user, request, prepared, context).await)
+                    Box::new(executor.get_kept_or_resolve(user, request, prepared, context).await)
                 };
                 stream::once(event).boxed()
             }
@@ -213,7 +213,8 @@ impl<S: async_graphql::Executor> Executor<S> {
         }
     }
 
-    async fn kept_or_resolved(
+    /// Returns the kept response to a cacheable request. If there is none, executes the request and keeps its response.
+    async fn get_kept_or_resolve(
         &self,
         user: UserId,
         request: String,
@@ -246,17 +247,18 @@ impl<S: async_graphql::Executor> Executor<S> {
         *event
     }
 
+    /// Executes an operation without looking for a kept response.
     fn resolve(&self, prepared: Prepared, context: RequestContext) -> BoxStream<'static, Box<Event>> {
         let Prepared { accepted: Accepted { operation, events, metrics, .. }, reports_cost, text } = prepared;
         if operation.kind == OperationType::Subscription {
-            return self.subscribe(operation, Subscription { events, text, context });
+            return self.subscribe(operation, Subscription { event_operation: events, text, context });
         }
         let (executor, permits) = (self.clone(), context.permits.clone());
         generate! {
-            // Held until the response has been serialized.
+            // The permit is held until the response has been serialized.
             let _permit = permits.resolve().await;
             let cost = reports_cost.then_some(operation.complexity);
-            let mut response = executor.response_to(operation, &text, context, &metrics).await;
+            let mut response = executor.execute_once(operation, &text, context, &metrics).await;
             if let Some(complexity) = cost {
                 let cost = value!({ "complexity": complexity, "max": MAX_COMPLEXITY });
                 response.extensions.insert(COST.to_owned(), cost);
@@ -266,7 +268,8 @@ impl<S: async_graphql::Executor> Executor<S> {
         .boxed()
     }
 
-    async fn response_to(
+    /// Executes a query or a mutation, and records its span, metrics and log line.
+    async fn execute_once(
         &self,
         operation: Arc<Operation>,
         text: &str,
@@ -280,12 +283,13 @@ impl<S: async_graphql::Executor> Executor<S> {
         let request_id = context.request_id.clone();
         let request = self.request(document, context);
         let response = if kind == OperationType::Mutation {
+            // A task, so that the mutation continues even if its client disconnects.
             let schema = self.schema.clone();
             let executed =
                 self.chatrooms.replies.tasks.spawn(span.scope(async move { schema.execute(request).await }));
             executed.await.map_err(|_| internal_error())
         } else {
-            no_panic(span.scope(self.schema.execute(request))).await
+            catch_panic(span.scope(self.schema.execute(request))).await
         };
         let mut response = finish(response.unwrap_or_else(|panic| panic), &shape, text, &request_id);
         count_errors(&self.metrics, &response);
@@ -313,7 +317,7 @@ impl<S: async_graphql::Executor> Executor<S> {
     }
 }
 
-/// Brings a response of async-graphql into its final form.
+/// Brings a response of async-graphql into its final form. `text` is the text of the document.
 pub(super) fn finish(mut response: Response, shape: &Shape, text: &str, request_id: &Arc<str>) -> Response {
     response.data = shape.propagate_nulls(std::mem::take(&mut response.data));
     for error in &mut response.errors {
@@ -333,13 +337,12 @@ pub(super) fn count_errors(metrics: &Metrics, response: &Response) {
     }
 }
 
-/// # Errors
-/// The response after a panic.
-pub(super) async fn no_panic<T>(execution: impl Future<Output = T>) -> Result<T, Response> {
+/// Runs an execution. If it panics, returns an internal error as the response.
+pub(super) async fn catch_panic<T>(execution: impl Future<Output = T>) -> Result<T, Response> {
     AssertUnwindSafe(execution).catch_unwind().await.map_err(|_| internal_error())
 }
 
-/// The response after a panic, which the panic hook has logged.
+/// The response to an operation whose execution panicked. The panic hook has logged the panic.
 fn internal_error() -> Response {
     rejection(ErrorCode::InternalServerError, INTERNAL_ERROR)
 }

@@ -1,12 +1,12 @@
-//! Runs a subscription: its resolver opens it once, and then each of its events is resolved.
+//! Runs a subscription: its resolver first opens it, which returns the events of the domain, and then resolves each of them.
 //!
 //! ```text
 //!  arguments ──► Step::Open ──► SourceEvents ──┬─ text of a reply ──► DeltaTemplate ──┐
 //!                                              └─ other ──► Step::Resolve ────────────┴──► response
 //! ```
 //!
-//! Each step is one execution by async-graphql. Between events, a subscription holds its stream and nothing of async-graphql. An
-//! event that many subscriptions receive is resolved once for each distinct selection.
+//! Each step is one execution by async-graphql. Between events, a subscription holds its stream of events, but no execution. If
+//! many subscriptions receive the same event, it is resolved once for each distinct selection.
 
 use std::{
     option,
@@ -27,7 +27,7 @@ use tokio::sync::SemaphorePermit;
 use super::{
     context::RequestContext,
     event::{Event, SourceEvent, SourceEvents},
-    execute::{Executor, count_errors, finish, no_panic},
+    execute::{Executor, catch_panic, count_errors, finish},
     normalize::Operation,
     serialization::data_json,
 };
@@ -35,9 +35,9 @@ use crate::error::Result;
 
 /// What the resolver of a subscription does in one execution.
 enum Step {
-    /// Opens the subscription and puts its events here.
+    /// Opens the subscription and stores its stream of events here.
     Open(Mutex<Option<SourceEvents>>),
-    /// Resolves this event.
+    /// Takes this event and resolves it.
     Resolve(Mutex<Option<Result<SourceEvent>>>),
 }
 
@@ -45,10 +45,10 @@ fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// What a resolver returns: the event that it resolves, if any.
+/// What a subscription's resolver returns: the event that it resolved, or nothing if it opened the subscription.
 pub type Resolved<T> = stream::Iter<option::IntoIter<async_graphql::Result<T>>>;
 
-/// The resolver of a subscription: opens it, or converts the event of this execution to its type in the schema.
+/// The resolver of every subscription. Opens the subscription, or converts the event of this execution to its type in the schema.
 ///
 /// # Errors
 /// Those of `open`.
@@ -74,48 +74,51 @@ where
     Ok(stream::iter(resolved))
 }
 
-/// The number of subscriptions that are opened concurrently. When many clients reconnect at once, the others wait for the
-/// database without holding the memory of an execution.
-pub(super) const OPENINGS: usize = 32;
+/// The maximum number of subscriptions that are opened concurrently. When many clients reconnect at once, the other subscriptions
+/// wait for their turn without holding the memory of an execution.
+pub(super) const MAX_CONCURRENT_OPENINGS: usize = 32;
 /// How long the response to an event is kept for other subscriptions.
-const KEPT_FOR: Duration = Duration::from_secs(10);
+const SHARED_RESPONSE_LIFETIME: Duration = Duration::from_secs(10);
 /// The maximum size of all kept responses, in bytes.
-const KEPT_BYTES: u64 = 16 * 1024 * 1024;
+const MAX_SHARED_RESPONSES_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The responses to events that several subscriptions receive, by the number of the event and the address of the operation. A
-/// kept response holds its operation, so the address is not used for another one.
+/// The responses to events that several subscriptions receive, by the number of the event and the address of the operation in
+/// memory. Each kept response also holds its operation, so that no other operation can get the same address.
 #[derive(Clone)]
 pub(super) struct SharedResponses(Cache<(u64, usize), (Bytes, Arc<Operation>)>);
 
 impl Default for SharedResponses {
     fn default() -> Self {
         let weight = |_: &_, (data, _): &(Bytes, _)| u32::try_from(data.len()).unwrap_or(u32::MAX);
-        let cache = Cache::builder().weigher(weight).max_capacity(KEPT_BYTES).time_to_live(KEPT_FOR);
+        let cache = Cache::builder()
+            .weigher(weight)
+            .max_capacity(MAX_SHARED_RESPONSES_BYTES)
+            .time_to_live(SHARED_RESPONSE_LIFETIME);
         Self(cache.build())
     }
 }
 
 /// What a subscription holds between its events.
 pub(super) struct Subscription {
-    /// The operation that resolves its events, whose arguments are not used. Subscriptions with the same selection share it.
-    pub(super) events: Arc<Operation>,
-    /// The text of its document.
+    /// The operation that resolves the events; its arguments are not used. Subscriptions with the same selection share it.
+    pub(super) event_operation: Arc<Operation>,
+    /// The text of the document.
     pub(super) text: String,
     pub(super) context: RequestContext,
 }
 
 impl Subscription {
-    /// The response to an event with new text, if the event holds all selected fields.
+    /// Returns the response to an event with new text, if the event holds the values of all selected fields.
     fn fill_template(&self, event: &Result<SourceEvent>) -> Option<Box<Event>> {
         let event = event.as_ref().ok()?;
-        let json = self.events.delta.as_ref()?.fill(&event.delta()?)?;
+        let json = self.event_operation.delta.as_ref()?.fill(&event.delta()?)?;
         self.context.memory.count_response(json.len()).ok()?;
         Some(Box::new(Event { response: Response::new(Value::Binary(json.into())), cursor: event.cursor() }))
     }
 }
 
 impl<S: async_graphql::Executor> Executor<S> {
-    /// `opening` is the operation with the arguments of this subscription.
+    /// Opens a subscription and returns the responses to its events. `opening` is the operation with the subscription's arguments.
     pub(super) fn subscribe(
         &self,
         opening: Arc<Operation>,
@@ -125,22 +128,22 @@ impl<S: async_graphql::Executor> Executor<S> {
         generate! {
             let transport = subscription.context.transport;
             let transports = &executor.metrics.transports;
-            let _open = transport.map(|transport| transports.subscription_opened(transport));
-            // Each execution is boxed, because a subscription mostly waits, and should not hold the memory of one meanwhile.
+            let _gauge_guard = transport.map(|transport| transports.subscription_opened(transport));
+            // Each execution is boxed, so that its memory is freed while the subscription waits for the next event.
             let mut events = match Box::pin(executor.open(&subscription, opening)).await {
                 Ok(events) => events,
-                Err(response) => {
-                    yield response;
+                Err(rejected) => {
+                    yield rejected;
                     return;
                 }
             };
             while let Some(event) = events.next().await {
-                // The previous event has been serialized.
+                // The response to the previous event has been serialized.
                 subscription.context.memory.clear();
                 // The permit is held until the next event is requested.
                 let (_permit, event) = match subscription.fill_template(&event) {
                     Some(event) => (None, event),
-                    None => Box::pin(executor.respond(&subscription, event)).await,
+                    None => Box::pin(executor.respond_with_permit(&subscription, event)).await,
                 };
                 if let Some(transport) = transport {
                     transports.event_sent(transport);
@@ -151,6 +154,8 @@ impl<S: async_graphql::Executor> Executor<S> {
         .boxed()
     }
 
+    /// Opens a subscription.
+    ///
     /// # Errors
     /// The response, if the subscription cannot be opened.
     async fn open(
@@ -160,7 +165,7 @@ impl<S: async_graphql::Executor> Executor<S> {
     ) -> std::result::Result<SourceEvents, Box<Event>> {
         let step = Arc::new(Step::Open(Mutex::default()));
         let _permit = self.openings.acquire().await;
-        let rejected = self.step(subscription, &opening, step.clone()).await;
+        let rejected = self.execute_step(subscription, &opening, step.clone()).await;
         let opened = match &*step {
             Step::Open(slot) => take(slot),
             Step::Resolve(_) => None,
@@ -168,29 +173,32 @@ impl<S: async_graphql::Executor> Executor<S> {
         opened.ok_or_else(|| Box::new(rejected.unwrap_or_default().into()))
     }
 
-    async fn respond<'a>(
+    /// Waits for a permit, and returns it together with the response to an event.
+    async fn respond_with_permit<'a>(
         &self,
         subscription: &'a Subscription,
         event: Result<SourceEvent>,
     ) -> (Option<SemaphorePermit<'a>>, Box<Event>) {
         let permit = subscription.context.permits.resolve().await;
         let cursor = event.as_ref().ok().and_then(SourceEvent::cursor);
-        let response = self.response(subscription, event).await;
+        let response = self.share_or_resolve(subscription, event).await;
         (permit, Box::new(Event { response, cursor }))
     }
 
-    async fn response(&self, subscription: &Subscription, event: Result<SourceEvent>) -> Response {
+    /// Returns the response to an event. If several subscriptions with the same selection receive the event, they share it.
+    async fn share_or_resolve(&self, subscription: &Subscription, event: Result<SourceEvent>) -> Response {
         let event = match event {
             Ok(SourceEvent::Chatroom(event)) => event,
             other => return self.resolve_event(subscription, other).await,
         };
         let resolve = || self.resolve_event(subscription, Ok(SourceEvent::Chatroom(event.clone())));
         let Some(number) = event.number else { return resolve().await };
-        let key = (number, Arc::as_ptr(&subscription.events).addr());
+        let key = (number, Arc::as_ptr(&subscription.event_operation).addr());
         let shared = self.shared_responses.0.try_get_with(key, async {
             let response = resolve().await;
-            let is_complete = response.errors.is_empty();
-            is_complete.then(|| (data_json(&response), subscription.events.clone())).ok_or(())
+            // A response with errors is not shared: each subscription resolves the event itself.
+            let has_no_errors = response.errors.is_empty();
+            has_no_errors.then(|| (data_json(&response), subscription.event_operation.clone())).ok_or(())
         });
         match shared.await {
             Ok((data, _)) if subscription.context.memory.count_response(data.len()).is_ok() => {
@@ -202,11 +210,11 @@ impl<S: async_graphql::Executor> Executor<S> {
 
     async fn resolve_event(&self, subscription: &Subscription, event: Result<SourceEvent>) -> Response {
         let step = Arc::new(Step::Resolve(Mutex::new(Some(event))));
-        self.step(subscription, &subscription.events, step).await.unwrap_or_default()
+        self.execute_step(subscription, &subscription.event_operation, step).await.unwrap_or_default()
     }
 
     /// Executes the subscription's resolver once. Returns none if it opened the subscription.
-    async fn step(
+    async fn execute_step(
         &self,
         subscription: &Subscription,
         operation: &Arc<Operation>,
@@ -215,7 +223,7 @@ impl<S: async_graphql::Executor> Executor<S> {
         let Subscription { text, context, .. } = subscription;
         let request = self.request(operation.document.clone(), context.clone()).data(step);
         let mut responses = self.schema.execute_stream(request, None);
-        let response = no_panic(responses.next()).await.unwrap_or_else(Some)?;
+        let response = catch_panic(responses.next()).await.unwrap_or_else(Some)?;
         let response = finish(response, &operation.shape, text, &context.request_id);
         count_errors(&self.metrics, &response);
         Some(response)
