@@ -1,4 +1,4 @@
-//! Claiming jobs and running them, as many at once as there are permits.
+//! Claims jobs and runs them. Each running job holds a permit, so that the number of concurrent jobs is limited.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -32,30 +32,33 @@ use crate::{
     },
 };
 
-/// How often the queue is polled without a signal: for signals that were lost, and for leases and delays that end.
+/// How often the queue is polled without a signal, because signals may be lost, and because none is published when a lease or the
+/// delay of a job ends.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Limits a claim, so that one process does not take the whole queue from the others.
+/// The maximum number of jobs in one claim, so that one process does not take the whole queue from the others.
 const MAX_JOBS_PER_CLAIM: usize = 64;
 /// Minimum time between two claims.
 const MIN_CLAIM_INTERVAL: Duration = Duration::from_millis(5);
 /// The delay of a job whose kind this release does not know, because a newer release has queued it.
 const UNKNOWN_KIND_DELAY: Duration = Duration::from_mins(1);
 
-/// Jobs that a worker runs one after another without a claim by the queue's order: within this many, a chatroom's jobs may precede
-/// those of users who wait, and a cap that has become lower is not applied.
+/// The maximum number of jobs of a chatroom that a worker runs one after another. Each run claims the next job itself, and such a
+/// claim ignores the order of the queue: the chatroom's jobs overtake those of users who wait, and if the user's cap has
+/// become lower meanwhile, it is not applied.
 const MAX_SUCCESSIVE_JOBS: u32 = 16;
 
-/// The end of a job's run.
+/// What the worker does after a job's run. The default is to do nothing.
 #[derive(Default)]
 struct JobEnd {
-    /// Whether other workers are to be signalled: not for a run that has settled its job, which signals by itself, nor after an
-    /// error, so that a provider that fails is not called more often than the queue is polled.
+    /// Whether to signal other workers that another job may be claimed now. False for a run that has settled its job, because the
+    /// run publishes the signal itself. False after an error, so that a provider that fails is not called more often than the
+    /// queue is polled.
     must_signal: bool,
-    /// The next job, which the run has claimed.
+    /// The next job, if the run has claimed one.
     next: Option<job::Model>,
 }
 
-/// A worker.
+/// A worker: claims jobs and runs them.
 #[derive(Clone)]
 pub struct Runner {
     pub(super) db: Db,
@@ -98,7 +101,7 @@ impl Runner {
         }
     }
 
-    /// With traces.
+    /// Sets the tracer, which records spans of jobs.
     #[must_use]
     pub fn with_tracer(self, tracer: Tracer) -> Self {
         Self { tracer, ..self }
@@ -122,28 +125,29 @@ impl Runner {
         periodic::spawn(&self.chatrooms, &self.billing, &running, &life.soft);
         let mut next_claim = Instant::now();
         while !life.soft.is_cancelled() {
-            let Some(Ok(first)) = life.soft.run_until_cancelled(permits.clone().acquire_owned()).await else {
+            let Some(Ok(permit)) = life.soft.run_until_cancelled(permits.clone().acquire_owned()).await
+            else {
                 break;
             };
-            let mut free = vec![first];
-            while free.len() < MAX_JOBS_PER_CLAIM
+            let mut free_permits = vec![permit];
+            while free_permits.len() < MAX_JOBS_PER_CLAIM
                 && let Ok(permit) = permits.clone().try_acquire_owned()
             {
-                free.push(permit);
+                free_permits.push(permit);
             }
-            let capacity = free.len();
-            // A burst of signals becomes one claim of many jobs.
+            let capacity = free_permits.len();
+            // This wait turns a burst of signals into one claim of many jobs.
             if life.soft.run_until_cancelled(tokio::time::sleep_until(next_claim)).await.is_none() {
                 break;
             }
             next_claim = Instant::now() + MIN_CLAIM_INTERVAL;
             let claimed = self.claim(capacity).await;
-            let is_full = claimed.len() == capacity;
-            for (job, permit) in claimed.into_iter().zip(free) {
+            let more_jobs_may_be_due = claimed.len() == capacity;
+            for (job, permit) in claimed.into_iter().zip(free_permits) {
                 let (kinds, life, permits) = (kinds.clone(), life.clone(), permits.clone());
                 running.spawn(self.clone().run_claimed(job, kinds, life, permits, permit));
             }
-            if !is_full {
+            if !more_jobs_may_be_due {
                 tokio::select! {
                     () = life.soft.cancelled() => {}
                     _ = tokio::time::timeout(POLL_INTERVAL, signals.next()) => {}
@@ -154,7 +158,7 @@ impl Runner {
         running.wait().await;
     }
 
-    /// Claims up to `limit` jobs. Claims none if the database fails; the next poll retries.
+    /// Claims up to `limit` jobs. Returns none if the database fails; the next poll retries.
     async fn claim(&self, limit: usize) -> Vec<job::Model> {
         let now = self.clock.now();
         let terms = jobs::ClaimTerms {
@@ -170,7 +174,7 @@ impl Runner {
         })
     }
 
-    /// Runs a job, and then each next one that its run has claimed; frees the permit.
+    /// Runs a job, then the next job if the run has claimed one, and so on. Frees the permit afterwards.
     async fn run_claimed(
         self,
         job: job::Model,
@@ -181,14 +185,17 @@ impl Runner {
     ) {
         let mut must_signal = false;
         let mut next = Some(job);
-        let mut left = MAX_SUCCESSIVE_JOBS;
+        let mut remaining_jobs = MAX_SUCCESSIVE_JOBS;
         while let Some(job) = next.take() {
-            left -= 1;
-            // A claim that ended in an error is counted as a failure; any other that is not the first was not ended by its worker.
-            let _running = self.metrics.claimed(&job.kind, job.attempt > job.failures + 1);
-            let claims_next = left > 0 && permits.available_permits() > 0 && !life.soft.is_cancelled();
+            remaining_jobs -= 1;
+            // Earlier claims that ended in an error were counted as failures. If there were more earlier claims than failures, a
+            // worker neither completed nor failed the job.
+            let is_takeover = job.attempt > job.failures + 1;
+            let _gauge_guard = self.metrics.claimed(&job.kind, is_takeover);
+            let may_claim_next =
+                remaining_jobs > 0 && permits.available_permits() > 0 && !life.soft.is_cancelled();
             let run = match kinds.get(&job.kind) {
-                Some(kind) => self.run_job(&job, kind, &life, claims_next).await,
+                Some(kind) => self.run_job(&job, kind, &life, may_claim_next).await,
                 None => self.postpone_unknown(&job).await.map(|()| JobEnd::default()),
             };
             let end = run.unwrap_or_else(|error| {
@@ -199,7 +206,7 @@ impl Runner {
             next = end.next;
         }
         drop(permit);
-        // Another job of this user and kind may be within the cap now.
+        // The caps may now permit another job of the same user and kind.
         if must_signal && let Err(unavailable) = self.signals.publish(Topic::Jobs).await {
             tracing::debug!(error = %unavailable, "signal not sent");
         }
@@ -211,39 +218,40 @@ impl Runner {
         job: &job::Model,
         kind: &dyn Kind,
         life: &Lifecycle,
-        claims_next: bool,
+        may_claim_next: bool,
     ) -> Result<JobEnd> {
         let cancel = CancelTokens { release: life.hard.child_token(), ..CancelTokens::default() };
         let _registration = self.stops.register(job, cancel.stop.clone());
-        let context = Context { cancel, next_lease: claims_next.then_some(self.settings.worker_lease) };
+        let context = Context { cancel, next_lease: may_claim_next.then_some(self.settings.worker_lease) };
         let span = self.span_of(job);
         let started = Instant::now();
-        let ended = |result| self.metrics.ended(kind.name(), result, started.elapsed());
+        let record_end = |result| self.metrics.ended(kind.name(), result, started.elapsed());
         let work = AssertUnwindSafe(span.scope(kind.run(job, &context))).catch_unwind();
-        let finished = tokio::select! {
-            finished = work => finished,
+        let result = tokio::select! {
+            result = work => result,
             never = lease::keep(self, job, &context.cancel) => match never {},
         };
-        let failed = match finished {
+        let error = match result {
             Ok(Ok(Disposition::Settled { next })) => {
-                ended("done");
+                record_end("done");
                 return Ok(JobEnd { must_signal: false, next: next.map(|next| *next) });
             }
             Ok(Ok(disposition)) => {
-                ended(disposition.name());
+                record_end(disposition.name());
                 self.settle(job, kind, disposition).await?;
                 return Ok(JobEnd { must_signal: true, next: None });
             }
             Ok(Err(error)) => Some(error),
+            // The run panicked.
             Err(_) => None,
         };
         let (kind_name, attempt) = (kind.name(), job.attempt);
         let trace_id = span.context().map(TraceContext::trace_id);
-        if let Some(error) = failed {
-            ended("error");
+        if let Some(error) = error {
+            record_end("error");
             tracing::error!(job = %job.id, kind = kind_name, attempt, trace_id, ?error, "job failed");
         } else {
-            ended("panic");
+            record_end("panic");
             tracing::error!(job = %job.id, kind = kind_name, attempt, trace_id, "job panicked");
         }
         let disposition = kind.on_error(job).await?;
@@ -251,21 +259,22 @@ impl Runner {
         Ok(JobEnd::default())
     }
 
-    /// The span of a job's run, below the operation that queued the job, if that was traced. A span before it shows how long the
-    /// job waited for its claim.
+    /// Starts the span of a job's run, whose parent is the span of the operation that queued the job. Also records a span
+    /// `claim`, which shows how long the job waited for its claim. Records nothing if the operation was not traced.
     fn span_of(&self, job: &job::Model) -> Span {
         let queued_by = job.payload.as_ref().and_then(|payload| payload[TRACE_PARENT].as_str()?.parse().ok());
         let Some(queued_by) = queued_by else { return Span::default() };
-        let mut claim = self.tracer.span(|| "claim".to_owned(), SpanKind::Internal, Some(queued_by));
+        let mut claim_span = self.tracer.span(|| "claim".to_owned(), SpanKind::Internal, Some(queued_by));
         let waited = self.clock.now().signed_duration_since(job.run_at).to_std().unwrap_or_default();
-        claim.started_before(waited);
-        drop(claim);
+        claim_span.started_before(waited);
+        drop(claim_span);
         let mut span = self.tracer.span(|| format!("job {}", job.kind), SpanKind::Consumer, Some(queued_by));
         span.set("pollux.job.id", job.id);
         span.set("pollux.job.attempt", job.attempt);
         span
     }
 
+    /// Updates or deletes the job's row, as the disposition requires.
     async fn settle(&self, job: &job::Model, kind: &dyn Kind, disposition: Disposition) -> Result<()> {
         let (db, claim, now) = (self.db.write(), Claim::of(job), self.clock.now());
         match disposition {
@@ -285,6 +294,7 @@ impl Runner {
         Ok(())
     }
 
+    /// Returns a job of an unknown kind to the queue, with a delay.
     async fn postpone_unknown(&self, job: &job::Model) -> Result<()> {
         tracing::warn!(job = %job.id, kind = job.kind, "job of an unknown kind left for a newer release");
         let run_at = self.clock.now() + UNKNOWN_KIND_DELAY;

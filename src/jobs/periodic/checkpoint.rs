@@ -1,4 +1,4 @@
-//! Copying SQLite's write-ahead log into the database file, so that a backup of that file alone misses only the last changes.
+//! Copies SQLite's write-ahead log into the database file, so that a backup of that file alone misses only the last changes.
 
 use std::time::Duration;
 

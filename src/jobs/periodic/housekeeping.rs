@@ -1,4 +1,4 @@
-//! Deleting expired rows.
+//! Deletes expired rows.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::{
 pub(super) const INTERVAL: Duration = Duration::from_mins(10);
 /// A request that is repeated with its idempotency key after this time is executed as a new one.
 const IDEMPOTENCY_KEY_LIFETIME: TimeDelta = TimeDelta::days(7);
-/// Stripe repeats a failed delivery of an event for some days, and returns the event by its id for 30 days.
+/// Stripe repeats a failed delivery of an event for some days, and its API returns an event by its id for 30 days.
 const STRIPE_EVENT_LIFETIME: TimeDelta = TimeDelta::days(30);
-/// Longer than the history of usage that users see, and longer than the longest month.
+/// Longer than the usage history that users see, and longer than any month.
 const USAGE_LIFETIME: TimeDelta = TimeDelta::days(62);
 /// Longer than any user takes to return from a checkout.
 const CHECKOUT_LIFETIME: TimeDelta = TimeDelta::days(90);

@@ -1,4 +1,4 @@
-//! Periodic tasks. Each runs in every worker, so it must tolerate that several processes run it at once.
+//! Periodic tasks. Every worker runs each of them, so a task must tolerate that several processes run it at the same time.
 
 mod checkpoint;
 mod housekeeping;
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Starts every periodic task. After `soft` is cancelled, which begins a graceful shutdown, each task ends as soon as its current
-/// run has ended. Tasks whose runs may be long receive the token, too, and end such a run early.
+/// run has ended. Tasks whose runs may be long also receive the token, and end such a run early.
 pub(super) fn spawn(chatrooms: &Chatrooms, billing: &Billing, tasks: &TaskTracker, soft: &CancellationToken) {
     let (chatrooms, db, billing) = (chatrooms.clone(), chatrooms.db.clone(), billing.clone());
     let (checkpoint_db, backfill_db) = (db.clone(), db.clone());

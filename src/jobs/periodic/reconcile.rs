@@ -1,4 +1,4 @@
-//! Syncing billing states that have become stale with Stripe, because events about them may not have arrived.
+//! Syncs stale billing states with Stripe, because Stripe's events about them may not have arrived.
 
 use tokio_util::sync::CancellationToken;
 
