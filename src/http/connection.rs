@@ -39,10 +39,11 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PONG_TIMEOUT: Duration = Duration::from_secs(20);
 /// The maximum number of concurrent requests on an HTTP/2 connection.
 const MAX_STREAMS: u32 = 32;
-/// The flow-control window for request bodies of an HTTP/2 connection, in bytes. That of a stream is the maximum body size.
+/// The flow-control window for all request bodies of an HTTP/2 connection, in bytes. The window of one stream is the maximum body
+/// size.
 const BODY_WINDOW: u32 = 1024 * 1024;
 
-/// Serves connections.
+/// Serves connections. Clones share the limits for unread bytes.
 #[derive(Clone)]
 pub(super) struct Connections {
     builder: auto::Builder<TokioExecutor>,
@@ -53,7 +54,7 @@ pub(super) struct Connections {
 impl Connections {
     pub(super) fn new(routes: Router) -> Self {
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        // Records the letter case of header names, which `graphql::upgrade` repeats in its response.
+        // The letter case of header names is recorded, because `graphql::upgrade` repeats it in its response.
         builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT).preserve_header_case(true);
         builder
             .http2()
@@ -78,14 +79,14 @@ impl Connections {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let has_request = Arc::new(AtomicBool::new(false));
-        let request_seen = has_request.clone();
+        let has_request_in_service = has_request.clone();
         let unread = self.backlog.add_connection();
         let service = ServiceBuilder::new()
             .layer(AddExtensionLayer::new(ConnectInfo(peer)))
             .layer(AddExtensionLayer::new(permit.clone()))
             .layer(AddExtensionLayer::new(unread.clone()))
             .map_request(move |request: Request<Incoming>| {
-                has_request.store(true, Ordering::Relaxed);
+                has_request_in_service.store(true, Ordering::Relaxed);
                 request
             })
             .service(self.routes);
@@ -94,9 +95,10 @@ impl Connections {
         let stream = TokioIo::new(Box::pin(stream));
         let connection =
             self.builder.serve_connection_with_upgrades(stream, TowerToHyperService::new(service));
+        // Completes only if no request has arrived within the timeout.
         let no_request = async {
             sleep(HEADERS_TIMEOUT).await;
-            if request_seen.load(Ordering::Relaxed) {
+            if has_request.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
         };
@@ -109,6 +111,7 @@ impl Connections {
                 tracing::debug!("connection closed: the client does not read responses");
             }
         }
+        // The permit is held until the connection is closed.
         drop(permit);
     }
 }
@@ -130,7 +133,7 @@ mod tests {
     use crate::http::backlog::limit_unread_bytes;
 
     const MIB: usize = 1024 * 1024;
-    const GET: &[u8] = b"GET /small HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    const GET_SMALL: &[u8] = b"GET /small HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
     fn connections() -> Connections {
         let events = || async {
@@ -151,18 +154,18 @@ mod tests {
         Connections::new(routes)
     }
 
-    /// Opens a connection. The future resolves to the time until the server closed it.
+    /// Opens a connection. The future resolves when the server closes it, to the time for which it was open.
     fn open(connections: &Connections) -> (DuplexStream, impl Future<Output = Duration> + use<>) {
         let (client, server) = duplex(1024);
-        let (begun, peer) = (Instant::now(), SocketAddr::from(([127, 0, 0, 1], 1)));
+        let (opened_at, peer) = (Instant::now(), SocketAddr::from(([127, 0, 0, 1], 1)));
         let shutdown = GracefulShutdown::new();
-        let served = connections.clone().serve(server, peer, None, shutdown.watcher());
-        let served = TaskTracker::new().spawn(served);
+        let serve = connections.clone().serve(server, peer, None, shutdown.watcher());
+        let task = TaskTracker::new().spawn(serve);
         (client, async move {
-            let served = timeout(Duration::from_mins(10), served).await;
-            served.expect("the server keeps the connection open").unwrap();
+            let ended = timeout(Duration::from_mins(10), task).await;
+            ended.expect("the server keeps the connection open").unwrap();
             drop(shutdown);
-            begun.elapsed()
+            opened_at.elapsed()
         })
     }
 
@@ -180,8 +183,9 @@ mod tests {
         requests.send_request(request, true).unwrap().0.await.unwrap()
     }
 
-    fn assert_seconds(took: Duration, expected: u64) {
-        assert_eq!((took + Duration::from_millis(500)).as_secs(), expected);
+    /// Asserts the duration, rounded to seconds.
+    fn assert_seconds(duration: Duration, expected: u64) {
+        assert_eq!((duration + Duration::from_millis(500)).as_secs(), expected);
     }
 
     #[tokio::test(start_paused = true)]
@@ -215,6 +219,7 @@ mod tests {
         while let Some(data) = body.data().await {
             let data = data.unwrap();
             length += data.len();
+            // Reads 1 KiB every 0.9 s.
             sleep(Duration::from_millis(900) * u32::try_from(data.len()).unwrap() / 1024).await;
             body.flow_control().release_capacity(data.len()).unwrap();
         }
@@ -228,43 +233,47 @@ mod tests {
         let responses = join_all((0..6).map(|_| request(&requests, "/large"))).await;
         let statuses: Vec<_> = responses.iter().map(hyper::Response::status).collect();
         let rejected = statuses.iter().filter(|status| **status == StatusCode::TOO_MANY_REQUESTS).count();
+        // Four of the six responses of 8 MiB fit into the 32 MiB that a connection may have unread.
         assert_eq!((rejected, statuses.len()), (2, 6), "{statuses:?}");
         let waiting = timeout(Duration::from_secs(50), request(&requests, "/small")).await;
         assert!(waiting.is_err(), "the request waits while 32 MiB are unread");
-        // Resetting the streams frees their bytes, like reading them.
+        // Dropping the responses resets their streams, which frees their bytes as reading would.
         drop(responses);
         assert_eq!(request(&requests, "/small").await.status(), 200);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_longest_stalled_connection_is_closed_when_memory_runs_out() {
-        let all = connections();
-        let mut unread = Vec::new();
+        let connections = connections();
+        let mut stalled = Vec::new();
         for _ in 0..4 {
-            let (client, ended) = open(&all);
+            let (client, ended) = open(&connections);
             let requests = http2(client, 0).await;
             let responses = join_all((0..4).map(|_| request(&requests, "/large"))).await;
             assert!(responses.iter().all(|response| response.status() == 200));
-            unread.push((requests, responses, ended));
+            stalled.push((requests, responses, ended));
             sleep(Duration::from_secs(2)).await;
         }
-        let (client, _ended) = open(&all);
+        let (client, _ended) = open(&connections);
         let requests = http2(client, 0).await;
         assert_eq!(request(&requests, "/large").await.status(), 200);
-        assert_seconds(unread.swap_remove(0).2.await, 8);
+        // The first connection is closed, after the four pauses of 2 s above.
+        let (_requests, _responses, ended) = stalled.swap_remove(0);
+        assert_seconds(ended.await, 8);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_idle_connection_stays_open_for_75_seconds() {
         let (mut client, ended) = open(&connections());
-        client.write_all(GET).await.unwrap();
+        client.write_all(GET_SMALL).await.unwrap();
         let mut response = [0; 12];
         client.read_exact(&mut response).await.unwrap();
         sleep(Duration::from_secs(70)).await;
-        client.write_all(GET).await.unwrap();
+        client.write_all(GET_SMALL).await.unwrap();
         let mut rest = Vec::new();
         client.read_to_end(&mut rest).await.unwrap();
         assert_eq!(String::from_utf8(rest).unwrap().matches("HTTP/1.1 200").count(), 1);
+        // The second request came after 70 s, and the connection was then idle for 75 s.
         assert_seconds(ended.await, 145);
     }
 

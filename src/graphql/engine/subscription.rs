@@ -118,7 +118,7 @@ impl Subscription {
 }
 
 impl<S: async_graphql::Executor> Executor<S> {
-    /// Opens a subscription and returns the responses to its events. `opening` is the operation with the subscription's arguments.
+    /// Opens a subscription and returns the responses to its events. `opening` is its operation with its own arguments.
     pub(super) fn subscribe(
         &self,
         opening: Arc<Operation>,

@@ -26,7 +26,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tungstenite::error::CapacityError;
 
 use super::{
-    messages::{Dialect, InitPayload, ServerMessage},
+    messages::{InitPayload, ServerMessage, Subprotocol},
     protocol::{Close, State, Step, header},
 };
 use crate::{
@@ -41,31 +41,29 @@ const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// A peer that sends nothing, or reads nothing that is sent to it, for this long is considered gone.
 const PEER_TIMEOUT: Duration = Duration::from_mins(1);
-/// On shutdown, frames of operations are sent until no new frame is queued for this long.
+/// On shutdown, frames of operations are sent until no frame has been queued for this long.
 const DRAIN_IDLE_TIMEOUT: Duration = Duration::from_millis(250);
 /// The maximum time for which frames of operations are sent on shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long to wait for the close frame of the peer.
+/// How long the server waits for the peer's close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The maximum number of ready frames that are written together.
 const MAX_WRITE_BATCH: usize = 64;
-
-/// The maximum number of queued frames, and of their bytes. Operations of a slow reader pause at the maximum.
+/// The maximum number of queued frames, and of their bytes. When a slow reader fills the queue, its operations pause.
 const MAX_QUEUED: usize = 256;
 const MAX_QUEUED_BYTES: usize = 256 * 1024;
-
-/// An operation produces its next frame when this many bytes of the queue are free.
+/// An operation produces its next frame only when this many bytes of the queue are free.
 const FREE_BYTES: u32 = 64 * 1024;
 
 /// A queued message of an operation.
 struct Frame {
     id: String,
-    /// Distinguishes operations that have had the same id.
+    /// The number of the operation. It distinguishes operations that have used the same id.
     number: u64,
     /// None if the subprotocol has no such message.
     text: Option<Utf8Bytes>,
     /// Whether it is the last frame of the operation.
-    ends: bool,
+    is_last: bool,
     /// The permit for its bytes in the queue.
     permit: OwnedSemaphorePermit,
 }
@@ -87,33 +85,35 @@ struct Connection {
     api: Arc<Api>,
     caller: Caller,
     sink: SplitSink<WebSocket, Message>,
-    dialect: Dialect,
+    subprotocol: Subprotocol,
     state: State,
-    operations: HashMap<String, Operation>,
-    started: u64,
+    running_operations: HashMap<String, Operation>,
+    started_operations: u64,
     frame_sender: mpsc::Sender<Box<Frame>>,
-    /// Boxed, because the channel of an idle socket has memory for 32 of them.
+    /// Frames are boxed, because even the channel of an idle socket has memory for 32 items.
     frames: mpsc::Receiver<Box<Frame>>,
     queue_bytes: Arc<Semaphore>,
     unread: Arc<UnreadBytes>,
+    /// None until the socket is authenticated.
     context: Option<RequestContext>,
+    /// Resolves when the caller's token has expired or the session has ended.
     signed_out: BoxFuture<'static, ()>,
 }
 
 /// Serves a socket until either side closes it.
 pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller, unread: Arc<UnreadBytes>) {
-    let chosen = socket.protocol().and_then(|name| Dialect::named(name.as_bytes()));
-    let dialect = chosen.unwrap_or(Dialect::Transport);
+    let negotiated = socket.protocol().and_then(|name| Subprotocol::from_name(name.as_bytes()));
+    let subprotocol = negotiated.unwrap_or(Subprotocol::TransportWs);
     let (sink, mut incoming) = socket.split();
     let (frame_sender, frames) = mpsc::channel(MAX_QUEUED);
     let mut connection = Connection {
         api,
         caller,
         sink,
-        dialect,
-        state: State::new(dialect),
-        operations: HashMap::new(),
-        started: 0,
+        subprotocol,
+        state: State::new(subprotocol),
+        running_operations: HashMap::new(),
+        started_operations: 0,
         frame_sender,
         frames,
         queue_bytes: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)),
@@ -121,12 +121,12 @@ pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller, unre
         context: None,
         signed_out: future::pending().boxed(),
     };
-    let end = if chosen.is_some() {
+    let end = if negotiated.is_some() {
         connection.run(incoming.by_ref()).await
     } else {
         End::Close(Close::new(4406, "Subprotocol not acceptable: use graphql-transport-ws"))
     };
-    connection.operations.clear();
+    connection.running_operations.clear();
     if let End::Close(Close { code, reason }) = end {
         let frame = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
         // Ends with the peer's close frame or after the timeout.
@@ -137,7 +137,7 @@ pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller, unre
         };
         let _ = timeout(CLOSE_TIMEOUT, close).await;
     } else {
-        // Responds to the peer's close frame.
+        // If the peer has sent a close frame, this responds to it.
         let _ = timeout(CLOSE_TIMEOUT, connection.sink.close()).await;
     }
 }
@@ -145,24 +145,24 @@ pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller, unre
 impl Connection {
     async fn run(&mut self, incoming: &mut SplitStream<WebSocket>) -> End {
         let closing = self.api.life.closing.clone();
-        let init_until = Instant::now() + INIT_TIMEOUT;
-        let mut received = Instant::now();
+        let init_deadline = Instant::now() + INIT_TIMEOUT;
+        let mut last_received_at = Instant::now();
         let mut pings = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let step = tokio::select! {
+            let result = tokio::select! {
                 message = incoming.next() => {
-                    received = Instant::now();
-                    // Boxed, so that an idle socket does not hold the memory of a response.
+                    last_received_at = Instant::now();
+                    // The futures are boxed, so that an idle socket does not hold the memory of a response.
                     Box::pin(self.receive(message)).await
                 }
                 Some(frame) = self.frames.recv() => Box::pin(self.write_frame(frame)).await,
-                () = sleep_until(init_until), if !self.state.is_acknowledged() => {
+                () = sleep_until(init_deadline), if !self.state.is_acknowledged() => {
                     Err(End::Close(Close::new(4408, "Connection initialisation timeout")))
                 }
                 () = &mut self.signed_out => Err(End::Close(Close::token_expired())),
                 _ = pings.tick() => {
-                    if received.elapsed() > PEER_TIMEOUT {
+                    if last_received_at.elapsed() > PEER_TIMEOUT {
                         Err(End::Gone)
                     } else {
                         Box::pin(self.ping()).await
@@ -173,7 +173,7 @@ impl Connection {
                     Err(End::Close(Close::new(1012, "Service restart")))
                 }
             };
-            if let Err(end) = step {
+            if let Err(end) = result {
                 return end;
             }
         }
@@ -189,9 +189,7 @@ impl Connection {
                 return Err(End::Close(Close::invalid_message("Invalid message: binary")));
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(()),
-            Some(Err(error)) if is_too_long(&error) => {
-                return Err(End::Close(Close::too_long()));
-            }
+            Some(Err(error)) if is_too_long(&error) => return Err(End::Close(Close::too_long())),
             Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(End::Gone),
         };
         match self.state.receive(&text) {
@@ -205,7 +203,7 @@ impl Connection {
                 self.send(&ServerMessage::Response { id: &id, response: &response }).await
             }
             Step::Stop { id } => {
-                self.operations.remove(&id);
+                self.running_operations.remove(&id);
                 Ok(())
             }
             Step::Nothing => Ok(()),
@@ -213,7 +211,7 @@ impl Connection {
         }
     }
 
-    /// Without a token the caller is anonymous. An invalid token closes the socket.
+    /// Authenticates by the token in the payload. Without a token, the caller is anonymous. An invalid token closes the socket.
     async fn authenticate(&mut self, payload: &InitPayload) -> Result<(), End> {
         let token = header(payload, "authorization");
         let trace_parent = header(payload, TRACE_PARENT).and_then(|text| text.parse().ok());
@@ -231,16 +229,16 @@ impl Connection {
         self.send(&ServerMessage::Alive).await
     }
 
+    /// Starts an operation, as a task that queues its frames.
     fn start(&mut self, id: String, request: async_graphql::Request) {
-        // In the log, each operation has its own request id.
         let Some(context) = &self.context else { return };
         let context = context.for_another_operation(&request.extensions);
-        self.started += 1;
-        let (number, dialect) = (self.started, self.dialect);
+        self.started_operations += 1;
+        let (number, subprotocol) = (self.started_operations, self.subprotocol);
         let (frames, queue_bytes) = (self.frame_sender.clone(), self.queue_bytes.clone());
         let unread = self.unread.clone();
         let mut responses = self.api.executor.prepare_and_stream(request, context);
-        let of = id.clone();
+        let key = id.clone();
         let task = async move {
             loop {
                 // The next response is produced only when the queue has capacity.
@@ -248,86 +246,88 @@ impl Connection {
                     return;
                 }
                 let response = responses.next().await.map(|event| event.response);
-                let (message, mut ends) = match &response {
-                    Some(response) => (ServerMessage::Response { id: &of, response }, is_rejected(response)),
-                    None => (ServerMessage::Complete { id: &of }, true),
+                let (message, mut is_last) = match &response {
+                    Some(response) => (ServerMessage::Response { id: &id, response }, is_rejected(response)),
+                    None => (ServerMessage::Complete { id: &id }, true),
                 };
-                let text = message.write(dialect);
+                let text = message.to_text(subprotocol);
                 drop(response);
                 let text = match text {
                     Some(text) => {
                         let accepted = unread.count_message(text).await;
-                        ends |= accepted.is_none();
-                        let rejection =
-                            || ServerMessage::Response { id: &of, response: &unread_limit() }.write(dialect);
+                        is_last |= accepted.is_none();
+                        let rejection = || {
+                            ServerMessage::Response { id: &id, response: &unread_limit() }
+                                .to_text(subprotocol)
+                        };
                         accepted.or_else(|| rejection().map(Utf8Bytes::from))
                     }
                     None => None,
                 };
-                // A frame that is longer than the queue acquires the whole capacity of the queue.
+                // A frame that exceeds the capacity of the queue acquires the whole capacity.
                 let bytes = text.as_ref().map_or(0, |text| text.len()).min(MAX_QUEUED_BYTES);
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
                 let Ok(permit) = queue_bytes.clone().acquire_many_owned(bytes).await else { return };
-                let frame = Box::new(Frame { id: of.clone(), number, text, ends, permit });
-                if frames.send(frame).await.is_err() || ends {
+                let frame = Box::new(Frame { id: id.clone(), number, text, is_last, permit });
+                if frames.send(frame).await.is_err() || is_last {
                     return;
                 }
             }
         };
         let task = AbortOnDropHandle::new(self.api.life.tasks.spawn(task));
-        self.operations.insert(id, Operation { number, _task: task });
+        self.running_operations.insert(key, Operation { number, _task: task });
     }
 
-    /// Writes a frame, together with other frames that are already queued.
+    /// Writes a frame, together with other frames that are already queued. Their permits are held until all are flushed.
     async fn write_frame(&mut self, frame: Box<Frame>) -> Result<(), End> {
         let mut next = Some(frame);
-        let mut written = Vec::new();
+        let mut permits = Vec::new();
         while let Some(frame) = next {
-            let Frame { id, number, text, ends, permit } = *frame;
+            let Frame { id, number, text, is_last, permit } = *frame;
             // The queued frames of a stopped operation are dropped.
-            if self.operations.get(&id).is_some_and(|operation| operation.number == number) {
-                if ends {
-                    self.operations.remove(&id);
-                    self.state.ended(&id);
+            if self.running_operations.get(&id).is_some_and(|operation| operation.number == number) {
+                if is_last {
+                    self.running_operations.remove(&id);
+                    self.state.end_operation(&id);
                 }
                 if let Some(text) = text {
-                    self.in_time(async |sink| sink.feed(Message::text(text)).await).await?;
+                    self.write_in_time(async |sink| sink.feed(Message::text(text)).await).await?;
                 }
-                written.push(permit);
+                permits.push(permit);
             }
-            next = if written.len() < MAX_WRITE_BATCH { self.frames.try_recv().ok() } else { None };
+            next = if permits.len() < MAX_WRITE_BATCH { self.frames.try_recv().ok() } else { None };
         }
-        self.in_time(async |sink| sink.flush().await).await
+        self.write_in_time(async |sink| sink.flush().await).await
     }
 
     /// Sends the last frames of operations, such as the end of a reply for which the shutdown waited.
     async fn drain(&mut self) {
-        let until = Instant::now() + DRAIN_TIMEOUT;
-        while !self.operations.is_empty()
-            && Instant::now() < until
+        let deadline = Instant::now() + DRAIN_TIMEOUT;
+        while !self.running_operations.is_empty()
+            && Instant::now() < deadline
             && let Ok(Some(frame)) = timeout(DRAIN_IDLE_TIMEOUT, self.frames.recv()).await
             && self.write_frame(frame).await.is_ok()
         {}
     }
 
     async fn send(&mut self, message: &ServerMessage<'_>) -> Result<(), End> {
-        let Some(text) = message.write(self.dialect) else { return Ok(()) };
-        self.in_time(async |sink| sink.send(Message::text(text)).await).await
+        let Some(text) = message.to_text(self.subprotocol) else { return Ok(()) };
+        self.write_in_time(async |sink| sink.send(Message::text(text)).await).await
     }
 
     async fn ping(&mut self) -> Result<(), End> {
         self.send(&ServerMessage::Alive).await?;
-        self.in_time(async |sink| sink.send(Message::Ping(axum::body::Bytes::new())).await).await
+        self.write_in_time(async |sink| sink.send(Message::Ping(axum::body::Bytes::new())).await).await
     }
 
-    /// Writes to the socket, unless the write times out or the socket must end before.
-    async fn in_time(
+    /// Writes to the socket. Returns an error if the write fails or times out, or if the socket must end before it completes.
+    async fn write_in_time(
         &mut self,
         write: impl AsyncFnOnce(&mut SplitSink<WebSocket, Message>) -> Result<(), axum::Error>,
     ) -> Result<(), End> {
         tokio::select! {
             biased;
-            // Nothing more is written after the session has ended, even if a write is pending.
+            // After the session has ended, nothing more is written: a pending write is abandoned.
             () = &mut self.signed_out => Err(End::Close(Close::token_expired())),
             () = self.unread.wait_until_evicted() => Err(End::Gone),
             written = timeout(PEER_TIMEOUT, write(&mut self.sink)) => match written {
@@ -338,7 +338,7 @@ impl Connection {
     }
 }
 
-/// Clients reconnect after the close code 1013, but not after 1011.
+/// The close code is 1013, because clients reconnect after it, but not after 1011.
 fn unavailable(error: &Error) -> End {
     tracing::error!(?error, "socket authentication failed");
     End::Close(Close::new(1013, "Try again later"))

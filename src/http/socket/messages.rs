@@ -1,6 +1,6 @@
 //! The messages of a socket, in both subprotocols.
 //!
-//! | here | [graphql-transport-ws] | [graphql-ws], of subscriptions-transport-ws |
+//! | in this module | [graphql-transport-ws] | [graphql-ws], of subscriptions-transport-ws |
 //! |---|---|---|
 //! | ConnectionInit, Ack | `connection_init`, `connection_ack` | the same |
 //! | Ping, Pong | `ping`, `pong` | |
@@ -22,22 +22,23 @@ use crate::{
     http::json::{self, Json, UnpairedSurrogates},
 };
 
-/// A subprotocol.
+/// A subprotocol of WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
-    Transport,
-    /// The subprotocol of clients that are no longer maintained.
-    Old,
+pub(super) enum Subprotocol {
+    /// `graphql-transport-ws`.
+    TransportWs,
+    /// `graphql-ws`, used only by clients that are no longer maintained.
+    Legacy,
 }
 
-impl Dialect {
+impl Subprotocol {
     /// The supported subprotocols, the preferred one first.
     pub(super) const NAMES: [&str; 2] = ["graphql-transport-ws", "graphql-ws"];
 
-    pub(super) fn named(name: &[u8]) -> Option<Self> {
+    pub(super) fn from_name(name: &[u8]) -> Option<Self> {
         match name {
-            b"graphql-transport-ws" => Some(Self::Transport),
-            b"graphql-ws" => Some(Self::Old),
+            b"graphql-transport-ws" => Some(Self::TransportWs),
+            b"graphql-ws" => Some(Self::Legacy),
             _ => None,
         }
     }
@@ -46,7 +47,7 @@ impl Dialect {
 /// The payload of `connection_init`.
 pub(super) type InitPayload = Map<String, Value>;
 
-/// A message of a client.
+/// A message of a client. Its form is that of `graphql-transport-ws`; messages of the legacy subprotocol are converted to it.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum ClientMessage {
@@ -59,8 +60,8 @@ pub(super) enum ClientMessage {
     Pong {},
     Subscribe {
         id: String,
-        /// An operation's parameters.
-        payload: InitPayload,
+        /// The parameters of the operation, such as `query` and `variables`.
+        payload: Map<String, Value>,
     },
     Complete {
         id: String,
@@ -71,9 +72,9 @@ pub(super) enum ClientMessage {
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum OldClientMessage {
+enum LegacyClientMessage {
     ConnectionInit { payload: Option<InitPayload> },
-    Start { id: String, payload: InitPayload },
+    Start { id: String, payload: Map<String, Value> },
     Stop { id: String },
     ConnectionTerminate {},
 }
@@ -87,25 +88,29 @@ struct Envelope {
 }
 
 impl ClientMessage {
-    /// Parses a message. Also returns the unpaired surrogates in the parameters of its operation.
+    /// Parses a message. Also returns the unpaired surrogates in the parameters of its operation, for which the caller
+    /// rejects the operation.
+    ///
+    /// # Errors
+    /// The text is not a message of the subprotocol, or contains an unpaired surrogate elsewhere.
     pub(super) fn parse(
-        dialect: Dialect,
+        subprotocol: Subprotocol,
         text: &str,
     ) -> Result<(Self, UnpairedSurrogates), serde_json::Error> {
         let Json { value, unpaired } = json::parse(text.as_bytes())?;
-        let invalid = unpaired.path_in(&value);
-        let message = if dialect == Dialect::Transport {
+        let invalid_path = unpaired.path_in(&value);
+        let message = if subprotocol == Subprotocol::TransportWs {
             serde_json::from_value(value)?
         } else {
             match serde_json::from_value(value)? {
-                OldClientMessage::ConnectionInit { payload } => Self::ConnectionInit { payload },
-                OldClientMessage::Start { id, payload } => Self::Subscribe { id, payload },
-                OldClientMessage::Stop { id } => Self::Complete { id },
-                OldClientMessage::ConnectionTerminate {} => Self::Terminate,
+                LegacyClientMessage::ConnectionInit { payload } => Self::ConnectionInit { payload },
+                LegacyClientMessage::Start { id, payload } => Self::Subscribe { id, payload },
+                LegacyClientMessage::Stop { id } => Self::Complete { id },
+                LegacyClientMessage::ConnectionTerminate {} => Self::Terminate,
             }
         };
-        match invalid {
-            // An invalid operation is rejected under its id, without closing the socket.
+        match invalid_path {
+            // Invalid parameters of an operation are no error here: they reject only the operation and do not close the socket.
             Some(path) if !(path.starts_with("payload.") && matches!(message, Self::Subscribe { .. })) => {
                 Err(serde::de::Error::custom(format!("{path} is not valid Unicode")))
             }
@@ -113,11 +118,11 @@ impl ClientMessage {
         }
     }
 
-    /// The id in a message that is too long; none unless the message starts an operation.
-    pub(super) fn id_of_operation(dialect: Dialect, text: &str) -> Option<String> {
+    /// Returns the id of the operation in a message that is too long, if the message starts an operation.
+    pub(super) fn id_of_operation(subprotocol: Subprotocol, text: &str) -> Option<String> {
         let Envelope { kind, id } = serde_json::from_str(text).ok()?;
-        let starts = if dialect == Dialect::Transport { "subscribe" } else { "start" };
-        (kind == starts).then_some(id)
+        let start_kind = if subprotocol == Subprotocol::TransportWs { "subscribe" } else { "start" };
+        (kind == start_kind).then_some(id)
     }
 }
 
@@ -125,7 +130,7 @@ impl ClientMessage {
 pub(super) enum ServerMessage<'a> {
     Ack,
     Pong(Option<Value>),
-    /// A response. It ends the operation if the operation was rejected before execution.
+    /// A response to an operation. It ends the operation if the operation was rejected before execution.
     Response {
         id: &'a str,
         response: &'a Response,
@@ -133,11 +138,13 @@ pub(super) enum ServerMessage<'a> {
     Complete {
         id: &'a str,
     },
-    /// The reason for which authentication failed.
+    /// Authentication failed for this reason.
     Rejected(&'a str),
+    /// Keeps the connection alive.
     Alive,
 }
 
+/// A message of the server, as it is serialized.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum TypedMessage<'a> {
@@ -167,6 +174,7 @@ enum TypedMessage<'a> {
     Ka,
 }
 
+/// The payload of `error`: all errors in `graphql-transport-ws`, the first one in the legacy subprotocol.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Errors<'a> {
@@ -181,27 +189,30 @@ struct Reason<'a> {
 
 impl ServerMessage<'_> {
     /// Serializes the message. Returns none if the subprotocol has no such message.
-    pub(super) fn write(&self, dialect: Dialect) -> Option<String> {
-        let old = dialect == Dialect::Old;
+    pub(super) fn to_text(&self, subprotocol: Subprotocol) -> Option<String> {
+        let is_legacy = subprotocol == Subprotocol::Legacy;
         let typed = match self {
             Self::Ack => TypedMessage::ConnectionAck,
             Self::Pong(payload) => TypedMessage::Pong { payload },
             Self::Response { id, response } if is_rejected(response) => {
-                let first = response.errors.first().filter(|_| old);
+                let first = response.errors.first().filter(|_| is_legacy);
                 let payload = first.map_or(Errors::All(&response.errors), Errors::First);
                 TypedMessage::Error { id, payload }
             }
-            Self::Response { id, response } if old => {
+            Self::Response { id, response } if is_legacy => {
                 TypedMessage::Data { id, payload: SerializedResponse(response) }
             }
             Self::Response { id, response } => {
                 TypedMessage::Next { id, payload: SerializedResponse(response) }
             }
             Self::Complete { id } => TypedMessage::Complete { id },
-            Self::Rejected(message) if old => TypedMessage::ConnectionError { payload: Reason { message } },
-            Self::Alive if old => TypedMessage::Ka,
+            Self::Rejected(message) if is_legacy => {
+                TypedMessage::ConnectionError { payload: Reason { message } }
+            }
+            Self::Alive if is_legacy => TypedMessage::Ka,
             Self::Rejected(_) | Self::Alive => return None,
         };
+        // The length of the payload, so that the buffer does not have to grow.
         let payload_len = match self {
             Self::Response { response, .. } => SerializedResponse(response).json_len(),
             _ => 0,

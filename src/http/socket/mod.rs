@@ -1,7 +1,7 @@
 //! GraphQL over WebSocket.
 //!
-//! [`messages`] are the messages of both subprotocols, [`protocol`] is the state machine without I/O, and [`connection`] the I/O
-//! around it.
+//! [`messages`] parses and serializes the messages of both subprotocols. [`protocol`] is a state machine without I/O that decides
+//! how to react to a message. [`connection`] does the I/O.
 
 mod connection;
 mod messages;
@@ -17,11 +17,13 @@ use axum::{
 use super::{api::Api, backlog::UnreadBytes, peers::ConnectionPermit};
 use crate::domain::auth::Caller;
 
-/// The maximum size of a message, in bytes. The longest message of a user is 375 KiB if every character is escaped.
+/// The maximum size of a WebSocket message, in bytes. The longest chat message that a user may send takes 375 KiB if every
+/// character is escaped.
 const MAX_MESSAGE_BYTES: usize = 512 * 1024;
-/// The maximum size that is received, in bytes. Up to it, the error about a too long message carries the id of its operation.
+/// The maximum size of a WebSocket message that is received, in bytes. If a message is longer than [`MAX_MESSAGE_BYTES`] but not
+/// than this, the error carries the id of its operation; a longer one closes the socket.
 const MAX_RECEIVED_BYTES: usize = 1024 * 1024;
-/// Bytes of the read buffer and of the write buffer of a socket.
+/// The sizes of the read buffer and of the write buffer of a socket, in bytes.
 const READ_BUFFER_BYTES: usize = 1024;
 const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 
@@ -34,7 +36,7 @@ pub(super) fn open(
     unread: Arc<UnreadBytes>,
 ) -> Response {
     let upgrade = upgrade
-        .protocols(messages::Dialect::NAMES)
+        .protocols(messages::Subprotocol::NAMES)
         .max_message_size(MAX_RECEIVED_BYTES)
         .max_frame_size(MAX_RECEIVED_BYTES)
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -44,6 +46,7 @@ pub(super) fn open(
         let gauge_guard = api.metrics.websocket_opened();
         tasks.track_future(async move {
             connection::serve(api, socket, caller, unread).await;
+            // Both are held until the socket is closed.
             drop((permit, gauge_guard));
         })
     })

@@ -1,4 +1,4 @@
-//! The rules of the protocol as a state machine without I/O.
+//! The rules of both subprotocols, as a state machine without I/O.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     MAX_MESSAGE_BYTES,
-    messages::{ClientMessage, Dialect, InitPayload},
+    messages::{ClientMessage, InitPayload, Subprotocol},
 };
 use crate::{
     error::{LimitExceeded, RequestLimit},
@@ -18,7 +18,7 @@ use crate::{
 /// The maximum number of concurrent operations of one socket.
 pub(super) const MAX_OPERATIONS: usize = 100;
 
-/// Why the server closes a socket.
+/// The close code and the reason with which the server closes a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Close {
     pub(super) code: u16,
@@ -46,16 +46,17 @@ impl Close {
     }
 }
 
-/// The reaction to a message.
+/// What the connection does in reaction to a message.
 pub(super) enum Step {
-    /// Authenticate, then acknowledge by [`State::acknowledge`] or close.
+    /// Authenticate with this payload. If that succeeds, call [`State::acknowledge`]; otherwise close the socket.
     Authenticate(InitPayload),
+    /// Send a pong with this payload.
     Pong(Option<Value>),
     Start {
         id: String,
         request: Box<Request>,
     },
-    /// Reject an operation.
+    /// Send a response that rejects the operation.
     Reject {
         id: String,
         response: Box<Response>,
@@ -84,14 +85,15 @@ enum Phase {
 /// The state of a socket.
 #[derive(Debug)]
 pub(super) struct State {
-    dialect: Dialect,
+    subprotocol: Subprotocol,
     phase: Phase,
+    /// The ids of the running operations.
     running: HashSet<String>,
 }
 
 impl State {
-    pub(super) fn new(dialect: Dialect) -> Self {
-        Self { dialect, phase: Phase::default(), running: HashSet::new() }
+    pub(super) fn new(subprotocol: Subprotocol) -> Self {
+        Self { subprotocol, phase: Phase::default(), running: HashSet::new() }
     }
 
     pub(super) fn is_acknowledged(&self) -> bool {
@@ -102,8 +104,8 @@ impl State {
         self.phase = Phase::Acknowledged;
     }
 
-    /// Frees the id of an operation that has ended.
-    pub(super) fn ended(&mut self, id: &str) {
+    /// Frees the id of an operation that has ended, so that the client may use it for another one.
+    pub(super) fn end_operation(&mut self, id: &str) {
         self.running.remove(id);
     }
 
@@ -112,8 +114,8 @@ impl State {
         if text.len() > MAX_MESSAGE_BYTES {
             return self.receive_too_long(text);
         }
-        let (message, unpaired) = match ClientMessage::parse(self.dialect, text) {
-            Ok(read) => read,
+        let (message, unpaired) = match ClientMessage::parse(self.subprotocol, text) {
+            Ok(parsed) => parsed,
             Err(cause) => return Step::Close(Close::invalid_message(format!("Invalid message: {cause}"))),
         };
         match message {
@@ -131,6 +133,7 @@ impl State {
                     return Step::Close(close);
                 }
                 match params::from_json(Value::Object(payload), unpaired) {
+                    // In the legacy subprotocol, the id may be that of a running operation, which the new operation replaces.
                     Ok(_) if !self.running.contains(&id) && self.running.len() >= MAX_OPERATIONS => {
                         let problem = format!("A socket runs at most {MAX_OPERATIONS} operations at once.");
                         Step::reject(id, rejection(ErrorCode::RateLimited, problem))
@@ -139,7 +142,7 @@ impl State {
                         self.running.insert(id.clone());
                         Step::Start { id, request: Box::new(request) }
                     }
-                    Err(bad) => Step::reject(id, bad.response()),
+                    Err(invalid) => Step::reject(id, invalid.response()),
                 }
             }
             ClientMessage::Complete { id } => {
@@ -150,9 +153,10 @@ impl State {
         }
     }
 
-    /// Rejects a too long operation under its id. A too long message of another type closes the socket.
+    /// Reacts to a message that is too long. If it starts an operation, only the operation is rejected, under its id; any other
+    /// message closes the socket.
     fn receive_too_long(&self, text: &str) -> Step {
-        let Some(id) = ClientMessage::id_of_operation(self.dialect, text) else {
+        let Some(id) = ClientMessage::id_of_operation(self.subprotocol, text) else {
             return Step::Close(Close::too_long());
         };
         if let Some(close) = self.violation_at_start(&id) {
@@ -162,7 +166,7 @@ impl State {
         Step::reject(id, limit_exceeded(LimitExceeded { limit, count, max: MAX_MESSAGE_BYTES }))
     }
 
-    /// The violation of the protocol if an operation cannot start under this id.
+    /// Returns how to close the socket if starting an operation with this id violates the protocol.
     fn violation_at_start(&self, id: &str) -> Option<Close> {
         if !self.is_acknowledged() {
             return Some(Close::new(4401, "Unauthorized: wait for connection_ack before you subscribe"));
@@ -171,22 +175,22 @@ impl State {
             return Some(Close::invalid_message("Invalid message: the id is empty"));
         }
         // In the legacy subprotocol, the newer operation replaces the older one.
-        (self.dialect == Dialect::Transport && self.running.contains(id))
+        (self.subprotocol == Subprotocol::TransportWs && self.running.contains(id))
             .then(|| Close::new(4409, format!("Subscriber for {id} already exists")))
     }
 }
 
-/// The value of a header, such as `authorization`, in the payload of `connection_init`: that of the key of this name or, without it,
-/// of the same key within `headers`. The keys match in any letter case.
+/// Returns the value of a header, such as `authorization`, from the payload of `connection_init`: that of the key with this name
+/// or, if there is none, of such a key in the object `headers`. The letter case of keys does not matter.
 pub(super) fn header<'a>(payload: &'a InitPayload, name: &str) -> Option<&'a str> {
-    let named = |object: &'_ InitPayload, name: &str| {
+    let find_key = |object: &'_ InitPayload, name: &str| {
         object.keys().find(|key| key.eq_ignore_ascii_case(name)).cloned()
     };
-    if let Some(key) = named(payload, name) {
+    if let Some(key) = find_key(payload, name) {
         return payload[&key].as_str();
     }
-    let headers = payload[&named(payload, "headers")?].as_object()?;
-    headers[&named(headers, name)?].as_str()
+    let headers = payload[&find_key(payload, "headers")?].as_object()?;
+    headers[&find_key(headers, name)?].as_str()
 }
 
 #[cfg(test)]
@@ -197,9 +201,9 @@ mod tests {
     const START: &str = r#"{"type":"start","id":"1","payload":{"query":"{ me { id } }"}}"#;
     const SUBSCRIBE: &str = r#"{"type":"subscribe","id":"1","payload":{"query":"{ me { id } }"}}"#;
 
-    /// The close code that the last of these messages causes, if any, with each init acknowledged.
-    fn code(dialect: Dialect, messages: &[&str]) -> Option<u16> {
-        let mut state = State::new(dialect);
+    /// Receives the messages, acknowledging each init. Returns the close code if the last message closes the socket.
+    fn close_code(subprotocol: Subprotocol, messages: &[&str]) -> Option<u16> {
+        let mut state = State::new(subprotocol);
         let mut last = None;
         for message in messages {
             last = match state.receive(message) {
@@ -237,7 +241,7 @@ mod tests {
             (vec![INIT, r#"{"type":"subscribe","id":"\ud83d","payload":{"query":"{a}"}}"#], Some(4400)),
             (vec![r#"{"type":"ping","payload":{"a":"\ud83d"}}"#], Some(4400)),
         ] {
-            assert_eq!(code(Dialect::Transport, &messages), expected, "{messages:?}");
+            assert_eq!(close_code(Subprotocol::TransportWs, &messages), expected, "{messages:?}");
         }
     }
 
@@ -253,21 +257,21 @@ mod tests {
             (vec![INIT, INIT], Some(4429)),
             (vec![INIT, r#"{"type":"connection_terminate"}"#], Some(1000)),
         ] {
-            assert_eq!(code(Dialect::Old, &messages), expected, "{messages:?}");
+            assert_eq!(close_code(Subprotocol::Legacy, &messages), expected, "{messages:?}");
         }
-        assert_eq!(code(Dialect::Transport, &[INIT, START]), Some(4400));
+        assert_eq!(close_code(Subprotocol::TransportWs, &[INIT, START]), Some(4400));
     }
 
     #[test]
     fn a_second_init_before_the_ack_closes_the_socket() {
-        let mut state = State::new(Dialect::Transport);
+        let mut state = State::new(Subprotocol::TransportWs);
         assert!(matches!(state.receive(INIT), Step::Authenticate(_)));
         assert!(matches!(state.receive(INIT), Step::Close(Close { code: 4429, .. })));
     }
 
     #[test]
-    fn concurrent_operations_are_limited() {
-        let mut state = State::new(Dialect::Transport);
+    fn an_operation_beyond_the_maximum_is_rejected_until_another_one_ends() {
+        let mut state = State::new(Subprotocol::TransportWs);
         state.receive(INIT);
         state.acknowledge();
         let subscribe =
@@ -276,12 +280,12 @@ mod tests {
             assert!(matches!(state.receive(&subscribe(id)), Step::Start { .. }));
         }
         assert!(matches!(state.receive(&subscribe(MAX_OPERATIONS)), Step::Reject { .. }));
-        state.ended("7");
+        state.end_operation("7");
         assert!(matches!(state.receive(&subscribe(MAX_OPERATIONS)), Step::Start { .. }));
     }
 
     #[test]
-    fn the_token_is_accepted_under_every_name_that_clients_use() {
+    fn the_token_is_found_under_every_name_that_clients_use() {
         let find =
             |json: &str| header(&serde_json::from_str(json).unwrap(), "authorization").map(str::to_owned);
         for json in [
@@ -298,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_close_reason_is_truncated_to_the_length_of_a_frame() {
+    fn a_close_reason_is_truncated_to_123_bytes_at_a_character_boundary() {
         assert_eq!(Close::new(4400, "é".repeat(100)).reason.len(), 122);
     }
 }
