@@ -258,7 +258,7 @@ impl<S: async_graphql::Executor> Executor<S> {
             // The permit is held until the response has been serialized.
             let _permit = permits.resolve().await;
             let cost = reports_cost.then_some(operation.complexity);
-            let mut response = executor.execute_once(operation, &text, context, &metrics).await;
+            let mut response = executor.execute_query_or_mutation(operation, &text, context, &metrics).await;
             if let Some(complexity) = cost {
                 let cost = value!({ "complexity": complexity, "max": MAX_COMPLEXITY });
                 response.extensions.insert(COST.to_owned(), cost);
@@ -269,7 +269,7 @@ impl<S: async_graphql::Executor> Executor<S> {
     }
 
     /// Executes a query or a mutation, and records its span, metrics and log line.
-    async fn execute_once(
+    async fn execute_query_or_mutation(
         &self,
         operation: Arc<Operation>,
         text: &str,
