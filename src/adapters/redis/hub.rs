@@ -81,16 +81,17 @@ impl Hub {
             }
             (shared.messages.subscribe(), shared.state.subscribe())
         };
-        let guard = Guard { hub: self.clone(), channel };
+        // An error of the stream means that this subscriber lagged and lost messages.
+        let messages = BroadcastStream::new(messages).map(|received| received.unwrap_or(Received::Gap));
+        // Guarded before the wait, so that a caller that is cancelled meanwhile leaves no channel behind.
+        let messages = Guarded::new(messages, Guard { hub: self.clone(), channel: channel.clone() });
         let link_responded = state.wait_for(|state| *state != State::Pending);
         if tokio::time::timeout(SUBSCRIBE_TIMEOUT, link_responded).await.is_err() {
-            self.with_channel(&guard.channel, |channel| {
+            self.with_channel(&channel, |channel| {
                 channel.state.send_replace(State::Interrupted);
             });
         }
-        // An error of the stream means that this subscriber lagged and lost messages.
-        let messages = BroadcastStream::new(messages).map(|received| received.unwrap_or(Received::Gap));
-        Guarded::new(messages, guard)
+        messages
     }
 
     /// Calls `act` with the channel, if the channel has subscribers.
@@ -180,6 +181,16 @@ mod tests {
             assert!(matches!(subscriber.next().now_or_never(), Some(Some(Received::Gap))));
             assert!(subscriber.next().now_or_never().is_none());
         }
+    }
+
+    #[tokio::test]
+    async fn a_channel_whose_subscriber_is_cancelled_while_it_waits_is_removed() {
+        let (hub, mut changes) = Hub::new();
+        assert!(hub.subscribe("c".to_owned(), 8, true).now_or_never().is_none());
+        for _ in ["subscribe", "unsubscribe"] {
+            assert_eq!(changes.recv().now_or_never().flatten().as_deref(), Some("c"));
+        }
+        assert!(hub.channels().is_empty());
     }
 
     #[tokio::test]

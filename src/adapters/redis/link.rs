@@ -259,7 +259,6 @@ impl Connector {
                 }
                 error = &mut write_checks => Err(error),
                 () = self.unusable.notified() => Err(anyhow!("a command failed: the connection is unusable")),
-                else => Err(anyhow!("the connection ended")),
             };
             if let Err(error) = result {
                 return error;

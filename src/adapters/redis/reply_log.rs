@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use entity::MessageId;
-use futures_util::{StreamExt, stream::BoxStream};
+use futures_util::{StreamExt, future, stream::BoxStream};
 use redis::Script;
 
 use super::{hub::Received, link::Link};
@@ -137,10 +137,11 @@ impl ReplyLog for RedisReplyLog {
     }
 
     async fn end(&self, reply: MessageId) -> Result<(), Unavailable> {
-        self.link.publish_signal(live_channel(reply)).await?;
         let mut expire = redis::pipe();
         expire.cmd("PEXPIRE").arg(log_key(reply)).arg(millis(KEPT_AFTER_END)).ignore();
-        self.link.run(&expire).await
+        let published = self.link.publish_signal(live_channel(reply));
+        let (published, expires) = future::join(published, self.link.run::<()>(&expire)).await;
+        published.and(expires)
     }
 }
 
