@@ -19,6 +19,8 @@ impl MigrationTrait for Migration {
             return Ok(());
         }
         let changes = [
+            // In the order in which running servers lock these tables.
+            "LOCK TABLE users, messages IN ACCESS EXCLUSIVE MODE",
             "ALTER TABLE messages DROP CONSTRAINT messages_user_id_fkey, DROP CONSTRAINT messages_parent_id_fkey",
             "DROP INDEX messages_of_user",
         ];

@@ -11,6 +11,9 @@
 //! A caller gets its result after the commit. So a change whose success was reported survives a power cut, as it would with a
 //! commit of its own.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
 use sea_orm::{ConnAcquireErr, DbErr, Statement};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -65,28 +68,32 @@ fn closed() -> DbErr {
 
 async fn run(mut queue: mpsc::UnboundedReceiver<Request>, writer: ConnectionPool) {
     let mut requests = Vec::new();
-    while queue.recv_many(&mut requests, MAX_GROUP).await > 0 {
+    while !requests.is_empty() || queue.recv_many(&mut requests, MAX_GROUP).await > 0 {
         let checkout = writer.acquire().await;
-        // Requests that arrived while the writer was busy join the group.
-        while requests.len() < MAX_GROUP
-            && let Ok(request) = queue.try_recv()
-        {
+        while let Ok(request) = queue.try_recv() {
             requests.push(request);
         }
         match checkout {
-            Ok(checkout) => run_group(&writer, checkout, requests.split_off(0)).await,
+            Ok(checkout) => {
+                let group = requests.drain(..requests.len().min(MAX_GROUP)).collect();
+                // A panic fails the requests of the group only.
+                if AssertUnwindSafe(run_group(&writer, checkout, group)).catch_unwind().await.is_err() {
+                    tracing::error!("a group of statements panicked");
+                }
+            }
+            Err(error @ DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)) => {
+                for request in requests.extract_if(.., |request| request.is_late(&writer)) {
+                    request.respond(Err(error.clone()));
+                }
+            }
             Err(error) => requests.drain(..).for_each(|request| request.respond(Err(error.clone()))),
         }
     }
 }
 
-async fn run_group(writer: &ConnectionPool, mut checkout: Checkout, mut requests: Vec<Request>) {
-    // Drops requests whose callers were cancelled, and rejects those that have waited for too long.
-    requests.retain(|request| !request.result.is_closed());
-    let is_late = |request: &mut Request| request.queued_at.elapsed() >= writer.acquire_timeout();
-    for request in requests.extract_if(.., is_late) {
-        request.respond(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)));
-    }
+async fn run_group(writer: &ConnectionPool, mut checkout: Checkout, group: Vec<Request>) {
+    let requests: Vec<Request> =
+        group.into_iter().filter_map(|request| request.unless_expired(writer)).collect();
     if requests.is_empty() {
         return checkout.keep();
     }
@@ -100,9 +107,10 @@ async fn run_group(writer: &ConnectionPool, mut checkout: Checkout, mut requests
             drop(checkout);
             if requests.len() == 1 {
                 requests.into_iter().for_each(|request| request.respond(Err(error.clone())));
-            } else {
-                // Only the requests that fail on their own, too, get an error.
-                for request in requests {
+                return;
+            }
+            for request in requests {
+                if let Some(request) = request.unless_expired(writer) {
                     let executed = execute_alone(writer, &request).await;
                     request.respond(executed);
                 }
@@ -129,6 +137,22 @@ async fn execute_alone(writer: &ConnectionPool, request: &Request) -> Result<Exe
 }
 
 impl Request {
+    /// Returns none if the statement is not to be run, because its caller was cancelled or it has waited for too long.
+    fn unless_expired(self, writer: &ConnectionPool) -> Option<Self> {
+        if self.result.is_closed() {
+            return None;
+        }
+        if self.is_late(writer) {
+            self.respond(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)));
+            return None;
+        }
+        Some(self)
+    }
+
+    fn is_late(&self, writer: &ConnectionPool) -> bool {
+        self.queued_at.elapsed() >= writer.acquire_timeout()
+    }
+
     /// Sends the result to the caller, unless the caller was cancelled.
     fn respond(self, result: Result<Executed, DbErr>) {
         let _ = self.result.send(result);

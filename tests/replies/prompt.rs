@@ -155,3 +155,21 @@ async fn the_prompt_follows_the_selected_branch() {
     assert_eq!(app.gemini.calls().pop().unwrap().body["contents"], json!(expected));
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_long_failed_reply_does_not_displace_the_messages_before_it() {
+    // A token counts as four bytes, so that forty bytes fit.
+    let app = TestApp::with_settings(&["--model-history-tokens=10"]).await;
+    let user = app.user().await;
+    let chatroom = user.create_chatroom("x").await;
+    user.read(&chatroom.send("one").await.reply).await;
+    app.gemini.enqueue(Script::new().text(&"long ".repeat(20)).finish("SAFETY"));
+    user.read(&chatroom.send("two").await.reply).await;
+    let mut expected = vec![turn("user", "one"), turn("model", "Yes."), turn("user", "two\n\nthree")];
+    user.read(&chatroom.send("three").await.reply).await;
+    assert_eq!(app.gemini.calls().pop().unwrap().body["contents"], json!(expected));
+    expected.extend([turn("model", "Yes."), turn("user", "four")]);
+    user.read(&chatroom.send("four").await.reply).await;
+    assert_eq!(app.gemini.calls().pop().unwrap().body["contents"], json!(expected));
+    app.stop().await;
+}

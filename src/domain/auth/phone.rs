@@ -42,16 +42,17 @@ fn international_digits(text: &str) -> Option<String> {
     if text.len() > MAX_INPUT {
         return None;
     }
-    let mut visible = text.chars().filter(|&c| !is_separator(c)).peekable();
-    visible.next_if(|&c| c == '(');
-    let is_international = matches!(visible.next(), Some('+' | '\u{ff0b}'));
-    let digits = visible
+    let mut significant = text.chars().filter(|&c| !is_separator(c)).peekable();
+    significant.next_if(|&c| c == '(');
+    let is_international = matches!(significant.next(), Some('+' | '\u{ff0b}'));
+    let digits = significant
         .filter(|c| !matches!(c, '(' | ')' | '/' | '[' | ']' | '\u{ff08}' | '\u{ff09}'))
         .map(ascii_digit);
     digits.collect::<Option<String>>().filter(|_| is_international)
 }
 
-/// Whether a person can own the number. Codes are not sent to others, such as premium-rate numbers, which are expensive.
+/// Whether a person can own the number. One-time codes are sent to such numbers only, and not, for example, to premium-rate numbers,
+/// which are expensive.
 fn is_personal(number: &AssignedNumber) -> bool {
     matches!(number.kind, Type::FixedLine | Type::Mobile | Type::PersonalNumber | Type::Voip)
 }
@@ -146,7 +147,7 @@ mod tests {
 
     /// Numbers from the countries' own numbering plans.
     #[test]
-    fn leading_zeros_of_a_national_number_are_kept() {
+    fn leading_zeros_that_belong_to_a_number_are_kept_and_others_dropped() {
         for (text, stored, country) in [
             ("+225 07 12 34 56 78", "+2250712345678", "CI"),
             ("+225 27 20 25 60 00", "+2252720256000", "CI"),
@@ -154,10 +155,12 @@ mod tests {
             ("+39 02 3661 8300", "+390236618300", "IT"),
             ("+39 347 123 4567", "+393471234567", "IT"),
             ("+378 0549 886377", "+3780549886377", "SM"),
+            // Numbers of San Marino may be written without their prefix 0549.
             ("+378 886377", "+3780549886377", "SM"),
             ("+39 06 698 12345", "+390669812345", "VA"),
             ("+241 06 03 12 34", "+24106031234", "GA"),
             ("+242 06 612 3456", "+242066123456", "CG"),
+            // This zero is dialled only within the country.
             ("+49 (0)30 1234567", "+49301234567", "DE"),
             ("+44 (0)20 7946 0018", "+442079460018", "GB"),
             ("+54 9 11 2345 6789", "+5491123456789", "AR"),

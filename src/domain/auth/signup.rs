@@ -1,6 +1,6 @@
 //! Signing up. The profile is stored with a one-time password challenge. To register the number with this profile, the client
-//! calls `verify_otp` with any valid code for the number and with the token that `signup` returned. Two signups for one number
-//! have two profiles and two tokens.
+//! calls `verify_otp` with any valid sign-in code for the number, such as that which `signup` sends, and with the token that it
+//! returned. Two signups for one number have two profiles and two tokens.
 //!
 //! A signup looks up no user, so its response does not depend on whether the number is registered. If it is, `verify_otp`
 //! discards the profile.
@@ -44,7 +44,8 @@ impl Auth {
     ///
     /// # Errors
     /// Those of [`send_otp`](Self::send_otp). [`Error::BadInput`](crate::error::Error::BadInput) for a password that is too
-    /// easy to guess; an address can submit `SIGNUP_ADDRESS_LIMIT` passwords an hour.
+    /// easy to guess. [`Error::RateLimited`](crate::error::Error::RateLimited) also after `SIGNUP_ADDRESS_LIMIT` passwords in an hour
+    /// from the caller's network.
     pub async fn signup(
         &self,
         phone_number: PhoneNumber,

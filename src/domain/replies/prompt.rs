@@ -87,7 +87,7 @@ async fn active_history(
                 return Ok(None);
             }
             (parent, depth) = (message.parent_id, message.depth);
-            bytes += message.content.len();
+            bytes += used_text(&message).len();
             history.push(message);
         }
         // The cached messages are on the reply's branch if the next message to read is the newest of them.
@@ -96,7 +96,7 @@ async fn active_history(
                 if bytes > budget || history.len() == MAX_MESSAGES as usize {
                     break;
                 }
-                bytes += message.content.len();
+                bytes += used_text(message).len();
                 history.push(message.clone());
             }
             break;
@@ -111,15 +111,19 @@ async fn active_history(
     Ok((!history.is_empty()).then_some(history))
 }
 
+/// The text of a message in a prompt: none of a failed reply.
+fn used_text(message: &HistoryMessage) -> &str {
+    if message.status == Status::Failed { "" } else { &message.content }
+}
+
 /// The turns of the newest messages that fit into `budget` bytes; always at least the newest. Empty messages and failed replies
 /// are skipped. Model APIs require that roles alternate and that the user's turn is the first, so consecutive messages of one
 /// role are merged, and a reply at the beginning is removed.
 fn turns(newest_first: Vec<HistoryMessage>, budget: usize) -> Vec<Turn> {
     let mut remaining = budget;
     let mut turns: Vec<Turn> = Vec::new();
-    let has_content =
-        |message: &HistoryMessage| !message.content.is_empty() && message.status != Status::Failed;
-    for (index, message) in newest_first.into_iter().filter(has_content).enumerate() {
+    let is_used = |message: &HistoryMessage| !used_text(message).is_empty();
+    for (index, message) in newest_first.into_iter().filter(is_used).enumerate() {
         match remaining.checked_sub(message.content.len()) {
             Some(rest) => remaining = rest,
             None if index == 0 => remaining = 0,
