@@ -168,7 +168,11 @@ export const strings = {
     used: (used: number, limit: number) => `${used} of ${limit} prompts used today`,
     resets: (time: string) => `Resets ${time}`,
     unlimited: "Pro: unlimited prompts",
-    exhausted: (time: string) => `You have used all prompts of today. The quota resets ${time}.`,
+    exhausted: {
+      DAILY_PROMPTS: (time: string) => `You have used all prompts of today. The quota resets ${time}.`,
+      DAILY_TOKENS: (time: string) => `You have used all tokens of today. The quota resets ${time}.`,
+      MONTHLY_TOKENS: (time: string) => `You have used all tokens of this month. The quota resets ${time}.`,
+    },
     upgrade: "Upgrade to Pro",
   },
   billing: {

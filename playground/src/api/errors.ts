@@ -23,6 +23,8 @@ export interface ErrorDetails {
   /** The seconds to wait of RATE_LIMITED. */
   retryAfter?: number;
   attemptsLeft?: number;
+  /** The quota of QUOTA_EXCEEDED that is used up: DAILY_PROMPTS, DAILY_TOKENS or MONTHLY_TOKENS. */
+  quota?: string;
   resetsAt?: string;
   upgradeable?: boolean;
   requestId?: string;

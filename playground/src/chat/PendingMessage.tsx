@@ -2,6 +2,7 @@
 import { accountStore } from "../account/accountStore";
 import { connectionStore } from "../api/connection";
 import { ApiError } from "../api/errors";
+import { describeQuota } from "../billing/quota";
 import { UpgradeButton } from "../billing/UpgradeButton";
 import { Markdown } from "../markdown/Markdown";
 import type { OutboxMessage } from "../outbox/outbox";
@@ -10,7 +11,7 @@ import { strings } from "../strings";
 import { describeError } from "../ui/describeError";
 import { ErrorText } from "../ui/ErrorText";
 import { useStore } from "../ui/store";
-import { relativeTime, useNow } from "../ui/time";
+import { useNow } from "../ui/time";
 import { editInComposer } from "./composerText";
 
 export function PendingMessage({ message }: { message: OutboxMessage }) {
@@ -37,9 +38,7 @@ function Rejection({ message, rejection }: { message: OutboxMessage; rejection: 
   const { code, details } = rejection;
   const isQuota = code === "QUOTA_EXCEEDED";
   const reason =
-    isQuota && details.resetsAt !== undefined
-      ? strings.quota.exhausted(relativeTime(details.resetsAt, now))
-      : describeError(new ApiError(code, rejection.message, details));
+    (isQuota ? describeQuota(details, now) : null) ?? describeError(new ApiError(code, rejection.message, details));
   return (
     <div className="rejection">
       <ErrorText>{`${strings.outbox.failed} ${reason}`}</ErrorText>
