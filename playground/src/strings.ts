@@ -74,6 +74,7 @@ export const strings = {
     stop: "Stop",
     sendHint: "Enter to send, Shift + Enter for a new line",
     model: "Model",
+    modelOfPro: (name: string) => `${name} (Pro)`,
     log: "Conversation",
     loading: "Loading messages",
     loadOlder: "Load older messages",

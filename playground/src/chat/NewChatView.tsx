@@ -1,4 +1,5 @@
 import { useEffect, useState } from "react";
+import { accountStore } from "../account/accountStore";
 import { query } from "../api/request";
 import { ModelsDocument, type ModelsQuery } from "../generated/operations";
 import { createdChatrooms } from "../outbox/deliver";
@@ -90,9 +91,10 @@ function Welcome() {
   );
 }
 
-/** Nothing, while the server offers a single model. */
+/** Nothing, while the server offers a single model. Models of Pro are disabled for other users. */
 function ModelSelect({ value, onChange }: { value: string | null; onChange: (model: string) => void }) {
   const [models, setModels] = useState<ModelsQuery["models"]>([]);
+  const isPro = useStore(accountStore)?.subscription.tier === "PRO";
   useEffect(() => {
     // Without the list, the default model is used.
     query(ModelsDocument, {}).then(
@@ -108,9 +110,14 @@ function ModelSelect({ value, onChange }: { value: string | null; onChange: (mod
       value={value ?? models.find(({ isDefault }) => isDefault)?.name}
       onChange={(event) => onChange(event.target.value)}
     >
-      {models.map(({ name }) => (
-        <option key={name}>{name}</option>
-      ))}
+      {models.map(({ name, tier }) => {
+        const isDisabled = tier === "PRO" && !isPro;
+        return (
+          <option key={name} value={name} disabled={isDisabled}>
+            {isDisabled ? strings.chat.modelOfPro(name) : name}
+          </option>
+        );
+      })}
     </select>
   );
 }
