@@ -2,6 +2,7 @@
 
 const plural = new Intl.PluralRules("en");
 const count = (value: number, one: string, other: string) => `${value} ${plural.select(value) === "one" ? one : other}`;
+const period = (value: number, one: string, other: string) => (value === 1 ? `a ${one}` : `every ${value} ${other}`);
 
 export const LOCALE = "en";
 
@@ -182,6 +183,13 @@ export const strings = {
     pro: "Pro",
     basicText: (limit: number) => `${limit} prompts a day.`,
     proText: "Unlimited prompts, and more replies at the same time.",
+    price: (amount: string, interval: string) => `Pro costs ${amount} ${interval}.`,
+    intervals: {
+      DAY: (days: number) => period(days, "day", "days"),
+      WEEK: (weeks: number) => period(weeks, "week", "weeks"),
+      MONTH: (months: number) => period(months, "month", "months"),
+      YEAR: (years: number) => period(years, "year", "years"),
+    },
     upgrade: "Upgrade to Pro",
     manage: "Manage subscription",
     renews: (date: string) => `Renews on ${date}.`,
@@ -196,7 +204,6 @@ export const strings = {
       UNPAID: "The payment failed finally.",
       PAUSED: "The subscription is paused.",
     },
-    notConfigured: "This server sells no subscriptions: Stripe is not configured.",
     redirecting: "Opening Stripe",
     confirmingTitle: "Confirming your payment",
     confirmingText: "This takes a few seconds. You can leave this page.",

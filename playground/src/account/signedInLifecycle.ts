@@ -1,7 +1,8 @@
-// What runs while a user is signed in: account events, the list of chatrooms and the delivery of messages.
+// What runs while a user is signed in: account events, billing, the list of chatrooms and the delivery of messages.
 import { socket } from "../api/socket";
 import { mutate } from "../api/request";
 import { clearTokens, type SignedOutReason } from "../api/tokens";
+import { readBilling } from "../billing/stripe";
 import { forgetDrafts } from "../chat/drafts";
 import { LogoutDocument } from "../generated/operations";
 import { deliverOutbox } from "../outbox/deliver";
@@ -16,6 +17,7 @@ export function startSignedIn(userId: string): () => void {
   const abort = new AbortController();
   openOutbox(userId);
   const unfollow = followAccount();
+  void readBilling(abort.signal);
   const unsubscribe = outboxStore.subscribe(() => deliverOutbox(abort.signal));
   deliverOutbox(abort.signal);
   openViewed(userId);

@@ -11,6 +11,15 @@ export async function query<Data, Variables extends AnyVariables>(
   return dataOf(await client.query(document, variables).toPromise());
 }
 
+/** A query of which fields may fail: they are null then. Rejects with an ApiError if there is no data. */
+export async function queryPartially<Data, Variables extends AnyVariables>(
+  document: TypedDocumentNode<Data, Variables>,
+  variables: Variables,
+): Promise<Data> {
+  const { data, error } = await client.query(document, variables).toPromise();
+  return dataOf({ data, error: data ? undefined : error });
+}
+
 /** A query without the tokens of the session. Rejects with an ApiError. */
 export async function queryAnonymously<Data, Variables extends AnyVariables>(
   document: TypedDocumentNode<Data, Variables>,

@@ -5,11 +5,13 @@ import { ErrorText } from "../ui/ErrorText";
 import { useStore } from "../ui/store";
 import { formatDate } from "../ui/time";
 import { useSubmit } from "../ui/useSubmit";
-import { openPortal } from "./stripe";
+import { describePrice } from "./price";
+import { billingStore, openPortal } from "./stripe";
 import { UpgradeButton } from "./UpgradeButton";
 
 export function Plan() {
   const account = useStore(accountStore);
+  const price = useStore(billingStore)?.proPrice;
   const portal = useSubmit(openPortal);
   const { billing } = strings;
   if (!account) return null;
@@ -27,6 +29,7 @@ export function Plan() {
       {isPro && currentPeriodEnd !== null && (
         <p className="quiet">{(cancelAtPeriodEnd ? billing.ends : billing.renews)(formatDate(currentPeriodEnd))}</p>
       )}
+      {!isPro && price && <p>{describePrice(price)}</p>}
       <div className="actions">
         {!isPro && <UpgradeButton label={billing.upgrade} />}
         {state !== "NONE" && (

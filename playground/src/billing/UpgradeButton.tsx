@@ -5,12 +5,12 @@ import { ErrorText } from "../ui/ErrorText";
 import { useStore } from "../ui/store";
 import { billingStore, openCheckout } from "./stripe";
 
-/** Leaves for Stripe's checkout. Nothing, if the server is known to sell no subscriptions. */
+/** Leaves for Stripe's checkout. Nothing, unless the server sells subscriptions. */
 export function UpgradeButton({ label }: { label: string }) {
-  const billing = useStore(billingStore);
+  const isConfigured = useStore(billingStore)?.isConfigured;
   const [isOpening, setIsOpening] = useState(false);
   const [error, setError] = useState<string | null>(null);
-  if (billing === "not-configured") return error && <p className="quiet">{strings.billing.notConfigured}</p>;
+  if (!isConfigured) return null;
 
   async function upgrade() {
     setIsOpening(true);

@@ -1,11 +1,29 @@
-// Stripe's pages: the checkout and the customer portal. Both return to this page.
-import { ApiError } from "../api/errors";
-import { mutate } from "../api/request";
-import { OpenBillingPortalDocument, StartCheckoutDocument } from "../generated/operations";
+// Whether the server sells subscriptions, and Stripe's pages: the checkout and the customer portal. Both return to this page.
+import { backoffDelay, wait } from "../api/backoff";
+import { ApiError, toApiError } from "../api/errors";
+import { mutate, queryPartially } from "../api/request";
+import {
+  BillingDocument,
+  type BillingQuery,
+  OpenBillingPortalDocument,
+  StartCheckoutDocument,
+} from "../generated/operations";
 import { createStore } from "../ui/store";
 
-/** Whether the server sells subscriptions, as far as it is known. */
-export const billingStore = createStore<"unknown" | "not-configured">("unknown");
+/** Null until it is known. The same for all users. */
+export const billingStore = createStore<BillingQuery["billing"] | null>(null);
+
+/** Reads it once, with retries while the server cannot be reached. */
+export async function readBilling(signal: AbortSignal): Promise<void> {
+  for (let failures = 1; billingStore.get() === null && !signal.aborted; failures += 1) {
+    try {
+      billingStore.set((await queryPartially(BillingDocument, {})).billing);
+    } catch (error) {
+      if (!toApiError(error).isTemporary) return;
+      await wait(backoffDelay(failures), signal);
+    }
+  }
+}
 
 /** Leaves for the checkout, or for the portal if there is a subscription already. Rejects with an ApiError. */
 export async function openCheckout(): Promise<void> {
@@ -13,9 +31,7 @@ export async function openCheckout(): Promise<void> {
     const { startCheckout } = await mutate(StartCheckoutDocument, {});
     leaveFor(startCheckout.url);
   } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    if (error.code === "BILLING_NOT_CONFIGURED") billingStore.set("not-configured");
-    if (error.code !== "ALREADY_SUBSCRIBED") throw error;
+    if (!(error instanceof ApiError) || error.code !== "ALREADY_SUBSCRIBED") throw error;
     await openPortal();
   }
 }

@@ -2,7 +2,10 @@ import { expect, test } from "../support/fixtures";
 import { replyText, send, signIn } from "../support/steps";
 import { CHECKOUT_HOST } from "../support/stripe";
 
-test.use({ settings: { BASIC_DAILY_LIMIT: "2" }, allowedOrigins: [CHECKOUT_HOST] });
+test.use({
+  settings: { BASIC_DAILY_LIMIT: "2", GEMINI_MODELS: "model-b", PRO_MODELS: "model-b" },
+  allowedOrigins: [CHECKOUT_HOST],
+});
 
 test("a_used_up_quota_is_explained_and_a_signed_webhook_lifts_it_live", async ({ page, backend }) => {
   await page.route(`${CHECKOUT_HOST}/**`, (route) => route.fulfill({ contentType: "text/html", body: "<h1>Stripe</h1>" }));
@@ -52,4 +55,33 @@ test("the_way_back_from_the_checkout_confirms_the_payment_without_a_webhook", as
   await expect(page.getByText("Pro: unlimited prompts")).toBeVisible();
   await page.goto(checkout.cancel_url);
   await expect(page.getByText("You were not charged.")).toBeVisible();
+});
+
+test("the_plan_shows_the_price_and_the_payment_enables_the_models_of_pro", async ({ page, backend }) => {
+  await page.route(`${CHECKOUT_HOST}/**`, (route) => route.fulfill({ contentType: "text/html", body: "<h1>Stripe</h1>" }));
+  await signIn(page);
+  await expect(page.getByRole("option", { name: "model-b (Pro)" })).toBeDisabled();
+  await page.getByRole("link", { name: "Account" }).click();
+  await expect(page.getByText("Pro costs $10.00 a month.")).toBeVisible();
+  await page.getByRole("main").getByRole("button", { name: "Upgrade to Pro" }).click();
+  await expect(page.getByRole("heading", { name: "Stripe" })).toBeVisible();
+  await page.goto("/");
+  await expect(page.getByRole("option", { name: "model-b (Pro)" })).toBeDisabled();
+  await backend.stripe.payCheckout(backend.stripe.lastCheckout().id, backend.url);
+  await page.getByLabel("Model").selectOption({ label: "model-b" });
+  await send(page, "Hello");
+  await expect(replyText(page)).toHaveText("Yes.");
+  await expect(page.getByText("model-b")).toBeVisible();
+});
+
+test("an_upgrade_is_offered_without_a_price_while_stripe_does_not_respond", async ({ page }) => {
+  await page.route("**/graphql", async (route) => {
+    if (!route.request().postData()?.includes("query Billing")) return route.fallback();
+    const error = { message: "Retry later.", path: ["billing", "proPrice"], extensions: { code: "PAYMENT_PROVIDER_ERROR" } };
+    await route.fulfill({ json: { data: { billing: { isConfigured: true, proPrice: null } }, errors: [error] } });
+  });
+  await signIn(page);
+  await page.getByRole("link", { name: "Account" }).click();
+  await expect(page.getByRole("main").getByRole("button", { name: "Upgrade to Pro" })).toBeVisible();
+  await expect(page.getByText("Pro costs")).toHaveCount(0);
 });

@@ -7,6 +7,7 @@ const SECRET_KEY = "sk_test_stand_in";
 const WEBHOOK_SECRET = "whsec_stand_in";
 const PRICE = "price_pro";
 const PRODUCT = "prod_pro";
+const PRICE_FIELDS = { id: PRICE, object: "price", product: PRODUCT, unit_amount: 1000, currency: "usd" };
 const PERIOD_SECONDS = 30 * 86_400;
 
 /** The host of Stripe's pages. Tests answer its requests in the browser. */
@@ -90,7 +91,7 @@ export class Stripe {
             quantity: 1,
             current_period_start: now,
             current_period_end: now + PERIOD_SECONDS,
-            price: { id: PRICE, object: "price", product: PRODUCT, unit_amount: 1000, currency: "usd" },
+            price: PRICE_FIELDS,
           },
         ],
       },
@@ -129,7 +130,7 @@ export class Stripe {
     if (path === "POST checkout" && second === "sessions" && third === undefined) return ok(this.addCheckout(form));
     if (path === "GET subscriptions") return ok(this.list("subscription", url.searchParams.get("customer")));
     if (path === "GET invoices") return ok({ object: "list", has_more: false, data: [] });
-    if (path === "GET prices") return ok({ id: second, object: "price", product: PRODUCT });
+    if (path === "GET prices") return ok({ ...PRICE_FIELDS, recurring: { interval: "month", interval_count: 1 } });
     const object = this.objects.get(third ?? second ?? "");
     return object ? ok(object) : failure(404, "No such object");
   }
