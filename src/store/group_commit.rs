@@ -105,12 +105,11 @@ async fn run_group(writer: &ConnectionPool, mut checkout: Checkout, group: Vec<R
         Err(error) => {
             // The connection returns to sqlx's pool, which rolls the transaction back.
             drop(checkout);
-            if requests.len() == 1 {
-                requests.into_iter().for_each(|request| request.respond(Err(error.clone())));
-                return;
-            }
+            let ran_alone = requests.len() == 1;
             for request in requests {
-                if let Some(request) = request.unless_expired(writer) {
+                if ran_alone {
+                    request.respond(Err(error.clone()));
+                } else if let Some(request) = request.unless_expired(writer) {
                     let executed = execute_alone(writer, &request).await;
                     request.respond(executed);
                 }

@@ -76,7 +76,7 @@ struct Idle {
     connection: Connection,
     /// When the connection was taken from sqlx's pool.
     taken_at: Instant,
-    idle_since: Instant,
+    unused_since: Instant,
 }
 
 impl ConnectionPool {
@@ -121,9 +121,9 @@ impl ConnectionPool {
         let shared = &self.shared;
         let permit = shared.permits.clone().acquire_owned().await;
         let permit = permit.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?;
-        while let Some(Idle { connection, taken_at, idle_since }) = shared.pop_idle() {
+        while let Some(Idle { connection, taken_at, unused_since }) = shared.pop_idle() {
             let connection = match connection {
-                Connection::Postgres(mut connection) if idle_since.elapsed() >= UNTESTED_IDLE => {
+                Connection::Postgres(mut connection) if unused_since.elapsed() >= UNTESTED_IDLE => {
                     if !matches!(timeout(TEST_TIMEOUT, connection.ping()).await, Ok(Ok(()))) {
                         // Closes the connection. sqlx's pool would test it once more first, and wait for the network.
                         drop(connection.detach());
@@ -190,7 +190,7 @@ impl Shared {
     pub(super) fn keep(&self, connection: Connection, taken_at: Instant) {
         let mut idle = self.idle();
         if !self.permits.is_closed() && taken_at.elapsed() < MAX_KEPT {
-            idle.push(Idle { connection, taken_at, idle_since: Instant::now() });
+            idle.push(Idle { connection, taken_at, unused_since: Instant::now() });
         }
     }
 
