@@ -7,6 +7,8 @@ test("a_search_finds_messages_and_opens_the_chat_at_one", async ({ page, backend
   await signIn(page);
   await send(page, "What is a pulsar?");
   await expect(replyText(page)).toContainText("neutron");
+  // Until the chat has its generated title, a second link is named "New chat".
+  await expect(page.getByRole("navigation").getByRole("link", { name: /What is a pulsar/ })).toBeVisible();
   await page.getByRole("link", { name: "New chat" }).click();
   await send(page, "How is bread made?");
   await expect(replyText(page)).toContainText("flour");
