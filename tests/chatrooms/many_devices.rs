@@ -33,7 +33,7 @@ async fn many_devices_with_different_selections_receive_every_event_once() {
         let gate = Gate::closed();
         app.gemini.enqueue(Script::new().wait(&gate).text(text).finish("STOP"));
         let sent = chatroom.send("hi").await;
-        // The added message with each of the two selections.
+        // What is compared of the added message: the id of one selection, which has more fields, and all of the other.
         let added = |id: &str| [json!({ "id": id }), json!({ "id": id, "chatroom": { "id": chatroom.id } })];
         for (number, socket) in devices.iter_mut().enumerate() {
             for id in [&sent.message, &sent.reply] {
@@ -70,6 +70,7 @@ async fn a_device_that_stopped_reading_receives_what_it_missed() {
     let app = TestApp::with_settings(&["--basic-daily-limit=1000"]).await;
     let user = app.user().await;
     let (chatroom, mut fast) = subscribe_to_new_chatroom(&user).await;
+    // After version 0, the first event is the creation of the chatroom.
     let mut slow = Events::subscribe(&user, &chatroom.id, Some("0")).await;
     assert_eq!(slow.next_kind().await, "ChatroomUpdated");
     let long = "x".repeat(200_000);
@@ -78,7 +79,8 @@ async fn a_device_that_stopped_reading_receives_what_it_missed() {
     // The replies exceed what the queues and the network between the server and the slow device can hold.
     for _ in 0..60 {
         let sent = chatroom.send("hi").await;
-        // Waits for the complete reply. It is in `ReplyCompleted`, or in `MessageAdded` if the reply ended before it was read.
+        // Waits for the complete reply. It is in `ReplyCompleted`, or in `MessageAdded` if the reply ended before the
+        // server read it for this event.
         while fast.next().await.unwrap()["message"]["content"].as_str().map(str::len) != Some(200_000) {}
         messages.extend([sent.message, sent.reply]);
     }

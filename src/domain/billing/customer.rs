@@ -27,7 +27,7 @@ impl Billing {
         (self.clock.now().timestamp() / 60).to_string()
     }
 
-    /// The user's row with its Stripe customer, which the first call creates. Concurrent calls create only one customer.
+    /// The user's row with its Stripe customer, which the first call creates. Of concurrent calls, the customer of one is kept.
     pub(super) async fn find_or_create_customer(&self, user: UserId) -> Result<subscription::Model> {
         if let Some(stored) = subscriptions::of_user(self.db.read(), user).await?
             && stored.customer().is_some()
@@ -56,6 +56,7 @@ impl Billing {
                 let new = subscription::Model { stripe_customer_id: id.to_owned(), ..granted };
                 subscriptions::update_if_unchanged(&tx, &new).await?;
             }
+            // Does nothing if a concurrent call has stored a customer.
             _ => subscriptions::insert(&tx, new).await?,
         }
         if profile_of(&account) != *sent {
@@ -64,12 +65,12 @@ impl Billing {
         Ok(commit(tx).await?)
     }
 
-    /// Returns the user's stored row. If its customer is not `created`, because a concurrent call was faster or the account was
-    /// deleted, deletes the customer `created` at Stripe.
-    async fn keep_stored_customer(&self, user: UserId, created: &str) -> Result<subscription::Model> {
+    /// Returns the user's stored row. If it has another customer than `new_id`, because a concurrent call was faster, or the account
+    /// was deleted, deletes the customer `new_id` at Stripe.
+    async fn keep_stored_customer(&self, user: UserId, new_id: &str) -> Result<subscription::Model> {
         let stored = subscriptions::of_user(self.db.write(), user).await?;
-        if stored.as_ref().is_none_or(|stored| stored.stripe_customer_id != created) {
-            self.delete_customer(created).await?;
+        if stored.as_ref().is_none_or(|stored| stored.stripe_customer_id != new_id) {
+            self.delete_customer(new_id).await?;
         }
         stored.ok_or(Error::NotFound("user"))
     }

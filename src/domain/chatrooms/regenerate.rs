@@ -48,10 +48,10 @@ impl Chatrooms {
             return Ok(Idempotent::Repeated(reply_id));
         }
         let now = self.clock.now();
-        // `Some(now)` sets `updated_at`, by which the user's chatrooms are sorted. If the chatroom was deleted since the reply was read,
-        // so was the reply, and the error names what the caller has named.
+        // `Some(now)` sets `updated_at`, by which the user's chatrooms are sorted.
         let chatroom = chatrooms::increment_version_if_owned_by(&tx, user, chatroom_id, Some(now))
             .await?
+            // The chatroom was deleted since the reply was read, and the reply with it.
             .ok_or(Error::NotFound("message"))?;
         // The chatroom is locked only now, so the reply may have changed since it was read.
         let old = messages::owned_by(&tx, user, old_id).await?.ok_or(Error::NotFound("message"))?;
