@@ -54,7 +54,7 @@ async fn sigterm_lets_the_running_reply_finish() {
     gate.release_one();
     assert_eq!(follower.read_to_end().await, "ReplyCompleted");
     assert_eq!(follower.text, "To be or not");
-    assert_eq!(idle_socket.close_code().await, 1012, "the close code tells clients to reconnect");
+    assert_eq!(idle_socket.close_code().await, 1012, "clients reconnect after this close code");
     assert!(process.wait_for_exit().await);
 }
 
