@@ -262,8 +262,8 @@ async fn signals_reach_the_subscribers_of_their_topic() {
     let mut subscribers =
         [signals.subscribe(Topic::Account(user)).await, signals.subscribe(Topic::Account(user)).await];
     let mut other_subscriber = signals.subscribe(Topic::Account(other_user)).await;
-    signals.publish(Topic::Account(user)).await.unwrap();
-    signals.publish(Topic::Jobs).await.unwrap();
+    signals.publish(&[Topic::Account(user)]).await.unwrap();
+    signals.publish(&[Topic::Jobs]).await.unwrap();
     for subscriber in &mut subscribers {
         assert_eq!(subscriber.next().await, Some(()));
     }
@@ -278,7 +278,7 @@ async fn resubscribing_to_a_topic_does_not_disturb_others() {
     for _ in 0..300 {
         drop(ports.signals.subscribe(busy).await);
         let mut resubscribed = ports.signals.subscribe(busy).await;
-        ports.signals.publish(busy).await.unwrap();
+        ports.signals.publish(&[busy]).await.unwrap();
         assert_eq!(resubscribed.next().await, Some(()));
     }
     // If the connection had been lost, `quiet` would receive a signal, too.

@@ -58,7 +58,7 @@ impl LanguageModel for DemoModel {
 
 /// The first words of the conversation.
 fn title(prompt: &Prompt) -> String {
-    let question = prompt.turns.first().map_or("", |turn| turn.text.as_str());
+    let question = prompt.turns.first().map_or("", |turn| &*turn.text);
     question.split_whitespace().take(MAX_TITLE_WORDS).collect::<Vec<_>>().join(" ")
 }
 

@@ -28,7 +28,7 @@ pub struct QuotaSettings {
     #[arg(long, env = "PRO_MONTHLY_TOKENS", hide_env_values = true, value_parser = super::number::<i32>(0..=i32::MAX as u64))]
     pub pro_monthly_tokens: Option<i32>,
 
-    /// Tokens that a reply counts as until it has ended
+    /// Tokens that are reserved for each reply until it has ended and its usage is known
     ///
     /// A reply that uses more tokens can exceed the user's maximum by the difference. The higher the value, the fewer replies a
     /// user whose tokens are almost used up can request at once.

@@ -207,7 +207,7 @@ impl Runner {
         }
         drop(permit);
         // The caps may now permit another job of the same user and kind.
-        if must_signal && let Err(unavailable) = self.signals.publish(Topic::Jobs).await {
+        if must_signal && let Err(unavailable) = self.signals.publish(&[Topic::Jobs]).await {
             tracing::debug!(error = %unavailable, "signal not sent");
         }
     }

@@ -1,6 +1,6 @@
 //! The language model that writes replies.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use entity::{
     chatroom::Generation,
@@ -31,7 +31,7 @@ pub enum Task {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Turn {
     pub role: Role,
-    pub text: String,
+    pub text: Arc<str>,
 }
 
 /// An item of the model's response stream: text and usage in any order, then one end.

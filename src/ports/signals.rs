@@ -29,8 +29,8 @@ pub trait Signals: Send + Sync {
     /// Whether signals can be published and received now.
     async fn check(&self) -> Result<(), Unavailable>;
 
-    /// Publishes a signal to every subscriber in every process.
-    async fn publish(&self, topic: Topic) -> Result<(), Unavailable>;
+    /// Publishes a signal of each topic to its subscribers in every process.
+    async fn publish(&self, topics: &[Topic]) -> Result<(), Unavailable>;
 
     /// One item for every signal from now on; the stream does not end. Signals that arrive between two polls are merged.
     /// While signals cannot be received, the stream yields an item from time to time, so that the subscriber polls the database.

@@ -107,6 +107,9 @@ pub struct Finished {
     pub has_ended_reply: bool,
     /// The chatroom's next job, if it was claimed.
     pub next: Option<job::Model>,
+    /// Whether another job of the user may wait for a worker, such as one that was queued while this statement ran. Only
+    /// determined if no next job was claimed.
+    pub may_have_waiting_job: bool,
 }
 
 /// The job that generates the chatroom's title. It is queued when the reply ends, if the chatroom is not temporary and has the
@@ -168,7 +171,7 @@ pub async fn finish(
     }
     let next = rows.iter().find(|row| matches!(row.try_get::<Option<JobId>>("", "id"), Ok(Some(_))));
     let next = next.map(|row| job::Model::from_query_result(row, "")).transpose()?;
-    Ok(Some(Finished { has_ended_reply: has("ended"), next }))
+    Ok(Some(Finished { has_ended_reply: has("ended"), next, may_have_waiting_job: has("may_wait") }))
 }
 
 /// The SQL text of [`finish`], whose values list the parameters in the order of their numbers.
@@ -184,7 +187,8 @@ fn finish_text(db: &Db, with_title: bool) -> String {
                  RETURNING 1 AS ended"
             );
             let claim_next = jobs::claim_next(NEXT_PARAMETERS, "$17 IS NOT NULL AND changes() = 1", "*");
-            let charge = format!("{CHARGE} AND changes() = 1");
+            let charge = format!("{} AND changes() = 1", charge());
+            let waiting = format!("SELECT 1 AS may_wait WHERE {HAS_WAITING_JOB}");
             let title =
                 format!("{QUEUE_TITLE} FROM chatrooms WHERE id = $3 AND {IS_UNTITLED} AND changes() = 1");
             let mut texts = vec![
@@ -196,6 +200,7 @@ fn finish_text(db: &Db, with_title: bool) -> String {
                 &charge,
             ];
             texts.extend(with_title.then_some(title.as_str()));
+            texts.push(&waiting);
             statements(&texts)
         }
         // Locks the chatroom before the job and the reply, as every transaction that changes a chatroom does: transactions
@@ -213,29 +218,42 @@ fn finish_text(db: &Db, with_title: bool) -> String {
                  WHERE id = $4 AND attempt <= $2 AND status IN ('queued', 'streaming')
                  RETURNING id
              ), charged AS (
-                 {CHARGE} AND EXISTS (SELECT 1 FROM ended)
+                 {charge} AND EXISTS (SELECT 1 FROM ended) RETURNING used, unfinished
              ), next AS (
                  {claim_next}
              ){title}
-             SELECT 1 AS completed, (SELECT 1 FROM ended) AS ended, next.* FROM completed LEFT JOIN next ON true",
+             SELECT 1 AS completed, (SELECT 1 FROM ended) AS ended, next.*,
+                    CASE WHEN next.id IS NULL AND ({HAS_WAITING_JOB}{or_titled}
+                        -- A job that was queued after the snapshot was taken: queuing a reply changes these columns of its day.
+                        OR NOT EXISTS (SELECT 1 FROM charged
+                                       WHERE (used, unfinished) = (SELECT {USED}, {UNFINISHED} FROM daily_usage {OF_DAY}))
+                    ) THEN 1 END AS may_wait
+             FROM completed LEFT JOIN next ON true",
+            charge = charge(),
             title_columns = if with_title { ", title_source, is_temporary" } else { "" },
             claim_next =
                 jobs::claim_next(NEXT_PARAMETERS, "$17 IS NOT NULL AND EXISTS (SELECT 1 FROM completed)", "jobs.*"),
             title = if with_title {
-                format!(", titled AS ({QUEUE_TITLE} FROM incremented, ended WHERE {IS_UNTITLED})")
+                format!(", titled AS ({QUEUE_TITLE} FROM incremented, ended WHERE {IS_UNTITLED} RETURNING id)")
             } else {
                 String::new()
             },
+            or_titled = if with_title { " OR EXISTS (SELECT 1 FROM titled)" } else { "" },
         ),
     }
 }
 
-/// Replaces the tokens that are reserved for the reply by those that it used, which are `$19`. Tokens are reserved for each
-/// unfinished reply, so decrementing `unfinished` gives them back. `$18` is 1 if the prompt is given back, and otherwise 0.
-const CHARGE: &str = "UPDATE daily_usage
-     SET used = CASE WHEN used < $18 THEN 0 ELSE used - $18 END, tokens = tokens + $19,
-         unfinished = CASE WHEN unfinished < 1 THEN 0 ELSE unfinished - 1 END
-     WHERE user_id = $15 AND day = $16";
+/// The statement that replaces the tokens that are reserved for the reply by those that it used, which are `$19`.
+fn charge() -> String {
+    format!("UPDATE daily_usage SET used = {USED}, tokens = tokens + $19, unfinished = {UNFINISHED} {OF_DAY}")
+}
+
+/// The prompts used after the charge. `$18` is 1 if the prompt is given back, and otherwise 0.
+const USED: &str = "CASE WHEN used < $18 THEN 0 ELSE used - $18 END";
+/// The unfinished replies after the charge. Tokens are reserved for each, so decrementing this gives them back.
+const UNFINISHED: &str = "CASE WHEN unfinished < 1 THEN 0 ELSE unfinished - 1 END";
+const OF_DAY: &str = "WHERE user_id = $15 AND day = $16";
+const HAS_WAITING_JOB: &str = "EXISTS (SELECT 1 FROM jobs WHERE user_id = $15 AND leased_until IS NULL)";
 const QUEUE_TITLE: &str =
     "INSERT INTO jobs (id, kind, user_id, position, run_at, attempt, failures, stop_requested,
          payload, created_at) SELECT $20, $21, $15, 0, $14, 0, 0, false, $22, $14";

@@ -305,17 +305,6 @@ pub async fn release_all(conn: &impl ConnectionTrait) -> Result<u64, DbErr> {
     Ok(released.rows_affected)
 }
 
-/// Whether a job of this user waits for a worker.
-pub async fn has_waiting_job(conn: &impl ConnectionTrait, user: UserId) -> Result<bool, DbErr> {
-    let waiting = Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(Column::UserId.eq(user))
-        .filter(Column::LeasedUntil.is_null())
-        .limit(1);
-    Ok(waiting.into_tuple::<JobId>().one(conn).await?.is_some())
-}
-
 /// The replies of these users that wait for a worker or are being written, in the order in which the replies of each user are
 /// claimed.
 pub async fn queue_of(

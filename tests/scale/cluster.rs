@@ -140,7 +140,7 @@ async fn the_reply_log_signals_cache_and_rate_limits_work_on_a_redis_cluster() {
         assert_eq!(subscriber.next().await, Some(LogUpdate::Reread));
         let topic = Topic::Account(UserId::generate());
         let mut topic_subscriber = signals.subscribe(topic).await;
-        signals.publish(topic).await.unwrap();
+        signals.publish(&[topic]).await.unwrap();
         assert_eq!(topic_subscriber.next().await, Some(()));
     }))
     .await;

@@ -11,8 +11,9 @@ use pollux::{
         jobs::{self, ClaimTerms},
     },
 };
-use sea_orm::{ConnectionTrait, Database};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, TransactionTrait};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::support::{
     Backend, Gate, Script, TestApp, TestUser,
@@ -20,6 +21,7 @@ use crate::support::{
     billing::buy_pro_after_the_daily_quota,
     code_of,
     requirements::require_servers,
+    socket::TEST_TIMEOUT,
     stripe::Fault,
     user,
 };
@@ -266,4 +268,45 @@ fn gate_open_for_one_call() -> Gate {
     let gate = Gate::closed();
     gate.release_one();
     gate
+}
+
+/// The end of the first reply begins before the second message is committed, and waits for the chatroom's row. So it does not see
+/// the second job, which the sender has not signalled, because the first reply was unfinished.
+#[tokio::test]
+async fn the_end_of_a_reply_signals_the_job_of_a_message_that_is_sent_meanwhile() {
+    require_servers!();
+    let api = start_api().await;
+    let worker = start_worker(&api).await;
+    let user = api.user().await;
+    let chatroom = user.create_chatroom("x").await;
+    let gate = Gate::closed();
+    api.gemini.enqueue(Script::new().text("one").wait(&gate).finish("STOP"));
+    api.gemini.enqueue(Script::reply(["two"]));
+    let first = chatroom.send("a").await.reply;
+    user.follow(&first, None).await.read_until("one").await;
+    let mut job_signals = api.chatrooms.signals.subscribe(Topic::Jobs).await;
+
+    let database = Database::connect(&api.backend.database_url).await.unwrap();
+    let user_lock = database.begin().await.unwrap();
+    // Sending a message locks the user's row last.
+    user_lock.execute_unprepared("SELECT 1 FROM users FOR UPDATE").await.unwrap();
+    let sending = tokio::spawn(async move { chatroom.send("b").await.reply });
+    wait_for_blocked_statements(&database, 1).await;
+    gate.open();
+    wait_for_blocked_statements(&database, 2).await;
+    user_lock.commit().await.unwrap();
+
+    timeout(TEST_TIMEOUT, job_signals.next()).await.expect("the job was not signalled");
+    assert_eq!(user.read(&sending.await.unwrap()).await.text, "two");
+    for node in [api, worker] {
+        node.stop().await;
+    }
+}
+
+async fn wait_for_blocked_statements(database: &DatabaseConnection, count: u64) {
+    let blocked =
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let wait =
+        async { while database.execute_unprepared(blocked).await.unwrap().rows_affected() != count {} };
+    timeout(TEST_TIMEOUT, wait).await.unwrap_or_else(|_| panic!("{count} statements did not block"));
 }

@@ -73,7 +73,7 @@ pub async fn generate(model: &dyn LanguageModel, prompt: Prompt) -> Generated {
 }
 
 pub fn prompt(model: &str) -> Prompt {
-    let turn = |role, text: &str| Turn { role, text: text.to_owned() };
+    let turn = |role, text: &str| Turn { role, text: text.into() };
     Prompt {
         model: model.to_owned(),
         system_instruction: Some("Be brief.".to_owned()),

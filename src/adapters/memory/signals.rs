@@ -29,8 +29,9 @@ impl Signals for MemorySignals {
         Ok(())
     }
 
-    async fn publish(&self, topic: Topic) -> Result<(), Unavailable> {
-        if let Some(channel) = lock(&self.channels).get(&topic) {
+    async fn publish(&self, topics: &[Topic]) -> Result<(), Unavailable> {
+        let channels = lock(&self.channels);
+        for channel in topics.iter().filter_map(|topic| channels.get(topic)) {
             channel.send_replace(());
         }
         Ok(())

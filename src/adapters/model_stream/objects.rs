@@ -4,11 +4,11 @@
 //! in a row, an array that spans several events, and an error inside an array. Therefore brackets and commas between objects
 //! are skipped.
 
-/// Splits a text, which may arrive in parts, into its top-level objects. Text that is not an object is returned as one item,
-/// which the parser then rejects.
+/// Splits a text, which may arrive in parts, into its top-level objects. Other text is returned together with the object that
+/// follows it, or by [`finish`](Self::finish) if none follows. The parser then rejects it.
 #[derive(Debug, Default)]
 pub struct Objects {
-    /// The beginning of an incomplete object.
+    /// What is not returned yet: the beginning of an object, or other text.
     text: String,
     depth: usize,
     in_string: bool,
@@ -41,6 +41,7 @@ impl Objects {
                         from = at + 1;
                     }
                 }
+                // Skipped if no text is incomplete, neither of earlier parts nor of this one.
                 b'[' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n'
                     if self.is_between_objects() && from == at =>
                 {
@@ -53,17 +54,17 @@ impl Objects {
         complete
     }
 
-    /// Whether the text so far ends between two objects, so that no object is incomplete.
+    /// Whether the text of all calls of [`push`](Self::push) ends between two objects.
     pub fn is_between_objects(&self) -> bool {
         self.depth == 0 && self.text.is_empty()
     }
 
-    /// The incomplete object that remains, if there is one.
+    /// The text that is not returned yet, if there is any.
     pub fn finish(self) -> Option<String> {
         (!self.text.is_empty()).then_some(self.text)
     }
 
-    /// The number of bytes of the incomplete object.
+    /// The number of bytes that are not returned yet.
     pub fn len(&self) -> usize {
         self.text.len()
     }
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_are_split_and_other_text_is_one_item() {
+    fn objects_are_split_and_other_text_is_returned_with_the_next_object() {
         for (text, expected) in [
             ("", vec![]),
             (" \n", vec![]),

@@ -133,15 +133,18 @@ impl Link {
         self.process_result(script.invoke_async(&mut server).await)
     }
 
-    /// Publishes a signal. If that fails, returns the error, and the connector publishes it when Redis is available again.
-    pub(super) async fn publish_signal(&self, channel: String) -> Result<(), Unavailable> {
+    /// Publishes a signal on each channel. If that fails, returns the error, and the connector publishes the signals when Redis is
+    /// available again.
+    pub(super) async fn publish_signals(&self, channels: Vec<String>) -> Result<(), Unavailable> {
         let published = match self.server() {
-            Ok(mut server) => self.process_result(server.publish(&channel).await),
+            Ok(mut server) => self.process_result(server.publish(&channels).await),
             Err(unavailable) => Err(unavailable),
         };
         if published.is_err() {
-            // The error is ignored: it means that the queue is full or the link has ended.
-            let _ = self.failed_signals.try_send(channel);
+            for channel in channels {
+                // The error is ignored: it means that the queue is full or the link has ended.
+                let _ = self.failed_signals.try_send(channel);
+            }
         }
         published
     }
@@ -240,7 +243,7 @@ impl Connector {
             tracing::info!("Redis is available again");
         }
         let mut write_checks = std::pin::pin!(keep_checking(server.clone()));
-        if let Err(error) = self.publish_failed_signals(&server).await {
+        if let Err(error) = self.publish_failed_signals(&mut server).await {
             return error;
         }
         loop {
@@ -255,7 +258,7 @@ impl Connector {
                 }
                 Some(channel) = self.failed_signals.recv() => {
                     self.signals_to_publish.push(channel);
-                    self.publish_failed_signals(&server).await
+                    self.publish_failed_signals(&mut server).await
                 }
                 error = &mut write_checks => Err(error),
                 () = self.unusable.notified() => Err(anyhow!("a command failed: the connection is unusable")),
@@ -295,15 +298,11 @@ impl Connector {
     }
 
     /// Publishes the signals that the link could not publish.
-    async fn publish_failed_signals(&mut self, server: &Server) -> anyhow::Result<()> {
+    async fn publish_failed_signals(&mut self, server: &mut Server) -> anyhow::Result<()> {
         while let Ok(channel) = self.failed_signals.try_recv() {
             self.signals_to_publish.push(channel);
         }
-        let signals = self.signals_to_publish.iter().map(|channel| {
-            let mut server = server.clone();
-            async move { server.publish(channel).await }
-        });
-        join_all(signals).await.into_iter().collect::<RedisResult<()>>().context("PUBLISH")?;
+        server.publish(&self.signals_to_publish).await.context("PUBLISH")?;
         self.signals_to_publish.clear();
         Ok(())
     }

@@ -139,7 +139,7 @@ impl ReplyLog for RedisReplyLog {
     async fn end(&self, reply: MessageId) -> Result<(), Unavailable> {
         let mut expire = redis::pipe();
         expire.cmd("PEXPIRE").arg(log_key(reply)).arg(millis(KEPT_AFTER_END)).ignore();
-        let published = self.link.publish_signal(live_channel(reply));
+        let published = self.link.publish_signals(vec![live_channel(reply)]);
         let (published, expires) = future::join(published, self.link.run::<()>(&expire)).await;
         published.and(expires)
     }

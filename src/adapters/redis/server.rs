@@ -3,6 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
+use futures_util::future::join_all;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, ProtocolVersion,
     PushInfo, RedisFuture, RedisResult, Value,
@@ -113,9 +114,24 @@ impl Server {
         redis::cmd("SET").arg("pollux:write-check").arg("").arg("PX").arg(60_000).exec_async(self).await
     }
 
-    /// Publishes an empty message.
-    pub(super) async fn publish(&mut self, channel: &str) -> RedisResult<()> {
-        redis::cmd(self.publish_command()).arg(channel).arg("").exec_async(self).await
+    /// Publishes an empty message on each channel: on a single server with one request, in a cluster with one for each channel,
+    /// because the channels belong to different nodes.
+    pub(super) async fn publish(&mut self, channels: &[String]) -> RedisResult<()> {
+        let per_request = match self.connection {
+            Connection::Single(_) => channels.len().max(1),
+            Connection::Cluster(_) => 1,
+        };
+        let published = channels.chunks(per_request).map(|channels| {
+            let mut server = self.clone();
+            async move {
+                let mut request = redis::pipe();
+                for channel in channels {
+                    request.cmd(server.publish_command()).arg(channel).arg("").ignore();
+                }
+                request.exec_async(&mut server).await
+            }
+        });
+        join_all(published).await.into_iter().collect()
     }
 
     pub(super) async fn subscribe(&mut self, channel: &str) -> RedisResult<()> {

@@ -41,8 +41,8 @@ impl Signals for RedisSignals {
         self.link.check().await
     }
 
-    async fn publish(&self, topic: Topic) -> Result<(), Unavailable> {
-        self.link.publish_signal(channel(topic)).await
+    async fn publish(&self, topics: &[Topic]) -> Result<(), Unavailable> {
+        self.link.publish_signals(topics.iter().copied().map(channel).collect()).await
     }
 
     async fn subscribe(&self, topic: Topic) -> BoxStream<'static, ()> {

@@ -10,8 +10,8 @@ use crate::{
 };
 
 impl Auth {
-    /// Sets a password with a code that [`send_otp`](Self::send_otp) sent for [`Purpose::Reset`]. Ends all sessions and
-    /// begins a new one.
+    /// Sets the password of the account with this number, with a code that [`send_otp`](Self::send_otp) sent for
+    /// [`Purpose::Reset`]. If there is no such account, creates it. Ends all sessions and begins a new one.
     ///
     /// # Errors
     /// [`Error::OtpInvalid`]. [`Error::BadInput`] for a password that is too easy to guess; this does not count as an attempt at
@@ -28,6 +28,7 @@ impl Auth {
         self.take_limits(&[Limit { key, max, window: HOUR }]).await?;
         self.passwords.check_strength(new).await?;
         let hash = self.passwords.hash(new).await?;
+        // Reported if no code was sent to the number, so that the error does not reveal this.
         let decoy_attempts_left = self.decoy_attempts_left(phone_number, Purpose::Reset).await;
         let (signed_in, ended) = self
             .db

@@ -204,7 +204,7 @@ impl Auth {
         if ended == 0 {
             return Err(Error::NotFound("session"));
         }
-        self.signal_ended_session(session).await;
+        self.signal_ended_sessions(&[session]).await;
         Ok(ended)
     }
 
@@ -232,23 +232,20 @@ impl Auth {
     /// Ends a session and signals that. Returns how many sessions ended: 0 if it had ended before.
     async fn end(&self, session: SessionId) -> Result<u64> {
         let ended = sessions::end(self.db.write(), session).await?;
-        self.signal_ended_session(session).await;
+        self.signal_ended_sessions(&[session]).await;
         Ok(ended)
     }
 
+    /// Signals that sessions have ended. This process rejects them at once; other processes reject them when the signals arrive,
+    /// or within five seconds if the signals are lost. Open sockets of a session close when its signal arrives, or when their
+    /// access token expires.
     pub(super) async fn signal_ended_sessions(&self, sessions: &[SessionId]) {
         for &session in sessions {
-            self.signal_ended_session(session).await;
+            self.session_cache.on_session_ended(session);
         }
-    }
-
-    /// Signals that a session has ended. This process rejects it at once; other processes reject it when the signal arrives, or
-    /// within five seconds if the signal is lost. Open sockets of the session close when the signal arrives, or when their access
-    /// token expires.
-    async fn signal_ended_session(&self, session: SessionId) {
-        self.session_cache.on_session_ended(session);
-        if let Err(error) = self.signals.publish(Topic::Session(session)).await {
-            tracing::warn!(%session, %error, "failed to send the signal of an ended session");
+        let topics: Vec<Topic> = sessions.iter().copied().map(Topic::Session).collect();
+        if let Err(error) = self.signals.publish(&topics).await {
+            tracing::warn!(?sessions, %error, "failed to send the signals of ended sessions");
         }
     }
 }

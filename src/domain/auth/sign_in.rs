@@ -28,6 +28,7 @@ impl Auth {
         caller: &Caller,
     ) -> Result<SignedIn> {
         let signup = signup.map(|token| token.verify(phone_number, &self.keys)).transpose()?;
+        // Reported if no code was sent to the number, so that the error does not reveal this.
         let decoy_attempts_left = self.decoy_attempts_left(phone_number, Purpose::SignIn).await;
         let (signed_in, ended) = self
             .db

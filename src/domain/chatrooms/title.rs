@@ -74,6 +74,7 @@ impl Chatrooms {
         let mut turns: Vec<Turn> = Vec::new();
         for message in messages {
             let text: String = message.content.chars().take(MAX_EXCERPT_CHARS).collect();
+            let text = text.into();
             match turns.last_mut() {
                 // The roles alternate: of consecutive messages of one role, the last is used.
                 Some(last) if last.role == message.role => last.text = text,
@@ -83,7 +84,7 @@ impl Chatrooms {
         if turns.last().is_none_or(|last| last.role == Role::User) {
             return Ok(None);
         }
-        turns.push(Turn { role: Role::User, text: REQUEST.to_owned() });
+        turns.push(Turn { role: Role::User, text: REQUEST.into() });
         Ok(Some(Prompt {
             model: self.replies.models.for_reply(&chatroom.model, TIER).name.clone(),
             system_instruction: Some(INSTRUCTION.to_owned()),

@@ -205,18 +205,18 @@ impl Replies {
         let title = self.title_job(row, &end);
         let finished =
             attempts::finish(&self.db, Claim::of(job), row, end, charge, lease_next_until, title).await?;
-        let Some(Finished { has_ended_reply, next }) = finished else { return Ok(None) };
+        let Some(Finished { has_ended_reply, next, may_have_waiting_job }) = finished else {
+            return Ok(None);
+        };
         if has_ended_reply {
             log_line.record_metrics(&self.metrics);
             log_line.log();
         }
         let mut topics = vec![Topic::Chatroom(row.chatroom_id), Topic::Chatrooms(row.user_id)];
         topics.extend((is_refunded || self.has_token_budgets).then_some(Topic::Account(row.user_id)));
-        // The end of this reply may let a waiting job of the user start. The read must follow the commit: a message that was sent
-        // while this reply was unfinished has not been signalled by its sender, so it must be found here.
-        if next.is_none() && jobs::has_waiting_job(self.db.read(), row.user_id).await.unwrap_or(true) {
-            topics.push(Topic::Jobs);
-        }
+        // The end of this reply may let a waiting job of the user start. A message that was sent while this reply was unfinished
+        // has not been signalled by its sender.
+        topics.extend((next.is_none() && may_have_waiting_job).then_some(Topic::Jobs));
         future::join(self.end_log(row.id), publish(&*self.signals, &topics)).await;
         Ok(next)
     }

@@ -132,9 +132,9 @@ fn turns(newest_first: Vec<HistoryMessage>, budget: usize) -> Vec<Turn> {
         match turns.last_mut() {
             // `turns` is newest first here, so its last element follows this message in the conversation.
             Some(later) if later.role == message.role => {
-                later.text = format!("{}\n\n{}", message.content, later.text);
+                later.text = format!("{}\n\n{}", message.content, later.text).into();
             }
-            _ => turns.push(Turn { role: message.role, text: (*message.content).to_owned() }),
+            _ => turns.push(Turn { role: message.role, text: message.content }),
         }
     }
     turns.reverse();
