@@ -1,5 +1,5 @@
-//! Helpers of the adapters that pass messages to the subscribers of one process: locks that remain usable after a panic, and
-//! streams that clean up when they are dropped.
+//! Helpers of the adapters that keep state in this process: locks that remain usable after a panic, and streams that clean up
+//! when they are dropped.
 
 use std::{
     pin::Pin,
@@ -9,8 +9,8 @@ use std::{
 
 use futures_util::{Stream, StreamExt};
 
-/// Locks a mutex even if it is poisoned. A panic while these adapters hold a lock does not corrupt the state, because each of
-/// their steps leaves it consistent.
+/// Locks a mutex even if it is poisoned. A panic while an adapter holds such a lock does not corrupt the state, because each
+/// step under the lock leaves it consistent.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -27,8 +27,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection to Redis, which ends when it is dropped.
 type RedisConnection = tokio_util::task::AbortOnDropHandle<()>;
 
-/// Opens the operator's use cases, while servers may be running. The second value is the connection to Redis, if there is one:
-/// keep it until the last signal has been published.
+/// Connects to the database and to Redis, and returns the operator's use cases. Servers may be running. The second value is the
+/// connection to Redis, if there is one: keep it until the last signal has been published.
 ///
 /// # Errors
 /// The database does not respond or its schema is older than this release, or Redis does not respond.

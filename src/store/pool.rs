@@ -2,15 +2,16 @@
 //!
 //! sqlx tests each connection that returns to its pool: with a round trip to the server, or to the thread of a SQLite
 //! connection, in a task of its own. That doubles the cost of a short statement. So a connection stays here after a statement,
-//! commit or explicit rollback that has succeeded, and the next statement takes the connection that was used last. Any other
-//! connection returns to sqlx, which rolls its transaction back, tests it and, if it is broken, closes it.
+//! commit or explicit rollback that has succeeded, and the next statement takes the connection that was used last. A connection
+//! whose last use ended in any other way returns to sqlx, which rolls its transaction back, tests it and, if it is broken, closes
+//! it.
 //!
 //! ```text
-//!             ┌── kept: statement, commit or rollback succeeded ────┐
-//!             ▼                                                     │
-//!  acquire ──► idle here ──► statement, transaction ────────────────┤
-//!     └──────► sqlx's pool ──►    ▲                                 ▼
-//!                 ▲───────────────┴── an error, a cancelled caller, a dropped transaction, a connection that is 10 minutes old
+//!             ┌── kept: statement, commit or rollback succeeded ──┐
+//!             ▼                                                   │
+//!  acquire ──► idle here ──┬──► statement, transaction ───────────┤
+//!     └──────► sqlx's pool ┘                                      ▼
+//!                 ▲────────────── an error, a cancelled caller, a dropped transaction, a connection that is 10 minutes old
 //! ```
 
 use std::{
@@ -41,7 +42,8 @@ use crate::telemetry::metrics::{ConnectionCounts, Counter};
 const UNTESTED_IDLE: Duration = Duration::from_secs(1);
 /// A connection that does not respond to the test for this long is closed, such as one that a firewall has dropped.
 const TEST_TIMEOUT: Duration = Duration::from_secs(1);
-/// A connection that was taken from sqlx's pool returns to it after this time, so that the lifetime that is set there applies.
+/// A connection that was taken from sqlx's pool longer ago returns to it after its next use, so that the lifetime that is set
+/// there applies.
 const MAX_KEPT: Duration = Duration::from_mins(10);
 
 type Observer = Arc<dyn Fn(&str) + Send + Sync>;
@@ -52,7 +54,7 @@ pub struct ConnectionPool {
     shared: Arc<Shared>,
     /// Runs the statements that are outside of a transaction, in groups. None for a pool that commits each statement separately.
     group: Option<GroupCommit>,
-    /// Called with the text of each statement.
+    /// Called with the text of each statement that may have parameters.
     pub(super) observer: Option<Observer>,
     /// Called after each statement that failed.
     pub(super) on_failure: Option<Arc<dyn Fn() + Send + Sync>>,
@@ -98,9 +100,7 @@ impl ConnectionPool {
     }
 
     async fn execute_in_group(&self, group: &GroupCommit, statement: Statement) -> Result<Executed, DbErr> {
-        if let Some(observer) = &self.observer {
-            observer(&statement.sql);
-        }
+        self.observe_text(&statement.sql);
         let _span = statement_span("sqlite", &statement.sql);
         self.observe_failure(group.execute(statement).await)
     }
@@ -142,7 +142,7 @@ impl ConnectionPool {
         Ok(Checkout::new(connection.map_err(acquire_error)?, Instant::now(), shared, permit))
     }
 
-    /// The number of connections in use and its maximum, labelled with the name `pool`.
+    /// The number of connections in use and its maximum, for the pool of this name.
     pub(super) fn counts(&self, pool: &'static str) -> ConnectionCounts {
         let max = self.shared.source.max_connections();
         ConnectionCounts { pool, max, used: max.saturating_sub(self.shared.permits.available_permits()) }
@@ -160,10 +160,14 @@ impl ConnectionPool {
 
     /// Calls the observer with the text of a statement, and reports a failure.
     pub(super) fn observe<T>(&self, statement: &Statement, result: Result<T, DbErr>) -> Result<T, DbErr> {
-        if let Some(observer) = &self.observer {
-            observer(&statement.sql);
-        }
+        self.observe_text(&statement.sql);
         self.observe_failure(result)
+    }
+
+    pub(super) fn observe_text(&self, text: &str) {
+        if let Some(observer) = &self.observer {
+            observer(text);
+        }
     }
 
     /// Reports the failure of a statement, and returns the result unchanged.
@@ -249,7 +253,7 @@ impl ConnectionTrait for ConnectionPool {
 
     async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
         let mut checkout = self.acquire().await?;
-        let executed = checkout.execute_text(text).await?;
+        let executed = self.observe_failure(checkout.execute_text(text).await)?;
         checkout.keep();
         Ok(executed)
     }
@@ -288,11 +292,11 @@ impl StreamTrait for ConnectionPool {
     ) -> Pin<Box<dyn Future<Output = Result<Self::Stream<'a>, DbErr>> + 'a + Send>> {
         Box::pin(async move {
             let mut checkout = self.acquire().await?;
-            self.observe(&statement, Ok(()))?;
+            self.observe_text(&statement.sql);
             let rows: Self::Stream<'a> = Box::pin(try_stream! {
                 {
                     let mut rows = checkout.stream(&statement);
-                    while let Some(row) = rows.try_next().await? {
+                    while let Some(row) = self.observe_failure(rows.try_next().await)? {
                         yield row;
                     }
                 }

@@ -77,7 +77,8 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
-        open_checkout(&mut *self.checkout.lock().await)?.execute_text(text).await
+        let mut checkout = self.checkout.lock().await;
+        self.pool.observe_failure(open_checkout(&mut checkout)?.execute_text(text).await)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
@@ -104,10 +105,10 @@ impl StreamTrait for Transaction {
     ) -> Pin<Box<dyn Future<Output = Result<Self::Stream<'a>, DbErr>> + 'a + Send>> {
         Box::pin(async move {
             let mut checkout = self.checkout.lock().await;
-            self.pool.observe(&statement, Ok(()))?;
+            self.pool.observe_text(&statement.sql);
             let rows: Self::Stream<'a> = Box::pin(try_stream! {
                 let mut rows = open_checkout(&mut checkout)?.stream(&statement);
-                while let Some(row) = rows.try_next().await? {
+                while let Some(row) = self.pool.observe_failure(rows.try_next().await)? {
                     yield row;
                 }
             });

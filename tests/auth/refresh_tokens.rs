@@ -53,14 +53,14 @@ async fn repeating_a_lost_exchange_returns_the_same_token_until_it_is_used() {
 }
 
 #[tokio::test]
-async fn reusing_a_refresh_token_ends_the_session() {
+async fn reusing_a_refresh_token_after_its_successor_was_received_ends_the_session() {
     let app = TestApp::with_stopped_clock().await;
     let user = app.sign_in_as(PHONE).await;
     let exchange = refresh(&user, &user.refresh_token).await;
-    // The owner uses the new access token, and a thief has the previous refresh token.
+    // The owner uses the new access token, which proves that its response was received. A thief has the previous refresh token.
     let owner = with_new_access_token(&user, &exchange);
     assert_eq!(owner.data(ME, json!({})).await["me"]["phoneNumber"], PHONE);
-    // Even if its response was received, an exchange can be repeated for ten seconds. After that, a repetition ends the session.
+    // An exchange whose response was received can be repeated for ten seconds only. After that, a repetition ends the session.
     app.advance(TimeDelta::seconds(11)).await;
     assert_eq!(code_of(&refresh(&user, &user.refresh_token).await), "UNAUTHENTICATED");
     assert_eq!(code_of(&refresh(&user, new_token(&exchange)).await), "UNAUTHENTICATED");
@@ -80,10 +80,10 @@ async fn using_the_old_access_token_does_not_confirm_an_exchange() {
 }
 
 #[tokio::test]
-async fn repeating_the_owners_exchanges_does_not_hide_a_stolen_token() {
+async fn a_thief_who_repeats_each_exchange_of_the_owner_is_detected() {
     let app = TestApp::with_stopped_clock().await;
     let owner = app.sign_in_as(PHONE).await;
-    // The owner and the thief exchange their tokens in turns. One of them must be rejected.
+    // The owner and the thief take turns exchanging their tokens. One of them must be rejected.
     let mut owners_token = owner.refresh_token.clone();
     let mut thiefs_token = owners_token.clone();
     let mut was_detected = false;
@@ -183,8 +183,8 @@ async fn signing_in_with_a_hundred_sessions_ends_the_least_recently_refreshed_on
     let oldest = user_with_password(&app).await;
     app.advance(TimeDelta::minutes(1)).await;
     let signed_in = login(&app, PHONE, PASSWORD).await;
-    let least_recent = with_token_of(&oldest, &signed_in, "login");
-    let mut socket = least_recent.socket().await;
+    let second = with_token_of(&oldest, &signed_in, "login");
+    let mut socket = second.socket().await;
     app.advance(TimeDelta::minutes(1)).await;
     for _ in 2..100 {
         let now = app.clock.now();
@@ -211,7 +211,7 @@ async fn signing_in_with_a_hundred_sessions_ends_the_least_recently_refreshed_on
     assert_eq!(session_count().await, 100);
     assert_eq!(code_of(&login(&app, PHONE, PASSWORD).await), "no error");
     assert_eq!(socket.next().await, Err((4403, "token expired".to_owned())));
-    assert_eq!(least_recent.data(ME, json!({})).await, json!({ "me": null }));
+    assert_eq!(second.data(ME, json!({})).await, json!({ "me": null }));
     assert_eq!(session_count().await, 100);
     let concurrent = join_all((0..5).map(|_| login(&app, PHONE, PASSWORD))).await;
     assert!(concurrent.iter().all(|response| code_of(response) == "no error"));

@@ -61,7 +61,8 @@ enum Step {
     Pause(Duration),
     /// Breaks the connection.
     Disconnect,
-    /// Sends nothing more and keeps the connection open. Holds the sender until the client closes the connection.
+    /// Sends nothing more and keeps the connection open. When the client closes it, the channel's sender is dropped, which ends
+    /// the receiver in the test.
     Hang(Option<mpsc::Sender<()>>),
 }
 
@@ -93,7 +94,7 @@ impl Script {
         self
     }
 
-    /// Adds a part of the body, which is sent at once.
+    /// Adds a part of the body, which is sent as one chunk after the steps before it.
     pub fn raw(mut self, bytes: impl Into<Bytes>) -> Self {
         self.steps.push(Step::Send(bytes.into()));
         self
@@ -171,7 +172,7 @@ impl ModelServer {
     }
 
     /// Queues the response to one call. If none is queued, the function of [`respond_with`](Self::respond_with) creates the
-    /// response; without such a function, fake providers respond with "Yes."
+    /// response; without such a function, the response is the `default` of [`start`](Self::start).
     pub fn enqueue(&self, script: Script) {
         self.state.lock().unwrap().scripts.push_back(script);
     }

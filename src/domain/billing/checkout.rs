@@ -42,8 +42,8 @@ impl Billing {
         )?);
         let cancel_url = return_url_or_default(frontend, cancel_url, DEFAULT_CANCEL_PATH, "cancelUrl")?;
         self.find_or_create_customer(user).await?;
-        // This syncs with Stripe before it decides, because the webhook of an earlier payment may be late.
-        self.reject_or_replace_subscriptions(user).await?;
+        // This syncs with Stripe first, because the webhook of an earlier payment may be late.
+        self.reject_if_subscribed_and_cancel_unpaid(user).await?;
         let newest = checkouts::newest_of(self.db.read(), user).await?;
         let previous_session = newest.as_ref().map_or("", |newest| &newest.session_id).to_owned();
         if let Some(newest) = newest
@@ -57,8 +57,8 @@ impl Billing {
         let create = |customer: String| {
             payments.create_checkout(NewCheckout {
                 user,
-                // Concurrent calls with the same arguments get the same session. The id of the previous session is part of the
-                // key, so that a call after that session has ended gets a new one.
+                // Concurrent calls with the same arguments have the same key, so that Stripe returns one session to all of them.
+                // Later calls have another key, which contains the id of that session, and so do not get it after it has ended.
                 idempotency_key: idempotency_key(&[
                     &self.current_minute(),
                     &previous_session,
@@ -97,8 +97,8 @@ impl Billing {
     /// # Errors
     /// [`Error::AlreadySubscribed`] if any other subscription is billable, such as an active one or one whose payment collection
     /// is paused.
-    async fn reject_or_replace_subscriptions(&self, user: UserId) -> Result<()> {
-        let Some(subscriptions) = self.sync_subscriptions(user).await? else { return Ok(()) };
+    async fn reject_if_subscribed_and_cancel_unpaid(&self, user: UserId) -> Result<()> {
+        let Some(subscriptions) = self.sync_with_stripe(user).await? else { return Ok(()) };
         if subscriptions
             .iter()
             .any(|subscription| is_billable(subscription.state) && !subscription.is_replaceable)
@@ -131,7 +131,7 @@ impl Billing {
                 tracing::info!(%user, checkout_session_id = checkout.session_id, %error, "failed to expire a checkout");
                 // Stripe cannot expire a paid checkout. If this one was paid, the sync finds its subscription, and this function
                 // fails with `AlreadySubscribed`.
-                self.reject_or_replace_subscriptions(user).await?;
+                self.reject_if_subscribed_and_cancel_unpaid(user).await?;
             }
             checkouts::end(self.db.write(), &checkout.session_id, checkout::Status::Expired).await?;
         }
@@ -150,7 +150,7 @@ impl Billing {
         if checkout.status != checkout::Status::Open {
             return Ok(checkout.status);
         }
-        self.sync_subscriptions(user).await?;
+        self.sync_with_stripe(user).await?;
         Ok(load().await?.ok_or(Error::NotFound("checkout"))?.status)
     }
 }

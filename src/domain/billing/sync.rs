@@ -47,7 +47,7 @@ impl Billing {
     ///
     /// # Errors
     /// [`Error::PaymentProvider`].
-    pub(super) async fn sync_subscriptions(&self, user: UserId) -> Result<Option<Vec<SubscriptionSnapshot>>> {
+    pub(super) async fn sync_with_stripe(&self, user: UserId) -> Result<Option<Vec<SubscriptionSnapshot>>> {
         for _ in 0..MAX_ATTEMPTS {
             match self.sync_once(user).await? {
                 SyncResult::NoCustomer => return Ok(None),
@@ -147,7 +147,7 @@ impl Billing {
         let now = self.clock.now();
         let before = StaleBefore { expecting: now - MAX_AGE_EXPECTING, subscribed: now - MAX_AGE };
         for user in subscriptions::take_stale(self.db.write(), now, before, STALE_BATCH).await? {
-            if let Err(error) = self.sync_subscriptions(user).await {
+            if let Err(error) = self.sync_with_stripe(user).await {
                 tracing::warn!(%user, ?error, "subscription sync failed; it will be retried");
             }
         }

@@ -83,7 +83,7 @@ impl Chatrooms {
         let topics =
             [Topic::Jobs, Topic::Chatroom(chatroom.id), Topic::Chatrooms(user), Topic::Account(user)];
         publish(&*self.signals, &topics).await;
-        // `waits_for_earlier_reply` only decides whether to signal the queue, which is done already.
+        // The queue is signalled in any case, so nothing reads `waits_for_earlier_reply`.
         Ok(Idempotent::New(MessageAndReply {
             message: user_message,
             reply: new,
