@@ -17,7 +17,7 @@ use crate::{
     report::Section,
 };
 
-/// How many sockets follow a reply, and how many such replies are written at the same time, which is enough to measure their CPU
+/// How many sockets follow a reply, and how many such replies are written at the same time: enough replies to measure their CPU
 /// time.
 const SIZES: [(usize, usize); 3] = [(1, 100), (100, 5), (1000, 1)];
 /// The first chunk comes late enough for all sockets to subscribe before it.

@@ -43,7 +43,7 @@ pub async fn signals_since(
         .await
 }
 
-/// Jobs that need attention: those that have failed, whose worker's lease has expired, or that have been due since `stuck_since`.
+/// Jobs that need attention: those of which a run has failed, whose lease has expired, or that have been due since `stuck_since`.
 pub async fn troubled_jobs(
     conn: &impl ConnectionTrait,
     now: Timestamp,

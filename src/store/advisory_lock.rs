@@ -6,10 +6,11 @@
 pub enum AdvisoryLock {
     /// Held while migrations are applied, so that processes that start together apply them only once.
     Migrations = 0x706f_6c6c_7578_0001,
-    /// Held while jobs are claimed: two claims at the same time would not see which jobs the other claims, and together could exceed
-    /// the limits of users.
+    /// Held while jobs are claimed: two claims at the same time would not see each other's jobs, and together could exceed the
+    /// limits of users.
     Claims = 0x706f_6c6c_7578_0002,
-    /// Held by a transaction that a process without Redis keeps open until it exits, so that it is the only process on the database.
+    /// Held by a transaction that a process without Redis keeps open until it exits, so that no second process without Redis uses
+    /// the database.
     Process = 0x706f_6c6c_7578_0003,
 }
 

@@ -178,7 +178,8 @@ pub async fn finish(
 fn finish_text(db: &Db, with_title: bool) -> String {
     match db.write().get_database_backend() {
         DbBackend::Sqlite => {
-            // `claim_next` has changed `changes()`, so this condition is that the job was deleted.
+            // `claim_next` runs before this statement and sets `changes()`. So this statement checks that the job is gone: an
+            // unfinished reply has a job until this transaction deletes it.
             let end = format!(
                 "UPDATE messages
                  SET {END_COLUMNS}, changed_version = (SELECT version FROM chatrooms WHERE id = $3)

@@ -205,7 +205,8 @@ pub async fn expired(
 }
 
 /// Deletes the chatrooms with these ids that belong to the user, and everything in them. With `inactive_since`, deletes only
-/// those without activity since then. Returns the number of deleted chatrooms.
+/// those without activity since then. In this case, the caller passes a single id, and rolls back if the chatroom is not deleted,
+/// because its messages may have been changed. Returns the number of deleted chatrooms.
 pub async fn delete_owned_by(
     conn: &impl ConnectionTrait,
     user: UserId,

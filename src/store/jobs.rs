@@ -82,13 +82,14 @@ pub struct ClaimTerms {
     pub leased_until: Timestamp,
     /// The maximum number of jobs to claim.
     pub limit: usize,
-    /// The maximum number of concurrent jobs of one kind for a user without a subscription.
+    /// The maximum number of concurrent jobs of one kind for a user without Pro.
     pub basic_cap: u32,
-    /// The same for a user with a subscription.
+    /// The same for a user with Pro.
     pub pro_cap: u32,
 }
 
-/// A claim first considers only this many jobs: those that have been due for the longest time.
+/// Of the jobs that wait, a claim first considers only those that have been due for the longest time: this many, or four times
+/// its limit if that is more.
 const WINDOW: usize = 200;
 
 /// Claims due jobs that are not claimed or whose lease has expired. Users take turns: the first job of every user is claimed
@@ -127,9 +128,10 @@ async fn has_more_due(conn: &impl ConnectionTrait, now: Timestamp, window: usize
     Ok(conn.query_one_raw(sql(conn, text, [now.into()])).await?.is_some())
 }
 
-/// Claims jobs among the `window` jobs that have been due for the longest time, or among all due jobs. If more jobs are due than
-/// the window contains, claims of each user and kind only the first job, and only if none is running: a job outside of the window
-/// may be the first of its user, and must be claimed before the second of any other.
+/// Claims jobs among the `window` waiting jobs that have been due for the longest time, or among all due jobs; in both cases also
+/// among jobs whose lease has expired. If more jobs are due than the window contains, claims of each user and kind only the first
+/// job, and only if none is running: a job outside of the window may be the first of its user, and must be claimed before the
+/// second job of any user.
 ///
 /// The nil UUID, `$3`, stands for the owner of jobs that belong to no user, because nulls are not equal in a join.
 async fn claim_among(

@@ -52,7 +52,8 @@ type Observer = Arc<dyn Fn(&str) + Send + Sync>;
 #[derive(Clone)]
 pub struct ConnectionPool {
     shared: Arc<Shared>,
-    /// Runs the statements that are outside of a transaction, in groups. None for a pool that commits each statement separately.
+    /// Runs the statements that are outside of a transaction, in groups. Unprepared statements do not use it, because some of
+    /// them, such as a checkpoint, cannot run in a transaction. None for a pool that commits each statement separately.
     group: Option<GroupCommit>,
     /// Called with the text of each statement that may have parameters.
     pub(super) observer: Option<Observer>,

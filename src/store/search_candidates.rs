@@ -30,7 +30,7 @@ impl Candidate {
     }
 }
 
-/// The newest messages of the user that contain all words, at most `limit`; with `until`, only those up to that message.
+/// The newest messages of the user that contain all words, at most `limit`; with `until`, only that message and older ones.
 pub async fn candidates(
     conn: &impl ConnectionTrait,
     user: UserId,

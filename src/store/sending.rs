@@ -69,8 +69,8 @@ const BUDGET: BudgetInputs<'_> = BudgetInputs {
     monthly_limit: "monthly",
 };
 
-/// The statement for PostgreSQL; [`store`] lists its parameters. It checks every condition before the first write. If a message
-/// passes these checks and then loses a race, it violates a constraint, which rolls the statement back.
+/// The statement for PostgreSQL, which checks every condition before the first write. If a message passes these checks and then
+/// loses a race, the statement violates a constraint, which rolls it back. [`store`] lists the parameters.
 static POSTGRES: LazyLock<String> = LazyLock::new(|| {
     let budget = token_budget(DbBackend::Postgres, &BUDGET);
     format!("

@@ -1,4 +1,4 @@
-//! Stripe customers and their billing state: one row a user.
+//! The billing state of users: one row for each who has a Stripe customer or was granted Pro.
 
 use entity::{Timestamp, UserId, subscription};
 use sea_orm::{
@@ -34,7 +34,7 @@ pub async fn user_of(conn: &impl ConnectionTrait, customer: &str) -> Result<Opti
         .await
 }
 
-/// Stores a user's Stripe customer, unless the user already has one or the user's row has been deleted.
+/// Inserts a user's row, unless the user already has one or has been deleted.
 pub async fn insert(conn: &impl ConnectionTrait, new: subscription::Model) -> Result<(), DbErr> {
     let keep_existing = OnConflict::new().do_nothing().to_owned();
     match Entity::insert(new.into_active_model())
@@ -81,11 +81,12 @@ pub async fn set_reversal(
     Ok(())
 }
 
-/// A row is stale if its last sync was at or before the time that applies to it.
+/// A row is stale if its last sync was at or before the time that applies to it. Here, a canceled subscription is treated as if
+/// there were no subscription.
 #[derive(Clone, Copy, Debug)]
 pub struct StaleBefore {
-    /// Applies while a change is expected: a checkout is open, a period has ended, or the subscription is neither active nor
-    /// in its trial.
+    /// Applies while a change is expected: a checkout is open, or there is a subscription whose period has ended or that is
+    /// neither active nor in its trial.
     pub expecting: Timestamp,
     /// Applies while there is a subscription and no change is expected.
     pub subscribed: Timestamp,

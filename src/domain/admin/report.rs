@@ -1,4 +1,5 @@
-//! The reports that operators read about a user or a job. They contain no token, no code and no text of a chatroom.
+//! The reports that operators read about a user or a job. They contain no access or refresh token, no one-time password
+//! and no text of a chatroom.
 
 use entity::{JobId, MessageId, Timestamp, UserId, job, session, subscription};
 use serde::Serialize;

@@ -87,7 +87,7 @@ impl Admin {
         self.change_access(author, AccessChange::Erase, user).await
     }
 
-    /// Ends all sessions of a user, and blocks or erases the user. Returns how many sessions ended.
+    /// Ends all sessions of a user and, if `change` is to do so, blocks or erases the user. Returns how many sessions ended.
     async fn change_access(&self, author: &Author, change: AccessChange, user: UserId) -> Result<usize> {
         let topics = self
             .db
@@ -153,6 +153,7 @@ impl Admin {
             let message = format!("until must be a time in the next {} days.", MAX_GRANT.num_days());
             return Err(Error::bad_input("until", message));
         }
+        // With Pro, more jobs of the user may run at once, so a waiting one may be claimed now.
         let topics = [Topic::Account(user), Topic::Jobs];
         let pro_until = self
             .db

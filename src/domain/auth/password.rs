@@ -25,8 +25,8 @@ const MIN_LENGTH: usize = 8;
 pub(super) const MAX_LENGTH: usize = 128;
 /// How many characters are rated at a time.
 const CHUNK_LENGTH: usize = 16;
-/// The digest in the decoy hash, which stands in for the hash of an account without a password. Verifying a password against it
-/// takes as long as against a real one, and always fails.
+/// The digest in a decoy hash, which stands in for the password hash of a phone number without an account or a password.
+/// Verifying a password against a decoy hash takes as long as against a real one, and always fails.
 const DECOY_DIGEST: &str = "9mFVAjzV31kZnLUrEBTLDHcmAJ0iRdHoZc9cWbvVOFE";
 /// In bytes.
 const SALT_LENGTH: usize = 16;
@@ -200,6 +200,7 @@ mod tests {
             let (running, peak) = (running.clone(), peak.clone());
             passwords.compute(move |_| {
                 peak.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                // This takes long enough for the computations to overlap. Its result does not matter.
                 is_easy_to_guess("Tr0ub4dor&3-Tr0u");
                 running.fetch_sub(1, Ordering::SeqCst);
                 Ok(())

@@ -15,7 +15,8 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::OtpInvalid`]. [`Error::BadInput`] for a password that is too easy to guess; this does not count as an attempt at
-    /// the code. [`Error::RateLimited`]: `PASSWORD_ADDRESS_LIMIT` calls an hour per address.
+    /// the code. [`Error::RateLimited`]: `PASSWORD_ADDRESS_LIMIT` calls an hour per address. [`Error::Unauthenticated`] if the
+    /// account is blocked.
     pub async fn reset_password(
         &self,
         phone_number: &PhoneNumber,
@@ -28,7 +29,7 @@ impl Auth {
         self.take_limits(&[Limit { key, max, window: HOUR }]).await?;
         self.passwords.check_strength(new).await?;
         let hash = self.passwords.hash(new).await?;
-        // Reported if no code was sent to the number, so that the error does not reveal this.
+        // Reported if the number has no code that can be tried, so that the error does not reveal this.
         let decoy_attempts_left = self.decoy_attempts_left(phone_number, Purpose::Reset).await;
         let (signed_in, ended) = self
             .db

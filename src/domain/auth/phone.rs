@@ -36,8 +36,8 @@ impl FromStr for PhoneNumber {
     }
 }
 
-/// The digits after the plus sign, converted to ASCII. None if the text has no plus sign, or contains anything but digits of any
-/// script, phone number punctuation and invisible characters, such as the direction marks in copied numbers.
+/// The digits after the plus sign, converted to ASCII. None if the text has no plus sign, is too long, or contains anything but
+/// digits of any script, phone number punctuation and invisible characters, such as the direction marks in copied numbers.
 fn international_digits(text: &str) -> Option<String> {
     if text.len() > MAX_INPUT {
         return None;
@@ -51,8 +51,8 @@ fn international_digits(text: &str) -> Option<String> {
     digits.collect::<Option<String>>().filter(|_| is_international)
 }
 
-/// Whether a person can own the number. One-time codes are sent to such numbers only, and not, for example, to premium-rate numbers,
-/// which are expensive.
+/// Whether a person can own the number. One-time codes are sent to such numbers only, and not, for example, to premium-rate
+/// numbers, which are expensive.
 fn is_personal(number: &AssignedNumber) -> bool {
     matches!(number.kind, Type::FixedLine | Type::Mobile | Type::PersonalNumber | Type::Voip)
 }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_has_a_country_and_a_prefix() {
+    fn the_prefix_of_a_number_leaves_out_its_last_four_digits() {
         let number: PhoneNumber = "+491701234567".parse().unwrap();
         assert_eq!((number.country(), number.prefix()), (Some("DE"), "+49170123"));
     }

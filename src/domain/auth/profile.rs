@@ -12,7 +12,7 @@ use crate::{
     store::{commit, jobs, subscriptions, users},
 };
 
-/// From [RFC 5321](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3).
+/// The 256 of [RFC 5321](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3) include two angle brackets around the address.
 const MAX_EMAIL_BYTES: usize = 254;
 const MAX_NAME_CHARACTERS: usize = 100;
 

@@ -10,8 +10,8 @@
 //!
 //! T2 is derived from T1 and a key, so T2 can be issued a second time although only its hash is stored. T2 counts as received
 //! once it is exchanged or an access token issued with it is used. For 10 s after T1 was exchanged, the exchange can be repeated
-//! even if T2 was received, but not if T2 was exchanged. After that, a thief who repeats the owner's exchange ends the session
-//! instead of obtaining the owner's tokens.
+//! even if T2 was received, but not if T2 was exchanged. Once the exchange can no longer be repeated, a thief who tries to repeat
+//! it ends the session instead of obtaining the owner's tokens.
 
 use std::time::Duration;
 
@@ -229,7 +229,7 @@ impl Auth {
         }
     }
 
-    /// Ends a session and signals that. Returns how many sessions ended: 0 if it had ended before.
+    /// Ends a session and publishes its signal. Returns how many sessions ended: 0 if it had ended before.
     async fn end(&self, session: SessionId) -> Result<u64> {
         let ended = sessions::end(self.db.write(), session).await?;
         self.signal_ended_sessions(&[session]).await;

@@ -19,7 +19,7 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::OtpInvalid`] with the number of attempts left. [`Error::BadInput`] if `signup` was not issued for this
-    /// number; this does not count as an attempt.
+    /// number; this does not count as an attempt. [`Error::Unauthenticated`] if the account is blocked.
     pub async fn verify_otp(
         &self,
         phone_number: &PhoneNumber,
@@ -28,7 +28,7 @@ impl Auth {
         caller: &Caller,
     ) -> Result<SignedIn> {
         let signup = signup.map(|token| token.verify(phone_number, &self.keys)).transpose()?;
-        // Reported if no code was sent to the number, so that the error does not reveal this.
+        // Reported if the number has no code that can be tried, so that the error does not reveal this.
         let decoy_attempts_left = self.decoy_attempts_left(phone_number, Purpose::SignIn).await;
         let (signed_in, ended) = self
             .db

@@ -44,8 +44,8 @@ impl Auth {
     ///
     /// # Errors
     /// Those of [`send_otp`](Self::send_otp). [`Error::BadInput`](crate::error::Error::BadInput) for a password that is too
-    /// easy to guess. [`Error::RateLimited`](crate::error::Error::RateLimited) also after `SIGNUP_ADDRESS_LIMIT` passwords in an hour
-    /// from the caller's network.
+    /// easy to guess. [`Error::RateLimited`](crate::error::Error::RateLimited) also after `SIGNUP_ADDRESS_LIMIT` passwords in an
+    /// hour from the caller's network.
     pub async fn signup(
         &self,
         phone_number: PhoneNumber,

@@ -51,7 +51,8 @@ impl Billing {
             ..subscription::Model::without_customer(user, now)
         };
         match subscriptions::of_user(&tx, user).await? {
-            // A row without a customer exists because an operator has granted Pro. The grant is kept.
+            // A row without a customer exists because an operator has granted Pro. The grant is kept. No concurrent call changes
+            // this row, because it would need the lock of the user's row.
             Some(granted) if granted.customer().is_none() => {
                 let new = subscription::Model { stripe_customer_id: id.to_owned(), ..granted };
                 subscriptions::update_if_unchanged(&tx, &new).await?;
@@ -65,8 +66,8 @@ impl Billing {
         Ok(commit(tx).await?)
     }
 
-    /// Returns the user's stored row. If it has another customer than `new_id`, because a concurrent call was faster, or the account
-    /// was deleted, deletes the customer `new_id` at Stripe.
+    /// Returns the user's stored row. Deletes the customer `new_id` at Stripe if the row has another customer, because a
+    /// concurrent call was faster, or if there is no row, because the account was deleted.
     async fn keep_stored_customer(&self, user: UserId, new_id: &str) -> Result<subscription::Model> {
         let stored = subscriptions::of_user(self.db.write(), user).await?;
         if stored.as_ref().is_none_or(|stored| stored.stripe_customer_id != new_id) {
@@ -108,6 +109,7 @@ impl Billing {
                     "stripe customer does not exist; another was created"
                 );
                 let new = subscription::Model { stripe_customer_id: id.clone(), ..stored };
+                // If the row has changed meanwhile, `keep_stored_customer` deletes the new customer.
                 subscriptions::update_if_unchanged(self.db.write(), &new).await?;
                 let stored = self.keep_stored_customer(user, &id).await?;
                 Ok(call(stored.stripe_customer_id).await?)

@@ -58,8 +58,8 @@ impl Billing {
         Ok(self.configured_price().await?.and_then(|price| price.cost))
     }
 
-    /// The configured price; none if it does not exist at Stripe. If Stripe does not respond, returns the last known price. While
-    /// no price is known, every call calls Stripe, because a sync needs the price.
+    /// The configured price; none if it does not exist at Stripe. If Stripe does not respond, returns the last known price. Until
+    /// Stripe has returned either the price or that it does not exist, every call calls Stripe, because a sync needs the price.
     pub(super) async fn configured_price(&self) -> Result<Option<PriceSnapshot>> {
         let Some(id) = self.settings.price() else { return Ok(None) };
         let (mut cached, now) = (self.price.0.lock().await, self.clock.now());

@@ -135,7 +135,7 @@ impl Billing {
             // one is discarded, and the caller repeats it unless the other one has marked the event.
             return self.sync_once(user).await.map(drop);
         }
-        // No user has this customer: the same Stripe account also sells another product.
+        // No user has this customer: its user was deleted, or the same Stripe account also sells another product.
         let now = Some(self.clock.now());
         Ok(stripe_events::set_processed_at(self.db.write(), std::slice::from_ref(&event.id), now).await?)
     }

@@ -34,7 +34,8 @@ impl OtpCode {
         }
     }
 
-    /// Derives the code of a challenge. All codes are equally likely, since the code is the remainder of a 64-bit number.
+    /// Derives the code of a challenge. All codes are almost equally likely: each is the remainder of a 64-bit number, whose bias
+    /// is below 1 in 10^13.
     pub(in super::super) fn derive(key: &Key, id: OtpId) -> Self {
         let tag = hmac::sign(&key.otp, id.0.as_bytes());
         let number = tag.as_ref().iter().take(8).fold(0_u64, |number, &byte| number << 8 | u64::from(byte));

@@ -1,4 +1,4 @@
-//! Delivers one-time passwords. This is done by a job, because the delivery service may be slow or down.
+//! Delivers one-time passwords through a remote service. A job does this, because the service may be slow or down.
 
 use std::sync::Arc;
 

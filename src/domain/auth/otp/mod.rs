@@ -5,7 +5,8 @@
 //! code. An attempt is counted before its code is compared, so concurrent guesses do not get extra attempts. The response is the
 //! same if a code is wrong, used or expired, and if the number has no code.
 //!
-//! This module knows neither signups nor sessions: `sign_in`, `signup` and `password_change` build on it.
+//! This module does not know sessions, and stores the profile of a signup without reading it: `sign_in`, `signup` and
+//! `password_change` build on it.
 
 pub(super) mod code;
 pub(super) mod delivery;
@@ -138,7 +139,7 @@ impl Auth {
 
     /// Marks the newest code for this number and purpose as used, if it is `code`. The inner error reports a failed attempt: the
     /// caller must commit the transaction nevertheless, because the attempt was counted in it. After the outer error, the caller
-    /// must roll the transaction back. The error never reports more attempts left than `decoy_attempts_left`.
+    /// must roll the transaction back. The inner error never reports more attempts left than `decoy_attempts_left`.
     pub(super) async fn use_otp(
         &self,
         tx: &Transaction,
