@@ -7,6 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use sea_orm::{ConnectionTrait, Database};
 use serde_json::json;
 
 use crate::support::{
@@ -196,4 +197,20 @@ async fn a_process_starts_without_metrics_if_the_default_address_is_in_use() {
     command.env_remove("METRICS_BIND");
     let mut process = Process::spawn(command).await;
     process.wait_for_log("metrics are not served: 127.0.0.1:9090 is not available").await;
+}
+
+#[tokio::test]
+async fn a_failed_statement_that_streams_its_rows_is_counted() {
+    let deployment = Deployment::new().await;
+    let mut process = deployment.start_with(&[], &[ANY_PORT]).await;
+    let metrics = process.metrics_address().await;
+    let user = TestUser::sign_in(process.address, NUMBER).await;
+    let chatroom = user.create_chatroom("x").await;
+    let database = Database::connect(&deployment.backend.database_url).await.unwrap();
+    database.execute_unprepared("ALTER TABLE messages RENAME TO missing_messages").await.unwrap();
+    let errors = async || scrape(metrics).await["pollux_database_errors_total"].parse::<u32>().unwrap();
+    let before = errors().await;
+    let messages = "query($id: ID!) { node(id: $id) { ... on Chatroom { messages { nodes { id } } } } }";
+    assert_eq!(user.error_code(messages, json!({ "id": chatroom.id })).await, "INTERNAL_SERVER_ERROR");
+    assert!(errors().await > before);
 }

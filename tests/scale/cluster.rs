@@ -138,10 +138,13 @@ async fn the_reply_log_signals_cache_and_rate_limits_work_on_a_redis_cluster() {
         log.end(reply).await.unwrap();
         assert_eq!(subscriber.next().await, Some(LogUpdate::Appended(entry(2, 2, "Hi"))));
         assert_eq!(subscriber.next().await, Some(LogUpdate::Reread));
-        let topic = Topic::Account(UserId::generate());
-        let mut topic_subscriber = signals.subscribe(topic).await;
-        signals.publish(&[topic]).await.unwrap();
-        assert_eq!(topic_subscriber.next().await, Some(()));
+        // The channels of these topics belong to different nodes.
+        let topics: Vec<Topic> = (0..16).map(|_| Topic::Account(UserId::generate())).collect();
+        let mut topic_subscribers = join_all(topics.iter().map(|&topic| signals.subscribe(topic))).await;
+        signals.publish(&topics).await.unwrap();
+        for subscriber in &mut topic_subscribers {
+            assert_eq!(subscriber.next().await, Some(()));
+        }
     }))
     .await;
     let cache = RedisCache::new(link.clone(), MemoryCache::new(TTL, Clock::system()), TTL);

@@ -290,14 +290,15 @@ async fn the_end_of_a_reply_signals_the_job_of_a_message_that_is_sent_meanwhile(
     let user_lock = database.begin().await.unwrap();
     // Sending a message locks the user's row last.
     user_lock.execute_unprepared("SELECT 1 FROM users FOR UPDATE").await.unwrap();
-    let sending = tokio::spawn(async move { chatroom.send("b").await.reply });
-    wait_for_blocked_statements(&database, 1).await;
-    gate.open();
-    wait_for_blocked_statements(&database, 2).await;
-    user_lock.commit().await.unwrap();
+    let (sent, ()) = tokio::join!(chatroom.send("b"), async {
+        wait_for_blocked_statements(&database, 1).await;
+        gate.open();
+        wait_for_blocked_statements(&database, 2).await;
+        user_lock.commit().await.unwrap();
+    });
 
     timeout(TEST_TIMEOUT, job_signals.next()).await.expect("the job was not signalled");
-    assert_eq!(user.read(&sending.await.unwrap()).await.text, "two");
+    assert_eq!(user.read(&sent.reply).await.text, "two");
     for node in [api, worker] {
         node.stop().await;
     }

@@ -156,7 +156,8 @@ fn messages(prompt: &Prompt) -> Vec<Message<'_>> {
     instruction.chain(turns).collect()
 }
 
-/// The parameters of a call, except the messages and the maximum output, whose name depends on the model. The API has no parameter for a reasoning budget.
+/// The parameters of a call, except the messages and the maximum output, whose name depends on the model. The API has no parameter
+/// for a reasoning budget.
 fn parameters(prompt: &Prompt) -> Value {
     let mut parameters = json!({
         "model": prompt.model,

@@ -73,8 +73,7 @@ impl Chatrooms {
         messages.retain(|message| !is_blank(&message.content));
         let mut turns: Vec<Turn> = Vec::new();
         for message in messages {
-            let text: String = message.content.chars().take(MAX_EXCERPT_CHARS).collect();
-            let text = text.into();
+            let text = message.content.chars().take(MAX_EXCERPT_CHARS).collect::<String>().into();
             match turns.last_mut() {
                 // The roles alternate: of consecutive messages of one role, the last is used.
                 Some(last) if last.role == message.role => last.text = text,
