@@ -4,6 +4,7 @@ use std::path::Path;
 
 fn main() {
     let built = "playground/dist/index.html";
-    // Cargo runs a build script whenever a file that it names is missing, so that it names the directory until then.
+    // While a named file is missing, Cargo runs the build script on every build. So the script names the directory until the
+    // page has been built.
     println!("cargo::rerun-if-changed={}", if Path::new(built).exists() { built } else { "playground" });
 }

@@ -1,4 +1,5 @@
-//! The architecture: which module may use which, how long files may be, and the generated schema.
+//! The architecture: which modules and crates each module may use, how long files may be, the generated schema, and the tests
+//! that SECURITY.md names.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -15,6 +16,7 @@ const ALLOWED_MODULES: &[(&str, &[&str])] = &[
     ("ports", &[]),
     ("adapters", &["ports"]),
     ("app", &["http", "graphql", "jobs", "domain", "store", "ports", "adapters"]),
+    // `lib` only declares the modules, and `main` uses them as `pollux::…`. Only paths that begin with `crate::` are checked.
     ("lib", &[]),
     ("main", &[]),
 ];

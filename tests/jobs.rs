@@ -20,6 +20,7 @@ async fn a_job_of_an_unknown_kind_is_kept_and_does_not_delay_other_jobs() {
     let kept = job::Entity::find_by_id(unknown.id).one(app.chatrooms.db.read()).await.unwrap().unwrap();
     // The worker has claimed the job once and then released it for a newer release, which is not a failure.
     assert_eq!((kept.attempt, kept.failures, kept.payload), (1, 0, Some(payload)));
+    // `stop` waits until no job is left.
     job::Entity::delete_by_id(unknown.id).exec(app.chatrooms.db.write()).await.unwrap();
     app.stop().await;
 }

@@ -1,5 +1,5 @@
-//! Integration tests of what users, clients and operators observe. Each test starts its own server with a fake Gemini and
-//! connects to it over real sockets.
+//! Integration tests of what users, clients and operators observe. Most tests start their own server with a fake Gemini and
+//! connect to it over real sockets; a few, such as those of `architecture` and `documentation`, read only files.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it panics")]
 

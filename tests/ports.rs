@@ -1,4 +1,4 @@
-//! The contract suite of the ports, which every adapter must pass.
+//! The contract suite of the reply log, signals, cache and rate limits: their adapters in memory and on Redis must pass it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,7 +27,7 @@ use crate::support::Backend;
 
 const TTL: Duration = Duration::from_mins(5);
 
-/// One adapter of every port.
+/// One adapter of each of these four ports: on Redis if the tests have servers, otherwise in memory.
 struct Ports {
     log: Arc<dyn ReplyLog>,
     signals: Arc<dyn Signals>,

@@ -275,11 +275,13 @@ fn documents(config: &Config, role: Role) -> anyhow::Result<DocumentStore> {
         (PersistedQueries::Only, Some(manifest)) if role != Role::Worker => {
             DocumentStore::from_manifest(manifest)?
         }
+        // `On`. Also `Only` in a worker, which executes no documents and so needs no manifest.
         _ => DocumentStore::automatic(settings.persisted_queries_ttl),
     })
 }
 
-/// Queues Stripe events for the workers of this installation and returns their ids.
+/// Queues Stripe events for the workers of this installation and returns the ids of the events. If `events` is empty, queues
+/// all events whose processing has failed.
 ///
 /// # Errors
 /// The database or Stripe is unavailable, or an event does not exist.

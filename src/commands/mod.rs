@@ -77,7 +77,7 @@ pub async fn check(role: Role, config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Requests `/health/ready` from the server on this machine that has the same settings.
+/// Requests `/health/ready` from the server that runs on this machine with the same settings as this command.
 ///
 /// # Errors
 /// The server does not respond, or is not ready.

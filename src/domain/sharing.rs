@@ -40,7 +40,7 @@ const SHARES_PER_HOUR: u32 = 60;
 pub struct Sharing {
     chatrooms: Chatrooms,
     limits: Arc<dyn RateLimit>,
-    /// Maximum number of reads of shared chatrooms by one IP address.
+    /// Maximum number of reads of shared chatrooms by one IPv4 address or IPv6 /64 network.
     reads_per_minute: u32,
     keys: Arc<Keys>,
     /// The beginning of every link: the URL of the front end, or an empty text.
@@ -155,7 +155,7 @@ impl Sharing {
     /// The share whose token this is; none if it is unknown, revoked or expired.
     ///
     /// # Errors
-    /// [`Error::RateLimited`]: `SHARE_ADDRESS_LIMIT` reads a minute per IP address.
+    /// [`Error::RateLimited`]: `SHARE_ADDRESS_LIMIT` reads a minute per IPv4 address or IPv6 /64 network.
     pub async fn shared(&self, caller: &Caller, token: &str) -> Result<Option<chatroom_share::Model>> {
         let key = format!("shared:address:{}", caller.network());
         let limit = Limit { key, max: self.reads_per_minute, window: Duration::from_mins(1) };

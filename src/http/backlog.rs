@@ -5,10 +5,10 @@
 //!                              │ no: 429     │ none read for 60 s: the connection is closed
 //! ```
 //!
-//! A response waits until the socket accepts it and, over HTTP/2, until the client's flow-control windows permit it. The timeouts
-//! of the connection do not limit this wait. A response of one chunk needs no permit, because a connection has a maximum number
-//! of concurrent streams, and so of such responses. If the process has no capacity left, it closes the connection whose client
-//! has not read for the longest time.
+//! A response waits until the socket accepts it and, over HTTP/2, until the client's flow-control windows permit it. The write
+//! timeout of the connection limits only the wait for the socket. A response of one chunk needs no permit, because a connection
+//! has a maximum number of concurrent streams, and so of such responses. If the process has no capacity left, it closes the
+//! connection whose client has not read for the longest time.
 
 use std::{
     collections::HashMap,
@@ -183,7 +183,7 @@ impl UnreadBytes {
         Some(Arc::new(Permit { connection: self.clone(), bytes }))
     }
 
-    /// As [`try_permit`](Self::try_permit), but closes another connection to free memory if the process has no capacity left.
+    /// As [`try_permit`](Self::try_permit), but [evicts](Backlog::evict) a connection if the process has no capacity left.
     async fn permit(self: &Arc<Self>, bytes: usize) -> Option<Arc<Permit>> {
         if let Some(permit) = self.try_permit(bytes) {
             return Some(permit);

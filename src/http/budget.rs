@@ -21,7 +21,7 @@ impl Budget {
         *self.used.borrow()
     }
 
-    /// Acquires this number of bytes and returns true. If the limit would be exceeded, acquires none and returns false.
+    /// Acquires this number of bytes and returns true. If the limit would be exceeded, acquires nothing and returns false.
     pub(super) fn try_acquire(&self, bytes: usize) -> bool {
         self.used.send_if_modified(|used| {
             let fits = *used + bytes <= self.limit;

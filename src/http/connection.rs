@@ -79,14 +79,14 @@ impl Connections {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let has_request = Arc::new(AtomicBool::new(false));
-        let has_request_in_service = has_request.clone();
+        let has_request_flag = has_request.clone();
         let unread = self.backlog.add_connection();
         let service = ServiceBuilder::new()
             .layer(AddExtensionLayer::new(ConnectInfo(peer)))
             .layer(AddExtensionLayer::new(permit.clone()))
             .layer(AddExtensionLayer::new(unread.clone()))
             .map_request(move |request: Request<Incoming>| {
-                has_request_in_service.store(true, Ordering::Relaxed);
+                has_request_flag.store(true, Ordering::Relaxed);
                 request
             })
             .service(self.routes);

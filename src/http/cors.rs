@@ -8,7 +8,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use super::host::Host;
 use crate::{config::ServerSettings, telemetry::OncePerMinute};
 
-/// How long a browser may cache a preflight response. Chromium caches none for longer than this.
+/// How long a browser may cache a preflight response. Chromium caches no response for longer than this.
 const MAX_AGE: Duration = Duration::from_hours(2);
 /// The maximum number of characters of an origin in the log.
 const MAX_LOGGED_ORIGIN: usize = 200;

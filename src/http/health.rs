@@ -6,7 +6,7 @@ use axum::{Router, extract::State, http::StatusCode, routing::get};
 
 use crate::{lifecycle::Lifecycle, ports::signals::Signals, store::Db};
 
-/// The services on which readiness depends.
+/// What the health checks examine.
 #[derive(Clone)]
 pub struct Health {
     pub db: Db,

@@ -12,8 +12,8 @@ use crate::{
 };
 
 /// Renews the lease each time a third of it has passed. Cancels `stop` if the user has requested that the reply stops, and
-/// `claim_lost` when the claim is lost: another worker has claimed the job, the job was deleted, or the database has not
-/// responded for the whole lease. Never returns: the caller drops the future when the job has ended.
+/// `claim_lost` when the claim is lost: another worker has claimed the job, the job was deleted, or no renewal has succeeded for
+/// the whole lease. Never returns: the caller drops the future when the job has ended.
 pub(super) async fn keep(runner: &Runner, job: &job::Model, cancel: &CancelTokens) -> Infallible {
     let lease = runner.settings.worker_lease;
     let claim = Claim::of(job);

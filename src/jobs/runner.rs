@@ -158,7 +158,7 @@ impl Runner {
         running.wait().await;
     }
 
-    /// Claims up to `limit` jobs. Returns none if the database fails; the next poll retries.
+    /// Claims up to `limit` jobs. Returns an empty list if the database fails; the next poll retries.
     async fn claim(&self, limit: usize) -> Vec<job::Model> {
         let now = self.clock.now();
         let terms = jobs::ClaimTerms {
@@ -238,7 +238,7 @@ impl Runner {
             }
             Ok(Ok(disposition)) => {
                 record_end(disposition.name());
-                self.settle(job, kind, disposition).await?;
+                self.apply(job, kind, disposition).await?;
                 return Ok(JobEnd { must_signal: true, next: None });
             }
             Ok(Err(error)) => Some(error),
@@ -255,7 +255,7 @@ impl Runner {
             tracing::error!(job = %job.id, kind = kind_name, attempt, trace_id, "job panicked");
         }
         let disposition = kind.on_error(job).await?;
-        self.settle(job, kind, disposition).await?;
+        self.apply(job, kind, disposition).await?;
         Ok(JobEnd::default())
     }
 
@@ -275,7 +275,7 @@ impl Runner {
     }
 
     /// Updates or deletes the job's row, as the disposition requires.
-    async fn settle(&self, job: &job::Model, kind: &dyn Kind, disposition: Disposition) -> Result<()> {
+    async fn apply(&self, job: &job::Model, kind: &dyn Kind, disposition: Disposition) -> Result<()> {
         let (db, claim, now) = (self.db.write(), Claim::of(job), self.clock.now());
         match disposition {
             Disposition::Complete => drop(jobs::complete(db, claim).await?),

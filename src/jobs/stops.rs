@@ -132,6 +132,7 @@ mod tests {
         let _registration = stops.register(&early, token.clone());
         assert!(token.is_cancelled());
         tokio::time::advance(REMEMBERED_FOR).await;
+        // A remembered stop is discarded by the first query after its time.
         stops.cancel_requested(&[]);
         let token = CancellationToken::new();
         let _registration = stops.register(&late, token.clone());

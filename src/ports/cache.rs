@@ -1,5 +1,5 @@
-//! A cache of query results. Keys contain a version of the data, so that an entry is never stale. The cache also keeps the
-//! latest version of the data, so that most reads do not need to query the database.
+//! A cache of query results. Keys contain the version number of the data, so that an entry is never stale. The cache also keeps
+//! the latest version number, so that most reads do not need to query the database for it.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-/// How long a recorded version is kept. If a process fails to record the version of its change, other processes may return
+/// How long a recorded version number is kept. If a process fails to record the version of its change, other processes may return
 /// outdated data for up to this time.
 pub const VERSION_TTL: Duration = Duration::from_secs(5);
 
@@ -24,9 +24,9 @@ pub trait Cache: Send + Sync {
         load: BoxFuture<'_, anyhow::Result<Bytes>>,
     ) -> anyhow::Result<Bytes>;
 
-    /// The latest recorded version of the data with this name; none if the version must be read from the database.
+    /// The latest recorded version number of the data with this name; none if it must be read from the database.
     async fn version(&self, data: &str) -> Option<i64>;
 
-    /// Records a version of the data with this name, unless a later version is recorded already.
+    /// Records a version number of the data with this name, unless a later one is recorded already.
     async fn record_version(&self, data: &str, version: i64);
 }

@@ -20,7 +20,7 @@ pub struct Prompt {
     pub task: Task,
 }
 
-/// What the answer is for. Providers can ignore it, because the turns contain what the model is to write.
+/// What the answer is for. Providers can ignore it, because the last turn already asks the model for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     Reply,
@@ -91,6 +91,6 @@ pub trait LanguageModel: Send + Sync {
     /// The display name of the provider.
     fn provider(&self) -> &str;
 
-    /// Generates a reply. The stream ends after [`Chunk::End`] or the first error; dropping it cancels the call.
+    /// Generates the answer to a prompt. The stream ends after [`Chunk::End`] or the first error; dropping it cancels the call.
     fn generate(&self, prompt: Prompt) -> BoxStream<'static, Result<Chunk, ModelError>>;
 }

@@ -99,7 +99,7 @@ pub enum LogUpdate {
 
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// Another attempt has begun.
+    /// A later attempt has begun.
     #[error("the log holds a later attempt")]
     Fenced,
     /// The entry does not begin where the log ends. Continue from `end`, or from the beginning of the attempt if `end` is of

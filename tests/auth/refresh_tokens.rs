@@ -95,6 +95,7 @@ async fn a_thief_who_repeats_each_exchange_of_the_owner_is_detected() {
             break;
         }
         owners_token = new_token(&response).to_owned();
+        // Using the new access token confirms the exchange, so that it can be repeated for ten seconds only.
         with_new_access_token(&owner, &response).data(ME, json!({})).await;
         app.advance(TimeDelta::minutes(5)).await;
         let response = refresh(&owner, &thiefs_token).await;

@@ -252,6 +252,7 @@ async fn customer_deleted_at_stripe_is_recreated_by_the_next_checkout() {
     for _ in 0..2 {
         let old_customer = app.stripe.customers()[0]["id"].as_str().unwrap().to_owned();
         app.stripe.remove_customer(&old_customer);
+        // Within the same minute, the idempotency key would be the same, and Stripe would return the removed customer.
         app.clock.advance(TimeDelta::minutes(1));
         let other_url = json!({"cancelUrl": format!("{FRONTEND}/{old_customer}")});
         assert_ne!(user.start_checkout(other_url).await.unwrap(), first);

@@ -238,11 +238,12 @@ async fn grace_periods_and_cancelled_periods_end_without_events() {
 }
 
 #[tokio::test]
-async fn event_is_retried_with_backoff_until_stripe_responds() {
+async fn event_is_retried_with_backoff_until_its_call_of_stripe_succeeds() {
     let app = billing_app_at_noon().await;
     let (user, customer) = user_with_customer(&app).await;
     let id = app.stripe.create_subscription(&customer, "active");
     let event = app.stripe.update_subscription(&id, "customer.subscription.created", |_| {});
+    // The server does not repeat a call that failed with 400, so two attempts of the job fail.
     app.stripe.enqueue_fault(Fault::Status(400));
     app.stripe.enqueue_fault(Fault::Status(400));
     assert_eq!(app.stripe.deliver(&user.http, app.address, &event).await, 200);
@@ -282,11 +283,13 @@ async fn replay_processes_stored_events_and_events_that_never_arrived() {
         socket.next().await.unwrap()["payload"]["data"]["accountEvents"]["subscription"]["state"].take()
     };
     assert_eq!(next_state().await, "NONE");
+    // No event was delivered, so the first replay reads the event from Stripe and stores it.
     replay(&events[0]).await;
     assert_eq!(next_state().await, "ACTIVE");
     stripe.update_subscription(&id, "customer.subscription.updated", |subscription| {
         subscription["status"] = json!("past_due");
     });
+    // The event is stored now.
     replay(&events[0]).await;
     assert_eq!(next_state().await, "PAST_DUE");
     server.terminate();

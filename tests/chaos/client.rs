@@ -17,7 +17,7 @@ use crate::{
     support::{TestUser, user},
 };
 
-/// After this time without a response the client switches to another node.
+/// After this time without a response the client retries on a random node.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub struct Client {
@@ -152,8 +152,8 @@ impl Client {
         }
     }
 
-    /// Follows a reply on one socket and updates `text` and `cursor`. Returns the type of the reply's last event, or `None` if the
-    /// socket broke before it.
+    /// Follows a reply on one socket and updates `text` and `cursor`. Returns the type of the reply's last event, or `None` if
+    /// the socket broke before that event.
     async fn follow_on_one_socket(
         &mut self,
         reply: &str,

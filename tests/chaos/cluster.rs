@@ -25,7 +25,7 @@ const API_NODES: usize = 2;
 const WORKERS: usize = 3;
 /// The duration of a worker's lease: short, so that many leases expire.
 const LEASE_SECS: u64 = 3;
-/// How long each reply takes while processes are only restarted.
+/// How long each reply takes while processes are only restarted or upgraded.
 const ROLLING_REPLY: Duration = Duration::from_secs(5);
 
 /// The addresses of the API nodes that run now, which clients share.
@@ -219,7 +219,7 @@ impl Cluster {
         }
     }
 
-    /// Starts a new worker and a new API node, and then stops the oldest of each with SIGTERM, one after the other.
+    /// Starts a new worker and a new API node, and then stops the first of each list with SIGTERM, one after the other.
     async fn restart_gracefully(&mut self) {
         let worker = self.start_process("worker").await;
         self.workers.push(worker);

@@ -4,8 +4,8 @@
 //! Run it with `make chaos SECONDS=120 SEED=7`. It prints the seed and how many replies are lost, duplicated, reordered and
 //! stuck. It fails unless these four counts are 0 and the used quota equals the number of accepted messages.
 //!
-//! `make rolling-upgrade OLD=v0.1.0` replaces processes of an earlier release by this one in the same way. No mutation may fail then,
-//! and no reply may restart.
+//! `make rolling-upgrade OLD=v0.1.0` injects no faults. It upgrades the processes one by one from an earlier release, downgrades
+//! them, and upgrades them again. No mutation may fail then, and no reply may restart.
 
 #![allow(clippy::unwrap_used, reason = "a program without a caller fails where it panics")]
 #![allow(clippy::disallowed_methods, reason = "tasks are awaited where they are spawned")]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::Script;
 
-/// Returns the chunks of the answer to a question, each with the question and its number.
+/// Returns the chunks of the answer to a question. Each contains the question and the number of the chunk.
 pub fn chunks(question: &str) -> Vec<String> {
     let count = 5 + question.bytes().map(usize::from).sum::<usize>() % 15;
     (0..count).map(|number| format!("[{question}#{number} é]")).collect()

@@ -24,7 +24,7 @@ pub struct Verdict {
     stuck: usize,
     /// The quota that all messages have used.
     quota: usize,
-    // The effects of the injected faults. Of these, a rolling restart may cause only resumed subscriptions.
+    // The effects of the injected faults. Of these, graceful restarts and upgrades may cause only resumed subscriptions.
     failed: usize,
     resumed: usize,
     restarted: usize,
@@ -99,14 +99,14 @@ impl Verdict {
         self.quota = used.iter().map(|day| usize::try_from(day.used).unwrap()).sum();
     }
 
-    /// Whether all replies are complete and charged once. In a rolling restart, also whether no mutation failed and no reply
-    /// restarted.
-    pub fn has_passed(&self, is_rolling_restart: bool) -> bool {
+    /// Whether all replies are complete and charged once. If every process shut down gracefully, also whether no mutation failed
+    /// and no reply needed a second attempt.
+    pub fn has_passed(&self, is_graceful: bool) -> bool {
         let are_replies_complete =
             self.lost + self.duplicated + self.reordered + self.stuck == 0 && self.quota == self.accepted;
         are_replies_complete
             && self.accepted > 0
-            && (!is_rolling_restart || self.failed + self.restarted == 0 && self.most_attempts == 1)
+            && (!is_graceful || self.failed + self.restarted == 0 && self.most_attempts == 1)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Random histories: several devices of a user change chatrooms at random, while copies of the chatrooms and of their list are
-//! updated by events. The copies lose their connections at random. In the end, each copy must equal a fresh read.
+//! Random histories: a user's devices, one on each node, change chatrooms at random, while copies of the chatrooms and of their
+//! list are updated by events. The copies lose their connections at random. In the end, each copy must equal a fresh read.
 
 use std::time::Duration;
 

@@ -155,7 +155,7 @@ async fn a_temporary_chatroom_is_deleted_24_hours_after_its_last_message() {
 }
 
 #[tokio::test]
-async fn deleting_all_chatrooms_ends_their_replies_and_keeps_those_of_others() {
+async fn deleting_all_chatrooms_ends_their_replies_and_keeps_chatrooms_of_other_users() {
     let app = TestApp::start().await;
     let (user, other) = (app.user().await, app.user().await);
     other.create_chatroom("other").await;
@@ -171,6 +171,7 @@ async fn deleting_all_chatrooms_ends_their_replies_and_keeps_those_of_others() {
     let sent = chatroom.send("hi").await;
     user.follow(&sent.reply, None).await.read_until("One").await;
     let mut copy = ChatroomCopy::read(&user, &chatroom.id).await;
+    // The event shows that the server has accepted the subscription.
     copy.apply_next().await;
     let deleted = user.data("mutation { deleteAllChatrooms { deletedCount } }", json!({})).await;
     assert_eq!(deleted["deleteAllChatrooms"]["deletedCount"], 26);

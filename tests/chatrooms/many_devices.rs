@@ -33,7 +33,7 @@ async fn many_devices_with_different_selections_receive_every_event_once() {
         let gate = Gate::closed();
         app.gemini.enqueue(Script::new().wait(&gate).text(text).finish("STOP"));
         let sent = chatroom.send("hi").await;
-        // What is compared of the added message: the id of one selection, which has more fields, and all of the other.
+        // The messages that devices with `EVENTS` (only the id is compared) and with `other_selection` receive.
         let added = |id: &str| [json!({ "id": id }), json!({ "id": id, "chatroom": { "id": chatroom.id } })];
         for (number, socket) in devices.iter_mut().enumerate() {
             for id in [&sent.message, &sent.reply] {

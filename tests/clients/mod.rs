@@ -1,5 +1,5 @@
-//! The client libraries that front-end developers use. Each example of `clients/` signs in, sends a message, follows the
-//! reply through a broken connection, stops another reply and exhausts the daily quota.
+//! The client libraries that front-end developers use. Each of their examples in `clients/`, except those for [`caches`], signs
+//! in, sends a message, follows the reply through a broken connection, stops another reply and exhausts the daily quota.
 
 mod caches;
 

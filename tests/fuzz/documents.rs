@@ -87,7 +87,8 @@ pub fn requests(ids: &[String]) -> BoxedStrategy<Value> {
         .boxed()
 }
 
-/// Generates a selection of a type's fields, which is empty for a leaf type.
+/// Generates a selection of a type's fields, which is empty for a leaf type. At depth 0, it is `__typename` for every type,
+/// which is invalid for a leaf type.
 fn selection(schema: &Arc<Schema>, name: &str, depth: u32) -> BoxedStrategy<String> {
     // These mutations could end the session with which the requests are sent.
     let excluded = ["logout", "deleteAccount", "endSession", "changePassword", "resetPassword"];

@@ -37,6 +37,7 @@ fn documents_over_a_limit() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// The code of an error, and the limit that it names.
 fn limit_of(error: &Value) -> (&str, &str) {
     let extensions = &error["extensions"];
     (extensions["code"].as_str().unwrap_or_default(), extensions["limit"].as_str().unwrap_or_default())

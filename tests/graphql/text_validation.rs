@@ -1,4 +1,5 @@
-//! Every text input rejects NUL characters and treats invisible text as blank.
+//! Text inputs: NUL characters, also in ids, tokens and Stripe's events; invisible text, which counts as blank; the URLs that
+//! Stripe receives.
 
 use serde_json::{Value, json};
 

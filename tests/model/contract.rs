@@ -18,8 +18,8 @@ use crate::support::{
     socket::TEST_TIMEOUT,
 };
 
-/// A provider's adapter, which is connected to a fake server. Each function adds something that all providers can send to a
-/// script, in the format of this provider.
+/// A provider's adapter, which is connected to a fake server. Each function extends a script with something that all providers
+/// can send, in the format of this provider.
 struct Provider {
     model: Box<dyn LanguageModel>,
     server: Box<dyn Deref<Target = ModelServer>>,

@@ -22,6 +22,7 @@ fn error_message(status: u16, name: &str, message: &str) -> Script {
 #[tokio::test]
 async fn every_server_error_is_retried() {
     let harness = ReplyHarness::start().await;
+    // 499 means that the call was cancelled. The adapter did not cancel it, so it counts as a server error.
     for status in [500, 501, 505, 507, 511, 520, 521, 522, 523, 524, 525, 526, 527, 529, 530, 598, 599, 499] {
         let (message, calls) =
             harness.run([Script::error(status, &json!("a proxy's page")), Script::reply(["Good"])]).await;
@@ -97,7 +98,8 @@ async fn retry_after_is_honoured_in_seconds_and_as_a_date() {
         assert!(waited >= Duration::from_millis(at_least), "{seconds}: {waited:?}");
     }
     for form in ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"] {
-        // A date has no fraction of a second, so that between 2.9 and 3.9 seconds of the delay remain.
+        // A date has no fraction of a second, so that between 2.9 and 3.9 seconds of the delay remain. The time is measured from
+        // here instead of from the request, because the start of the server uses up a part of it.
         let date = (Clock::system().now() + TimeDelta::milliseconds(3900)).format(form).to_string();
         let started = Instant::now();
         time_to_reply_after(Script::error(503, &json!({})).header("retry-after", &date)).await;

@@ -102,7 +102,7 @@ async fn a_body_that_stays_open_after_the_finish_reason_is_read_for_ten_seconds(
 }
 
 #[tokio::test]
-async fn data_after_the_finish_reason_is_ignored() {
+async fn malformed_data_errors_and_markers_after_the_finish_reason_are_ignored() {
     let harness = ReplyHarness::start().await;
     for rest in [
         "data: [DONE]\n\n",

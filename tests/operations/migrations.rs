@@ -96,6 +96,7 @@ async fn check_chatrooms(user: &TestUser, expected: &Chatrooms) {
         assert_eq!(details["systemInstruction"], "Be brief.");
     }
     let search = "query($query: String!) { search(query: $query, first: 100) { nodes { content } } }";
+    // Each of the user's 20 chatrooms has the messages `inactive 0` to `inactive 39` outside its active branch.
     for (query, count) in [("creme brulee 東京都", 100), ("inactive 39", 20), ("inactive 40", 0)] {
         let found = user.data(search, json!({ "query": query })).await;
         assert_eq!(found["search"]["nodes"].as_array().unwrap().len(), count, "{query}");

@@ -27,6 +27,7 @@ async fn a_reply_is_streamed_while_written_and_stored_at_its_end() {
     assert_eq!(message["content"], "Hello, wörld");
     assert_eq!((&message["status"], &message["cursor"]), (&json!("COMPLETED"), &json!("1-13")));
     assert_eq!((&message["finishReason"], &message["model"]), (&json!("STOP"), &json!("model-a-001")));
+    // The output of 8 tokens includes the 3 thoughts.
     assert_eq!(message["tokens"], json!({"prompt": 7, "output": 8, "thoughts": 3, "total": 15}));
     assert_eq!(message["inReplyTo"], json!({ "id": sent.message }));
     app.stop().await;

@@ -2,7 +2,8 @@
 //!
 //! - `nodes`, `processes`: several API nodes and workers, within the test's process and as processes that are killed
 //! - `cluster`: a Redis Cluster
-//! - `degraded`, `redis_writes`, `storage`: outages of PostgreSQL and Redis, a Redis that rejects writes, a full disk
+//! - `degraded`, `redis_writes`, `storage`: outages of PostgreSQL and Redis, a Redis that rejects writes, a full disk;
+//!   a process without Redis
 //! - `pooler`: PgBouncer
 //! - `restore`, `upgrades`: a restored dump, a database of the previous release
 

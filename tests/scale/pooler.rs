@@ -39,11 +39,11 @@ fn version() -> Option<(u32, u32)> {
 }
 
 impl PgBouncer {
-    /// Starts PgBouncer with these settings in front of the server of this database.
+    /// Starts PgBouncer with these settings in front of the PostgreSQL server of this database.
     fn start(database_url: &str, settings: &str) -> Self {
         let directory = TempDir::new().unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let server: SocketAddr =
+        let postgres: SocketAddr =
             database_url.split('@').nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let file = directory.path().join("pgbouncer.ini");
@@ -51,8 +51,8 @@ impl PgBouncer {
         let text = format!(
             "[databases]\n* = host={} port={} user=postgres\n[pgbouncer]\nlisten_addr = {}\nlisten_port = {}\nunix_socket_dir =\n\
              auth_type = any\n{settings}\n",
-            server.ip(),
-            server.port(),
+            postgres.ip(),
+            postgres.port(),
             address.ip(),
             address.port()
         );

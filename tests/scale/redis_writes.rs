@@ -84,6 +84,7 @@ async fn works_without_writes(stop_writes: &str, allow_writes: &str) {
 
     redis.command(allow_writes).await;
     wait_for_ready_status(&app, "ready\n").await;
+    // Signing in fails unless Redis counts its rate limits.
     app.sign_in_as("+14155550177").await;
     app.stop().await;
 }

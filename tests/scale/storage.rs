@@ -1,4 +1,4 @@
-//! PostgreSQL on a full disk, and processes that share PostgreSQL without Redis.
+//! PostgreSQL on a full disk, and the lock by which a process without Redis keeps a second one off its PostgreSQL database.
 
 use pollux::{config::Role, store::AdvisoryLock};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};

@@ -55,7 +55,7 @@ pub struct TestApp {
     pub statements: Arc<Mutex<Vec<String>>>,
     pub backend: Arc<Backend>,
     task: JoinHandle<anyhow::Result<()>>,
-    /// How many users the nodes of this installation have signed in. The phone numbers of new users are made from it.
+    /// How many users [`user`](Self::user) has created on the nodes of this installation. Their phone numbers are made from it.
     user_count: Arc<AtomicU64>,
     anonymous: TestUser,
     directory: Arc<TempDir>,
@@ -99,7 +99,7 @@ impl TestApp {
     pub async fn with(options: TestOptions<'_>) -> Self {
         let filter = std::env::var("POLLUX_TEST_LOG").unwrap_or_else(|_| "off".to_owned());
         telemetry::init(&telemetry::Logs { json: false, filter: &filter }).unwrap();
-        let has_stopped_clock = options.clock.is_some();
+        let is_clock_given = options.clock.is_some();
         let clock = options.clock.or_else(|| options.peer.map(|peer| peer.clock.clone()));
         let clock = clock.unwrap_or_else(Clock::system);
         let (gemini, stripe, backend, user_count, directory) = if let Some(peer) = options.peer {
@@ -146,8 +146,9 @@ impl TestApp {
         let mut app = App::open(role, config, db, clock.clone()).await.unwrap();
         // Keeps tests of retries short.
         app.chatrooms.replies.timing.first_backoff = Duration::from_millis(10);
-        if has_stopped_clock {
-            // Periodic tasks run in real time. This one must poll often, to find the subscriptions that `advance` makes stale.
+        if is_clock_given {
+            // Periodic tasks run in real time, even if the given clock is stopped. This one must poll often, to find the
+            // subscriptions that `advance` makes stale.
             app.billing.stale_poll_interval = Duration::from_millis(50);
         }
         // Subscribers must receive events without polling. An hour is longer than any test, so that they never poll.
@@ -170,7 +171,7 @@ impl TestApp {
         }
     }
 
-    /// Advances the stopped clock, and the expiries in Redis by the same time.
+    /// Advances the stopped clock, and makes the keys and the rate limits in Redis older by the same time.
     pub async fn advance(&self, time: TimeDelta) {
         self.clock.advance(time);
         self.backend.advance(time).await;

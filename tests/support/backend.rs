@@ -66,12 +66,13 @@ impl Backend {
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let mut settings = vec![("DATABASE_URL", self.database_url.clone())];
         if let Some(url) = &self.redis_url {
+            // With Redis, the secret must be set. Without it, the server generates one and stores it next to the database.
             settings.extend([("REDIS_URL", url.clone()), ("JWT_SECRET", SECRET.to_owned())]);
         }
         settings
     }
 
-    /// Advances the expiries and rate limits in Redis, which uses its own clock.
+    /// Makes the keys and the rate limits in Redis older by this time. Redis uses its own clock, which cannot be advanced.
     pub async fn advance(&self, time: TimeDelta) {
         let Some(url) = &self.redis_url else { return };
         let mut connection = redis_connection(url).await;
@@ -83,8 +84,8 @@ impl Backend {
     }
 }
 
-/// Moves every expiry and every timestamp of a rate limit into the past, by `ARGV[1]` milliseconds. Rate limits are the only
-/// lists; their timestamps are in microseconds.
+/// Makes every expiry and every timestamp of a rate limit `ARGV[1]` milliseconds earlier. Rate limits are the only lists; their
+/// timestamps are in microseconds.
 const ADVANCE: &str = "
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local left = redis.call('PTTL', key)

@@ -26,7 +26,8 @@ pub async fn billing_app_with(clock: Clock, settings: &[&str]) -> TestApp {
     TestApp::with(TestOptions { billing: true, clock: Some(clock), settings, ..TestOptions::default() }).await
 }
 
-/// A new user with a Stripe customer, and the customer's id.
+/// A new user whose row names a Stripe customer, and the customer's id. The fake Stripe does not have the customer until the test
+/// adds it.
 pub async fn user_with_customer(app: &TestApp) -> (TestUser, String) {
     let user = app.user().await;
     let id = format!("cus_{}", user.id);
@@ -54,7 +55,8 @@ impl TestUser {
     }
 }
 
-/// Uses up the daily quota and buys Pro on one node, receives the account event on another, and sends one more message.
+/// Uses up the daily quota and buys Pro on `buyer_node`, receives the account event on `subscriber_node`, which may be the same
+/// node, and sends one more message.
 pub async fn buy_pro_after_the_daily_quota(buyer_node: &TestApp, subscriber_node: &TestApp) {
     let user = buyer_node.user().await;
     let chatroom = user.create_chatroom("x").await;

@@ -84,7 +84,7 @@ pub fn prompt(model: &str) -> Prompt {
 }
 
 fn http() -> reqwest::Client {
-    // An error means that a provider is installed already.
+    // An error means that a cryptography provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
     client.connect_timeout(Duration::from_secs(5)).build().unwrap()

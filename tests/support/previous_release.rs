@@ -16,7 +16,7 @@ const USERS: usize = 5;
 const CHATROOMS_PER_USER: usize = 20;
 /// How many messages of a chatroom are on its active branch.
 const ACTIVE: i32 = 60;
-/// How many of its messages are not.
+/// How many messages of a chatroom are not on its active branch.
 const INACTIVE: i32 = 40;
 
 /// How many migrations the current release has in addition to those of the previous one.

@@ -49,7 +49,7 @@ impl Deployment {
         Process::spawn(command).await
     }
 
-    /// Runs a command of this build's binary to its end, with the storage of the processes.
+    /// Runs a command of [`Process::binary`] to its end, even if `self.binary` differs, with the storage of the processes.
     pub fn run(&self, arguments: &[&str]) -> std::process::Output {
         let mut command = Process::command(self.directory.path());
         command.args(arguments).envs(self.backend.environment()).output().unwrap()
@@ -63,7 +63,7 @@ impl Deployment {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Starts a process without an API key, so that the demo model responds.
+    /// Starts [`Process::binary`] without an API key, so that the demo model responds.
     pub async fn start_demo(&self) -> Process {
         let mut command = Process::command(self.directory.path());
         command.envs(self.backend.environment());

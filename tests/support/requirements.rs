@@ -1,7 +1,7 @@
 //! Servers and programs that some tests need. If one is missing, its tests are skipped, and one line reports them all. With
 //! `POLLUX_TEST_REQUIRE=1`, which `tests/run` sets, they fail instead.
 //!
-//! Each function `has_…` checks one requirement and, if it is missing, reports the skipped tests.
+//! Each public function `has_…` checks one requirement and, if it is missing, reports the skipped tests.
 
 use std::{
     collections::BTreeSet,

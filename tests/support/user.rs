@@ -45,7 +45,7 @@ pub struct SentMessage {
 
 impl TestUser {
     pub fn anonymous(address: SocketAddr) -> Self {
-        // An error means that a provider is installed already.
+        // An error means that a cryptography provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Self::with_client(address, http)

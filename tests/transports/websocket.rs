@@ -160,7 +160,6 @@ async fn operations_of_one_socket_run_concurrently() {
     assert_eq!(socket.next().await.unwrap()["id"], "slow");
     socket.subscribe("quick", "{ __typename }", &json!({})).await;
     assert_eq!(socket.next().await.unwrap()["id"], "quick");
-    app.gemini.enqueue(Script::reply([]));
     gate.release_one();
     app.stop().await;
 }

@@ -61,7 +61,7 @@ impl Gemini {
         })
     }
 
-    /// Opens the stream. If the model rejects the thinking budget, opens it without the budget.
+    /// Opens the stream. If the model rejects the thinking budget, opens the stream without a budget.
     async fn open(self, prompt: Prompt) -> Result<(Response, GeminiAnswer), ModelError> {
         let url = format!("{}/v1beta/models/{}:streamGenerateContent?alt=sse", self.base_url, prompt.model);
         let mut config = config(&prompt.generation);
@@ -77,6 +77,7 @@ impl Gemini {
             // If the body cannot be read, the failure is derived from the status alone.
             let text = response.text().await.unwrap_or_default();
             let error = ApiError::of_response(status.as_u16(), &headers, &text, self.clock.now());
+            // The name is ignored, because the thinking budget is the only optional parameter.
             let rejects = |_: &str| error.rejects_the_thinking_budget();
             if self.optional.remove_newly_rejected(&mut config, &prompt.model, rejects).is_none() {
                 return Err(error.into_failure());

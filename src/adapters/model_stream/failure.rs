@@ -17,12 +17,12 @@ const TIMED_OUT: &str = "The model took too long.";
 const DATE_FORMATS: [&str; 3] =
     ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 
-/// The failure that an HTTP status indicates by itself, without details of the error. If the status permits a retry, the retry waits
-/// for at least `wait`.
+/// The failure that an HTTP status indicates by itself, without details of the error. If the status permits a retry, the retry
+/// waits for at least `wait`.
 pub fn of_status(status: i32, wait: Duration) -> ModelError {
     let later = Retry::After { at_least: wait };
     match status {
-        // After a redirect, the base URL is wrong: redirects are not followed, because that would send the API key to another host.
+        // A redirect means that the base URL is wrong. It is not followed, because that would send the API key to another host.
         300..=399 | 401 | 402 | 403 | 407 => misconfigured(),
         404 => unknown_model(),
         408 | 504 => failure(FailureCode::TimedOut, TIMED_OUT, later),
@@ -33,8 +33,8 @@ pub fn of_status(status: i32, wait: Duration) -> ModelError {
     }
 }
 
-/// The delay that [`Retry-After`](https://www.rfc-editor.org/rfc/rfc9110#name-retry-after) requires: seconds or a date. None if the
-/// header is missing or invalid, or the date has passed.
+/// The delay that [`Retry-After`](https://www.rfc-editor.org/rfc/rfc9110#name-retry-after) requires: seconds or a date. None if
+/// the header is missing or invalid, or the date has passed.
 pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let date = DATE_FORMATS.iter().find_map(|form| NaiveDateTime::parse_from_str(value, form).ok());
@@ -67,7 +67,7 @@ pub fn misconfigured() -> ModelError {
     )
 }
 
-/// Clients get the code of a model that is overloaded, but a retry would not help.
+/// Has the same code as the failure of an overloaded model, but a retry would not help.
 pub fn unknown_model() -> ModelError {
     failure(FailureCode::ModelUnavailable, "This model is not available.", Retry::Never)
 }

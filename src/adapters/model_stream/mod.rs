@@ -7,9 +7,9 @@
 //!                    status, headers, timeout ──► failure: whether and when to retry
 //! ```
 //!
-//! `response` reads an HTTP response through these steps, with timeouts. `lenient` deserializes JSON that deviates from a provider's
-//! documentation, `surrogates` joins UTF-16 surrogates that a provider has split, and `optional` remembers which parameters a model
-//! rejects.
+//! `response` reads an HTTP response through these steps, with timeouts. `lenient` deserializes JSON that deviates from a
+//! provider's documentation, `surrogates` joins UTF-16 surrogates that a provider has split, and `optional` remembers which
+//! parameters a model rejects.
 
 pub mod failure;
 pub mod lenient;

@@ -90,8 +90,8 @@ impl OpenAi {
             parameters[if is_renamed { MAX_COMPLETION_TOKENS } else { MAX_TOKENS }] = json!(limit);
         }
         self.optional.remove_rejected(&mut parameters, &prompt.model);
-        // Each pass except the last removes an optional parameter, or replaces `max_tokens` by its newer name. No pass reverts this,
-        // so the loop ends.
+        // Each pass except the last removes an optional parameter, or replaces `max_tokens` by its newer name. No pass adds a
+        // removed parameter, so the loop ends.
         loop {
             let body = Body { messages: &messages, parameters: &parameters };
             let mut call = self.http.post(&self.url).json(&body);
@@ -156,8 +156,8 @@ fn messages(prompt: &Prompt) -> Vec<Message<'_>> {
     instruction.chain(turns).collect()
 }
 
-/// The parameters of a call, except the messages and the maximum output, whose name depends on the model. The API has no parameter
-/// for a reasoning budget.
+/// The parameters of a call, except the messages and the maximum output, whose name depends on the model. The API has no
+/// parameter for a reasoning budget.
 fn parameters(prompt: &Prompt) -> Value {
     let mut parameters = json!({
         "model": prompt.model,

@@ -52,7 +52,7 @@ pub struct Link {
     unusable: Arc<Notify>,
     /// Sends the connector the channels of signals that could not be published.
     failed_signals: mpsc::Sender<String>,
-    /// Counts commands that failed.
+    /// Counts commands that were sent and failed, but not those that fail at once because there is no connection.
     errors: Counter,
 }
 
@@ -133,8 +133,8 @@ impl Link {
         self.process_result(script.invoke_async(&mut server).await)
     }
 
-    /// Publishes a signal on each channel. If that fails, returns the error, and the connector publishes the signals when Redis is
-    /// available again.
+    /// Publishes a signal on each channel. If that fails, returns the error, and the connector publishes the signals when Redis
+    /// is available again.
     pub(super) async fn publish_signals(&self, channels: Vec<String>) -> Result<(), Unavailable> {
         let published = match self.server() {
             Ok(mut server) => self.process_result(server.publish(&channels).await),

@@ -7,8 +7,9 @@
 //!  limits ─────┘
 //! ```
 //!
-//! The keys of one reply, chatroom, user or session share a hash tag, so that they are in one cluster slot:
-//! `pollux:{<id>}:…`. All rate limits share the tag `{limits}`, because one script counts an event under several of them.
+//! The keys and channels of one reply, chatroom, user or session share a hash tag, so that they are in one cluster slot:
+//! `pollux:{<id>}:…`. All rate limits share the tag `{limits}`, because one script counts an event under several of them. The
+//! cache's keys have no tag, because no command uses two of them.
 
 mod cache;
 mod hub;

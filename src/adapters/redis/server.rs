@@ -77,6 +77,8 @@ impl Address {
         if !is_cluster {
             return Ok((Server { connection: Connection::Single(single), has_sharded_pubsub }, pushed));
         }
+        // A new channel, because the end of `single`, which is not used any more, must not be taken for the end of the cluster
+        // connection.
         let (pushes, pushed) = mpsc::unbounded_channel();
         let cluster = ClusterClient::builder(self.0.clone())
             .use_protocol(ProtocolVersion::RESP3)

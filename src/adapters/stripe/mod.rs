@@ -93,6 +93,8 @@ impl Stripe {
         self.send(|| request.build(), strategy).await
     }
 
+    /// Sends a request, and retries it by [`RETRIES`]. `strategy` only says whether each try sends an idempotency key: with
+    /// `Once` and `Idempotent`, the client itself does not retry.
     async fn send<T: Deserialize>(
         &self,
         build: impl Fn() -> RequestBuilder,

@@ -146,6 +146,8 @@ impl SubscriptionResponse {
             id: self.id,
             state,
             prices: prices.map(|price| Price { id: price.id, product: price.product }).collect(),
+            // Not derived from `state`: paused collection has the state of a paused subscription, and an unknown status that of
+            // an incomplete one, but neither is replaceable.
             is_replaceable: matches!(&*self.status, "incomplete" | "unpaid" | "paused"),
             created_at: timestamp(self.created).unwrap_or_default(),
             period_start: start.or(self.current_period_start).and_then(timestamp),

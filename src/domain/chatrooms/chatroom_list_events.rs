@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences_are_found_in_one_pass() {
+    fn each_created_updated_or_deleted_chatroom_is_a_difference() {
         let ids: Vec<_> = (0..5).map(|_| ChatroomId::generate()).collect();
         let old = vec![(ids[0], 1), (ids[1], 1), (ids[3], 1)];
         let new = vec![(ids[1], 2), (ids[2], 1), (ids[3], 1), (ids[4], 1)];

@@ -81,6 +81,7 @@ impl Chatrooms {
         if deleted > 0 {
             join_all(unfinished.iter().map(|reply| self.replies.end_log(reply.id))).await;
             let chatrooms = ids.iter().map(|&id| Topic::Chatroom(id));
+            // The jobs of the chatrooms were deleted, too, so the caps may now permit another job of the user.
             let topics: Vec<_> = chatrooms.chain([Topic::Chatrooms(user), Topic::Jobs]).collect();
             publish(&*self.signals, &topics).await;
         }

@@ -203,6 +203,7 @@ impl Subscriber {
         self.read_to = end.max(before);
         let mut changes = Vec::new();
         for message in changed {
+            // A reply that is included only because it is being written has not changed after `since`.
             let version = message.changed_version.max(since + 1);
             let is_added = !is_first_read && message.added_version > since;
             if !is_added && self.is_sent_as_reply_event(&message) {

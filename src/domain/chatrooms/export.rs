@@ -107,7 +107,7 @@ impl ChatroomExport {
                     let read = messages::by_ids(db.read(), &ids, |_: &_| Ok::<_, DbErr>(())).await?;
                     let mut read: HashMap<_, _> = read.into_iter().map(|message| (message.id, message)).collect();
                     for id in ids {
-                        // If another branch has become active since the last query, the message has another parent.
+                        // If another branch has become active meanwhile, the parent is not the message before this one.
                         let message = read.remove(&id).filter(|message| message.parent_id == parent);
                         let message = message.ok_or(Error::NotFound("message"))?;
                         parent = Some(message.id);

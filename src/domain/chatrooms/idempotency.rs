@@ -50,8 +50,8 @@ impl Request<'_> {
     }
 }
 
-/// Stores the key of the first request with it and returns none. For a later request, returns the id of the object that the first
-/// one has created. A request without a key is treated as a first one.
+/// If no earlier request had this key, stores the key and returns none. Otherwise returns the id of the object that the earlier
+/// request has created. A request without a key is treated as a first one.
 ///
 /// # Errors
 /// [`Error::Conflict`] if the key was used for another request.

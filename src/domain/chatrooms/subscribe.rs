@@ -54,7 +54,7 @@ type RunningFeed = (Arc<Feed>, AbortOnDropHandle<()>);
 
 #[derive(Debug)]
 struct Feed {
-    /// The version at which the feed is idle. None while it sends events of replies that are being written.
+    /// The version at which the feed is idle. None from an event until the feed is idle again.
     idle_at: Mutex<Option<i64>>,
     events: broadcast::Sender<Arc<ChatroomEvent>>,
 }

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_half_open_breaker_admits_one_call_and_its_result_decides() {
+    fn a_half_open_breaker_admits_one_call_whose_result_opens_or_closes_it() {
         let mut breaker = open_breaker();
         assert!(breaker.try_admit(at(30)) && !breaker.try_admit(at(30)));
         assert!(!breaker.record_failure(at(31)), "the breaker was already open");

@@ -13,9 +13,10 @@ use crate::{
 };
 
 impl Models {
-    /// Generates a reply with the prompt's model. If that model is unavailable before it has sent any text, tries each of the
-    /// other models that the tier may use once, in order, until one answers. Models of a provider that could not be reached are
-    /// skipped, and so are models whose circuit breaker is open, unless the breakers of all candidates are open.
+    /// Generates a reply or a title with the prompt's model. If that model is unavailable before it has sent any text, tries the
+    /// other models that the tier may use, each at most once, in order, until one answers. Models of a provider that could
+    /// not be reached are skipped, and so are models whose circuit breaker is open, unless the breakers of all candidates are
+    /// open.
     #[must_use]
     pub fn generate(&self, prompt: Prompt, tier: Tier) -> BoxStream<'static, Result<Chunk, ModelError>> {
         let models = self.clone();

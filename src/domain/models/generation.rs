@@ -43,7 +43,7 @@ pub fn check(own: Generation, server: Generation) -> Result<Generation> {
 }
 
 /// The settings of a reply: the chatroom's own, and the server's where the chatroom has none. Numbers of tokens are limited to
-/// the server's again, because the server's may have become lower since the chatroom's were checked.
+/// the server's here, too, because the server's may have become lower since [`check`] limited the chatroom's.
 #[must_use]
 pub fn merge(own: Option<Generation>, server: Generation) -> Generation {
     let own = own.unwrap_or_default();

@@ -1,12 +1,12 @@
 //! What a user may use: prompts a day, and tokens a day and a month. Sending, editing and regenerating reserve a prompt and the
-//! tokens of a reply. When the reply ends, the reserved tokens are replaced by the tokens used; if it failed, prompt and tokens
-//! are refunded.
+//! tokens of a reply. When the reply ends, the reserved tokens are replaced by the tokens used. If it failed, prompt and tokens
+//! are refunded instead, unless the provider blocked the reply after some text was shown.
 //!
 //! ```text
 //!  daily_usage, one row a user and day    used   tokens   unfinished
 //!    message accepted                      +1               +1
-//!    reply ended                                 + used     -1
-//!    reply failed                          -1               -1
+//!    reply ended, charged                        +n         -1      n: the tokens that the reply used
+//!    reply ended, refunded                 -1               -1
 //! ```
 //!
 //! A message is accepted only if `used` and `tokens + unfinished × RESERVED_TOKENS` are below the limits.

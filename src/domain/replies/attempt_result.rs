@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// Maximum number of model calls for one reply, including the first.
+/// A reply is not retried after this many failed attempts. Attempts that were released or whose worker died do not count.
 const MAX_TRIES: u32 = 4;
 /// Maximum delay before a retry. If the model requires a longer one, the failure is final.
 const MAX_BACKOFF: Duration = Duration::from_mins(2);
@@ -45,7 +45,7 @@ const IMMEDIATELY: Retry = Retry::After { at_least: Duration::ZERO };
 pub(super) struct AttemptOutput<'a> {
     pub(super) text: &'a str,
     pub(super) usage: &'a ModelUsage,
-    /// The tokens of the prompt, estimated; 0 if no model was called.
+    /// The tokens of the prompt, estimated; 0 if no model was called or the estimate is not known.
     pub(super) prompt_tokens: usize,
 }
 
@@ -177,7 +177,7 @@ impl Replies {
             AttemptResult::ClaimLost => {
                 tracing::info!(message_id = %reply.0, attempt, "reply attempt abandoned");
                 // The log may have rejected this attempt although the worker still holds the claim. Then requeue the job: the log
-                // accepts the next attempt, because its number is higher.
+                // accepts the next attempt, because its number is higher. Without the claim, these writes have no effect.
                 if self.load_reply_or_complete_job(job).await?.is_some() {
                     let run_at = now + self.timing.first_backoff;
                     jobs::release(self.db.write(), Claim::of(job), run_at, job.failures).await?;

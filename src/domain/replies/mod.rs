@@ -40,7 +40,7 @@ pub use title_job::TitleJob;
 #[derive(Clone)]
 pub struct Replies {
     pub db: Db,
-    /// Runs the buffered streams of replies that chatroom subscriptions merge.
+    /// Runs the tasks of chatroom subscriptions: the buffered streams of replies that they merge, and the feeds that they share.
     pub tasks: TaskTracker,
     pub clock: Clock,
     pub log: Arc<dyn ReplyLog>,

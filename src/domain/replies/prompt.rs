@@ -111,7 +111,7 @@ async fn active_history(
     Ok((!history.is_empty()).then_some(history))
 }
 
-/// The text of a message in a prompt: none of a failed reply.
+/// The text of a message in a prompt; empty for a failed reply.
 fn used_text(message: &HistoryMessage) -> &str {
     if message.status == Status::Failed { "" } else { &message.content }
 }

@@ -297,6 +297,7 @@ mod tests {
 
     #[test]
     fn a_position_inside_a_character_restarts_the_attempt() {
+        // The first entry causes the restart. The second one is the same text, read after the restart.
         assert_eq!(read("1-1", "?", &[entry(1, 2, "é"), entry(1, 2, "é")]), ("é".to_owned(), false));
     }
 }

@@ -32,11 +32,11 @@ impl TitleJob {
 }
 
 impl Replies {
-    /// The title job to queue in the transaction that ends the reply; none unless the reply is an early one and has completed. The
-    /// transaction queues the job only if the chatroom still has the default title and is not temporary.
+    /// The title job to queue in the transaction that ends the reply; none unless titles are on and the reply is an early one and
+    /// has completed. The transaction queues the job only if the chatroom still has the default title and is not temporary.
     pub(super) fn title_job(&self, reply: &message::Model, end: &End) -> Option<QueuedTitle> {
-        let is_early = reply.depth <= MAX_DEPTH && end.status == Status::Completed;
+        let is_due = self.titles && reply.depth <= MAX_DEPTH && end.status == Status::Completed;
         let payload = || serde_json::json!(TitleJob { chatroom: reply.chatroom_id });
-        (self.titles && is_early).then(|| QueuedTitle { kind: TitleJob::KIND, payload: payload() })
+        is_due.then(|| QueuedTitle { kind: TitleJob::KIND, payload: payload() })
     }
 }

@@ -25,16 +25,17 @@ const BACKFILL_BATCH: u64 = 100;
 /// How many batches a search waits for. The periodic task indexes the rest.
 const SEARCH_BATCHES: usize = 10;
 
-/// Indexes the user's messages that are not indexed, except those of the backfill.
+/// Indexes the user's messages that are not indexed, except those of the backfill: the replies in the queue, and the messages
+/// whose reply is still waiting or being written, which is not in the queue yet.
 pub(super) async fn index_messages_of(db: &Db, user: UserId) -> Result<()> {
     for _ in 0..SEARCH_BATCHES {
-        let queued = search::unindexed_replies_of(db.read(), user, REPLY_BATCH).await?;
-        if queued.is_empty() {
+        let replies = search::unindexed_replies_of(db.read(), user, REPLY_BATCH).await?;
+        if replies.is_empty() {
             break;
         }
         let tx = db.begin().await?;
-        search::lock_rows(&tx, &queued).await?;
-        index(&tx, &queued).await?;
+        search::lock_rows(&tx, &replies).await?;
+        index(&tx, &replies).await?;
         commit(tx).await?;
     }
     Ok(())
@@ -53,10 +54,10 @@ pub async fn index_queued(db: &Db) -> Result<bool> {
     Ok(true)
 }
 
-async fn index(tx: &crate::store::Transaction, queued: &[search::ReplyToIndex]) -> Result<()> {
-    let messages = search::unindexed(tx, queued, SEARCHED_CHARS).await?;
+async fn index(tx: &crate::store::Transaction, replies: &[search::ReplyToIndex]) -> Result<()> {
+    let messages = search::unindexed(tx, replies, SEARCHED_CHARS).await?;
     search::insert(tx, &entries(messages), Age::Newer).await?;
-    Ok(search::delete_queued(tx, queued).await?)
+    Ok(search::delete_queued(tx, replies).await?)
 }
 
 /// Indexes a batch of the backfill. Returns false if the backfill is done, or another process is running it.

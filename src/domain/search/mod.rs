@@ -1,5 +1,5 @@
 //! Searching a user's messages. One tokenizer ([`words`]) serves both databases, and the best results are chosen here
-//! ([`query`]): a database only finds messages that contain words.
+//! ([`query`]): a database only finds messages that contain the words of a query.
 
 mod index;
 mod query;

@@ -61,7 +61,7 @@ impl SearchQuery {
     /// How well a message with these words matches, as in [BM25](https://en.wikipedia.org/wiki/Okapi_BM25): the score is higher
     /// if the words of the query occur more often and if the message has fewer other words. A word that only begins with a word
     /// of the query counts half. The score depends on the message alone, so that new messages do not change the order of pages.
-    /// None if the message does not contain a word of the query.
+    /// None if any word of the query is missing from the message.
     pub(super) fn score(&self, words: &[(&str, u32)]) -> Option<u64> {
         let length: u64 = words.iter().map(|(_, count)| u64::from(*count)).sum();
         let term_score = |term: &Term| {

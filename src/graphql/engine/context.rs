@@ -67,13 +67,14 @@ impl Default for ConnectionPermits {
 }
 
 impl ConnectionPermits {
-    /// Waits for a permit to resolve and serialize one event. Returns none only if the semaphore is closed, which never happens.
+    /// Waits for a permit to resolve and serialize one operation or event. Returns `None` only if the semaphore is closed, which
+    /// never happens.
     pub async fn resolve(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
         self.resolve.acquire().await.ok()
     }
 }
 
-/// The caller's mutation rate after the latest mutation of the request. None before the first mutation.
+/// The caller's mutation rate after the latest mutation of the request. None until a mutation has been counted.
 #[derive(Clone, Debug, Default)]
 pub struct LatestMutationRate(Arc<Mutex<Option<MutationRate>>>);
 

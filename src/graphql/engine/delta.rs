@@ -32,7 +32,8 @@ enum Part {
 type Selections = [Positioned<Selection>];
 
 impl DeltaTemplate {
-    /// Creates the template of a normalized subscription. Returns none if it selects a field whose value the event does not hold.
+    /// Creates the template of a normalized subscription. Returns `None` if it selects a field whose value the event does not
+    /// hold.
     pub(super) fn of(document: &ExecutableDocument) -> Option<Self> {
         let DocumentOperations::Single(operation) = &document.operations else { return None };
         let mut template = Self(Vec::new());
@@ -40,7 +41,8 @@ impl DeltaTemplate {
         Some(template)
     }
 
-    /// Returns the data of the response to an event. Returns none if the template contains a version and the event has none.
+    /// Returns the data of the response to an event. Returns `None` if the template contains a version and the event has
+    /// no version.
     pub(super) fn fill(&self, delta: &Delta<'_>) -> Option<Vec<u8>> {
         let mut json = Vec::with_capacity(256 + delta.text.len());
         for part in &self.0 {
@@ -62,7 +64,8 @@ impl DeltaTemplate {
         }
     }
 
-    /// Appends an object of this type with the selected fields. Returns none if the event does not hold the value of one.
+    /// Appends an object of this type with the selected fields. Returns `None` if the event does not hold the value of a
+    /// field.
     fn push_object(&mut self, type_name: &str, items: &Selections) -> Option<()> {
         self.push_json("{");
         let mut separator = "";

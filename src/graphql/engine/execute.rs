@@ -222,8 +222,8 @@ impl<S: async_graphql::Executor> Executor<S> {
         context: RequestContext,
     ) -> Event {
         let (metrics, started) = (prepared.accepted.metrics.clone(), Instant::now());
-        // The version is read before the list itself, so that the response is at least as new as its version. If this fails, the
-        // operation is still executed, and it reports the errors of its own reads.
+        // The version is read before the list itself, so that the response is at least as new as its version. If the version
+        // cannot be read, the operation is still executed, and it reports the errors of its own reads.
         let list_version = self.chatrooms.list_version(user).await.ok();
         let key = list_version.map(|list_version| Key { user, list_version, request });
         if let Some(key) = &key
@@ -342,7 +342,8 @@ pub(super) async fn catch_panic<T>(execution: impl Future<Output = T>) -> Result
     AssertUnwindSafe(execution).catch_unwind().await.map_err(|_| internal_error())
 }
 
-/// The response to an operation whose execution panicked. The panic hook has logged the panic.
+/// The response to an operation whose execution panicked (the panic hook has logged the panic) or returned no response, which
+/// never happens.
 fn internal_error() -> Response {
     rejection(ErrorCode::InternalServerError, INTERNAL_ERROR)
 }

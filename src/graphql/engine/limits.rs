@@ -17,7 +17,8 @@ const MAX_DEPTH: usize = 12;
 const MAX_INTROSPECTION_DEPTH: usize = 16;
 /// The maximum number of levels of nested lists below `__schema` and `__type`. Each level multiplies the size of the response.
 const MAX_INTROSPECTION_LISTS: usize = 3;
-/// The maximum number of fields and fragments that normalization visits. The fields of a fragment count at each of its spreads.
+/// The maximum number of fields and fragments that normalization visits. The fields of a fragment count once in each selection
+/// set that spreads it, after merging.
 pub(super) const MAX_FIELDS: usize = 2000;
 /// The maximum number of aliases in one selection set.
 pub(super) const MAX_ALIASES: usize = 30;
@@ -102,15 +103,15 @@ pub(super) struct Level {
 }
 
 impl Level {
-    /// Whether the selection set is that of a root field.
+    /// Whether the selection set is that of a root field, or inside of `__schema` or `__type`: there, `depth` stays 1.
     pub(super) fn is_below_root_field(self) -> bool {
         self.depth == 1
     }
 
     /// The level of the selection set of `field`, which is a field of this selection set.
     ///
-    /// If a limit is exceeded, `measure_below` measures the levels below the field, so that the error contains the depth of the
-    /// whole document. Its argument decides which fields count as a level.
+    /// If a limit is exceeded, `measure_below` measures the levels below the field, so that the error contains the full
+    /// depth, and not the first level above the limit. Its argument decides which fields count as a level.
     pub(super) fn below(
         self,
         field: &str,
@@ -132,6 +133,8 @@ impl Level {
     }
 }
 
+/// Whether lists of this field count. Types refer to each other in a cycle only through `ofType`, which is no list, and these
+/// lists, so other lists such as `args` do not multiply without limit.
 fn is_introspection_list(field: &str) -> bool {
     ["fields", "inputFields", "interfaces", "possibleTypes"].contains(&field)
 }

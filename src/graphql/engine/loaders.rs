@@ -78,8 +78,8 @@ impl Batches {
         }
     }
 
-    /// Returns the function that counts each message as soon as it has been read. If it returns an error, no further message is
-    /// read.
+    /// Returns the function that counts each message as soon as it has been read. If the function returns an error, no further
+    /// message is read.
     fn admit(&self) -> impl Fn(&message::Model) -> Result<(), LoadError> + use<'_> {
         |message| self.count_read(messages::size_of(message))
     }

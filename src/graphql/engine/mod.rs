@@ -14,7 +14,8 @@
 //!
 //! async-graphql only resolves fields. The steps before and after it implement document validation, variables, fragments,
 //! directives, field merging and null propagation as the GraphQL specification requires. Each step takes time linear in the
-//! size of the previous step's output.
+//! size of the previous step's output, except normalization: it visits a fragment in each selection set that spreads the
+//! fragment, and the number of visits is limited.
 
 mod access;
 mod arguments;

@@ -219,7 +219,7 @@ mod tests {
     #[tokio::test]
     async fn a_rejected_document_is_not_kept() {
         let documents = PreparedDocuments::new(&[], &Metrics::default());
-        for text in ["{", "{ unknown }", "query($id: ID!, $n: Int!) { item(id: $id) { name } }"] {
+        for text in ["{", "{ unknown }", "query($n: Boolean!) { item { name @include(if: $n) } }"] {
             assert!(prepare(&documents, text, None, "x").await.is_err(), "{text}");
         }
         assert_eq!(count_kept(&documents).await, 0);

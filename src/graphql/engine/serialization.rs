@@ -91,8 +91,8 @@ fn json_len(value: &Value) -> usize {
     }
 }
 
-/// Whether the operation was rejected before execution: the response has errors, and none of them has a path. Only errors of
-/// execution have one.
+/// Whether the operation was rejected before execution, or its execution panicked: the response has errors, and none of them has
+/// a path. Only errors of fields have one.
 #[must_use]
 pub fn is_rejected(response: &Response) -> bool {
     !response.errors.is_empty() && response.errors.iter().all(|error| error.path.is_empty())

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Each step is one execution by async-graphql. Between events, a subscription holds its stream of events, but no execution. If
-//! many subscriptions receive the same event, it is resolved once for each distinct selection.
+//! many subscriptions receive the same event of a chatroom, it is resolved once for each distinct selection.
 
 use std::{
     option,
@@ -108,7 +108,8 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
-    /// Returns the response to an event with new text, if the event holds the values of all selected fields.
+    /// Returns the response to an event with new text, if the event holds the values of all selected fields and the
+    /// response exceeds no memory limit.
     fn fill_template(&self, event: &Result<SourceEvent>) -> Option<Box<Event>> {
         let event = event.as_ref().ok()?;
         let json = self.event_operation.delta.as_ref()?.fill(&event.delta()?)?;
@@ -204,6 +205,7 @@ impl<S: async_graphql::Executor> Executor<S> {
             Ok((data, _)) if subscription.context.memory.count_response(data.len()).is_ok() => {
                 Response::new(Value::Binary(data))
             }
+            // Resolving the event for this subscription alone reports the error, such as an exceeded memory limit.
             _ => resolve().await,
         }
     }
@@ -213,7 +215,7 @@ impl<S: async_graphql::Executor> Executor<S> {
         self.execute_step(subscription, &subscription.event_operation, step).await.unwrap_or_default()
     }
 
-    /// Executes the subscription's resolver once. Returns none if it opened the subscription.
+    /// Executes the subscription's resolver once. Returns `None` if it opened the subscription.
     async fn execute_step(
         &self,
         subscription: &Subscription,

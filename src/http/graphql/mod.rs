@@ -203,7 +203,7 @@ fn accepted_media(headers: &HeaderMap, is_subscription: bool) -> Option<Media> {
     media::choose(text(headers, &header::ACCEPT), is_subscription)
 }
 
-/// Rejects a body that is not declared as JSON, or as JSON in another encoding than UTF-8.
+/// Rejects a body that is not declared as JSON, or whose declared charset is not UTF-8.
 fn check_content_type(content_type: Option<&str>) -> Result<(), &'static str> {
     let mut parts = content_type.unwrap_or_default().split(';').map(str::trim);
     if !parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {

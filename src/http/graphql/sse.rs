@@ -32,7 +32,8 @@ pub(super) fn body(api: Arc<Api>, prepared: Result<Prepared, Response>, context:
         }
         LiveEvent::KeepAlive => ":\n\n".to_owned(),
         LiveEvent::Complete => "event: complete\ndata:\n\n".to_owned(),
-        // These comments precede the end of the response. A client whose response ends without `complete` reconnects.
+        // Lines that begin with a colon are comments of the protocol. After these two, the response ends. A client whose response
+        // ends without `complete` reconnects.
         LiveEvent::SignedOut => ": token expired\n\n".to_owned(),
         LiveEvent::Closing => ": the server shuts down\n\n".to_owned(),
     });

@@ -241,7 +241,7 @@ impl Connection {
         let key = id.clone();
         let task = async move {
             loop {
-                // The next response is produced only when the queue has capacity.
+                // Waits until the queue has capacity. The permit is dropped at once: the frame acquires its own below.
                 if queue_bytes.acquire_many(FREE_BYTES).await.is_err() {
                     return;
                 }

@@ -23,7 +23,7 @@ use crate::{
 pub(super) enum Disposition {
     /// Delete it: the job is done.
     Complete,
-    /// Count a failure, and retry after the backoff, or delete the row if the retry policy allows no other try.
+    /// Count a failure, and retry after the backoff, or delete the row if the retry policy allows no further try.
     Retry,
     /// Return it to the queue for another worker, without counting a failure.
     Release,

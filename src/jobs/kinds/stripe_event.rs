@@ -32,9 +32,9 @@ impl Kind for ProcessStripeEvent {
         STRIPE_RETRIES
     }
 
-    /// A run is not cancelled when its claim is lost. The run itself deletes the job when it stores the billing state, and then
-    /// still has to signal the user. If another worker has claimed the job, both may sync at the same time: only the sync that is
-    /// stored first takes effect, and the other one is discarded.
+    /// A run is not cancelled when its claim is lost. The run itself deletes the job when it stores the billing state, which also
+    /// counts as a lost claim, and then still has to signal the user. If another worker has claimed the job, both may sync at the
+    /// same time: only the sync that is stored first takes effect, and the other one is discarded.
     async fn run(&self, job: &job::Model, context: &Context) -> Result<Disposition> {
         let Some(event) = &job.stripe_event_id else { return Ok(Disposition::Complete) };
         tokio::select! {

@@ -1,4 +1,5 @@
-//! Copies SQLite's write-ahead log into the database file, so that a backup of that file alone misses only the last changes.
+//! Copies SQLite's write-ahead log into the database file, so that a backup of that file alone misses only the last changes. Does
+//! nothing on PostgreSQL.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Indexes messages for search: replies that have ended and, as a backfill, messages that were stored before search existed.
+//! Indexes messages for search: replies that have ended, with the messages to which they reply, and, as a backfill, messages that
+//! were stored before search existed.
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ pub struct QueueState {
     pub scheduled: i64,
     /// Jobs that a worker has claimed.
     pub claimed: i64,
-    /// How long the oldest due job has been due, in seconds; 0 if none is.
+    /// How long the oldest due job has been due, in seconds; 0 if no job is due.
     pub oldest_due_secs: i64,
 }
 
@@ -69,7 +69,7 @@ impl StateMetrics {
                 "The maximum number of database connections, by pool.",
                 &["pool"],
             ),
-            // A metric with an empty list of labels, so that it is absent until a value is set: without Redis, none ever is.
+            // Has an empty list of labels, so that it is absent until a value is set, which never happens without Redis.
             redis_up: gauges(
                 registry,
                 "pollux_redis_up",

@@ -69,7 +69,8 @@ async fn handle_call(State(account): State<Arc<Account>>, request: Request, next
     let mut response_gate = None;
     match fault {
         Some(Fault::Status(status)) => {
-            // Stripe stores the response of each call that has begun to execute, even of one that fails.
+            // Stripe stores the response of each call that has begun to execute, even of one that fails. The fake counts only
+            // status 500 as such a failure; with the other statuses, a call is rejected before it executes.
             if let (Some(key), 500) = (key, status) {
                 account.state.lock().unwrap().responses.insert(key, json!({ "fault": 500 }));
             }
@@ -274,8 +275,8 @@ async fn list_invoices(State(account): State<Arc<Account>>, RawQuery(query): Raw
     let parameters = form(&Bytes::from(query.unwrap_or_default()));
     assert_eq!(parameters["status"], "open");
     let state = account.state.lock().unwrap();
-    let is_meant = |subscription: &&Value| subscription["id"] == parameters["subscription"].as_str();
-    let subscription = state.subscriptions.iter().find(is_meant).unwrap();
+    let is_requested = |subscription: &&Value| subscription["id"] == parameters["subscription"].as_str();
+    let subscription = state.subscriptions.iter().find(is_requested).unwrap();
     let period_start = subscription["items"]["data"][0]["current_period_start"].clone();
     list(vec![json!({"id": "in_open", "object": "invoice", "status": "open", "created": period_start})])
 }

@@ -189,8 +189,8 @@ fn a_document_at_a_limit_is_accepted_and_one_above_it_is_rejected() {
 }
 
 #[test]
-fn fields_of_a_fragment_count_at_every_spread() {
-    // A chain of fragments, each of which spreads the next one 29 times.
+fn fields_of_a_fragment_count_in_each_selection_set() {
+    // A chain of fragments, each of which spreads the next one 29 times. Only the first spread in a selection set adds fields.
     let link = |n: usize| format!("fragment F{n} on Dog {{ {} }}", format!("...F{} ", n + 1).repeat(29));
     let links = |count| (0..count).map(link).collect::<String>();
     let chain = format!("{{ dog {{ ...F0 }} }} {} fragment F29 on Dog {{ name }}", links(29));
