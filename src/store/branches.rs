@@ -42,15 +42,17 @@ pub async fn deactivate_from(
     Ok(())
 }
 
-/// Makes the branch from the root to `leaf` active; without a leaf, no message is active.
+/// Makes the branch from the root to `last` active. Messages below `last` are not active afterwards. If `last` is none, no message
+/// is active.
 pub async fn switch_to(
     conn: &impl ConnectionTrait,
     chatroom: ChatroomId,
-    leaf: Option<MessageId>,
+    last: Option<MessageId>,
     version: i64,
 ) -> Result<(), DbErr> {
-    let Some(leaf) = leaf else { return deactivate_from(conn, chatroom, 0, version).await };
-    // The leaf, its inactive ancestors, and the active message from which they branch off.
+    let Some(last) = last else { return deactivate_from(conn, chatroom, 0, version).await };
+    // If `last` is active, only itself. Otherwise `last`, its inactive ancestors, and the active message from which they branch
+    // off.
     let branch = "WITH RECURSIVE branch AS (
              SELECT id, parent_id, depth, active FROM messages WHERE id = $1
              UNION ALL
@@ -60,14 +62,14 @@ pub async fn switch_to(
          )";
     let find_fork =
         format!("{branch} SELECT coalesce(min(CASE WHEN active THEN depth + 1 END), 0) AS depth FROM branch");
-    let fork = conn.query_one_raw(sql(conn, find_fork, [leaf.into()])).await?;
+    let fork = conn.query_one_raw(sql(conn, find_fork, [last.into()])).await?;
     let Some(fork) = fork else { return Ok(()) };
     deactivate_from(conn, chatroom, fork.try_get("", "depth")?, version).await?;
     let activate = format!(
         "UPDATE messages SET active = true, changed_version = $2
          WHERE id IN ({branch} SELECT id FROM branch WHERE NOT active)"
     );
-    conn.execute_raw(sql(conn, activate, [leaf.into(), version.into()])).await.map(drop)
+    conn.execute_raw(sql(conn, activate, [last.into(), version.into()])).await.map(drop)
 }
 
 /// Of all branches through a message, finds the one to which a message was added last, and returns its last message. This is the

@@ -11,7 +11,7 @@
 //!             ▼                                                   │
 //!  acquire ──► idle here ──┬──► statement, transaction ───────────┤
 //!     └──────► sqlx's pool ┘                                      ▼
-//!                 ▲────────────── an error, a cancelled caller, a dropped transaction, a connection that is 10 minutes old
+//!                 ▲────────────── an error, a cancelled caller, a dropped transaction, a connection kept for 10 minutes
 //! ```
 
 use std::{
@@ -52,8 +52,9 @@ type Observer = Arc<dyn Fn(&str) + Send + Sync>;
 #[derive(Clone)]
 pub struct ConnectionPool {
     shared: Arc<Shared>,
-    /// Runs the statements that are outside of a transaction, in groups. Unprepared statements do not use it, because some of
-    /// them, such as a checkpoint, cannot run in a transaction. None for a pool that commits each statement separately.
+    /// Runs the statements that are outside of a transaction, in groups. Streams do not use it, and neither do unprepared
+    /// statements, because some of them, such as a checkpoint, cannot run in a transaction. None for a pool that commits each
+    /// statement separately.
     group: Option<GroupCommit>,
     /// Called with the text of each statement that may have parameters.
     pub(super) observer: Option<Observer>,
@@ -190,8 +191,8 @@ impl Shared {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a connection for the next statement, unless the pool is closed or the connection is older than [`MAX_KEPT`]. A
-    /// connection that is not kept returns to sqlx's pool when it is dropped.
+    /// Keeps a connection for the next statement, unless the pool is closed or the connection was taken from sqlx's pool longer
+    /// than [`MAX_KEPT`] ago. A connection that is not kept returns to sqlx's pool when it is dropped.
     pub(super) fn keep(&self, connection: Connection, taken_at: Instant) {
         let mut idle = self.idle();
         if !self.permits.is_closed() && taken_at.elapsed() < MAX_KEPT {

@@ -1,6 +1,6 @@
 //! Stores a message and everything that it causes: with one statement on PostgreSQL, with one transaction that is sent as one
-//! text on SQLite. If nothing is stored, the caller runs the steps one by one, which also finds the reason: a repeated key or an
-//! error.
+//! text on SQLite. If nothing is stored, the caller runs the steps one by one. They store the message if this call only lost a race
+//! with another one; otherwise they find the reason: a repeated key or an error.
 
 use std::sync::LazyLock;
 
@@ -46,7 +46,7 @@ pub struct Stored {
     /// Prompts that the user has used on the day, this one included.
     pub used: i32,
     pub is_pro: bool,
-    /// Whether the chatroom has an earlier reply that is not finished.
+    /// Whether the message that this one follows is a reply that is not finished. The new job waits for it then.
     pub waits_for_earlier_reply: bool,
     /// The version of the user's list of chatrooms after this message.
     pub list_version: i64,
@@ -56,7 +56,7 @@ pub enum StoreResult {
     New(Stored),
     /// The statement was committed by an earlier try, whose connection was lost before its result arrived.
     StoredEarlier,
-    /// Nothing is stored: something rejects the message, or another call changed the chatroom meanwhile.
+    /// Nothing is stored: the key was used before, something rejects the message, or another call won a race.
     NotStored,
 }
 
@@ -236,8 +236,9 @@ fn with_trace(text: &str, backend: DbBackend) -> String {
     )
 }
 
-/// Whether another call won a race after this statement's snapshot was taken. If that call appended to the branch or used the
-/// key, a unique index is violated. If it used the last prompt of the quota, the depth is null.
+/// Whether another call won a race after this statement's snapshot was taken, or an earlier try of this call was committed. If that
+/// call appended to the branch or used the key, or that try stored the message, a unique index is violated. If that call used the
+/// last prompt of the quota, the depth is null.
 fn is_race(error: &DbErr) -> bool {
     let kind = sqlx_error(error).and_then(SqlxError::as_database_error).map(DatabaseError::kind);
     matches!(kind, Some(ErrorKind::UniqueViolation | ErrorKind::NotNullViolation))

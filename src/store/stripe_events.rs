@@ -10,7 +10,8 @@ use super::{Db, commit, jobs, json_rows, sql};
 /// The maximum number of a customer's events that one sync marks as processed.
 const BATCH: u64 = 1000;
 
-/// Stores those of these events that are not stored yet, each with its job. After an error, none of them is stored.
+/// Stores those of these events that are not stored yet, each with its job: all of them or none. After an error, they may still
+/// have been stored; repeating the call is safe.
 pub async fn insert_new(db: &Db, events: &[stripe_event::Model], now: Timestamp) -> Result<(), DbErr> {
     let rows: Vec<_> = events
         .iter()
@@ -53,7 +54,7 @@ pub async fn unprocessed_of(conn: &impl ConnectionTrait, customer: &str) -> Resu
         .await
 }
 
-/// The ids of unprocessed events that have no job, because every attempt of their job has failed.
+/// The ids of unprocessed events that have no job: every attempt of their job has failed, or an operator dropped it.
 pub async fn without_job(conn: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
     let has_no_job = "id NOT IN (SELECT stripe_event_id FROM jobs WHERE stripe_event_id IS NOT NULL)";
     Entity::find()

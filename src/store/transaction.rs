@@ -58,7 +58,7 @@ fn open_checkout(checkout: &mut Option<Checkout>) -> Result<&mut Checkout, DbErr
     checkout.as_mut().ok_or_else(|| DbErr::Custom("the transaction has ended".to_owned()))
 }
 
-/// Ends a transaction, and keeps its connection for the next statement.
+/// Marks a transaction as ended after its commit or rollback has succeeded, and keeps its connection for the next statement.
 fn keep_connection(checkout: &mut Option<Checkout>) {
     if let Some(checkout) = checkout.take() {
         checkout.keep();
@@ -132,8 +132,9 @@ pub async fn commit(mut tx: Transaction) -> Result<(), DbErr> {
 }
 
 impl Db {
-    /// Runs `work`, a transaction that ends with [`commit`]. Retries it after a conflict with another transaction, or after a
-    /// connection was lost before the commit.
+    /// Runs `work`: a transaction that ends with [`commit`], or a single statement. Retries it after a conflict with another
+    /// transaction or a lost connection, but not if the connection was lost during [`commit`]. A single statement may have been
+    /// committed before its connection was lost, so it must be safe to repeat.
     ///
     /// # Errors
     /// The error of `work`, if it has another cause or every retry has failed.

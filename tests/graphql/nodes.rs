@@ -1,4 +1,4 @@
-//! Objects by their ids: `node` and `nodes`.
+//! Objects by their ids (`nodes`), the user in payloads and events, and the reported cost of an operation.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ const NODES: &str = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id
 } }";
 
 #[tokio::test]
-async fn nodes_returns_objects_of_every_type_in_the_order_of_their_ids() {
+async fn nodes_returns_objects_of_every_type_in_the_order_of_the_requested_ids() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("Stars").await;

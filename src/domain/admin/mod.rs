@@ -1,8 +1,9 @@
 //! What operators do with the command `pollux admin`, a process of its own that uses the database of running servers.
 //!
 //! ```text
-//!  command ──► one transaction: the change and its audit row ──► signals ──┬─► Redis ──► every server
-//!                                                                          └─► audit row ──► relay of a server without Redis
+//!  command ──► one transaction: the change and its audit row, which contains the signals
+//!                ├─ with Redis: the command publishes the signals ──► Redis ──► every server
+//!                └─ without Redis: the relay of the server finds the row and publishes its signals
 //! ```
 //!
 //! A server without Redis does not receive the signals of another process. It therefore looks for new audit rows twice a

@@ -141,7 +141,8 @@ impl Billing {
     }
 
     /// Queues events to be processed once more and returns their ids. An event whose webhook never arrived is fetched from
-    /// Stripe. Without `ids`, queues the unprocessed events that have no job any more, because every attempt failed.
+    /// Stripe. Without `ids`, queues the unprocessed events that have no job any more: every attempt failed, or an operator
+    /// dropped it.
     ///
     /// # Errors
     /// [`Error::NotFound`] for an event that does not exist at Stripe or is ignored.

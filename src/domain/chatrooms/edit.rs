@@ -91,7 +91,7 @@ impl Chatrooms {
             reply_id = %reply.id.0,
             "edit accepted"
         );
-        // `edit` signals the queue in any case, so nothing reads `waits_for_earlier_reply`.
+        // Only `send` reads `waits_for_earlier_reply`, to decide whether to signal the queue. `edit` always signals it.
         Ok(Idempotent::New(MessageAndReply { message, reply, usage, waits_for_earlier_reply: false }))
     }
 }

@@ -83,7 +83,7 @@ impl Chatrooms {
         let topics =
             [Topic::Jobs, Topic::Chatroom(chatroom.id), Topic::Chatrooms(user), Topic::Account(user)];
         publish(&*self.signals, &topics).await;
-        // The queue is signalled in any case, so nothing reads `waits_for_earlier_reply`.
+        // Only `send` reads `waits_for_earlier_reply`, to decide whether to signal the queue. Here the queue is always signalled.
         Ok(Idempotent::New(MessageAndReply {
             message: user_message,
             reply: new,

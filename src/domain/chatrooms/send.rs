@@ -25,7 +25,7 @@ pub struct MessageAndReply {
     pub reply: message::Model,
     /// The user's prompts of the day, including this one.
     pub usage: PromptBudget,
-    /// Whether the chatroom has an earlier reply that is not finished.
+    /// Whether the message that this one follows is a reply that is not finished. The new job waits for it then.
     pub(super) waits_for_earlier_reply: bool,
 }
 
