@@ -42,8 +42,8 @@ pub async fn deactivate_from(
     Ok(())
 }
 
-/// Makes the branch from the root to `last` active. Messages below `last` are not active afterwards. If `last` is none, no message
-/// is active.
+/// Makes the branch from the root to `last` active. Messages below `last` are not active afterwards. If `last` is none, no
+/// message is active.
 pub async fn switch_to(
     conn: &impl ConnectionTrait,
     chatroom: ChatroomId,

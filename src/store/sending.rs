@@ -1,6 +1,6 @@
 //! Stores a message and everything that it causes: with one statement on PostgreSQL, with one transaction that is sent as one
-//! text on SQLite. If nothing is stored, the caller runs the steps one by one. They store the message if this call only lost a race
-//! with another one; otherwise they find the reason: a repeated key or an error.
+//! text on SQLite. If nothing is stored, the caller runs the steps one by one. They store the message if this call only lost a
+//! race with another one; otherwise they find the reason: a repeated key or an error.
 
 use std::sync::LazyLock;
 
@@ -236,9 +236,9 @@ fn with_trace(text: &str, backend: DbBackend) -> String {
     )
 }
 
-/// Whether another call won a race after this statement's snapshot was taken, or an earlier try of this call was committed. If that
-/// call appended to the branch or used the key, or that try stored the message, a unique index is violated. If that call used the
-/// last prompt of the quota, the depth is null.
+/// Whether another call won a race after this statement's snapshot was taken, or an earlier try of this call was committed. If
+/// that call appended to the branch or used the key, or that try stored the message, a unique index is violated. If that call
+/// used the last prompt of the quota, the depth is null.
 fn is_race(error: &DbErr) -> bool {
     let kind = sqlx_error(error).and_then(SqlxError::as_database_error).map(DatabaseError::kind);
     matches!(kind, Some(ErrorKind::UniqueViolation | ErrorKind::NotNullViolation))
