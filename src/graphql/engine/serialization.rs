@@ -2,40 +2,11 @@
 
 use async_graphql::{Response, Value};
 use bytes::Bytes;
-use serde::{
-    Serialize, Serializer,
-    ser::{Error, SerializeMap},
-};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
 /// A response to serialize. As the [specification](https://spec.graphql.org/draft/#sec-Response-Format) requires, it has no
 /// `data` if the operation was not executed.
 pub struct SerializedResponse<'a>(pub &'a Response);
-
-impl Serialize for SerializedResponse<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(response) = self;
-        let mut map = serializer.serialize_map(None)?;
-        if !is_rejected(response) {
-            match &response.data {
-                // No field has a binary value, so this is data that has already been serialized to JSON: that of a kept response,
-                // or of a filled template.
-                Value::Binary(json) => {
-                    let json: &RawValue = serde_json::from_slice(json).map_err(S::Error::custom)?;
-                    map.serialize_entry("data", json)?;
-                }
-                data => map.serialize_entry("data", data)?,
-            }
-        }
-        if !response.errors.is_empty() {
-            map.serialize_entry("errors", &response.errors)?;
-        }
-        if !response.extensions.is_empty() {
-            map.serialize_entry("extensions", &response.extensions)?;
-        }
-        map.end()
-    }
-}
 
 impl SerializedResponse<'_> {
     #[must_use]
@@ -46,13 +17,28 @@ impl SerializedResponse<'_> {
     /// The text followed by this response as JSON.
     #[must_use]
     pub fn append_to(&self, text: String) -> String {
-        append_json(text, self, self.json_len())
-    }
-
-    /// The approximate length of this response as JSON, in bytes.
-    #[must_use]
-    pub fn json_len(&self) -> usize {
-        ENVELOPE_BYTES + json_len(&self.0.data)
+        let Self(response) = self;
+        let mut json = text;
+        json.reserve(ENVELOPE_BYTES + json_len(&response.data));
+        json.push('{');
+        let has_data = !is_rejected(response);
+        if has_data {
+            json.push_str("\"data\":");
+            match &response.data {
+                // No field has a binary value, so this is data that has already been serialized to JSON: that of a kept response,
+                // or of a filled template. JSON is UTF-8.
+                Value::Binary(data) => json.push_str(str::from_utf8(data).unwrap_or("null")),
+                data => json = append_json(json, data, 0),
+            }
+        }
+        if !response.errors.is_empty() {
+            json.push_str(if has_data { ",\"errors\":" } else { "\"errors\":" });
+            json = append_json(json, &response.errors, 0);
+        }
+        if !response.extensions.is_empty() {
+            json = append_json(json + ",\"extensions\":", &response.extensions, 0);
+        }
+        json + "}"
     }
 }
 

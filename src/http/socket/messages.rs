@@ -144,7 +144,7 @@ pub(super) enum ServerMessage<'a> {
     Alive,
 }
 
-/// A message of the server, as it is serialized.
+/// A message of the server without a response, as it is serialized.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum TypedMessage<'a> {
@@ -152,14 +152,6 @@ enum TypedMessage<'a> {
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]
         payload: &'a Option<Value>,
-    },
-    Next {
-        id: &'a str,
-        payload: SerializedResponse<'a>,
-    },
-    Data {
-        id: &'a str,
-        payload: SerializedResponse<'a>,
     },
     Error {
         id: &'a str,
@@ -199,11 +191,10 @@ impl ServerMessage<'_> {
                 let payload = first.map_or(Errors::All(&response.errors), Errors::First);
                 TypedMessage::Error { id, payload }
             }
-            Self::Response { id, response } if is_legacy => {
-                TypedMessage::Data { id, payload: SerializedResponse(response) }
-            }
             Self::Response { id, response } => {
-                TypedMessage::Next { id, payload: SerializedResponse(response) }
+                let start = if is_legacy { r#"{"type":"data","id":"# } else { r#"{"type":"next","id":"# };
+                let head = append_json(start.to_owned(), id, id.len()) + ",\"payload\":";
+                return Some(SerializedResponse(response).append_to(head) + "}");
             }
             Self::Complete { id } => TypedMessage::Complete { id },
             Self::Rejected(message) if is_legacy => {
@@ -212,11 +203,6 @@ impl ServerMessage<'_> {
             Self::Alive if is_legacy => TypedMessage::Ka,
             Self::Rejected(_) | Self::Alive => return None,
         };
-        // The length of the payload, so that the buffer does not have to grow.
-        let payload_len = match self {
-            Self::Response { response, .. } => SerializedResponse(response).json_len(),
-            _ => 0,
-        };
-        Some(append_json(String::new(), &typed, payload_len))
+        Some(append_json(String::new(), &typed, 0))
     }
 }
