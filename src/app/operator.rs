@@ -1,5 +1,5 @@
-//! What the operator's commands need: access to the database and Redis while servers run, backups, and checks of everything that
-//! a server needs.
+//! What the operator's commands need: access to the database and Redis while servers run, backups, and checks of the settings
+//! and of the services behind them.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
     telemetry::metrics::Counter,
 };
 
-/// How long to wait for a response to an HTTP request, and for the connection to Redis.
+/// How long to wait for a response of Gemini or of the OpenAI-compatible server, and for the connection to Redis.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to Redis, which ends when it is dropped.
@@ -31,7 +31,7 @@ type RedisConnection = tokio_util::task::AbortOnDropHandle<()>;
 /// connection to Redis, if there is one: keep it until the last signal has been published.
 ///
 /// # Errors
-/// The database does not respond or its schema is older than this release, or Redis does not respond.
+/// The database does not respond, its schema is older than this release or incompatible with it, or Redis does not respond.
 pub async fn admin(config: &Config) -> anyhow::Result<(Admin, Option<RedisConnection>)> {
     install_tls();
     let db = Db::join(&config.database).await?;
@@ -103,7 +103,7 @@ fn without_password(url: &str) -> String {
 /// The subject of a check, and its result: what was found, or what is wrong.
 pub type Finding = (&'static str, Result<String, String>);
 
-/// Checks settings, and whether this machine reaches everything that a server with these settings needs.
+/// Checks settings, and whether this machine reaches the database, Redis, the model providers and Stripe with them.
 pub async fn check(role: Role, config: &Config) -> Vec<Finding> {
     install_tls();
     let settings = config.check(role).map(|()| "valid".to_owned());
@@ -125,7 +125,8 @@ pub async fn check(role: Role, config: &Config) -> Vec<Finding> {
     ]
 }
 
-/// Limits the time of a check. The limit is longer than [`TIMEOUT`], so that a check whose own timeout ends can return the cause.
+/// Limits the time of a check. The limit is longer than [`TIMEOUT`], so that a check that waits for that long once can return the
+/// cause. The retries of the Stripe client may take longer, and their cause is not reported then.
 async fn with_timeout(check: impl Future<Output = anyhow::Result<String>>) -> Result<String, String> {
     match timeout(TIMEOUT + TIMEOUT / 2, check).await {
         Ok(found) => found.map_err(|error| format!("{error:#}")),

@@ -1,9 +1,10 @@
 //! Opens a SQLite file, with one connection that writes and several that read.
 //!
-//! On a full disk or after an I/O error, SQLite rolls a transaction back by itself. The ROLLBACK that sqlx then sends fails,
-//! and sqlx would begin every later transaction as a savepoint within a transaction that is never committed. Therefore a
-//! writing connection that returns to its pool inside a transaction is closed. The connection that replaces it commits as
-//! it is opened, so that opening it fails while the file cannot be written.
+//! On a full disk or after an I/O error, SQLite rolls a transaction back by itself. The ROLLBACK that sqlx then sends fails, so
+//! sqlx still counts the transaction as open and would refuse every later `BEGIN IMMEDIATE` of [`Db::begin`](super::Db::begin).
+//! Therefore a writing connection that returns to its pool while sqlx counts a transaction as open, or that cannot be rolled
+//! back, is closed. The connection that replaces it commits as it is opened, so that opening it fails while the file cannot be
+//! written.
 
 use std::{
     fs::{File, OpenOptions, Permissions},
@@ -34,8 +35,8 @@ const READER_CACHE: &str = "-2000";
 /// The number of rows that a reader prefetches. It is small, because each row can hold half a megabyte.
 const READ_AHEAD: usize = 4;
 
-/// Creates the file if it is missing, accessible to its owner only, and locks it for this process until the returned file
-/// is dropped.
+/// Takes the lock that lets only one process use the database, and creates the database file if it is missing, accessible to
+/// its owner only. The lock is on a file beside it with the extension `lock`, which is returned; dropping it releases the lock.
 pub(super) fn lock(file: &Path) -> anyhow::Result<File> {
     let file_path = file.display();
     let open =

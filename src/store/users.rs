@@ -105,11 +105,13 @@ pub async fn anonymize(conn: &impl ConnectionTrait, id: UserId, now: Timestamp) 
     Ok(anonymized.rows_affected == 1)
 }
 
-/// Deletes the row of a deleted account and everything that belongs to it. Fails if a Stripe customer has been created
-/// meanwhile, which must be deleted first.
+/// Deletes the row of a deleted account and everything that belongs to it. Does nothing if there is no such row, or if the
+/// account has not been deleted. Fails if a Stripe customer has been created meanwhile, which must be deleted first.
 pub async fn delete_erased(tx: &Transaction, id: UserId) -> Result<(), DbErr> {
     let is_deleted = Column::DeletedAt.is_not_null();
-    user::Entity::find_by_id(id).filter(is_deleted).lock_exclusive().one(tx).await?;
+    if user::Entity::find_by_id(id).filter(is_deleted).lock_exclusive().one(tx).await?.is_none() {
+        return Ok(());
+    }
     if super::subscriptions::of_user(tx, id).await?.is_some() {
         return Err(DbErr::Custom(
             "a Stripe customer was created while the account was being erased".to_owned(),
@@ -121,10 +123,6 @@ pub async fn delete_erased(tx: &Transaction, id: UserId) -> Result<(), DbErr> {
 /// The user, unless the account has been deleted.
 pub async fn by_id(conn: &impl ConnectionTrait, id: UserId) -> Result<Option<user::Model>, DbErr> {
     user::Entity::find_by_id(id).filter(Column::DeletedAt.is_null()).one(conn).await
-}
-
-pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<user::Model>, DbErr> {
-    user::Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(conn).await
 }
 
 /// The version of the user's list of chatrooms, which every change of the list increments.

@@ -42,6 +42,7 @@ async fn the_quota_resets_at_midnight() {
     let chatroom = user.create_chatroom("x").await;
     chatroom.send("one").await;
     assert_eq!(user.used().await, 1);
+    // To midnight, because the clock starts at noon. The access token expires meanwhile.
     app.advance(TimeDelta::hours(12)).await;
     let refresh =
         "mutation($token: String!) { refreshToken(input: { refreshToken: $token }) { accessToken } }";

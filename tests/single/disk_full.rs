@@ -279,7 +279,7 @@ async fn a_transaction_dropped_after_a_failure_affects_no_later_one() {
     insert(&tx, 2, HUGE).await.unwrap_err();
     drop(tx);
     for _ in 0..3 {
-        // The connection that replaces the writer must commit a row before it is used, which fails.
+        // The connection that replaces the writer must commit before it is used, which fails.
         assert!(full.db.begin().await.is_err());
     }
     full.assert_recovers().await;
@@ -296,13 +296,11 @@ async fn a_statement_failed_on_a_full_disk_fails_its_transaction() {
 }
 
 #[tokio::test]
-async fn a_migration_failed_on_a_full_disk_is_rolled_back_and_succeeds_later() {
+async fn a_migration_on_a_full_disk_fails_with_advice_and_succeeds_later() {
     let Some(disk) = SmallDisk::mount() else { return };
     let url = format!("--database-url=sqlite://{}/pollux.db", disk.path().display());
-    let settings = config(&[&url]).database;
-    // Creates the database file, which has only its header when the disk becomes full.
-    drop(Db::open(&settings).await.unwrap());
-    let db = Db::open(&settings).await.unwrap();
+    // Creates the database file, without tables.
+    let db = Db::open(&config(&[&url]).database).await.unwrap();
     disk.fill();
     let error = format!("{:#}", db.migrate().await.unwrap_err());
     assert!(error.contains("the disk is full: free some space"), "{error}");

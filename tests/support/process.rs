@@ -42,14 +42,15 @@ impl Deployment {
         let gemini = format!("http://{}", self.gemini.address);
         command.args(arguments).envs(self.backend.environment());
         command.env("GEMINI_API_KEY", "test-key").env("GEMINI_BASE_URL", gemini);
-        // Without Redis, a process releases all jobs when it starts, so that no lease needs to expire. With Redis, the jobs of a
-        // killed process wait until their leases expire, so leases are short.
+        // On SQLite, a process releases all jobs when it starts, so that no lease needs to expire. On PostgreSQL, which the tests
+        // always use with Redis, the jobs of a killed process wait until their leases expire, so leases are short.
         command.env("WORKER_LEASE", if self.backend.redis_url.is_some() { "2" } else { "3600" });
         command.envs(settings.iter().copied());
         Process::spawn(command).await
     }
 
-    /// Runs a command of [`Process::binary`] to its end, even if `self.binary` differs, with the storage of the processes.
+    /// Runs a command with the storage of the processes, and waits for its end. The program is [`Process::binary`], not
+    /// `self.binary`.
     pub fn run(&self, arguments: &[&str]) -> std::process::Output {
         let mut command = Process::command(self.directory.path());
         command.args(arguments).envs(self.backend.environment()).output().unwrap()
@@ -85,7 +86,7 @@ impl Process {
         std::env::var_os("POLLUX_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_pollux").into()).into()
     }
 
-    /// A command without settings that runs [`binary`](Self::binary).
+    /// A command that runs [`binary`](Self::binary) without settings, except that it serves no metrics.
     pub fn command(directory: &Path) -> Command {
         Self::command_of(&Self::binary(), directory)
     }

@@ -1,4 +1,4 @@
-//! The WebSocket transport, message by message.
+//! The WebSocket transport, message by message, and what GET on the same path does without an upgrade.
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -54,11 +54,11 @@ async fn each_protocol_violation_has_its_close_code() {
 
     let mut socket = open_socket(&app).await;
     socket.send_raw(Message::text("x".repeat(512 * 1024 + 1))).await;
-    assert_eq!(socket.close_code().await, 1009, "a message over 512 KiB");
+    assert_eq!(socket.close_code().await, 1009, "a message over 512 KiB that starts no operation");
 
     let mut socket = open_socket(&app).await;
     socket.send_raw(Message::text("x".repeat(1024 * 1024 + 1))).await;
-    assert_eq!(socket.close_code().await, 1009, "a message over the frame limit");
+    assert_eq!(socket.close_code().await, 1009, "a message over 1 MiB, which is not even received");
     app.stop().await;
 }
 
@@ -203,7 +203,7 @@ async fn only_allowed_origins_open_sockets() {
 }
 
 #[tokio::test]
-async fn get_executes_queries_and_rejects_mutations() {
+async fn a_get_without_an_upgrade_executes_queries_and_rejects_mutations() {
     let app = TestApp::start().await;
     let get = async |query: &str| {
         let url = reqwest::Url::parse_with_params(&app.url(), [("query", query)]).unwrap();
@@ -279,7 +279,7 @@ async fn a_socket_that_does_not_read_delays_no_other_client() {
 }
 
 #[tokio::test]
-async fn a_socket_is_closed_with_1013_while_the_database_is_down() {
+async fn an_init_whose_session_cannot_be_read_closes_the_socket_with_1013() {
     let app = TestApp::start().await;
     let user = app.user().await;
     app.chatrooms.db.clone().close().await;
@@ -291,7 +291,7 @@ async fn a_socket_is_closed_with_1013_while_the_database_is_down() {
 }
 
 #[tokio::test]
-async fn unread_responses_of_a_socket_are_queued_and_delay_no_other_client() {
+async fn operations_of_a_socket_that_is_not_read_wait_and_delay_no_other_client() {
     let app = TestApp::start().await;
     let user = app.user().await;
     let chatroom = user.create_chatroom("x").await;
@@ -311,7 +311,7 @@ async fn unread_responses_of_a_socket_are_queued_and_delay_no_other_client() {
         other_socket.subscribe("1", query, &json!({ "id": chatroom.id })).await;
         other_socket.next().await.unwrap();
     }
-    // The queued operations also get their responses.
+    // The operations that waited because the socket's queue was full also get their responses.
     let mut completed = 0;
     while completed < 40 {
         let message = socket.next().await.unwrap();

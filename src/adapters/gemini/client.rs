@@ -74,7 +74,7 @@ impl Gemini {
                 return Ok((response, GeminiAnswer::new(prompt.model)));
             }
             let (status, headers) = (response.status(), response.headers().clone());
-            // If the body cannot be read, the failure is derived from the status alone.
+            // If the body cannot be read, the failure is derived from the status and the headers.
             let text = response.text().await.unwrap_or_default();
             let error = ApiError::of_response(status.as_u16(), &headers, &text, self.clock.now());
             // The name is ignored, because the thinking budget is the only optional parameter.

@@ -103,7 +103,7 @@ impl OpenAi {
                 return Ok((response, OpenAiAnswer::new(prompt.model)));
             }
             let (status, headers) = (response.status(), response.headers().clone());
-            // If the body cannot be read, the failure is derived from the status alone.
+            // If the body cannot be read, the failure is derived from the status and the headers.
             let text = response.text().await.unwrap_or_default();
             let error = ApiError::of_response(status.as_u16(), &headers, &text, self.clock.now());
             let rejects = |name: &str| error.rejects(name);

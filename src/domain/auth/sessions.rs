@@ -2,8 +2,8 @@
 //! ends it.
 //!
 //! ```text
-//!  refresh(T1) ──► T2, A2     response lost   refresh(T1) ──► T2, A3     repeatable until the client has received T2
-//!                                             A3 is used, or T2 is exchanged: the client has received T2
+//!  refresh(T1) ──► T2, A2     response lost   refresh(T1) ──► T2, A3     repeatable
+//!                                             T2 is exchanged, or A3 is used and 10 s have passed since T1 was first exchanged
 //!                                             refresh(T1) ──► reuse: the session ends
 //!  T1, T2: refresh tokens; A2, A3: access tokens issued with T2
 //! ```
