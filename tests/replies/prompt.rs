@@ -109,6 +109,7 @@ async fn a_reply_whose_branch_became_inactive_gets_the_prompt_of_its_branch() {
     }
     let second = chatroom.send("two").await;
     assert_eq!(user.message(&second.reply).await["status"], "QUEUED");
+    // The new reply comes before the one to `second` in the chatroom, so it is written first: the last call is for `second`.
     user.regenerate(&first.reply).await.unwrap();
     gate.open();
     user.read(&second.reply).await;
