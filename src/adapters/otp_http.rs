@@ -11,13 +11,13 @@ pub(super) async fn send_request(request: RequestBuilder) -> Result<Response, De
 }
 
 /// The error for a status other than success. `detail` is appended to its message, for the log. The error is final if the service
-/// rejects the message. It is not final if the cause is temporary, or if the operator can remove it, such as a wrong credential
-/// or URL. A redirect means that the URL is wrong, because it is not followed.
+/// rejects the message (400, 413 or 422). Any other status has a temporary cause, or one that the operator can remove, such as a
+/// wrong credential or URL.
 pub(super) fn error_of_status(status: StatusCode, detail: &str) -> DeliveryError {
     let cause = anyhow!("the delivery service returned {status}{detail}");
     match status.as_u16() {
-        300..=399 | 401..=405 | 407 | 408 | 410 | 425 | 429 | 500.. => DeliveryError::Failed(cause),
-        _ => DeliveryError::Rejected(cause),
+        400 | 413 | 422 => DeliveryError::Rejected(cause),
+        _ => DeliveryError::Failed(cause),
     }
 }
 
@@ -27,14 +27,15 @@ mod tests {
 
     #[test]
     fn only_a_rejected_message_is_a_final_failure() {
-        let temporary = [308, 401, 402, 404, 405, 410, 429, 500, 503];
-        for (status, is_final) in [400, 413, 422]
-            .map(|status| (status, true))
-            .into_iter()
-            .chain(temporary.map(|status| (status, false)))
-        {
+        let is_final = |status| {
             let error = error_of_status(StatusCode::from_u16(status).unwrap(), "");
-            assert_eq!(matches!(error, DeliveryError::Rejected(_)), is_final, "{status}");
+            matches!(error, DeliveryError::Rejected(_))
+        };
+        for status in [400, 413, 422] {
+            assert!(is_final(status), "{status}");
+        }
+        for status in [301, 308, 401, 402, 403, 404, 405, 408, 410, 415, 425, 429, 500, 503] {
+            assert!(!is_final(status), "{status}");
         }
     }
 }

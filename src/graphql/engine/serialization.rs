@@ -86,7 +86,7 @@ pub fn is_rejected(response: &Response) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::value;
+    use async_graphql::{PathSegment, ServerError, value};
 
     use super::*;
 
@@ -102,6 +102,30 @@ mod tests {
             response.data.clone().into_json().unwrap()
         );
         assert!(json.capacity() < json.len() + 1024, "{} of {}", json.len(), json.capacity());
+    }
+
+    #[test]
+    fn a_response_contains_its_data_errors_and_extensions() {
+        let serialized = Response::new(Value::Binary(r#"{"a":"\"é"}"#.into()));
+        assert_eq!(SerializedResponse(&serialized).to_json(), r#"{"data":{"a":"\"é"}}"#);
+
+        let error =
+            ServerError { path: vec![PathSegment::Field("a".to_owned())], ..ServerError::new("x", None) };
+        let mut partial = Response::new(value!({ "a": null }));
+        partial.errors.push(error);
+        partial.extensions.insert("b".to_owned(), value!(1));
+        assert_eq!(
+            SerializedResponse(&partial).append_to("data: ".to_owned()),
+            r#"data: {"data":{"a":null},"errors":[{"message":"x","path":["a"]}],"extensions":{"b":1}}"#
+        );
+
+        let mut rejected = Response::from_errors(vec![ServerError::new("y", None)]);
+        assert_eq!(SerializedResponse(&rejected).to_json(), r#"{"errors":[{"message":"y"}]}"#);
+        rejected.extensions.insert("b".to_owned(), value!(1));
+        assert_eq!(
+            SerializedResponse(&rejected).to_json(),
+            r#"{"errors":[{"message":"y"}],"extensions":{"b":1}}"#
+        );
     }
 
     #[test]

@@ -206,3 +206,22 @@ impl ServerMessage<'_> {
         Some(append_json(String::new(), &typed, 0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::{Response, value};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_response_is_sent_under_its_id_whatever_the_id_contains() {
+        let response = Response::new(value!({ "a": 1 }));
+        let message = ServerMessage::Response { id: "\"\\\n", response: &response };
+        for (subprotocol, kind) in [(Subprotocol::TransportWs, "next"), (Subprotocol::Legacy, "data")] {
+            let text = message.to_text(subprotocol).unwrap();
+            let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(parsed, json!({ "type": kind, "id": "\"\\\n", "payload": { "data": { "a": 1 } } }));
+        }
+    }
+}
