@@ -10,6 +10,8 @@ mod engine;
 mod schema;
 mod types;
 
+use std::sync::Arc;
+
 use async_graphql::{SDLExportOptions, Schema as GraphqlSchema, SchemaBuilder, ValidationMode};
 
 pub use engine::{
@@ -40,8 +42,8 @@ pub fn executor(
     services: Services,
     documents: DocumentStore,
     introspection: bool,
-) -> anyhow::Result<Executor> {
-    Executor::new(builder(), services, documents, introspection, CACHEABLE)
+) -> anyhow::Result<Arc<Executor>> {
+    Ok(Arc::new(Executor::new(builder(), services, documents, introspection, CACHEABLE)?))
 }
 
 /// The schema definition, as `schema.graphql` contains it.

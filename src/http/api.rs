@@ -25,7 +25,7 @@ use crate::{
 /// The services that the handlers of requests use.
 #[derive(Clone)]
 pub struct Api {
-    pub executor: Executor,
+    pub executor: Arc<Executor>,
     pub auth: Auth,
     pub billing: Billing,
     pub chatrooms: Chatrooms,

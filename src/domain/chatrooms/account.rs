@@ -1,6 +1,6 @@
 //! A user's subscription and usage, and the stream of their changes.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_stream::try_stream;
 use entity::{UserId, subscription};
@@ -53,7 +53,7 @@ impl Chatrooms {
 
     /// The current state, then each changed state.
     pub async fn account_events(
-        &self,
+        self: &Arc<Self>,
         user: UserId,
     ) -> Result<impl Stream<Item = Result<AccountState>> + Send + 'static> {
         let mut signals = self.signals.subscribe(Topic::Account(user)).await;

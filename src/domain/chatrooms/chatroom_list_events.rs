@@ -11,7 +11,7 @@
 //!  read versions ◄─────────────────── signal or timeout
 //! ```
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_stream::try_stream;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -113,7 +113,7 @@ impl Chatrooms {
     /// The changes of the user's list, archived chatrooms included. The first event is [`Reset`](ListChange::Reset), unless the
     /// list is as it was at the event with the cursor `after`.
     pub async fn chatroom_list_events(
-        &self,
+        self: &Arc<Self>,
         user: UserId,
         after: Option<String>,
     ) -> impl Stream<Item = Result<ListEvent>> + Send + 'static {

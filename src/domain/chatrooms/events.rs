@@ -100,7 +100,7 @@ impl Chatrooms {
     /// # Errors
     /// [`Error::NotFound`].
     pub(super) async fn updates(
-        &self,
+        self: &Arc<Self>,
         user: UserId,
         id: ChatroomId,
         after: Option<i64>,

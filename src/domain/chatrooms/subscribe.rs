@@ -145,7 +145,7 @@ impl Chatrooms {
     /// # Errors
     /// [`NotFound`](crate::error::Error::NotFound).
     pub async fn chatroom_events(
-        &self,
+        self: &Arc<Self>,
         user: UserId,
         id: ChatroomId,
         after: Option<i64>,

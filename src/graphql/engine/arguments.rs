@@ -1,12 +1,17 @@
-//! Replaces the variables in the arguments of an operation, and counts the size of the arguments.
+//! Replaces the variables in the arguments of an operation, and counts the size of the arguments. Copies the arguments of root
+//! fields between operations.
 
 use apollo_compiler::ast::Value as Literal;
-use async_graphql::{Name as NormalizedName, indexmap::IndexMap};
+use async_graphql::{
+    Name as NormalizedName, Positioned,
+    indexmap::IndexMap,
+    parser::types::{DocumentOperations, ExecutableDocument, Selection},
+};
 use async_graphql_value::Value;
 
 use super::{
     limits::{MAX_ARGUMENT_BYTES, Rejection, check_limit},
-    normalize::Normalizer,
+    normalize::{Normalizer, Operation},
     variables::{json_size, number},
 };
 use crate::error::RequestLimit;
@@ -51,6 +56,35 @@ impl Normalizer<'_> {
     fn count_argument(&mut self, bytes: usize) -> Result<(), Rejection> {
         self.argument_bytes = self.argument_bytes.saturating_add(bytes);
         check_limit(RequestLimit::ArgumentBytes, self.argument_bytes, MAX_ARGUMENT_BYTES)
+    }
+}
+
+/// The arguments of each root field of an operation.
+pub(super) type RootArguments = Vec<Vec<(Positioned<NormalizedName>, Positioned<Value>)>>;
+
+impl Operation {
+    pub(super) fn root_arguments(&self) -> RootArguments {
+        let DocumentOperations::Single(definition) = &self.document.operations else { return Vec::new() };
+        let fields = definition.node.selection_set.node.items.iter().filter_map(|item| match &item.node {
+            Selection::Field(field) => Some(&field.node),
+            _ => None,
+        });
+        fields.map(|field| field.arguments.clone()).collect()
+    }
+
+    /// The document, with the root arguments of another operation that differs from this one in them only.
+    pub(super) fn document_with(&self, root_arguments: RootArguments) -> ExecutableDocument {
+        let mut document = self.document.clone();
+        let DocumentOperations::Single(definition) = &mut document.operations else { return document };
+        let fields =
+            definition.node.selection_set.node.items.iter_mut().filter_map(|item| match &mut item.node {
+                Selection::Field(field) => Some(&mut field.node),
+                _ => None,
+            });
+        for (field, arguments) in fields.zip(root_arguments) {
+            field.arguments = arguments;
+        }
+        document
     }
 }
 

@@ -132,8 +132,8 @@ pub fn auth<'a>(ctx: &Context<'a>) -> &'a Auth {
 }
 
 #[must_use]
-pub fn chatrooms<'a>(ctx: &Context<'a>) -> &'a Chatrooms {
-    ctx.data_unchecked::<Chatrooms>()
+pub fn chatrooms<'a>(ctx: &Context<'a>) -> &'a Arc<Chatrooms> {
+    ctx.data_unchecked::<Arc<Chatrooms>>()
 }
 
 #[must_use]

@@ -65,17 +65,16 @@ pub struct Services {
 }
 
 /// Executes operations of the schema `S`.
-#[derive(Clone)]
 pub struct Executor<S> {
     pub(super) schema: S,
-    document_schema: Arc<DocumentSchema>,
-    chatrooms: Chatrooms,
+    document_schema: DocumentSchema,
+    chatrooms: Arc<Chatrooms>,
     documents: DocumentStore,
     prepared: PreparedDocuments,
     responses: CachedResponses,
     response_hits: HitCounter,
     pub(super) shared_responses: SharedResponses,
-    pub(super) openings: Arc<Semaphore>,
+    pub(super) openings: Semaphore,
     pub(super) metrics: Arc<Metrics>,
     tracer: Tracer,
     pub memory: Arc<Memory>,
@@ -86,8 +85,6 @@ pub struct Prepared {
     accepted: Accepted,
     /// Whether the response reports the cost. Ignored for a subscription.
     reports_cost: bool,
-    /// The text of the document, from which the locations of errors are computed.
-    text: String,
 }
 
 impl Prepared {
@@ -121,10 +118,11 @@ where
         if !allows_introspection {
             builder = builder.disable_introspection();
         }
+        let chatrooms = Arc::new(chatrooms);
         let search = Search::new(chatrooms.db.clone(), auth.limits.clone());
         let builder = builder.data(search);
         let schema = builder.data(auth).data(chatrooms.clone()).data(sharing).data(billing).finish();
-        let document_schema = Arc::new(DocumentSchema::new(&schema.sdl(), allows_introspection)?);
+        let document_schema = DocumentSchema::new(&schema.sdl(), allows_introspection)?;
         Ok(Self {
             schema,
             document_schema,
@@ -134,7 +132,7 @@ where
             responses: CachedResponses::default(),
             response_hits: metrics.caches.of("responses"),
             shared_responses: SharedResponses::default(),
-            openings: Arc::new(Semaphore::new(MAX_CONCURRENT_OPENINGS)),
+            openings: Semaphore::new(MAX_CONCURRENT_OPENINGS),
             metrics,
             tracer,
             memory: Arc::default(),
@@ -167,11 +165,11 @@ impl<S: async_graphql::Executor> Executor<S> {
         if let Some(hash) = to_store {
             self.documents.store(hash, &request.query).await;
         }
-        Ok(Prepared { accepted, reports_cost, text: request.query })
+        Ok(Prepared { accepted, reports_cost })
     }
 
     /// Executes a query or a mutation. Rejects a subscription: callers pass one only if it is part of a batch.
-    pub async fn execute(&self, prepared: Prepared, context: RequestContext) -> Response {
+    pub async fn execute(self: &Arc<Self>, prepared: Prepared, context: RequestContext) -> Response {
         if prepared.kind() == OperationType::Subscription {
             return rejection(ErrorCode::BadUserInput, "A batch cannot contain a subscription.");
         }
@@ -181,7 +179,7 @@ impl<S: async_graphql::Executor> Executor<S> {
 
     /// Prepares and executes an operation.
     pub fn prepare_and_stream(
-        &self,
+        self: &Arc<Self>,
         request: Request,
         context: RequestContext,
     ) -> impl Stream<Item = Box<Event>> + Send + Unpin + use<S> {
@@ -198,7 +196,11 @@ impl<S: async_graphql::Executor> Executor<S> {
 
     /// Executes an operation, or returns its kept response. A query or a mutation returns one response. A mutation that has
     /// started continues even if its client disconnects.
-    pub fn stream(&self, mut prepared: Prepared, context: RequestContext) -> BoxStream<'static, Box<Event>> {
+    pub fn stream(
+        self: &Arc<Self>,
+        mut prepared: Prepared,
+        context: RequestContext,
+    ) -> BoxStream<'static, Box<Event>> {
         prepared.accepted.metrics.started();
         let cacheable_request = prepared.accepted.cacheable_request.take();
         match (cacheable_request, context.identity) {
@@ -215,7 +217,7 @@ impl<S: async_graphql::Executor> Executor<S> {
 
     /// Returns the kept response to a cacheable request. If there is none, executes the request and keeps its response.
     async fn get_kept_or_resolve(
-        &self,
+        self: &Arc<Self>,
         user: UserId,
         request: String,
         prepared: Prepared,
@@ -248,10 +250,16 @@ impl<S: async_graphql::Executor> Executor<S> {
     }
 
     /// Executes an operation without looking for a kept response.
-    fn resolve(&self, prepared: Prepared, context: RequestContext) -> BoxStream<'static, Box<Event>> {
-        let Prepared { accepted: Accepted { operation, events, metrics, .. }, reports_cost, text } = prepared;
+    fn resolve(
+        self: &Arc<Self>,
+        prepared: Prepared,
+        context: RequestContext,
+    ) -> BoxStream<'static, Box<Event>> {
+        let Prepared { accepted, reports_cost } = prepared;
+        let Accepted { operation, events, text, metrics, .. } = accepted;
         if operation.kind == OperationType::Subscription {
-            return self.subscribe(operation, Subscription { event_operation: events, text, context });
+            let arguments = operation.root_arguments();
+            return self.subscribe(arguments, Subscription { event_operation: events, text, context });
         }
         let (executor, permits) = (self.clone(), context.permits.clone());
         generate! {

@@ -48,6 +48,8 @@ pub(super) struct PreparedDocuments {
 
 /// An accepted operation of a request.
 pub(super) struct Accepted {
+    /// The text of the document, from which the locations of errors are computed.
+    pub(super) text: Arc<str>,
     pub(super) operation: Arc<Operation>,
     /// The operation that resolves the events of a subscription. Requests with the same document share it, so its root arguments
     /// may be those of another request; resolving an event does not use them.
@@ -58,6 +60,7 @@ pub(super) struct Accepted {
 }
 
 struct PreparedDocument {
+    text: Arc<str>,
     document: Valid<ExecutableDocument>,
     has_variables: bool,
     /// The normalized operation, if it does not depend on variables. The operation of a subscription is kept even if its root
@@ -72,7 +75,7 @@ struct PreparedDocument {
 impl PreparedDocuments {
     pub(super) fn new(cacheable: CacheableFields, metrics: &Metrics) -> Self {
         let weight = |key: &String, prepared: &Arc<PreparedDocument>| {
-            u32::try_from(key.len() + prepared.bytes).unwrap_or(u32::MAX)
+            u32::try_from(key.len() + prepared.text.len() + prepared.bytes).unwrap_or(u32::MAX)
         };
         let kept = Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build();
         Self { kept, cacheable, metrics: metrics.graphql.clone(), hits: metrics.caches.of("documents") }
@@ -99,16 +102,16 @@ impl PreparedDocuments {
                 _ => normalize(schema, &known.document, name, variables)?.into(),
             };
             let events = known.operation.as_ref().unwrap_or(&operation).clone();
-            let metrics = known.metrics.clone();
-            return Ok(Accepted { operation, events, cacheable_request, metrics });
+            let (text, metrics) = (known.text.clone(), known.metrics.clone());
+            return Ok(Accepted { text, operation, events, cacheable_request, metrics });
         }
         let (operation, prepared) = self.parse_and_normalize(schema, text, name, variables)?;
-        let metrics = prepared.metrics.clone();
+        let (text, metrics) = (prepared.text.clone(), prepared.metrics.clone());
         if prepared.bytes <= MAX_DOCUMENT_BYTES {
             self.kept.insert(key, Arc::new(prepared)).await;
         }
         // `cacheable_request` is `None`, because a response is kept only if its document is a repeated one.
-        Ok(Accepted { events: operation.clone(), operation, cacheable_request: None, metrics })
+        Ok(Accepted { text, events: operation.clone(), operation, cacheable_request: None, metrics })
     }
 
     fn parse_and_normalize(
@@ -131,8 +134,9 @@ impl PreparedDocuments {
             || (operation.kind == OperationType::Subscription && operation.has_constant_selection);
         let kept = can_be_kept.then(|| operation.clone());
         let bytes = text.len() + tokens * TOKEN_BYTES + kept.as_ref().map_or(0, |operation| operation.bytes);
+        let text = text.into();
         let prepared =
-            PreparedDocument { document, has_variables, operation: kept, is_cacheable, metrics, bytes };
+            PreparedDocument { text, document, has_variables, operation: kept, is_cacheable, metrics, bytes };
         Ok((operation, prepared))
     }
 }

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use async_graphql::{Context, Response, Value};
+use async_graphql::{Context, Response, Value, parser::types::ExecutableDocument};
 use async_stream::stream as generate;
 use bytes::Bytes;
 use futures_util::{
@@ -25,6 +25,7 @@ use moka::future::Cache;
 use tokio::sync::SemaphorePermit;
 
 use super::{
+    arguments::RootArguments,
     context::RequestContext,
     event::{Event, SourceEvent, SourceEvents},
     execute::{Executor, catch_panic, count_errors, finish},
@@ -103,7 +104,7 @@ pub(super) struct Subscription {
     /// The operation that resolves the events; its arguments are not used. Subscriptions with the same selection share it.
     pub(super) event_operation: Arc<Operation>,
     /// The text of the document.
-    pub(super) text: String,
+    pub(super) text: Arc<str>,
     pub(super) context: RequestContext,
 }
 
@@ -119,10 +120,11 @@ impl Subscription {
 }
 
 impl<S: async_graphql::Executor> Executor<S> {
-    /// Opens a subscription and returns the responses to its events. `opening` is its operation with its own arguments.
+    /// Opens a subscription and returns the responses to its events. While it waits to be opened, it holds only these arguments
+    /// of its own operation.
     pub(super) fn subscribe(
-        &self,
-        opening: Arc<Operation>,
+        self: &Arc<Self>,
+        arguments: RootArguments,
         subscription: Subscription,
     ) -> BoxStream<'static, Box<Event>> {
         let executor = self.clone();
@@ -131,7 +133,7 @@ impl<S: async_graphql::Executor> Executor<S> {
             let transports = &executor.metrics.transports;
             let _gauge_guard = transport.map(|transport| transports.subscription_opened(transport));
             // Each execution is boxed, so that its memory is freed while the subscription waits for the next event.
-            let mut events = match Box::pin(executor.open(&subscription, opening)).await {
+            let mut events = match Box::pin(executor.open(&subscription, arguments)).await {
                 Ok(events) => events,
                 Err(rejected) => {
                     yield rejected;
@@ -162,11 +164,12 @@ impl<S: async_graphql::Executor> Executor<S> {
     async fn open(
         &self,
         subscription: &Subscription,
-        opening: Arc<Operation>,
+        arguments: RootArguments,
     ) -> std::result::Result<SourceEvents, Box<Event>> {
         let step = Arc::new(Step::Open(Mutex::default()));
         let _permit = self.openings.acquire().await;
-        let rejected = self.execute_step(subscription, &opening, step.clone()).await;
+        let document = subscription.event_operation.document_with(arguments);
+        let rejected = self.execute_step(subscription, document, step.clone()).await;
         let opened = match &*step {
             Step::Open(slot) => take(slot),
             Step::Resolve(_) => None,
@@ -212,21 +215,22 @@ impl<S: async_graphql::Executor> Executor<S> {
 
     async fn resolve_event(&self, subscription: &Subscription, event: Result<SourceEvent>) -> Response {
         let step = Arc::new(Step::Resolve(Mutex::new(Some(event))));
-        self.execute_step(subscription, &subscription.event_operation, step).await.unwrap_or_default()
+        let document = subscription.event_operation.document.clone();
+        self.execute_step(subscription, document, step).await.unwrap_or_default()
     }
 
     /// Executes the subscription's resolver once. Returns `None` if it opened the subscription.
     async fn execute_step(
         &self,
         subscription: &Subscription,
-        operation: &Arc<Operation>,
+        document: ExecutableDocument,
         step: Arc<Step>,
     ) -> Option<Response> {
-        let Subscription { text, context, .. } = subscription;
-        let request = self.request(operation.document.clone(), context.clone()).data(step);
+        let Subscription { event_operation, text, context } = subscription;
+        let request = self.request(document, context.clone()).data(step);
         let mut responses = self.schema.execute_stream(request, None);
         let response = catch_panic(responses.next()).await.unwrap_or_else(Some)?;
-        let response = finish(response, &operation.shape, text, &context.request_id);
+        let response = finish(response, &event_operation.shape, text, &context.request_id);
         count_errors(&self.metrics, &response);
         Some(response)
     }

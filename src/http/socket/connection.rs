@@ -100,8 +100,16 @@ struct Connection {
     signed_out: BoxFuture<'static, ()>,
 }
 
-/// Serves a socket until either side closes it.
-pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller, unread: Arc<UnreadBytes>) {
+/// Serves a socket until either side closes it. Holds `guards` until then.
+///
+/// Not an `async fn`, whose future would have memory for the arguments twice.
+pub(super) fn serve(
+    api: Arc<Api>,
+    socket: WebSocket,
+    caller: Caller,
+    unread: Arc<UnreadBytes>,
+    guards: impl Send,
+) -> impl Future<Output = ()> + Send {
     let negotiated = socket.protocol().and_then(|name| Subprotocol::from_name(name.as_bytes()));
     let subprotocol = negotiated.unwrap_or(Subprotocol::TransportWs);
     let (sink, mut incoming) = socket.split();
@@ -121,24 +129,27 @@ pub(super) async fn serve(api: Arc<Api>, socket: WebSocket, caller: Caller, unre
         context: None,
         signed_out: future::pending().boxed(),
     };
-    let end = if negotiated.is_some() {
-        connection.run(incoming.by_ref()).await
-    } else {
-        End::Close(Close::new(4406, "Subprotocol not acceptable: use graphql-transport-ws"))
-    };
-    connection.running_operations.clear();
-    if let End::Close(Close { code, reason }) = end {
-        let frame = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-        // Ends with the peer's close frame or after the timeout.
-        let close = async {
-            connection.sink.send(frame).await.ok()?;
-            while let Some(Ok(_)) = incoming.next().await {}
-            Some(())
+    async move {
+        let end = if negotiated.is_some() {
+            connection.run(incoming.by_ref()).await
+        } else {
+            End::Close(Close::new(4406, "Subprotocol not acceptable: use graphql-transport-ws"))
         };
-        let _ = timeout(CLOSE_TIMEOUT, close).await;
-    } else {
-        // If the peer has sent a close frame, this responds to it.
-        let _ = timeout(CLOSE_TIMEOUT, connection.sink.close()).await;
+        connection.running_operations.clear();
+        if let End::Close(Close { code, reason }) = end {
+            let frame = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+            // Ends with the peer's close frame or after the timeout.
+            let close = async {
+                connection.sink.send(frame).await.ok()?;
+                while let Some(Ok(_)) = incoming.next().await {}
+                Some(())
+            };
+            let _ = timeout(CLOSE_TIMEOUT, close).await;
+        } else {
+            // If the peer has sent a close frame, this responds to it.
+            let _ = timeout(CLOSE_TIMEOUT, connection.sink.close()).await;
+        }
+        drop(guards);
     }
 }
 

@@ -44,10 +44,6 @@ pub(super) fn open(
     upgrade.on_upgrade(move |socket: WebSocket| {
         let tasks = api.life.tasks.clone();
         let gauge_guard = api.metrics.websocket_opened();
-        tasks.track_future(async move {
-            connection::serve(api, socket, caller, unread).await;
-            // Both are held until the socket is closed.
-            drop((permit, gauge_guard));
-        })
+        tasks.track_future(connection::serve(api, socket, caller, unread, (permit, gauge_guard)))
     })
 }

@@ -27,7 +27,7 @@ const SDL: &str = "
         pets(first: Int, last: Int): PetConnection!
     }
     type Mutation { addPet(pet: PetInput!): Dog, addName(name: String!): Int }
-    type Subscription { newMessage: Message, secondRootField: Boolean }
+    type Subscription { newMessage(from: String): Message, secondRootField: Boolean }
     type Message { body: String, sender: String }
     enum DogCommand { SIT DOWN HEEL }
     type Dog implements Pet {

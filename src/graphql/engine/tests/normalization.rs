@@ -1,4 +1,4 @@
-use async_graphql::parser::types::{DocumentOperations, Selection, SelectionSet};
+use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, Selection, SelectionSet};
 use serde_json::json;
 
 use super::{super::shape::Shape, *};
@@ -6,7 +6,11 @@ use super::{super::shape::Shape, *};
 /// A normalized operation as text.
 fn normalized(text: &str, variables: Value) -> String {
     let operation = prepare(text, None, variables).unwrap_or_else(|rejected| panic!("{text}: {rejected:?}"));
-    let DocumentOperations::Single(definition) = operation.document.operations else { panic!() };
+    print_document(&operation.document)
+}
+
+fn print_document(document: &ExecutableDocument) -> String {
+    let DocumentOperations::Single(definition) = &document.operations else { panic!() };
     print(&definition.node.selection_set.node)
 }
 
@@ -225,4 +229,18 @@ fn introspection_has_its_own_limits_which_typical_queries_of_tools_do_not_exceed
     assert_eq!(limit_message(&circular), "Introspection list depth 4 exceeds the maximum of 3.");
     let deep = format!("{{ __type(name: \"Dog\") {{ {} name {} }} }}", "ofType {".repeat(16), "}".repeat(16));
     assert_eq!(limit_message(&deep), "Introspection depth 18 exceeds the maximum of 16.");
+}
+
+#[test]
+fn a_document_takes_the_root_arguments_of_an_operation_with_other_variables() {
+    let text = "subscription($from: String) { newMessage(from: $from) { body } }";
+    let of = |variables| prepare(text, None, variables).unwrap();
+    let (ann, bob, anyone) = (of(json!({ "from": "Ann" })), of(json!({ "from": "Bob" })), of(json!({})));
+    for (operation, expected) in [
+        (&ann, r#"{newMessage(from:"Ann"){body}}"#),
+        (&bob, r#"{newMessage(from:"Bob"){body}}"#),
+        (&anyone, "{newMessage{body}}"),
+    ] {
+        assert_eq!(print_document(&ann.document_with(operation.root_arguments())), expected);
+    }
 }
