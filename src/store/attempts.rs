@@ -189,7 +189,7 @@ fn finish_text(db: &Db, with_title: bool) -> String {
             );
             let claim_next = jobs::claim_next(NEXT_PARAMETERS, "$17 IS NOT NULL AND changes() = 1", "*");
             let charge = format!("{} AND changes() = 1", charge());
-            let waiting = format!("SELECT 1 AS may_wait WHERE {HAS_WAITING_JOB}");
+            let waiting = format!("SELECT 1 AS may_wait WHERE {}", has_waiting_job());
             let title =
                 format!("{QUEUE_TITLE} FROM chatrooms WHERE id = $3 AND {IS_UNTITLED} AND changes() = 1");
             let mut texts = vec![
@@ -224,13 +224,14 @@ fn finish_text(db: &Db, with_title: bool) -> String {
                  {claim_next}
              ){title}
              SELECT 1 AS completed, (SELECT 1 FROM ended) AS ended, next.*,
-                    CASE WHEN next.id IS NULL AND ({HAS_WAITING_JOB}{or_titled}
+                    CASE WHEN next.id IS NULL AND ({has_waiting_job}{or_titled}
                         -- A job that was queued after the snapshot was taken: queuing a reply changes these columns of its day.
                         OR NOT EXISTS (SELECT 1 FROM charged
                                        WHERE (used, unfinished) = (SELECT {USED}, {UNFINISHED} FROM daily_usage {OF_DAY}))
                     ) THEN 1 END AS may_wait
              FROM completed LEFT JOIN next ON true",
             charge = charge(),
+            has_waiting_job = has_waiting_job(),
             title_columns = if with_title { ", title_source, is_temporary" } else { "" },
             claim_next =
                 jobs::claim_next(NEXT_PARAMETERS, "$17 IS NOT NULL AND EXISTS (SELECT 1 FROM completed)", "jobs.*"),
@@ -249,12 +250,17 @@ fn charge() -> String {
     format!("UPDATE daily_usage SET used = {USED}, tokens = tokens + $19, unfinished = {UNFINISHED} {OF_DAY}")
 }
 
+/// Whether a job of the user waits.
+fn has_waiting_job() -> String {
+    let jobs = jobs::jobs_of_user("user_id = $15");
+    format!("EXISTS (SELECT 1 FROM {jobs} AS jobs_of_user WHERE leased_until IS NULL)")
+}
+
 /// The prompts used after the charge. `$18` is 1 if the prompt is given back, and otherwise 0.
 const USED: &str = "CASE WHEN used < $18 THEN 0 ELSE used - $18 END";
 /// The unfinished replies after the charge. Tokens are reserved for each, so decrementing this gives them back.
 const UNFINISHED: &str = "CASE WHEN unfinished < 1 THEN 0 ELSE unfinished - 1 END";
 const OF_DAY: &str = "WHERE user_id = $15 AND day = $16";
-const HAS_WAITING_JOB: &str = "EXISTS (SELECT 1 FROM jobs WHERE user_id = $15 AND leased_until IS NULL)";
 const QUEUE_TITLE: &str =
     "INSERT INTO jobs (id, kind, user_id, position, run_at, attempt, failures, stop_requested,
          payload, created_at) SELECT $20, $21, $15, 0, $14, 0, 0, false, $22, $14";

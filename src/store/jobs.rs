@@ -205,10 +205,19 @@ pub(super) fn claim_next(
                WHERE chatroom_id = {chatroom} AND id <> {job} ORDER BY position LIMIT 1) AS first
          WHERE jobs.id = first.id AND jobs.attempt = first.attempt
            AND first.message_id IS NOT NULL AND first.leased_until IS NULL AND first.run_at <= {now} AND {condition}
-           AND NOT EXISTS (SELECT 1 FROM jobs AS older
-                           WHERE older.user_id = {user} AND older.id < first.id AND older.chatroom_id <> {chatroom}
-                             AND older.leased_until IS NULL AND older.run_at <= {now})
-         RETURNING {returned}"
+           AND NOT EXISTS (SELECT 1 FROM {older} AS older
+                           WHERE older.chatroom_id <> {chatroom} AND older.leased_until IS NULL AND older.run_at <= {now})
+         RETURNING {returned}",
+        older = jobs_of_user(&format!("user_id = {user} AND id < first.id")),
+    )
+}
+
+/// A subquery for the jobs of one user. Because of its limit, PostgreSQL does not move the conditions of the outer query into it.
+/// It might otherwise use them to scan the index of all waiting jobs, of which ended ones stay until the table is vacuumed.
+pub(super) fn jobs_of_user(condition: &str) -> String {
+    format!(
+        "(SELECT chatroom_id, leased_until, run_at FROM jobs WHERE {condition} ORDER BY id LIMIT {})",
+        i32::MAX
     )
 }
 
