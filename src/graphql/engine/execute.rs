@@ -21,7 +21,7 @@ use super::{
     cached_responses::{CacheableFields, CachedResponses, Key},
     context::RequestContext,
     document::DocumentSchema,
-    error::{INTERNAL_ERROR, finish_errors, rejection},
+    error::{INTERNAL_ERROR, rejection},
     error_code::ErrorCode,
     event::Event,
     limits::{MAX_COMPLEXITY, Rejection},
@@ -30,11 +30,10 @@ use super::{
     mutation_rate::MutationLimits,
     normalize::Operation,
     persisted_queries::DocumentStore,
-    positions::locate,
     prepared_documents::{Accepted, PreparedDocuments},
     resolve::Resolve,
     serialization::data_json,
-    shape::Shape,
+    shape::finish,
     subscription::{MAX_CONCURRENT_OPENINGS, SharedResponses, Subscription},
 };
 use crate::{
@@ -323,16 +322,6 @@ impl<S: async_graphql::Executor> Executor<S> {
             },
         )
     }
-}
-
-/// Brings a response of async-graphql into its final form. `text` is the text of the document.
-pub(super) fn finish(mut response: Response, shape: &Shape, text: &str, request_id: &Arc<str>) -> Response {
-    response.data = shape.propagate_nulls(std::mem::take(&mut response.data));
-    for error in &mut response.errors {
-        error.locations = error.locations.iter().filter_map(|&at| locate(at, text)).collect();
-    }
-    finish_errors(&mut response, request_id);
-    response
 }
 
 /// Counts the errors of a response by their codes.

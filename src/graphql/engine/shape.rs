@@ -1,14 +1,26 @@
 //! Brings the result of an operation into its final form: puts the fields in document order, and implements
 //! [null propagation](https://spec.graphql.org/draft/#sec-Handling-Execution-Errors), which async-graphql 7 does not implement.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use apollo_compiler::ast::Type;
-use async_graphql::{Name, Value, indexmap::IndexMap};
+use async_graphql::{Name, Response, Value, indexmap::IndexMap};
+
+use super::{error::finish_errors, positions::locate};
 
 /// The alias under which normalized operations select `__typename` for this module. Clients cannot use it, because a
 /// space is not a valid name.
 pub(super) const TYPENAME: &str = " ";
+
+/// Brings a response of async-graphql into its final form. `text` is the text of the document.
+pub(super) fn finish(mut response: Response, shape: &Shape, text: &str, request_id: &Arc<str>) -> Response {
+    response.data = shape.propagate_nulls(std::mem::take(&mut response.data));
+    for error in &mut response.errors {
+        error.locations = error.locations.iter().filter_map(|&at| locate(at, text)).collect();
+    }
+    finish_errors(&mut response, request_id);
+    response
+}
 
 /// The shape of a selection set's result.
 #[derive(Debug, PartialEq, Eq)]

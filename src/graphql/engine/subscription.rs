@@ -28,9 +28,10 @@ use super::{
     arguments::RootArguments,
     context::RequestContext,
     event::{Event, SourceEvent, SourceEvents},
-    execute::{Executor, catch_panic, count_errors, finish},
+    execute::{Executor, catch_panic, count_errors},
     normalize::Operation,
     serialization::data_json,
+    shape::finish,
 };
 use crate::error::Result;
 
