@@ -10,7 +10,7 @@
 //! reader's. All operations of the socket share one bounded queue, so a slow reader pauses its own operations and no others. The
 //! reply log keeps the text that is written meanwhile.
 
-use std::{collections::HashMap, error::Error as _, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures_util::{
@@ -23,7 +23,6 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
-use tungstenite::error::CapacityError;
 
 use super::{
     messages::{InitPayload, ServerMessage, Subprotocol},
@@ -31,7 +30,6 @@ use super::{
 };
 use crate::{
     domain::auth::Caller,
-    error::Error,
     graphql::{RequestContext, is_rejected},
     http::{api::Api, backlog::UnreadBytes, rejection::unread_limit},
     telemetry::{metrics::Transport, traces::TRACE_PARENT},
@@ -200,7 +198,7 @@ impl Connection {
                 return Err(End::Close(Close::invalid_message("Invalid message: binary")));
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(()),
-            Some(Err(error)) if is_too_long(&error) => return Err(End::Close(Close::too_long())),
+            Some(Err(error)) if Close::is_too_long(&error) => return Err(End::Close(Close::too_long())),
             Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(End::Gone),
         };
         match self.state.receive(&text) {
@@ -226,8 +224,9 @@ impl Connection {
     async fn authenticate(&mut self, payload: &InitPayload) -> Result<(), End> {
         let token = header(payload, "authorization");
         let trace_parent = header(payload, TRACE_PARENT).and_then(|text| text.parse().ok());
-        let context =
-            self.api.context(token, self.caller.clone()).await.map_err(|error| unavailable(&error))?;
+        let context = self.api.context(token, self.caller.clone()).await;
+        let context = context.inspect_err(|error| tracing::error!(?error, "socket authentication failed"));
+        let context = context.map_err(|_| End::Close(Close::unavailable()))?;
         if let (Some(_), Err(why)) = (token, context.identity) {
             self.send(&ServerMessage::Rejected(why)).await?;
             return Err(End::Close(Close::new(4403, why)));
@@ -347,15 +346,4 @@ impl Connection {
             },
         }
     }
-}
-
-/// The close code is 1013, because clients reconnect after it, but not after 1011.
-fn unavailable(error: &Error) -> End {
-    tracing::error!(?error, "socket authentication failed");
-    End::Close(Close::new(1013, "Try again later"))
-}
-
-fn is_too_long(error: &axum::Error) -> bool {
-    let cause = error.source().and_then(|cause| cause.downcast_ref());
-    matches!(cause, Some(tungstenite::Error::Capacity(CapacityError::MessageTooLong { .. })))
 }

@@ -1,9 +1,10 @@
 //! The rules of both subprotocols, as a state machine without I/O.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, error::Error as _};
 
 use async_graphql::{Request, Response};
 use serde_json::Value;
+use tungstenite::error::CapacityError;
 
 use super::{
     MAX_MESSAGE_BYTES,
@@ -39,6 +40,17 @@ impl Close {
 
     pub(super) fn too_long() -> Self {
         Self::new(1009, format!("A message must be at most {MAX_MESSAGE_BYTES} bytes"))
+    }
+
+    /// Whether the socket failed because of a message that is too long.
+    pub(super) fn is_too_long(error: &axum::Error) -> bool {
+        let cause = error.source().and_then(|cause| cause.downcast_ref());
+        matches!(cause, Some(tungstenite::Error::Capacity(CapacityError::MessageTooLong { .. })))
+    }
+
+    /// The token could not be checked. The close code is 1013, because clients reconnect after it, but not after 1011.
+    pub(super) fn unavailable() -> Self {
+        Self::new(1013, "Try again later")
     }
 
     pub(super) fn token_expired() -> Self {
