@@ -195,20 +195,52 @@ async fn a_change_by_a_process_that_died_before_recording_it_is_listed_after_the
     let app = TestApp::with_stopped_clock().await;
     let user = app.user().await;
     user.create_chatroom("a").await;
-    // Commits what a process commits that dies before it records the new version of the list in the cache.
-    let change_without_recording = async |title: &str| {
-        assert_eq!(titles(&user).await, titles(&user).await, "the list is cached");
-        let rename = format!("UPDATE chatrooms SET title = '{title}' WHERE title IN ('a', 'b')");
-        app.chatrooms.db.write().execute_unprepared(&rename).await.unwrap();
-        let increment = "UPDATE users SET chatrooms_version = chatrooms_version + 1";
-        app.chatrooms.db.write().execute_unprepared(increment).await.unwrap();
-    };
-    change_without_recording("b").await;
+    change_without_recording(&app, &user, "UPDATE chatrooms SET title = 'b'").await;
     user.create_chatroom("next").await;
     assert_eq!(titles(&user).await, ["next", "b"]);
-    change_without_recording("c").await;
+    change_without_recording(&app, &user, "UPDATE chatrooms SET title = 'c' WHERE title = 'b'").await;
     app.advance(chrono::TimeDelta::seconds(5)).await;
     assert_eq!(titles(&user).await, ["next", "c"]);
+    app.stop().await;
+}
+
+/// Commits what a process commits that dies before it records the new version of the list in the cache.
+async fn change_without_recording(app: &TestApp, user: &TestUser, change: &str) {
+    assert_eq!(titles(user).await, titles(user).await, "the list is cached");
+    for statement in [change, "UPDATE users SET chatrooms_version = chatrooms_version + 1"] {
+        app.chatrooms.db.write().execute_unprepared(statement).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_finds_itself_carried_out_by_a_process_that_died_before_recording_it_lists_the_change() {
+    let app = TestApp::with_stopped_clock().await;
+    let user = app.user().await;
+    let create = async || {
+        let create =
+            "mutation { createChatroom(input: {title: \"a\", idempotencyKey: \"k\"}) { chatroom { id } } }";
+        user.data(create, json!({})).await["createChatroom"]["chatroom"]["id"].clone()
+    };
+    let delete = "mutation($id: ID!) { deleteChatroom(input: { id: $id }) { deletedId } }";
+    let first = create().await;
+    let second = user.create_chatroom("b").await;
+    let message = json!({"content": "hi", "idempotencyKey": "m"});
+    let sent = second.try_send(message.clone()).await.unwrap();
+    user.read(&sent.reply).await;
+
+    change_without_recording(&app, &user, "UPDATE chatrooms SET title = 'c' WHERE title = 'a'").await;
+    assert_eq!(create().await, first);
+    assert_eq!(titles(&user).await, ["b", "c"]);
+    change_without_recording(&app, &user, "UPDATE chatrooms SET title = 'd' WHERE title = 'c'").await;
+    second.try_send(message).await.unwrap();
+    assert_eq!(titles(&user).await, ["b", "d"]);
+    change_without_recording(&app, &user, "DELETE FROM chatrooms WHERE title = 'd'").await;
+    assert_eq!(user.error_code(delete, json!({ "id": first })).await, "NOT_FOUND");
+    assert_eq!(titles(&user).await, ["b"]);
+    change_without_recording(&app, &user, "DELETE FROM chatrooms").await;
+    let deleted = user.data("mutation { deleteAllChatrooms { deletedCount } }", json!({})).await;
+    assert_eq!(deleted["deleteAllChatrooms"]["deletedCount"], 0);
+    assert_eq!(titles(&user).await, [""; 0]);
     app.stop().await;
 }
 

@@ -24,7 +24,10 @@ impl Chatrooms {
     /// [`Error::NotFound`].
     pub async fn delete_chatroom(&self, user: UserId, id: ChatroomId) -> Result<()> {
         match self.delete_batch(user, &[id], None).await? {
-            0 => Err(Error::NotFound("chatroom")),
+            0 => {
+                self.recache_list_version(user).await?;
+                Err(Error::NotFound("chatroom"))
+            }
             _ => Ok(()),
         }
     }
@@ -35,6 +38,7 @@ impl Chatrooms {
         loop {
             let ids = chatrooms::some_owned_by(self.db.write(), user, BATCH).await?;
             if ids.is_empty() {
+                self.recache_list_version(user).await?;
                 return Ok(deleted);
             }
             deleted += self.delete_batch(user, &ids, None).await?;

@@ -32,6 +32,14 @@ impl Chatrooms {
     pub(super) async fn cache_list_version(&self, user: UserId, version: i64) {
         self.cache.record_version(&cache_key(user), version).await;
     }
+
+    /// Records the version that the database has. Call this before the response to a call that finds itself already carried out:
+    /// the process that has done so may have died before it recorded the version.
+    pub(super) async fn recache_list_version(&self, user: UserId) -> Result<()> {
+        let version = users::chatrooms_version(self.db.read(), user).await?;
+        self.cache_list_version(user, version).await;
+        Ok(())
+    }
 }
 
 fn cache_key(user: UserId) -> String {

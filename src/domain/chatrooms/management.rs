@@ -157,6 +157,7 @@ impl Chatrooms {
                 Ok(chatroom)
             }
             Idempotent::Repeated(id) => {
+                self.recache_list_version(user).await?;
                 let created_before = self.chatroom(user, ChatroomId(id)).await?;
                 created_before.ok_or(Error::NotFound("chatroom"))
             }

@@ -149,9 +149,7 @@ impl Chatrooms {
         let reply = self.replies.owned_message(user, reply).await?;
         let message =
             self.replies.owned_message(user, reply.parent_id.ok_or(Error::NotFound("message"))?).await?;
-        // The process that stored them may have died before it recorded the list's new version in the cache.
-        let list_version = users::chatrooms_version(self.db.read(), user).await?;
-        self.cache_list_version(user, list_version).await;
+        self.recache_list_version(user).await?;
         let usage = self.quota.usage(self.db.read(), user).await?;
         // Nothing new was queued, so no caller reads `waits_for_earlier_reply`.
         Ok(MessageAndReply { message, reply, usage, waits_for_earlier_reply: true })
