@@ -39,7 +39,8 @@ pub async fn newest_of(conn: &impl ConnectionTrait, user: UserId) -> Result<Opti
 
 /// The user's checkouts that can still be paid.
 pub async fn open_of(conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<checkout::Model>, DbErr> {
-    Entity::find().filter(Column::UserId.eq(user)).filter(Column::Status.eq(Status::Open)).all(conn).await
+    // A literal, because only then can the database use its index of open checkouts.
+    Entity::find().filter(Column::UserId.eq(user)).filter(Expr::cust("status = 'open'")).all(conn).await
 }
 
 /// Deletes the checkouts that have ended and were created before `before`. Returns how many.
