@@ -139,7 +139,8 @@ async fn claim_among(
     terms: ClaimTerms,
     window: Option<usize>,
 ) -> Result<Vec<job::Model>, DbErr> {
-    let (due, is_fair) = match window {
+    // With an offset, PostgreSQL looks up the earlier job of each job in the window. It might otherwise hash all jobs.
+    let (due, is_fair, look_up) = match window {
         Some(window) => (
             format!(
                 "(SELECT * FROM jobs WHERE leased_until IS NULL AND run_at <= $1 ORDER BY run_at LIMIT {window})"
@@ -148,10 +149,13 @@ async fn claim_among(
                 "(turn = 1 OR NOT EXISTS (SELECT 1 FROM jobs WHERE leased_until IS NULL AND run_at <= $1
                                           LIMIT 1 OFFSET {window}))"
             ),
+            "LIMIT 1 OFFSET 0",
         ),
-        None => {
-            ("(SELECT * FROM jobs WHERE leased_until IS NULL AND run_at <= $1)".to_owned(), "true".to_owned())
-        }
+        None => (
+            "(SELECT * FROM jobs WHERE leased_until IS NULL AND run_at <= $1)".to_owned(),
+            "true".to_owned(),
+            "",
+        ),
     };
     let text = format!(
         "UPDATE jobs SET attempt = attempt + 1, leased_until = $2
@@ -169,7 +173,7 @@ async fn claim_among(
                         ON running.owner = coalesce(due.user_id, $3) AND running.kind = due.kind
                  LEFT JOIN subscriptions ON subscriptions.user_id = due.user_id
                  WHERE NOT EXISTS (SELECT 1 FROM jobs AS earlier
-                                   WHERE earlier.chatroom_id = due.chatroom_id AND earlier.position < due.position)
+                                   WHERE earlier.chatroom_id = due.chatroom_id AND earlier.position < due.position {look_up})
              ) AS numbered
              WHERE turn <= cap AND {is_fair}
              ORDER BY turn, id LIMIT {limit}
