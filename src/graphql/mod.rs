@@ -12,7 +12,7 @@ mod types;
 
 use std::sync::Arc;
 
-use async_graphql::{SDLExportOptions, Schema as GraphqlSchema, SchemaBuilder, ValidationMode};
+use async_graphql::{SDLExportOptions, Schema as GraphqlSchema, SchemaBuilder};
 
 pub use engine::{
     DocumentStore, MutationRate, Prepared, SerializedResponse, Services, append_json,
@@ -29,9 +29,7 @@ pub type Schema = GraphqlSchema<Query, Mutation, Subscription>;
 pub type Executor = engine::Executor<Schema>;
 
 fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
-    // The engine has validated each document before async-graphql receives it, so async-graphql makes only its fast checks.
     GraphqlSchema::build(Query::default(), Mutation::default(), Subscription)
-        .validation_mode(ValidationMode::Fast)
 }
 
 /// Creates the executor of this schema.

@@ -7,8 +7,8 @@ use std::sync::{
 };
 
 use async_graphql::{
-    ServerResult, Value,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextResolve, ResolveInfo},
+    CacheControl, ServerError, ServerResult, ValidationResult, Value,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextResolve, NextValidation, ResolveInfo},
 };
 
 use super::{
@@ -75,6 +75,16 @@ impl OperationCounters {
 
 #[async_trait::async_trait]
 impl Extension for OperationCounters {
+    /// Skips async-graphql's validation: the document has been validated before it was normalized, and its complexity, depth and
+    /// cache control, which validation would compute, are not used.
+    async fn validation(
+        &self,
+        _: &ExtensionContext<'_>,
+        _: NextValidation<'_>,
+    ) -> Result<ValidationResult, Vec<ServerError>> {
+        Ok(ValidationResult { cache_control: CacheControl::default(), complexity: 0, depth: 0 })
+    }
+
     async fn resolve(
         &self,
         ctx: &ExtensionContext<'_>,
