@@ -4,6 +4,8 @@
 //! in a row, an array that spans several events, and an error inside an array. Therefore brackets and commas between objects
 //! are skipped.
 
+use memchr::memchr2;
+
 /// Splits a text, which may arrive in parts, into its top-level objects. Other text is returned together with the object that
 /// follows it, or by [`finish`](Self::finish) if none follows. The parser then rejects it.
 #[derive(Debug, Default)]
@@ -19,18 +21,22 @@ impl Objects {
     /// Adds text and returns the objects that it completes.
     pub fn push(&mut self, text: &str) -> Vec<String> {
         let mut complete = Vec::new();
-        let mut from = 0;
-        for (at, byte) in text.bytes().enumerate() {
-            if self.in_string {
-                match byte {
-                    _ if self.escaped => self.escaped = false,
-                    b'\\' => self.escaped = true,
-                    b'"' => self.in_string = false,
-                    _ => {}
-                }
+        let bytes = text.as_bytes();
+        let (mut from, mut next) = (0, 0);
+        while next < bytes.len() {
+            if self.in_string && !std::mem::take(&mut self.escaped) {
+                let Some(skipped) = memchr2(b'"', b'\\', &bytes[next..]) else { break };
+                next += skipped;
+                self.escaped = bytes[next] == b'\\';
+                self.in_string = self.escaped;
+                next += 1;
                 continue;
             }
-            match byte {
+            let at = next;
+            next += 1;
+            match bytes[at] {
+                // The character after a backslash.
+                _ if self.in_string => {}
                 b'"' => self.in_string = true,
                 b'{' => self.depth += 1,
                 b'}' if self.depth > 0 => {

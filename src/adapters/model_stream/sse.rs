@@ -4,6 +4,8 @@
 //! The bytes may be split at any position. JSON outside of events is parsed too: Gemini has ended a stream with a bare,
 //! pretty-printed error, and a server that cannot stream responds with one object.
 
+use memchr::memchr2;
+
 use super::objects::Objects;
 
 /// The data with which OpenAI-compatible servers end a stream.
@@ -33,14 +35,20 @@ impl Decoder {
     /// Adds bytes and returns the objects that they complete, and [`DONE`]. Data that is not a JSON object is returned unchanged.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<String>, TooLong> {
         let mut found = Vec::new();
-        for &byte in bytes {
-            let ends_crlf = byte == b'\n' && self.after_cr;
-            self.after_cr = byte == b'\r';
-            match byte {
-                _ if ends_crlf => {}
-                b'\r' | b'\n' => found.extend(self.end_line()),
-                _ => self.line.push(byte),
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if std::mem::take(&mut self.after_cr) && rest[0] == b'\n' {
+                rest = &rest[1..];
+                continue;
             }
+            let Some(end) = memchr2(b'\r', b'\n', rest) else {
+                self.line.extend_from_slice(rest);
+                break;
+            };
+            self.line.extend_from_slice(&rest[..end]);
+            self.after_cr = rest[end] == b'\r';
+            found.extend(self.end_line());
+            rest = &rest[end + 1..];
         }
         let buffered = self.line.len() + self.data.as_ref().map_or(0, String::len) + self.bare.len();
         if buffered > MAX_EVENT { Err(TooLong) } else { Ok(found) }
@@ -55,8 +63,8 @@ impl Decoder {
     }
 
     fn end_line(&mut self) -> Vec<String> {
-        let bytes = std::mem::take(&mut self.line);
-        let text = String::from_utf8_lossy(&bytes);
+        let text = String::from_utf8(std::mem::take(&mut self.line))
+            .unwrap_or_else(|invalid| String::from_utf8_lossy(invalid.as_bytes()).into_owned());
         let mut line = &*text;
         if !std::mem::replace(&mut self.has_begun, true) {
             line = line.trim_start_matches('\u{feff}');

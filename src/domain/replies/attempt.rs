@@ -7,7 +7,7 @@
 //!           end | error | stop | released | claim lost (then no more text is written)
 //! ```
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use entity::{job, message};
 use futures_util::{
@@ -263,12 +263,17 @@ impl Replies {
         // At most one append runs at a time. Chunks that arrive meanwhile are merged into the next append, so that a slow or
         // unavailable log does not block reading from the model.
         let mut appending = Fuse::terminated();
+        let (mut claim_lost, mut stop, mut release) = (
+            pin!(tokens.claim_lost.cancelled()),
+            pin!(tokens.stop.cancelled()),
+            pin!(tokens.release.cancelled()),
+        );
         loop {
             tokio::select! {
                 biased;
-                () = tokens.claim_lost.cancelled() => return AttemptResult::ClaimLost,
-                () = tokens.stop.cancelled() => return AttemptResult::Stopped,
-                () = tokens.release.cancelled() => return AttemptResult::Released,
+                () = &mut claim_lost => return AttemptResult::ClaimLost,
+                () = &mut stop => return AttemptResult::Stopped,
+                () = &mut release => return AttemptResult::Released,
                 appended = &mut appending => match draft.record_append(appended) {
                     AfterAppend::AppendMore => appending = self.append(draft).fuse(),
                     AfterAppend::Wait => {}
@@ -288,7 +293,7 @@ impl Replies {
                         }
                         // PostgreSQL cannot store U+0000.
                         Some(Ok(Chunk::Text(text))) => {
-                            draft.text.extend(text.chars().filter(|&c| c != '\0'));
+                            draft.text.extend(text.split('\0'));
                             if draft.text.len() >= MAX_TEXT_BYTES {
                                 draft.text.truncate(draft.text.floor_char_boundary(MAX_TEXT_BYTES));
                                 return AttemptResult::text_limit_reached();
