@@ -1,13 +1,16 @@
 //! PostgreSQL on a full disk, and the lock by which a process without Redis keeps a second one off its PostgreSQL database.
 
-use pollux::{config::Role, store::AdvisoryLock};
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use pollux::{
+    config::Role,
+    store::{AdvisoryLock, Db},
+};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use serde_json::json;
 use tokio::time::timeout;
 
 use crate::support::{
-    TestApp, TestUser,
-    app::TestOptions,
+    Backend, TestApp, TestUser,
+    app::{TestOptions, config},
     backend::SECRET,
     code_of,
     process::{Deployment, Process},
@@ -72,6 +75,28 @@ async fn a_commit_on_a_full_disk_fails_until_space_is_available() {
          FOR EACH ROW EXECUTE FUNCTION no_space()",
     )
     .await;
+}
+
+/// The id of the server's process that serves this connection.
+async fn server_process(connection: &impl ConnectionTrait) -> i32 {
+    let statement = Statement::from_string(DbBackend::Postgres, "SELECT pg_backend_pid() AS id");
+    connection.query_one_raw(statement).await.unwrap().unwrap().try_get("", "id").unwrap()
+}
+
+#[tokio::test]
+async fn a_statement_runs_on_the_idle_connection_that_was_opened_first() {
+    require_servers!();
+    let directory = tempfile::TempDir::new().unwrap();
+    let backend = Backend::create(directory.path()).await;
+    let settings = config(&[&format!("--database-url={}", backend.database_url)]).database;
+    let db = Db::open(&settings).await.unwrap();
+    let (first, second) = (db.begin().await.unwrap(), db.begin().await.unwrap());
+    let opened_first = server_process(&first).await;
+    assert_ne!(server_process(&second).await, opened_first);
+    first.rollback().await.unwrap();
+    second.rollback().await.unwrap();
+    assert_eq!(server_process(db.read()).await, opened_first, "the other connection was used last");
+    db.close().await;
 }
 
 fn command_without_redis(deployment: &Deployment) -> std::process::Command {
