@@ -2,10 +2,9 @@
 //!
 //! sqlx tests each connection that returns to its pool: with a round trip to the server, or to the thread of a SQLite
 //! connection, in a task of its own. That doubles the cost of a short statement. So a connection stays here after a statement,
-//! commit or explicit rollback that has succeeded, and the next statement takes the idle connection that has been here for the
-//! longest time. So a server with little load uses few connections, on which its statements are prepared and planned. A connection
-//! whose last use ended in any other way returns to sqlx, which rolls its transaction back, tests it and, if it is broken, closes
-//! it.
+//! commit or explicit rollback that has succeeded, and the next statement takes the idle connection that left sqlx's pool first.
+//! So a server with little load uses few connections, on which its statements are prepared and planned. A connection whose last
+//! use ended in any other way returns to sqlx, which rolls its transaction back, tests it and, if it is broken, closes it.
 //!
 //! ```text
 //!             ┌── kept: statement, commit or rollback succeeded ──┐

@@ -1,4 +1,5 @@
-//! PostgreSQL on a full disk, and the lock by which a process without Redis keeps a second one off its PostgreSQL database.
+//! PostgreSQL on a full disk, the connection on which a statement runs, and the lock by which a process without Redis keeps a
+//! second one off its PostgreSQL database.
 
 use pollux::{
     config::Role,

@@ -22,39 +22,35 @@ impl Objects {
     pub fn push(&mut self, text: &str) -> Vec<String> {
         let mut complete = Vec::new();
         let bytes = text.as_bytes();
-        let (mut from, mut next) = (0, 0);
-        while next < bytes.len() {
-            if self.in_string && !std::mem::take(&mut self.escaped) {
-                let Some(skipped) = memchr2(b'"', b'\\', &bytes[next..]) else { break };
-                next += skipped;
-                self.escaped = bytes[next] == b'\\';
-                self.in_string = self.escaped;
-                next += 1;
-                continue;
-            }
-            let at = next;
-            next += 1;
-            match bytes[at] {
-                // The character after a backslash.
-                _ if self.in_string => {}
-                b'"' => self.in_string = true,
-                b'{' => self.depth += 1,
-                b'}' if self.depth > 0 => {
-                    self.depth -= 1;
-                    if self.depth == 0 {
-                        self.text.push_str(&text[from..=at]);
-                        complete.push(std::mem::take(&mut self.text));
+        let (mut from, mut at) = (0, 0);
+        while at < bytes.len() {
+            if !self.in_string {
+                match bytes[at] {
+                    b'"' => self.in_string = true,
+                    b'{' => self.depth += 1,
+                    b'}' if self.depth > 0 => {
+                        self.depth -= 1;
+                        if self.depth == 0 {
+                            self.text.push_str(&text[from..=at]);
+                            complete.push(std::mem::take(&mut self.text));
+                            from = at + 1;
+                        }
+                    }
+                    // Skipped if no text is incomplete, neither of earlier parts nor of this one.
+                    b'[' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n'
+                        if self.is_between_objects() && from == at =>
+                    {
                         from = at + 1;
                     }
+                    _ => {}
                 }
-                // Skipped if no text is incomplete, neither of earlier parts nor of this one.
-                b'[' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n'
-                    if self.is_between_objects() && from == at =>
-                {
-                    from = at + 1;
-                }
-                _ => {}
+            } else if !std::mem::take(&mut self.escaped) {
+                let Some(skipped) = memchr2(b'"', b'\\', &bytes[at..]) else { break };
+                at += skipped;
+                self.escaped = bytes[at] == b'\\';
+                self.in_string = self.escaped;
             }
+            at += 1;
         }
         self.text.push_str(&text[from..]);
         complete

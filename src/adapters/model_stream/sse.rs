@@ -215,7 +215,11 @@ mod tests {
 
     #[test]
     fn an_object_may_span_several_data_lines() {
-        assert_eq!(decode(&[b"data: {\ndata: \"a\": 1}\n\n"]), ["{\n\"a\": 1}"]);
+        for end in ["\n", "\r", "\r\n"] {
+            let text = ["data: {", "data: \"a\": 1}", ""].map(|line| format!("{line}{end}")).concat();
+            assert_eq!(decode(&[text.as_bytes()]), ["{\n\"a\": 1}"], "{end:?}");
+            assert_eq!(decode(&text.as_bytes().chunks(1).collect::<Vec<_>>()), ["{\n\"a\": 1}"], "{end:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Enforces limits while async-graphql resolves an operation: the rate limit of mutations, the number of resolved fields, and the
-//! size of the response.
+//! size of the response. Before that, it skips the validation of async-graphql.
 
 use std::sync::{
     Arc,
