@@ -21,7 +21,7 @@ use crate::{
     error::{Error, Result},
     ports::signals::Topic,
     store::{
-        chatrooms,
+        Db, chatrooms,
         messages::{self, ChangeKey},
     },
 };
@@ -69,31 +69,38 @@ struct ChangeBatch {
     next: Option<ChangeKey>,
 }
 
-impl Chatrooms {
-    /// A batch of the changes in a chatroom since the version `since`, read from one snapshot; with `from`, beginning at that
-    /// key. With `with_unfinished`, the replies that are being written are included. None if the chatroom was deleted.
-    async fn changes(
-        &self,
-        user: UserId,
-        id: ChatroomId,
-        since: i64,
-        from: Option<ChangeKey>,
-        with_unfinished: bool,
-    ) -> Result<Option<ChangeBatch>> {
-        let snapshot = self.db.snapshot().await?;
-        let Some(chatroom) = chatrooms::owned_by(&snapshot, user, id).await? else { return Ok(None) };
-        if chatroom.version == since && !with_unfinished {
-            return Ok(Some(ChangeBatch { chatroom, changed: Vec::new(), next: None }));
+/// A batch of the changes in a chatroom since the version `since`, read from one snapshot; with `from`, beginning at that key.
+/// With `with_unfinished`, the replies that are being written are included. None if the chatroom was deleted.
+async fn read_batch(
+    db: &Db,
+    user: UserId,
+    id: ChatroomId,
+    since: i64,
+    from: Option<ChangeKey>,
+    with_unfinished: bool,
+) -> Result<Option<ChangeBatch>> {
+    let snapshot = db.snapshot().await?;
+    let batch = match chatrooms::owned_by(&snapshot, user, id).await? {
+        None => None,
+        Some(chatroom) if chatroom.version == since && !with_unfinished => {
+            Some(ChangeBatch { chatroom, changed: Vec::new(), next: None })
         }
-        let found = messages::changed_since(&snapshot, id, since, from, MAX_BATCH_BYTES).await?;
-        let mut changed = found.messages;
-        if with_unfinished {
-            let unfinished = messages::unfinished(&snapshot, &[id]).await?;
-            changed.extend(unfinished.into_iter().filter(|reply| reply.changed_version <= since));
+        Some(chatroom) => {
+            let found = messages::changed_since(&snapshot, id, since, from, MAX_BATCH_BYTES).await?;
+            let mut changed = found.messages;
+            if with_unfinished {
+                let unfinished = messages::unfinished(&snapshot, &[id]).await?;
+                changed.extend(unfinished.into_iter().filter(|reply| reply.changed_version <= since));
+            }
+            Some(ChangeBatch { chatroom, changed, next: found.next })
         }
-        Ok(Some(ChangeBatch { chatroom, changed, next: found.next }))
-    }
+    };
+    // Dropping the snapshot instead would return its connection to sqlx's pool, and the next statement would run on another one.
+    snapshot.rollback().await?;
+    Ok(batch)
+}
 
+impl Chatrooms {
     /// The updates of the user's chatroom. With `after`, the changes since that version come first, in batches. `batches` has a
     /// permit for each batch that may be held at the same time.
     ///
@@ -125,9 +132,9 @@ impl Chatrooms {
                 loop {
                     let _permit = batches.acquire().await;
                     let with_unfinished = is_first_read && from.is_none();
-                    let batch = with_read_retry(|| chatrooms.changes(user, id, since, from, with_unfinished));
+                    let read = || read_batch(&chatrooms.db, user, id, since, from, with_unfinished);
                     // None: the read failed, and `with_read_retry` has waited.
-                    let Some(batch) = batch.await? else { continue };
+                    let Some(batch) = with_read_retry(read).await? else { continue };
                     let Some(batch) = batch else {
                         yield Update::Event(subscriber.deleted());
                         return;
