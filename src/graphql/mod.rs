@@ -17,7 +17,7 @@ use async_graphql::{SDLExportOptions, Schema as GraphqlSchema, SchemaBuilder};
 pub use engine::{
     DocumentStore, MutationRate, Prepared, SerializedResponse, Services, append_json,
     context::{Identity, RequestContext},
-    error::{failure, rejection},
+    error::{INTERNAL_ERROR, failure, rejection},
     error_code::ErrorCode,
     event::Event,
     is_rejected, limit_exceeded,

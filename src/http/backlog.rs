@@ -24,7 +24,6 @@ use std::{
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{Request, ws::Utf8Bytes},
-    middleware::Next,
     response::Response,
 };
 use hyper::body::{Frame, SizeHint};
@@ -306,12 +305,15 @@ impl HttpBody for Chunked {
 
 /// Executes a request once its connection has few enough unread bytes, and counts the bytes of its response until the client has
 /// read them.
-pub(super) async fn limit_unread_bytes(request: Request, next: Next) -> Response {
+pub(super) async fn limit_unread_bytes<F>(request: Request, execute: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     let Some(connection) = request.extensions().get::<Arc<UnreadBytes>>().cloned() else {
-        return next.run(request).await;
+        return execute(request).await;
     };
     connection.wait_until_below_limit().await;
-    let response = next.run(request).await;
+    let response = execute(request).await;
     if response.body().is_end_stream() {
         return response;
     }

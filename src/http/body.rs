@@ -6,7 +6,6 @@ use axum::{
     body::{Body, HttpBody, to_bytes},
     extract::Request,
     http::StatusCode,
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use http_body_util::LengthLimitError;
@@ -18,22 +17,26 @@ use super::rejection::body_too_long;
 pub(super) const MAX_BODY: usize = 512 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Rejects a body that is too long, incomplete or too slow.
-pub(super) async fn receive_whole_body(request: Request, next: Next) -> Response {
+/// Receives the whole body of a request.
+///
+/// # Errors
+/// The response if the body is too long, incomplete or too slow.
+pub(super) async fn receive_whole_body(request: Request) -> Result<Request, Response> {
     let (parts, body) = request.into_parts();
     let length = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if length > MAX_BODY {
-        return body_too_long(length, MAX_BODY);
+        return Err(body_too_long(length, MAX_BODY));
     }
     let reject = |status, message: String| (status, message + "\n").into_response();
     match timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await {
-        Ok(Ok(body)) => next.run(Request::from_parts(parts, Body::from(body))).await,
+        Ok(Ok(body)) => Ok(Request::from_parts(parts, Body::from(body))),
         Ok(Err(error)) if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) => {
-            body_too_long(MAX_BODY + 1, MAX_BODY)
+            Err(body_too_long(MAX_BODY + 1, MAX_BODY))
         }
-        Ok(Err(_)) => reject(StatusCode::BAD_REQUEST, "The body is incomplete.".to_owned()),
+        Ok(Err(_)) => Err(reject(StatusCode::BAD_REQUEST, "The body is incomplete.".to_owned())),
         Err(_) => {
-            reject(StatusCode::REQUEST_TIMEOUT, format!("The body was not received within {BODY_TIMEOUT:?}."))
+            let message = format!("The body was not received within {BODY_TIMEOUT:?}.");
+            Err(reject(StatusCode::REQUEST_TIMEOUT, message))
         }
     }
 }

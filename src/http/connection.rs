@@ -130,7 +130,7 @@ mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::*;
-    use crate::http::backlog::limit_unread_bytes;
+    use crate::http::limits;
 
     const MIB: usize = 1024 * 1024;
     const GET_SMALL: &[u8] = b"GET /small HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -150,7 +150,7 @@ mod tests {
             .route("/small", get("Small"))
             .route("/large", get(large))
             .route("/events", get(events))
-            .layer(middleware::from_fn(limit_unread_bytes));
+            .layer(middleware::from_fn(limits::apply));
         Connections::new(routes)
     }
 

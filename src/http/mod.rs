@@ -4,6 +4,7 @@
 //!  serve ──► connection ──► router ─┬─► graphql ──► socket
 //!  (peers)   (backlog)      (host,  ├─► my_data, chatroom_export, playground, health
 //!                            cors,  └─► stripe_webhook
+//!                            limits,
 //!                            body)
 //! ```
 //!
@@ -23,6 +24,7 @@ mod headers;
 mod health;
 mod host;
 mod json;
+mod limits;
 mod metrics;
 mod my_data;
 mod params;

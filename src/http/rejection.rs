@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     error::{Error, LimitExceeded, RequestLimit},
-    graphql::{ErrorCode, SerializedResponse, failure, limit_exceeded, rejection},
+    graphql::{ErrorCode, INTERNAL_ERROR, SerializedResponse, failure, limit_exceeded, rejection},
 };
 
 /// The response header that holds the id of the request in the log.
@@ -53,6 +53,12 @@ pub(super) fn from_error(error: Error) -> Response {
 /// The response to a request that is not allowed, whatever its operation is.
 pub(super) fn forbidden(message: &str) -> Response {
     reject(StatusCode::FORBIDDEN, ErrorCode::Forbidden, &new_request_id(), message)
+}
+
+/// The response to a request whose handler panicked. The panic hook has logged the panic.
+pub(super) fn panicked() -> Response {
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    reject(status, ErrorCode::InternalServerError, &new_request_id(), INTERNAL_ERROR)
 }
 
 /// The response to a request whose body is too long: it has at least `count` bytes, and at most `max` are allowed.

@@ -8,49 +8,48 @@ use axum::{
     middleware,
     routing::{get, post},
 };
-use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
+use tower::ServiceBuilder;
+use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::{
-    api::Api, backlog::limit_unread_bytes, body::receive_whole_body, chatroom_export, cors, graphql, host,
-    my_data, playground, stripe_webhook,
-};
+use super::{api::Api, chatroom_export, cors, graphql, host, limits, my_data, playground, stripe_webhook};
 use crate::{config::Switch, graphql::MY_DATA};
 
 /// All routes of the API.
+///
+/// Layers are added in as few calls as possible: for each request, a router clones all layers that one call has added.
 pub fn router(api: Api) -> Router {
     let cors = cors::layer(api.settings.clone());
     let serves_playground = api.settings.playground == Switch::On;
+    let limits = middleware::from_fn(limits::apply);
     // Web pages call the routes `for_pages`, so their responses have CORS headers. No page calls the webhook.
     let for_pages = playground::router(serves_playground, api.allows_introspection)
         .route("/graphql", get(graphql::get).post(graphql::post).connect(graphql::get))
         .route(MY_DATA, get(my_data::get))
         .route("/chatrooms/{id}/export", get(chatroom_export::get))
-        .merge(api.health.clone().router());
-    let for_servers = Router::new().route("/webhook/stripe", post(stripe_webhook::post));
+        .merge(api.health.clone().router())
+        .layer(ServiceBuilder::new().layer(cors).layer(limits.clone()));
+    let for_servers = Router::new().route("/webhook/stripe", post(stripe_webhook::post)).layer(limits);
     let api = Arc::new(api);
-    with_limits(for_pages)
-        .layer(cors)
-        .merge(with_limits(for_servers))
-        .layer(middleware::from_fn_with_state(api.clone(), host::check))
-        .layer(SetResponseHeaderLayer::overriding(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        ))
+    let no_sniff = SetResponseHeaderLayer::overriding(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    let check_host = middleware::from_fn_with_state(api.clone(), host::check);
+    for_pages
+        .merge(for_servers)
+        .layer(ServiceBuilder::new().layer(no_sniff).layer(check_host))
         .with_state(api)
-}
-
-/// The layer that is added last runs first: a request waits for capacity on its connection before its body is received.
-fn with_limits<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
-    routes
-        .layer(middleware::from_fn(receive_whole_body))
-        .layer(CatchPanicLayer::new())
-        .layer(middleware::from_fn(limit_unread_bytes))
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::{body::Body, extract::Request, http::StatusCode};
+    use axum::{
+        body::{Body, to_bytes},
+        extract::Request,
+        http::StatusCode,
+    };
     use clap::Parser;
+    use serde_json::Value;
     use tower::ServiceExt;
 
     use super::*;
@@ -63,13 +62,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_response_after_a_panic_has_cors_headers() {
+    async fn the_response_after_a_panic_is_an_error_with_cors_headers() {
         let panics = get(async || -> StatusCode { panic!("on purpose") });
         let settings = Arc::new(Cli::parse_from([""]).settings);
-        let routes: Router = with_limits(Router::new().route("/", panics)).layer(cors::layer(settings));
+        let routes: Router = Router::new().route("/", panics).layer(
+            ServiceBuilder::new().layer(cors::layer(settings)).layer(middleware::from_fn(limits::apply)),
+        );
         let request = Request::get("/").header(header::ORIGIN, "http://localhost:3000");
         let response = routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(response.status(), 500);
         assert_eq!(response.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "http://localhost:3000");
+        let body: Value =
+            serde_json::from_slice(&to_bytes(response.into_body(), usize::MAX).await.unwrap()).unwrap();
+        assert_eq!(body["errors"][0]["extensions"]["code"], "INTERNAL_SERVER_ERROR");
     }
 }
