@@ -53,7 +53,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::config::ServerSettings;
+    use crate::{config::ServerSettings, graphql::ErrorCode};
 
     #[derive(Parser)]
     struct Cli {
@@ -74,6 +74,7 @@ mod tests {
         assert_eq!(response.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "http://localhost:3000");
         let body: Value =
             serde_json::from_slice(&to_bytes(response.into_body(), usize::MAX).await.unwrap()).unwrap();
-        assert_eq!(body["errors"][0]["extensions"]["code"], "INTERNAL_SERVER_ERROR");
+        let code = &body["errors"][0]["extensions"]["code"];
+        assert_eq!(*code, ErrorCode::InternalServerError.as_str());
     }
 }
