@@ -55,10 +55,11 @@ pub(super) fn forbidden(message: &str) -> Response {
     reject(StatusCode::FORBIDDEN, ErrorCode::Forbidden, &new_request_id(), message)
 }
 
-/// The response to a request whose handler panicked. The panic hook has logged the panic.
+/// The response to a request whose handler panicked. The panic hook has logged the panic itself, without the request's id.
 pub(super) fn panicked() -> Response {
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
-    reject(status, ErrorCode::InternalServerError, &new_request_id(), INTERNAL_ERROR)
+    let (status, request_id) = (StatusCode::INTERNAL_SERVER_ERROR, new_request_id());
+    tracing::error!(request_id, "request handler panicked");
+    reject(status, ErrorCode::InternalServerError, &request_id, INTERNAL_ERROR)
 }
 
 /// The response to a request whose body is too long: it has at least `count` bytes, and at most `max` are allowed.

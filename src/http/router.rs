@@ -16,7 +16,8 @@ use crate::{config::Switch, graphql::MY_DATA};
 
 /// All routes of the API.
 ///
-/// Layers are added in as few calls as possible: for each request, a router clones all layers that one call has added.
+/// Layers are added in as few calls of `layer` as possible: each call puts every route into another box, and each box is cloned for
+/// each request.
 pub fn router(api: Api) -> Router {
     let cors = cors::layer(api.settings.clone());
     let serves_playground = api.settings.playground == Switch::On;
