@@ -89,7 +89,8 @@ pub struct ClaimTerms {
 }
 
 /// Of the jobs that wait, a claim first considers only those that have been due for the longest time: this many, or four times
-/// its limit if that is more.
+/// its limit, rounded up to a power of two, if that is more. The window is a literal, because PostgreSQL would otherwise plan for a
+/// tenth of all jobs; it has few values, so that a connection prepares few statements.
 const WINDOW: usize = 200;
 
 /// Claims due jobs that are not claimed or whose lease has expired. Users take turns: the first job of every user is claimed
@@ -112,7 +113,7 @@ pub async fn claim(db: &Db, terms: ClaimTerms) -> Result<Vec<job::Model>, DbErr>
 /// Claims among the jobs of the window first. Most claims find enough jobs there, so that their cost does not depend on how many
 /// jobs are due. The others then claim the rest among all due jobs.
 async fn claim_serialized(conn: &impl ConnectionTrait, terms: ClaimTerms) -> Result<Vec<job::Model>, DbErr> {
-    let window = WINDOW.max(4 * terms.limit);
+    let window = WINDOW.max((4 * terms.limit).next_power_of_two());
     let mut claimed = claim_among(conn, terms, Some(window)).await?;
     let remaining = terms.limit - claimed.len();
     if remaining > 0 && has_more_due(conn, terms.now, window).await? {
@@ -176,7 +177,7 @@ async fn claim_among(
                                    WHERE earlier.chatroom_id = due.chatroom_id AND earlier.position < due.position {look_up})
              ) AS numbered
              WHERE turn <= cap AND {is_fair}
-             ORDER BY turn, id LIMIT {limit}
+             ORDER BY turn, id LIMIT $4
          ) {lock}) RETURNING *",
         lock = match conn.get_database_backend() {
             // SQLite has a single writer, so no other transaction can hold a lock on a job.
@@ -185,9 +186,10 @@ async fn claim_among(
         },
         pro_cap = terms.pro_cap,
         basic_cap = terms.basic_cap,
-        limit = terms.limit,
     );
-    let statement = sql(conn, text, [terms.now.into(), terms.leased_until.into(), Uuid::nil().into()]);
+    let limit = i64::try_from(terms.limit).unwrap_or(i64::MAX);
+    let values = [terms.now.into(), terms.leased_until.into(), Uuid::nil().into(), limit.into()];
+    let statement = sql(conn, text, values);
     job::Model::find_by_statement(statement).all(conn).await
 }
 
