@@ -1,8 +1,9 @@
 //! The contract suite of the reply log, signals, cache and rate limits: their adapters in memory and on Redis must pass it.
 
+mod cache;
+
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use chrono::TimeDelta;
 use entity::{MessageId, UserId};
 use futures_util::{FutureExt, StreamExt};
@@ -94,16 +95,6 @@ async fn read(log: &Arc<dyn ReplyLog>, reply: MessageId, after: Cursor) -> (bool
     let entries = log.read(reply, after, usize::MAX).await.unwrap();
     let restarts = entries.iter().any(|entry| entry.end.offset == 0);
     (restarts, entries.into_iter().map(|entry| entry.text).collect())
-}
-
-#[tokio::test]
-async fn a_recorded_version_is_never_lowered_and_expires() {
-    let ports = Ports::open().await;
-    for (seconds_later, recorded, expected) in [(0, 5, 5), (0, 4, 5), (4, 6, 6), (5, 4, 4)] {
-        ports.advance(seconds_later).await;
-        ports.cache.record_version("x", recorded).await;
-        assert_eq!(ports.cache.version("x").await, Some(expected));
-    }
 }
 
 #[tokio::test]
@@ -282,32 +273,6 @@ async fn resubscribing_to_a_topic_does_not_disturb_others() {
     }
     // If the connection had been lost, `quiet` would receive a signal, too.
     assert_eq!(quiet.next().now_or_never(), None);
-}
-
-#[tokio::test]
-async fn a_cached_value_is_loaded_once_until_it_expires() {
-    let ports = Ports::open().await;
-    let cache = &ports.cache;
-    let get = async |key: &str, value: &'static str| {
-        cache.get_or_load(key, async move { Ok(Bytes::from_static(value.as_bytes())) }.boxed()).await.unwrap()
-    };
-    assert_eq!(get("a", "first").await, "first");
-    assert_eq!(get("a", "second").await, "first");
-    assert_eq!(get("b", "other").await, "other");
-    ports.advance(299).await;
-    assert_eq!(get("a", "second").await, "first");
-    ports.advance(1).await;
-    assert_eq!(get("a", "second").await, "second");
-}
-
-#[tokio::test]
-async fn a_failed_load_is_returned_and_not_cached() {
-    let ports = Ports::open().await;
-    let cache = &ports.cache;
-    let failed = cache.get_or_load("a", async { anyhow::bail!("no") }.boxed()).await;
-    assert_eq!(failed.unwrap_err().to_string(), "no");
-    let loaded = cache.get_or_load("a", async { Ok(Bytes::from_static(b"yes")) }.boxed()).await;
-    assert_eq!(loaded.unwrap(), "yes");
 }
 
 #[tokio::test]

@@ -149,6 +149,11 @@ async fn the_reply_log_signals_cache_and_rate_limits_work_on_a_redis_cluster() {
     .await;
     let cache = RedisCache::new(link.clone(), MemoryCache::new(TTL, Clock::system()), TTL);
     assert_eq!(cache.get_or_load("a", async { Ok(Bytes::from_static(b"x")) }.boxed()).await.unwrap(), "x");
+    let names: Vec<_> = (0..64).map(|number| format!("list {number}")).collect();
+    join_all(names.iter().zip(0..).map(async |(name, version)| cache.record_version(name, version).await))
+        .await;
+    let versions = join_all(names.iter().map(|name| cache.version(name))).await;
+    assert_eq!(versions, (0..64).map(Some).collect::<Vec<_>>());
     let limits = RedisRateLimit::new(link);
     let limit = |key: &str, max| Limit { key: key.to_owned(), max, window: Duration::from_mins(1) };
     let both = [limit("first", 1), limit("second", 5)];

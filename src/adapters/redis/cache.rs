@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use redis::Script;
 
-use super::link::Link;
+use super::{link::Link, version_reads::VersionReads};
 use crate::{
     adapters::memory::MemoryCache,
     ports::{
@@ -28,6 +28,7 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 ";
 
 pub struct RedisCache {
+    version_reads: VersionReads,
     link: Link,
     memory: MemoryCache,
     ttl: Duration,
@@ -38,7 +39,8 @@ impl RedisCache {
     /// `memory` is the first level. It also merges concurrent loads of one key.
     #[must_use]
     pub fn new(link: Link, memory: MemoryCache, ttl: Duration) -> Self {
-        Self { link, memory, ttl, record_version: Script::new(RECORD_VERSION) }
+        let version_reads = VersionReads::new(link.clone());
+        Self { version_reads, link, memory, ttl, record_version: Script::new(RECORD_VERSION) }
     }
 
     async fn get(&self, key: &str) -> Option<Bytes> {
@@ -86,10 +88,7 @@ impl Cache for RedisCache {
     }
 
     async fn version(&self, data: &str) -> Option<i64> {
-        let mut get = redis::pipe();
-        get.cmd("GET").arg(version_key(data));
-        let (version,): (Option<i64>,) = self.link.run(&get).await.ok()?;
-        version
+        self.version_reads.read(version_key(data)).await
     }
 
     async fn record_version(&self, data: &str, version: i64) {

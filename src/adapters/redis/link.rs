@@ -137,7 +137,7 @@ impl Link {
     /// is available again.
     pub(super) async fn publish_signals(&self, channels: Vec<String>) -> Result<(), Unavailable> {
         let published = match self.server() {
-            Ok(mut server) => self.process_result(server.publish(&channels).await),
+            Ok(server) => self.process_result(server.publish(&channels).await),
             Err(unavailable) => Err(unavailable),
         };
         if published.is_err() {
@@ -150,7 +150,7 @@ impl Link {
     }
 
     /// Counts an error, and ends the connection if the error makes it unusable. Returns the result with the error converted.
-    fn process_result<T>(&self, result: RedisResult<T>) -> Result<T, Unavailable> {
+    pub(super) fn process_result<T>(&self, result: RedisResult<T>) -> Result<T, Unavailable> {
         result.map_err(|error| {
             self.errors.increment();
             if makes_connection_unusable(&error) {

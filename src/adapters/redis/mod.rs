@@ -9,7 +9,7 @@
 //!
 //! The keys and channels of one reply, chatroom, user or session share a hash tag, so that they are in one cluster slot:
 //! `pollux:{<id>}:…`. All rate limits share the tag `{limits}`, because one script counts an event under several of them. The
-//! cache's keys have no tag, because no command uses two of them.
+//! cache's keys have no tag, because in a cluster no command uses two of them.
 
 mod cache;
 mod hub;
@@ -18,6 +18,7 @@ mod rate_limit;
 mod reply_log;
 mod server;
 mod signals;
+mod version_reads;
 
 pub use cache::RedisCache;
 pub use link::Link;

@@ -1,9 +1,9 @@
 //! One type for a connection to a single server and for one to a cluster.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, slice::Chunks, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, ProtocolVersion,
     PushInfo, RedisFuture, RedisResult, Value,
@@ -116,14 +116,27 @@ impl Server {
         redis::cmd("SET").arg("pollux:write-check").arg("").arg("PX").arg(60_000).exec_async(self).await
     }
 
-    /// Publishes an empty message on each channel: on a single server with one request, in a cluster with one for each channel,
-    /// because the channels belong to different nodes.
-    pub(super) async fn publish(&mut self, channels: &[String]) -> RedisResult<()> {
-        let per_request = match self.connection {
-            Connection::Single(_) => channels.len().max(1),
+    /// Splits the names of keys or channels into requests: one for a single server, one for each name for a cluster, because the
+    /// names belong to different nodes.
+    fn requests<'a>(&self, names: &'a [String]) -> Chunks<'a, String> {
+        names.chunks(match self.connection {
+            Connection::Single(_) => names.len().max(1),
             Connection::Cluster(_) => 1,
-        };
-        let published = channels.chunks(per_request).map(|channels| {
+        })
+    }
+
+    /// Reads the number that is stored under each key. None for a key that does not exist.
+    pub(super) async fn numbers(&self, keys: &[String]) -> RedisResult<Vec<Option<i64>>> {
+        let read = self.requests(keys).map(|keys| {
+            let mut server = self.clone();
+            async move { redis::cmd("MGET").arg(keys).query_async::<Vec<Option<i64>>>(&mut server).await }
+        });
+        Ok(try_join_all(read).await?.concat())
+    }
+
+    /// Publishes an empty message on each channel.
+    pub(super) async fn publish(&self, channels: &[String]) -> RedisResult<()> {
+        let published = self.requests(channels).map(|channels| {
             let mut server = self.clone();
             async move {
                 let mut request = redis::pipe();
