@@ -85,6 +85,7 @@ test("a_message_written_offline_is_sent_once_when_the_network_is_back", async ({
   backend.network.restore();
   await page.reload();
   await expect(replies(page)).toHaveCount(2);
+  await expect(replyText(page)).toHaveText("Yes.");
   await expect(page.locator("article.own")).toHaveText(["YouFirst", "YouWritten offline"]);
   expect(backend.gemini.prompts).toEqual(["First", "Written offline"]);
 });
@@ -105,6 +106,7 @@ test("a_message_whose_response_was_lost_is_stored_once", async ({ page, backend 
   await send(page, "Sent twice");
   await expect.poll(() => keys.length).toBe(2);
   await expect(replies(page)).toHaveCount(2);
+  await expect(replyText(page)).toHaveText("Yes.");
   await expect(page.locator("article[data-pending]")).toHaveCount(0);
   await expect(page.locator("article.own")).toHaveText(["YouFirst", "YouSent twice"]);
   expect(keys[1]).toBe(keys[0]);

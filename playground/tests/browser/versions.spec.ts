@@ -30,6 +30,7 @@ test("an_edited_message_starts_a_branch_and_both_can_be_shown", async ({ page, b
   await expect(replyText(page)).toHaveText("To first.");
   await send(page, "more");
   await expect(replies(page)).toHaveCount(2);
+  await expect(replyText(page)).toHaveText("Yes.");
   expect(backend.gemini.prompts).toEqual(["one", "two", "first", "more"]);
 });
 
