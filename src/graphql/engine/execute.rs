@@ -4,7 +4,6 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_graphql::{
     ObjectType, Request, Response, Schema, SchemaBuilder, SubscriptionType, Value,
-    dataloader::DataLoader,
     parser::types::{ExecutableDocument, OperationType},
     value,
 };
@@ -18,6 +17,7 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     access,
+    batching::Batching,
     cached_responses::{CacheableFields, CachedResponses, Key},
     context::RequestContext,
     document::DocumentSchema,
@@ -288,15 +288,15 @@ impl<S: async_graphql::Executor> Executor<S> {
         let span = self.tracer.span(|| metrics.label(), SpanKind::Server, context.trace_parent);
         let Operation { kind, document, shape, .. } = Arc::unwrap_or_clone(operation);
         let request_id = context.request_id.clone();
-        let request = self.request(document, context);
+        let (request, batching) = self.request(document, context);
         let response = if kind == OperationType::Mutation {
             // A task, so that the mutation continues even if its client disconnects.
             let schema = self.schema.clone();
-            let executed =
-                self.chatrooms.replies.tasks.spawn(span.scope(async move { schema.execute(request).await }));
+            let execution = span.scope(async move { batching.run(schema.execute(request)).await });
+            let executed = self.chatrooms.replies.tasks.spawn(execution);
             executed.await.map_err(|_| internal_error())
         } else {
-            catch_panic(span.scope(self.schema.execute(request))).await
+            catch_panic(span.scope(batching.run(self.schema.execute(request)))).await
         };
         let mut response = finish(response.unwrap_or_else(|panic| panic), &shape, text, &request_id);
         count_errors(&self.metrics, &response);
@@ -307,20 +307,18 @@ impl<S: async_graphql::Executor> Executor<S> {
         response
     }
 
-    pub(super) fn request(&self, document: ExecutableDocument, context: RequestContext) -> Request {
-        let mut request = Request::new("").data(self.loader(&context)).data(context);
+    /// The request for a document, and what runs its execution.
+    pub(super) fn request(
+        &self,
+        document: ExecutableDocument,
+        context: RequestContext,
+    ) -> (Request, Batching) {
+        let chatrooms = &self.chatrooms;
+        let batches = Batches::new(chatrooms.db.clone(), chatrooms.quota.clone(), context.memory.clone());
+        let batching = Batching::default();
+        let mut request = Request::new("").data(batching.loader(batches)).data(context);
         request.set_parsed_query(document);
-        request
-    }
-
-    fn loader(&self, context: &RequestContext) -> DataLoader<Batches> {
-        let tasks = self.chatrooms.replies.tasks.clone();
-        DataLoader::new(
-            Batches::new(self.chatrooms.db.clone(), self.chatrooms.quota.clone(), context.memory.clone()),
-            move |load| {
-                tasks.spawn(load);
-            },
-        )
+        (request, batching)
     }
 }
 

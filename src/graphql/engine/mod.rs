@@ -19,6 +19,7 @@
 
 mod access;
 mod arguments;
+mod batching;
 mod cached_responses;
 pub mod context;
 mod delta;

@@ -228,9 +228,9 @@ impl<S: async_graphql::Executor> Executor<S> {
         step: Arc<Step>,
     ) -> Option<Response> {
         let Subscription { event_operation, text, context } = subscription;
-        let request = self.request(document, context.clone()).data(step);
-        let mut responses = self.schema.execute_stream(request, None);
-        let response = catch_panic(responses.next()).await.unwrap_or_else(Some)?;
+        let (request, batching) = self.request(document, context.clone());
+        let mut responses = self.schema.execute_stream(request.data(step), None);
+        let response = catch_panic(batching.run(responses.next())).await.unwrap_or_else(Some)?;
         let response = finish(response, &event_operation.shape, text, &context.request_id);
         count_errors(&self.metrics, &response);
         Some(response)
