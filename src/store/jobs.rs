@@ -88,10 +88,10 @@ pub struct ClaimTerms {
     pub pro_cap: u32,
 }
 
-/// Of the jobs that wait, a claim first considers only those that have been due for the longest time: this many, or four times
-/// its limit, rounded up to a power of two, if that is more. The window is a literal, because PostgreSQL would otherwise plan for a
-/// tenth of all jobs; it has few values, so that a connection prepares few statements.
-const WINDOW: usize = 200;
+/// Of the jobs that wait, a claim first considers only those that have been due for the longest time: the first of these numbers
+/// that is at least four times its limit. If it finds too few there, it considers the next number, and at last all jobs. The
+/// number is a literal in the statement, because PostgreSQL would otherwise plan for a tenth of all jobs.
+const WINDOWS: [usize; 3] = [16, 256, 4096];
 
 /// Claims due jobs that are not claimed or whose lease has expired. Users take turns: the first job of every user is claimed
 /// before the second job of any user, and running jobs count as earlier ones. Of one user and kind, no more jobs run at once than
@@ -110,15 +110,19 @@ pub async fn claim(db: &Db, terms: ClaimTerms) -> Result<Vec<job::Model>, DbErr>
     Ok(claimed)
 }
 
-/// Claims among the jobs of the window first. Most claims find enough jobs there, so that their cost does not depend on how many
-/// jobs are due. The others then claim the rest among all due jobs.
+/// Claims among the jobs of a window first. Most claims find enough jobs there, so that their cost does not depend on how many
+/// jobs are due. The others then claim the rest in larger windows, and at last among all due jobs.
 async fn claim_serialized(conn: &impl ConnectionTrait, terms: ClaimTerms) -> Result<Vec<job::Model>, DbErr> {
-    let window = WINDOW.max((4 * terms.limit).next_power_of_two());
-    let mut claimed = claim_among(conn, terms, Some(window)).await?;
-    let remaining = terms.limit - claimed.len();
-    if remaining > 0 && has_more_due(conn, terms.now, window).await? {
-        claimed.extend(claim_among(conn, ClaimTerms { limit: remaining, ..terms }, None).await?);
+    let mut claimed = Vec::new();
+    for window in WINDOWS.into_iter().filter(|window| *window >= 4 * terms.limit) {
+        let limit = terms.limit - claimed.len();
+        claimed.extend(claim_among(conn, ClaimTerms { limit, ..terms }, Some(window)).await?);
+        if claimed.len() == terms.limit || !has_more_due(conn, terms.now, window).await? {
+            return Ok(claimed);
+        }
     }
+    let limit = terms.limit - claimed.len();
+    claimed.extend(claim_among(conn, ClaimTerms { limit, ..terms }, None).await?);
     Ok(claimed)
 }
 

@@ -4,7 +4,10 @@ use chrono::TimeDelta;
 use entity::job;
 use pollux::{
     config::Role,
-    store::jobs::{self, ClaimTerms},
+    store::{
+        commit,
+        jobs::{self, ClaimTerms},
+    },
 };
 use serde_json::json;
 
@@ -138,13 +141,16 @@ async fn a_users_first_job_is_claimed_before_the_second_of_a_user_with_a_long_qu
     let busy = insert_user(db.write(), "+14155550101", now).await.id;
     let other = insert_user(db.write(), "+14155550102", now).await.id;
     let enqueue = |user, count: i64, age: TimeDelta| async move {
+        let tx = db.begin().await.unwrap();
         for number in 0..count {
             let run_at = now - age + TimeDelta::milliseconds(number);
             let job = job::Model { user_id: Some(user), run_at, ..jobs::new("test", run_at) };
-            jobs::insert(db.write(), job).await.unwrap();
+            jobs::insert(&tx, job).await.unwrap();
         }
+        commit(tx).await.unwrap();
     };
-    enqueue(busy, 1000, TimeDelta::minutes(2)).await;
+    // So many that the claims that find too few jobs among the first of the queue must consider all.
+    enqueue(busy, 5000, TimeDelta::minutes(2)).await;
     enqueue(other, 2, TimeDelta::minutes(1)).await;
     let claim = |limit| async move {
         let leased_until = now + TimeDelta::seconds(30);
