@@ -1,4 +1,5 @@
-//! A message in a chatroom with many messages: its cost must not grow with the conversation, except for the longer prompt.
+//! A message in a chatroom with many messages, and a query of the newest ones: their cost must not grow with the conversation,
+//! except for the longer prompt.
 
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use super::{
     stream::{REPLY, Times, follow},
 };
 use crate::{
-    client::{Connection, Socket},
+    client::{Connection, Socket, graphql_request},
     installation::Installation,
     latencies::Latencies,
     model::Answer,
@@ -22,6 +23,11 @@ use crate::{
 const LENGTHS: [(u32, usize); 4] = [(10, 100), (1_000, 10), (10_000, 1), (100_000, 1)];
 /// How many messages are sent in a round.
 const MESSAGES: usize = 100;
+/// How many queries for the newest messages are sent in a round.
+const QUERIES: usize = 100;
+const NEWEST: &str = "query($id: ID!) {
+    chatroom(id: $id) { title messages(last: 20) { nodes { id role content } } }
+}";
 
 pub async fn measure(section: &mut Section<'_>) {
     let installation = Installation::create(section.storage).await;
@@ -57,6 +63,13 @@ pub async fn measure(section: &mut Section<'_>) {
                 assert!(socket.next().await.contains(r#""type":"complete""#));
             }
             let cpu = [before, servers.cpu()];
+            let mut queries = Latencies::default();
+            for chatroom in measured.iter().cycle().take(QUERIES) {
+                let request = graphql_request(&user.token, NEWEST, &json!({ "id": chatroom }));
+                let started = Instant::now();
+                connection.call(&request).await;
+                queries.push(started.elapsed());
+            }
             if round == 0 {
                 continue;
             }
@@ -67,6 +80,11 @@ pub async fn measure(section: &mut Section<'_>) {
                 times.first_deltas.percentile(50),
             );
             add_cpu(section, &format!("a message and its reply, {length} messages"), cpu, MESSAGES);
+            section.add(
+                &format!("query of the newest 20, p50, {length} messages"),
+                "ms",
+                queries.percentile(50),
+            );
         }
     }
     servers.stop().await;
