@@ -21,10 +21,11 @@ use pollux::{
         reply_log::{AppendError, Cursor, LogEntry, LogUpdate, ReplyLog},
         signals::{Signals, Topic},
     },
+    telemetry::metrics::Counter,
 };
 use tempfile::TempDir;
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::support::{requirements::require_servers, socket::TEST_TIMEOUT};
 
@@ -111,17 +112,19 @@ fn entry(attempt: u32, offset: usize, text: &str) -> LogEntry {
     LogEntry { end: Cursor { attempt, offset }, text: text.to_owned() }
 }
 
+/// Connects to a cluster.
+async fn connect(cluster: &Cluster) -> (Link, AbortOnDropHandle<()>) {
+    let url = format!("redis://127.0.0.1:{}", cluster.ports[0]);
+    let connected = Link::open(&url, &TaskTracker::new(), Counter::default()).unwrap();
+    timeout(TEST_TIMEOUT, connected.0.connected()).await.unwrap();
+    connected
+}
+
 #[tokio::test]
 async fn the_reply_log_signals_cache_and_rate_limits_work_on_a_redis_cluster() {
     require_servers!();
     let cluster = Cluster::start().await;
-    let (link, _handle) = Link::open(
-        &format!("redis://127.0.0.1:{}", cluster.ports[0]),
-        &TaskTracker::new(),
-        pollux::telemetry::metrics::Counter::default(),
-    )
-    .unwrap();
-    timeout(TEST_TIMEOUT, link.connected()).await.unwrap();
+    let (link, _handle) = connect(&cluster).await;
     let log = RedisReplyLog::new(link.clone());
     let signals = RedisSignals::new(link.clone());
     // With this many replies and topics, every server has some of their keys.
@@ -159,4 +162,20 @@ async fn the_reply_log_signals_cache_and_rate_limits_work_on_a_redis_cluster() {
     let both = [limit("first", 1), limit("second", 5)];
     assert_eq!(limits.take(&both).await.unwrap(), Verdict::Allowed { remaining: 0 });
     assert!(matches!(limits.take(&both).await.unwrap(), Verdict::Rejected { .. }));
+}
+
+#[tokio::test]
+async fn concurrent_reads_of_versions_do_not_fail_with_those_from_a_server_of_the_cluster_that_hangs() {
+    require_servers!();
+    let cluster = Cluster::start().await;
+    let (link, _handle) = connect(&cluster).await;
+    let cache = RedisCache::new(link, MemoryCache::new(TTL, Clock::system()), TTL);
+    let names: Vec<_> = (0..64).map(|number| format!("list {number}")).collect();
+    join_all(names.iter().map(|name| cache.record_version(name, 7))).await;
+    let hanging = cluster.servers[2].id().to_string();
+    assert!(Command::new("kill").args(["-s", "STOP", &hanging]).status().unwrap().success());
+    let versions = join_all(names.iter().map(|name| cache.version(name))).await;
+    // Each of the three servers has about a third of the names.
+    let read = versions.into_iter().flatten().inspect(|version| assert_eq!(*version, 7)).count();
+    assert!((32..64).contains(&read), "{read} versions were read");
 }

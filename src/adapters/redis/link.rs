@@ -107,6 +107,10 @@ impl Link {
         self.server.borrow().clone().map_err(|why| unavailable(anyhow!(why)))
     }
 
+    pub(super) fn is_cluster(&self) -> bool {
+        self.server.borrow().as_ref().is_ok_and(Server::is_cluster)
+    }
+
     /// Checks that Redis responds and accepts writes now.
     pub(super) async fn check(&self) -> Result<(), Unavailable> {
         let mut server = self.server()?;

@@ -1,9 +1,9 @@
 //! One type for a connection to a single server and for one to a cluster.
 
-use std::{collections::HashMap, slice::Chunks, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, ProtocolVersion,
     PushInfo, RedisFuture, RedisResult, Value,
@@ -116,27 +116,21 @@ impl Server {
         redis::cmd("SET").arg("pollux:write-check").arg("").arg("PX").arg(60_000).exec_async(self).await
     }
 
-    /// Splits the names of keys or channels into requests: one for a single server, one for each name for a cluster, because the
-    /// names belong to different nodes.
-    fn requests<'a>(&self, names: &'a [String]) -> Chunks<'a, String> {
-        names.chunks(match self.connection {
-            Connection::Single(_) => names.len().max(1),
-            Connection::Cluster(_) => 1,
-        })
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.connection, Connection::Cluster(_))
     }
 
-    /// Reads the number that is stored under each key. None for a key that does not exist.
-    pub(super) async fn numbers(&self, keys: &[String]) -> RedisResult<Vec<Option<i64>>> {
-        let read = self.requests(keys).map(|keys| {
-            let mut server = self.clone();
-            async move { redis::cmd("MGET").arg(keys).query_async::<Vec<Option<i64>>>(&mut server).await }
-        });
-        Ok(try_join_all(read).await?.concat())
+    /// Reads the number that is stored under each key. None for a key that does not exist. In a cluster, all keys must be in one
+    /// slot.
+    pub(super) async fn numbers(&mut self, keys: &[String]) -> RedisResult<Vec<Option<i64>>> {
+        redis::cmd("MGET").arg(keys).query_async(self).await
     }
 
     /// Publishes an empty message on each channel.
     pub(super) async fn publish(&self, channels: &[String]) -> RedisResult<()> {
-        let published = self.requests(channels).map(|channels| {
+        // In a cluster, the channels belong to different nodes.
+        let chunk = if self.is_cluster() { 1 } else { channels.len().max(1) };
+        let published = channels.chunks(chunk).map(|channels| {
             let mut server = self.clone();
             async move {
                 let mut request = redis::pipe();

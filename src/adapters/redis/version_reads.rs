@@ -24,6 +24,10 @@ impl VersionReads {
 
     /// The version that is stored under this key. None if there is none, or if the request failed or its call was dropped.
     pub(super) async fn read(&self, key: String) -> Option<i64> {
+        if self.link.is_cluster() {
+            // The keys are in different slots, so one request cannot read several.
+            return self.request(&[key]).await.pop().flatten();
+        }
         let (sender, mut version) = oneshot::channel();
         self.waiting().push((key, sender));
         tokio::select! {
@@ -36,15 +40,19 @@ impl VersionReads {
 
     /// Reads all versions that calls wait for. If that fails, dropping the senders ends the calls.
     async fn read_waiting(&self) {
-        let Ok(server) = self.link.server() else { return self.waiting().clear() };
         let waiting = std::mem::take(&mut *self.waiting());
         let (keys, senders): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
-        let _span = Link::span();
-        let versions = self.link.process_result(server.numbers(&keys).await).unwrap_or_default();
-        for (sender, version) in senders.into_iter().zip(versions) {
+        for (sender, version) in senders.into_iter().zip(self.request(&keys).await) {
             // The error is ignored: it means that the call was dropped.
             let _ = sender.send(version);
         }
+    }
+
+    /// The versions under these keys. Empty if the request failed.
+    async fn request(&self, keys: &[String]) -> Vec<Option<i64>> {
+        let Ok(mut server) = self.link.server() else { return Vec::new() };
+        let _span = Link::span();
+        self.link.process_result(server.numbers(keys).await).unwrap_or_default()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Vec<Read>> {
