@@ -155,6 +155,6 @@ mod tests {
             serde_json::json!([{ "next": { "next": { "number": 100 } } }, { "next": { "next": { "number": 200 } } }])
         );
         assert_eq!(data["second"][49], serde_json::json!({ "next": { "number": 500 } }));
-        assert_eq!(*log.0.lock().unwrap(), [BTreeSet::from_iter(1..=50), BTreeSet::from([10, 20])]);
+        assert_eq!(*log.0.lock().unwrap(), [(1..=50).collect(), BTreeSet::from([10, 20])]);
     }
 }
