@@ -33,7 +33,11 @@ impl VersionReads {
         tokio::select! {
             biased;
             read = &mut version => return read.ok().flatten(),
-            _turn = self.turn.lock() => self.read_waiting().await,
+            _turn = self.turn.lock() => {
+                // Tasks that are ready run first: their reads join this request.
+                tokio::task::yield_now().await;
+                self.read_waiting().await;
+            }
         }
         version.await.ok().flatten()
     }
