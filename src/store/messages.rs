@@ -171,35 +171,41 @@ pub async fn by_ids<E: From<DbErr>>(
     collect(rows.stream(conn).await?, admit).await
 }
 
-/// For each of these chatrooms, a page of its active branch, ordered by depth. Runs one query for all of them; a chatroom
-/// without messages in the window is missing from the result.
+/// For each of these chatrooms, a page of its active branch, ordered by depth. Each page is read by the index, so the cost does
+/// not depend on the lengths of the chatrooms. A chatroom without messages in the window is missing from the result.
 pub async fn pages<E: From<DbErr>>(
     conn: &ConnectionPool,
     chatrooms: &[ChatroomId],
     window: &Window<i32>,
     admit: impl Fn(&message::Model) -> Result<(), E>,
 ) -> Result<Vec<(ChatroomId, Page<Arc<message::Model>>)>, E> {
-    let mut values: Vec<Value> = chatrooms.iter().map(|&chatroom| chatroom.into()).collect();
-    let mut bounds = String::new();
-    for (depth, comparison) in [(window.after, ">"), (window.before, "<")] {
-        if let Some(depth) = depth {
-            values.push(depth.into());
-            bounds += &format!(" AND depth {comparison} ${}", values.len());
+    // SQLite permits 500 parts of a compound query.
+    const PAGES_PER_QUERY: usize = 100;
+    let mut pages = Vec::new();
+    for chatrooms in chatrooms.chunks(PAGES_PER_QUERY) {
+        let mut values: Vec<Value> = chatrooms.iter().map(|&chatroom| chatroom.into()).collect();
+        let mut bounds = String::new();
+        for (depth, comparison) in [(window.after, ">"), (window.before, "<")] {
+            if let Some(depth) = depth {
+                values.push(depth.into());
+                bounds += &format!(" AND depth {comparison} ${}", values.len());
+            }
         }
+        let (direction, limit) = (if window.backward { "DESC" } else { "ASC" }, window.fetched());
+        let rest = format!("active{bounds} ORDER BY depth {direction} LIMIT {limit}");
+        let page = |chatroom| {
+            format!(
+                "SELECT * FROM (SELECT * FROM messages WHERE chatroom_id = ${chatroom} AND {rest}) AS page"
+            )
+        };
+        let union = (1..=chatrooms.len()).map(page).collect::<Vec<_>>().join(" UNION ALL ");
+        let text = format!("SELECT * FROM ({union}) AS pages ORDER BY chatroom_id, depth {direction}");
+        let rows = message::Model::find_by_statement(sql(conn, text, values)).stream(conn).await?;
+        let rows: Vec<_> = collect(rows, &admit).await?.into_iter().map(Arc::new).collect();
+        let by_chatroom = rows.chunk_by(|row, next| row.chatroom_id == next.chatroom_id);
+        pages.extend(by_chatroom.map(|rows| (rows[0].chatroom_id, window.page(rows.to_vec()))));
     }
-    let direction = if window.backward { "DESC" } else { "ASC" };
-    let text = format!(
-        "SELECT * FROM (
-             SELECT messages.*, row_number() OVER (PARTITION BY chatroom_id ORDER BY depth {direction}) AS row_number
-             FROM messages WHERE active AND chatroom_id IN ({chatrooms}){bounds}
-         ) AS numbered WHERE row_number <= {limit} ORDER BY chatroom_id, row_number",
-        chatrooms = placeholders(1, chatrooms.len()),
-        limit = window.fetched(),
-    );
-    let rows = message::Model::find_by_statement(sql(conn, text, values));
-    let rows: Vec<_> = collect(rows.stream(conn).await?, admit).await?.into_iter().map(Arc::new).collect();
-    let by_chatroom = rows.chunk_by(|row, next| row.chatroom_id == next.chatroom_id);
-    Ok(by_chatroom.map(|rows| (rows[0].chatroom_id, window.page(rows.to_vec()))).collect())
+    Ok(pages)
 }
 
 /// The position that all versions of a message share: after their parent, or at the beginning of the chatroom. Versions of a
