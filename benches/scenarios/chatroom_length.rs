@@ -1,5 +1,5 @@
-//! A message in a chatroom with many messages, and a query of the newest ones: their cost must not grow with the conversation,
-//! except for the longer prompt.
+//! A message in a chatroom with many messages, and queries of the newest ones and of the first one: their cost must not grow with
+//! the conversation, except for the longer prompt.
 
 use std::time::Instant;
 
@@ -23,11 +23,18 @@ use crate::{
 const LENGTHS: [(u32, usize); 4] = [(10, 100), (1_000, 10), (10_000, 1), (100_000, 1)];
 /// How many messages are sent in a round.
 const MESSAGES: usize = 100;
-/// How many queries for the newest messages are sent in a round.
+/// How many queries of each kind are sent in a round.
 const QUERIES: usize = 100;
-const NEWEST: &str = "query($id: ID!) {
-    chatroom(id: $id) { title messages(last: 20) { nodes { id role content } } }
-}";
+const QUERY_DOCUMENTS: [(&str, &str); 2] = [
+    (
+        "the newest 20",
+        "query($id: ID!) { chatroom(id: $id) { title messages(last: 20) { nodes { id role content } } } }",
+    ),
+    (
+        "the first's alternatives",
+        "query($id: ID!) { chatroom(id: $id) { messages(first: 1) { nodes { alternatives { id content } } } } }",
+    ),
+];
 
 pub async fn measure(section: &mut Section<'_>) {
     let installation = Installation::create(section.storage).await;
@@ -63,12 +70,14 @@ pub async fn measure(section: &mut Section<'_>) {
                 assert!(socket.next().await.contains(r#""type":"complete""#));
             }
             let cpu = [before, servers.cpu()];
-            let mut queries = Latencies::default();
-            for chatroom in measured.iter().cycle().take(QUERIES) {
-                let request = graphql_request(&user.token, NEWEST, &json!({ "id": chatroom }));
-                let started = Instant::now();
-                connection.call(&request).await;
-                queries.push(started.elapsed());
+            let mut queries = QUERY_DOCUMENTS.map(|(name, _)| (name, Latencies::default()));
+            for ((_, document), (_, latencies)) in QUERY_DOCUMENTS.iter().zip(&mut queries) {
+                for chatroom in measured.iter().cycle().take(QUERIES) {
+                    let request = graphql_request(&user.token, document, &json!({ "id": chatroom }));
+                    let started = Instant::now();
+                    connection.call(&request).await;
+                    latencies.push(started.elapsed());
+                }
             }
             if round == 0 {
                 continue;
@@ -80,11 +89,13 @@ pub async fn measure(section: &mut Section<'_>) {
                 times.first_deltas.percentile(50),
             );
             add_cpu(section, &format!("a message and its reply, {length} messages"), cpu, MESSAGES);
-            section.add(
-                &format!("query of the newest 20, p50, {length} messages"),
-                "ms",
-                queries.percentile(50),
-            );
+            for (name, latencies) in &mut queries {
+                section.add(
+                    &format!("query of {name}, p50, {length} messages"),
+                    "ms",
+                    latencies.percentile(50),
+                );
+            }
         }
     }
     servers.stop().await;

@@ -24,6 +24,7 @@ mod m20261126_000301_admin_actions;
 mod m20261126_000302_blocked_users;
 mod m20261126_000303_granted_pro;
 mod m20261126_000401_message_references;
+mod m20261128_000402_first_messages;
 
 pub struct Migrator;
 
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000302_blocked_users::Migration),
             Box::new(m20261126_000303_granted_pro::Migration),
             Box::new(m20261126_000401_message_references::Migration),
+            Box::new(m20261128_000402_first_messages::Migration),
         ]
     }
 }
