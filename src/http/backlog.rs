@@ -309,11 +309,12 @@ pub(super) async fn limit_unread_bytes<F>(request: Request, execute: impl FnOnce
 where
     F: Future<Output = Response>,
 {
-    let Some(connection) = request.extensions().get::<Arc<UnreadBytes>>().cloned() else {
-        return execute(request).await;
-    };
-    connection.wait_until_below_limit().await;
+    let connection = request.extensions().get::<Arc<UnreadBytes>>().cloned();
+    if let Some(connection) = &connection {
+        connection.wait_until_below_limit().await;
+    }
     let response = execute(request).await;
+    let Some(connection) = connection else { return response };
     if response.body().is_end_stream() {
         return response;
     }

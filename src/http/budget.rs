@@ -36,6 +36,9 @@ impl Budget {
 
     /// Waits until at most this number of bytes is used.
     pub(super) async fn wait_until_at_most(&self, bytes: usize) {
+        if self.used() <= bytes {
+            return;
+        }
         // This fails only if the sender is dropped, but `self` holds it.
         let _ = self.used.subscribe().wait_for(|used| *used <= bytes).await;
     }

@@ -22,7 +22,7 @@ use std::{
 use chrono::TimeDelta;
 use entity::{SessionId, Timestamp};
 use futures_util::{FutureExt, StreamExt, stream::BoxStream};
-use moka::future::Cache;
+use moka::sync::Cache;
 use ring::digest;
 
 use super::Viewer;
@@ -90,14 +90,14 @@ impl SessionCache {
     }
 
     /// The viewer of a known token that is current; none if the session must be read.
-    pub(super) async fn viewer(&self, token: &TokenHash, now: Timestamp) -> Option<Viewer> {
-        let viewer = self.current_viewer(token, now).await;
+    pub(super) fn viewer(&self, token: &TokenHash, now: Timestamp) -> Option<Viewer> {
+        let viewer = self.current_viewer(token, now);
         self.hits.count(viewer.is_some());
         viewer
     }
 
-    async fn current_viewer(&self, token: &TokenHash, now: Timestamp) -> Option<Viewer> {
-        let known = self.known.get(token).await?;
+    fn current_viewer(&self, token: &TokenHash, now: Timestamp) -> Option<Viewer> {
+        let known = self.known.get(token)?;
         let mut check = known.check.lock().unwrap_or_else(PoisonError::into_inner);
         let age = now.signed_duration_since(check.read_at);
         let is_current = now < known.viewer.until
@@ -116,7 +116,7 @@ impl SessionCache {
     }
 
     /// Makes a token known. The caller must have obtained `signals`, `read_at` and `ended_count` before it read the session.
-    pub(super) async fn insert(
+    pub(super) fn insert(
         &self,
         token: TokenHash,
         viewer: Viewer,
@@ -126,11 +126,11 @@ impl SessionCache {
     ) {
         let check = Check { read_at, ended_count, session_expires_at, signals, is_signaled: false };
         let known = KnownToken { viewer, check: Mutex::new(check) };
-        self.known.insert(token, Arc::new(known)).await;
+        self.known.insert(token, Arc::new(known));
     }
 
-    pub(super) async fn remove(&self, token: &TokenHash) {
-        self.known.invalidate(token).await;
+    pub(super) fn remove(&self, token: &TokenHash) {
+        self.known.invalidate(token);
     }
 
     /// Makes sure that no token of an ended session is current. Call it after this process has ended the session, and before it
@@ -155,42 +155,41 @@ mod tests {
 
     const TOKEN: TokenHash = [1; 32];
 
-    async fn cache_with_known_token(signals: BoxStream<'static, ()>) -> (SessionCache, Viewer, Timestamp) {
+    fn cache_with_known_token(signals: BoxStream<'static, ()>) -> (SessionCache, Viewer, Timestamp) {
         let cache = SessionCache::new(Metrics::default().caches.of("sessions"));
         let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
         let until = now + TimeDelta::seconds(60);
         let viewer = Viewer { user: UserId::generate(), session: SessionId::generate(), until };
-        cache.insert(TOKEN, viewer, (now, cache.ended_count(viewer.session)), until, signals).await;
+        cache.insert(TOKEN, viewer, (now, cache.ended_count(viewer.session)), until, signals);
         (cache, viewer, now)
     }
 
-    #[tokio::test]
-    async fn a_known_token_is_accepted_for_less_than_five_seconds() {
-        let (cache, viewer, now) = cache_with_known_token(stream::pending().boxed()).await;
-        assert_eq!(cache.viewer(&TOKEN, now).await, Some(viewer));
-        assert_eq!(cache.viewer(&TOKEN, now + TimeDelta::milliseconds(4_999)).await, Some(viewer));
-        assert_eq!(cache.viewer(&TOKEN, now + TimeDelta::seconds(5)).await, None);
-        assert_eq!(cache.viewer(&TOKEN, now - TimeDelta::seconds(1)).await, None, "the clock was set back");
+    #[test]
+    fn a_known_token_is_accepted_for_less_than_five_seconds() {
+        let (cache, viewer, now) = cache_with_known_token(stream::pending().boxed());
+        assert_eq!(cache.viewer(&TOKEN, now), Some(viewer));
+        assert_eq!(cache.viewer(&TOKEN, now + TimeDelta::milliseconds(4_999)), Some(viewer));
+        assert_eq!(cache.viewer(&TOKEN, now + TimeDelta::seconds(5)), None);
+        assert_eq!(cache.viewer(&TOKEN, now - TimeDelta::seconds(1)), None, "the clock was set back");
     }
 
-    #[tokio::test]
-    async fn a_known_token_is_not_current_after_its_session_ended_here_or_its_signal_arrived() {
-        let (cache, viewer, now) = cache_with_known_token(stream::pending().boxed()).await;
+    #[test]
+    fn a_known_token_is_not_current_after_its_session_ended_here_or_its_signal_arrived() {
+        let (cache, viewer, now) = cache_with_known_token(stream::pending().boxed());
         cache.on_session_ended(viewer.session);
-        assert_eq!(cache.viewer(&TOKEN, now).await, None);
-        let (cache, _, now) =
-            cache_with_known_token(stream::iter([()]).chain(stream::pending()).boxed()).await;
+        assert_eq!(cache.viewer(&TOKEN, now), None);
+        let (cache, _, now) = cache_with_known_token(stream::iter([()]).chain(stream::pending()).boxed());
         for _ in 0..2 {
-            assert_eq!(cache.viewer(&TOKEN, now).await, None, "for concurrent requests, too");
+            assert_eq!(cache.viewer(&TOKEN, now), None, "for concurrent requests, too");
         }
     }
 
-    #[tokio::test]
-    async fn a_session_that_ends_while_it_is_read_is_not_accepted_afterwards() {
-        let (cache, viewer, now) = cache_with_known_token(stream::pending().boxed()).await;
+    #[test]
+    fn a_session_that_ends_while_it_is_read_is_not_accepted_afterwards() {
+        let (cache, viewer, now) = cache_with_known_token(stream::pending().boxed());
         let before = cache.ended_count(viewer.session);
         cache.on_session_ended(viewer.session);
-        cache.insert(TOKEN, viewer, (now, before), viewer.until, stream::pending().boxed()).await;
-        assert_eq!(cache.viewer(&TOKEN, now).await, None);
+        cache.insert(TOKEN, viewer, (now, before), viewer.until, stream::pending().boxed());
+        assert_eq!(cache.viewer(&TOKEN, now), None);
     }
 }

@@ -22,7 +22,7 @@ use sea_orm::ConnectionTrait;
 
 use super::{
     Auth, Caller, Viewer,
-    session_cache::SessionCache,
+    session_cache::{SessionCache, TokenHash},
     tokens::{self, RefreshToken},
 };
 use crate::{
@@ -119,9 +119,15 @@ impl Auth {
     pub async fn authenticate(&self, access_token: &str) -> Result<Viewer> {
         let now = self.clock.now();
         let token_hash = SessionCache::hash(access_token);
-        if let Some(viewer) = self.session_cache.viewer(&token_hash, now).await {
+        if let Some(viewer) = self.session_cache.viewer(&token_hash, now) {
             return Ok(viewer);
         }
+        // Boxed, because few requests need this memory.
+        Box::pin(self.verify(access_token, token_hash, now)).await
+    }
+
+    /// Verifies a token whose hash is not in the cache, or is no longer current there.
+    async fn verify(&self, access_token: &str, token_hash: TokenHash, now: Timestamp) -> Result<Viewer> {
         let (viewer, refresh_fingerprint) = tokens::verify_access_token(&self.keys, access_token, now)?;
         let signals = self.signals.subscribe(Topic::Session(viewer.session)).await;
         // Like the subscription, the count precedes the read of the session. The cache thereby notices if the session ends
@@ -129,16 +135,14 @@ impl Auth {
         let ended_count = self.session_cache.ended_count(viewer.session);
         let session = sessions::live(self.db.read(), viewer.session, now).await?;
         let Some(session) = session.filter(|session| session.user_id == viewer.user) else {
-            self.session_cache.remove(&token_hash).await;
+            self.session_cache.remove(&token_hash);
             return Err(Error::Unauthenticated("The session has ended."));
         };
         let proves_receipt =
             !session.is_received && refresh_fingerprint == tokens::fingerprint(&session.refresh_hash);
         // If marking fails, the access token is not cached, so that the next request with it retries.
         if !proves_receipt || self.mark_received(&session).await {
-            self.session_cache
-                .insert(token_hash, viewer, (now, ended_count), session.expires_at, signals)
-                .await;
+            self.session_cache.insert(token_hash, viewer, (now, ended_count), session.expires_at, signals);
         }
         Ok(viewer)
     }

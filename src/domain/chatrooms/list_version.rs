@@ -19,6 +19,11 @@ impl Chatrooms {
         if let Some(version) = self.cache.version(&cache_key(user)).await {
             return Ok(version);
         }
+        // Boxed, because few requests need this memory.
+        Box::pin(self.read_list_version(user)).await
+    }
+
+    async fn read_list_version(&self, user: UserId) -> Result<i64> {
         let started = Instant::now();
         let version = users::chatrooms_version(self.db.read(), user).await?;
         if started.elapsed() < MAX_READ_TIME {

@@ -7,7 +7,7 @@
 use apollo_compiler::{ExecutableDocument, Name, executable::Operation, executable::Selection};
 use bytes::Bytes;
 use entity::UserId;
-use moka::future::Cache;
+use moka::sync::Cache;
 
 /// The maximum size of all kept responses with their keys, in bytes.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -77,13 +77,13 @@ impl Default for CachedResponses {
 }
 
 impl CachedResponses {
-    pub(super) async fn get(&self, key: &Key) -> Option<Bytes> {
-        self.kept.get(key).await
+    pub(super) fn get(&self, key: &Key) -> Option<Bytes> {
+        self.kept.get(key)
     }
 
-    pub(super) async fn insert(&self, key: Key, data: Bytes) {
+    pub(super) fn insert(&self, key: Key, data: Bytes) {
         if data.len() <= MAX_RESPONSE_BYTES {
-            self.kept.insert(key, data).await;
+            self.kept.insert(key, data);
         }
     }
 }
@@ -122,18 +122,18 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn the_bytes_of_kept_responses_are_limited() {
+    #[test]
+    fn the_bytes_of_kept_responses_are_limited() {
         let responses = CachedResponses::default();
         let key = |number| Key { user: UserId::generate(), list_version: number, request: String::new() };
         let (largest, too_large) = (vec![0; MAX_RESPONSE_BYTES], vec![0; MAX_RESPONSE_BYTES + 1]);
-        responses.insert(key(0), too_large.into()).await;
-        responses.kept.run_pending_tasks().await;
+        responses.insert(key(0), too_large.into());
+        responses.kept.run_pending_tasks();
         assert_eq!(responses.kept.entry_count(), 0);
         for number in 0..300 {
-            responses.insert(key(number), largest.clone().into()).await;
+            responses.insert(key(number), largest.clone().into());
         }
-        responses.kept.run_pending_tasks().await;
+        responses.kept.run_pending_tasks();
         assert!((1..=MAX_BYTES).contains(&responses.kept.weighted_size()));
     }
 }

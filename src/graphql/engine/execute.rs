@@ -8,7 +8,6 @@ use async_graphql::{
     value,
 };
 use async_stream::stream as generate;
-use entity::UserId;
 use futures_util::{
     FutureExt, Stream, StreamExt,
     stream::{self, BoxStream},
@@ -24,7 +23,7 @@ use super::{
     error::{INTERNAL_ERROR, rejection},
     error_code::ErrorCode,
     event::Event,
-    limits::{MAX_COMPLEXITY, Rejection},
+    limits::MAX_COMPLEXITY,
     loaders::Batches,
     memory::Memory,
     mutation_rate::MutationLimits,
@@ -144,36 +143,37 @@ impl<S: async_graphql::Executor> Executor<S> {
     ///
     /// # Errors
     /// The response to a request that is rejected.
-    pub async fn prepare(&self, request: Request) -> Result<Prepared, Response> {
-        let prepared = self.find_and_prepare(request).await;
+    pub fn prepare(&self, request: Request) -> Result<Prepared, Box<Response>> {
+        let prepared = self.find_and_prepare(request);
         if let Err(rejection) = &prepared {
             count_errors(&self.metrics, rejection);
         }
         prepared
     }
 
-    async fn find_and_prepare(&self, request: Request) -> Result<Prepared, Response> {
+    fn find_and_prepare(&self, mut request: Request) -> Result<Prepared, Box<Response>> {
         let reports_cost = request.extensions.get(COST) == Some(&Value::Boolean(true));
-        let (mut request, to_store) = self.documents.resolve(request).await?;
+        let to_store = self.documents.resolve(&mut request)?;
         let name = request.operation_name.as_deref();
         let prepared =
             self.prepared.prepare(&self.document_schema, &request.query, name, &mut request.variables);
-        let mut accepted = prepared.await.map_err(Rejection::into_response)?;
+        let mut accepted = prepared.map_err(|rejection| Box::new(rejection.into_response()))?;
         // A kept response has no extensions.
         accepted.cacheable_request.take_if(|_| reports_cost);
         if let Some(hash) = to_store {
-            self.documents.store(hash, &request.query).await;
+            self.documents.store(hash, &request.query);
         }
         Ok(Prepared { accepted, reports_cost })
     }
 
-    /// Executes a query or a mutation. Rejects a subscription: callers pass one only if it is part of a batch.
+    /// Executes a query or a mutation, or returns its kept response. Rejects a subscription: callers pass one only if it is part
+    /// of a batch.
     pub async fn execute(self: &Arc<Self>, prepared: Prepared, context: RequestContext) -> Response {
         if prepared.kind() == OperationType::Subscription {
             return rejection(ErrorCode::BadUserInput, "A batch cannot contain a subscription.");
         }
-        let event = self.stream(prepared, context).next().await;
-        event.map_or_else(internal_error, |event| event.response)
+        prepared.accepted.metrics.started();
+        self.get_kept_or_resolve(prepared, context).await.response
     }
 
     /// Prepares and executes an operation.
@@ -184,9 +184,9 @@ impl<S: async_graphql::Executor> Executor<S> {
     ) -> impl Stream<Item = Box<Event>> + Send + Unpin + use<S> {
         let executor = self.clone();
         let responses = async move {
-            match executor.prepare(request).await {
+            match executor.prepare(request) {
                 Ok(prepared) => executor.stream(prepared, context),
-                Err(rejected) => stream::iter([Box::new(rejected.into())]).boxed(),
+                Err(rejected) => stream::iter([Box::new((*rejected).into())]).boxed(),
             }
         };
         // Boxed, so that the memory of the preparation is freed before a subscription waits for events.
@@ -197,53 +197,49 @@ impl<S: async_graphql::Executor> Executor<S> {
     /// started continues even if its client disconnects.
     pub fn stream(
         self: &Arc<Self>,
-        mut prepared: Prepared,
+        prepared: Prepared,
         context: RequestContext,
     ) -> BoxStream<'static, Box<Event>> {
         prepared.accepted.metrics.started();
-        let cacheable_request = prepared.accepted.cacheable_request.take();
-        match (cacheable_request, context.identity) {
-            (Some(request), Ok(Viewer { user, .. })) => {
-                let executor = self.clone();
-                let event = async move {
-                    Box::new(executor.get_kept_or_resolve(user, request, prepared, context).await)
-                };
-                stream::once(event).boxed()
-            }
-            _ => self.resolve(prepared, context),
+        if prepared.accepted.cacheable_request.is_none() {
+            return self.resolve(prepared, context);
         }
+        let executor = self.clone();
+        stream::once(async move { Box::new(executor.get_kept_or_resolve(prepared, context).await) }).boxed()
     }
 
-    /// Returns the kept response to a cacheable request. If there is none, executes the request and keeps its response.
-    async fn get_kept_or_resolve(
-        self: &Arc<Self>,
-        user: UserId,
-        request: String,
-        prepared: Prepared,
-        context: RequestContext,
-    ) -> Event {
-        let (metrics, started) = (prepared.accepted.metrics.clone(), Instant::now());
-        // The version is read before the list itself, so that the response is at least as new as its version. If the version
-        // cannot be read, the operation is still executed, and it reports the errors of its own reads.
-        let list_version = self.chatrooms.list_version(user).await.ok();
-        let key = list_version.map(|list_version| Key { user, list_version, request });
-        if let Some(key) = &key
-            && let Some(data) = self.responses.get(key).await
-            && context.memory.count_response(data.len()).is_ok()
-        {
-            self.response_hits.count(true);
-            metrics.ended(started.elapsed());
-            access::log(&metrics, &context.request_id, Some(user), None, started.elapsed(), 0);
-            return Response::new(Value::Binary(data)).into();
+    /// Returns the kept response to a query or a mutation. If there is none, executes the operation, and keeps its response if the
+    /// request is cacheable.
+    async fn get_kept_or_resolve(self: &Arc<Self>, mut prepared: Prepared, context: RequestContext) -> Event {
+        let started = Instant::now();
+        let request = prepared.accepted.cacheable_request.take();
+        let key = match (request, context.identity) {
+            (Some(request), Ok(Viewer { user, .. })) => {
+                // The version is read before the list itself, so that the response is at least as new as its version. If the
+                // version cannot be read, the operation is still executed, and it reports the errors of its own reads.
+                let list_version = self.chatrooms.list_version(user).await.ok();
+                list_version.map(|list_version| Key { user, list_version, request })
+            }
+            _ => None,
+        };
+        if let Some(key) = &key {
+            let kept = self.responses.get(key);
+            let kept = kept.filter(|data| context.memory.count_response(data.len()).is_ok());
+            self.response_hits.count(kept.is_some());
+            if let Some(data) = kept {
+                let (metrics, duration) = (&prepared.accepted.metrics, started.elapsed());
+                metrics.ended(duration);
+                access::log(metrics, &context.request_id, Some(key.user), None, duration, 0);
+                return Response::new(Value::Binary(data)).into();
+            }
         }
-        self.response_hits.count(false);
         let Some(event) = self.resolve(prepared, context).next().await else {
             return internal_error().into();
         };
         if let Some(key) = key
             && event.response.errors.is_empty()
         {
-            self.responses.insert(key, data_json(&event.response)).await;
+            self.responses.insert(key, data_json(&event.response));
         }
         *event
     }

@@ -6,7 +6,7 @@ use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use async_graphql::{Request, Response};
-use moka::future::Cache;
+use moka::sync::Cache;
 use ring::digest;
 use serde::Deserialize;
 
@@ -91,7 +91,7 @@ impl DocumentStore {
     ///
     /// # Errors
     /// The response to a request whose hash is unknown or malformed, or whose document is not allowed.
-    pub(super) async fn resolve(&self, request: Request) -> Result<(Request, Option<String>), Response> {
+    pub(super) fn resolve(&self, request: &mut Request) -> Result<Option<String>, Box<Response>> {
         let extension = request.extensions.get("persistedQuery").cloned();
         let Ok(persisted) = extension.map(async_graphql::from_value::<PersistedQuery>).transpose() else {
             return Err(invalid("persistedQuery must hold a version and a sha256Hash."));
@@ -104,48 +104,51 @@ impl DocumentStore {
             let document = documents.get(&hash.unwrap_or_else(|| sha256(&request.query)));
             let document = document.ok_or_else(|| {
                 let message = "This server executes only the documents of its manifest.";
-                rejection(ErrorCode::PersistedQueryOnly, message)
+                reject(ErrorCode::PersistedQueryOnly, message)
             })?;
-            return Ok((with_document(request, document), None));
+            document.clone_into(&mut request.query);
+            return Ok(None);
         }
-        let Some(hash) = hash.map(|hash| hash.to_ascii_lowercase()) else { return Ok((request, None)) };
+        let Some(hash) = hash.map(|hash| hash.to_ascii_lowercase()) else { return Ok(None) };
         if !request.query.is_empty() {
             return if sha256(&request.query) == hash {
-                Ok((request, Some(hash)))
+                Ok(Some(hash))
             } else {
                 Err(invalid("sha256Hash is not the hash of query."))
             };
         }
         let Self::Automatic(stored) = self else {
-            return Err(rejection(ErrorCode::PersistedQueryNotSupported, "PersistedQueryNotSupported"));
+            return Err(reject(ErrorCode::PersistedQueryNotSupported, "PersistedQueryNotSupported"));
         };
         if hash.len() != HASH_DIGITS || !hash.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(invalid("sha256Hash must be 64 hexadecimal digits."));
         }
-        match stored.get(&hash).await {
-            Some(document) => Ok((with_document(request, &document), None)),
+        match stored.get(&hash) {
+            Some(document) => {
+                document.as_ref().clone_into(&mut request.query);
+                Ok(None)
+            }
             // Apollo's clients match this message.
-            None => Err(rejection(ErrorCode::PersistedQueryNotFound, "PersistedQueryNotFound")),
+            None => Err(reject(ErrorCode::PersistedQueryNotFound, "PersistedQueryNotFound")),
         }
     }
 
     /// Stores a validated document under its hash.
-    pub(super) async fn store(&self, hash: String, document: &str) {
+    pub(super) fn store(&self, hash: String, document: &str) {
         if let Self::Automatic(stored) = self
             && document.len() <= MAX_DOCUMENT_BYTES
         {
-            stored.insert(hash, document.into()).await;
+            stored.insert(hash, document.into());
         }
     }
 }
 
-fn with_document(mut request: Request, document: &str) -> Request {
-    document.clone_into(&mut request.query);
-    request
+fn invalid(message: &str) -> Box<Response> {
+    reject(ErrorCode::BadUserInput, message)
 }
 
-fn invalid(message: &str) -> Response {
-    rejection(ErrorCode::BadUserInput, message)
+fn reject(code: ErrorCode, message: &str) -> Box<Response> {
+    Box::new(rejection(code, message))
 }
 
 fn sha256(document: &str) -> String {
@@ -157,36 +160,36 @@ mod tests {
     use super::*;
 
     /// The document that the store finds by the hash of `document`.
-    async fn find(store: &DocumentStore, document: &str) -> Option<String> {
+    fn find(store: &DocumentStore, document: &str) -> Option<String> {
         let extension = serde_json::json!({"version": 1, "sha256Hash": sha256(document)});
         let mut request = Request::new("");
         request.extensions =
             serde_json::from_value(serde_json::json!({ "persistedQuery": extension })).unwrap();
-        store.resolve(request).await.ok().map(|(request, _)| request.query)
+        store.resolve(&mut request).ok().map(|_| request.query)
     }
 
-    #[tokio::test]
-    async fn a_stored_document_expires_and_one_that_is_too_long_is_not_stored() {
+    #[test]
+    fn a_stored_document_expires_and_one_that_is_too_long_is_not_stored() {
         let store = DocumentStore::automatic(Duration::from_hours(1));
-        store.store(sha256("{ me }"), "{ me }").await;
-        assert_eq!(find(&store, "{ me }").await.as_deref(), Some("{ me }"));
+        store.store(sha256("{ me }"), "{ me }");
+        assert_eq!(find(&store, "{ me }").as_deref(), Some("{ me }"));
         let long = "x".repeat(MAX_DOCUMENT_BYTES + 1);
-        store.store(sha256(&long), &long).await;
-        assert_eq!(find(&store, &long).await, None);
+        store.store(sha256(&long), &long);
+        assert_eq!(find(&store, &long), None);
         let expired = DocumentStore::automatic(Duration::ZERO);
-        expired.store(sha256("{ me }"), "{ me }").await;
-        assert_eq!(find(&expired, "{ me }").await, None);
+        expired.store(sha256("{ me }"), "{ me }");
+        assert_eq!(find(&expired, "{ me }"), None);
     }
 
-    #[tokio::test]
-    async fn the_bytes_of_stored_documents_are_limited() {
+    #[test]
+    fn the_bytes_of_stored_documents_are_limited() {
         let store = DocumentStore::automatic(Duration::from_hours(1));
         let DocumentStore::Automatic(stored) = &store else { panic!("the store is automatic") };
         for number in 0..2 * MAX_STORED_BYTES / MAX_DOCUMENT_BYTES as u64 {
             let document = format!("{number:>MAX_DOCUMENT_BYTES$}");
-            store.store(sha256(&document), &document).await;
+            store.store(sha256(&document), &document);
         }
-        stored.run_pending_tasks().await;
+        stored.run_pending_tasks();
         assert!(stored.weighted_size() <= MAX_STORED_BYTES);
     }
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use apollo_compiler::{ExecutableDocument, Name, validation::Valid};
 use async_graphql::{Variables, parser::types::OperationType};
-use moka::future::Cache;
+use moka::sync::Cache;
 
 use super::{
     cached_responses::{CacheableFields, is_cacheable},
@@ -85,7 +85,7 @@ impl PreparedDocuments {
     ///
     /// # Errors
     /// The document or its variables are rejected.
-    pub(super) async fn prepare(
+    pub(super) fn prepare(
         &self,
         schema: &DocumentSchema,
         text: &str,
@@ -93,7 +93,7 @@ impl PreparedDocuments {
         variables: &mut Variables,
     ) -> Result<Accepted, Rejection> {
         let key = key(name, text);
-        let known = self.kept.get(&key).await;
+        let known = self.kept.get(&key);
         self.hits.count(known.is_some());
         if let Some(known) = known {
             let cacheable_request = cacheable_request(&known, key, variables);
@@ -108,7 +108,7 @@ impl PreparedDocuments {
         let (operation, prepared) = self.parse_and_normalize(schema, text, name, variables)?;
         let (text, metrics) = (prepared.text.clone(), prepared.metrics.clone());
         if prepared.bytes <= MAX_DOCUMENT_BYTES {
-            self.kept.insert(key, Arc::new(prepared)).await;
+            self.kept.insert(key, Arc::new(prepared));
         }
         // `cacheable_request` is `None`, because a response is kept only if its document is a repeated one.
         Ok(Accepted { text, events: operation.clone(), operation, cacheable_request: None, metrics })
@@ -176,7 +176,7 @@ mod tests {
     const SDL: &str = "type Query { item(id: ID): Item } type Item { name: String }";
 
     /// The normalized operation of a request with the variable `id`, as text.
-    async fn prepare(
+    fn prepare(
         documents: &PreparedDocuments,
         text: &str,
         name: Option<&str>,
@@ -184,63 +184,60 @@ mod tests {
     ) -> Result<String, Rejection> {
         let schema = DocumentSchema::new(SDL, true).unwrap();
         let mut variables = Variables::from_json(json!({ "id": id }));
-        let accepted = documents.prepare(&schema, text, name, &mut variables).await?;
+        let accepted = documents.prepare(&schema, text, name, &mut variables)?;
         Ok(format!("{:?}", accepted.operation.document.operations))
     }
 
-    async fn count_kept(documents: &PreparedDocuments) -> u64 {
-        documents.kept.run_pending_tasks().await;
+    fn count_kept(documents: &PreparedDocuments) -> u64 {
+        documents.kept.run_pending_tasks();
         documents.kept.entry_count()
     }
 
-    #[tokio::test]
-    async fn a_repeated_document_with_other_variables_is_normalized_with_them() {
+    #[test]
+    fn a_repeated_document_with_other_variables_is_normalized_with_them() {
         let documents = PreparedDocuments::new(&[], &Metrics::default());
         let text = "query($id: ID) { item(id: $id) { name } }";
         for id in ["first", "second", "first"] {
-            let operation = prepare(&documents, text, None, id).await.unwrap();
+            let operation = prepare(&documents, text, None, id).unwrap();
             assert!(operation.contains(id), "{operation}");
         }
-        assert_eq!(count_kept(&documents).await, 1);
+        assert_eq!(count_kept(&documents), 1);
     }
 
-    #[tokio::test]
-    async fn a_repeated_document_without_variables_has_the_same_normalized_operation() {
+    #[test]
+    fn a_repeated_document_without_variables_has_the_same_normalized_operation() {
         let documents = PreparedDocuments::new(&[], &Metrics::default());
         let text = "query A { item(id: 1) { name } } query B { item(id: 2) { other: name } }";
-        let operations =
-            [prepare(&documents, text, Some("A"), "").await, prepare(&documents, text, Some("B"), "").await];
+        let operations = [prepare(&documents, text, Some("A"), ""), prepare(&documents, text, Some("B"), "")];
         assert_ne!(operations[0], operations[1]);
-        assert_eq!(prepare(&documents, text, Some("A"), "").await, operations[0]);
-        assert_eq!(prepare(&documents, text, Some("B"), "").await, operations[1]);
-        assert_eq!(count_kept(&documents).await, 2);
+        assert_eq!(prepare(&documents, text, Some("A"), ""), operations[0]);
+        assert_eq!(prepare(&documents, text, Some("B"), ""), operations[1]);
+        assert_eq!(count_kept(&documents), 2);
         for unknown_name in [None, Some(""), Some("C")] {
-            let rejected = prepare(&documents, text, unknown_name, "").await;
+            let rejected = prepare(&documents, text, unknown_name, "");
             assert!(matches!(rejected, Err(Rejection::Invalid(_))), "{rejected:?}");
         }
     }
 
-    #[tokio::test]
-    async fn a_rejected_document_is_not_kept() {
+    #[test]
+    fn a_rejected_document_is_not_kept() {
         let documents = PreparedDocuments::new(&[], &Metrics::default());
         for text in ["{", "{ unknown }", "query($n: Boolean!) { item { name @include(if: $n) } }"] {
-            assert!(prepare(&documents, text, None, "x").await.is_err(), "{text}");
+            assert!(prepare(&documents, text, None, "x").is_err(), "{text}");
         }
-        assert_eq!(count_kept(&documents).await, 0);
+        assert_eq!(count_kept(&documents), 0);
     }
 
-    #[tokio::test]
-    async fn the_bytes_of_prepared_documents_are_limited() {
+    #[test]
+    fn the_bytes_of_prepared_documents_are_limited() {
         let documents = PreparedDocuments::new(&[], &Metrics::default());
         let often_used = "{ item { name } }";
         let padding = "#".repeat(MAX_DOCUMENT_BYTES / 2);
         for number in 0..2 * MAX_BYTES / (padding.len() as u64) {
-            prepare(&documents, often_used, None, "").await.unwrap();
-            prepare(&documents, &format!("{{ item(id: {number}) {{ name }} }} {padding}"), None, "")
-                .await
-                .unwrap();
+            prepare(&documents, often_used, None, "").unwrap();
+            prepare(&documents, &format!("{{ item(id: {number}) {{ name }} }} {padding}"), None, "").unwrap();
         }
-        documents.kept.run_pending_tasks().await;
+        documents.kept.run_pending_tasks();
         assert!(documents.kept.weighted_size() <= MAX_BYTES);
         assert!(
             documents.kept.contains_key(&key(None, often_used)),

@@ -39,7 +39,7 @@ pub(super) enum LiveEvent {
 /// `Closing`.
 pub(super) fn events(
     api: Arc<Api>,
-    prepared: Result<Prepared, Response>,
+    prepared: Result<Prepared, Box<Response>>,
     context: RequestContext,
     keep_alive: Duration,
 ) -> impl Stream<Item = LiveEvent> + Send + 'static {
@@ -48,7 +48,7 @@ pub(super) fn events(
         let mut signed_out = api.wait_for_sign_out(&context.identity);
         let mut events = match prepared {
             Ok(prepared) => api.executor.stream(prepared, context).left_stream(),
-            Err(rejection) => stream::iter([Box::new(Event::from(rejection))]).right_stream(),
+            Err(rejection) => stream::iter([Box::new(Event::from(*rejection))]).right_stream(),
         };
         let _task = AbortOnDropHandle::new(api.life.tasks.spawn(async move {
             while let Some(event) = events.next().await {

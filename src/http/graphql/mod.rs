@@ -16,9 +16,9 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use async_graphql::{Response as GraphqlResponse, parser::types::OperationType};
 use axum::{
-    body::Bytes,
+    body::to_bytes,
     extract::{
-        ConnectInfo, FromRequestParts, Query, State, WebSocketUpgrade,
+        ConnectInfo, FromRequestParts, Query, Request, State, WebSocketUpgrade,
         ws::rejection::WebSocketUpgradeRejection,
     },
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
@@ -28,6 +28,7 @@ use axum::{
 use self::media::Media;
 use super::{
     api::Api,
+    body::MAX_BODY,
     headers::text,
     host::Host,
     params::{self, BadParameter, Body},
@@ -48,9 +49,13 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 pub(super) async fn post(
     State(api): State<Arc<Api>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Response {
+    let (Parts { headers, .. }, body) = request.into_parts();
+    // `limits::apply` has received the body.
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
     let context = match context(&api, &headers, api.caller(peer, &headers)).await {
         Ok(context) => context,
         Err(response) => return response,
@@ -62,7 +67,7 @@ pub(super) async fn post(
     match params::from_body(&body) {
         Ok(Body::Single(request)) => match *request {
             Ok(request) => {
-                let prepared = api.executor.prepare(request).await;
+                let prepared = api.executor.prepare(request);
                 respond_to(api, prepared, context, &headers).await
             }
             Err(bad) => bad_request(&context, bad),
@@ -79,12 +84,12 @@ pub(super) async fn post(
             let mut responses = Vec::with_capacity(requests.len());
             for request in requests {
                 let prepared = match request {
-                    Ok(request) => api.executor.prepare(request).await,
-                    Err(bad) => Err(bad.response()),
+                    Ok(request) => api.executor.prepare(request),
+                    Err(bad) => Err(Box::new(bad.response())),
                 };
                 responses.push(match prepared {
                     Ok(prepared) => api.executor.execute(prepared, context.clone()).await,
-                    Err(rejection) => rejection,
+                    Err(rejection) => *rejection,
                 });
             }
             respond::batch(media, &context, &responses, api.auth.clock.now())
@@ -119,7 +124,7 @@ pub(super) async fn get(State(api): State<Arc<Api>>, mut parts: Parts) -> Respon
         Ok(request) => request,
         Err(bad) => return bad_request(&context, bad),
     };
-    let prepared = api.executor.prepare(request).await;
+    let prepared = api.executor.prepare(request);
     if prepared.as_ref().is_ok_and(|prepared| prepared.kind() == OperationType::Mutation) {
         let status = StatusCode::METHOD_NOT_ALLOWED;
         let message = "A mutation must be sent by POST.";
@@ -155,7 +160,7 @@ async fn upgrade(api: Arc<Api>, mut parts: Parts, caller: Caller) -> Response {
 /// Runs an operation and responds with a media type that the client accepts.
 async fn respond_to(
     api: Arc<Api>,
-    prepared: Result<Prepared, GraphqlResponse>,
+    prepared: Result<Prepared, Box<GraphqlResponse>>,
     context: RequestContext,
     headers: &HeaderMap,
 ) -> Response {

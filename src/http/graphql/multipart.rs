@@ -20,7 +20,11 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const PART_HEAD: &str = "\r\ncontent-type: application/json\r\n\r\n";
 const DELIMITER: &str = "\r\n--graphql";
 
-pub(super) fn body(api: Arc<Api>, prepared: Result<Prepared, Response>, context: RequestContext) -> Body {
+pub(super) fn body(
+    api: Arc<Api>,
+    prepared: Result<Prepared, Box<Response>>,
+    context: RequestContext,
+) -> Body {
     let context = RequestContext { transport: Some(Transport::Multipart), ..context };
     let events = live::events(api, prepared, context, HEARTBEAT).map(|event| match event {
         LiveEvent::Response(event) => {

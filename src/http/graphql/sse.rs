@@ -18,7 +18,11 @@ use crate::{
 /// Shorter than the 30 s after which some proxies close idle connections.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(12);
 
-pub(super) fn body(api: Arc<Api>, prepared: Result<Prepared, Response>, context: RequestContext) -> Body {
+pub(super) fn body(
+    api: Arc<Api>,
+    prepared: Result<Prepared, Box<Response>>,
+    context: RequestContext,
+) -> Body {
     let context = RequestContext { transport: Some(Transport::EventStream), ..context };
     let events = live::events(api, prepared, context, KEEP_ALIVE_INTERVAL).map(|event| match event {
         LiveEvent::Response(event) => {
