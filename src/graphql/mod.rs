@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_graphql::{SDLExportOptions, Schema as GraphqlSchema, SchemaBuilder};
 
 pub use engine::{
-    DocumentStore, MutationRate, Prepared, SerializedResponse, Services, append_json,
+    DocumentStore, MemoryOwner, MutationRate, Prepared, SerializedResponse, Services, append_json,
     context::{Identity, RequestContext},
     error::{INTERNAL_ERROR, failure, rejection},
     error_code::ErrorCode,

@@ -17,7 +17,7 @@ use crate::{
         chatrooms::Chatrooms,
     },
     error::{Error, Result},
-    graphql::{Executor, Identity, RequestContext},
+    graphql::{Executor, Identity, MemoryOwner, RequestContext},
     lifecycle::Lifecycle,
     telemetry::metrics::TransportMetrics,
 };
@@ -61,10 +61,10 @@ impl Api {
         let request_id = uuid::Uuid::now_v7().to_string().into();
         // The memory of all requests of one user, or of one anonymous network, is limited together.
         let memory_owner = match &identity {
-            Ok(viewer) => viewer.user.to_string(),
-            Err(_) => caller.network().to_string(),
+            Ok(viewer) => MemoryOwner::User(viewer.user),
+            Err(_) => MemoryOwner::Network(caller.network()),
         };
-        let memory = self.executor.memory.request(&memory_owner);
+        let memory = self.executor.memory.request(memory_owner);
         let (mutation_rate, permits) = Default::default();
         Ok(RequestContext {
             identity,

@@ -10,12 +10,15 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
+
+use entity::UserId;
 
 use crate::error::{Error, LimitExceeded, RequestLimit};
 
@@ -60,12 +63,20 @@ impl Pool {
     }
 }
 
+/// Whose requests share one pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MemoryOwner {
+    User(UserId),
+    /// The network of anonymous callers.
+    Network(IpAddr),
+}
+
 /// The pools of the process, and of its users and networks.
 #[derive(Debug)]
 pub struct Memory {
     process: Arc<Pool>,
-    /// The pools of users and networks by owner, and their number after the last sweep.
-    users: Mutex<(HashMap<String, Weak<Pool>>, usize)>,
+    /// The pools by owner, and their number after the last sweep.
+    users: Mutex<(HashMap<MemoryOwner, Weak<Pool>>, usize)>,
 }
 
 impl Default for Memory {
@@ -75,14 +86,14 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// Starts to count the memory of a request. `owner` identifies the user or, for an anonymous caller, the network.
+    /// Starts to count the memory of a request.
     #[must_use]
-    pub fn request(&self, owner: &str) -> Arc<RequestMemory> {
+    pub fn request(&self, owner: MemoryOwner) -> Arc<RequestMemory> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         let (pools, after_last_sweep) = &mut *users;
-        let user = pools.get(owner).and_then(Weak::upgrade).unwrap_or_else(|| {
+        let user = pools.get(&owner).and_then(Weak::upgrade).unwrap_or_else(|| {
             let pool = Pool::new(MAX_USER_BYTES);
-            pools.insert(owner.to_owned(), Arc::downgrade(&pool));
+            pools.insert(owner, Arc::downgrade(&pool));
             pool
         });
         if pools.len() > *after_last_sweep + SWEEP_EVERY {
@@ -176,7 +187,8 @@ mod tests {
     #[test]
     fn the_memory_of_a_request_a_user_and_the_process_is_limited_and_given_back() {
         let memory = Memory::default();
-        let request = memory.request("a");
+        let [first, second] = [UserId::generate(), UserId::generate()].map(MemoryOwner::User);
+        let request = memory.request(first);
         let message = |result| match result {
             Err(Error::LimitExceeded(exceeded)) => exceeded.message(),
             other => panic!("{other:?}"),
@@ -192,28 +204,28 @@ mod tests {
             "Size of the data read of at least 16777217 exceeds the maximum of 16777216 bytes."
         );
         // Starts requests of a user until one is rejected. Each request reads the maximum number of bytes.
-        let fill = |owner: &str| {
+        let fill = |owner: MemoryOwner| {
             let requests = std::iter::repeat_with(|| memory.request(owner));
             requests
                 .take_while(|request| request.count_read(MAX_READ_BYTES).is_ok())
                 .take(100)
                 .collect::<Vec<_>>()
         };
-        let of_same_user = fill("a");
+        let of_same_user = fill(first);
         assert_eq!(
             of_same_user.len(),
             (MAX_USER_BYTES - MAX_RESPONSE_BYTES - MAX_READ_BYTES) / MAX_READ_BYTES
         );
-        assert!(matches!(memory.request("a").count_read(MAX_READ_BYTES), Err(Error::RateLimited { .. })));
+        assert!(matches!(memory.request(first).count_read(MAX_READ_BYTES), Err(Error::RateLimited { .. })));
         drop(request);
-        assert!(memory.request("a").count_read(MAX_READ_BYTES).is_ok());
-        let of_other_users: Vec<_> = (0..10).map(|user| fill(&user.to_string())).collect();
+        assert!(memory.request(first).count_read(MAX_READ_BYTES).is_ok());
+        let of_other_users: Vec<_> = (0..10).map(|_| fill(MemoryOwner::User(UserId::generate()))).collect();
         let held: usize = of_other_users.iter().map(Vec::len).sum::<usize>() + of_same_user.len();
         assert_eq!(held, MAX_PROCESS_BYTES / MAX_READ_BYTES, "all users together");
         drop((of_same_user, of_other_users));
-        assert_eq!(fill("b").len(), MAX_USER_BYTES / MAX_READ_BYTES);
-        for user in 0..5 * SWEEP_EVERY {
-            drop(memory.request(&user.to_string()));
+        assert_eq!(fill(second).len(), MAX_USER_BYTES / MAX_READ_BYTES);
+        for _ in 0..5 * SWEEP_EVERY {
+            drop(memory.request(MemoryOwner::User(UserId::generate())));
         }
         assert!(memory.users.lock().unwrap().0.len() <= 2 * SWEEP_EVERY);
     }

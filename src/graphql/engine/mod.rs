@@ -50,6 +50,7 @@ mod tests;
 pub use cached_responses::CacheableFields;
 pub use execute::{Executor, Prepared, Services};
 pub use limits::limit_exceeded;
+pub use memory::MemoryOwner;
 pub use mutation_rate::MutationRate;
 pub use persisted_queries::DocumentStore;
 pub use serialization::{SerializedResponse, append_json, is_rejected};

@@ -13,7 +13,7 @@
 //! Rejected documents are not kept. The total size of kept documents is limited. The cache prefers to keep documents that are
 //! used often, so a client that sends unique documents does not evict them.
 
-use std::sync::Arc;
+use std::{fmt::Write, sync::Arc};
 
 use apollo_compiler::{ExecutableDocument, Name, validation::Valid};
 use async_graphql::{Variables, parser::types::OperationType};
@@ -153,7 +153,11 @@ fn cacheable_request(prepared: &PreparedDocument, key: String, variables: &Varia
 
 /// The key of a kept document: the escaped operation name and the text of the document.
 fn key(name: Option<&str>, text: &str) -> String {
-    format!("{name:?}\n{text}")
+    // Has room for short names, and for the variables that follow if the request is cacheable.
+    let mut key = String::with_capacity(text.len() + 128);
+    // Writing to a string never fails.
+    let _ = write!(key, "{name:?}\n{text}");
+    key
 }
 
 fn normalize(

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::auth::Caller,
-        graphql::engine::memory::Memory,
+        graphql::engine::memory::{Memory, MemoryOwner},
         ports::{
             Unavailable,
             rate_limit::{Limit, Verdict},
@@ -160,7 +160,7 @@ mod tests {
                 transport: None,
                 resume_after: None,
                 mutation_rate: crate::graphql::engine::context::LatestMutationRate::default(),
-                memory: Memory::default().request("anonymous"),
+                memory: Memory::default().request(MemoryOwner::Network(std::net::Ipv4Addr::LOCALHOST.into())),
                 permits: Arc::default(),
             };
             let request = Request::new(format!("{{ numbers(count: {count}) }}")).data(context);
